@@ -1,0 +1,32 @@
+// UNDERSTUDY_CHECK: a condition that holds unless the library is wrong; on in release builds too.
+#pragma once
+
+#include <atomic>
+#include <cstdio>
+#include <cstdlib>
+
+namespace understudy {
+
+/// Called when a check fails. It may throw or end the process; if it returns, the process is aborted,
+/// because a replica that has caught itself being wrong must not go on answering.
+using CheckHandler = void (*)(const char* condition, const char* file, int line);
+
+namespace detail {
+inline void abort_on_failed_check(const char* condition, const char* file, int line) {
+    std::fprintf(stderr, "understudy: check failed: %s (%s:%d)\n", condition, file, line);
+}
+inline std::atomic<CheckHandler> check_handler{&abort_on_failed_check};
+
+[[noreturn]] inline void check_failed(const char* condition, const char* file, int line) {
+    check_handler.load()(condition, file, line);
+    std::abort();
+}
+}  // namespace detail
+
+/// Replaces the handler and returns the one before. The only process-wide state of the library.
+inline CheckHandler set_check_handler(CheckHandler handler) { return detail::check_handler.exchange(handler); }
+
+}  // namespace understudy
+
+#define UNDERSTUDY_CHECK(condition) \
+    ((condition) ? void() : ::understudy::detail::check_failed(#condition, __FILE__, __LINE__))

@@ -1,0 +1,54 @@
+// What a machine wants done after a step, and what makes a type a machine.
+#pragma once
+
+#include <concepts>
+#include <utility>
+#include <vector>
+
+#include <understudy/core/message.hpp>
+#include <understudy/event.hpp>
+
+namespace understudy {
+
+/// The outcome of a probe: nobody listens there, somebody does, or it cannot be known.
+enum class ProbeResult { refused, alive, unknown };
+
+/// Stop reading from a connection, or go on (rule C6).
+struct Hold {
+    Address peer;
+    bool on = false;
+};
+
+/// What the steps of one turn want done. Steps append, so that a turn's effects are carried out together.
+struct Effects {
+    std::vector<Envelope> outbox;
+    std::vector<Event> events;
+    std::vector<Address> probes;
+    std::vector<Hold> holds;
+
+    void send(Address to, CallId id, Message message) {
+        outbox.push_back({std::move(to), std::move(id), std::move(message)});
+    }
+    void tell(Event event) { events.push_back(std::move(event)); }
+    void clear() {
+        outbox.clear();
+        events.clear();
+        probes.clear();
+        holds.clear();
+    }
+};
+
+/// A machine holds rules and nothing else. It never reads a clock, draws a random number, logs, throws or waits.
+/// A turn is any number of `receive`, `gone` and `probed`, then one `wake`: what a turn's messages
+/// have in common (an append, a read round) is sent by the `wake`. Waking early changes nothing.
+template <typename M>
+concept Machine = requires(M machine, const M& fixed, Envelope envelope, const Address& peer, Time now, Effects& effects) {
+    machine.receive(std::move(envelope), now, effects);
+    machine.gone(peer, now, effects);
+    machine.probed(peer, ProbeResult::alive, now, effects);
+    machine.wake(now, effects);
+    { fixed.deadline() } -> std::same_as<Time>;
+    fixed.invariants();
+};
+
+}  // namespace understudy

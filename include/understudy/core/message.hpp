@@ -1,0 +1,301 @@
+// Every message of the protocol as a value. The wire layer gives each its JSON form; machines see only these.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include <understudy/core/types.hpp>
+#include <understudy/error.hpp>
+
+namespace understudy {
+
+/// JSON text that nobody parses on its way: a command, a query, or what a store returned.
+using JsonText = std::string;
+
+/// The JSON-RPC id as the JSON text it had (`17`, `"abc"`), echoed to the letter; empty for a notification.
+using CallId = std::string;
+
+// ---- replicas to the view service ------------------------------------------------------------------------
+
+/// I am alive, this is who I am, and this is what I know (section 2).
+struct Ping {
+    std::string group;
+    Address server;
+    Incarnation incarnation = Incarnation::none;
+    std::uint64_t n = 0;                          ///< Grows within an incarnation; one that is not newer does not count.
+    ViewNumber viewnum = 0;                       ///< The highest view adopted since the process started; 0: none yet.
+    std::optional<ClusterId> cluster;             ///< Learned with the first view.
+    std::optional<std::vector<Address>> synced;   ///< Of the primary of `viewnum`: its required set Q.
+    std::vector<Address> unreachable;             ///< Of the primary: backups that do not acknowledge (S7).
+    bool stopped = false;                         ///< Serves no more in this view, and never will again (R6).
+    bool leaving = false;                         ///< Wants to leave (R6).
+    std::vector<Incarnation> recovered;           ///< Incarnations whose state it continues (S9).
+    int protocol = 1;
+    friend bool operator==(const Ping&, const Ping&) = default;
+};
+struct PingResult {
+    ViewInfo info;      ///< The view after the ping was taken into account; number 0 if the group has none.
+    Duration lease{};   ///< D, the time that a primary's lease lasts from the ping's sending.
+    bool stop = false;  ///< Stop serving, and say `stopped` (R6).
+    friend bool operator==(const PingResult&, const PingResult&) = default;
+};
+
+// ---- anyone to the view service --------------------------------------------------------------------------
+
+struct ViewGet {
+    std::string group;
+    int protocol = 1;
+    friend bool operator==(const ViewGet&, const ViewGet&) = default;
+};
+/// As `ViewGet`, and every later view comes as a `ViewChanged` over the same connection.
+struct ViewWatch {
+    std::string group;
+    friend bool operator==(const ViewWatch&, const ViewWatch&) = default;
+};
+/// Asks the primary to hand over to a synced backup (R6).
+struct ViewPromote {
+    std::string group;
+    Address server;
+    friend bool operator==(const ViewPromote&, const ViewPromote&) = default;
+};
+/// Makes a server primary that may lack answered writes: the operator's last resort.
+struct ViewForce {
+    std::string group;
+    Address server;
+    friend bool operator==(const ViewForce&, const ViewForce&) = default;
+};
+/// The answer to `ViewGet`, `ViewWatch` and `ViewPromote`.
+struct ViewResult {
+    ViewInfo info;
+    friend bool operator==(const ViewResult&, const ViewResult&) = default;
+};
+struct ViewForceResult {
+    ViewInfo info;
+    std::string may_be_lost;
+    friend bool operator==(const ViewForceResult&, const ViewForceResult&) = default;
+};
+/// A notification: the group's view has changed.
+struct ViewChanged {
+    ViewInfo info;
+    friend bool operator==(const ViewChanged&, const ViewChanged&) = default;
+};
+
+struct ViewStatus {
+    std::optional<std::string> group;  ///< All groups if absent.
+    friend bool operator==(const ViewStatus&, const ViewStatus&) = default;
+};
+/// How the view service sees one server.
+struct ServerStatus {
+    Address name;
+    Incarnation incarnation = Incarnation::none;
+    std::string role;         ///< `primary`, `backup` (in sync), `joining`, `idle`, `leaving` or `dead`.
+    Duration last_ping{};     ///< Age of the last ping.
+    ViewNumber viewnum = 0;   ///< What that ping said.
+    friend bool operator==(const ServerStatus&, const ServerStatus&) = default;
+};
+struct GroupStatus {
+    ViewInfo info;
+    bool acked = false;
+    std::vector<ServerStatus> servers;
+    std::vector<Address> waiting_for;  ///< Whose return would end the wait (R4); empty if the group does not wait.
+    std::string waiting_why;           ///< A sentence, empty if the group does not wait.
+    friend bool operator==(const GroupStatus&, const GroupStatus&) = default;
+};
+struct PastEvent {
+    Duration age{};
+    std::string text;
+    friend bool operator==(const PastEvent&, const PastEvent&) = default;
+};
+struct ViewStatusResult {
+    std::vector<GroupStatus> groups;
+    std::vector<PastEvent> events;  ///< Recent decisions, oldest first.
+    friend bool operator==(const ViewStatusResult&, const ViewStatusResult&) = default;
+};
+
+// ---- clients to replicas ---------------------------------------------------------------------------------
+
+/// Opens a session (C3).
+struct Open {
+    ClusterId cluster = ClusterId::none;
+    std::string group;
+    int protocol = 1;
+    friend bool operator==(const Open&, const Open&) = default;
+};
+struct OpenResult {
+    SessionId session;
+    friend bool operator==(const OpenResult&, const OpenResult&) = default;
+};
+/// A command. With a session it takes effect once; without one, once per delivery (C5).
+struct Execute {
+    ClusterId cluster = ClusterId::none;
+    std::string group;
+    SessionId session;  ///< Zero: no session.
+    Sequence seq = 0;
+    Sequence low = 0;   ///< The lowest sequence number still unanswered (C3).
+    JsonText command;
+    friend bool operator==(const Execute&, const Execute&) = default;
+};
+struct ExecuteResult {
+    Position at;
+    JsonText value;
+    friend bool operator==(const ExecuteResult&, const ExecuteResult&) = default;
+};
+struct Query {
+    ClusterId cluster = ClusterId::none;
+    std::string group;
+    JsonText query;
+    friend bool operator==(const Query&, const Query&) = default;
+};
+struct QueryResult {
+    Position at;  ///< The view that answered, and the index up to which it had applied.
+    JsonText value;
+    friend bool operator==(const QueryResult&, const QueryResult&) = default;
+};
+/// Reads a consistent snapshot of the store piece by piece. The first call (`at` absent) takes it, linearizably;
+/// the following name it. The primary forgets it when it has been unused for `dump_ttl`.
+struct Dump {
+    ClusterId cluster = ClusterId::none;
+    std::string group;
+    std::optional<Position> at;
+    std::uint64_t chunk = 0;  ///< Counts from 0; the piece asked for last may be asked for again.
+    friend bool operator==(const Dump&, const Dump&) = default;
+};
+struct DumpResult {
+    Position at;
+    std::uint64_t chunk = 0;
+    std::string data;
+    bool last = false;
+    friend bool operator==(const DumpResult&, const DumpResult&) = default;
+};
+
+struct ReplicaStatus {
+    std::optional<ClusterId> cluster;
+    std::optional<std::string> group;
+    friend bool operator==(const ReplicaStatus&, const ReplicaStatus&) = default;
+};
+/// How a primary sees one backup.
+struct BackupStatus {
+    Address name;
+    std::string state;         ///< `in_sync`, `log` (catching up from the log), `snapshot`, or `unreachable`.
+    Index match = 0;
+    std::uint64_t sent = 0;    ///< Bytes of the snapshot acknowledged so far.
+    friend bool operator==(const BackupStatus&, const BackupStatus&) = default;
+};
+struct ReplicaStatusResult {
+    ViewInfo info;
+    Address server;
+    Incarnation incarnation = Incarnation::none;
+    Role role = Role::idle;
+    Index first = 0;  ///< The first index that the log still holds; `last + 1` if it holds none.
+    Index last = 0;
+    Index commit = 0;
+    Index applied = 0;
+    std::uint64_t sessions = 0;
+    std::uint64_t log_bytes = 0;
+    std::vector<BackupStatus> backups;
+    friend bool operator==(const ReplicaStatusResult&, const ReplicaStatusResult&) = default;
+};
+
+// ---- primary to backup -----------------------------------------------------------------------------------
+
+/// The sender's view: its number, and the whole of it for a receiver that has not shown yet that it has it.
+struct ViewRef {
+    ViewNumber number = 0;
+    std::optional<ViewInfo> whole;
+    friend bool operator==(const ViewRef&, const ViewRef&) = default;
+};
+
+enum class EntryKind : std::uint8_t { command, open, close };
+
+/// One entry of the replicated log. `open` opens the session named by its own position; `close` closes `session`.
+struct Entry {
+    Position at;
+    EntryKind kind = EntryKind::command;
+    SessionId session;
+    Sequence seq = 0;
+    Sequence low = 0;
+    JsonText command;
+    friend bool operator==(const Entry&, const Entry&) = default;
+};
+
+/// What a replica's log holds: the position of its last entry and how far it knows it to be committed.
+struct Held {
+    Position last;
+    Index commit = 0;
+    friend bool operator==(const Held&, const Held&) = default;
+};
+
+struct Append {
+    ClusterId cluster = ClusterId::none;
+    std::string group;
+    ViewRef view;
+    Position prev;  ///< The entry before the first of `entries`.
+    std::vector<Entry> entries;
+    Index commit = 0;
+    Round round = 0;  ///< The newest read round that this append asks about (Reads, confirm).
+    friend bool operator==(const Append&, const Append&) = default;
+};
+struct AppendResult {
+    ViewNumber view = 0;
+    Index match = 0;
+    Round round = 0;
+    friend bool operator==(const AppendResult&, const AppendResult&) = default;
+};
+
+/// Names one snapshot: the primary that took it and the last entry that it contains.
+struct SnapshotId {
+    Incarnation by = Incarnation::none;
+    Position at;
+    friend auto operator<=>(const SnapshotId&, const SnapshotId&) = default;
+};
+struct Install {
+    ClusterId cluster = ClusterId::none;
+    std::string group;
+    ViewRef view;
+    SnapshotId snapshot;
+    std::uint64_t chunk = 0;  ///< Counts from 0.
+    std::string data;
+    bool last = false;
+    int protocol = 1;
+    friend bool operator==(const Install&, const Install&) = default;
+};
+/// `next` is the chunk that the backup wants now; after the last one it is that chunk's number plus one.
+struct InstallResult {
+    ViewNumber view = 0;
+    SnapshotId snapshot;
+    std::uint64_t next = 0;
+    friend bool operator==(const InstallResult&, const InstallResult&) = default;
+};
+
+// ---- errors ----------------------------------------------------------------------------------------------
+
+/// A JSON-RPC error. `to` is the method that it answers (empty if that could not be read).
+struct Failure {
+    std::string to;
+    error code = error::internal;
+    std::string text;                  ///< What was wrong and what was expected.
+    std::optional<ViewInfo> view;      ///< The answering party's view, where there is one.
+    std::optional<Held> held;          ///< With `mismatch`: what the backup has.
+    std::optional<InstallResult> install;  ///< With `bad_chunk`: which chunk of which snapshot the backup wants.
+    friend bool operator==(const Failure&, const Failure&) = default;
+};
+
+using Message =
+    std::variant<Ping, PingResult, ViewGet, ViewWatch, ViewPromote, ViewForce, ViewResult, ViewForceResult, ViewChanged,
+                 ViewStatus, ViewStatusResult, Open, OpenResult, Execute, ExecuteResult, Query, QueryResult, Dump,
+                 DumpResult, ReplicaStatus, ReplicaStatusResult, Append, AppendResult, Install, InstallResult, Failure>;
+
+/// A message with its other end: whom it came from when it is received, whom it goes to when it is sent.
+struct Envelope {
+    Address peer;
+    CallId id;
+    Message message;
+    friend bool operator==(const Envelope&, const Envelope&) = default;
+};
+
+}  // namespace understudy

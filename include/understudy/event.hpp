@@ -1,0 +1,159 @@
+// What a machine has to tell its host: typed events, and one function that prints any of them.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include <understudy/core/types.hpp>
+#include <understudy/error.hpp>
+
+namespace understudy {
+
+// ---- of the view service ---------------------------------------------------------------------------------
+
+/// A new view was decided. `why` names the rule and the cause.
+struct ViewDecided {
+    ViewInfo info;
+    std::string why;
+};
+/// A server, or a new incarnation of one, was heard for the first time.
+struct ServerSeen {
+    std::string group;
+    Address server;
+    Incarnation incarnation;
+};
+/// A server counts as dead from now on.
+struct ServerLost {
+    std::string group;
+    Address server;
+    std::string why;
+};
+/// No view can follow until one of `waiting_for` returns with its state (R4).
+struct GroupWaits {
+    std::string group;
+    std::vector<Address> waiting_for;
+    std::string why;
+};
+
+// ---- of a replica ----------------------------------------------------------------------------------------
+
+/// The replica adopted a view and with it this role.
+struct RoleChanged {
+    std::string group;
+    Role role;
+    ViewNumber view;
+};
+/// The primary stopped serving for the rest of its view (S6).
+struct SteppedDown {
+    std::string group;
+    ViewNumber view;
+    std::string why;
+};
+/// A backup is being brought up: from the log, or by a snapshot.
+struct BackupJoining {
+    Address backup;
+    ViewNumber view;
+    bool by_snapshot;
+};
+/// A backup entered the required set (S4).
+struct BackupInSync {
+    Address backup;
+    ViewNumber view;
+    Index match;
+};
+/// A backup does not acknowledge; it is reported to the view service (S7).
+struct BackupUnreachable {
+    Address backup;
+    ViewNumber view;
+};
+/// A snapshot replaced this replica's state (S8).
+struct SnapshotInstalled {
+    Position at;
+    std::uint64_t bytes;
+};
+/// Entries that conflict with the primary's log were cut off (S3); after `view.force` they may have been answered.
+struct LogCut {
+    Index from;
+    Index entries;
+    bool committed;
+};
+/// A session was closed for want of use (C4).
+struct SessionClosed {
+    SessionId session;
+};
+/// The host's store threw; this replica takes no further part.
+struct StoreFailed {
+    std::string what;
+};
+/// The view service has not answered for D; the next address is tried.
+struct ViewServiceSilent {
+    Address address;
+};
+
+// ---- of anyone -------------------------------------------------------------------------------------------
+
+/// A message was refused, or an answer that nobody asked for was dropped.
+struct Refused {
+    Address peer;
+    error code;
+    std::string what;
+};
+/// Bytes that are no message, or a connection that broke a limit.
+struct Malformed {
+    Address peer;
+    error code;
+    std::string what;
+};
+
+using Event = std::variant<ViewDecided, ServerSeen, ServerLost, GroupWaits, RoleChanged, SteppedDown, BackupJoining,
+                           BackupInSync, BackupUnreachable, SnapshotInstalled, LogCut, SessionClosed, StoreFailed,
+                           ViewServiceSilent, Refused, Malformed>;
+
+/// Called with each event, in order, on the service's executor, after the step that caused it. May be empty.
+using Observer = std::function<void(const Event&)>;
+
+namespace detail {
+inline std::string join(const std::vector<Address>& names) {
+    std::string text;
+    for (const auto& name : names) text += (text.empty() ? "" : ", ") + name;
+    return text;
+}
+}  // namespace detail
+
+/// `view 3: primary tcp://a, backups tcp://b (in sync), tcp://c (joining)`.
+inline std::string describe(const View& view) {
+    if (view.number == 0) return "no view yet";
+    auto text = "view " + std::to_string(view.number) + ": primary " + view.primary.name;
+    if (view.backups.empty()) return text + ", no backup";
+    text += view.backups.size() == 1 ? ", backup " : ", backups ";
+    for (const auto& backup : view.backups)
+        text += (&backup == view.backups.data() ? "" : ", ") + backup.name + (backup.synced ? " (in sync)" : " (joining)");
+    return text;
+}
+
+/// One line for people, without a line end.
+inline std::string describe(const Event& event) {
+    struct Printer {
+        std::string operator()(const ViewDecided& e) const { return e.info.group + ": " + describe(e.info.view) + " (" + e.why + ")"; }
+        std::string operator()(const ServerSeen& e) const { return e.group + ": heard " + e.server + ", incarnation " + to_hex(e.incarnation); }
+        std::string operator()(const ServerLost& e) const { return e.group + ": lost " + e.server + ": " + e.why; }
+        std::string operator()(const GroupWaits& e) const { return e.group + ": waits for " + detail::join(e.waiting_for) + ": " + e.why; }
+        std::string operator()(const RoleChanged& e) const { return e.group + ": " + std::string{to_string(e.role)} + " in view " + std::to_string(e.view); }
+        std::string operator()(const SteppedDown& e) const { return e.group + ": stepped down in view " + std::to_string(e.view) + ": " + e.why; }
+        std::string operator()(const BackupJoining& e) const { return "backup " + e.backup + " joins view " + std::to_string(e.view) + (e.by_snapshot ? " by snapshot" : " from the log"); }
+        std::string operator()(const BackupInSync& e) const { return "backup " + e.backup + " is in sync in view " + std::to_string(e.view) + " at " + std::to_string(e.match); }
+        std::string operator()(const BackupUnreachable& e) const { return "backup " + e.backup + " does not acknowledge in view " + std::to_string(e.view); }
+        std::string operator()(const SnapshotInstalled& e) const { return "installed a snapshot of " + std::to_string(e.bytes) + " bytes at index " + std::to_string(e.at.index); }
+        std::string operator()(const LogCut& e) const { return "cut " + std::to_string(e.entries) + (e.committed ? " committed" : "") + " entries from index " + std::to_string(e.from); }
+        std::string operator()(const SessionClosed& e) const { return "closed unused session " + std::to_string(e.session.view) + "." + std::to_string(e.session.index); }
+        std::string operator()(const StoreFailed& e) const { return "the store failed: " + e.what; }
+        std::string operator()(const ViewServiceSilent& e) const { return "the view service at " + e.address + " does not answer"; }
+        std::string operator()(const Refused& e) const { return "refused " + std::string{to_string(e.code)} + " from " + e.peer + ": " + e.what; }
+        std::string operator()(const Malformed& e) const { return "malformed " + std::string{to_string(e.code)} + " from " + e.peer + ": " + e.what; }
+    };
+    return std::visit(Printer{}, event);
+}
+
+}  // namespace understudy
