@@ -75,6 +75,7 @@ struct View {
     ViewNumber number = 0;
     Member primary;
     std::vector<Member> backups;
+    ViewNumber forced = 0;  ///< The last view that an operator forced; state from before it may conflict (S3).
     friend auto operator<=>(const View&, const View&) = default;
 
     /// The backup of that name, or null.
