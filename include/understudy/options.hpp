@@ -76,8 +76,13 @@ struct ClerkOptions {
     Duration resend_after = 1s;          ///< An answer that does not come for this long is asked for again.
     std::size_t max_calls = 65536;       ///< Under way at once; a further one ends with `overloaded`.
     bool session = true;                 ///< Exactly once; without: at least once (C5).
+    std::size_t window = 1024;           ///< Calls sent and not answered yet; the others wait in order. More than
+                                         ///< the primary's `max_calls_per_peer` would only wait in the connection.
+    std::size_t window_bytes = 16u << 20;  ///< The same in bytes; at least one call goes. Well below `max_send_queue`.
+    std::size_t max_command = 8u << 20;  ///< A larger command or query ends with `too_large`. Well below `max_frame`.
 
     std::string validate() const;
+    friend bool operator==(const ClerkOptions&, const ClerkOptions&) = default;
 };
 
 inline std::string TransportOptions::validate() const {
@@ -107,7 +112,7 @@ inline std::string ClerkOptions::validate() const {
     if (group.empty() || group.size() > 255) return "group must have 1 to 255 bytes";
     if (give_up_after <= 0s || retry_first <= 0s || retry_last < retry_first || resend_after <= 0s)
         return "durations must be positive, and retry_last at least retry_first";
-    if (max_calls == 0) return "max_calls must be positive";
+    if (max_calls == 0 || window == 0 || max_command == 0) return "max_calls, window and max_command must be positive";
     return {};
 }
 
