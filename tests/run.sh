@@ -1,0 +1,34 @@
+#!/bin/sh
+# Installs what is missing, builds everything and runs every test. `sh tests/run.sh [arguments for ctest]`.
+# Builds in build/test, or in UNDERSTUDY_BUILD_DIR.
+set -eu
+source=$(cd "$(dirname "$0")/.." && pwd)
+build=${UNDERSTUDY_BUILD_DIR:-$source/build/test}
+jobs=$(nproc 2>/dev/null || sysctl -n hw.ncpu 2>/dev/null || echo 2)
+
+sh "$source/tests/setup.sh" tests
+
+generator=
+command -v ninja >/dev/null 2>&1 && [ ! -e "$build/CMakeCache.txt" ] && generator=-GNinja
+cmake -S "$source" -B "$build" $generator -DCMAKE_BUILD_TYPE=Debug -DCMAKE_CXX_FLAGS_DEBUG="-O1 -g1"
+cmake --build "$build" -j "$jobs" --target all all_verify_interface_header_sets
+
+# ctest's output, then its own summary once more in one line; a pipe would hide its exit code.
+status=0
+{ ctest --test-dir "$build" -j "$jobs" --output-on-failure "$@" || echo $? >"$build/ctest.status"; } 2>&1 |
+    tee "$build/ctest.log"
+if [ -e "$build/ctest.status" ]; then
+    status=$(cat "$build/ctest.status")
+    rm -f "$build/ctest.status"
+fi
+# "95% tests passed, 1 tests failed out of 20"
+summary=$(sed -n 's/.*tests passed, \([0-9]*\) tests failed out of \([0-9]*\).*/\1 \2/p' "$build/ctest.log" | tail -n 1)
+if [ -z "$summary" ]; then
+    echo "ctest ran no test" >&2
+    [ "$status" -ne 0 ] || status=1
+    summary="0 0"
+fi
+failed=${summary% *}
+total=${summary#* }
+echo "$((total - failed)) passed, $failed failed"
+exit "$status"
