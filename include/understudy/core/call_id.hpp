@@ -21,7 +21,6 @@ enum class Method : std::uint8_t {
     view_status,
     view_promote,
     view_force,
-    view_changed,
     pb_open,
     pb_execute,
     pb_query,
@@ -29,6 +28,7 @@ enum class Method : std::uint8_t {
     pb_status,
     replica_append,
     replica_install,
+    view_changed,  // a notification: it never stands in an id
 };
 
 /// How many low bits of an id's number hold the method.
@@ -36,10 +36,10 @@ inline constexpr int method_bits = 5;
 
 namespace detail {
 inline constexpr std::array<std::string_view, 15> method_names{
-    "",         "view.ping",  "view.get", "view.watch", "view.status", "view.promote",   "view.force",     "view.changed",
-    "pb.open",  "pb.execute", "pb.query", "pb.dump",    "pb.status",   "replica.append", "replica.install"};
+    "",        "view.ping",  "view.get", "view.watch", "view.status", "view.promote",   "view.force",
+    "pb.open", "pb.execute", "pb.query", "pb.dump",    "pb.status",   "replica.append", "replica.install", "view.changed"};
 static_assert(method_names.size() <= 1u << method_bits);
-static_assert(method_names.size() == static_cast<std::size_t>(Method::replica_install) + 1);
+static_assert(method_names.size() == static_cast<std::size_t>(Method::view_changed) + 1);
 }  // namespace detail
 
 /// The method's name on the wire; empty for `none`.
