@@ -10,6 +10,9 @@
 
 namespace understudy {
 
+/// The peer name under which a host's own calls reach a machine; what a machine sends there is for the host.
+inline const Address local_peer = "local";
+
 /// The outcome of a probe: nobody listens there, somebody does, or it cannot be known.
 enum class ProbeResult { refused, alive, unknown };
 
