@@ -1,0 +1,149 @@
+#!/bin/sh
+# Uses the library as a host would: `run.sh WAY SOURCE BUILD COMPILER CMAKE`, where WAY names a folder here.
+# Everything happens in BUILD/consume/WAY. Neither the network nor git is needed, and the test fails if one is used.
+set -eu
+way=$1 source=$2 build=$3 compiler=$4 cmake=$5
+here=$source/tests/consume
+work=$build/consume/$way
+rm -rf "$work"
+mkdir -p "$work/bin"
+
+# What reaches for git or the network fails.
+printf '#!/bin/sh\necho "git $*" >>"%s/git_was_used"\nexit 1\n' "$work" >"$work/bin/git"
+chmod +x "$work/bin/git"
+PATH=$work/bin:$PATH
+http_proxy=http://127.0.0.1:9 https_proxy=$http_proxy
+export PATH http_proxy https_proxy
+
+CXX=$compiler
+export CXX
+command -v ninja >/dev/null 2>&1 && export CMAKE_GENERATOR=Ninja
+command -v ccache >/dev/null 2>&1 && export CMAKE_CXX_COMPILER_LAUNCHER=ccache
+
+fail() {
+    echo "FAILED: $*" >&2
+    exit 1
+}
+
+# host FOLDER OPTION...: configures, builds and runs the host in FOLDER.
+host() {
+    folder=$1
+    shift
+    rm -rf "$work/build"
+    "$cmake" -S "$here/$folder" -B "$work/build" -DCMAKE_EXPORT_COMPILE_COMMANDS=ON "$@"
+    "$cmake" --build "$work/build"
+    "$work/build/host"
+    if grep -E -- '-Werror|-Wconversion|ASIO_NO_DEPRECATED' "$work/build/compile_commands.json"; then
+        fail "our own flags reached the host"
+    fi
+}
+
+# Installs, then moves what was installed: nothing in it may remember where it was.
+install_and_move() {
+    "$cmake" --install "$build" --prefix "$work/first" >/dev/null
+    mv "$work/first" "$work/moved"
+    if grep -rl -e "$work/first" -e "$source" "$work/moved"; then
+        fail "an installed file names a folder of this machine"
+    fi
+}
+
+# folder_of HEADER: where the compiler finds it; exit 77 (skipped) if it is not installed.
+folder_of() {
+    found=$(echo "#include <$1>" | "$compiler" -E -x c++ - 2>/dev/null |
+        sed -n "s|^# [0-9]* \"\(/.*\)/$1\".*|\1|p" | head -n 1)
+    [ -n "$found" ] || exit 77
+    echo "$found"
+}
+
+# Packs the installed headers as the archives that the build would fetch, into $work/mirror.
+make_mirror() {
+    mkdir -p "$work/mirror" "$work/pack/asio-asio-1-30-2/asio/include" "$work/pack/include"
+    asio=$(folder_of asio/version.hpp) || exit 77
+    json=$(folder_of nlohmann/json.hpp) || exit 77
+    cp -R "$asio/asio" "$asio/asio.hpp" "$work/pack/asio-asio-1-30-2/asio/include"
+    cp -R "$json/nlohmann" "$work/pack/include"
+    (cd "$work/pack" &&
+        "$cmake" -E tar czf ../mirror/asio-1.30.2.tar.gz asio-asio-1-30-2 &&
+        "$cmake" -E tar cf ../mirror/nlohmann_json-3.11.3.zip --format=zip include)
+    asio_hash=$(hash_of "$work/mirror/asio-1.30.2.tar.gz")
+    json_hash=$(hash_of "$work/mirror/nlohmann_json-3.11.3.zip")
+}
+hash_of() { "$cmake" -E sha256sum "$1" | cut -d ' ' -f 1; }
+
+# copy_source FOLDER: what a release archive contains.
+copy_source() {
+    mkdir -p "$1/tests"
+    for item in include cmake examples subprojects CMakeLists.txt LICENSE meson.build meson_options.txt; do
+        cp -R "$source/$item" "$1"
+    done
+    cp -R "$source/tests/consume" "$source/tests/core" "$source/tests/main.cpp" "$1/tests"
+}
+
+case $way in
+find_package)
+    install_and_move
+    host find_package -DCMAKE_PREFIX_PATH="$work/moved"
+    host core -DCMAKE_PREFIX_PATH="$work/moved" -DCMAKE_DISABLE_FIND_PACKAGE_Asio=ON \
+        -DCMAKE_DISABLE_FIND_PACKAGE_nlohmann_json=ON
+    ;;
+add_subdirectory)
+    host add_subdirectory -DUNDERSTUDY_SOURCE="$source"
+    if "$cmake" --build "$work/build" --target help | grep -E '_test|viewd'; then
+        fail "our tests or programs are among the host's targets"
+    fi
+    ;;
+fetch_content)
+    make_mirror
+    copy_source "$work/pack/understudy"
+    (cd "$work/pack" && "$cmake" -E tar czf ../mirror/understudy.tar.gz understudy)
+    set -- -DUNDERSTUDY_ARCHIVE="$work/mirror/understudy.tar.gz" \
+        -DUNDERSTUDY_ARCHIVE_SHA256="$(hash_of "$work/mirror/understudy.tar.gz")" \
+        -DUNDERSTUDY_MIRROR="$work/mirror" \
+        -DCMAKE_DISABLE_FIND_PACKAGE_Asio=ON -DCMAKE_DISABLE_FIND_PACKAGE_nlohmann_json=ON
+    # What we packed is not what is pinned, so without the hashes given it must be refused.
+    if "$cmake" -S "$here/fetch_content" -B "$work/refused" "$@" >"$work/refused.log" 2>&1; then
+        fail "an archive with the wrong hash was taken"
+    fi
+    grep -q '^ *expected: ' "$work/refused.log" || fail "not the refusal that was expected: see $work/refused.log"
+    host fetch_content "$@" -DUNDERSTUDY_ASIO_SHA256="$asio_hash" -DUNDERSTUDY_NLOHMANN_JSON_SHA256="$json_hash"
+    for name in asio nlohmann_json; do
+        grep -q "_deps/$name-src" "$work/build/compile_commands.json" || fail "the fetched $name was not used"
+    done
+    ;;
+pkg_config)
+    install_and_move
+    PKG_CONFIG_PATH=$work/moved/share/pkgconfig${PKG_CONFIG_PATH:+:$PKG_CONFIG_PATH}
+    export PKG_CONFIG_PATH
+    sh "$here/pkg_config/build.sh" "$compiler" "$here/main.cpp" "$work/host"
+    "$work/host"
+    ;;
+meson)
+    # As a subproject, with its dependencies by wrap from the mirror.
+    make_mirror
+    cp -R "$here/meson" "$work/project"
+    cp "$here/main.cpp" "$work/project"
+    copy_source "$work/project/subprojects/understudy"
+    cp -R "$work/mirror" "$work/project/subprojects/packagecache"
+    sed -i.old "s/^source_hash.*/source_hash = $asio_hash/" "$work/project/subprojects/understudy/subprojects/asio.wrap"
+    sed -i.old "s/^source_hash.*/source_hash = $json_hash/" \
+        "$work/project/subprojects/understudy/subprojects/nlohmann_json.wrap"
+    meson setup --force-fallback-for=asio,nlohmann_json "$work/build" "$work/project"
+    meson compile -C "$work/build"
+    "$work/build/host"
+    # By itself: its tests, and what it installs.
+    copy_source "$work/alone"
+    meson setup -Dtests=true --prefix="$work/installed" "$work/build_alone" "$work/alone"
+    meson test -C "$work/build_alone"
+    meson install -C "$work/build_alone" >/dev/null
+    PKG_CONFIG_PATH=$work/installed/share/pkgconfig${PKG_CONFIG_PATH:+:$PKG_CONFIG_PATH}
+    export PKG_CONFIG_PATH
+    sh "$here/pkg_config/build.sh" "$compiler" "$here/main.cpp" "$work/host"
+    "$work/host"
+    ;;
+*)
+    fail "no such way: $way"
+    ;;
+esac
+
+[ ! -e "$work/git_was_used" ] || fail "git was used: $(cat "$work/git_was_used")"
+echo "$way: works"

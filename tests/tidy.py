@@ -1,0 +1,333 @@
+#!/usr/bin/env python3
+"""The form of the sources: layers, rule marks, sizes, words that must not stand. `tidy.py [ROOT]`.
+
+Prints `file:line: error: ...` for each fault and exits with 1 if there is one; a `note` does not fail.
+"""
+import os
+import re
+import sys
+from collections import namedtuple
+
+Finding = namedtuple("Finding", "path line severity text")
+File = namedtuple("File", "path lines code")  # `code`: the lines without comments and string literals
+
+# ---- what must hold ---------------------------------------------------------------------------------------
+
+WIDTH = 120
+HEADER_ERROR, HEADER_NOTE = 450, 300
+
+CORE_FILES = {"options", "error", "event", "store", "kv_types", "version"}
+RULES_INSIDE = {"view_rules", "replica_rules", "clerk_rules"}
+CORE_BANNED = {"thread", "mutex", "shared_mutex", "condition_variable", "future", "random", "iostream", "fstream"}
+
+# Layer: the layers that it may include, and whether it may include Asio and nlohmann/json.
+Layer = namedtuple("Layer", "may_include asio json")
+LAYERS = {
+    "core": Layer({"core"}, False, False),
+    "wire": Layer({"core", "wire"}, False, True),
+    "transport": Layer({"core", "transport"}, True, False),
+    "detail": Layer({"core", "wire", "transport", "detail"}, True, True),
+    "service": Layer({"core", "wire", "transport", "detail", "service"}, True, True),
+    "net": Layer({"core", "wire", "transport", "detail", "net"}, True, False),
+    "sim": Layer({"core", "wire", "transport", "detail", "service", "sim"}, True, True),
+    "journal": Layer({"core", "wire", "transport", "detail", "journal"}, True, True),
+}
+
+RULES = [f"R{n}" for n in range(7)] + [f"S{n}" for n in range(1, 12)] + [f"C{n}" for n in range(1, 7)]
+# Rules of the protocol that are not due yet, and why. One that is marked all the same is held to the rest.
+DEFERRED = {"R5": "recovery needs the journal"}
+
+SCENARIOS = [
+    "First Primary",
+    "First Backup",
+    "Backup takes over if primary fails",
+    "Restarted server becomes backup",
+    "Idle third server becomes backup if primary fails",
+    "Restarted primary treated as dead",
+    "Dead backup is removed from view",
+    "Viewserver waits for primary to ack view",
+    "Uninitialized server can't become primary",
+    "Single primary, no backup",
+    "Add a backup",
+    "Count RPCs to viewserver",
+    "Primary failure",
+    "Kill last server, new one should not be active",
+    "at-most-once Append; unreliable",
+    "Put() immediately after backup failure",
+    "Put() immediately after primary failure",
+    "Concurrent Put()s to the same key",
+    "Concurrent Append()s to the same key",
+    "Concurrent Put()s to the same key; unreliable",
+    "Repeated failures/restarts",
+    "Repeated failures/restarts with concurrent updates to same key; unreliable",
+    "Old primary does not serve Gets",
+    "Partitioned old primary does not complete Gets",
+]
+
+WORDS = re.compile(r"\b(TODO|FIXME|XXX)\b")
+MACHINE_PATH = re.compile(r"(?<![\w./-])/(home|root|work|farm|Users)/")
+SPEAKS_OF_THEM = {"tests/tidy.py", "tests/tidy_test.py"}  # of the words above
+SLEEP = re.compile(r"\b(sleep_for|sleep_until|usleep|nanosleep)\b")
+CLOCK = re.compile(r"\b(steady_clock|system_clock|high_resolution_clock|steady_timer|system_timer|clock_gettime)\b")
+NOW = re.compile(r"\bnow\s*\(")
+CHANCE = re.compile(r"\b(random_device|mt19937(_64)?|minstd_rand0?|default_random_engine|uniform_\w+_distribution|"
+                    r"s?rand\s*\()")
+SOCKET = re.compile(r"<asio/(ip|local|posix|generic|basic_\w*(socket|timer)\w*|\w*timer)\b")
+TEST_CASE = re.compile(r'\bTEST_CASE\w*\(\s*(?:[\w:]+\s*,\s*)?"((?:[^"\\]|\\.)*)"')
+INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
+
+
+# ---- reading ----------------------------------------------------------------------------------------------
+
+TEXT = (".hpp", ".cpp", ".py", ".sh", ".cmake", ".txt", ".in", ".md", ".json", ".build", ".wrap")
+SKIPPED = {"build", "packagecache", "__pycache__"}
+
+
+def strip_comments(text):
+    """The text with comments and the insides of literals blanked out, its lines kept."""
+    pattern = re.compile(r'R"(\w*)\(.*?\)\1"|//[^\n]*|/\*.*?\*/|"(?:[^"\\\n]|\\.)*"|'
+                         r"(?<!\w)'(?:[^'\\\n]|\\.)*'", re.S)
+    return pattern.sub(lambda match: "\n" * match.group().count("\n"), text)
+
+
+def read(root):
+    """All source files below `root`, by their paths relative to it."""
+    files = {}
+    for folder, folders, names in os.walk(root):
+        folders[:] = sorted(f for f in folders if f not in SKIPPED and (not f.startswith(".") or f == ".ci"))
+        for name in sorted(names):
+            path = os.path.relpath(os.path.join(folder, name), root).replace(os.sep, "/")
+            if not name.endswith(TEXT) and path != ".ci/run":
+                continue
+            with open(os.path.join(folder, name), encoding="utf-8") as file:
+                text = file.read()
+            code = strip_comments(text) if name.endswith((".hpp", ".cpp")) else text
+            files[path] = File(path, text.split("\n"), code.split("\n"))
+    return files
+
+
+PUBLIC = "include/understudy/"
+
+
+def headers(files):
+    return [file for path, file in files.items() if path.startswith(PUBLIC) and path.endswith(".hpp")]
+
+
+def layer_of(path):
+    """The layer of a public header, or None."""
+    parts = path[len(PUBLIC):].removesuffix(".hpp").split("/")
+    if len(parts) > 1:
+        return parts[0] if parts[0] in LAYERS else None
+    if parts[0] in CORE_FILES:
+        return "core"
+    return "transport" if parts[0] == "transport" else "service"
+
+
+def includes(file):
+    for number, line in enumerate(file.lines, 1):
+        match = INCLUDE.match(line)
+        if match:
+            yield number, match.group(1), match.group(2)
+
+
+# ---- the checks -------------------------------------------------------------------------------------------
+
+def check_layers(files):
+    for file in headers(files):
+        layer = layer_of(file.path)
+        if layer is None:
+            yield Finding(file.path, 1, "error", "stands in a folder that is no layer")
+            continue
+        law = LAYERS[layer]
+        for number, quote, name in includes(file):
+            def error(text):
+                return Finding(file.path, number, "error", text)
+
+            top = name.split("/")[0]
+            if quote == '"':
+                yield error(f'"{name}": includes are written <understudy/...>')
+            elif top == "understudy":
+                yield from check_own_include(files, file, layer, law, name, error)
+            elif top in ("asio", "asio.hpp"):
+                if not law.asio:
+                    yield error(f"{layer} must not include Asio")
+                elif layer == "sim" and SOCKET.search(f"<{name}"):
+                    yield error(f"the simulator must not include <{name}>: no sockets, no timers")
+            elif top == "nlohmann":
+                if not law.json:
+                    yield error(f"{layer} must not include nlohmann/json")
+            elif layer == "core" and name in CORE_BANNED:
+                yield error(f"the core must not include <{name}>")
+            elif name == "random" and layer != "net":
+                yield error("only net/ draws random numbers")
+            elif "/" not in name and name.endswith(".hpp"):
+                yield error(f"<{name}> is no dependency of this library")
+
+
+def check_own_include(files, file, layer, law, name, error):
+    target = "include/" + name
+    if target not in files:
+        yield error(f"<{name}> does not exist")
+        return
+    other = layer_of(target)
+    if other not in law.may_include:
+        yield error(f"{layer} must not include {other} (<{name}>)")
+    elif layer == "net" and os.path.basename(name).removesuffix(".hpp") in RULES_INSIDE:
+        yield error(f"net must not include the rules (<{name}>)")
+
+
+def check_cycles(files):
+    """Within a layer, too, includes only go downward."""
+    edges = {file.path: ["include/" + name for _, _, name in includes(file)] for file in headers(files)}
+    done, path = set(), []
+
+    def visit(node):
+        if node in path:
+            circle = " -> ".join(p.removeprefix(PUBLIC) for p in path[path.index(node):] + [node])
+            yield Finding(node, 1, "error", f"includes itself: {circle}")
+        elif node in edges and node not in done:
+            path.append(node)
+            for target in edges[node]:
+                yield from visit(target)
+            path.pop()
+            done.add(node)
+
+    for node in edges:
+        yield from visit(node)
+
+
+def check_shape(files):
+    for file in headers(files):
+        lines = len(file.lines) - 1
+        if lines > HEADER_ERROR:
+            yield Finding(file.path, lines, "error", f"{lines} lines; a header has at most {HEADER_ERROR}")
+        elif lines > HEADER_NOTE:
+            yield Finding(file.path, lines, "note", f"{lines} lines; could it be two headers?")
+        if "#pragma once" not in file.lines:
+            yield Finding(file.path, 1, "error", "lacks #pragma once")
+        if not file.lines[0].startswith("// "):
+            yield Finding(file.path, 1, "error", "must open with a comment that says why the file exists")
+
+
+def check_text(files):
+    for file in files.values():
+        source = file.path.endswith((".hpp", ".cpp", ".py", ".sh", ".cmake"))
+        if file.lines[-1] != "" or file.lines[-2:-1] == [""]:
+            yield Finding(file.path, len(file.lines), "error", "must end with one line end")
+        for number, line in enumerate(file.lines, 1):
+            def error(text):
+                return Finding(file.path, number, "error", text)
+
+            if source and len(line) > WIDTH:
+                yield error(f"{len(line)} columns; at most {WIDTH}")
+            if "\t" in line:
+                yield error("has a tab")
+            if "\r" in line:
+                yield error("has a carriage return")
+            if line != line.rstrip() and not file.path.endswith(".md"):
+                yield error("has trailing spaces")
+            if file.path in SPEAKS_OF_THEM:
+                continue
+            if WORDS.search(line):
+                yield error(f"unfinished: {WORDS.search(line).group()}")
+            if MACHINE_PATH.search(line):
+                yield error("names a folder of somebody's machine")
+
+
+def check_time_and_chance(files):
+    """Clocks and chance belong to the transport; tests wait for events, not for time."""
+    for file in files.values():
+        public = file.path.startswith(PUBLIC)
+        layer = layer_of(file.path) if public else None
+        if not public and not file.path.startswith("tests/") or not file.path.endswith((".hpp", ".cpp")):
+            continue
+        for number, line in enumerate(file.code, 1):
+            def error(text):
+                return Finding(file.path, number, "error", text)
+
+            if SLEEP.search(line):
+                yield error("sleeps: wait for an event instead")
+            if public and layer != "net" and CLOCK.search(line):
+                yield error(f"{CLOCK.search(line).group()}: only net/ knows a clock or a timer")
+            if layer == "core" and NOW.search(line):
+                yield error("the core is told the time, it does not ask for it")
+            if public and layer != "net" and CHANCE.search(line):
+                yield error("only net/ draws random numbers")
+
+
+def test_cases(files):
+    """Every test's name with its place; a name is found also where the line breaks after the bracket."""
+    for file in files.values():
+        if file.path.startswith("tests/") and file.path.endswith((".cpp", ".hpp")):
+            text = "\n".join(file.lines)
+            for match in TEST_CASE.finditer(text):
+                yield file.path, text.count("\n", 0, match.start()) + 1, match.group(1)
+
+
+def check_rules(files):
+    """Each rule stands at the line that enforces it (a `//` comment in the core) and in the name of a test."""
+    marks = re.compile(r"(?<![/:])//(?![/]).*")
+    in_core = "\n".join(found.group() for path, file in files.items() if path.startswith(PUBLIC + "core/")
+                        for line in file.lines for found in [marks.search(line)] if found)
+    in_names = "\n".join(name for _, _, name in test_cases(files))
+    for rule in RULES:
+        word = re.compile(rf"\b{rule}\b")
+        marked, tested = bool(word.search(in_core)), bool(word.search(in_names))
+        if rule in DEFERRED and not marked:
+            continue
+        if not marked:
+            yield Finding(PUBLIC + "core", 0, "error", f"{rule} is marked nowhere")
+        if not tested:
+            yield Finding("tests", 0, "error", f"{rule} stands in no test's name")
+
+
+def check_test_names(files):
+    seen = {}
+    for path, number, name in test_cases(files):
+        if name in seen:
+            yield Finding(path, number, "error", f'"{name}" is also a test in {seen[name]}')
+        seen[name] = path
+        if name not in SCENARIOS and ("," in name or ";" in name):
+            yield Finding(path, number, "error", f'"{name}": a name with , or ; cannot be selected')
+    for name in SCENARIOS:
+        if name not in seen:
+            yield Finding("tests", 0, "error", f'the scenario "{name}" is no test')
+
+
+def check_versions(files):
+    """The version stands once for each build system."""
+    places = {"include/understudy/version.hpp": r'UNDERSTUDY_VERSION_STRING "([\d.]+)"',
+              "meson.build": r"version: '([\d.]+)'", "CHANGELOG.md": r"^## ([\d.]+)"}
+    found = {}
+    for path, pattern in places.items():
+        if path in files:
+            match = re.search(pattern, "\n".join(files[path].lines), re.M)
+            found[path] = match.group(1) if match else "none"
+    for path, version in found.items():
+        if version != found.get("include/understudy/version.hpp"):
+            yield Finding(path, 1, "error", f"version {version} is not that of version.hpp")
+
+
+CHECKS = [check_layers, check_cycles, check_shape, check_text, check_time_and_chance, check_rules, check_test_names,
+          check_versions]
+
+
+def findings(root):
+    files = read(root)
+    if not headers(files):
+        return [Finding(PUBLIC, 0, "error", "no headers here")]
+    return [finding for check in CHECKS for finding in check(files)]
+
+
+def main(arguments):
+    root = arguments[0] if arguments else os.path.join(os.path.dirname(os.path.abspath(__file__)), "..")
+    found = findings(root)
+    for finding in found:
+        print(f"{finding.path}:{finding.line}: {finding.severity}: {finding.text}")
+    errors = sum(finding.severity == "error" for finding in found)
+    print(f"{errors} errors, {len(found) - errors} notes")
+    return 1 if errors else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
