@@ -1,0 +1,196 @@
+// The calls of a client: what each was asked, where it stands, and the indexes that find the ones to act on
+// without looking at the others. Whom to ask and when to ask again is decided in clerk_rules.hpp.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <understudy/core/call_id.hpp>
+#include <understudy/core/check.hpp>
+#include <understudy/core/message.hpp>
+
+namespace understudy {
+
+/// Names a call to its host, who counts: of two calls the later has the greater key, and no key comes twice.
+using CallKey = std::uint64_t;
+
+/// How a call ended.
+struct Finished {
+    CallKey key = 0;
+    std::optional<understudy::error> error{};///< Nothing: it was answered.
+    Position at{};                           ///< Of the answer.
+    JsonText value{};                        ///< What the store returned.
+    std::string detail{};                    ///< With an error: what is known about its cause, for people.
+    std::optional<DumpResult> dump{};        ///< The answer to a `dump`.
+    friend bool operator==(const Finished&, const Finished&) = default;
+};
+
+/// One call under way.
+struct ClerkCall {
+    CallKey key = 0;
+    Method method = Method::none;      ///< `pb_execute`, `pb_query` or `pb_dump`.
+    JsonText text{};                   ///< The command or query.
+    std::optional<Position> dump_at{};
+    std::uint64_t dump_chunk = 0;
+    Time deadline = never;
+    Time timer = never;                ///< When to act on it next.
+    SessionId session{};
+    Sequence seq = 0;                  ///< In `session`; 0: none yet.
+    std::vector<std::uint64_t> sendings{};  ///< Numbers of the sendings whose answers would still count, oldest first.
+    std::uint64_t sent = 0;            ///< How often it was sent in all.
+    std::uint64_t possible = 0;        ///< Sendings that may have been executed: no definite refusal of them has come.
+    bool flying = false;               ///< Sent, and its answer awaited; else it waits to be sent.
+    std::optional<error> refusal{};    ///< The last definite refusal,
+    std::string detail{};              ///< and its text.
+
+    bool is_command() const { return method == Method::pb_execute; }
+    /// Whether it may have taken effect. A read has none.
+    bool maybe() const { return is_command() && possible > 0; }
+    friend bool operator==(const ClerkCall&, const ClerkCall&) = default;
+};
+
+/// All calls under way. Everything costs O(log n).
+class ClerkCalls {
+public:
+    /// Answers to older sendings than these are not waited for.
+    static constexpr std::size_t max_sendings = 8;
+
+    std::size_t size() const { return calls_.size(); }
+    std::size_t flying() const { return flying_; }
+    std::size_t flying_bytes() const { return flying_bytes_; }
+    bool has(CallKey key) const { return calls_.contains(key); }
+    ClerkCall& at(CallKey key) { return calls_.at(key); }
+
+    /// The commands, or the reads, that wait to be sent, in the order in which they are to be sent.
+    const std::set<CallKey>& waiting(bool commands) const { return commands ? commands_ : reads_; }
+
+    /// Whether sending `n` was made at all; if not, nobody waits for its answer.
+    bool made(std::uint64_t n) const { return n > 0 && n < next_; }
+
+    /// The call of which `n` is a sending; null for a late answer to a call that has ended.
+    ClerkCall* by_sending(std::uint64_t n) {
+        auto found = sendings_.find(n);
+        return found == sendings_.end() ? nullptr : &calls_.at(found->second);
+    }
+
+    void add(ClerkCall call) {
+        auto key = call.key;
+        UNDERSTUDY_CHECK(!calls_.contains(key));
+        call.timer = call.deadline;
+        timers_.insert({call.timer, key});
+        lane(call).insert(key);
+        calls_.emplace(key, std::move(call));
+    }
+
+    /// The call is about to be sent; its answer is awaited until `until`. Returns the sending's number.
+    std::uint64_t fly(ClerkCall& call, Time until) {
+        UNDERSTUDY_CHECK(!call.flying);
+        lane(call).erase(call.key);
+        auto n = next_++;
+        sendings_.emplace(n, call.key);
+        if (call.sendings.size() == max_sendings) {
+            sendings_.erase(call.sendings.front());
+            call.sendings.erase(call.sendings.begin());
+        }
+        call.sendings.push_back(n);
+        ++call.sent;
+        ++call.possible;
+        call.flying = true;
+        ++flying_;
+        flying_bytes_ += call.text.size();
+        set_timer(call, until);
+        return n;
+    }
+
+    /// Sending `n` of the call was refused. True if it was the one whose answer was awaited.
+    bool refused(ClerkCall& call, std::uint64_t n, bool definite) {
+        auto current = call.flying && call.sendings.back() == n;
+        std::erase(call.sendings, n);
+        sendings_.erase(n);
+        if (definite) --call.possible;
+        return current;
+    }
+
+    /// The call waits to be sent again.
+    void land(ClerkCall& call) {
+        UNDERSTUDY_CHECK(call.flying);
+        settle(call);
+        lane(call).insert(call.key);
+        set_timer(call, never);
+    }
+    /// Every call whose answer is awaited waits to be sent again.
+    void land_all() {
+        for (const auto& [n, key] : sendings_)
+            if (auto& call = calls_.at(key); call.flying) land(call);
+    }
+
+    /// The call whose time has come, or null.
+    ClerkCall* due(Time now) {
+        return timers_.empty() || timers_.begin()->first > now ? nullptr : &calls_.at(timers_.begin()->second);
+    }
+    Time deadline() const { return timers_.empty() ? never : timers_.begin()->first; }
+
+    /// Any call, or null.
+    ClerkCall* first() { return calls_.empty() ? nullptr : &calls_.begin()->second; }
+
+    void remove(ClerkCall& call) {
+        auto key = call.key;
+        if (call.flying) settle(call);
+        lane(call).erase(key);
+        timers_.erase({call.timer, key});
+        for (auto n : call.sendings) sendings_.erase(n);
+        calls_.erase(key);
+    }
+
+    void invariants() const {
+        UNDERSTUDY_CHECK(calls_.size() == timers_.size());
+        UNDERSTUDY_CHECK(calls_.size() == flying_ + commands_.size() + reads_.size());
+        UNDERSTUDY_CHECK(flying_ <= sendings_.size());
+    }
+    /// O(calls), for simulation.
+    void deep_invariants() const {
+        std::size_t flying = 0, bytes = 0, sendings = 0;
+        for (const auto& [key, call] : calls_) {
+            UNDERSTUDY_CHECK(key == call.key && call.timer <= call.deadline && timers_.contains({call.timer, key}));
+            UNDERSTUDY_CHECK(call.flying != waiting(call.is_command()).contains(key));
+            UNDERSTUDY_CHECK(call.possible <= call.sent && call.sendings.size() <= max_sendings);
+            for (auto n : call.sendings) UNDERSTUDY_CHECK(sendings_.at(n) == key);
+            flying += call.flying;
+            bytes += call.flying ? call.text.size() : 0;
+            sendings += call.sendings.size();
+        }
+        UNDERSTUDY_CHECK(flying == flying_ && bytes == flying_bytes_ && sendings == sendings_.size());
+    }
+    friend bool operator==(const ClerkCalls&, const ClerkCalls&) = default;
+
+private:
+    std::set<CallKey>& lane(const ClerkCall& call) { return call.is_command() ? commands_ : reads_; }
+    void settle(ClerkCall& call) {
+        call.flying = false;
+        --flying_;
+        flying_bytes_ -= call.text.size();
+    }
+    void set_timer(ClerkCall& call, Time time) {
+        time = std::min(time, call.deadline);
+        if (time == call.timer) return;
+        timers_.erase({call.timer, call.key});
+        call.timer = time;
+        timers_.insert({time, call.key});
+    }
+
+    std::map<CallKey, ClerkCall> calls_;
+    std::map<std::uint64_t, CallKey> sendings_;
+    std::set<std::pair<Time, CallKey>> timers_;  // one for each call
+    std::set<CallKey> commands_, reads_;         // those that wait to be sent
+    std::size_t flying_ = 0, flying_bytes_ = 0;
+    std::uint64_t next_ = 1;                     // the number of the next sending
+};
+
+}  // namespace understudy
