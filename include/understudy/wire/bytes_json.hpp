@@ -1,0 +1,43 @@
+// Byte strings (wire/bytes.hpp) for stores that keep nlohmann::json values.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include <nlohmann/json.hpp>
+
+#include <understudy/wire/base64.hpp>
+#include <understudy/wire/utf8.hpp>
+
+namespace understudy::wire {
+
+inline bool is_utf8(std::string_view bytes) {
+    const char* const end = bytes.data() + bytes.size();
+    for (const char* at = bytes.data(); at != end;) {
+        const auto length = utf8_length(at, end);
+        if (length == 0) return false;
+        at += length;
+    }
+    return true;
+}
+
+/// A JSON string if the bytes are UTF-8, otherwise {"b64":"..."}.
+inline nlohmann::json bytes_to_json(std::string_view bytes) {
+    if (is_utf8(bytes)) return nlohmann::json(std::string{bytes});
+    std::string text;
+    append_base64(text, bytes);
+    auto value = nlohmann::json::object();
+    value["b64"] = std::move(text);
+    return value;
+}
+
+/// The inverse; nothing if the value is neither a string nor an object with the one member `b64`.
+inline std::optional<std::string> bytes_from_json(const nlohmann::json& value) {
+    if (value.is_string()) return value.get<std::string>();
+    const auto found = value.is_object() && value.size() == 1 ? value.find("b64") : value.end();
+    if (found == value.end() || !found->is_string()) return std::nullopt;
+    return decode_base64(found->get_ref<const std::string&>());
+}
+
+}  // namespace understudy::wire

@@ -1,0 +1,311 @@
+// A validating JSON scanner (RFC 8259): one pass checks grammar, UTF-8 and depth, and hands out the raw spans of
+// values, so that what nobody here has to understand (a command, a reply) travels on as the text it came in.
+#pragma once
+
+#include <algorithm>
+#include <charconv>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <string>
+#include <string_view>
+
+#include <understudy/wire/text.hpp>
+#include <understudy/wire/utf8.hpp>
+
+namespace understudy::wire {
+
+/// What a value is, by its first byte; `none` if no value starts there.
+enum class Kind { none, object, array, string, number, boolean, null };
+
+constexpr std::string_view describe(Kind kind) {
+    switch (kind) {
+        case Kind::object: return "an object";
+        case Kind::array: return "an array";
+        case Kind::string: return "a string";
+        case Kind::number: return "a number";
+        case Kind::boolean: return "a boolean";
+        case Kind::null: return "null";
+        case Kind::none: break;
+    }
+    return "nothing";
+}
+
+/// Appends what a string literal's inside means; `raw` has been scanned.
+inline void append_unescaped(std::string& out, std::string_view raw) {
+    const auto hex4 = [&raw](std::size_t at) {
+        std::uint32_t code = 0;
+        std::from_chars(raw.data() + at, raw.data() + at + 4, code, 16);
+        return code;
+    };
+    for (std::size_t at = 0; at < raw.size();) {
+        const auto backslash = std::min(raw.find('\\', at), raw.size());
+        out.append(raw, at, backslash - at);
+        if (backslash == raw.size()) break;
+        const char escape = raw[backslash + 1];
+        at = backslash + 2;
+        switch (escape) {
+            case 'b': out.push_back('\b'); break;
+            case 'f': out.push_back('\f'); break;
+            case 'n': out.push_back('\n'); break;
+            case 'r': out.push_back('\r'); break;
+            case 't': out.push_back('\t'); break;
+            case 'u': {
+                auto code = hex4(at);
+                at += 4;
+                if (code >= 0xD800 && code <= 0xDBFF) {
+                    code = 0x10000 + ((code - 0xD800) << 10) + (hex4(at + 2) - 0xDC00);
+                    at += 6;
+                }
+                append_utf8(out, code);
+                break;
+            }
+            default: out.push_back(escape);
+        }
+    }
+}
+
+/// Walks over one JSON text. A step that fails returns false (or an empty span) and leaves `ok()` false; what was
+/// expected where is in `error()`. The text must outlive the scanner.
+class Scanner {
+public:
+    /// How deep a value that is taken whole may nest. What a caller walks by itself is bounded by the caller.
+    static constexpr int max_depth = 64;
+
+    explicit Scanner(std::string_view text) : begin_{text.data()}, at_{begin_}, end_{begin_ + text.size()} {}
+
+    /// What comes next; takes only white space.
+    Kind peek() {
+        skip_space();
+        switch (at_ == end_ ? '\0' : *at_) {
+            case '{': return Kind::object;
+            case '[': return Kind::array;
+            case '"': return Kind::string;
+            case 't': case 'f': return Kind::boolean;
+            case 'n': return Kind::null;
+            case '-': case '0': case '1': case '2': case '3': case '4':
+            case '5': case '6': case '7': case '8': case '9': return Kind::number;
+            default: return Kind::none;
+        }
+    }
+
+    /// Takes any value whole and returns its text; never empty but on failure.
+    std::string_view value() {
+        skip_space();
+        const char* const start = at_;
+        std::uint64_t open = 0;  // one bit for each container that is open: 1 is an object
+        int depth = 0;
+        static_assert(max_depth <= 64);
+        do {
+            const Kind kind = peek();
+            if (kind == Kind::object || kind == Kind::array) {
+                if (depth == max_depth) return fail("at most 64 levels of nesting"), std::string_view{};
+                const bool object = kind == Kind::object;
+                ++at_;
+                if (!take(object ? '}' : ']')) {
+                    open = open << 1 | static_cast<std::uint64_t>(object);
+                    ++depth;
+                    if (object && !skip_name()) return {};
+                    continue;
+                }
+            } else if (!scalar(kind)) {
+                return {};
+            }
+            for (; depth > 0 && take(open & 1 ? '}' : ']'); --depth) open >>= 1;
+            if (depth == 0) break;
+            if (!take(',')) return fail(open & 1 ? "',' or '}'" : "',' or ']'"), std::string_view{};
+            if (open & 1 && !skip_name()) return {};
+        } while (true);
+        return {start, static_cast<std::size_t>(at_ - start)};
+    }
+
+    /// Takes an object: `on_member(name)` is called for each member and takes its value from this scanner, or returns
+    /// false to end the walk. The name is unescaped, and valid until the next step.
+    template <typename OnMember>
+    bool members(OnMember&& on_member) {
+        if (!take('{')) return fail("an object");
+        if (take('}')) return true;
+        do {
+            std::string_view raw;
+            bool escaped = false;
+            if (!string_inside(raw, escaped, "a member's name") || !colon()) return false;
+            if (escaped) name_.clear(), append_unescaped(name_, raw), raw = name_;
+            if (!on_member(raw)) return false;
+        } while (take(','));
+        return take('}') || fail("',' or '}'");
+    }
+
+    /// Takes an array: `on_element()` takes each element from this scanner, or returns false to end the walk.
+    template <typename OnElement>
+    bool elements(OnElement&& on_element) {
+        if (!take('[')) return fail("an array");
+        if (take(']')) return true;
+        do {
+            if (!on_element()) return false;
+        } while (take(','));
+        return take(']') || fail("',' or ']'");
+    }
+
+    /// Takes a string and assigns its meaning to `out`.
+    bool string(std::string& out) {
+        std::string_view raw;
+        bool escaped = false;
+        if (!string_inside(raw, escaped, "a string")) return false;
+        if (!escaped) return out.assign(raw), true;
+        out.clear();
+        append_unescaped(out, raw);
+        return true;
+    }
+
+    /// True if only white space is left; fails otherwise.
+    bool end() {
+        skip_space();
+        return at_ == end_ || fail("nothing after the value");
+    }
+
+    const char* mark() const { return at_; }
+    /// Goes back to a mark, also after a failure.
+    void rewind(const char* mark) {
+        at_ = mark;
+        expected_ = nullptr;
+    }
+
+    bool ok() const { return expected_ == nullptr; }
+    /// `offset 17: expected a value, found 'x'`.
+    std::string error() const {
+        const auto byte = at_ == end_ ? 0 : static_cast<unsigned char>(*at_);
+        constexpr std::string_view hex = "0123456789abcdef";
+        std::string found = "the end";
+        if (at_ != end_ && byte >= 0x20 && byte < 0x7F) found = {'\'', *at_, '\''};
+        else if (at_ != end_) found = {'b', 'y', 't', 'e', ' ', '0', 'x', hex[byte >> 4], hex[byte & 15]};
+        return "offset " + std::to_string(at_ - begin_) + ": expected " + (expected_ ? expected_ : "nothing") +
+               ", found " + found;
+    }
+
+private:
+    bool fail(const char* expected) {
+        if (!expected_) expected_ = expected;
+        return false;
+    }
+
+    void skip_space() {
+        while (at_ != end_ && (*at_ == ' ' || *at_ == '\n' || *at_ == '\r' || *at_ == '\t')) ++at_;
+    }
+
+    bool take(char wanted) {
+        skip_space();
+        if (at_ == end_ || *at_ != wanted) return false;
+        ++at_;
+        return true;
+    }
+
+    bool colon() { return take(':') || fail("':'"); }
+
+    bool skip_name() {
+        std::string_view raw;
+        bool escaped = false;
+        return string_inside(raw, escaped, "a member's name") && colon();
+    }
+
+    bool scalar(Kind kind) {
+        std::string_view raw;
+        bool escaped = false;
+        switch (kind) {
+            case Kind::string: return string_inside(raw, escaped, "a string");
+            case Kind::number: return number();
+            case Kind::boolean: return literal(*at_ == 't' ? "true" : "false");
+            case Kind::null: return literal("null");
+            default: return fail("a value");
+        }
+    }
+
+    bool literal(std::string_view word) {
+        for (const char letter : word) {
+            if (at_ == end_ || *at_ != letter) return fail("true, false or null");
+            ++at_;
+        }
+        return true;
+    }
+
+    bool digits() {
+        const char* const start = at_;
+        while (at_ != end_ && *at_ >= '0' && *at_ <= '9') ++at_;
+        return at_ != start || fail("a digit");
+    }
+
+    bool next_is(char wanted) const { return at_ != end_ && *at_ == wanted; }
+
+    bool number() {
+        if (next_is('-')) ++at_;
+        if (next_is('0')) ++at_;  // and no digit may follow it, which the caller sees
+        else if (!digits()) return false;
+        if (next_is('.') && (++at_, !digits())) return false;
+        if (!next_is('e') && !next_is('E')) return true;
+        ++at_;
+        if (next_is('+') || next_is('-')) ++at_;
+        return digits();
+    }
+
+    bool string_inside(std::string_view& raw, bool& escaped, const char* what) {
+        if (!take('"')) return fail(what);
+        const char* const start = at_;
+        while (true) {
+            at_ = skip_plain(at_, end_);
+            if (at_ == end_) return fail("the closing quote of a string");
+            if (*at_ == '"') break;
+            if (*at_ == '\\') {
+                escaped = true;
+                if (!escape()) return false;
+            } else if (static_cast<unsigned char>(*at_) < 0x20) {
+                return fail("an escape in place of a control character");
+            } else if (const auto length = utf8_length(at_, end_)) {
+                at_ += length;
+            } else {
+                return fail("well-formed UTF-8");
+            }
+        }
+        raw = {start, static_cast<std::size_t>(at_ - start)};
+        ++at_;
+        return true;
+    }
+
+    bool escape() {
+        ++at_;
+        if (at_ == end_ || !std::strchr("\"\\/bfnrtu", *at_) || *at_ == '\0') return fail("an escape");
+        if (*at_++ != 'u') return true;
+        std::uint32_t code = 0;
+        if (!hex4(code)) return false;
+        if (code >= 0xDC00 && code <= 0xDFFF) return fail("a high surrogate before a low one");
+        if (code < 0xD800 || code > 0xDBFF) return true;
+        if (!next_is('\\') || end_ - at_ < 2 || at_[1] != 'u') return fail("a low surrogate after a high one");
+        at_ += 2;
+        if (!hex4(code)) return false;
+        return (code >= 0xDC00 && code <= 0xDFFF) || fail("a low surrogate after a high one");
+    }
+
+    bool hex4(std::uint32_t& code) {
+        for (int i = 0; i < 4; ++i, ++at_) {
+            const char digit = at_ == end_ ? ' ' : *at_;
+            const char lower = static_cast<char>(digit | 0x20);
+            if (digit >= '0' && digit <= '9') code = code << 4 | static_cast<std::uint32_t>(digit - '0');
+            else if (lower >= 'a' && lower <= 'f') code = code << 4 | static_cast<std::uint32_t>(lower - 'a' + 10);
+            else return fail("four hexadecimal digits");
+        }
+        code &= 0xFFFF;  // of a second escape only
+        return true;
+    }
+
+    const char* begin_;
+    const char* at_;
+    const char* end_;
+    const char* expected_ = nullptr;
+    std::string name_;
+};
+
+/// Checks that `text` is one JSON text; returns what is wrong with it, or an empty string.
+inline std::string check_json(std::string_view text) {
+    Scanner scan{text};
+    return !scan.value().empty() && scan.end() ? std::string{} : scan.error();
+}
+
+}  // namespace understudy::wire

@@ -1,0 +1,59 @@
+// Well-formed UTF-8 (RFC 3629, Unicode table 3-7): no overlong forms, no surrogates, nothing above U+10FFFF.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <string>
+#include <string_view>
+
+namespace understudy::wire {
+
+/// The length, 1 to 4, of the character that starts at `at`; 0 if the bytes there are none. `at < end`.
+inline std::size_t utf8_length(const char* at, const char* end) {
+    const auto byte = [at](std::size_t i) { return static_cast<unsigned char>(at[i]); };
+    const auto left = static_cast<std::size_t>(end - at);
+    const auto follows = [&](std::size_t i, unsigned low = 0x80, unsigned high = 0xBF) {
+        return i < left && byte(i) >= low && byte(i) <= high;
+    };
+    const unsigned first = byte(0);
+    if (first < 0x80) return 1;
+    if (first < 0xC2) return 0;
+    if (first < 0xE0) return follows(1) ? 2 : 0;
+    if (first < 0xF0) {
+        const unsigned low = first == 0xE0 ? 0xA0 : 0x80, high = first == 0xED ? 0x9F : 0xBF;
+        return follows(1, low, high) && follows(2) ? 3 : 0;
+    }
+    if (first > 0xF4) return 0;
+    const unsigned low = first == 0xF0 ? 0x90 : 0x80, high = first == 0xF4 ? 0x8F : 0xBF;
+    return follows(1, low, high) && follows(2) && follows(3) ? 4 : 0;
+}
+
+/// Appends one character; `code` is no surrogate and at most U+10FFFF.
+inline void append_utf8(std::string& out, std::uint32_t code) {
+    const auto put = [&out](std::uint32_t byte) { out.push_back(static_cast<char>(byte)); };
+    const auto tail = [&](int shift) { put(0x80 | (code >> shift & 0x3F)); };
+    if (code < 0x80) return put(code);
+    if (code < 0x800) return put(0xC0 | code >> 6), tail(0);
+    if (code < 0x10000) return put(0xE0 | code >> 12), tail(6), tail(0);
+    put(0xF0 | code >> 18), tail(12), tail(6), tail(0);
+}
+
+/// Skips bytes that stand for themselves in a JSON string: ASCII but controls, `"` and `\`. Eight at a time.
+inline const char* skip_plain(const char* at, const char* end) {
+    constexpr std::uint64_t ones = 0x0101010101010101u, tops = 0x8080808080808080u;
+    for (; end - at >= 8; at += 8) {
+        std::uint64_t word;
+        std::memcpy(&word, at, 8);
+        const auto quote = word ^ ones * '"', backslash = word ^ ones * '\\';
+        // A top bit set in one of these means a byte >= 0x80, below 0x20, or equal to zero after the xor;
+        // a borrow can only add false alarms, which the loop below sorts out.
+        if ((word | (word - ones * 0x20) | (quote - ones) | (backslash - ones)) & tops) break;
+    }
+    while (at != end && static_cast<unsigned char>(*at) >= 0x20 && static_cast<unsigned char>(*at) < 0x80 &&
+           *at != '"' && *at != '\\')
+        ++at;
+    return at;
+}
+
+}  // namespace understudy::wire

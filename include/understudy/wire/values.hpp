@@ -1,0 +1,256 @@
+// The JSON forms of the values that messages are made of, each written and read in one place.
+#pragma once
+
+#include <algorithm>
+#include <charconv>
+#include <concepts>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include <understudy/core/message.hpp>
+#include <understudy/error.hpp>
+#include <understudy/wire/bytes.hpp>
+#include <understudy/wire/scan.hpp>
+#include <understudy/wire/text.hpp>
+
+namespace understudy::wire {
+
+// ---- where to and where from -----------------------------------------------------------------------------
+
+/// Appends JSON to a string. Members are named by literals that need no escapes.
+struct Writer {
+    std::string& out;
+
+    void name(std::string_view member) {
+        // No value ends with an opening brace, so a brace means that this is the first member.
+        if (out.back() != '{') out.push_back(',');
+        out.push_back('"');
+        out.append(member);
+        out.append("\":");
+    }
+};
+
+/// Reads typed values from a scanner. A reading that fails returns false; then either the scanner has failed (no
+/// JSON), or `problem` says what was expected and found, and `place` where.
+struct Reader {
+    Scanner& scan;
+    std::string place{};
+    std::string problem{};
+
+    /// The value that comes next has the wrong type.
+    bool refuse(std::string_view expected) {
+        const auto kind = scan.peek();
+        if (kind == Kind::none) return scan.value().empty() && false;  // no JSON: the scanner says so
+        return complain("expected " + std::string{expected} + ", found " + std::string{describe(kind)});
+    }
+    /// A value has the right type and does not fit.
+    bool refuse(std::string_view expected, std::string_view found) {
+        return complain("expected " + std::string{expected} + ", found " + quoted(found));
+    }
+    bool complain(std::string what) {
+        problem = std::move(what);
+        return false;
+    }
+    /// Says, on the way out of a failed reading, in which member or element it was.
+    bool within(std::string_view step) {
+        const bool joins = !place.empty() && place.front() != '[';
+        place = std::string{step} + (joins ? "." : "") + place;
+        return false;
+    }
+};
+
+// ---- marks for the several things that a std::string can be ----------------------------------------------
+
+/// JSON text that travels as it is; none is written as `null`.
+template <typename S>
+struct Json {
+    S& text;
+};
+/// Bytes: a string or {"b64":"..."}. An unmarked string is text and must be UTF-8.
+template <typename S>
+struct Bytes {
+    S& text;
+};
+/// A sentence for people.
+template <typename S>
+struct Prose {
+    S& text;
+};
+template <typename S> Json(S&) -> Json<S>;
+template <typename S> Bytes(S&) -> Bytes<S>;
+template <typename S> Prose(S&) -> Prose<S>;
+
+inline void write(Writer to, Json<const std::string> it) { to.out += it.text.empty() ? "null" : it.text; }
+inline bool read(Reader& in, Json<std::string> it) {
+    const auto text = in.scan.value();
+    it.text.assign(text);
+    return !text.empty();
+}
+inline void write(Writer to, Bytes<const std::string> it) { encode_bytes(to.out, it.text); }
+inline bool read(Reader& in, Bytes<std::string> it) {
+    const auto kind = in.scan.peek();
+    if (kind != Kind::string && kind != Kind::object) return in.refuse("a string or {\"b64\": ...}");
+    return scan_bytes(in.scan, it.text) || in.complain("expected the one member b64 with strict base64");
+}
+inline void write(Writer to, Prose<const std::string> it) { append_prose(to.out, it.text); }
+inline bool read(Reader& in, Prose<std::string> it) {
+    return in.scan.peek() == Kind::string ? in.scan.string(it.text) : in.refuse("a string");
+}
+
+// ---- scalars ---------------------------------------------------------------------------------------------
+
+inline void write(Writer to, const std::string& text) { encode_bytes(to.out, text); }
+inline bool read(Reader& in, std::string& text) { return read(in, Prose{text}); }
+
+inline void write(Writer to, bool value) { to.out += value ? "true" : "false"; }
+inline bool read(Reader& in, bool& value) {
+    if (in.scan.peek() != Kind::boolean) return in.refuse("a boolean");
+    const auto text = in.scan.value();
+    value = text == "true";
+    return !text.empty();
+}
+
+template <typename T>
+concept Whole = std::same_as<T, std::uint64_t> || std::same_as<T, int>;
+
+template <Whole T>
+void write(Writer to, T value) {
+    append_number(to.out, value);
+}
+/// Never rounds: a fraction or an exponent is refused, also where the number is whole.
+template <Whole T>
+bool read(Reader& in, T& value) {
+    constexpr std::string_view expected = std::is_signed_v<T> ? "an integer" : "an unsigned integer";
+    if (in.scan.peek() != Kind::number) return in.refuse(expected);
+    const auto text = in.scan.value();
+    const auto [end, fault] = std::from_chars(text.data(), text.data() + text.size(), value);
+    if (text.empty()) return false;
+    if (fault == std::errc::result_out_of_range)
+        return in.refuse(std::string{expected} + " of at most " + (sizeof(T) == 8 ? "64" : "32") + " bits", text);
+    return (fault == std::errc{} && end == text.data() + text.size()) || in.refuse(expected, text);
+}
+
+/// Tokens travel as 16 hexadecimal digits: as numbers, many JSON libraries would round them.
+template <typename T>
+concept Token = std::same_as<T, Incarnation> || std::same_as<T, ClusterId>;
+
+template <Token T>
+void write(Writer to, T token) {
+    to.out.append("\"").append(to_hex(token)).append("\"");
+}
+template <Token T>
+bool read(Reader& in, T& token) {
+    std::string text;
+    if (in.scan.peek() != Kind::string) return in.refuse("a string of 16 hexadecimal digits");
+    if (!in.scan.string(text)) return false;
+    const auto value = text.size() == 16 ? from_hex(text) : std::nullopt;
+    token = static_cast<T>(value.value_or(0));
+    return value.has_value() || in.refuse("16 hexadecimal digits", text);
+}
+
+/// Durations travel in milliseconds, with up to six decimals; a negative one as 0.
+inline void write(Writer to, Duration duration) {
+    const auto count = std::max<Duration::rep>(duration.count(), 0);
+    append_number(to.out, count / 1'000'000);
+    auto rest = count % 1'000'000;
+    if (rest == 0) return;
+    to.out.push_back('.');
+    for (auto unit = 100'000; rest > 0; unit /= 10) {
+        to.out.push_back(static_cast<char>('0' + rest / unit));
+        rest %= unit;
+    }
+}
+inline bool read(Reader& in, Duration& duration) {
+    constexpr std::string_view expected = "milliseconds, below 2^63 nanoseconds and without an exponent";
+    if (in.scan.peek() != Kind::number) return in.refuse("a number of milliseconds");
+    const auto text = in.scan.value();
+    if (text.empty()) return false;
+    const char* const end = text.data() + text.size();
+    std::uint64_t whole = 0;
+    auto [at, fault] = std::from_chars(text.data(), end, whole);
+    if (fault != std::errc{} || whole > 9'223'372'036'854) return in.refuse(expected, text);
+    std::uint64_t rest = 0;
+    if (at != end && *at == '.')
+        for (auto unit = 100'000u; ++at != end && *at >= '0' && *at <= '9'; unit /= 10)
+            rest += static_cast<unsigned>(*at - '0') * unit;
+    const auto count = whole * 1'000'000 + rest;
+    duration = Duration{static_cast<Duration::rep>(count)};
+    return (at == end && count <= std::uint64_t(Duration::max().count())) || in.refuse(expected, text);
+}
+
+template <typename T>
+concept Named = std::same_as<T, Role> || std::same_as<T, EntryKind>;
+
+constexpr std::string_view to_string(EntryKind kind) {
+    return kind == EntryKind::open ? "open" : kind == EntryKind::close ? "close" : "command";
+}
+template <Named T>
+void write(Writer to, T value) {
+    to.out.append("\"").append(to_string(value)).append("\"");
+}
+template <Named T>
+bool read(Reader& in, T& value) {
+    std::string text;
+    if (!read(in, text)) return false;
+    std::string expected;
+    for (int i = 0; i < 3; ++i) {
+        value = static_cast<T>(i);
+        if (to_string(value) == text) return true;
+        expected += (i == 0 ? "" : i == 1 ? ", " : " or ") + std::string{to_string(value)};
+    }
+    return in.refuse(expected, text);
+}
+
+// ---- pairs and lists -------------------------------------------------------------------------------------
+
+/// A position travels as [view, index].
+inline void write(Writer to, const Position& position) {
+    to.out.push_back('[');
+    append_number(to.out, position.view);
+    to.out.push_back(',');
+    append_number(to.out, position.index);
+    to.out.push_back(']');
+}
+inline bool read(Reader& in, Position& position) {
+    if (in.scan.peek() != Kind::array) return in.refuse("[view, index]");
+    int count = 0;
+    const bool good = in.scan.elements([&] {
+        if (++count > 2) return in.complain("expected [view, index], found more than two elements");
+        return read(in, count == 1 ? position.view : position.index) || in.within(count == 1 ? "[0]" : "[1]");
+    });
+    return good && (count == 2 || in.complain("expected [view, index], found fewer than two elements"));
+}
+
+template <typename T>
+void write(Writer to, const std::optional<T>& value) {
+    write(to, *value);
+}
+template <typename T>
+bool read(Reader& in, std::optional<T>& value) {
+    return read(in, value.emplace());
+}
+
+template <typename T>
+void write(Writer to, const std::vector<T>& list) {
+    to.out.push_back('[');
+    for (const auto& element : list) {
+        if (&element != list.data()) to.out.push_back(',');
+        write(to, element);
+    }
+    to.out.push_back(']');
+}
+template <typename T>
+bool read(Reader& in, std::vector<T>& list) {
+    if (in.scan.peek() != Kind::array) return in.refuse("an array");
+    list.clear();
+    return in.scan.elements(
+        [&] { return read(in, list.emplace_back()) || in.within("[" + std::to_string(list.size() - 1) + "]"); });
+}
+
+}  // namespace understudy::wire

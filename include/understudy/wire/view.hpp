@@ -1,0 +1,122 @@
+// The JSON form of a view: lists of names, and the incarnations beside them.
+#pragma once
+
+#include <algorithm>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <understudy/core/types.hpp>
+#include <understudy/wire/fields.hpp>
+
+namespace understudy::wire {
+
+/// {"name": "16 hexadecimal digits", ...}
+using Incarnations = std::vector<std::pair<Address, Incarnation>>;
+
+inline void write(Writer to, const Incarnations& list) {
+    to.out.push_back('{');
+    for (const auto& [name, incarnation] : list) {
+        if (&name != &list.front().first) to.out.push_back(',');
+        write(to, name);
+        to.out.push_back(':');
+        write(to, incarnation);
+    }
+    to.out.push_back('}');
+}
+inline bool read(Reader& in, Incarnations& list) {
+    if (in.scan.peek() != Kind::object) return in.refuse("an object");
+    list.clear();
+    return in.scan.members([&](std::string_view name) {
+        auto& [member, incarnation] = list.emplace_back(name, Incarnation::none);
+        return read(in, incarnation) || in.within(quoted(member));
+    });
+}
+
+/// A view as its members are spelt on the wire.
+struct FlatView {
+    std::string group;
+    ClusterId cluster = ClusterId::none;
+    Duration ping_interval{};
+    ViewNumber viewnum = 0;
+    std::optional<Address> primary;
+    std::vector<Address> backups;
+    std::vector<Address> synced;
+    Incarnations incarnations;
+    ViewNumber forced = 0;
+};
+void fields(auto& visit, Like<FlatView> auto& view) {
+    visit.required("group", view.group);
+    visit.required("cluster", view.cluster);
+    visit.required("ping_interval", view.ping_interval);
+    visit.required("viewnum", view.viewnum);
+    visit.optional("primary", view.primary);
+    visit.required("backups", view.backups);
+    visit.required("synced", view.synced);
+    visit.required("incarnations", view.incarnations);
+    visit.optional("forced", view.forced);
+}
+
+inline void write(Writer to, const ViewInfo& info) {
+    FlatView flat{info.group, info.cluster, info.ping_interval, info.view.number, {}, {}, {}, {}, info.view.forced};
+    if (info.view.number != 0) {
+        flat.primary = info.view.primary.name;
+        flat.incarnations.emplace_back(info.view.primary.name, info.view.primary.incarnation);
+    }
+    for (const auto& backup : info.view.backups) {
+        flat.backups.push_back(backup.name);
+        flat.incarnations.emplace_back(backup.name, backup.incarnation);
+        if (backup.synced) flat.synced.push_back(backup.name);
+    }
+    write(to, flat);
+}
+
+/// Refuses a view that contradicts itself. Sorted lists keep that below quadratic time for any input.
+inline bool read(Reader& in, ViewInfo& info) {
+    FlatView flat;
+    if (!read(in, flat)) return false;
+    if (flat.primary.has_value() != (flat.viewnum != 0) || (flat.viewnum == 0 && !flat.backups.empty()))
+        return in.complain("expected a primary in every view but 0, and no backups in that one");
+
+    std::ranges::sort(flat.incarnations);
+    const auto member_of = [&](const Address& name, bool synced) -> std::optional<Member> {
+        auto found = std::ranges::lower_bound(flat.incarnations, name, {}, &Incarnations::value_type::first);
+        if (found == flat.incarnations.end() || found->first != name) return std::nullopt;
+        return Member{name, found->second, synced};
+    };
+    info = {flat.group, flat.cluster, flat.ping_interval, {flat.viewnum, {}, {}, flat.forced}};
+    std::vector<Address> names = flat.backups;
+    if (flat.primary) {
+        auto primary = member_of(*flat.primary, false);
+        if (!primary) return in.complain("no incarnation of " + quoted(*flat.primary)) || in.within("incarnations");
+        info.view.primary = std::move(*primary);
+        names.push_back(*flat.primary);
+    }
+    std::ranges::sort(names);
+    if (auto twice = std::ranges::adjacent_find(names); twice != names.end())
+        return in.complain(quoted(*twice) + " is a member twice");
+
+    std::ranges::sort(flat.synced);
+    std::size_t synced = 0;
+    for (const auto& name : flat.backups) {
+        auto backup = member_of(name, std::ranges::binary_search(flat.synced, name));
+        if (!backup) return in.complain("no incarnation of " + quoted(name)) || in.within("incarnations");
+        synced += backup->synced;
+        info.view.backups.push_back(std::move(*backup));
+    }
+    return synced == flat.synced.size() || in.complain("expected names of backups, each once") || in.within("synced");
+}
+
+/// A view's number, or the whole view.
+inline void write(Writer to, const ViewRef& view) { view.whole ? write(to, *view.whole) : write(to, view.number); }
+inline bool read(Reader& in, ViewRef& view) {
+    const auto kind = in.scan.peek();
+    if (kind != Kind::number && kind != Kind::object) return in.refuse("a view's number or a view");
+    if (kind == Kind::number) return read(in, view.number);
+    if (!read(in, view.whole.emplace())) return false;
+    view.number = view.whole->view.number;
+    return true;
+}
+
+}  // namespace understudy::wire
