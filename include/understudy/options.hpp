@@ -26,6 +26,7 @@ struct TransportOptions {
     Duration redial_last = 1s;                 ///< this.
 
     std::string validate() const;
+    friend bool operator==(const TransportOptions&, const TransportOptions&) = default;
 };
 
 /// Of the view service.
@@ -40,6 +41,7 @@ struct ViewOptions {
 
     Duration dead_after() const { return ping_interval * dead_pings; }
     std::string validate() const;
+    friend bool operator==(const ViewOptions&, const ViewOptions&) = default;
 };
 
 /// Of a replica. Sizes are in bytes.
@@ -48,6 +50,7 @@ struct ReplicaOptions {
     std::string group = "main";
     std::size_t min_in_sync = 0;                ///< Refuse writes with fewer backups in sync (S11).
     std::size_t log_bytes = 64u << 20;          ///< Of applied entries retained for catch-up.
+    std::size_t transfer_log_bytes = 256u << 20;  ///< Retained while a backup receives a snapshot; then it starts anew.
     std::size_t max_command = 1u << 20;
     std::size_t append_bytes = 1u << 20;        ///< Of commands in one append (at least one command).
     std::size_t window_bytes = 8u << 20;        ///< Sent to one backup and not acknowledged yet.
@@ -64,6 +67,7 @@ struct ReplicaOptions {
     Duration dump_ttl = 60s;
 
     std::string validate() const;
+    friend bool operator==(const ReplicaOptions&, const ReplicaOptions&) = default;
 };
 
 /// Of a client.

@@ -1,0 +1,127 @@
+// A replica's work as backup: it holds what the primary sends, acknowledges it, and applies what is committed.
+#pragma once
+
+#include <algorithm>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include <understudy/core/snapshot_transfer.hpp>
+#include <understudy/core/step.hpp>
+
+namespace understudy {
+
+template <TextStore S>
+class Backup {
+public:
+    /// Another view: what was acknowledged before does not count in it (S2).
+    void enter_view() { acknowledged_ = 0; }
+
+    /// An append of this view's primary (S2, S3).
+    void append(Step<S>& step, const Call& call, Append&& append) {
+        if (auto wrong = check(append, step.view().number); !wrong.empty())
+            return step.refuse(call, "replica.append", error::invalid_params, std::move(wrong));
+        auto& state = step.state;
+        if (!agrees(state, append.prev)) return refuse_mismatch(step, call);
+        for (auto& entry : append.entries) {
+            if (entry.at.index <= state.commit && state.log.first() > entry.at.index) continue;  // trimmed, so committed
+            if (state.log.has(entry.at)) continue;  // S3: what agrees stays
+            if (entry.at.index <= state.commit) return refuse_conflict(step, call, entry.at);
+            if (entry.at.index <= state.log.last().index) {  // S3: what conflicts is cut off
+                auto removed = state.log.cut(entry.at.index);
+                step.out.tell(LogCut{entry.at.index, removed, false});
+            }
+            state.log.append(std::move(entry));
+        }
+        auto end = append.prev.index + append.entries.size();  // S3: the end of what was compared
+        acknowledged_ = std::max(acknowledged_, end);
+        state.commit = std::max(state.commit, std::min(append.commit, acknowledged_));  // S2
+        step.out.send(call.peer, call.id, AppendResult{step.view().number, end, append.round});
+    }
+
+    /// A chunk of a snapshot (S8).
+    void install(Step<S>& step, const Call& call, const Install& install) {
+        auto& state = step.state;
+        const auto& at = install.snapshot.at;
+        if (at.index <= state.commit) {  // S8: it changes nothing
+            incoming_.reset();
+            acknowledged_ = std::max(acknowledged_, at.index);
+            return answer_chunk(step, call, install, install.chunk + 1);
+        }
+        if (incoming_ && incoming_->id() == install.snapshot && install.chunk < incoming_->next())
+            return answer_chunk(step, call, install, incoming_->next());  // a repeat
+        if (install.chunk == 0) incoming_.emplace(install.snapshot, state.empty);
+        if (!incoming_ || incoming_->id() != install.snapshot || install.chunk != incoming_->next())
+            return refuse_chunk(step, call, "the chunk does not continue what is being installed");  // S8
+        expires_ = after(step.now, step.options.transfer_ttl);
+        if (auto wrong = incoming_->feed(install.data, install.last); !wrong.empty()) {
+            incoming_.reset();
+            return refuse_chunk(step, call, "the snapshot cannot be restored: " + wrong);
+        }
+        auto next = incoming_->next();
+        if (install.last) {
+            step.out.tell(SnapshotInstalled{at, incoming_->bytes()});
+            incoming_->finish(state);
+            incoming_.reset();
+            acknowledged_ = std::max(acknowledged_, at.index);
+        }
+        answer_chunk(step, call, install, next);
+    }
+
+    /// Applies what is committed; S2: never beyond what was acknowledged in this view.
+    void wake(Step<S>& step) {
+        auto& state = step.state;
+        while (state.applied.index < state.commit && state.store_failure.empty()) state.apply_next(step.now);
+        state.trim(step.options.log_bytes, ~Index{0});
+        if (incoming_ && expires_ <= step.now) incoming_.reset();
+    }
+
+    Time deadline() const { return incoming_ ? expires_ : never; }
+
+    friend bool operator==(const Backup&, const Backup&) = default;
+
+private:
+    /// What a well-behaved primary never sends; an empty text if the append is in order.
+    static std::string check(const Append& append, ViewNumber view) {
+        auto before = append.prev;
+        for (const auto& entry : append.entries) {
+            if (entry.at.index != before.index + 1) return "entries: an index does not follow the one before it";
+            if (entry.at.view < before.view || entry.at.view > view) return "entries: a view is out of order";
+            before = entry.at;
+        }
+        return {};
+    }
+
+    /// S3: the entry before the appended ones is here. One that was trimmed is committed, and cannot differ.
+    static bool agrees(const ReplicatedState<S>& state, Position prev) {
+        return prev.index < state.log.base().index || state.log.has(prev);
+    }
+
+    void refuse_mismatch(Step<S>& step, const Call& call) const {
+        Failure failure{"replica.append", error::mismatch, "the entry before the appended ones is not here",
+                        step.standing.info, step.state.held(), {}};
+        step.out.send(call.peer, call.id, std::move(failure));
+    }
+
+    /// Cannot happen among servers that keep the rules: committed entries never differ. Nothing is changed.
+    void refuse_conflict(Step<S>& step, const Call& call, Position at) const {
+        step.refuse(call, "replica.append", error::bad_request,
+                    "entry " + std::to_string(at.index) + " of view " + std::to_string(at.view) + " conflicts with a committed one");
+    }
+
+    void answer_chunk(Step<S>& step, const Call& call, const Install& install, std::uint64_t next) const {
+        step.out.send(call.peer, call.id, InstallResult{step.view().number, install.snapshot, next});
+    }
+    void refuse_chunk(Step<S>& step, const Call& call, std::string text) const {
+        InstallResult wanted{step.view().number, {}, 0};
+        if (incoming_) wanted = {step.view().number, incoming_->id(), incoming_->next()};
+        Failure failure{"replica.install", error::bad_chunk, std::move(text), step.standing.info, {}, wanted};
+        step.out.send(call.peer, call.id, std::move(failure));
+    }
+
+    Index acknowledged_ = 0;  // in this view
+    std::optional<IncomingSnapshot<S>> incoming_;
+    Time expires_ = never;
+};
+
+}  // namespace understudy

@@ -1,0 +1,74 @@
+// Snapshots that clients read piece by piece: each was taken by a confirmed read and stays as it was.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <map>
+#include <string>
+#include <utility>
+
+#include <understudy/core/step.hpp>
+
+namespace understudy {
+
+template <TextStore S>
+class Dumps {
+public:
+    /// Takes a snapshot of the applied state and answers with its first piece.
+    void begin(Step<S>& step, const Call& call) {
+        if (open_.size() >= step.options.max_dumps)
+            return step.answer_error(call, "pb.dump", error::overloaded, "max_dumps is " + std::to_string(step.options.max_dumps));
+        Position at{step.view().number, step.state.applied.index};
+        auto [dump, fresh] = open_.insert_or_assign({call.peer, at}, Open{step.state.store.snapshot(), {}, 0, {}});
+        read_next(step, dump->second);
+        answer(step, call, dump);
+    }
+
+    /// Gives the piece asked for: the last one again, or the next.
+    void go_on(Step<S>& step, const Call& call, Position at, std::uint64_t chunk) {
+        auto dump = open_.find({call.peer, at});
+        if (dump == open_.end() || (chunk != dump->second.chunk && chunk != dump->second.chunk + 1))
+            return step.answer_error(call, "pb.dump", error::bad_chunk, "no such snapshot is open at this chunk; begin anew");
+        if (chunk == dump->second.chunk + 1) {
+            ++dump->second.chunk;
+            read_next(step, dump->second);
+        }
+        answer(step, call, dump);
+    }
+
+    void expire(Time now) {
+        std::erase_if(open_, [&](const auto& dump) { return dump.second.expires <= now; });
+    }
+    void clear() { open_.clear(); }
+    Time deadline() const {
+        auto next = never;
+        for (const auto& [key, dump] : open_) next = std::min(next, dump.expires);
+        return next;
+    }
+
+    friend bool operator==(const Dumps&, const Dumps&) = default;
+
+private:
+    using Reader = decltype(std::declval<const S&>().snapshot());
+    struct Open {
+        Reader reader;
+        std::string data;
+        std::uint64_t chunk = 0;
+        Time expires{};
+        friend bool operator==(const Open&, const Open&) = default;
+    };
+    using Table = std::map<std::pair<Address, Position>, Open>;
+
+    void read_next(Step<S>& step, Open& dump) { dump.data = dump.reader.read(step.options.chunk_bytes); }
+
+    /// The piece after the last byte is empty and marked `last`.
+    void answer(Step<S>& step, const Call& call, typename Table::iterator dump) {
+        auto& open = dump->second;
+        open.expires = after(step.now, step.options.dump_ttl);
+        step.out.send(call.peer, call.id, DumpResult{dump->first.second, open.chunk, open.data, open.data.empty()});
+    }
+
+    Table open_;
+};
+
+}  // namespace understudy

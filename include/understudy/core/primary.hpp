@@ -1,0 +1,356 @@
+// A replica's work as primary: it takes commands and reads, decides what is committed, and answers.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <understudy/core/backup_link.hpp>
+#include <understudy/core/dumps.hpp>
+
+namespace understudy {
+
+template <TextStore S>
+class Primary {
+public:
+    /// Operates in its view: leads it and was not stopped.
+    bool serving() const { return serving_; }
+    /// Set when the view service should hear at once (S4, S7); reading it resets it.
+    bool take_ping_now() { return std::exchange(ping_now_, false); }
+
+    /// The names of Q, as a ping reports them.
+    std::vector<Address> required() const {
+        std::vector<Address> names;
+        for (const auto& link : links_)
+            if (link.required()) names.push_back(link.member().name);
+        return names;
+    }
+    std::vector<Address> unreachable() const {
+        std::vector<Address> names;
+        for (const auto& link : links_)
+            if (link.unreachable()) names.push_back(link.member().name);
+        return names;
+    }
+    std::vector<BackupStatus> backups() const {
+        std::vector<BackupStatus> all;
+        for (const auto& link : links_)
+            all.push_back({link.member().name, std::string{link.state()}, link.match(), link.bytes_sent()});
+        return all;
+    }
+
+    // ---- views ----
+
+    /// Starts to lead a view (S5): the whole log is kept, and brought to every backup.
+    void take_over(Step<S>& step) {
+        serving_ = true;
+        opening_ = 0;
+        inherited_ = step.state.log.last().index;  // S5
+        waiting_.reset(inherited_ + 1);
+        step.state.sessions.touch_all(step.now);  // C4
+        set_links(step);
+    }
+
+    /// Leads a later view too (S6): calls go on, rounds start anew.
+    void go_on(Step<S>& step) {
+        set_links(step);
+        for (auto& read : reads_) read.round = 0;
+    }
+
+    /// Stops for the rest of its view (S6): the outcome of what is in flight is unknown to its client.
+    void step_down(Step<S>& step, const std::string& why) {
+        if (serving_) step.out.tell(SteppedDown{step.standing.info.group, step.view().number, why});
+        serving_ = false;
+        for (auto index = step.state.applied.index + 1; index <= step.state.log.last().index; ++index)
+            if (auto call = waiting_.take(index)) fail(step, *call, "pb.execute", why);
+        for (auto& [call, answer] : withheld_) fail(step, call, "pb.execute", why);
+        for (auto& read : reads_) fail(step, read.call, read.dump ? "pb.dump" : "pb.query", why);
+        withheld_.clear();
+        reads_.clear();
+        dumps_.clear();
+        park_links(step, {});
+    }
+
+    // ---- requests ----
+
+    void open(Step<S>& step, Call call) {
+        if (!admit_write(step, call, "pb.open", 0)) return;
+        if (step.state.sessions.size() + opening_ >= step.options.max_sessions)  // C6
+            return step.answer_error(call, "pb.open", error::overloaded,
+                                     "max_sessions is " + std::to_string(step.options.max_sessions));
+        ++opening_;
+        append(step, std::move(call), {{}, EntryKind::open, {}, 0, 0, {}});
+    }
+
+    void execute(Step<S>& step, Call call, Execute&& request) {
+        if (answer_repeated(step, call, request)) return;
+        if (!admit_write(step, call, "pb.execute", request.command.size())) return;
+        if (request.command.size() > step.options.max_command)
+            return step.refuse(call, "pb.execute", error::too_large,
+                               "a command has at most " + std::to_string(step.options.max_command) + " bytes, this one " +
+                                   std::to_string(request.command.size()));
+        if (request.session != SessionId{} && request.seq - std::min(request.low, request.seq) >= step.options.max_results)
+            return step.answer_error(call, "pb.execute", error::overloaded,
+                                     "seq is more than max_results beyond low: " + std::to_string(step.options.max_results));
+        if (auto wrong = step.state.store.check(request.command); !wrong.empty())
+            return step.refuse(call, "pb.execute", error::bad_request, std::move(wrong));
+        append(step, std::move(call),
+               {{}, EntryKind::command, request.session, request.seq, request.low, std::move(request.command)});
+    }
+
+    void read(Step<S>& step, Call call, std::string method, JsonText query) {
+        if (!admit(step, call, method)) return;
+        load_.begin(call.peer, step.options.max_calls_per_peer, step.out);
+        reads_.push_back({std::move(call), step.state.commit, 0, method == "pb.dump", std::move(query)});
+    }
+
+    void dump(Step<S>& step, Call call, const Dump& request) {
+        if (!request.at) return read(step, std::move(call), "pb.dump", {});
+        dumps_.go_on(step, call, *request.at, request.chunk);
+    }
+
+    void gone(Step<S>& step, const Address& peer) {
+        load_.gone(peer);
+        if (auto* link = find(peer)) link->gone(step);
+    }
+
+    // ---- answers of backups ----
+
+    /// The backup of that name, or null.
+    BackupLink<S>* find(const Address& name) {
+        auto found = std::ranges::find_if(links_, [&](const auto& link) { return link.member().name == name; });
+        return found == links_.end() ? nullptr : &*found;
+    }
+
+    // ---- the end of a turn ----
+
+    void wake(Step<S>& step) {
+        close_unused_sessions(step);
+        advance(step);
+        apply(step);
+        if (!step.state.store_failure.empty()) return;
+        begin_round();
+        answer_reads(step);
+        for (auto& link : links_) {
+            link.flush(step, calls_made_, round_);
+            if (!link.overdue(step)) continue;
+            step.out.tell(BackupUnreachable{link.member().name, step.view().number});  // S7
+            ping_now_ = true;
+        }
+        step.state.trim(step.options.log_bytes, trimmable(step));
+        dumps_.expire(step.now);
+        std::erase_if(parked_, [&](const auto& parked) { return parked.second.expires <= step.now; });
+    }
+
+    Time deadline(const Standing& standing) const {
+        auto next = dumps_.deadline();
+        for (const auto& link : links_) next = std::min(next, link.deadline(standing.dead_after, standing.info.ping_interval));
+        for (const auto& [name, parked] : parked_) next = std::min(next, parked.expires);
+        return serving_ ? std::min(next, next_expiry_) : next;
+    }
+
+    friend bool operator==(const Primary&, const Primary&) = default;
+
+private:
+    struct Parked {
+        Incarnation incarnation = Incarnation::none;
+        OutgoingSnapshot<S> transfer;
+        Time expires{};
+        friend bool operator==(const Parked&, const Parked&) = default;
+    };
+
+    void set_links(Step<S>& step) {
+        std::vector<BackupLink<S>> links;
+        for (const auto& member : step.view().backups) {
+            auto old = std::ranges::find_if(links_, [&](const auto& link) { return link.is(member); });
+            if (old != links_.end()) {  // S4: a match that is known carries over
+                links.push_back(std::move(*old));
+                links_.erase(old);
+                links.back().enter_view(member);
+                continue;
+            }
+            links.emplace_back(member);
+            auto parked = parked_.find(member.name);
+            if (parked == parked_.end()) continue;
+            if (parked->second.incarnation == member.incarnation) links.back().give_transfer(std::move(parked->second.transfer));
+            parked_.erase(parked);
+        }
+        park_links(step, std::move(links));
+    }
+
+    /// Takes new links; a transfer of an old one is kept for `transfer_ttl`, should the backup come back (S8).
+    void park_links(Step<S>& step, std::vector<BackupLink<S>> links) {
+        for (auto& old : links_)
+            if (auto transfer = old.take_transfer())
+                parked_.insert_or_assign(old.member().name, Parked{old.member().incarnation, std::move(*transfer),
+                                                                   step.now + step.options.transfer_ttl});
+        links_ = std::move(links);
+    }
+
+    void fail(Step<S>& step, const Call& call, const char* method, const std::string& why) {
+        load_.end(call.peer, step.options.max_calls_per_peer, step.out);
+        step.answer_error(call, method, error::not_primary, why);
+    }
+
+    // C6: what is not admitted is refused before anything is logged.
+    bool admit(Step<S>& step, const Call& call, const std::string& method) {
+        if (load_.total() < step.options.max_calls) return true;
+        step.answer_error(call, method, error::overloaded, "max_calls is " + std::to_string(step.options.max_calls));  // C6
+        return false;
+    }
+    bool admit_write(Step<S>& step, const Call& call, const std::string& method, std::size_t bytes) {
+        if (!admit(step, call, method)) return false;
+        if (required_count() < step.options.min_in_sync) {  // S11
+            step.answer_error(call, method, error::not_enough_replicas,
+                              std::to_string(required_count()) + " backups are in sync, min_in_sync is " +
+                                  std::to_string(step.options.min_in_sync));
+            return false;
+        }
+        const auto& state = step.state;
+        if (state.log.bytes(state.commit, state.log.last().index) + bytes > step.options.max_call_bytes) {  // C6
+            step.answer_error(call, method, error::overloaded,
+                              "max_call_bytes is " + std::to_string(step.options.max_call_bytes));
+            return false;
+        }
+        return true;
+    }
+
+    /// A command that has taken effect is answered from the table; it need not be logged again (S10).
+    bool answer_repeated(Step<S>& step, const Call& call, const Execute& request) {
+        if (request.session == SessionId{}) return false;
+        auto* session = step.state.sessions.find(request.session);
+        if (!session) return false;
+        session->used = step.now;
+        if (step.state.sessions.judge(request.session, request.seq) != SessionTable::Verdict::repeated) return false;
+        if (required_count() < step.options.min_in_sync) return false;
+        const auto& first = step.state.sessions.result(request.session, request.seq);
+        step.out.send(call.peer, call.id, ExecuteResult{first.at, first.value});
+        return true;
+    }
+
+    void append(Step<S>& step, std::optional<Call> call, Entry entry) {
+        if (call) load_.begin(call->peer, step.options.max_calls_per_peer, step.out);
+        entry.at = {step.view().number, step.state.log.last().index + 1};
+        step.state.log.append(std::move(entry));  // S2
+        waiting_.push(std::move(call));
+    }
+
+    std::size_t required_count() const {
+        return static_cast<std::size_t>(std::ranges::count_if(links_, [](const auto& link) { return link.required(); }));
+    }
+
+    /// S4: the commit index, and who enters Q.
+    void advance(Step<S>& step) {
+        auto& state = step.state;
+        auto held_by_all = state.log.last().index;
+        for (const auto& link : links_)
+            if (link.required()) held_by_all = std::min(held_by_all, link.match());
+        state.commit = std::max(state.commit, held_by_all);  // S4
+        for (auto& link : links_) {
+            if (link.required() || link.mode() != BackupLink<S>::Mode::log) continue;
+            auto needed = state.commit >= inherited_ ? state.commit : std::max(state.commit, inherited_);  // S4
+            if (link.match() < needed) continue;
+            link.require();
+            ping_now_ = true;  // S4: when Q grows the primary pings at once
+            step.out.tell(BackupInSync{link.member().name, step.view().number, link.match()});
+        }
+    }
+
+    void apply(Step<S>& step) {
+        auto& state = step.state;
+        while (state.applied.index < state.commit) {
+            auto index = state.applied.index + 1;
+            auto kind = state.log[index].kind;
+            auto applied = state.apply_next(step.now);
+            if (!state.store_failure.empty()) return;
+            auto call = waiting_.take(index);
+            if (kind == EntryKind::open && call && opening_ > 0) --opening_;
+            if (kind == EntryKind::close) step.out.tell(SessionClosed{state.log[index].session});
+            if (call) withheld_.push_back({std::move(*call), answer(kind, std::move(applied))});
+        }
+        if (required_count() < step.options.min_in_sync) return;  // S11: answered only when Q is large enough again
+        for (auto& [call, message] : withheld_) {
+            load_.end(call.peer, step.options.max_calls_per_peer, step.out);
+            step.out.send(std::move(call.peer), std::move(call.id), std::move(message));
+        }
+        withheld_.clear();
+    }
+
+    static Message answer(EntryKind kind, Applied applied) {
+        if (kind == EntryKind::open) return OpenResult{applied.at};
+        if (!applied.failed) return ExecuteResult{applied.at, std::move(applied.value)};
+        auto text = *applied.failed == error::session_expired ? "the session is not open" : "seq is below the session's low";
+        return Failure{"pb.execute", *applied.failed, text, {}, {}, {}};
+    }
+
+    /// Reads, confirm: one round serves all reads that wait when it is sent.
+    void begin_round() {
+        if (reads_.empty() || reads_.back().round != 0) return;
+        ++round_;
+        for (auto& read : reads_)
+            if (read.round == 0) read.round = round_;
+    }
+
+    void answer_reads(Step<S>& step) {
+        auto confirmed = round_;
+        for (const auto& link : links_)
+            if (link.required()) confirmed = std::min(confirmed, link.round_acknowledged());
+        auto applied = step.state.applied;
+        while (!reads_.empty() && applied.index >= inherited_) {  // S5
+            auto& read = reads_.front();
+            if (read.round > confirmed || read.needed > applied.index) return;
+            load_.end(read.call.peer, step.options.max_calls_per_peer, step.out);
+            read.dump ? dumps_.begin(step, read.call) : answer_query(step, read);
+            reads_.pop_front();
+        }
+    }
+
+    void answer_query(Step<S>& step, WaitingRead& read) {
+        auto outcome = step.state.store.query(read.query);
+        if (!outcome.ok) return step.refuse(read.call, "pb.query", error::bad_request, std::move(outcome.text));
+        step.out.send(read.call.peer, read.call.id,
+                      QueryResult{{step.view().number, step.state.applied.index}, std::move(outcome.text)});
+    }
+
+    /// C4: a session unused for `session_ttl` is closed by a replicated command.
+    void close_unused_sessions(Step<S>& step) {
+        if (step.now < next_expiry_ && next_expiry_ != never) return;
+        next_expiry_ = after(step.now, step.options.session_ttl / 8);
+        if (required_count() < step.options.min_in_sync) return;
+        for (const auto& [id, session] : step.state.sessions.all()) {
+            if (session.closing || after(session.used, step.options.session_ttl) > step.now) continue;
+            step.state.sessions.find(id)->closing = true;
+            append(step, std::nullopt, {{}, EntryKind::close, id, 0, 0, {}});  // C4
+        }
+    }
+
+    /// Entries that a transfer will need next are kept, within `transfer_log_bytes`.
+    Index trimmable(const Step<S>& step) const {
+        auto through = ~Index{0};
+        for (const auto& link : links_) through = std::min(through, link.pinned());
+        for (const auto& [name, parked] : parked_) through = std::min(through, parked.transfer.id().at.index);
+        const auto& log = step.state.log;
+        return log.bytes() > step.options.transfer_log_bytes ? ~Index{0} : through;
+    }
+
+    bool serving_ = false;
+    Index inherited_ = 0;
+    std::vector<BackupLink<S>> links_;
+    std::map<Address, Parked> parked_;
+    WaitingForEntries waiting_;
+    std::vector<std::pair<Call, Message>> withheld_;
+    std::deque<WaitingRead> reads_;
+    Dumps<S> dumps_;
+    PeerLoad load_;
+    Round round_ = 0;
+    std::uint64_t calls_made_ = 0;
+    std::size_t opening_ = 0;
+    Time next_expiry_ = never;
+    bool ping_now_ = false;
+};
+
+}  // namespace understudy

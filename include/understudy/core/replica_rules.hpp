@@ -1,0 +1,344 @@
+// The rules of a replica (S1 to S11): which view it is in, what it may do there, and what it tells the view service.
+// The work of each role is in primary.hpp and backup.hpp; here messages are admitted and handed to them.
+#pragma once
+
+#include <algorithm>
+#include <optional>
+#include <string>
+#include <type_traits>
+#include <utility>
+#include <variant>
+
+#include <understudy/core/backup.hpp>
+#include <understudy/core/check.hpp>
+#include <understudy/core/pinger.hpp>
+#include <understudy/core/primary.hpp>
+#include <understudy/version.hpp>
+
+namespace understudy {
+
+template <TextStore S>
+class ReplicaRules {
+public:
+    /// `name` is the address that others reach this server at, `incarnation` is drawn anew for each start.
+    ReplicaRules(S store, ReplicaOptions options, Address name, Incarnation incarnation, Time now)
+        : options_{std::move(options)}, state_{std::move(store)}, pinger_{options_.view_service, now} {
+        UNDERSTUDY_CHECK(options_.validate().empty());
+        standing_.name = std::move(name);
+        standing_.incarnation = incarnation;
+        standing_.info.group = options_.group;
+        standing_.info.ping_interval = ViewOptions{}.ping_interval;
+        standing_.dead_after = ViewOptions{}.dead_after();
+    }
+
+    // ---- machine ----
+
+    void receive(Envelope envelope, Time now, Effects& out) {
+        if (failed()) return;
+        auto step = at(now, out);
+        Call call{std::move(envelope.peer), std::move(envelope.id)};
+        std::visit([&](auto& message) { handle(step, std::move(call), std::move(message)); }, envelope.message);
+    }
+
+    void gone(const Address& peer, Time now, Effects& out) {
+        auto step = at(now, out);
+        primary_.gone(step, peer);
+    }
+    void probed(const Address&, ProbeResult, Time, Effects&) {}
+
+    void wake(Time now, Effects& out) {
+        if (failed()) return;
+        auto step = at(now, out);
+        if (primary_.serving())
+            primary_.wake(step);
+        else if (standing_.role() == Role::backup)
+            backup_.wake(step);
+        if (failed()) return end_with_failure(step);
+        if (primary_.take_ping_now()) pinger_.now_please();
+        if (pinger_.due(now)) ping(now, out);
+    }
+
+    Time deadline() const {
+        if (failed()) return never;
+        return std::min({pinger_.deadline(), primary_.deadline(standing_), backup_.deadline()});
+    }
+
+    void invariants() const {
+        UNDERSTUDY_CHECK(state_.applied.index <= state_.commit);
+        UNDERSTUDY_CHECK(state_.commit <= state_.log.last().index);
+        UNDERSTUDY_CHECK(state_.log.base().index <= state_.applied.index);
+        UNDERSTUDY_CHECK(!primary_.serving() || standing_.role() == Role::primary);
+    }
+    void deep_invariants() const {
+        invariants();
+        for (auto index = state_.log.first() + 1; index <= state_.log.last().index; ++index)
+            UNDERSTUDY_CHECK(state_.log[index].at.view >= state_.log[index - 1].at.view);
+    }
+
+    // ---- the host's wishes ----
+
+    /// Hands over and leaves the group (R6). A sole primary goes on serving until a backup is in sync.
+    void leave(Time, Effects&) {
+        leaving_ = true;
+        stopped_ = stopped_ || standing_.role() != Role::primary;
+        pinger_.now_please();
+    }
+    /// Takes `leave` back.
+    void stay(Time, Effects&) {
+        leaving_ = false;
+        if (standing_.role() != Role::primary) stopped_ = false;
+        pinger_.now_please();
+    }
+    /// Has left: no view that it knows of names it, and the view service has heard that it is leaving.
+    bool left() const { return leaving_ && heard_leaving_ && standing_.role() == Role::idle; }
+
+    // ---- what is ----
+
+    bool failed() const { return !state_.store_failure.empty(); }
+    Role role() const { return standing_.role(); }
+    const ViewInfo& view() const { return standing_.info; }
+    /// Is primary, and was not told to stop.
+    bool serving() const { return primary_.serving(); }
+    const S& store() const { return state_.store; }
+    const ReplicatedState<S>& state() const { return state_; }
+
+    ReplicaStatusResult status(Time) const {
+        return {standing_.info,        standing_.name, standing_.incarnation,   role(),
+                state_.log.first(),    state_.log.last().index, state_.commit,  state_.applied.index,
+                state_.sessions.size(), state_.log.bytes(), primary_.backups()};
+    }
+
+    friend bool operator==(const ReplicaRules&, const ReplicaRules&) = default;
+
+private:
+    using ThisStep = Step<S>;
+
+    ThisStep at(Time now, Effects& out) { return {state_, standing_, options_, now, out}; }
+
+    // ---- requests of clients ----
+
+    void handle(ThisStep& step, Call call, Open&& request) {
+        if (request.protocol != protocol_version) return refuse_version(step, call, "pb.open", request.protocol);
+        if (admit_client(step, call, "pb.open", request)) primary_.open(step, std::move(call));
+    }
+    void handle(ThisStep& step, Call call, Execute&& request) {
+        if (admit_client(step, call, "pb.execute", request)) primary_.execute(step, std::move(call), std::move(request));
+    }
+    void handle(ThisStep& step, Call call, Query&& request) {
+        if (admit_client(step, call, "pb.query", request))
+            primary_.read(step, std::move(call), "pb.query", std::move(request.query));
+    }
+    void handle(ThisStep& step, Call call, Dump&& request) {
+        if (admit_client(step, call, "pb.dump", request)) primary_.dump(step, std::move(call), request);
+    }
+    void handle(ThisStep& step, Call call, ReplicaStatus&& request) {
+        if (request.group && *request.group != options_.group) return refuse_group(step, call, "pb.status", *request.group);
+        step.out.send(std::move(call.peer), std::move(call.id), status(step.now));
+    }
+
+    template <typename Request>
+    bool admit_client(ThisStep& step, const Call& call, const char* method, const Request& request) {
+        if (!admit_group(step, call, method, request)) return false;
+        if (primary_.serving()) return true;
+        step.answer_error(call, method, error::not_primary,
+                          stopped_ ? "stopped in this view" : "this server is " + std::string{to_string(role())});
+        return false;
+    }
+
+    template <typename Request>
+    bool admit_group(ThisStep& step, const Call& call, const char* method, const Request& request) {
+        if (request.group != options_.group) {
+            refuse_group(step, call, method, request.group);
+            return false;
+        }
+        if (standing_.knows_cluster() && request.cluster != standing_.info.cluster) {
+            step.refuse(call, method, error::wrong_cluster,
+                        "this is cluster " + to_hex(standing_.info.cluster) + ", not " + to_hex(request.cluster));
+            return false;
+        }
+        return true;
+    }
+    void refuse_group(ThisStep& step, const Call& call, const char* method, const std::string& group) {
+        step.refuse(call, method, error::wrong_group, "this server belongs to group " + options_.group + ", not " + group);
+    }
+    void refuse_version(ThisStep& step, const Call& call, const char* method, int theirs) {
+        step.refuse(call, method, error::unsupported_version,
+                    "this server speaks version " + std::to_string(protocol_version) + ", not " + std::to_string(theirs));
+    }
+
+    // ---- messages of the primary ----
+
+    void handle(ThisStep& step, Call call, Append&& append) {
+        if (admit_primary(step, call, "replica.append", append)) backup_.append(step, call, std::move(append));
+    }
+    void handle(ThisStep& step, Call call, Install&& install) {
+        if (install.protocol != protocol_version) return refuse_version(step, call, "replica.install", install.protocol);
+        if (admit_primary(step, call, "replica.install", install)) backup_.install(step, call, install);
+    }
+
+    /// S1: a higher view is adopted, a lower one refused; only in my own view do I obey, and only as its backup.
+    template <typename Request>
+    bool admit_primary(ThisStep& step, const Call& call, const char* method, const Request& request) {
+        if (!admit_group(step, call, method, request)) return false;
+        if (request.view.whole) adopt(step, call.peer, *request.view.whole);
+        auto mine = step.view().number;
+        if (request.view.number != mine) {  // S1
+            step.answer_error(call, method, error::stale_view,
+                              "this server is in view " + std::to_string(mine) + ", the message is of view " +
+                                  std::to_string(request.view.number));
+            return false;
+        }
+        if (role() == Role::backup) return true;
+        step.refuse(call, method, error::bad_request,
+                    "this server is " + std::string{to_string(role())} + " in view " + std::to_string(mine));
+        return false;
+    }
+
+    // ---- answers of backups ----
+
+    void handle(ThisStep& step, Call call, AppendResult&& result) {
+        auto* link = admit_answer(step, call, result.view);
+        if (!link) return;
+        if (result.match > state_.log.last().index)
+            return step.out.tell(Refused{call.peer, error::bad_request, "acknowledges entries that were never sent"});
+        link->answered(call.id, result, step);
+    }
+    void handle(ThisStep& step, Call call, InstallResult&& result) {
+        if (auto* link = admit_answer(step, call, result.view)) link->answered_chunk(call.id, result, step);
+    }
+
+    /// The link of a backup that answered in this view (S4: an answer counts only in the view that it names).
+    BackupLink<S>* admit_answer(ThisStep& step, const Call& call, ViewNumber view) {
+        if (!primary_.serving() || view != step.view().number) return nullptr;
+        auto* link = primary_.find(call.peer);
+        if (!link) refuse_unasked(step, call);
+        return link;
+    }
+
+    // ---- the view service ----
+
+    void handle(ThisStep& step, Call call, PingResult&& result) {
+        if (!pinger_.knows(call.peer)) return refuse_unasked(step, call);
+        pinger_.answered();
+        if (result.lease > Duration{}) standing_.dead_after = result.lease;
+        adopt(step, call.peer, result.info);
+        if (result.info.view.number == 0) standing_.info.ping_interval = result.info.ping_interval;
+        heard_leaving_ = leaving_ && sent_leaving_;
+        if (!result.stop || result.info.view.number != step.view().number || !primary_.serving()) return;
+        stopped_ = true;  // R6
+        primary_.step_down(step, "told to stop");
+        pinger_.now_please();
+    }
+    void handle(ThisStep& step, Call call, ViewChanged&& push) {
+        if (!pinger_.knows(call.peer)) return refuse_unasked(step, call);
+        adopt(step, call.peer, push.info);
+    }
+
+    void handle(ThisStep& step, Call call, Failure&& failure) {
+        if (failure.to == "view.ping") return ping_refused(step, call, failure);
+        if (failure.view) adopt(step, call.peer, *failure.view);  // S6
+        auto* link = primary_.serving() ? primary_.find(call.peer) : nullptr;
+        if (!link) return;
+        auto theirs = failure.view ? failure.view->view.number : 0;
+        if (failure.code == error::stale_view && theirs < step.view().number)
+            link->lacks_view(call.id, step);
+        else if (failure.code == error::mismatch && failure.held && theirs == step.view().number)
+            link->refused_append(call.id, *failure.held, step);
+        else if (failure.code == error::bad_chunk && failure.install && theirs == step.view().number)
+            link->refused_chunk(call.id, *failure.install, step);
+        else if (failure.code != error::stale_view)
+            step.out.tell(Refused{call.peer, failure.code, "a backup refused: " + failure.text});
+    }
+
+    void ping_refused(ThisStep& step, const Call& call, const Failure& failure) {
+        if (!pinger_.knows(call.peer)) return refuse_unasked(step, call);
+        if (pinger_.refused(failure.code))
+            step.out.tell(Refused{call.peer, failure.code, "the view service refused the ping: " + failure.text});
+    }
+
+    void refuse_unasked(ThisStep& step, const Call& call) {
+        step.out.tell(Refused{call.peer, error::invalid_request, "an answer that nobody asked for"});
+    }
+
+    /// Anything else is not for a replica: a request is answered so, an answer is dropped.
+    template <typename Other>
+    void handle(ThisStep& step, Call call, Other&&) {
+        if constexpr (std::is_same_v<Other, ViewGet> || std::is_same_v<Other, ViewWatch> || std::is_same_v<Other, ViewStatus> ||
+                      std::is_same_v<Other, ViewPromote> || std::is_same_v<Other, ViewForce> || std::is_same_v<Other, Ping>)
+            step.refuse(call, {}, error::unknown_method,
+                        "this is a replica; the method belongs to a view service");
+        else
+            refuse_unasked(step, call);
+    }
+
+    // ---- views ----
+
+    void adopt(ThisStep& step, const Address& from, const ViewInfo& info) {
+        if (info.group != options_.group || (standing_.knows_cluster() && info.cluster != standing_.info.cluster)) {
+            if (info.view.number != 0) step.out.tell(Refused{from, error::wrong_cluster, "a view of another cluster or group"});
+            return;
+        }
+        if (!is_newer(info.view, step.view())) {  // S1
+            if (info.view.number == step.view().number && info.view.number != 0) standing_.info.ping_interval = info.ping_interval;
+            return;
+        }
+        auto before = role();
+        auto seen = step.view().number;
+        standing_.info = info;
+        if (info.view.number == seen) return;  // only more backups in sync
+        if (info.view.forced > seen && role() != Role::primary) drop_everything(step);
+        enter_view(step, before);
+        pinger_.now_please();
+    }
+
+    void enter_view(ThisStep& step, Role before) {
+        stopped_ = leaving_ && role() != Role::primary;
+        backup_.enter_view();
+        if (role() == Role::primary)
+            primary_.serving() ? primary_.go_on(step) : primary_.take_over(step);  // S6, S5
+        else if (primary_.serving())
+            primary_.step_down(step, "view " + std::to_string(step.view().number) + " has another primary");  // S6
+        if (role() != before || step.view().number == 1)
+            step.out.tell(RoleChanged{options_.group, role(), step.view().number});
+    }
+
+    /// S3: after `view.force` what this server holds may conflict with what the forced primary holds.
+    void drop_everything(ThisStep& step) {
+        if (state_.log.last().index != 0) step.out.tell(LogCut{1, state_.log.last().index, state_.commit > 0});
+        state_.clear();
+    }
+
+    void ping(Time now, Effects& out) {
+        Ping ping;
+        ping.group = options_.group;
+        ping.server = standing_.name;
+        ping.incarnation = standing_.incarnation;
+        ping.viewnum = standing_.info.view.number;
+        if (standing_.knows_cluster()) ping.cluster = standing_.info.cluster;
+        if (role() == Role::primary && primary_.serving()) {
+            ping.synced = primary_.required();
+            ping.unreachable = primary_.unreachable();
+        }
+        ping.stopped = stopped_;
+        ping.leaving = sent_leaving_ = leaving_;
+        pinger_.send(std::move(ping), now, standing_.info.ping_interval, standing_.dead_after, out);
+    }
+
+    void end_with_failure(ThisStep& step) {
+        step.out.tell(StoreFailed{state_.store_failure});
+        primary_.step_down(step, "the store failed");
+    }
+
+    ReplicaOptions options_;
+    Standing standing_;
+    ReplicatedState<S> state_;
+    Primary<S> primary_;
+    Backup<S> backup_;
+    Pinger pinger_;
+    bool leaving_ = false;
+    bool sent_leaving_ = false;
+    bool heard_leaving_ = false;
+    bool stopped_ = false;  // serves no more in this view
+};
+
+}  // namespace understudy

@@ -1,0 +1,91 @@
+// What all replicas of a group agree on: the log, and the store and sessions that its committed part makes.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include <understudy/core/check.hpp>
+#include <understudy/core/log.hpp>
+#include <understudy/core/session_table.hpp>
+#include <understudy/store.hpp>
+
+namespace understudy {
+
+/// What applying one entry gave. `failed` is set when the session or the command could have no effect.
+struct Applied {
+    Position at;  ///< Of the entry that took effect: the first one, when the command was repeated.
+    JsonText value;
+    std::optional<error> failed;
+};
+
+template <TextStore S>
+struct ReplicatedState {
+    explicit ReplicatedState(S initial) : empty{initial}, store{std::move(initial)} {}
+
+    S empty;  ///< The store as the host gave it; a snapshot is restored into a copy of it.
+    S store;
+    SessionTable sessions;
+    Log log;
+    Index commit = 0;            ///< Everything up to here is committed, as far as this server knows.
+    Position applied;            ///< The store and the sessions are the outcome of everything up to here.
+    std::string store_failure;   ///< Not empty: the store broke its laws, and this replica is done.
+
+    Held held() const { return {log.last(), commit}; }
+
+    /// Applies the next committed entry; the caller has checked that there is one and that the store has not failed.
+    Applied apply_next(Time now) {
+        UNDERSTUDY_CHECK(applied.index < commit);
+        const Entry& entry = log[applied.index + 1];
+        applied = entry.at;
+        switch (entry.kind) {
+            case EntryKind::open: sessions.open(entry.at, now); return {entry.at, {}, {}};
+            case EntryKind::close: sessions.close(entry.session); return {entry.at, {}, {}};
+            case EntryKind::command: break;
+        }
+        return entry.session == SessionId{} ? apply_command(entry) : apply_in_session(entry);
+    }
+
+    /// Keeps at most `keep` bytes of applied entries for catch-up, but never drops one after `through`.
+    void trim(std::size_t keep, Index through) {
+        while (log.first() <= std::min(applied.index, through) && log.bytes(log.base().index, applied.index) > keep)
+            log.trim(log.first());
+    }
+
+    /// Drops everything, as if this server had just been started.
+    void clear() { *this = ReplicatedState{std::move(empty)}; }
+
+    friend bool operator==(const ReplicatedState& a, const ReplicatedState& b)
+        requires std::equality_comparable<S>
+    {
+        return a.store == b.store && a.sessions == b.sessions && a.log == b.log && a.commit == b.commit &&
+               a.applied == b.applied && a.store_failure == b.store_failure;
+    }
+
+private:
+    Applied apply_command(const Entry& entry) {
+        auto outcome = store.apply(entry.command);
+        if (!outcome.ok) store_failure = std::move(outcome.text);
+        return {entry.at, std::move(outcome.text), {}};
+    }
+
+    Applied apply_in_session(const Entry& entry) {
+        switch (sessions.judge(entry.session, entry.seq)) {  // S10
+            case SessionTable::Verdict::unknown_session: return {entry.at, {}, error::session_expired};
+            case SessionTable::Verdict::forgotten: return {entry.at, {}, error::bad_request};
+            case SessionTable::Verdict::repeated: {
+                const auto& first = sessions.result(entry.session, entry.seq);
+                return {first.at, first.value, {}};
+            }
+            case SessionTable::Verdict::fresh: break;
+        }
+        sessions.raise_low(entry.session, std::min(entry.low, entry.seq));  // C3
+        auto applied_now = apply_command(entry);
+        sessions.record(entry.session, entry.seq, {applied_now.at, applied_now.value});
+        return applied_now;
+    }
+};
+
+}  // namespace understudy

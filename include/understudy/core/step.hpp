@@ -1,0 +1,52 @@
+// What a step of a replica works on; the parts of a replica hold no references to each other.
+#pragma once
+
+#include <string>
+#include <utility>
+
+#include <understudy/core/calls.hpp>
+#include <understudy/core/replicated_state.hpp>
+#include <understudy/options.hpp>
+
+namespace understudy {
+
+/// Who this server is and what it knows of the world.
+struct Standing {
+    Address name;
+    Incarnation incarnation = Incarnation::none;
+    ViewInfo info;            ///< The newest view adopted.
+    Duration dead_after{};    ///< D, as the view service last said.
+
+    bool knows_cluster() const { return info.cluster != ClusterId::none; }
+    Role role() const {
+        const auto* me = info.view.member(name);
+        if (!me || me->incarnation != incarnation) return Role::idle;
+        return me == &info.view.primary ? Role::primary : Role::backup;
+    }
+    friend bool operator==(const Standing&, const Standing&) = default;
+};
+
+template <TextStore S>
+struct Step {
+    ReplicatedState<S>& state;
+    const Standing& standing;
+    const ReplicaOptions& options;
+    Time now;
+    Effects& out;
+
+    const View& view() const { return standing.info.view; }
+
+    /// Answers with an error that carries this server's view, and tells of it.
+    void refuse(const Call& call, std::string method, error code, std::string text) const {
+        out.tell(Refused{call.peer, code, text});
+        answer_error(call, std::move(method), code, std::move(text));
+    }
+    /// As `refuse`, but an everyday answer that is not worth an event.
+    void answer_error(const Call& call, std::string method, error code, std::string text) const {
+        Failure failure{std::move(method), code, std::move(text), {}, {}, {}};
+        if (view().number != 0) failure.view = standing.info;
+        out.send(call.peer, call.id, std::move(failure));
+    }
+};
+
+}  // namespace understudy
