@@ -47,19 +47,19 @@ install_and_move() {
     fi
 }
 
-# folder_of HEADER: where the compiler finds it; exit 77 (skipped) if it is not installed.
+# folder_of HEADER: where the compiler finds it.
 folder_of() {
     found=$(echo "#include <$1>" | "$compiler" -E -x c++ - 2>/dev/null |
         sed -n "s|^# [0-9]* \"\(/.*\)/$1\".*|\1|p" | head -n 1)
-    [ -n "$found" ] || exit 77
+    [ -n "$found" ] || fail "<$1> is not installed, so there is nothing to make a mirror of"
     echo "$found"
 }
 
 # Packs the installed headers as the archives that the build would fetch, into $work/mirror.
 make_mirror() {
     mkdir -p "$work/mirror" "$work/pack/asio-asio-1-30-2/asio/include" "$work/pack/include"
-    asio=$(folder_of asio/version.hpp) || exit 77
-    json=$(folder_of nlohmann/json.hpp) || exit 77
+    asio=$(folder_of asio/version.hpp)
+    json=$(folder_of nlohmann/json.hpp)
     cp -R "$asio/asio" "$asio/asio.hpp" "$work/pack/asio-asio-1-30-2/asio/include"
     cp -R "$json/nlohmann" "$work/pack/include"
     (cd "$work/pack" &&
