@@ -72,7 +72,7 @@ struct ReplicaOptions {
 
 /// Of a client.
 struct ClerkOptions {
-    std::vector<Address> view_service;   ///< Tried in turn.
+    std::vector<Address> view_service{};  ///< Tried in turn.
     std::string group = "main";
     Duration give_up_after = 30s;        ///< From the call to `outcome_unknown` or `deadline_passed`; `Duration::max()`: never.
     Duration retry_first = 10ms;         ///< The wait before a retry without news of a view; doubles up to
