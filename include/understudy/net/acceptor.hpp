@@ -1,0 +1,99 @@
+// Taking connections from one listening socket. Running out of descriptors is no reason to stop or to spin:
+// the acceptor waits a little and goes on; those who knock wait in the kernel's queue meanwhile.
+#pragma once
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <system_error>
+#include <utility>
+
+#include <asio/any_io_executor.hpp>
+#include <asio/posix/stream_descriptor.hpp>
+#include <asio/steady_timer.hpp>
+
+#include <understudy/net/descriptor.hpp>
+
+namespace understudy::net {
+
+/// Calls `accepted` with each new connection until `close`.
+class Acceptor : public std::enable_shared_from_this<Acceptor> {
+public:
+    using Accepted = std::function<void(Descriptor)>;
+
+    Acceptor(const asio::any_io_executor& executor, Descriptor listener, Accepted accepted)
+        : listener_{executor, listener.get()}, pause_{executor}, accepted_{std::move(accepted)} {
+        listener.release();
+    }
+
+    /// Starts; to be called once.
+    void start() { await_connection(); }
+
+    void close() {
+        asio::error_code ignored;
+        listener_.close(ignored);
+        pause_.cancel();
+        accepted_ = nullptr;
+    }
+
+private:
+    static constexpr int most_in_a_row = 64;  // then others get their turn
+    static constexpr auto first_pause = std::chrono::milliseconds{10};
+    static constexpr auto last_pause = std::chrono::milliseconds{1000};
+
+    void await_connection() {
+        listener_.async_wait(asio::posix::stream_descriptor::wait_read,
+                             [self = shared_from_this()](std::error_code fault) {
+                                 if (!fault) self->accept_some();
+                             });
+    }
+
+    void accept_some() {
+        for (int count = 0; count < most_in_a_row && listener_.is_open(); ++count) {
+            auto socket = accept_socket(listener_.native_handle());
+            if (socket) {
+                next_pause_ = first_pause;
+                if (accepted_) accepted_(std::move(socket));
+            } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
+                break;
+            } else if (!concerns_one_connection(errno)) {
+                return rest();
+            }
+        }
+        if (listener_.is_open()) await_connection();
+    }
+
+    // accept(2): errors of the connection that was just to be taken, which is gone; the next may be well.
+    static bool concerns_one_connection(int fault) {
+        switch (fault) {
+            case EINTR:
+            case ECONNABORTED:
+            case EPROTO:
+            case ENETDOWN:
+            case ENOPROTOOPT:
+            case EHOSTDOWN:
+            case EHOSTUNREACH:
+            case EOPNOTSUPP:
+            case ENETUNREACH:
+            case EPERM: return true;
+            default: return false;
+        }
+    }
+
+    void rest() {
+        pause_.expires_after(next_pause_);
+        next_pause_ = std::min(next_pause_ * 2, last_pause);
+        pause_.async_wait([self = shared_from_this()](std::error_code fault) {
+            if (!fault && self->listener_.is_open()) self->accept_some();
+        });
+    }
+
+    asio::posix::stream_descriptor listener_;
+    asio::steady_timer pause_;
+    std::chrono::milliseconds next_pause_ = first_pause;
+    Accepted accepted_;
+};
+
+}  // namespace understudy::net

@@ -1,0 +1,169 @@
+// One attempt to reach an address: resolve it, try every endpoint in turn, give up in time. Dialling and probing
+// both do this; they differ in what they make of the outcome.
+#pragma once
+
+#include <algorithm>
+#include <chrono>
+#include <memory>
+#include <string>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+#include <asio/any_io_executor.hpp>
+#include <asio/awaitable.hpp>
+#include <asio/error.hpp>
+#include <asio/generic/stream_protocol.hpp>
+#include <asio/ip/tcp.hpp>
+#include <asio/local/stream_protocol.hpp>
+#include <asio/redirect_error.hpp>
+#include <asio/steady_timer.hpp>
+#include <asio/use_awaitable.hpp>
+
+#include <understudy/core/effects.hpp>
+#include <understudy/net/address.hpp>
+#include <understudy/net/descriptor.hpp>
+
+namespace understudy::net {
+
+/// One type for both kinds of socket, so that there is one kind of connection.
+using Socket = asio::generic::stream_protocol::socket;
+
+/// Gives a descriptor to Asio, told that it never blocks; the socket is not open if the system refuses.
+inline Socket adopt_socket(const asio::any_io_executor& executor, int family, Descriptor descriptor) {
+    Socket socket{executor};
+    std::error_code fault;
+    socket.assign(asio::generic::stream_protocol{family, 0}, descriptor.get(), fault);
+    if (fault) return socket;
+    descriptor.release();
+    socket.non_blocking(true, fault);
+    return socket;
+}
+
+/// What came of an attempt. `refused` says that nobody listens at any of the endpoints: they all said so.
+struct Connected {
+    Socket socket;
+    std::error_code fault;
+    bool refused = false;
+};
+
+/// May be cancelled at any time. `run` is to be awaited once, on the executor.
+class Attempt : public std::enable_shared_from_this<Attempt> {
+public:
+    explicit Attempt(const asio::any_io_executor& executor)
+        : executor_{executor}, timer_{executor}, resolver_{executor}, socket_{executor} {}
+
+    void cancel() { stop(asio::error::operation_aborted); }
+
+    /// Waits before the attempt; ended by `cancel` too.
+    asio::awaitable<void> rest(Duration delay) {
+        const auto self = shared_from_this();
+        std::error_code ignored;
+        timer_.expires_after(std::chrono::ceil<std::chrono::steady_clock::duration>(delay));
+        co_await timer_.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+    }
+
+    /// Ends after `timeout` at the latest, with `asio::error::timed_out`.
+    asio::awaitable<Connected> run(Target target, Duration timeout) {
+        const auto self = shared_from_this();
+        limit(timer_, timeout, [](Attempt& attempt) { attempt.stop(asio::error::timed_out); });
+
+        std::error_code fault;
+        auto endpoints = co_await resolve(std::move(target), &fault);
+        std::size_t refusals = 0;
+        for (std::size_t at = 0; at < endpoints.size() && !stopped_; ++at) {
+            fault = co_await connect(endpoints[at], timeout / static_cast<Duration::rep>(endpoints.size()));
+            if (!fault && !stopped_) break;
+            if (fault == asio::error::connection_refused || fault == std::errc::no_such_file_or_directory) ++refusals;
+        }
+        timer_.cancel();
+        if (stopped_) fault = stopped_;
+        co_return Connected{std::move(socket_), fault, fault && !endpoints.empty() && refusals == endpoints.size()};
+    }
+
+private:
+    using Endpoint = asio::generic::stream_protocol::endpoint;
+
+    void stop(std::error_code why) {
+        if (!stopped_) stopped_ = why;
+        asio::error_code ignored;
+        socket_.close(ignored);
+        resolver_.cancel();
+        timer_.cancel();
+    }
+
+    template <typename Action>
+    void limit(asio::steady_timer& timer, Duration timeout, Action action) {
+        timer.expires_after(std::chrono::ceil<std::chrono::steady_clock::duration>(timeout));
+        timer.async_wait([weak = weak_from_this(), action](std::error_code fault) {
+            auto attempt = weak.lock();
+            if (!fault && attempt) action(*attempt);
+        });
+    }
+
+    asio::awaitable<std::vector<Endpoint>> resolve(Target target, std::error_code* fault) {
+        std::vector<Endpoint> endpoints;
+        if (target.scheme == Schemes::unix_socket) {
+            endpoints.emplace_back(asio::local::stream_protocol::endpoint{target.path});
+        } else if (const auto address = target.numeric_host()) {
+            endpoints.emplace_back(asio::ip::tcp::endpoint{*address, target.port});
+        } else {
+            const auto port = std::to_string(target.port);
+            const auto numeric_port = asio::ip::resolver_base::numeric_service;
+            auto token = asio::redirect_error(asio::use_awaitable, *fault);
+            auto found = co_await resolver_.async_resolve(target.host, port, numeric_port, token);
+            for (const auto& entry : found) endpoints.emplace_back(entry.endpoint());
+        }
+        co_return endpoints;
+    }
+
+    // Not Asio's connect: that takes EAGAIN, by which a unix socket says that the listener's queue is full, for "in
+    // progress".
+    asio::awaitable<std::error_code> connect(Endpoint endpoint, Duration timeout) {
+        auto descriptor = open_socket(endpoint.protocol().family());
+        if (!descriptor) co_return last_error();
+        socket_ = adopt_socket(executor_, endpoint.protocol().family(), std::move(descriptor));
+        if (!socket_.is_open()) co_return std::make_error_code(std::errc::too_many_files_open);
+        if (endpoint.protocol().family() != AF_UNIX) tune_tcp(socket_.native_handle());
+
+        std::error_code fault;
+        if (::connect(socket_.native_handle(), endpoint.data(), static_cast<socklen_t>(endpoint.size())) != 0) {
+            if (errno != EINPROGRESS && errno != EINTR) co_return last_error();
+            asio::steady_timer patience{executor_};
+            limit(patience, timeout, [](Attempt& attempt) { attempt.socket_.cancel(); });
+            co_await socket_.async_wait(Socket::wait_write, asio::redirect_error(asio::use_awaitable, fault));
+            if (fault) co_return std::error_code{asio::error::timed_out};
+            fault = pending_error();
+        }
+        if (!fault && met_itself()) fault = asio::error::connection_refused;
+        co_return fault;
+    }
+
+    std::error_code pending_error() {
+        int value = 0;
+        socklen_t size = sizeof value;
+        if (::getsockopt(socket_.native_handle(), SOL_SOCKET, SO_ERROR, &value, &size) != 0) return last_error();
+        return {value, std::system_category()};
+    }
+
+    // TCP lets a socket connect to itself if it was given the very port that it dials: then nobody listens there.
+    bool met_itself() const {
+        asio::error_code ignored;
+        const auto local = socket_.local_endpoint(ignored);
+        return local.protocol().family() != AF_UNIX && local == socket_.remote_endpoint(ignored);
+    }
+
+    asio::any_io_executor executor_;
+    asio::steady_timer timer_;
+    asio::ip::tcp::resolver resolver_;
+    Socket socket_;
+    std::error_code stopped_;
+};
+
+/// What a finished attempt proves about a listener.
+inline ProbeResult judge(const Connected& outcome) {
+    if (!outcome.fault) return ProbeResult::alive;
+    return outcome.refused ? ProbeResult::refused : ProbeResult::unknown;
+}
+
+}  // namespace understudy::net

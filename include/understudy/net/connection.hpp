@@ -1,0 +1,267 @@
+// One connection: frames in, frames out, and an orderly end. Reading waits for the socket to be ready, takes all there
+// is and holds no buffer meanwhile worth speaking of; writing appends to a buffer that is offered to the kernel once
+// per turn, and waits only when the kernel has no room.
+#pragma once
+
+#include <algorithm>
+#include <chrono>
+#include <cstddef>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <utility>
+
+#include <asio/any_io_executor.hpp>
+#include <asio/buffer.hpp>
+#include <asio/error.hpp>
+#include <asio/steady_timer.hpp>
+
+#include <understudy/core/types.hpp>
+#include <understudy/error.hpp>
+#include <understudy/net/connect.hpp>
+#include <understudy/options.hpp>
+#include <understudy/wire/frame.hpp>
+
+namespace understudy::net {
+
+class Connection;
+
+/// Whom a connection tells what happens. Nothing here calls back into the connection.
+class ConnectionOwner {
+public:
+    /// Whether more may be read now; if not, the owner calls `resume_reading` later.
+    virtual bool may_read(Connection& connection) = 0;
+    /// There is something to write: the owner calls `flush` when the turn is over.
+    virtual void flush_later(Connection& connection) = 0;
+    virtual void delivered(Connection& connection, std::string payload) = 0;
+    /// The peer broke the framing. The connection says goodbye by itself and calls `released` when it is closed.
+    virtual void broken(Connection& connection, error code, std::string what) = 0;
+    /// The connection is closed.
+    virtual void ended(Connection& connection, std::string why) = 0;
+    virtual void released(Connection& connection) = 0;
+
+protected:
+    ~ConnectionOwner() = default;
+};
+
+/// What was appended and not yet taken by the kernel.
+class SendBuffer {
+public:
+    void append_frame(std::string_view payload) { wire::append_frame(bytes_, payload); }
+    bool empty() const { return sent_ == bytes_.size(); }
+    std::size_t size() const { return bytes_.size() - sent_; }
+    asio::const_buffer data() const { return asio::buffer(bytes_.data() + sent_, size()); }
+
+    void consume(std::size_t count) {
+        sent_ += count;
+        if (empty()) return clear();
+        if (sent_ < bytes_.size() / 2) return;  // so that each byte is moved at most once
+        bytes_.erase(0, sent_);
+        sent_ = 0;
+    }
+    void clear() {
+        if (bytes_.capacity() > kept_when_empty) std::string{}.swap(bytes_);
+        bytes_.clear();
+        sent_ = 0;
+    }
+
+private:
+    static constexpr std::size_t kept_when_empty = 256u << 10;
+    std::string bytes_;
+    std::size_t sent_ = 0;
+};
+
+/// Begins without a socket: what is sent before `open` waits for it.
+class Connection : public std::enable_shared_from_this<Connection> {
+public:
+    Connection(const asio::any_io_executor& executor, std::shared_ptr<ConnectionOwner> owner, Address peer,
+               bool dialled, const TransportOptions& options)
+        : owner_{std::move(owner)},
+          peer_{std::move(peer)},
+          dialled_{dialled},
+          socket_{executor},
+          decoder_{options.max_frame},
+          max_send_queue_{options.max_send_queue} {}
+
+    const Address& peer() const { return peer_; }
+    bool dialled() const { return dialled_; }
+    /// Whether the peer has sent anything that made sense.
+    bool heard() const { return heard_; }
+
+    void open(Socket socket) {
+        socket_ = std::move(socket);
+        state_ = State::open;
+        flush();
+        resume_reading();
+    }
+
+    /// Appends a frame. One that finds no room ends the connection, or is dropped if there is none yet.
+    void send(std::string_view payload) {
+        if (state_ > State::open || write_fault_) return;
+        const auto has_room = [&] { return payload.size() + wire::frame_header <= max_send_queue_ - out_.size(); };
+        if (!has_room()) flush();
+        if (!has_room()) {
+            if (state_ != State::open) return;
+            end("the peer reads too slowly: " + std::to_string(out_.size()) + " bytes wait for it");
+            return;
+        }
+        out_.append_frame(payload);
+        if (state_ == State::open && !flush_due_ && !awaits_room_) {
+            flush_due_ = true;
+            owner_->flush_later(*this);
+        }
+    }
+
+    /// Offers the kernel what there is.
+    void flush() {
+        flush_due_ = false;
+        if (awaits_room_ || out_.empty() || !socket_.is_open()) return;
+        std::error_code fault;
+        out_.consume(socket_.write_some(out_.data(), fault));
+        if (fault && !is_temporary(fault)) return stop_writing(fault);
+        if (!out_.empty()) return await_room();
+        if (state_ == State::lingering) socket_.shutdown(Socket::shutdown_send, fault);
+    }
+
+    void pause() {
+        paused_ = true;
+        if (write_fault_ && state_ == State::open) end(write_fault_.message());
+    }
+    void resume() {
+        paused_ = false;
+        resume_reading();
+    }
+
+    /// Goes on after `may_read` said no.
+    void resume_reading() {
+        if (state_ == State::open && !paused_ && !awaits_bytes_) await_bytes();
+    }
+
+    /// Closes without telling anybody.
+    void close() {
+        state_ = State::closed;
+        std::error_code ignored;
+        socket_.close(ignored);
+        if (linger_) linger_->cancel();
+        owner_.reset();
+    }
+
+    /// Closes and tells the owner why.
+    void end(std::string why) {
+        const auto owner = owner_;
+        close();
+        if (owner) owner->ended(*this, std::move(why));
+    }
+
+private:
+    enum class State { dialling, open, lingering, closed };
+
+    // The room for one read grows while reads fill it; a connection that carries little holds little.
+    static constexpr std::size_t smallest_room = 4u << 10;
+    static constexpr std::size_t largest_room = 256u << 10;
+    static constexpr auto longest_linger = std::chrono::seconds{2};
+
+    static bool is_temporary(std::error_code fault) {
+        return fault == asio::error::would_block || fault == asio::error::try_again ||
+               fault == asio::error::interrupted;
+    }
+
+    // A wait, not a read: a read would have to own a buffer while nothing comes, thousands of times over.
+    void await_bytes() {
+        awaits_bytes_ = true;
+        socket_.async_wait(Socket::wait_read, [self = shared_from_this()](std::error_code fault) {
+            self->awaits_bytes_ = false;
+            if (fault) return;  // closed
+            if (self->state_ == State::lingering) return self->discard();
+            if (self->state_ == State::open) self->read();
+        });
+    }
+
+    void read() {
+        if (paused_ || !owner_->may_read(*this)) return;
+        const auto room = decoder_.prepare(room_);
+        std::error_code fault;
+        const auto count = socket_.read_some(asio::buffer(room.data(), room.size()), fault);
+        if (fault && !is_temporary(fault)) return end(why_ended(fault));
+        if (count == room_) room_ = std::min(room_ * 4, largest_room);
+        decoder_.commit(count);
+        while (const auto payload = decoder_.next()) {
+            heard_ = true;
+            owner_->delivered(*this, std::string{*payload});
+        }
+        if (decoder_.failed()) return say_goodbye();
+        await_bytes();
+    }
+
+    std::string why_ended(std::error_code fault) const {
+        if (write_fault_) return write_fault_.message();
+        if (fault != asio::error::eof) return fault.message();
+        return decoder_.pending() > 0 ? "closed by the peer in the middle of a frame" : "closed by the peer";
+    }
+
+    void await_room() {
+        awaits_room_ = true;
+        socket_.async_wait(Socket::wait_write, [self = shared_from_this()](std::error_code fault) {
+            self->awaits_room_ = false;
+            if (!fault) self->flush();
+        });
+    }
+
+    // What the peer sent before it went is still to be read, and there reading finds the end.
+    void stop_writing(std::error_code fault) {
+        out_.clear();
+        write_fault_ = fault;
+        if (paused_ && state_ == State::open) end(fault.message());
+    }
+
+    // Closing with unread bytes in the kernel would reset the connection and take the error away from the peer before
+    // it has read it. So what still comes is read and forgotten, for a while.
+    void say_goodbye() {
+        state_ = State::lingering;
+        out_.append_frame(wire::connection_error(decoder_.code(), decoder_.what()));
+        linger_.emplace(socket_.get_executor());
+        linger_->expires_after(longest_linger);
+        linger_->async_wait([self = shared_from_this()](std::error_code fault) {
+            if (!fault) self->release();
+        });
+        owner_->broken(*this, decoder_.code(), decoder_.what());
+        decoder_ = wire::FrameDecoder{0};
+        flush();
+        await_bytes();
+    }
+
+    void discard() {
+        const auto room = decoder_.prepare(smallest_room * 4);
+        std::error_code fault;
+        socket_.read_some(asio::buffer(room.data(), room.size()), fault);
+        if (fault && !is_temporary(fault)) return release();
+        await_bytes();
+    }
+
+    void release() {
+        const auto owner = owner_;
+        close();
+        if (owner) owner->released(*this);
+    }
+
+    std::shared_ptr<ConnectionOwner> owner_;
+    Address peer_;
+    bool dialled_;
+    Socket socket_;
+    wire::FrameDecoder decoder_;
+    SendBuffer out_;
+    std::size_t max_send_queue_;
+    std::size_t room_ = smallest_room;
+    std::error_code write_fault_;
+    std::optional<asio::steady_timer> linger_;
+    State state_ = State::dialling;
+    bool heard_ = false;
+    bool paused_ = false;
+    bool awaits_bytes_ = false;
+    bool awaits_room_ = false;
+    bool flush_due_ = false;
+};
+
+}  // namespace understudy::net

@@ -1,0 +1,235 @@
+// The one place where a transport's owner waits. Arrivals gather here; the first of them rings, and by the time the
+// owner comes to the door everything that was ready meanwhile stands there too: that is how a turn gets its batch.
+// Nothing is set up or torn down per turn: the deadline's timer stays armed while it is not later than needed.
+#pragma once
+
+#include <algorithm>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <iterator>
+#include <memory>
+#include <optional>
+#include <system_error>
+#include <utility>
+#include <variant>
+
+#include <asio/any_io_executor.hpp>
+#include <asio/associated_cancellation_slot.hpp>
+#include <asio/async_result.hpp>
+#include <asio/awaitable.hpp>
+#include <asio/cancellation_type.hpp>
+#include <asio/error.hpp>
+#include <asio/post.hpp>
+#include <asio/steady_timer.hpp>
+#include <asio/use_awaitable.hpp>
+
+#include <understudy/core/check.hpp>
+#include <understudy/error.hpp>
+#include <understudy/net/descriptor.hpp>
+#include <understudy/transport.hpp>
+
+namespace understudy::net {
+
+/// Gathers arrivals and hands them to `next`, turn by turn.
+class Doorbell : public std::enable_shared_from_this<Doorbell> {
+public:
+    /// `after_turn` is called when the owner has got its arrivals and waits again, for the next ones or something else.
+    Doorbell(const asio::any_io_executor& executor, std::size_t max_turn, std::function<void()> after_turn)
+        : executor_{executor}, timer_{executor}, max_turn_{max_turn}, after_turn_{std::move(after_turn)} {}
+
+    /// Whether so much waits already that nothing more should be read.
+    bool full() const { return waiting_bytes_ >= max_turn_; }
+    /// Whether the owner is at work right now; `after_turn` will follow.
+    bool in_turn() const { return in_turn_; }
+    bool closed() const { return closed_; }
+
+    void push(Arrival arrival) {
+        if (closed_) return;
+        waiting_bytes_ += weight(arrival);
+        arrivals_.push_back(std::move(arrival));
+        ring();
+    }
+
+    /// Ends the present or the next `next`.
+    void wake() {
+        woken_ = true;
+        ring();
+    }
+
+    void close() {
+        closed_ = true;
+        arrivals_.clear();
+        waiting_bytes_ = 0;
+        after_turn_ = nullptr;
+        ring();
+        if (!waiter_) disarm();
+    }
+
+    /// As the concept `Transport` says. The coroutine that awaits it runs on the transport's executor.
+    asio::awaitable<Arrivals> next(Time deadline) {
+        return asio::async_initiate<const asio::use_awaitable_t<>, Signature>(Initiation{shared_from_this(), deadline},
+                                                                              asio::use_awaitable);
+    }
+
+private:
+    using Signature = void(std::error_code, Arrivals);
+    using Handler = asio::async_result<asio::use_awaitable_t<>, Signature>::handler_type;
+
+    struct Waiter {
+        Handler handler;
+        Time deadline;
+    };
+
+    struct Initiation {
+        std::shared_ptr<Doorbell> bell;
+        Time deadline;
+        void operator()(Handler handler) const { bell->await(std::move(handler), deadline); }
+    };
+
+    // The timer's wait owns the waiter: if the execution context ends before the wait does, the coroutine
+    // that waits here goes with it, instead of keeping itself alive through this object.
+    class Wait {
+    public:
+        Wait(std::shared_ptr<Doorbell> bell, std::uint64_t number) : bell_{std::move(bell)}, number_{number} {}
+        Wait(Wait&& other) noexcept = default;
+        Wait& operator=(Wait&& other) = delete;
+        ~Wait() {
+            if (bell_ && bell_->armed_ == number_) bell_->abandon();
+        }
+        void operator()(std::error_code) {
+            auto bell = std::move(bell_);
+            if (bell->armed_ == number_) bell->expire();
+        }
+
+    private:
+        std::shared_ptr<Doorbell> bell_;
+        std::uint64_t number_;
+    };
+
+    static std::size_t weight(const Arrival& arrival) {
+        const auto* delivered = std::get_if<Delivered>(&arrival);
+        return sizeof(Arrival) + (delivered ? delivered->payload.size() : 0);
+    }
+
+    void await(Handler handler, Time deadline) {
+        UNDERSTUDY_CHECK(!waiter_);  // one `next` at a time
+        auto slot = asio::get_associated_cancellation_slot(handler);
+        waiter_.emplace(Waiter{std::move(handler), deadline});
+        if (slot.is_connected())
+            slot.assign([weak = weak_from_this()](asio::cancellation_type type) {
+                auto bell = weak.lock();
+                if (bell && (type & asio::cancellation_type::terminal) != asio::cancellation_type::none) bell->cancel();
+            });
+        arm(deadline);
+        if (!arrivals_.empty() || woken_ || closed_ || boot_time() >= deadline) ring();
+    }
+
+    void cancel() {
+        cancelled_ = true;
+        ring();
+    }
+
+    // Posted, not called: what else is ready runs first and joins this turn.
+    void ring() {
+        if (!waiter_ || rung_) return;
+        rung_ = true;
+        asio::post(executor_, [bell = shared_from_this()] { bell->answer(); });
+    }
+
+    void answer() {
+        rung_ = false;
+        if (!waiter_) return;
+        if (closed_) return complete(error::closed);
+        if (cancelled_) return complete(asio::error::operation_aborted);
+        complete({});
+    }
+
+    void complete(std::error_code fault) {
+        auto handler = std::move(waiter_->handler);
+        waiter_.reset();
+        if (auto slot = asio::get_associated_cancellation_slot(handler); slot.is_connected()) slot.clear();
+        cancelled_ = false;
+        if (closed_) disarm();
+        if (!fault) woken_ = false;
+        Turn turn{*this};
+        handler(fault, fault ? Arrivals{} : take());
+    }
+
+    struct Turn {
+        explicit Turn(Doorbell& bell) : bell_{bell} { bell_.in_turn_ = true; }
+        ~Turn() {
+            bell_.in_turn_ = false;
+            if (bell_.after_turn_) bell_.after_turn_();
+        }
+        Doorbell& bell_;
+    };
+
+    // At least one, and no more than fit into a turn; mostly that is all there is.
+    Arrivals take() {
+        if (waiting_bytes_ <= max_turn_) {
+            waiting_bytes_ = 0;
+            return std::exchange(arrivals_, {});
+        }
+        std::size_t taken = 0;
+        auto end = arrivals_.begin();
+        while (end != arrivals_.end() && (taken == 0 || taken + weight(*end) <= max_turn_)) taken += weight(*end++);
+        Arrivals turn{std::make_move_iterator(arrivals_.begin()), std::make_move_iterator(end)};
+        arrivals_.erase(arrivals_.begin(), end);
+        waiting_bytes_ -= taken;
+        return turn;
+    }
+
+    void arm(Time deadline) {
+        if (armed_ != 0 && armed_until_ <= deadline) return;
+        const auto now = boot_time();
+        // Bounded, because the two clocks part when the machine sleeps, and because time points overflow.
+        const auto wait = std::clamp(deadline > now ? deadline - now : Duration{}, Duration{}, longest_wait);
+        armed_ = ++waits_;
+        armed_until_ = std::min(deadline, now + longest_wait);
+        timer_.expires_after(std::chrono::ceil<std::chrono::steady_clock::duration>(wait));
+        timer_.async_wait(Wait{shared_from_this(), armed_});
+    }
+
+    void disarm() {
+        armed_ = 0;
+        timer_.cancel();
+    }
+
+    void expire() {
+        armed_ = 0;
+        if (!waiter_) return;
+        if (boot_time() >= waiter_->deadline) {
+            arm(never);  // a waiter is always owned by a wait
+            ring();
+        } else {
+            arm(waiter_->deadline);
+        }
+    }
+
+    void abandon() {
+        armed_ = 0;
+        auto forgotten = std::exchange(waiter_, std::nullopt);
+    }
+
+    static constexpr Duration longest_wait = std::chrono::minutes{1};
+
+    asio::any_io_executor executor_;
+    asio::steady_timer timer_;
+    std::size_t max_turn_;
+    std::function<void()> after_turn_;
+    Arrivals arrivals_;
+    std::size_t waiting_bytes_ = 0;
+    std::optional<Waiter> waiter_;
+    Time armed_until_{};
+    std::uint64_t armed_ = 0;  // the number of the wait that counts; 0: none
+    std::uint64_t waits_ = 0;
+    bool rung_ = false;
+    bool woken_ = false;
+    bool cancelled_ = false;
+    bool in_turn_ = false;
+    bool closed_ = false;
+};
+
+}  // namespace understudy::net

@@ -1,0 +1,124 @@
+// Binding and listening, all of it before a transport's constructor returns: options that make no sense and an address
+// that cannot be had are known at once, by name and cause, and a port that was left open is known too.
+#pragma once
+
+#include <string>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+#include <asio/any_io_executor.hpp>
+#include <asio/ip/tcp.hpp>
+
+#include <understudy/net/address.hpp>
+#include <understudy/net/descriptor.hpp>
+#include <understudy/net/unix_path.hpp>
+#include <understudy/options.hpp>
+
+namespace understudy::net {
+
+/// What listens for one address: several sockets if it is a host name of several addresses.
+struct Listening {
+    Target target;      ///< With its port resolved.
+    Address advertise;  ///< What peers dial.
+    UnixPath path;
+    std::vector<Descriptor> sockets;
+};
+
+namespace detail {
+
+[[noreturn]] inline void refuse_options(const std::string& why) {
+    throw std::system_error{error::invalid_options, why};
+}
+
+inline Target parse_option(const Address& address, Schemes allowed) {
+    auto parsed = parse_address(address, allowed);
+    if (const auto* wrong = std::get_if<std::string>(&parsed)) refuse_options(*wrong);
+    return std::get<Target>(std::move(parsed));
+}
+
+[[noreturn]] inline void fail_to_listen(const Target& target, std::error_code fault, const std::string& detail = {}) {
+    throw std::system_error{fault, "listen on " + format_address(target) + (detail.empty() ? "" : ": " + detail)};
+}
+
+inline Descriptor bind_and_listen(int family, const sockaddr* address, socklen_t size, std::error_code& fault) {
+    auto socket = open_socket(family);
+    // Past connections in TIME_WAIT do not hold the address; a live listener still does.
+    if (socket && family != AF_UNIX) set_option(socket.get(), SOL_SOCKET, SO_REUSEADDR, 1);
+    if (socket && ::bind(socket.get(), address, size) == 0 && ::listen(socket.get(), SOMAXCONN) == 0) return socket;
+    fault = last_error();
+    return {};
+}
+
+inline std::uint16_t bound_port(const Descriptor& socket) {
+    sockaddr_storage address{};
+    socklen_t size = sizeof address;
+    ::getsockname(socket.get(), reinterpret_cast<sockaddr*>(&address), &size);
+    return ntohs(address.ss_family == AF_INET6 ? reinterpret_cast<sockaddr_in6&>(address).sin6_port
+                                               : reinterpret_cast<sockaddr_in&>(address).sin_port);
+}
+
+inline Listening listen_unix(const Target& target) {
+    Listening listening{.target = target, .advertise = {}, .path = {}, .sockets = {}};
+    auto fault = listening.path.claim(target.path);
+    if (fault == std::errc::file_exists) fail_to_listen(target, fault, "what stands there is not a socket");
+    if (fault) fail_to_listen(target, fault);
+    const auto address = unix_socket_address(target.path);
+    auto socket = bind_and_listen(AF_UNIX, reinterpret_cast<const sockaddr*>(&address), sizeof address, fault);
+    if (!socket) fail_to_listen(target, fault);
+    listening.path.bound();
+    listening.sockets.push_back(std::move(socket));
+    return listening;
+}
+
+// A name may have addresses that are not this machine's; those are left out. But one that is taken is an error even if
+// another is free: two processes must never listen under one name.
+inline Listening listen_tcp(const asio::any_io_executor& executor, const Target& target) {
+    using Resolver = asio::ip::tcp::resolver;
+    asio::error_code unresolved;
+    const auto found = Resolver{executor}.resolve(target.host, std::to_string(target.port),
+                                                  Resolver::passive | Resolver::numeric_service, unresolved);
+    if (unresolved) fail_to_listen(target, unresolved);
+
+    Listening listening{.target = target, .advertise = {}, .path = {}, .sockets = {}};
+    std::error_code fault = std::make_error_code(std::errc::address_not_available);
+    for (const auto& entry : found) {
+        const auto endpoint = entry.endpoint();
+        const auto size = static_cast<socklen_t>(endpoint.size());
+        auto socket = bind_and_listen(endpoint.protocol().family(), endpoint.data(), size, fault);
+        if (!socket && fault != std::errc::address_not_available && fault != std::errc::address_family_not_supported)
+            fail_to_listen(target, fault);
+        if (!socket) continue;
+        listening.target.port = bound_port(socket);
+        listening.sockets.push_back(std::move(socket));
+        if (target.port == 0) break;  // a free port of one address need not be free on the next
+    }
+    if (listening.sockets.empty()) fail_to_listen(target, fault);
+    return listening;
+}
+
+}  // namespace detail
+
+/// Checks the options and listens where they say, if they do; resolving a host name blocks. Throws `std::system_error`
+/// with `error::invalid_options`, or one that names the address and why it cannot be had.
+inline Listening listen_as(const asio::any_io_executor& executor, const TransportOptions& options, Schemes allowed) {
+    if (const auto wrong = options.validate(); !wrong.empty()) detail::refuse_options(wrong);
+    if (options.listen.empty()) {
+        if (!options.advertise.empty())
+            detail::refuse_options("advertise without listen: nobody could be reached there");
+        return {};
+    }
+    const auto target = detail::parse_option(options.listen, allowed);
+    auto advertised = options.advertise.empty() ? target : detail::parse_option(options.advertise, Schemes::any);
+    if (advertised.is_wildcard())
+        detail::refuse_options("nobody can dial " + format_address(advertised) +
+                               ", every interface: advertise an address");
+
+    const bool tcp = target.scheme == Schemes::tcp;
+    auto listening = tcp ? detail::listen_tcp(executor, target) : detail::listen_unix(target);
+    if (advertised.port == 0) advertised.port = listening.target.port;
+    listening.advertise = format_address(advertised);
+    return listening;
+}
+
+}  // namespace understudy::net

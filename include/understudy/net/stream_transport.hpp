@@ -1,0 +1,92 @@
+// The transport over sockets: frames over kept connections, TCP or unix. `TcpTransport` and `UnixTransport` are this
+// one, told to know only addresses of their kind; `AnyTransport` listens on either and dials both.
+#pragma once
+
+#include <concepts>
+#include <cstdint>
+#include <memory>
+#include <string_view>
+#include <utility>
+
+#include <asio/any_io_executor.hpp>
+#include <asio/awaitable.hpp>
+#include <asio/execution_context.hpp>
+
+#include <understudy/net/address.hpp>
+#include <understudy/net/switchboard.hpp>
+#include <understudy/options.hpp>
+#include <understudy/transport.hpp>
+
+namespace understudy::net {
+
+/// An executor, or an execution context that has one.
+struct ExecutorArgument {
+    asio::any_io_executor executor;
+
+    template <typename Executor>
+    requires std::convertible_to<Executor, asio::any_io_executor> ExecutorArgument(Executor value)
+        : executor{std::move(value)} {}
+
+    template <std::derived_from<asio::execution_context> Context>
+    ExecutorArgument(Context& context) : executor{context.get_executor()} {}
+};
+
+/// Satisfies `Transport` over sockets. Beyond the laws given there:
+///  - a frame is a 4-byte big-endian length and a payload (protocol, section 5); a peer that breaks this, or exceeds
+///    `max_frame`, gets an error and is closed: `Broken` arrives, then `Gone`. A payload above `max_frame` is not sent;
+///  - an accepted connection is answered under a reply address like `tcp://192.0.2.7:51234#17`, which ends with it;
+///  - any other address is dialled at the first `send`, and what comes back over that connection has it as `from`.
+///    What is sent meanwhile waits, up to `max_send_queue`. If the dial fails all that is lost and `Gone` arrives; the
+///    next `send` dials again, after a wait (`redial_first`, doubling up to `redial_last`, with jitter).
+///    A connection that ends before anything came over it counts as a failed dial;
+///  - a connection that ends gives one `Gone`, after all that came over it;
+///  - while arrived bytes beyond `max_turn` wait for `next`, nothing more is read; while a peer is paused, the end of
+///    its connection may not be seen.
+///
+/// Not thread-safe: everything, also the coroutine that awaits `next`, runs on the executor, which is a strand if
+/// several threads run its context. Destroying it closes it: a pending `next` then ends with `error::closed`.
+template <Schemes schemes>
+class StreamTransport {
+public:
+    /// Dials only, if the options name nothing to listen on. Otherwise it listens when this returns; peers are accepted
+    /// as soon as the context runs. Throws `std::system_error`: `error::invalid_options`, or why the address cannot be
+    /// had.
+    explicit StreamTransport(ExecutorArgument executor, TransportOptions options = {})
+        : board_{Switchboard::open(executor.executor, std::move(options), schemes)} {}
+    StreamTransport(ExecutorArgument executor, Address listen)
+        : StreamTransport{std::move(executor), listening_on(std::move(listen))} {}
+
+    StreamTransport(StreamTransport&&) noexcept = default;
+    StreamTransport& operator=(StreamTransport&& other) noexcept {
+        if (board_ && board_ != other.board_) board_->close();
+        board_ = std::move(other.board_);
+        return *this;
+    }
+    ~StreamTransport() {
+        if (board_) board_->close();
+    }
+
+    asio::any_io_executor get_executor() const { return board_->executor(); }
+    const Address& local() const { return board_->local(); }
+    Time now() const { return boot_time(); }
+    std::uint64_t random() { return board_->random(); }
+
+    void send(const Address& to, std::string_view payload) { board_->send(to, payload); }
+    asio::awaitable<Arrivals> next(Time deadline) { return board_->bell().next(deadline); }
+    void wake() { board_->bell().wake(); }
+    void probe(const Address& address) { board_->probe(address); }
+    void pause(const Address& peer) { board_->pause(peer); }
+    void resume(const Address& peer) { board_->resume(peer); }
+    void close() { board_->close(); }
+
+private:
+    static TransportOptions listening_on(Address address) {
+        TransportOptions options;
+        options.listen = std::move(address);
+        return options;
+    }
+
+    std::shared_ptr<Switchboard> board_;
+};
+
+}  // namespace understudy::net

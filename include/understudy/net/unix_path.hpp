@@ -1,0 +1,106 @@
+// Who may use the path of a unix socket. A process that dies leaves its socket file behind, and a file does not
+// say whether anybody listens: so a listener holds a lock beside it, which the kernel releases with the process.
+#pragma once
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+
+#include <cstring>
+#include <string>
+#include <system_error>
+#include <utility>
+
+#include <understudy/net/address.hpp>
+#include <understudy/net/descriptor.hpp>
+
+namespace understudy::net {
+
+/// The socket address of a path; the path has at most `max_unix_path` bytes.
+inline sockaddr_un unix_socket_address(const std::string& path) {
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    path.copy(address.sun_path, max_unix_path);
+    return address;
+}
+
+/// The right to a path: holds `PATH.lock` from `claim` to its end, and then removes the socket file and the lock file.
+class UnixPath {
+public:
+    UnixPath() = default;
+    UnixPath(UnixPath&&) noexcept = default;
+    UnixPath& operator=(UnixPath&& other) noexcept {
+        release();
+        path_ = std::move(other.path_);
+        lock_ = std::move(other.lock_);
+        file_ = other.file_;
+        ours_ = other.ours_;
+        return *this;
+    }
+    ~UnixPath() { release(); }
+
+    /// Locks the path and removes a stale socket file. Fails with `address_in_use` if somebody else holds the lock or
+    /// answers there, and with `file_exists` if what stands at the path is not a socket.
+    std::error_code claim(const std::string& path) {
+        path_ = path;
+        if (auto fault = lock()) return fault;
+        struct stat found {};
+        if (::lstat(path_.c_str(), &found) != 0) return errno == ENOENT ? std::error_code{} : last_error();
+        if (!S_ISSOCK(found.st_mode)) return std::make_error_code(std::errc::file_exists);
+        if (somebody_listens()) return std::make_error_code(std::errc::address_in_use);
+        return ::unlink(path_.c_str()) == 0 ? std::error_code{} : last_error();
+    }
+
+    /// To be called after `bind`: from now on the file at the path is ours to remove.
+    void bound() { ours_ = ::lstat(path_.c_str(), &file_) == 0; }
+
+    /// Gives the path up. A file that somebody else has put there since stays.
+    void release() {
+        if (!lock_) return;
+        struct stat found {};
+        if (ours_ && ::lstat(path_.c_str(), &found) == 0 && same_file(found, file_)) ::unlink(path_.c_str());
+        ::unlink(lock_path().c_str());  // while it is held: see lock()
+        lock_.reset();
+    }
+
+private:
+    std::string lock_path() const { return path_ + ".lock"; }
+
+    static bool same_file(const struct stat& one, const struct stat& other) {
+        return one.st_dev == other.st_dev && one.st_ino == other.st_ino;
+    }
+
+    // A holder removes the lock file before it lets go of it. So a lock counts only if the file that was locked is
+    // still the one at the path; otherwise two processes could each hold a lock on a file of that name.
+    std::error_code lock() {
+        for (;;) {
+            Descriptor file{::open(lock_path().c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600)};
+            if (!file) return last_error();
+            if (::flock(file.get(), LOCK_EX | LOCK_NB) != 0)
+                return errno == EWOULDBLOCK ? std::make_error_code(std::errc::address_in_use) : last_error();
+            struct stat held {};
+            struct stat named {};
+            if (::fstat(file.get(), &held) == 0 && ::stat(lock_path().c_str(), &named) == 0 && same_file(held, named)) {
+                lock_ = std::move(file);
+                return {};
+            }
+        }
+    }
+
+    // A listener of another kind, which takes no lock, is not pushed aside either.
+    bool somebody_listens() const {
+        const auto socket = open_socket(AF_UNIX);
+        const auto address = unix_socket_address(path_);
+        if (!socket || ::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0)
+            return true;
+        return errno != ECONNREFUSED && errno != ENOENT;
+    }
+
+    std::string path_;
+    Descriptor lock_;
+    struct stat file_ {};
+    bool ours_ = false;
+};
+
+}  // namespace understudy::net

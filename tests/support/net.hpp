@@ -1,0 +1,179 @@
+// What the socket tests share: one io_context that is run until something has happened, a party that writes down all
+// that arrives at its transport, and raw sockets that behave as badly as a test asks for.
+#pragma once
+
+#include <poll.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <cstddef>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include <asio/co_spawn.hpp>
+#include <asio/detached.hpp>
+#include <asio/io_context.hpp>
+
+#include <understudy/net/any.hpp>
+#include <understudy/wire/frame.hpp>
+
+namespace understudy::test {
+
+using namespace std::chrono_literals;
+
+/// Runs the context until the condition holds; false if it does not within 30 s.
+template <typename Condition>
+bool run_until(asio::io_context& io, Condition condition) {
+    const auto give_up = std::chrono::steady_clock::now() + 30s;
+    while (!condition()) {
+        if (std::chrono::steady_clock::now() > give_up) return false;
+        io.restart();
+        io.run_one_for(20ms);
+    }
+    return true;
+}
+
+/// Runs what is ready, over and over until nothing is.
+inline void settle(asio::io_context& io) {
+    io.restart();
+    while (io.poll() > 0) {
+    }
+}
+
+/// All that arrived, turn by turn, and how it ended.
+struct Diary {
+    std::vector<Arrivals> turns;
+    std::error_code ended;
+    bool answers = false;  ///< Whether each message is sent back.
+
+    template <typename Kind>
+    std::vector<Kind> all() const {
+        std::vector<Kind> found;
+        for (const auto& turn : turns)
+            for (const auto& arrival : turn)
+                if (const auto* one = std::get_if<Kind>(&arrival)) found.push_back(*one);
+        return found;
+    }
+    template <typename Kind>
+    std::size_t count() const {
+        return all<Kind>().size();
+    }
+    std::vector<std::string> payloads() const {
+        std::vector<std::string> found;
+        for (auto& message : all<Delivered>()) found.push_back(std::move(message.payload));
+        return found;
+    }
+};
+
+template <typename T>
+asio::awaitable<void> keep_diary(T& transport, std::shared_ptr<Diary> diary) {
+    try {
+        for (;;) {
+            auto turn = co_await transport.next(never);
+            for (const auto& arrival : turn)
+                if (const auto* message = std::get_if<Delivered>(&arrival); message && diary->answers)
+                    transport.send(message->from, message->payload);
+            diary->turns.push_back(std::move(turn));
+        }
+    } catch (const std::system_error& failure) {
+        diary->ended = failure.code();
+    }
+}
+
+/// A transport whose owner does nothing but keep a diary.
+template <typename T = net::AnyTransport>
+struct Party {
+    template <typename... Arguments>
+    explicit Party(asio::io_context& io, Arguments&&... arguments)
+        : transport{io, std::forward<Arguments>(arguments)...} {
+        asio::co_spawn(io, keep_diary(transport, diary), asio::detached);
+    }
+    Party(Party&&) = delete;
+
+    const Address& local() const { return transport.local(); }
+    Diary* operator->() { return diary.get(); }
+
+    std::shared_ptr<Diary> diary = std::make_shared<Diary>();
+    T transport;
+};
+
+/// A folder that goes when the test ends. Its path is short, as those of sockets must be.
+class TemporaryFolder {
+public:
+    TemporaryFolder() {
+        std::string name = "/tmp/understudy-XXXXXX";
+        path_ = ::mkdtemp(name.data());
+    }
+    TemporaryFolder(TemporaryFolder&&) = delete;
+    ~TemporaryFolder() { std::filesystem::remove_all(path_); }
+    std::string file(std::string_view name) const { return path_ + "/" + std::string{name}; }
+    Address address(std::string_view name) const { return "unix://" + file(name); }
+
+private:
+    std::string path_;
+};
+
+/// A plain socket in the hands of somebody who does not keep to the rules. Never blocks.
+class RawPeer {
+public:
+    explicit RawPeer(net::Descriptor socket) : socket_{std::move(socket)} {}
+
+    /// Connected to an address that is listened on; the kernel completes that before anybody accepts.
+    static RawPeer connected_to(const Address& address) {
+        const auto target = std::get<net::Target>(net::parse_address(address));
+        asio::generic::stream_protocol::endpoint endpoint;
+        if (target.scheme == net::Schemes::tcp)
+            endpoint = asio::ip::tcp::endpoint{*target.numeric_host(), target.port};
+        else
+            endpoint = asio::local::stream_protocol::endpoint{target.path};
+        net::Descriptor socket{::socket(endpoint.protocol().family(), SOCK_STREAM | SOCK_CLOEXEC, 0)};
+        if (::connect(socket.get(), endpoint.data(), static_cast<socklen_t>(endpoint.size())) != 0)
+            throw std::system_error{net::last_error(), "connect to " + address};
+        return RawPeer{std::move(socket)};
+    }
+
+    /// What the kernel took.
+    std::size_t write(std::string_view bytes) {
+        const auto count = ::send(socket_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+        return count < 0 ? 0 : static_cast<std::size_t>(count);
+    }
+    /// What has come; `ended()` once there is nothing more to come.
+    std::string read() {
+        std::string bytes(1u << 16, '\0');
+        const auto count = ::recv(socket_.get(), bytes.data(), bytes.size(), MSG_DONTWAIT);
+        ended_ = ended_ || count == 0 || (count < 0 && errno != EAGAIN);
+        bytes.resize(count < 0 ? 0 : static_cast<std::size_t>(count));
+        return bytes;
+    }
+    bool ended() const { return ended_; }
+    void close() { socket_.reset(); }
+    /// Ends the connection with a reset, as a peer does whose machine starts anew.
+    void reset() {
+        const linger hard{.l_onoff = 1, .l_linger = 0};
+        ::setsockopt(socket_.get(), SOL_SOCKET, SO_LINGER, &hard, sizeof hard);
+        socket_.reset();
+    }
+
+private:
+    net::Descriptor socket_;
+    bool ended_ = false;
+};
+
+inline std::string frame(std::string_view payload) {
+    std::string bytes;
+    wire::append_frame(bytes, payload);
+    return bytes;
+}
+
+/// A payload that a transport lets pass; only its first byte is looked at.
+inline std::string message(std::string_view text) { return "{" + std::string{text} + "}"; }
+
+}  // namespace understudy::test
