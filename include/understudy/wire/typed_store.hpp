@@ -1,0 +1,168 @@
+// Makes the text store that the rules work on (store.hpp, TextStore) of a host's typed Store.
+#pragma once
+
+#include <concepts>
+#include <cstddef>
+#include <exception>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include <nlohmann/json.hpp>
+
+#include <understudy/store.hpp>
+
+namespace understudy::wire {
+
+/// Bounds of a TypedStore, in bytes.
+struct TypedStoreOptions {
+    std::size_t max_restore = 256u << 20;  ///< Of a simple snapshot, which is collected before it is restored.
+};
+
+/// A snapshot in the simple form, read in slices.
+class SlicedSnapshot {
+public:
+    explicit SlicedSnapshot(std::string text) : text_{std::move(text)} {}
+
+    /// The next 1 to `max` bytes; none at the end.
+    std::string read(std::size_t max) {
+        auto slice = text_.substr(used_, max);
+        used_ += slice.size();
+        return slice;
+    }
+
+private:
+    std::string text_;
+    std::size_t used_ = 0;
+};
+
+namespace detail {
+
+/// What happened, for people: nlohmann's messages without their `[json.exception...]` label.
+inline std::string explain(const std::exception& failure) {
+    std::string_view what = failure.what();
+    if (const auto label = what.find("] "); what.starts_with("[json.exception.") && label != what.npos)
+        what.remove_prefix(label + 2);
+    return what.empty() ? "an exception without a text" : std::string{what};
+}
+
+/// Runs `step`; returns what it threw, in words that start with `about`, or an empty string.
+template <typename Step>
+std::string guarded(std::string_view about, Step&& step) {
+    try {
+        step();
+        return {};
+    } catch (const std::exception& failure) {
+        return std::string{about} + explain(failure);
+    } catch (...) {
+        return std::string{about} + "an exception that is no std::exception";
+    }
+}
+
+}  // namespace detail
+
+/// Text in and out over any Store. Commands, queries and replies go through the store's own static `decode_command`,
+/// `decode_query` and `encode` where it has them, through nlohmann::json otherwise. A `std::string check(const Command&) const`
+/// of the store, if there is one, may refuse a well-formed command before it is logged (empty: it may be).
+///
+/// What decoding, `check`, `apply`, `query` or restoring throws comes back as text. What taking or reading a snapshot
+/// throws passes through: an early end would look like a whole snapshot.
+template <Store S>
+    requires SimpleSnapshot<S> || StreamingSnapshot<S>
+class TypedStore {
+public:
+    explicit TypedStore(S store, TypedStoreOptions options = {}) : store_{std::move(store)}, max_restore_{options.max_restore} {}
+    TypedStore()
+        requires std::default_initializable<S>
+        : TypedStore{S{}} {}
+
+    S& store() { return store_; }
+    const S& store() const { return store_; }
+
+    /// What is wrong with the command, or an empty string.
+    std::string check(std::string_view text) const {
+        std::string refusal;
+        auto fault = detail::guarded("command: ", [&] {
+            [[maybe_unused]] const auto command = decode_command(text);
+            if constexpr (requires { { store_.check(command) } -> std::convertible_to<std::string>; })
+                refusal = store_.check(command);
+        });
+        return fault.empty() ? refusal : fault;
+    }
+
+    TextOutcome apply(std::string_view text) {
+        return answer("command: ", [&] { return decode_command(text); }, [&](const auto& command) -> typename S::Reply { return store_.apply(command); });
+    }
+    TextOutcome query(std::string_view text) const {
+        return answer("query: ", [&] { return decode_query(text); }, [&](const auto& query) -> typename S::Reply { return store_.query(query); });
+    }
+
+    auto snapshot() const {
+        if constexpr (StreamingSnapshot<S>) return store_.snapshot();
+        else return SlicedSnapshot{store_.snapshot()};
+    }
+
+    std::string restore_begin() {
+        return detail::guarded("restore: ", [&] {
+            if constexpr (StreamingSnapshot<S>) store_.restore_begin();
+            else collected_.clear();
+        });
+    }
+    std::string restore_chunk(std::string_view bytes) {
+        if constexpr (StreamingSnapshot<S>) {
+            return detail::guarded("restore: ", [&] { store_.restore_chunk(bytes); });
+        } else {
+            if (bytes.size() > max_restore_ - collected_.size())
+                return "restore: the snapshot exceeds max_restore (" + std::to_string(max_restore_) + " bytes)";
+            return detail::guarded("restore: ", [&] { collected_ += bytes; });
+        }
+    }
+    std::string restore_end() {
+        return detail::guarded("restore: ", [&] {
+            if constexpr (StreamingSnapshot<S>) store_.restore_end();
+            else store_.restore(std::exchange(collected_, {}));
+        });
+    }
+
+    friend bool operator==(const TypedStore&, const TypedStore&)
+        requires std::equality_comparable<S>
+    = default;
+
+private:
+    static typename S::Command decode_command(std::string_view text) {
+        if constexpr (requires { { S::decode_command(text) } -> std::convertible_to<typename S::Command>; })
+            return S::decode_command(text);
+        else return nlohmann::json::parse(text).template get<typename S::Command>();
+    }
+    static typename S::Query decode_query(std::string_view text) {
+        if constexpr (requires { { S::decode_query(text) } -> std::convertible_to<typename S::Query>; })
+            return S::decode_query(text);
+        else return nlohmann::json::parse(text).template get<typename S::Query>();
+    }
+    // A string that is not UTF-8 cannot be told to the client as JSON, and replacing its bytes would be a lie.
+    static std::string encode(const typename S::Reply& reply) {
+        if constexpr (requires { { S::encode(reply) } -> std::convertible_to<std::string>; }) return S::encode(reply);
+        else return nlohmann::json(reply).dump();
+    }
+
+    template <typename Decode, typename Run>
+    static TextOutcome answer(std::string_view about, Decode&& decode, Run&& run) {
+        std::string reply;
+        std::string_view stage = about;
+        auto fault = detail::guarded("", [&] {
+            const auto input = decode();
+            stage = "the store threw: ";
+            const typename S::Reply output = run(input);
+            stage = "the reply cannot be written as JSON: ";
+            reply = encode(output);
+        });
+        if (fault.empty()) return {true, std::move(reply)};
+        return {false, std::string{stage} + fault};
+    }
+
+    S store_;
+    std::string collected_;  // of a simple snapshot that is being restored
+    std::size_t max_restore_;
+};
+
+}  // namespace understudy::wire
