@@ -85,7 +85,7 @@ public:
         if (!scan_.members([this](std::string_view name) { return member(name); }) || !scan_.end()) return not_json();
         if (auto wrong = check_envelope(); !wrong.empty()) return refuse(error::invalid_request, std::move(wrong));
         if (is_call() && method_ == Method::none)
-            return refuse(error::unknown_method, "unknown method " + quoted(method_name_));
+            return refuse(error::unknown_method, "unknown method " + wire::quoted(method_name_));
         if (body_state_ == State::kept || body_state_ == State::none) {
             Scanner body{body_state_ == State::none ? std::string_view{"{}"} : body_};
             read_body(body);
@@ -125,7 +125,7 @@ private:
         const bool fits = kind == Kind::string || (kind == Kind::number && text.find_first_of(".eE") == text.npos);
         if (text.size() > max_id) problem("id: longer than " + std::to_string(max_id) + " bytes");
         else if (fits) id_ = text;
-        else if (kind != Kind::null) problem("id: expected an integer or a string, found " + quoted(text));
+        else if (kind != Kind::null) problem("id: expected an integer or a string, found " + wire::quoted(text));
         return !text.empty();
     }
 
@@ -192,16 +192,16 @@ private:
     std::string check_envelope() const {
         if (!envelope_fault_.empty()) return envelope_fault_;
         if (version_ != "\"2.0\"")
-            return "jsonrpc: expected \"2.0\", found " + (version_seen_ ? quoted(version_) : "nothing");
+            return "jsonrpc: expected \"2.0\", found " + (version_seen_ ? wire::quoted(version_) : "nothing");
         if (!method_seen_ && body_name_.empty()) return "expected a method, a result or an error";
         if (!method_seen_ && body_name_ == "params") return "method: missing";
         if (method_seen_ && (body_name_ == "result" || body_name_ == "error"))
             return "expected a method or an answer, found both";
         if (method_ == Method::view_changed && id_seen_) return "view.changed is a notification: it has no id";
         if (method_ != Method::none && method_ != Method::view_changed && id_.empty())
-            return "id: " + quoted(method_name_) + " needs one, an integer or a string";
+            return "id: " + wire::quoted(method_name_) + " needs one, an integer or a string";
         if (body_name_ == "result" && call_method(id_) == Method::none)
-            return "an answer to a call that was not made here, id " + (id_.empty() ? "null" : quoted(id_));
+            return "an answer to a call that was not made here, id " + (id_.empty() ? "null" : wire::quoted(id_));
         return {};
     }
 

@@ -51,7 +51,7 @@ struct Reader {
     }
     /// A value has the right type and does not fit.
     bool refuse(std::string_view expected, std::string_view found) {
-        return complain("expected " + std::string{expected} + ", found " + quoted(found));
+        return complain("expected " + std::string{expected} + ", found " + wire::quoted(found));
     }
     bool complain(std::string what) {
         problem = std::move(what);

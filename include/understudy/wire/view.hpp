@@ -30,7 +30,7 @@ inline bool read(Reader& in, Incarnations& list) {
     list.clear();
     return in.scan.members([&](std::string_view name) {
         auto& [member, incarnation] = list.emplace_back(name, Incarnation::none);
-        return read(in, incarnation) || in.within(quoted(member));
+        return read(in, incarnation) || in.within(wire::quoted(member));
     });
 }
 
@@ -89,19 +89,19 @@ inline bool read(Reader& in, ViewInfo& info) {
     std::vector<Address> names = flat.backups;
     if (flat.primary) {
         auto primary = member_of(*flat.primary, false);
-        if (!primary) return in.complain("no incarnation of " + quoted(*flat.primary)) || in.within("incarnations");
+        if (!primary) return in.complain("no incarnation of " + wire::quoted(*flat.primary)) || in.within("incarnations");
         info.view.primary = std::move(*primary);
         names.push_back(*flat.primary);
     }
     std::ranges::sort(names);
     if (auto twice = std::ranges::adjacent_find(names); twice != names.end())
-        return in.complain(quoted(*twice) + " is a member twice");
+        return in.complain(wire::quoted(*twice) + " is a member twice");
 
     std::ranges::sort(flat.synced);
     std::size_t synced = 0;
     for (const auto& name : flat.backups) {
         auto backup = member_of(name, std::ranges::binary_search(flat.synced, name));
-        if (!backup) return in.complain("no incarnation of " + quoted(name)) || in.within("incarnations");
+        if (!backup) return in.complain("no incarnation of " + wire::quoted(name)) || in.within("incarnations");
         synced += backup->synced;
         info.view.backups.push_back(std::move(*backup));
     }
