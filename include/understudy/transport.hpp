@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <string>
 #include <type_traits>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -60,7 +61,7 @@ concept Transport = std::movable<T> && requires(T transport, const T& fixed, Add
     { fixed.local() } -> std::convertible_to<Address>;
     { fixed.now() } -> std::same_as<Time>;
     { transport.random() } -> std::same_as<std::uint64_t>;
-    transport.send(address, std::move(payload));
+    transport.send(address, std::as_const(payload));  // whoever sends keeps the buffer
     { transport.next(time) } -> std::same_as<asio::awaitable<Arrivals>>;
     transport.wake();
     transport.probe(address);
