@@ -68,7 +68,8 @@ public:
         Ledger restored;
         restored.accounts_ = nlohmann::json::parse(text).get<std::map<std::string, Cents>>();
         for (const auto& [name, balance] : restored.accounts_) {
-            if (balance < 0 || balance > most - restored.total_) throw std::runtime_error("impossible balance of " + name);
+            if (balance < 0 || balance > most - restored.total_)
+                throw std::runtime_error("impossible balance of " + name);
             restored.total_ += balance;
         }
         *this = std::move(restored);
@@ -119,7 +120,8 @@ inline void to_json(nlohmann::json& json, const Command& command) {
 
 /// nlohmann cuts fractions off and lets numbers wrap around; money does neither.
 inline Cents cents(const nlohmann::json& json) {
-    if (!json.is_number_integer() || (json.is_number_unsigned() && json.get<std::uint64_t>() > std::uint64_t{INT64_MAX}))
+    if (!json.is_number_integer() ||
+        (json.is_number_unsigned() && json.get<std::uint64_t>() > std::uint64_t{INT64_MAX}))
         throw std::invalid_argument("amount must be a whole number of cents");
     return json.get<Cents>();
 }

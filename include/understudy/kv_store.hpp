@@ -43,7 +43,8 @@ public:
     std::string check(const Command& command) const {
         const auto limit = exceeded(command);
         if (limit == 0) return {};
-        return (limit == kv::max_key ? "the key" : "a value") + std::string{" exceeds "} + std::to_string(limit) + " bytes";
+        return (limit == kv::max_key ? "the key" : "a value") + std::string{" exceeds "} + std::to_string(limit) +
+               " bytes";
     }
 
     Reply apply(const Command& command) {
@@ -102,7 +103,8 @@ private:
     Reply run(const kv::Erase& erase) { return map_.erase(erase.key); }
     Reply run(const kv::Cas& cas) {
         const auto current = map_.find(cas.key);
-        if (current != cas.expect) return kv::CasResult{false, current ? std::optional<std::string>{*current} : std::nullopt};
+        if (current != cas.expect)
+            return kv::CasResult{false, current ? std::optional<std::string>{*current} : std::nullopt};
         map_.assign(cas.key, cas.value);
         return kv::CasResult{true, cas.value};
     }
@@ -117,7 +119,8 @@ private:
         const auto limit = std::min(wanted.limit, kv::max_page);
         auto at = map_.lower_bound(std::max<std::string_view>(wanted.prefix, wanted.after.value_or("")));
         if (wanted.after && !at.at_end() && at.key() == *wanted.after) at.next();
-        for (std::size_t bytes = 0; !at.at_end() && keys.size() < limit && at.key().starts_with(wanted.prefix); at.next()) {
+        for (std::size_t bytes = 0; !at.at_end() && keys.size() < limit && at.key().starts_with(wanted.prefix);
+             at.next()) {
             bytes += at.key().size();
             if (!keys.empty() && bytes > kv::max_page_bytes) break;
             keys.emplace_back(at.key());

@@ -1,4 +1,5 @@
-// What can be asked of the key/value store, and what it answers: plain comparable values. Keys and values are any bytes.
+// What can be asked of the key/value store, and what it answers: plain comparable values.
+// Keys and values are any bytes.
 #pragma once
 
 #include <cstddef>

@@ -21,8 +21,12 @@ static_assert(std::copyable<KvStore> && std::equality_comparable<KvStore>);
 
 namespace {
 
-std::string apply(KvStore& store, std::string_view text) { return KvStore::encode(store.apply(KvStore::decode_command(text))); }
-std::string ask(const KvStore& store, std::string_view text) { return KvStore::encode(store.query(KvStore::decode_query(text))); }
+std::string apply(KvStore& store, std::string_view text) {
+    return KvStore::encode(store.apply(KvStore::decode_command(text)));
+}
+std::string ask(const KvStore& store, std::string_view text) {
+    return KvStore::encode(store.query(KvStore::decode_query(text)));
+}
 
 std::string whole(KvStore::Snapshot snapshot, std::size_t max = 1000) {
     std::string text;
@@ -56,7 +60,8 @@ bool says(const std::string& text, std::string_view part) {
 
 // Draws plain, odd and non-UTF-8 strings.
 std::string draw(std::mt19937& random) {
-    static const std::string letters[] = {"a", "b", "\"", "\\", "\n", std::string(1, '\0'), "\xc3\xa9", "\xff", "\xed\xa0\x80", "\x01", "/"};
+    static const std::string letters[] = {"a",        "b",    "\"",           "\\",   "\n", std::string(1, '\0'),
+                                          "\xc3\xa9", "\xff", "\xed\xa0\x80", "\x01", "/"};
     const unsigned kinds = random() % 3 == 0 ? 11 : 7;
     std::string text;
     for (auto length = random() % 12; length > 0; --length) text += letters[random() % kinds];
@@ -98,7 +103,8 @@ TEST_CASE("bytes that are not UTF-8 travel as base64 in both directions") {
     CHECK(apply(store, R"({"op":"put","key":{"b64":"/w=="},"value":{"b64":"AP8="}})") == "null");
     CHECK(ask(store, R"({"op":"get","key":{"b64":"/w=="}})") == R"({"b64":"AP8="})");
     CHECK(ask(store, R"({"op":"keys"})") == R"([{"b64":"/w=="}])");
-    CHECK(apply(store, R"({"op":"cas","key":{"b64":"/w=="},"value":"x","expect":""})") == R"({"ok":false,"value":{"b64":"AP8="}})");
+    CHECK(apply(store, R"({"op":"cas","key":{"b64":"/w=="},"value":"x","expect":""})") ==
+          R"({"ok":false,"value":{"b64":"AP8="}})");
     CHECK(whole(store.snapshot()) == "{\"key\":{\"b64\":\"/w==\"},\"value\":{\"b64\":\"AP8=\"}}\n");
 }
 
@@ -169,12 +175,14 @@ TEST_CASE("what is wrong with a command is named") {
     CHECK(says(wrong(R"({"op":"put","key":"a"})"), "put needs the member 'value'"));
     CHECK(says(wrong(R"({"op":"erase"})"), "erase needs the member 'key'"));
     CHECK(says(wrong(R"({"op":"get","key":"a"})"), "unknown op 'get', expected put, append, erase or cas"));
-    CHECK(says(wrong(R"({"op":"put","key":1,"value":""})"), R"(member 'key': expected a string or {"b64":"..."}, found 1)"));
+    CHECK(says(wrong(R"({"op":"put","key":1,"value":""})"),
+               R"(member 'key': expected a string or {"b64":"..."}, found 1)"));
     CHECK(says(wrong(R"({"op":"put","key":{"b64":"/"},"value":""})"), "member 'key': expected {\"b64\""));
     CHECK(says(wrong(R"({"op":"put","key":"a","key":"b","value":""})"), "'key' stands there twice"));
     CHECK(says(wrong("{\"op\":\"put\",\"key\":\"\xff\",\"value\":\"\"}"), "expected well-formed UTF-8"));
     CHECK(says(wrong(R"({"op":"put","key":"a","value":"b"} x)"), "nothing after the value"));
-    CHECK(KvStore::decode_command(R"( {"value":"b","ttl":[{"x":1}],"\u006fp":"put","key":"\u0061"} )") == kv::Command{kv::Put{"a", "b"}});
+    CHECK(KvStore::decode_command(R"( {"value":"b","ttl":[{"x":1}],"\u006fp":"put","key":"\u0061"} )") ==
+          kv::Command{kv::Put{"a", "b"}});
 }
 
 TEST_CASE("what is wrong with a query is named") {
@@ -191,7 +199,9 @@ TEST_CASE("what is wrong with a query is named") {
 TEST_CASE("whatever is encoded is read back as it was and is JSON to others") {
     std::mt19937 random{5};
     for (int i = 0; i < 3000; ++i) {
-        auto maybe = [&]() -> std::optional<std::string> { return random() % 2 ? std::optional{draw(random)} : std::nullopt; };
+        auto maybe = [&]() -> std::optional<std::string> {
+            return random() % 2 ? std::optional{draw(random)} : std::nullopt;
+        };
         const kv::Command commands[] = {kv::Put{draw(random), draw(random)}, kv::Append{draw(random), draw(random)},
                                         kv::Erase{draw(random)}, kv::Cas{draw(random), draw(random), maybe()}};
         for (const auto& command : commands) {
@@ -201,8 +211,13 @@ TEST_CASE("whatever is encoded is read back as it was and is JSON to others") {
         }
         const kv::Query queries[] = {kv::Get{draw(random)}, kv::Keys{draw(random), maybe(), 1 + random() % 10000}};
         for (const auto& query : queries) REQUIRE(KvStore::decode_query(KvStore::encode_query(query)) == query);
-        const kv::Reply replies[] = {std::monostate{}, random() % 2 == 0, std::uint64_t{random()}, draw(random),
-                                     kv::Page{draw(random), draw(random)}, kv::Page{}, kv::CasResult{random() % 2 == 0, maybe()},
+        const kv::Reply replies[] = {std::monostate{},
+                                     random() % 2 == 0,
+                                     std::uint64_t{random()},
+                                     draw(random),
+                                     kv::Page{draw(random), draw(random)},
+                                     kv::Page{},
+                                     kv::CasResult{random() % 2 == 0, maybe()},
                                      kv::TooLarge{random()}};
         for (const auto& reply : replies) {
             const auto text = KvStore::encode(reply);
@@ -273,8 +288,10 @@ TEST_CASE("a snapshot that cannot be read names the line and leaves the content 
     CHECK(says(wrong(good + "{\"key\":\"b\",\"va"), "snapshot line 2 is cut off"));
     CHECK(says(wrong("\n" + good), "snapshot line 1 is malformed"));
     CHECK(says(wrong("garbage\n"), "snapshot line 1 is malformed: offset 0"));
-    CHECK(says(wrong(good + "{\"key\":\"" + std::string(kv::max_key + 1, 'k') + "\",\"value\":\"\"}\n"), "line 2 holds a key or value above"));
-    CHECK(says(thrown([&] { restore(store, std::string(20u << 20, 'x'), 1u << 20); }), "snapshot line 1 is longer than"));
+    CHECK(says(wrong(good + "{\"key\":\"" + std::string(kv::max_key + 1, 'k') + "\",\"value\":\"\"}\n"),
+               "line 2 holds a key or value above"));
+    CHECK(
+        says(thrown([&] { restore(store, std::string(20u << 20, 'x'), 1u << 20); }), "snapshot line 1 is longer than"));
     CHECK(says(thrown([&] { KvStore{}.restore_chunk("x"); }), "without restore_begin"));
     CHECK(says(thrown([&] { KvStore{}.restore_end(); }), "without restore_begin"));
     CHECK(ask(store, R"({"op":"get","key":"kept"})") == "\"v\"");

@@ -72,10 +72,12 @@ struct Streamed {
     std::string text, incoming;
 };
 
-static_assert(TextStore<TypedStore<KvStore>> && std::copyable<TypedStore<KvStore>> && std::equality_comparable<TypedStore<KvStore>>);
+static_assert(TextStore<TypedStore<KvStore>> && std::copyable<TypedStore<KvStore>> &&
+              std::equality_comparable<TypedStore<KvStore>>);
 static_assert(TextStore<TypedStore<Ledger>> && std::equality_comparable<TypedStore<Ledger>>);
 static_assert(TextStore<TypedStore<StoreArchetype>> && !std::copyable<TypedStore<StoreArchetype>> &&
-              !std::equality_comparable<TypedStore<StoreArchetype>> && !std::default_initializable<TypedStore<StoreArchetype>>);
+              !std::equality_comparable<TypedStore<StoreArchetype>> &&
+              !std::default_initializable<TypedStore<StoreArchetype>>);
 static_assert(TextStore<TypedStore<Lawless>> && TextStore<TypedStore<Streamed>>);
 static_assert(StreamingSnapshot<Streamed> && !SimpleSnapshot<Streamed>);
 
@@ -153,7 +155,8 @@ TEST_CASE("nothing that a store throws escapes") {
     CHECK(store.check("{}") == "command: key 'what' not found");
     CHECK(bad(store.apply(R"({"what":"throw"})")) == "the store threw: boom");
     CHECK(bad(store.query(R"({"what":"throw an int"})")) == "the store threw: an exception that is no std::exception");
-    CHECK(bad(store.apply(R"({"what":"bytes"})")).starts_with("the reply cannot be written as JSON: invalid UTF-8 byte"));
+    CHECK(
+        bad(store.apply(R"({"what":"bytes"})")).starts_with("the reply cannot be written as JSON: invalid UTF-8 byte"));
     CHECK(restore(store, "abc", 1) == "restore: restore threw");
     TypedStore streamed{Streamed{}};
     CHECK(restore(streamed, "ab!c", 1) == "restore: not this one");
@@ -184,17 +187,25 @@ TEST_CASE("the ledger moves money and never makes any by a transfer") {
     CHECK(good(book.apply(R"({"op":"open","account":"bob"})")) == R"({"balance":0,"status":"ok"})");
     CHECK(good(book.apply(R"({"op":"deposit","account":"ann","amount":100})")) == R"({"balance":100,"status":"ok"})");
     CHECK(good(book.apply(R"({"op":"open","account":"ann"})")) == R"({"balance":100,"status":"already_open"})");
-    CHECK(good(book.apply(R"({"op":"transfer","from":"ann","to":"bob","amount":30})")) == R"({"balance":70,"status":"ok"})");
-    CHECK(good(book.apply(R"({"op":"transfer","from":"ann","to":"bob","amount":71})")) == R"({"balance":70,"status":"insufficient_funds"})");
-    CHECK(good(book.apply(R"({"op":"transfer","from":"ann","to":"ann","amount":70})")) == R"({"balance":70,"status":"ok"})");
-    CHECK(good(book.apply(R"({"op":"transfer","from":"ann","to":"eve","amount":1})")) == R"({"status":"no_such_account"})");
-    CHECK(good(book.apply(R"({"op":"transfer","from":"ann","to":"bob","amount":-1})")) == R"({"balance":70,"status":"bad_amount"})");
-    CHECK(good(book.apply(R"({"op":"deposit","account":"bob","amount":9223372036854775807})")) == R"({"balance":30,"status":"too_much"})");
+    CHECK(good(book.apply(R"({"op":"transfer","from":"ann","to":"bob","amount":30})")) ==
+          R"({"balance":70,"status":"ok"})");
+    CHECK(good(book.apply(R"({"op":"transfer","from":"ann","to":"bob","amount":71})")) ==
+          R"({"balance":70,"status":"insufficient_funds"})");
+    CHECK(good(book.apply(R"({"op":"transfer","from":"ann","to":"ann","amount":70})")) ==
+          R"({"balance":70,"status":"ok"})");
+    CHECK(good(book.apply(R"({"op":"transfer","from":"ann","to":"eve","amount":1})")) ==
+          R"({"status":"no_such_account"})");
+    CHECK(good(book.apply(R"({"op":"transfer","from":"ann","to":"bob","amount":-1})")) ==
+          R"({"balance":70,"status":"bad_amount"})");
+    CHECK(good(book.apply(R"({"op":"deposit","account":"bob","amount":9223372036854775807})")) ==
+          R"({"balance":30,"status":"too_much"})");
     CHECK(good(book.query(R"({"op":"balance","account":"bob"})")) == R"({"balance":30,"status":"ok"})");
     CHECK(good(book.query(R"({"op":"total"})")) == R"({"balance":100,"status":"ok"})");
     CHECK(book.check(R"({"op":"deposit","account":"ann","amount":0})") == "amount must be positive");
-    CHECK(book.check(R"({"op":"deposit","account":"ann","amount":1.5})") == "command: amount must be a whole number of cents");
-    CHECK(book.check(R"({"op":"deposit","account":"ann","amount":9223372036854775808})") == "command: amount must be a whole number of cents");
+    CHECK(book.check(R"({"op":"deposit","account":"ann","amount":1.5})") ==
+          "command: amount must be a whole number of cents");
+    CHECK(book.check(R"({"op":"deposit","account":"ann","amount":9223372036854775808})") ==
+          "command: amount must be a whole number of cents");
     CHECK(book.check(R"({"op":"deposit","account":7,"amount":1})") == "command: type must be string, but is number");
     CHECK(book.check(R"({"op":"mint"})") == "command: unknown op, expected open, deposit or transfer");
     TypedStore<Ledger> other;

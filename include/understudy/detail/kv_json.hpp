@@ -59,7 +59,8 @@ private:
         if (kind != wire::Kind::string && kind != wire::Kind::object) wrong(name, R"(a string or {"b64":"..."})", scan);
         if (wire::scan_bytes(scan, member.emplace())) return true;
         if (!scan.ok()) return false;
-        throw std::invalid_argument("member '" + std::string{name} + R"(': expected {"b64":"..."} with strict base64 and nothing else)");
+        throw std::invalid_argument("member '" + std::string{name} +
+                                    R"(': expected {"b64":"..."} with strict base64 and nothing else)");
     }
     bool read_limit(wire::Scanner& scan) {
         if (limit) twice("limit");
@@ -84,8 +85,8 @@ private:
     }
     [[noreturn]] static void wrong(std::string_view name, std::string_view expected, wire::Scanner& scan) {
         auto found = scan.value();
-        throw std::invalid_argument("member '" + std::string{name} + "': expected " + std::string{expected} + ", found " +
-                                    (found.empty() ? "no value" : wire::quoted(found)));
+        throw std::invalid_argument("member '" + std::string{name} + "': expected " + std::string{expected} +
+                                    ", found " + (found.empty() ? "no value" : wire::quoted(found)));
     }
 };
 
@@ -177,7 +178,9 @@ public:
         return *this;
     }
 
-    void operator()(const kv::Put& put) { raw(R"({"op":"put")").bytes(R"(,"key":)", put.key).bytes(R"(,"value":)", put.value).raw("}"); }
+    void operator()(const kv::Put& put) {
+        raw(R"({"op":"put")").bytes(R"(,"key":)", put.key).bytes(R"(,"value":)", put.value).raw("}");
+    }
     void operator()(const kv::Append& append) {
         raw(R"({"op":"append")").bytes(R"(,"key":)", append.key).bytes(R"(,"value":)", append.value).raw("}");
     }

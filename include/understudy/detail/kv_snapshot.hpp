@@ -85,7 +85,8 @@ private:
 
     void line(std::string_view text) try {
         auto record = decode_kv_record(text);
-        if (record.key.size() > kv::max_key || record.value.size() > kv::max_value) fail("holds a key or value above the limit");
+        if (record.key.size() > kv::max_key || record.value.size() > kv::max_value)
+            fail("holds a key or value above the limit");
         if (lines_ > 0 && record.key <= last_key_) fail("is out of order: keys must ascend");
         map_.assign(record.key, record.value);
         last_key_ = std::move(record.key);

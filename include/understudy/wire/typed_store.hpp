@@ -62,8 +62,8 @@ std::string guarded(std::string_view about, Step&& step) {
 }  // namespace detail
 
 /// Text in and out over any Store. Commands, queries and replies go through the store's own static `decode_command`,
-/// `decode_query` and `encode` where it has them, through nlohmann::json otherwise. A `std::string check(const Command&) const`
-/// of the store, if there is one, may refuse a well-formed command before it is logged (empty: it may be).
+/// `decode_query` and `encode` where it has them, through nlohmann::json otherwise. A store may also offer
+/// `std::string check(const Command&) const`, to refuse a well-formed command before it is logged: it says why, or nothing.
 ///
 /// What decoding, `check`, `apply`, `query` or restoring throws comes back as text. What taking or reading a snapshot
 /// throws passes through: an early end would look like a whole snapshot.
@@ -71,7 +71,8 @@ template <Store S>
     requires SimpleSnapshot<S> || StreamingSnapshot<S>
 class TypedStore {
 public:
-    explicit TypedStore(S store, TypedStoreOptions options = {}) : store_{std::move(store)}, max_restore_{options.max_restore} {}
+    explicit TypedStore(S store, TypedStoreOptions options = {})
+        : store_{std::move(store)}, max_restore_{options.max_restore} {}
     TypedStore()
         requires std::default_initializable<S>
         : TypedStore{S{}} {}
@@ -91,10 +92,14 @@ public:
     }
 
     TextOutcome apply(std::string_view text) {
-        return answer("command: ", [&] { return decode_command(text); }, [&](const auto& command) -> typename S::Reply { return store_.apply(command); });
+        return answer(
+            "command: ", [&] { return decode_command(text); },
+            [&](const auto& command) -> typename S::Reply { return store_.apply(command); });
     }
     TextOutcome query(std::string_view text) const {
-        return answer("query: ", [&] { return decode_query(text); }, [&](const auto& query) -> typename S::Reply { return store_.query(query); });
+        return answer(
+            "query: ", [&] { return decode_query(text); },
+            [&](const auto& query) -> typename S::Reply { return store_.query(query); });
     }
 
     auto snapshot() const {
