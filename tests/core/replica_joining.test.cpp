@@ -1,0 +1,184 @@
+// How a backup that lacks something gets it: S8, from the log or by a snapshot.
+#include <doctest/doctest.h>
+
+#include "../support/replica_group.hpp"
+
+using namespace understudy;
+using namespace understudy::test;
+using namespace std::chrono_literals;
+
+namespace {
+/// A primary with 20 entries whose log keeps none of them, so that a new backup needs a snapshot of several chunks.
+ReplicaGroup trimmed() {
+    ReplicaGroup group;
+    group.options.log_bytes = 0;
+    group.options.chunk_bytes = 16;
+    group.options.chunk_window = 2;
+    group.start("a", 1);
+    group.decide(group.member("a"));
+    auto session = group.open("a");
+    for (Sequence seq = 1; seq <= 20; ++seq) group.put("a", "entry" + std::to_string(seq), session, seq, 1);
+    REQUIRE(group["a"].state().log.first() == 22);
+    group.start("b", 2);
+    return group;
+}
+const Install* next_install(const ReplicaGroup& group) {
+    for (const auto& [from, envelope] : group.wire)
+        if (auto* install = std::get_if<Install>(&envelope.message)) return install;
+    return nullptr;
+}
+}  // namespace
+
+TEST_SUITE("replica_joining") {
+    TEST_CASE("S8: a backup whose last entry the primary has is sent only what follows") {
+        ReplicaGroup group;
+        group.start("a", 1);
+        group.start("b", 2);
+        group.decide(group.member("a"), {group.member("b", true)});
+        group.settle();
+        for (int i = 0; i < 5; ++i) group.put("a", "x");
+        group.settle();
+        group.decide(group.member("a"), {});
+        for (int i = 0; i < 3; ++i) group.put("a", "y");
+        std::size_t sent = 0;
+        group.lost = [&](auto&, auto&, auto& message) {
+            if (auto* append = std::get_if<Append>(&message)) sent += append->entries.size();
+            return false;
+        };
+        group.decide(group.member("a"), {group.member("b")});
+        group.settle();
+        CHECK(sent == 3);
+        CHECK(group["b"].state().log.last() == group["a"].state().log.last());
+    }
+
+    TEST_CASE("S8: a backup with a tail that differs goes back to its commit index") {
+        ReplicaGroup group;
+        for (auto [name, life] : {std::pair{"a", 1}, {"b", 2}}) group.start(name, static_cast<std::uint64_t>(life));
+        group.decide(group.member("a"), {group.member("b", true)});
+        group.settle();
+        group.put("a", "both");
+        group.settle();
+        group.pass(110ms);
+        group.lost = [](auto&, auto& to, auto&) { return to == "b"; };
+        group.put("a", "only a");
+        group.put("a", "only a too");
+        group.lost = nullptr;
+        group.decide(group.member("b"), {}, {"b"});
+        group.put("b", "b's");
+        group.decide(group.member("b"), {group.member("a")});
+        group.settle();
+        group.pass(110ms);
+        CHECK(group["a"].store().all == "both;b's;");
+        CHECK(group.count<LogCut>() == 1);
+    }
+
+    TEST_CASE("S8: what the log no longer holds comes as a snapshot with the sessions in it") {
+        auto group = trimmed();
+        group.decide(group.member("a"), {group.member("b")});
+        group.settle();
+        CHECK(group["b"].store() == group["a"].store());
+        CHECK(group["b"].state().sessions == group["a"].state().sessions);
+        CHECK(group["b"].state().applied == group["a"].state().applied);
+        CHECK(group.pings["a"].synced == std::vector<Address>{"b"});
+        CHECK(group.count<SnapshotInstalled>() == 1);
+    }
+
+    TEST_CASE("S8: writes go on during a transfer and reach the backup after it") {
+        auto group = trimmed();
+        group.decide(group.member("a"), {group.member("b")});
+        int written = 0;
+        for (int steps = 0; !group.wire.empty(); ++steps) {
+            auto [from, envelope] = group.wire.front();
+            group.wire.pop_front();
+            auto to = envelope.peer;
+            group.give(to, from, envelope.id, envelope.message);
+            if (steps % 5 == 0 && written < 10) CHECK(group.outcome(group.put("a", "w" + std::to_string(written++))) != "none");
+        }
+        group.pass(110ms);
+        CHECK(written > 3);
+        CHECK(group["b"].store() == group["a"].store());
+        CHECK(group.count<SnapshotInstalled>() == 1);
+    }
+
+    TEST_CASE("S8: lost and repeated chunks are sent again and change nothing twice") {
+        auto group = trimmed();
+        int n = 0;
+        group.lost = [&](auto& from, auto& to, auto& message) {
+            if (from == "a" && to == "b" && n % 4 == 1) group.wire.emplace_back(from, Envelope{to, "77", message});
+            return to != "views" && ++n % 3 == 0 && n < 60;
+        };
+        group.decide(group.member("a"), {group.member("b")});
+        group.pass(2s);
+        CHECK(group["b"].store() == group["a"].store());
+        CHECK(group.pings["a"].synced == std::vector<Address>{"b"});
+    }
+
+    TEST_CASE("S8: a chunk that does not continue the same snapshot is refused and says what is wanted") {
+        auto group = trimmed();
+        group.decide(group.member("a"), {group.member("b")}, {"a", "b"});
+        while (!next_install(group)) {
+            auto [from, envelope] = group.wire.front();
+            group.wire.pop_front();
+            auto to = envelope.peer;
+            group.give(to, from, envelope.id, envelope.message);
+        }
+        auto install = *next_install(group);
+        install.view.whole.reset();
+        group.wire.clear();
+        auto good = group.ask("b", install);
+        CHECK(std::get<InstallResult>(*group.answer(good)).next == 1);
+        install.chunk = 2;
+        auto ahead = group.ask("b", install);
+        const auto& refusal = std::get<Failure>(*group.answer(ahead));
+        CHECK(refusal.code == error::bad_chunk);
+        CHECK(refusal.install->next == 1);
+        install.chunk = 1;
+        install.snapshot.by = Incarnation{55};
+        CHECK(group.outcome(group.ask("b", install)) == "bad_chunk");
+    }
+
+    TEST_CASE("S8: a transfer that was broken by a view change goes on where it stopped") {
+        auto group = trimmed();
+        group.decide(group.member("a"), {group.member("b")});
+        std::uint64_t chunks_before = 0;
+        group.lost = [&](auto&, auto&, auto& message) {
+            if (auto* install = std::get_if<Install>(&message)) chunks_before = install->chunk;
+            return chunks_before >= 6;
+        };
+        group.settle();
+        std::uint64_t first_after = ~std::uint64_t{0};
+        group.lost = [&](auto&, auto&, auto& message) {
+            if (auto* install = std::get_if<Install>(&message)) first_after = std::min(first_after, install->chunk);
+            return false;
+        };
+        group.decide(group.member("a"), {});
+        group.decide(group.member("a"), {group.member("b")});
+        group.pass(100ms);
+        CHECK(first_after >= 4);
+        CHECK(group["b"].store() == group["a"].store());
+    }
+
+    TEST_CASE("S8: a snapshot at or below the commit index changes nothing") {
+        auto group = trimmed();
+        group.decide(group.member("a"), {group.member("b")});
+        group.settle();
+        auto before = group["b"].state();
+        Install install{ReplicaGroup::cluster, "main", {2, {}}, {Incarnation{1}, {1, 3}}, 0, "2 0  ", true};
+        auto id = group.ask("b", install);
+        CHECK(std::get<InstallResult>(*group.answer(id)).next == 1);
+        CHECK(group["b"].state() == before);
+    }
+
+    TEST_CASE("S8: a snapshot that cannot be read is refused and leaves the backup's state alone") {
+        auto group = trimmed();
+        group.decide(group.member("a"), {group.member("b")}, {"b"});
+        for (const auto* garbage : {"nonsense", "99999999999999999999999 ", "3 x y ", "2 0  "}) {
+            Install install{ReplicaGroup::cluster, "main", {2, {}}, {Incarnation{1}, {1, 30}}, 0, garbage, true};
+            auto id = group.ask("b", install);
+            if (std::string{garbage} == "2 0  ")
+                CHECK(std::holds_alternative<InstallResult>(*group.answer(id)));
+            else
+                CHECK(group.outcome(id) == "bad_chunk");
+        }
+    }
+}

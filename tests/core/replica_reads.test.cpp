@@ -1,0 +1,167 @@
+// Reads in confirm mode, sessions that expire (C4), admission (C6), and dumps.
+#include <doctest/doctest.h>
+
+#include "../support/replica_group.hpp"
+
+using namespace understudy;
+using namespace understudy::test;
+using namespace std::chrono_literals;
+
+namespace {
+ReplicaGroup pair_in_sync(ReplicaOptions options = {.view_service = {ReplicaGroup::views}}) {
+    ReplicaGroup group;
+    group.options = options;
+    group.start("a", 1);
+    group.start("b", 2);
+    group.decide(group.member("a"), {group.member("b", true)});
+    group.settle();
+    return group;
+}
+ReplicaGroup alone(ReplicaOptions options = {.view_service = {ReplicaGroup::views}}) {
+    ReplicaGroup group;
+    group.options = options;
+    group.start("a", 1);
+    group.decide(group.member("a"));
+    return group;
+}
+}  // namespace
+
+TEST_SUITE("replica_reads") {
+    TEST_CASE("a read is answered once every backup in Q has said that the view stands") {
+        auto group = pair_in_sync();
+        group.put("a", "x");
+        group.settle();
+        auto read = group.query("a");
+        CHECK(group.outcome(read) == "none");
+        group.settle();
+        CHECK(group.outcome(read) == "x;");
+        CHECK(std::get<QueryResult>(*group.answer(read)).at == Position{1, 1});
+    }
+
+    TEST_CASE("a primary whose Q is empty answers a read at once") {
+        auto group = alone();
+        CHECK(group.outcome(group.query("a")).empty());
+        CHECK(group.outcome(group.query("a", "bad")) == "bad_request");
+    }
+
+    TEST_CASE("a yes to an earlier round does not answer a later read") {
+        auto group = pair_in_sync();
+        auto first = group.query("a");
+        auto held_back = group.wire;
+        group.wire.clear();
+        auto second = group.query("a");
+        group.wire.clear();
+        for (auto& message : held_back) group.wire.push_back(message);
+        group.settle();
+        CHECK(group.outcome(first).empty());
+        CHECK(group.outcome(second) == "none");
+        group.pass(30ms);
+        CHECK(group.outcome(second).empty());
+    }
+
+    TEST_CASE("one round serves all reads that wait when it is sent") {
+        auto group = pair_in_sync();
+        Effects effects;
+        for (int i = 0; i < 50; ++i)
+            group["a"].receive({"client", std::to_string(i), Query{ReplicaGroup::cluster, "main", "all"}}, group.now, effects);
+        group["a"].wake(group.now, effects);
+        CHECK(effects.outbox.size() == 1);
+    }
+
+    TEST_CASE("an old primary that is cut off does not answer a read") {
+        auto group = pair_in_sync();
+        group.decide(group.member("b"), {}, {"b"});
+        group.put("b", "new");
+        auto read = group.query("a");
+        group.settle();
+        CHECK(group.outcome(read) == "not_primary");
+    }
+
+    TEST_CASE("C4: a session unused for session_ttl is closed by an entry and a request in it ends with session_expired") {
+        auto group = pair_in_sync();
+        auto session = group.open("a");
+        group.put("a", "x", session, 1, 1);
+        group.pass(group.options.session_ttl - 1s);
+        CHECK(group["a"].state().sessions.size() == 1);
+        group.pass(group.options.session_ttl / 4);
+        CHECK(group["a"].state().sessions.size() == 0);
+        CHECK(group["b"].state().sessions.size() == 0);
+        CHECK(group.count<SessionClosed>() == 1);
+        auto late = group.put("a", "y", session, 2, 2);
+        group.settle();
+        CHECK(group.outcome(late) == "session_expired");
+        CHECK(group["a"].store().all == "x;");
+    }
+
+    TEST_CASE("C4: a session's time counts from the takeover at the earliest") {
+        auto group = pair_in_sync();
+        group.open("a");
+        group.pass(group.options.session_ttl - 1s);
+        group.decide(group.member("b"), {});
+        group.pass(group.options.session_ttl / 2);
+        CHECK(group["b"].state().sessions.size() == 1);
+    }
+
+    TEST_CASE("C6: beyond max_sessions and max_calls and max_call_bytes the answer is overloaded and nothing is logged") {
+        ReplicaOptions options{.view_service = {ReplicaGroup::views}};
+        options.max_sessions = 2;
+        options.max_calls = 3;
+        options.max_call_bytes = 3000;
+        auto group = pair_in_sync(options);
+        group.open("a");
+        group.open("a");
+        auto third = group.ask("a", Open{ReplicaGroup::cluster, "main"});
+        CHECK(group.outcome(third) == "overloaded");
+        CHECK(group.outcome(group.put("a", std::string(4000, 'x'))) == "overloaded");
+        auto last = group["a"].state().log.last().index;
+        for (int i = 0; i < 3; ++i) group.put("a", "x");
+        CHECK(group.outcome(group.put("a", "x")) == "overloaded");
+        CHECK(group["a"].state().log.last().index == last + 3);
+    }
+
+    TEST_CASE("C6: a connection with too many requests in progress is not read until half are answered") {
+        ReplicaOptions options{.view_service = {ReplicaGroup::views}};
+        options.max_calls_per_peer = 4;
+        auto group = pair_in_sync(options);
+        Effects effects;
+        for (int i = 0; i < 4; ++i)
+            group["a"].receive({"client", std::to_string(i), Execute{ReplicaGroup::cluster, "main", {}, 0, 0, "x"}}, group.now, effects);
+        REQUIRE(effects.holds.size() == 1);
+        CHECK(effects.holds[0].on);
+        group["a"].wake(group.now, effects);
+        Effects later;
+        group["a"].receive({"b", make_call_id(Method::replica_append, 2), AppendResult{1, 2, 0}}, group.now, later);
+        group["a"].wake(group.now, later);
+        REQUIRE(later.holds.size() == 1);
+        CHECK_FALSE(later.holds[0].on);
+    }
+
+    TEST_CASE("a command that the store cannot decode or that is too large is refused before it is logged") {
+        ReplicaOptions options{.view_service = {ReplicaGroup::views}};
+        options.max_command = 100;
+        auto group = alone(options);
+        CHECK(group.outcome(group.put("a", "bad")) == "bad_request");
+        CHECK(group.outcome(group.put("a", std::string(101, 'x'))) == "too_large");
+        CHECK(group["a"].state().log.last().index == 0);
+    }
+
+    TEST_CASE("a dump is a snapshot that stays as it was while writes go on") {
+        ReplicaOptions options{.view_service = {ReplicaGroup::views}};
+        options.chunk_bytes = 3;
+        auto group = alone(options);
+        group.put("a", "one");
+        group.put("a", "two");
+        auto id = group.ask("a", Dump{ReplicaGroup::cluster, "main", {}, 0});
+        auto piece = std::get<DumpResult>(*group.answer(id));
+        std::string all = piece.data;
+        while (!piece.last) {
+            group.put("a", "more");
+            id = group.ask("a", Dump{ReplicaGroup::cluster, "main", piece.at, piece.chunk + 1});
+            piece = std::get<DumpResult>(*group.answer(id));
+            all += piece.data;
+        }
+        CHECK(all == "one;two;");
+        group.pass(group.options.dump_ttl + 1s);
+        CHECK(group.outcome(group.ask("a", Dump{ReplicaGroup::cluster, "main", piece.at, 0})) == "bad_chunk");
+    }
+}

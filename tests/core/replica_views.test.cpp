@@ -1,0 +1,233 @@
+// What a replica does with views: S1, S5, S6, S9 and the pings of R6.
+#include <doctest/doctest.h>
+
+#include "../support/replica_group.hpp"
+
+using namespace understudy;
+using namespace understudy::test;
+
+namespace {
+ReplicaGroup pair_in_sync() {
+    ReplicaGroup group;
+    group.start("a", 1);
+    group.start("b", 2);
+    group.decide(group.member("a"), {group.member("b", true)});
+    group.settle();
+    return group;
+}
+const Failure& failure(const ReplicaGroup& group, const CallId& id) { return std::get<Failure>(*group.answer(id)); }
+}  // namespace
+
+TEST_SUITE("replica_views") {
+    TEST_CASE("S9: a server starts empty with viewnum 0 and without a cluster") {
+        ReplicaGroup group;
+        group.start("a", 1);
+        CHECK(group.pings["a"].viewnum == 0);
+        CHECK_FALSE(group.pings["a"].cluster.has_value());
+        CHECK(group.pings["a"].recovered.empty());
+        CHECK(group["a"].role() == Role::idle);
+    }
+
+    TEST_CASE("S1: a higher view is adopted and a lower one changes nothing") {
+        auto group = pair_in_sync();
+        group.decide(group.member("b"), {}, {"b"});
+        CHECK(group["b"].role() == Role::primary);
+        auto old = group.info();
+        old.view = View{1, group.member("a"), {group.member("b", true)}};
+        group.give("b", ReplicaGroup::views, {}, ViewChanged{old});
+        CHECK(group["b"].view().view.number == 2);
+        CHECK(group["b"].role() == Role::primary);
+    }
+
+    TEST_CASE("S1: the same view with more backups in sync is adopted") {
+        ReplicaGroup group;
+        group.start("a", 1);
+        group.start("b", 2);
+        group.decide(group.member("a"), {group.member("b")});
+        group.view.backups[0].synced = true;
+        group.give("b", ReplicaGroup::views, {}, ViewChanged{group.info()});
+        CHECK(group["b"].view().view.backups[0].synced);
+    }
+
+    TEST_CASE("S1: a view that names another incarnation of me gives me no role") {
+        ReplicaGroup group;
+        group.start("a", 1);
+        group.decide(Member{"a", Incarnation{99}, false});
+        CHECK(group["a"].role() == Role::idle);
+        CHECK(group.outcome(group.put("a", "x")) == "not_primary");
+    }
+
+    TEST_CASE("S1: an append of a lower view is refused with stale_view and my view") {
+        auto group = pair_in_sync();
+        group.decide(group.member("b"), {}, {"b"});
+        auto id = group.ask("b", Append{ReplicaGroup::cluster, "main", {1, {}}, {}, {}, 0, 0});
+        CHECK(failure(group, id).code == error::stale_view);
+        CHECK(failure(group, id).view->view.number == 2);
+    }
+
+    TEST_CASE("S1: only as backup of my own view do I take an append") {
+        auto group = pair_in_sync();
+        auto id = group.ask("a", Append{ReplicaGroup::cluster, "main", {1, {}}, {}, {}, 0, 0});
+        CHECK(group.outcome(id) == "bad_request");
+    }
+
+    TEST_CASE("S1: a message of a higher view is adopted and then handled") {
+        auto group = pair_in_sync();
+        group.start("c", 3);
+        group.decide(group.member("a"), {group.member("b", true), group.member("c")}, {"a"});
+        group.settle();
+        CHECK(group["c"].role() == Role::backup);
+        CHECK(group["c"].view().view.number == 2);
+    }
+
+    TEST_CASE("S1: a view of another cluster or another group is not adopted") {
+        auto group = pair_in_sync();
+        auto other = group.info();
+        other.view.number = 9;
+        other.cluster = ClusterId{5};
+        group.give("a", ReplicaGroup::views, {}, ViewChanged{other});
+        CHECK(group["a"].view().view.number == 1);
+        other.cluster = ReplicaGroup::cluster;
+        other.group = "other";
+        group.give("a", ReplicaGroup::views, {}, ViewChanged{other});
+        CHECK(group["a"].view().view.number == 1);
+        CHECK(group.count<Refused>() == 2);
+    }
+
+    TEST_CASE("S5: a new primary keeps its log and answers reads once what it inherited is committed") {
+        auto group = pair_in_sync();
+        group.start("c", 3);
+        group.decide(group.member("a"), {group.member("b", true), group.member("c", true)});
+        group.settle();
+        group.lost = [](auto& from, auto&, auto&) { return from == "b" || from == "c"; };  // a hears no acknowledgement
+        group.put("a", "x");
+        group.settle();
+        CHECK(group["b"].state().commit == 0);
+        group.lost = [](auto&, auto& to, auto&) { return to == "c"; };
+        group.decide(group.member("b"), {group.member("c", true)}, {"b"});
+        group.settle();
+        auto read = group.query("b");
+        group.settle();
+        CHECK(group.outcome(read) == "none");
+        group.lost = nullptr;
+        group.pass(std::chrono::milliseconds{600});
+        CHECK(group.outcome(read) == "x;");
+    }
+
+    TEST_CASE("S6: a primary that learns of a view with another primary ends its calls with not_primary") {
+        auto group = pair_in_sync();
+        group.lost = [](auto&, auto& to, auto&) { return to == "b"; };
+        auto write = group.put("a", "x");
+        auto read = group.query("a");
+        group.decide(group.member("b"), {}, {"a"});
+        CHECK(group.outcome(write) == "not_primary");
+        CHECK(group.outcome(read) == "not_primary");
+        CHECK(failure(group, write).view->view.primary.name == "b");
+        CHECK(group.count<SteppedDown>() == 1);
+    }
+
+    TEST_CASE("S6: a primary learns by stale_view of its backup that it is none any more") {
+        auto group = pair_in_sync();
+        group.decide(group.member("b"), {}, {"b"});
+        auto write = group.put("a", "x");
+        group.settle();
+        CHECK(group.outcome(write) == "not_primary");
+        CHECK(group["a"].view().view.number == 2);
+        CHECK(group["a"].role() == Role::idle);
+    }
+
+    TEST_CASE("S6: a primary that leads the higher view too goes on with its calls") {
+        auto group = pair_in_sync();
+        group.lost = [](auto&, auto& to, auto&) { return to == "b"; };
+        auto write = group.put("a", "x");
+        auto read = group.query("a");
+        group.decide(group.member("a"), {}, {"a"});
+        CHECK(group.outcome(write) == "2");
+        CHECK(group.outcome(read) == "x;");
+    }
+
+    TEST_CASE("S6: told to stop it serves no more in its view and says stopped at once") {
+        auto group = pair_in_sync();
+        group.lost = [](auto&, auto& to, auto&) { return to == "b"; };
+        auto write = group.put("a", "x");
+        group.give("a", ReplicaGroup::views, "33", PingResult{group.info(), std::chrono::milliseconds{500}, true});
+        CHECK(group.outcome(write) == "not_primary");
+        CHECK(group.pings["a"].stopped);
+        CHECK(group.outcome(group.put("a", "y")) == "not_primary");
+        group.decide(group.member("a"), {}, {"a"});
+        CHECK(group.outcome(group.put("a", "z")) != "not_primary");
+        CHECK_FALSE(group.pings["a"].stopped);
+    }
+
+    TEST_CASE("R6: a leaving primary serves on until it is told to stop and a leaving backup is stopped at once") {
+        auto group = pair_in_sync();
+        for (const auto* name : {"a", "b"}) {
+            Effects effects;
+            group[name].leave(group.now, effects);
+            group.turn(name);
+        }
+        CHECK(group.pings["a"].leaving);
+        CHECK_FALSE(group.pings["a"].stopped);
+        CHECK(group.pings["b"].leaving);
+        CHECK(group.pings["b"].stopped);
+        CHECK_FALSE(group["b"].left());
+        group.decide(group.member("a"), {});
+        group.give("b", ReplicaGroup::views, "33", PingResult{group.info(), std::chrono::milliseconds{500}, false});
+        CHECK(group["b"].left());
+        CHECK(group.outcome(group.put("a", "x")) == "2");
+        Effects effects;
+        group["a"].stay(group.now, effects);
+        group.turn("a");
+        CHECK_FALSE(group.pings["a"].leaving);
+    }
+
+    TEST_CASE("S3: a server that holds state from before a forced view drops it and says what was committed") {
+        auto group = pair_in_sync();
+        group.put("a", "x");
+        group.settle();
+        group.start("c", 3);
+        group.view.forced = 2;
+        group.decide(group.member("c"), {group.member("a")});
+        CHECK(group["a"].state().log.last().index == 0);
+        CHECK(group["a"].store().all.empty());
+        CHECK(group.count<LogCut>() == 2);
+        group.settle();
+        group.put("c", "y");
+        group.settle();
+        group.pass(std::chrono::milliseconds{300});
+        CHECK(group["a"].store().all == "y;");
+    }
+
+    TEST_CASE("a silent view service is told of after D and the next address is tried") {
+        ReplicaGroup group;
+        group.options.view_service = {"views", "views2"};
+        group.start("a", 1);
+        group.pass(std::chrono::milliseconds{650});
+        CHECK(group.count<ViewServiceSilent>() == 1);
+    }
+
+    TEST_CASE("an answer that nobody asked for is refused with an event and changes nothing") {
+        auto group = pair_in_sync();
+        group.give("a", "stranger", "5", AppendResult{1, 50, 1});
+        group.give("a", "stranger", "6", PingResult{});
+        group.give("a", "b", "7", AppendResult{1, 50, 1});
+        CHECK(group.count<Refused>() == 3);
+        CHECK(group["a"].state().commit == 0);
+    }
+
+    TEST_CASE("a message of another cluster or group or version is refused and says what was expected") {
+        auto group = pair_in_sync();
+        CHECK(group.outcome(group.ask("a", Execute{ClusterId{5}, "main", {}, 0, 0, "x"})) == "wrong_cluster");
+        CHECK(group.outcome(group.ask("a", Execute{ReplicaGroup::cluster, "else", {}, 0, 0, "x"})) == "wrong_group");
+        CHECK(group.outcome(group.ask("a", Open{ReplicaGroup::cluster, "main", 9})) == "unsupported_version");
+        CHECK(group.outcome(group.ask("a", ViewGet{"main"})) == "unknown_method");
+    }
+
+    TEST_CASE("a store that breaks its laws ends the replica with an event") {
+        auto group = pair_in_sync();
+        group.put("a", "explode");
+        group.settle();
+        CHECK(group["a"].failed());
+        CHECK(group.count<StoreFailed>() >= 1);
+    }
+}

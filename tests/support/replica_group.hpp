@@ -1,0 +1,149 @@
+// A few replicas side by side, without transport or view service: a test decides the views and what is delivered.
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <understudy/core/replica_rules.hpp>
+
+#include "list_store.hpp"
+
+namespace understudy::test {
+
+using Replica = ReplicaRules<ListStore>;
+
+struct ReplicaGroup {
+    static constexpr ClusterId cluster{77};
+    static inline const Address views = "views";
+    static inline const Address client = "client";
+
+    ReplicaOptions options{.view_service = {views}};
+    Time now{std::chrono::seconds{100}};
+    std::map<Address, Replica> servers;
+    std::deque<std::pair<Address, Envelope>> wire;  // (sender, envelope to the receiver)
+    std::vector<Envelope> answers;                  // to clients
+    std::map<Address, Ping> pings;                  // the last one of each server
+    std::vector<Event> events;
+    View view;
+    std::function<bool(const Address& from, const Address& to, const Message&)> lost;
+    std::uint64_t next_id = 0;
+
+    void start(const Address& name, std::uint64_t incarnation) {
+        servers.insert_or_assign(name, Replica{ListStore{}, options, name, Incarnation{incarnation}, now});
+        turn(name);
+    }
+    Replica& operator[](const Address& name) { return servers.at(name); }
+
+    Member member(const Address& name, bool synced = false) {
+        return {name, servers.at(name).status(now).incarnation, synced};
+    }
+    ViewInfo info() const { return {options.group, cluster, std::chrono::milliseconds{100}, view}; }
+
+    /// Decides the next view and tells these servers.
+    void decide(Member primary, std::vector<Member> backups, const std::vector<Address>& told) {
+        view = View{view.number + 1, std::move(primary), std::move(backups), view.forced};
+        for (const auto& name : told) give(name, views, {}, ViewChanged{info()});
+    }
+    void decide(Member primary, std::vector<Member> backups = {}) {
+        std::vector<Address> all;
+        for (const auto& [name, server] : servers) all.push_back(name);
+        decide(std::move(primary), std::move(backups), all);
+    }
+
+    /// Hands a message to a server and carries out what its turn gives.
+    void give(const Address& to, const Address& from, CallId id, Message message) {
+        Effects effects;
+        servers.at(to).receive({from, std::move(id), std::move(message)}, now, effects);
+        finish(to, effects);
+    }
+    void turn(const Address& name) {
+        Effects effects;
+        finish(name, effects);
+    }
+
+    /// Delivers what is under way until nothing is.
+    void settle() {
+        for (int steps = 0; !wire.empty(); ++steps) {
+            REQUIRE(steps < 100000);
+            auto [from, envelope] = std::move(wire.front());
+            wire.pop_front();
+            auto to = envelope.peer;
+            if (servers.contains(to)) give(to, from, envelope.id, std::move(envelope.message));
+        }
+    }
+    /// Lets time pass, waking each server whenever it wants to be, and delivers everything.
+    void pass(Duration length) {
+        auto end = now + length;
+        settle();
+        for (;;) {
+            auto next = end;
+            for (const auto& [name, server] : servers) next = std::min(next, server.deadline());
+            now = std::max(now, next);
+            for (auto& [name, server] : servers)
+                if (server.deadline() <= now) turn(name);
+            settle();
+            if (now >= end) return;
+        }
+    }
+
+    /// Sends a client's request; the answer is looked up with `answer(id)`.
+    CallId ask(const Address& to, Message message) {
+        auto id = std::to_string(++next_id);
+        give(to, client, id, std::move(message));
+        return id;
+    }
+    CallId put(const Address& to, const std::string& command, SessionId session = {}, Sequence seq = 0, Sequence low = 0) {
+        return ask(to, Execute{cluster, options.group, session, seq, low, command});
+    }
+    CallId query(const Address& to, const std::string& text = "all") { return ask(to, Query{cluster, options.group, text}); }
+    SessionId open(const Address& to) {
+        auto id = ask(to, Open{cluster, options.group});
+        settle();
+        return std::get<OpenResult>(*answer(id)).session;
+    }
+
+    const Message* answer(const CallId& id) const {
+        const Message* found = nullptr;
+        for (const auto& envelope : answers)
+            if (envelope.id == id) found = &envelope.message;
+        return found;
+    }
+    /// The value of a call that was answered well, or the name of its error, or "none".
+    std::string outcome(const CallId& id) const {
+        auto* message = answer(id);
+        if (!message) return "none";
+        if (auto* result = std::get_if<ExecuteResult>(message)) return result->value;
+        if (auto* result = std::get_if<QueryResult>(message)) return result->value;
+        if (auto* failure = std::get_if<Failure>(message)) return std::string{to_string(failure->code)};
+        return "other";
+    }
+    template <typename E>
+    int count() const {
+        int found = 0;
+        for (const auto& event : events) found += std::holds_alternative<E>(event);
+        return found;
+    }
+
+private:
+    void finish(const Address& name, Effects& effects) {
+        auto& server = servers.at(name);
+        server.wake(now, effects);
+        server.deep_invariants();
+        for (auto& event : effects.events) events.push_back(std::move(event));
+        for (auto& envelope : effects.outbox) {
+            if (lost && lost(name, envelope.peer, envelope.message)) continue;
+            if (envelope.peer == views)
+                pings[name] = std::get<Ping>(envelope.message);
+            else if (envelope.peer.starts_with(client))
+                answers.push_back(std::move(envelope));
+            else
+                wire.emplace_back(name, std::move(envelope));
+        }
+    }
+};
+
+}  // namespace understudy::test
