@@ -1,0 +1,167 @@
+// The loop that joins a machine with a transport: the only coroutine that the services and clients share.
+// It waits until something has arrived or the machine's deadline has come, tells the machine, and does what it says.
+#pragma once
+
+#include <exception>
+#include <memory>
+#include <string>
+#include <system_error>
+#include <utility>
+#include <variant>
+
+#include <asio/any_io_executor.hpp>
+#include <asio/awaitable.hpp>
+#include <asio/post.hpp>
+
+#include <understudy/core/effects.hpp>
+#include <understudy/transport.hpp>
+#include <understudy/wire/json.hpp>
+
+namespace understudy::detail {
+
+/// A machine, its transport, and what passes between them. A service derives from it.
+template <Machine M, Transport T>
+class Party {
+public:
+    Party(M rules, T&& carrier, Observer observer)
+        : machine{std::move(rules)}, transport{std::move(carrier)}, observer_{std::move(observer)} {}
+    Party(const Party&) = delete;
+    Party& operator=(const Party&) = delete;
+    virtual ~Party() = default;
+
+    M machine;
+    T transport;
+    bool running = false;
+
+    asio::any_io_executor executor() { return transport.get_executor(); }
+    bool stopped() const { return stopped_; }
+    std::error_code stopped_by() const { return stopped_by_; }
+
+    /// Ends the loop for good, with an error or without.
+    void stop(std::error_code by = {}) {
+        if (std::exchange(stopped_, true)) return;
+        stopped_by_ = by;
+        transport.close();
+    }
+
+    /// A step that the host asks for, between two turns. Its effects leave with the next turn, which follows at once.
+    template <typename Step>
+    void ask(Step step) {
+        step(machine, transport.now(), effects_);
+        transport.wake();
+    }
+
+    /// One turn: all that has arrived, one `wake`, and then everything that the machine wants done.
+    void turn(Arrivals arrivals) {
+        const Time now = transport.now();
+        for (auto& arrival : arrivals)
+            std::visit([&](auto& one) { take(one, now); }, arrival);
+        machine.wake(now, effects_);
+        machine.invariants();  // before anything leaves: a machine that is wrong says nothing more
+        carry_out();
+        turn_ended();
+    }
+
+    virtual Time deadline() const { return machine.deadline(); }  ///< When there is something to do anyhow.
+    virtual void run_ended() {}    ///< The loop has ended: complete what waits for it.
+    virtual void run_dropped() {}  ///< The loop was destroyed: forget what waits for it.
+
+protected:
+    virtual void answered(Envelope) {}  ///< The machine answers a call of the host's own.
+    virtual void turn_ended() {}        ///< See what the machine has finished.
+
+private:
+    void take(Delivered& message, Time now) {
+        auto decoded = wire::decode(message.payload);
+        if (auto* wrong = std::get_if<wire::DecodeError>(&decoded)) return refuse(message.from, *wrong);
+        auto& [id, content] = std::get<wire::Decoded>(decoded);
+        machine.receive({std::move(message.from), std::move(id), std::move(content)}, now, effects_);
+    }
+    void take(Gone& gone, Time now) { machine.gone(gone.peer, now, effects_); }
+    void take(Probed& probed, Time now) { machine.probed(probed.address, probed.result, now, effects_); }
+    void take(Broken& broken, Time) {
+        effects_.tell(Malformed{std::move(broken.peer), broken.code, std::move(broken.what)});
+    }
+
+    void refuse(const Address& peer, const wire::DecodeError& wrong) {
+        effects_.tell(Malformed{peer, wrong.code, wrong.text});
+        if (wrong.answer) effects_.send(peer, wrong.id, wire::to_failure(wrong));
+    }
+
+    /// An observer may call back into the service: what that adds waits for the next turn.
+    void carry_out() {
+        std::swap(effects_, doing_);
+        for (auto& sent : doing_.outbox) {
+            if (sent.peer == local_peer) answered(std::move(sent));
+            else send(sent);
+        }
+        for (const auto& address : doing_.probes) transport.probe(address);
+        for (const auto& hold : doing_.holds) {
+            if (hold.peer == local_peer) continue;  // a host's own calls have no connection that could be held
+            if (hold.on) transport.pause(hold.peer);
+            else transport.resume(hold.peer);
+        }
+        for (const auto& event : doing_.events) tell(event);
+        doing_.clear();
+    }
+
+    void send(const Envelope& envelope) {
+        buffer_.clear();
+        wire::encode(buffer_, envelope);
+        transport.send(envelope.peer, buffer_);
+    }
+
+    /// What an observer throws leaves the executor's `run()`, as from any handler; the service goes on.
+    void tell(const Event& event) {
+        if (!observer_) return;
+        try {
+            observer_(event);
+        } catch (...) {
+            asio::post(executor(), [thrown = std::current_exception()] { std::rethrow_exception(thrown); });
+        }
+    }
+
+    Observer observer_;
+    Effects effects_, doing_;  // these and the buffer keep their memory from turn to turn
+    std::string buffer_;
+    bool stopped_ = false;
+    std::error_code stopped_by_;
+};
+
+/// Owns a party while its loop is under way, and before it has begun.
+template <typename P>
+class Running {
+public:
+    explicit Running(std::shared_ptr<P> party) : party_{std::move(party)} { party_->running = true; }
+    Running(Running&&) = default;
+    Running& operator=(Running&&) = delete;
+    ~Running() {
+        if (!party_) return;
+        party_->running = false;
+        party_->run_dropped();
+    }
+    P* operator->() const { return party_.get(); }
+
+private:
+    std::shared_ptr<P> party_;
+};
+
+/// The loop. It ends when the party is stopped, or with what its transport threw (which, if it was cancelled, means
+/// that the loop can be started again).
+template <typename P>
+asio::awaitable<void> run(Running<P> party) {
+    std::exception_ptr thrown;
+    try {
+        while (!party->stopped()) {
+            Arrivals arrivals = co_await party->transport.next(party->deadline());
+            party->turn(std::move(arrivals));
+        }
+    } catch (...) {
+        thrown = std::current_exception();
+    }
+    party->run_ended();
+    if (party->stopped_by()) throw std::system_error{party->stopped_by()};
+    if (thrown && !party->stopped()) std::rethrow_exception(thrown);
+}
+
+}  // namespace understudy::detail

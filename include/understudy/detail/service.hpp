@@ -1,0 +1,73 @@
+// What the services have in common: checked options, tokens of chance, and one `async_run` at a time.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <system_error>
+#include <utility>
+
+#include <asio/error.hpp>
+
+#include <understudy/detail/initiate.hpp>
+#include <understudy/detail/loop.hpp>
+#include <understudy/error.hpp>
+
+namespace understudy::detail {
+
+/// Throws `std::system_error` with `error::invalid_options` if there is something wrong.
+inline void require_valid(const std::string& wrong) {
+    if (!wrong.empty()) throw std::system_error{make_error_code(error::invalid_options), wrong};
+}
+
+/// A random token; 0 means none, so it is never that.
+template <Transport T>
+std::uint64_t draw_token(T& transport) {
+    for (;;)
+        if (auto token = transport.random(); token != 0) return token;
+}
+
+inline asio::awaitable<void> fail(std::error_code ec) {
+    throw std::system_error{ec};
+    co_return;
+}
+
+/// Makes the coroutine of an `async_run`, when that is initiated.
+template <typename P>
+struct MakeRun {
+    std::shared_ptr<P> party;
+
+    asio::awaitable<void> operator()() const {
+        if (party->running) return fail(asio::error::already_started);
+        if (party->stopped()) return fail(error::closed);
+        return run(Running<P>{party});
+    }
+};
+
+template <typename P, typename Token>
+auto async_run(const std::shared_ptr<P>& party, Token&& token) {
+    return async_spawn(party->executor(), MakeRun<P>{party}, std::forward<Token>(token));
+}
+
+/// Owns a party and stops it in the end: the loop, which owns it too, then ends by itself.
+template <typename P>
+class Handle {
+public:
+    explicit Handle(std::shared_ptr<P> party) : party_{std::move(party)} {}
+    Handle(Handle&&) noexcept = default;
+    Handle& operator=(Handle&& other) noexcept {
+        auto old = std::exchange(party_, std::move(other.party_));
+        if (old && old != party_) old->stop();
+        return *this;
+    }
+    ~Handle() {
+        if (party_) party_->stop();
+    }
+    P* operator->() const { return party_.get(); }
+    const std::shared_ptr<P>& share() const { return party_; }
+
+private:
+    std::shared_ptr<P> party_;
+};
+
+}  // namespace understudy::detail

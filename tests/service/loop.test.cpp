@@ -1,0 +1,227 @@
+// The loop over a machine that echoes: what reaches the machine, what leaves, and what a peer's mistakes cost.
+#include <stdexcept>
+
+#include <asio/co_spawn.hpp>
+#include <asio/detached.hpp>
+#include <asio/io_context.hpp>
+#include <doctest/doctest.h>
+
+#include <tests/support/transport_archetype.hpp>
+#include <understudy/detail/service.hpp>
+
+using namespace understudy;
+using namespace std::chrono_literals;
+using test::ArchetypeTransport;
+using test::MemoryNetwork;
+
+namespace {
+
+// Answers `view.get` with a view of the number of messages seen, and notes everything else.
+struct Echo {
+    int seen = 0, wakes = 0;
+    Time due = never;
+    std::vector<std::string> notes;
+
+    void receive(Envelope envelope, Time, Effects& out) {
+        ++seen;
+        if (auto* get = std::get_if<ViewGet>(&envelope.message)) {
+            ViewResult result;
+            result.info.group = get->group;
+            result.info.view.number = static_cast<ViewNumber>(seen);
+            out.send(envelope.peer, envelope.id, result);
+            out.tell(ServerSeen{get->group, envelope.peer, {}});
+        }
+        if (std::holds_alternative<Failure>(envelope.message)) notes.push_back("failure");
+    }
+    void gone(const Address& peer, Time, Effects&) { notes.push_back("gone " + peer); }
+    void probed(const Address& peer, ProbeResult, Time, Effects&) { notes.push_back("probed " + peer); }
+    void wake(Time now, Effects& out) {
+        ++wakes;
+        if (now < due) return;
+        due = never;
+        out.probes.push_back("b");
+        out.holds.push_back({"b", true});
+        out.holds.push_back({local_peer, true});
+        notes.push_back("due");
+    }
+    Time deadline() const { return due; }
+    void invariants() const {}
+};
+
+using Party = detail::Party<Echo, ArchetypeTransport>;
+
+struct World {
+    asio::io_context io;
+    MemoryNetwork network{io};
+    std::vector<Event> events;
+    std::shared_ptr<Party> party =
+        std::make_shared<Party>(Echo{}, ArchetypeTransport{network, "a"}, [this](const Event& event) { on_event(event); });
+    ArchetypeTransport peer{network, "b"};
+    std::optional<std::error_code> ended;
+    std::function<void(const Event&)> on_event = [this](const Event& event) { events.push_back(event); };
+
+    World() { start(); }
+    void start() {
+        detail::async_run(party, [this](std::error_code ec) { ended = ec; });
+        network.settle();
+    }
+    std::vector<Message> received() {
+        std::vector<Message> messages;
+        for (auto& arrival : std::exchange(network.find("b")->arrived, {}))
+            if (auto* message = std::get_if<Delivered>(&arrival)) {
+                auto decoded = wire::decode(message->payload);
+                REQUIRE(std::holds_alternative<wire::Decoded>(decoded));
+                messages.push_back(std::get<wire::Decoded>(decoded).message);
+            }
+        return messages;
+    }
+    void get() { peer.send("a", wire::encode(make_call_id(Method::view_get, 1), ViewGet{"main"})); }
+};
+
+}  // namespace
+
+TEST_SUITE("loop") {
+    TEST_CASE("what arrives together is one turn and is answered") {
+        World world;
+        auto wakes = world.party->machine.wakes;
+        world.get();
+        world.get();
+        world.network.settle();
+        CHECK(world.party->machine.wakes == wakes + 1);
+        auto answers = world.received();
+        REQUIRE(answers.size() == 2);
+        CHECK(std::get<ViewResult>(answers[1]).info.view.number == 2);
+        CHECK(world.events.size() == 2);
+    }
+
+    TEST_CASE("garbage is answered with an error and an event and the loop goes on") {
+        World world;
+        for (auto text : {"{", R"({"jsonrpc":"2.0","id":7,"method":"view.gett","params":{}})",
+                          R"({"jsonrpc":"2.0","id":8,"method":"view.get","params":{"group":5,"protocol":1}})"})
+            world.peer.send("a", text);
+        world.network.settle();
+        auto answers = world.received();
+        REQUIRE(answers.size() == 3);
+        CHECK(std::get<Failure>(answers[0]).code == error::parse_error);
+        CHECK(std::get<Failure>(answers[1]).code == error::unknown_method);
+        CHECK(std::get<Failure>(answers[2]).code == error::invalid_params);
+        CHECK(world.events.size() == 3);
+        CHECK(std::get<Malformed>(world.events[0]).peer == "b");
+        CHECK(world.party->machine.seen == 0);
+        world.get();
+        world.network.settle();
+        CHECK(world.received().size() == 1);
+    }
+
+    TEST_CASE("a garbled answer is told to the observer but not to the peer") {
+        World world;
+        world.peer.send("a", R"({"jsonrpc":"2.0","id":"x","result":{}})");
+        world.network.settle();
+        CHECK(world.received().empty());
+        CHECK(world.events.size() == 1);
+    }
+
+    TEST_CASE("a broken limit is an event") {
+        World world;
+        world.network.deliver("a", Broken{"b", error::too_large, "a frame of 4 GiB"});
+        world.network.settle();
+        REQUIRE(world.events.size() == 1);
+        CHECK(std::get<Malformed>(world.events[0]).code == error::too_large);
+    }
+
+    TEST_CASE("a deadline wakes the machine and its probes and holds are carried out") {
+        World world;
+        world.party->ask([&](Echo& machine, Time now, Effects&) { machine.due = now + 20ms; });
+        world.network.advance(15ms);
+        CHECK(world.party->machine.notes.empty());
+        world.network.advance(10ms);
+        CHECK(world.party->machine.notes == std::vector<std::string>{"due", "probed b"});
+        CHECK(world.network.find("a")->paused == std::set<Address>{"b"});
+    }
+
+    TEST_CASE("the end of a connection reaches the machine") {
+        World world;
+        world.get();
+        world.network.settle();
+        world.peer.close();
+        world.network.settle();
+        CHECK(world.party->machine.notes == std::vector<std::string>{"gone b"});
+    }
+
+    TEST_CASE("what an observer throws leaves run and the service goes on") {
+        World world;
+        world.on_event = [](const Event&) { throw std::runtime_error{"observer"}; };
+        world.get();
+        CHECK_THROWS_WITH_AS(world.network.settle(), "observer", std::runtime_error);
+        world.network.settle();
+        CHECK(world.received().size() == 1);
+        CHECK(!world.ended);
+        world.get();
+        CHECK_THROWS_AS(world.network.settle(), std::runtime_error);
+    }
+
+    TEST_CASE("an observer may call back into the service and may stop it") {
+        World world;
+        world.on_event = [&](const Event&) {
+            world.party->ask([](Echo&, Time, Effects& out) { out.tell(ServerLost{}); });
+            world.on_event = [&](const Event&) { world.party->stop(); };
+        };
+        world.get();
+        world.network.settle();
+        REQUIRE(world.ended);
+        CHECK(!*world.ended);
+    }
+
+    TEST_CASE("stop ends the loop without an error or with the one given") {
+        for (auto why : {std::error_code{}, make_error_code(error::internal)}) {
+            World world;
+            world.party->stop(why);
+            CHECK(!world.ended);  // never from within stop
+            world.network.settle();
+            REQUIRE(world.ended);
+            CHECK(*world.ended == why);
+            CHECK(!world.party->running);
+        }
+    }
+
+    TEST_CASE("a second run is refused while one is under way and after stop") {
+        World world;
+        std::error_code second;
+        detail::async_run(world.party, [&](std::error_code ec) { second = ec; });
+        world.network.settle();
+        CHECK(second == asio::error::already_started);
+        CHECK(!world.ended);
+        world.party->stop();
+        world.network.settle();
+        detail::async_run(world.party, [&](std::error_code ec) { second = ec; });
+        world.network.settle();
+        CHECK(second == error::closed);
+    }
+
+    TEST_CASE("a loop that dies with its executor leaves nothing behind") {
+        std::weak_ptr<Party> party;
+        {
+            World world;
+            party = world.party;
+            world.party.reset();
+            CHECK(!party.expired());  // the loop owns it
+        }
+        CHECK(party.expired());
+    }
+
+    TEST_CASE("what a machine throws ends the run with internal and leaves run") {
+        World world;
+        world.party->ask([](Echo& machine, Time now, Effects&) { machine.due = now; });
+        auto party = world.party;
+        struct Throwing : Party {
+            using Party::Party;
+            void turn_ended() override { throw std::runtime_error{"wrong"}; }
+        };
+        auto throwing = std::make_shared<Throwing>(Echo{}, ArchetypeTransport{world.network, "c"}, Observer{});
+        std::error_code ended;
+        detail::async_run(throwing, [&](std::error_code ec) { ended = ec; });
+        throwing->transport.wake();
+        CHECK_THROWS_AS(world.network.settle(), std::runtime_error);
+        CHECK(ended == error::internal);
+    }
+}
