@@ -1,0 +1,205 @@
+// One group of the view service: its view, its servers, and what an operator wants of it. It takes pings and the time
+// into account and describes the situation to the table; it sends nothing.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <understudy/core/check.hpp>
+#include <understudy/core/message.hpp>
+#include <understudy/core/types.hpp>
+#include <understudy/core/view_servers.hpp>
+#include <understudy/core/view_table.hpp>
+
+namespace understudy::views {
+
+/// What became of a ping.
+struct Heard {
+    enum class Verdict { counts, stale, superseded, crowded };
+    Verdict verdict = Verdict::counts;
+    Loss lost = Loss::none;  ///< Count the server, or its former life, as lost from now on.
+    bool seen = false;       ///< A life that was not heard before.
+    bool grew = false;       ///< More backups of the view are in sync.
+    bool news = false;       ///< Something changed that a view may follow from.
+};
+
+/// What an operator asked for; the call is answered when it is done or cannot be done any more.
+struct Wish {
+    bool force = false;
+    Member server;
+    ViewNumber view = 0;  ///< The view when it was asked.
+    Time asked{};
+    Address peer;
+    CallId id;
+    friend bool operator==(const Wish&, const Wish&) = default;
+};
+
+/// A server of which the present primary said that it does not acknowledge.
+struct Report {
+    Incarnation incarnation = Incarnation::none;
+    Time at{};
+    friend bool operator==(const Report&, const Report&) = default;
+};
+
+/// All times are running time.
+struct Group {
+    ViewInfo info;
+    bool acked = false;
+    std::map<Address, Server, std::less<>> servers;
+    std::uint64_t arrivals = 0;
+    std::vector<Report> reports;       ///< Of the present primary.
+    Time members_heard{};              ///< The last ping of the primary or a backup in sync, of whichever view.
+    std::optional<Wish> wish;
+    std::vector<Address> waiting_for;  ///< As told.
+    Time due = never;                  ///< As entered in the service's timetable.
+
+    const View& view() const { return info.view; }
+    const Server* find(std::string_view name) const {
+        auto found = servers.find(name);
+        return found == servers.end() ? nullptr : &found->second;
+    }
+    /// The member of the view that is this very process, or null.
+    const Member* seat(std::string_view name, Incarnation incarnation) const {
+        const auto* member = view().member(name);
+        return member && member->incarnation == incarnation ? member : nullptr;
+    }
+
+    Heard hear(const Ping& ping, const Address& peer, Time now, const Periods& periods);
+    Situation situation(Time now, const Periods& periods, std::size_t wanted) const;
+    void adopt(const View& next, bool any_primary);
+    bool told_to_stop(std::string_view name, Time now, const Periods& periods) const;
+    Time next_due(Time now, const Periods& periods) const;
+
+    friend bool operator==(const Group&, const Group&) = default;
+
+private:
+    void read_report(const Ping& ping, Heard& heard, Time now);
+    Seat look_at(const Member& member, Time now, const Periods& periods) const;
+    bool is_reported(Incarnation incarnation) const {
+        return std::ranges::find(reports, incarnation, &Report::incarnation) != reports.end();
+    }
+};
+
+/// Takes a ping into account. The caller has checked that it may be: cluster, version, limits.
+inline Heard Group::hear(const Ping& ping, const Address& peer, Time now, const Periods& periods) {
+    Heard heard;
+    auto& server = servers[ping.server];
+    heard.seen = server.incarnation != ping.incarnation;
+    if (!heard.seen && ping.n <= server.n) return {.verdict = Heard::Verdict::stale};
+    if (heard.seen && server.was_replaced(ping.incarnation)) return {.verdict = Heard::Verdict::superseded};
+    if (heard.seen && !server.replace(now, periods)) return {.verdict = Heard::Verdict::crowded};
+
+    auto before = server.loss;
+    if (heard.seen) {  // a new incarnation is proof that the old process is gone
+        if (server.incarnation != Incarnation::none && before == Loss::none) heard.lost = Loss::restarted;
+        before = Loss::none;
+        server.forgot = false;
+        server.viewnum = 0;
+    }
+    heard.news = heard.seen || before != Loss::none || server.silent(now, periods) || server.differs(ping);
+
+    const auto* member = seat(ping.server, ping.incarnation);
+    bool current = ping.viewnum == view().number;  // what it says of a view counts only while that is the current one
+    if (member && server.viewnum > 0 && ping.viewnum == 0) server.forgot = true;
+    server.take(ping, peer, now);
+    bool left = server.leaving && server.stopped && (!member || current);
+    server.loss = server.forgot ? Loss::forgot : left ? Loss::left : Loss::none;
+    if (server.loss != Loss::none && before == Loss::none) heard.lost = server.loss;
+    if (server.loss == Loss::none && (heard.seen || before != Loss::none)) server.arrival = ++arrivals;
+
+    if (member && server.loss == Loss::none) {
+        if (member == &view().primary || member->synced) members_heard = now;
+        if (member == &view().primary && current) read_report(ping, heard, now);
+    }
+    return heard;
+}
+
+/// What the primary says of its backups in the current view: the ack, and S7.
+inline void Group::read_report(const Ping& ping, Heard& heard, Time now) {
+    bool all = true;
+    for (auto& backup : info.view.backups) {
+        bool in_sync = ping.synced && std::ranges::find(*ping.synced, backup.name) != ping.synced->end();
+        if (in_sync && !backup.synced) backup.synced = heard.grew = heard.news = true;
+        all = all && in_sync;
+        if (std::ranges::find(ping.unreachable, backup.name) == ping.unreachable.end()) continue;
+        if (!is_reported(backup.incarnation)) reports.push_back({backup.incarnation, now});
+        heard.news = true;
+    }
+    if (all && !acked) acked = heard.news = true;
+}
+
+inline Seat Group::look_at(const Member& member, Time now, const Periods& periods) const {
+    Seat seat{member, Health::dead, Loss::restarted, is_reported(member.incarnation), {}};
+    const auto* server = find(member.name);
+    if (!server) return seat;
+    if (server->incarnation == member.incarnation) {
+        seat.health = server->health(now, periods);
+        seat.loss = server->loss;
+    } else if (server->health(now, periods) == Health::ok &&
+               std::ranges::find(server->recovered, member.incarnation) != server->recovered.end()) {
+        seat.recovered = Member{member.name, server->incarnation, false};
+    }
+    return seat;
+}
+
+inline Situation Group::situation(Time now, const Periods& periods, std::size_t wanted) const {
+    Situation result;
+    result.view = view();
+    result.acked = acked;
+    result.wanted = wanted;
+    if (view().number == 0) return result;
+    result.primary = look_at(view().primary, now, periods);
+    for (const auto& backup : view().backups) result.backups.push_back(look_at(backup, now, periods));
+    const auto* primary = find(view().primary.name);
+    bool lives = primary && result.primary.health != Health::dead;
+    result.stopped = lives && primary->stopped && primary->viewnum == view().number;
+    if (wish && !wish->force) result.successor = wish->server.name;
+
+    std::vector<std::pair<std::uint64_t, Idle>> idle;
+    for (const auto& [name, server] : servers)
+        if (!seat(name, server.incarnation) && !server.leaving && server.health(now, periods) == Health::ok)
+            idle.push_back({server.arrival, {{name, server.incarnation, false}, is_reported(server.incarnation)}});
+    std::ranges::sort(idle, {}, &std::pair<std::uint64_t, Idle>::first);
+    for (auto& entry : idle) result.idle.push_back(std::move(entry.second));
+    return result;
+}
+
+inline void Group::adopt(const View& next, bool any_primary) {
+    UNDERSTUDY_CHECK(may_follow(view(), next, any_primary));
+    if (next.primary.incarnation != view().primary.incarnation) reports.clear();  // they were the old primary's
+    info.view = next;
+    acked = false;
+    for (auto& [name, server] : servers)
+        if (!seat(name, server.incarnation)) server.forgot = false;
+}
+
+/// R6: whether the answer to a primary's ping asks it to stop serving, because somebody can take over.
+inline bool Group::told_to_stop(std::string_view name, Time now, const Periods& periods) const {
+    const auto* server = find(name);
+    if (!server || seat(name, server->incarnation) != &view().primary || server->loss != Loss::none) return false;
+    bool asked = wish && !wish->force;
+    if (!server->leaving && !asked) return false;
+    return std::ranges::any_of(view().backups, [&](const Member& backup) {
+        bool wanted = server->leaving || (asked && wish->server.name == backup.name);
+        return wanted && can_lead(look_at(backup, now, periods));
+    });
+}
+
+/// When the group is to be looked at next, without any news.
+inline Time Group::next_due(Time now, const Periods& periods) const {
+    Time next = never;
+    for (const auto& [name, server] : servers)
+        next = std::min(next, server.due(periods, view().member(name) != nullptr));
+    for (const auto& report : reports) next = std::min(next, report.at + periods.remember);
+    if (!wish) return next;
+    if (auto ready = members_heard + periods.dead; wish->force && ready > now) next = std::min(next, ready);
+    return std::min(next, wish->asked + periods.patience);
+}
+
+}  // namespace understudy::views

@@ -1,0 +1,100 @@
+// What the view service tells people: for whom a group waits and what ends it, what a forced view may lose, why a
+// promotion cannot be done, and the status of a group.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <understudy/core/message.hpp>
+#include <understudy/core/view_group.hpp>
+#include <understudy/core/view_table.hpp>
+#include <understudy/event.hpp>
+
+namespace understudy::views {
+
+/// R4: whose return would end the wait; empty if the group does not wait.
+inline std::vector<Address> awaited(const Situation& now) {
+    std::vector<Address> names;
+    if (!waits(now)) return names;
+    names.push_back(now.primary.member.name);
+    for (const auto& seat : now.backups)
+        if (seat.member.synced) names.push_back(seat.member.name);
+    return names;
+}
+
+/// R4: for whom the group waits, why nobody else will do, and the command that ends it.
+inline std::string why_waiting(const Situation& now) {
+    auto fate = [](const Seat& seat) {
+        auto text = seat.member.name + " " + std::string{describe(seat.loss)};
+        return seat.loss == Loss::restarted ? text + " without its state" : text;
+    };
+    auto number = std::to_string(now.view.number);
+    std::string who = fate(now.primary);
+    std::size_t holders = 1;
+    for (const auto& seat : now.backups) {
+        if (!seat.member.synced) continue;
+        who += ", " + fate(seat);
+        ++holders;
+    }
+    auto others = "no other server surely holds every answered write";
+    auto backups = holders == 1 ? "view " + number + " had no backup in sync, so " : std::string{"but for these "};
+    return "R4: " + who + "; " + backups + others + ". The group waits until " + (holders == 1 ? "it" : "one of them") +
+           " returns with its state; an operator can end the wait by making a live server primary with the command"
+           " `force`, which may lose answered writes";
+}
+
+/// What an operator is told who made `forced` primary in place of `old`.
+inline std::string may_be_lost(const View& old, const Member& forced) {
+    const auto* backup = old.backup(forced.name);
+    bool joining = backup && backup->incarnation == forced.incarnation;
+    auto number = std::to_string(old.number);
+    auto holds = joining ? std::string{" was a backup not in sync yet: it may hold a part of what was written"}
+                         : " had no role in view " + number + ": it holds what it had when last in sync, or nothing";
+    return forced.name + holds + ". Every write answered up to view " + number + " that it lacks is lost. Until " +
+           old.primary.name + " has learned of view " + std::to_string(old.number + 1) +
+           ", clients that reach it may read old values there, and what it answers is lost too; servers that hold"
+           " more drop it when they join";
+}
+
+/// Why that server cannot be promoted in the present view; empty if it can.
+inline std::string promotion_obstacle(const Situation& now, std::string_view name) {
+    if (now.view.number == 0) return "the group has no view yet";
+    for (const auto& seat : now.backups) {
+        if (seat.member.name != name) continue;
+        auto text = std::string{name};
+        if (!seat.member.synced)
+            return text + " is not in sync yet; only `force` could make it primary, and lose answered writes";
+        if (seat.health == Health::dead) return text + " " + std::string{describe(seat.loss)};
+        if (seat.health == Health::doubtful) return text + " is silent";
+        return {};
+    }
+    return std::string{name} + " is no backup of " + understudy::describe(now.view);
+}
+
+/// Why that server cannot be forced; empty if it can.
+inline std::string force_obstacle(const Group& group, std::string_view name, Time now, const Periods& periods) {
+    if (group.view().number == 0) return "the group has no view yet: the first server without state will be primary";
+    const auto* server = group.find(name);
+    if (!server) return std::string{name} + " is not known in this group; it must run and ping first";
+    if (server->loss != Loss::none) return std::string{name} + " " + std::string{describe(server->loss)};
+    return server->health(now, periods) == Health::ok ? std::string{} : std::string{name} + " is silent";
+}
+
+inline std::string role_of(const Group& group, std::string_view name, const Server& server) {
+    if (server.loss != Loss::none) return "dead";
+    const auto* member = group.seat(name, server.incarnation);
+    if (member) return member == &group.view().primary ? "primary" : member->synced ? "backup" : "joining";
+    return server.leaving ? "leaving" : "idle";
+}
+
+inline GroupStatus status_of(const Group& group, const Situation& situation, Time now) {
+    GroupStatus status{group.info, group.acked, {}, awaited(situation), {}};
+    if (!status.waiting_for.empty()) status.waiting_why = why_waiting(situation);
+    for (const auto& [name, server] : group.servers)
+        status.servers.push_back(
+            {name, server.incarnation, role_of(group, name, server), now - server.heard, server.viewnum});
+    return status;
+}
+
+}  // namespace understudy::views

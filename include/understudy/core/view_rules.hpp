@@ -1,0 +1,150 @@
+// The view service's machine: it reads messages and the time, keeps the groups, and sends what the table decided.
+// A ping that brings no news costs a look-up; a group is looked at as a whole only when something changed or is due.
+#pragma once
+
+#include <deque>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include <understudy/core/call_id.hpp>
+#include <understudy/core/check.hpp>
+#include <understudy/core/effects.hpp>
+#include <understudy/core/message.hpp>
+#include <understudy/core/view_clock.hpp>
+#include <understudy/core/view_group.hpp>
+#include <understudy/core/view_operator.hpp>
+#include <understudy/core/view_servers.hpp>
+#include <understudy/core/view_table.hpp>
+#include <understudy/options.hpp>
+#include <understudy/version.hpp>
+
+namespace understudy {
+
+/// The rules of the view service (protocol, section 2) as a Machine: R0 to R6, any number of groups, k backups.
+///
+/// Silence is measured in running time: time in which the service did not run is left out (`RunningClock`), and a
+/// server that is overdue is lost only a grace of `ping_interval / 10` later, in a turn that began on time.
+class ViewRules {
+public:
+    /// `options` have been validated; `cluster` is a token drawn by the host for this service's state.
+    ViewRules(ViewOptions options, ClusterId cluster, [[maybe_unused]] Time now)
+        : options_(options), cluster_(cluster), periods_(options), clock_(periods_.grace) {}
+
+    void receive(Envelope envelope, Time now, Effects& effects);
+    /// A connection ended: whoever pinged over it is probed, and watches and wishes that came over it are dropped.
+    void gone(const Address& peer, Time now, Effects& effects);
+    /// Refused: the server is dead. Alive: it is asked again. Unknown: nothing; silence will tell.
+    void probed(const Address& name, ProbeResult result, Time now, Effects& effects);
+    void wake(Time now, Effects& effects);
+    Time deadline() const { return due_.empty() ? never : clock_.host_time(due_.begin()->first); }
+
+    /// The group's view, with number 0 if it has none yet; null if no server of the group was heard.
+    const ViewInfo* view(std::string_view group) const {
+        auto found = groups_.find(group);
+        return found == groups_.end() ? nullptr : &found->second.info;
+    }
+    /// One group, or all of them; an unknown group gives none. Ages are running time.
+    ViewStatusResult status(const std::optional<std::string>& group, Time now) const;
+
+    void invariants() const;
+    void deep_invariants() const;
+
+    friend bool operator==(const ViewRules&, const ViewRules&) = default;
+
+private:
+    using Group = views::Group;
+    struct Step {
+        Time host;
+        Time now;  // running time
+        Effects& effects;
+    };
+    /// What came over a connection and ends with it.
+    struct Links {
+        std::set<std::pair<std::string, Address>> servers;  // group and name
+        std::set<std::string> watches;
+        std::set<std::string> wishes;
+        bool empty() const { return servers.empty() && watches.empty() && wishes.empty(); }
+        friend bool operator==(const Links&, const Links&) = default;
+    };
+    struct Past {
+        Time at;
+        std::string text;
+        friend bool operator==(const Past&, const Past&) = default;
+    };
+
+    void on(const Ping& ping, const Envelope& call, Step& step);
+    void on(const ViewGet& get, const Envelope& call, Step& step);
+    void on(const ViewWatch& watch, const Envelope& call, Step& step);
+    void on(const ViewPromote& promote, const Envelope& call, Step& step);
+    void on(const ViewForce& force, const Envelope& call, Step& step);
+    void on(const ViewStatus& ask, const Envelope& call, Step& step);
+    template <typename Other>
+    void on(const Other&, const Envelope& call, Step& step);
+
+    void take_wish(const std::string& name, const Address& server, bool force, const Envelope& call, Step& step);
+    std::optional<Failure> objection(const Ping& ping) const;
+    void settle(Group& group, Step& step, const Address& informed, bool push,
+                const std::optional<Member>& newcomer = {});
+    void adopt(Group& group, views::Decision decision, bool any_primary, Step& step);
+    bool settle_wish(Group& group, const views::Situation& situation, Step& step);
+    void end_wish(Group& group, Message answer, Step& step);
+    void announce(const Group& group, const Address& informed, Step& step) const;
+    void tend(Group& group, Step& step);
+    void forget_dead(Group& group, Time now);
+    void reschedule(Group& group, Time now);
+    Links* find_links(const Address& peer);
+    void drop_if_empty(const Address& peer);
+    void move_server(const Group& group, const Address& name, const Address& from, const Address& to);
+
+    ViewInfo info_of(const std::string& group) const {
+        const auto* known = view(group);
+        return known ? *known : ViewInfo{group, cluster_, options_.ping_interval, {}};
+    }
+    Group* find_group(std::string_view name) {
+        auto found = groups_.find(name);
+        return found == groups_.end() ? nullptr : &found->second;
+    }
+    views::Situation situation(const Group& group, Time now) const {
+        return group.situation(now, periods_, options_.backups);
+    }
+    /// Tells of something that people may want to see later too.
+    void tell(Event event, Step& step) {
+        past_.push_back({step.host, describe(event)});
+        while (past_.size() > options_.max_events) past_.pop_front();
+        step.effects.tell(std::move(event));
+    }
+    static void refuse(const Envelope& call, Method method, error code, std::string text, Step& step) {
+        refuse(call, Failure{std::string{to_string(method)}, code, std::move(text), {}, {}, {}}, step);
+    }
+    static void refuse(const Envelope& call, Failure failure, Step& step) {
+        step.effects.tell(Refused{call.peer, failure.code, failure.text});
+        answer(call, std::move(failure), step);
+    }
+    static void answer(const Envelope& call, Message message, Step& step) {
+        if (!call.id.empty()) step.effects.send(call.peer, call.id, std::move(message));
+    }
+
+    ViewOptions options_;
+    ClusterId cluster_;
+    views::Periods periods_;
+    views::RunningClock clock_;
+    std::map<std::string, Group, std::less<>> groups_;
+    std::map<std::string, std::set<Address>, std::less<>> watchers_;  // by group, which need not exist yet
+    std::size_t watcher_count_ = 0;
+    std::map<Address, Links> links_;                        // by connection
+    std::set<std::pair<Address, std::string>> probing_;     // server and group
+    std::set<std::pair<Time, std::string>> due_;            // one entry per group with anything to wait for
+    std::deque<Past> past_;
+};
+
+}  // namespace understudy
+
+#include <understudy/core/view_rules_calls.hpp>
+#include <understudy/core/view_rules_steps.hpp>

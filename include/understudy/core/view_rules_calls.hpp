@@ -1,0 +1,177 @@
+// ViewRules, continued: what it answers to each message.
+#pragma once
+
+#include <understudy/core/view_rules.hpp>
+
+namespace understudy {
+
+namespace views {
+inline constexpr std::size_t max_name = 1024;       ///< Bytes of a server's name.
+inline constexpr std::size_t max_group = 255;       ///< Bytes of a group's name.
+inline constexpr std::size_t max_recovered = 256;   ///< Incarnations that one ping may list.
+inline constexpr std::size_t max_listed = 10'000;   ///< Servers in one status.
+
+/// Of a request that is not for a view service: its method; `none` for anything that asks nothing.
+template <typename M>
+constexpr Method foreign_method() {
+    if constexpr (std::is_same_v<M, Open>) return Method::pb_open;
+    if constexpr (std::is_same_v<M, Execute>) return Method::pb_execute;
+    if constexpr (std::is_same_v<M, Query>) return Method::pb_query;
+    if constexpr (std::is_same_v<M, Dump>) return Method::pb_dump;
+    if constexpr (std::is_same_v<M, ReplicaStatus>) return Method::pb_status;
+    if constexpr (std::is_same_v<M, Append>) return Method::replica_append;
+    if constexpr (std::is_same_v<M, Install>) return Method::replica_install;
+    return Method::none;
+}
+
+inline std::string version_text(int version) {
+    return "protocol version " + std::to_string(version) + " was asked for, this view service speaks version " +
+           std::to_string(protocol_version);
+}
+inline bool is_group_name(std::string_view name) { return !name.empty() && name.size() <= max_group; }
+inline std::string group_name_text() { return "`group` must have 1 to " + std::to_string(max_group) + " bytes"; }
+}  // namespace views
+
+inline void ViewRules::receive(Envelope envelope, Time now, Effects& effects) {
+    Step step{now, clock_.read(now), effects};
+    std::visit([&](const auto& message) { on(message, envelope, step); }, envelope.message);
+    invariants();
+}
+
+/// A request for somebody else is answered so; a response that nobody asked for never is.
+template <typename Other>
+void ViewRules::on(const Other&, const Envelope& call, Step& step) {
+    constexpr auto method = views::foreign_method<Other>();
+    if constexpr (method == Method::none) {
+        step.effects.tell(Refused{call.peer, error::invalid_request, "a view service asks nothing: no answer fits"});
+    } else {
+        auto text = "this is a view service; " + std::string{to_string(method)} + " is for a server";
+        refuse(call, method, error::unknown_method, std::move(text), step);
+    }
+}
+
+/// Why a ping does not get in, as far as that can be said without its group.
+inline std::optional<Failure> ViewRules::objection(const Ping& ping) const {
+    auto because = [](error code, std::string text) {
+        return Failure{std::string{to_string(Method::view_ping)}, code, std::move(text), {}, {}, {}};
+    };
+    if (ping.protocol != protocol_version)
+        return because(error::unsupported_version, views::version_text(ping.protocol));
+    if (ping.cluster && *ping.cluster != cluster_)
+        return because(error::wrong_cluster, ping.server + " has state of cluster " + to_hex(*ping.cluster) +
+                                                 ", this is the view service of cluster " + to_hex(cluster_));
+    if (!views::is_group_name(ping.group)) return because(error::bad_request, views::group_name_text());
+    if (ping.server.empty() || ping.server.size() > views::max_name)
+        return because(error::bad_request, "`server` must have 1 to " + std::to_string(views::max_name) + " bytes");
+    if (ping.incarnation == Incarnation::none) return because(error::bad_request, "`incarnation` must not be 0");
+    if (ping.recovered.size() > views::max_recovered)
+        return because(error::bad_request, "`recovered` lists more than " + std::to_string(views::max_recovered));
+    auto limit = [](const char* what, std::size_t value) {
+        return std::string{"no further "} + what + " is let in: the limit is " + std::to_string(value);
+    };
+    auto group = groups_.find(ping.group);
+    if (group == groups_.end() && groups_.size() >= options_.max_groups)
+        return because(error::overloaded, limit("group", options_.max_groups));
+    bool newcomer = group != groups_.end() && !group->second.find(ping.server);
+    if (newcomer && group->second.servers.size() >= options_.max_servers)
+        return because(error::overloaded, limit("server of this group", options_.max_servers));
+    return std::nullopt;
+}
+
+inline void ViewRules::on(const Ping& ping, const Envelope& call, Step& step) {
+    if (auto failure = objection(ping)) return refuse(call, std::move(*failure), step);
+    auto [place, fresh] = groups_.try_emplace(ping.group);
+    auto& group = place->second;
+    if (fresh) group.info = {ping.group, cluster_, options_.ping_interval, {}};
+    const auto* known = group.find(ping.server);
+    auto peer_before = known ? known->peer : Address{};
+    bool probing_before = known && known->probing;
+
+    auto heard = group.hear(ping, call.peer, step.now, periods_);
+    using Verdict = views::Heard::Verdict;
+    if (heard.verdict == Verdict::superseded || heard.verdict == Verdict::crowded) {
+        bool old = heard.verdict == Verdict::superseded;
+        auto text = (old ? "a later process took the name " : "several processes run under the name ") + ping.server;
+        auto code = old ? error::superseded : error::overloaded;
+        return refuse(call, {std::string{to_string(Method::view_ping)}, code, text, group.info, {}, {}}, step);
+    }
+    if (heard.verdict == Verdict::counts) {
+        if (peer_before != call.peer) move_server(group, ping.server, peer_before, call.peer);
+        if (probing_before) probing_.erase({ping.server, ping.group});
+        if (heard.lost != views::Loss::none)
+            tell(ServerLost{ping.group, ping.server, std::string{views::describe(heard.lost)}}, step);
+        if (heard.seen) tell(ServerSeen{ping.group, ping.server, ping.incarnation}, step);
+        bool blank = ping.viewnum == 0 && !ping.cluster && ping.recovered.empty() && !ping.leaving;  // R0
+        std::optional<Member> newcomer;
+        if (blank) newcomer = Member{ping.server, ping.incarnation, false};
+        if (heard.news) settle(group, step, call.id.empty() ? Address{} : call.peer, heard.grew, newcomer);
+    }
+    const auto& server = *group.find(ping.server);
+    // A member that counts as dead gets no lease, though its view may stand for want of another primary.
+    auto lease = server.loss == views::Loss::none ? periods_.dead : Duration{};
+    answer(call, PingResult{group.info, lease, group.told_to_stop(ping.server, step.now, periods_)}, step);
+}
+
+inline void ViewRules::on(const ViewGet& get, const Envelope& call, Step& step) {
+    if (get.protocol != protocol_version)
+        return refuse(call, Method::view_get, error::unsupported_version, views::version_text(get.protocol), step);
+    answer(call, ViewResult{info_of(get.group)}, step);
+}
+
+inline void ViewRules::on(const ViewWatch& watch, const Envelope& call, Step& step) {
+    constexpr auto method = Method::view_watch;
+    if (!views::is_group_name(watch.group))
+        return refuse(call, method, error::bad_request, views::group_name_text(), step);
+    bool known = links_[call.peer].watches.contains(watch.group);
+    if (!known && watcher_count_ >= options_.max_watchers) {
+        drop_if_empty(call.peer);
+        auto text = "no further watcher: max_watchers is " + std::to_string(options_.max_watchers);
+        return refuse(call, method, error::overloaded, std::move(text), step);
+    }
+    if (!known) {
+        links_[call.peer].watches.insert(watch.group);
+        watchers_[watch.group].insert(call.peer);
+        ++watcher_count_;
+    }
+    answer(call, ViewResult{info_of(watch.group)}, step);
+}
+
+// R6
+inline void ViewRules::on(const ViewPromote& promote, const Envelope& call, Step& step) {
+    take_wish(promote.group, promote.server, false, call, step);
+}
+
+/// Only for a group that waits (R4), or will once its members are found dead; refused while one of them is alive.
+inline void ViewRules::on(const ViewForce& force, const Envelope& call, Step& step) {
+    take_wish(force.group, force.server, true, call, step);
+}
+
+/// The call is answered when the wish is granted or cannot be any more, after `Periods::patience` at the latest.
+inline void ViewRules::take_wish(const std::string& name, const Address& server, bool force, const Envelope& call,
+                                 Step& step) {
+    auto method = force ? Method::view_force : Method::view_promote;
+    auto* group = find_group(name);
+    if (!group)
+        return refuse(call, method, error::bad_request, "no server of group `" + name + "` was heard", step);
+    if (group->wish)
+        return refuse(call, method, error::overloaded, "another promotion or force is under way in this group", step);
+    const auto* known = group->find(server);
+    Member member{server, known ? known->incarnation : Incarnation::none, false};
+    group->wish = views::Wish{force, std::move(member), group->view().number, step.now, call.peer, call.id};
+    links_[call.peer].wishes.insert(name);
+    settle(*group, step, {}, false);
+}
+
+inline void ViewRules::on(const ViewStatus& ask, const Envelope& call, Step& step) {
+    std::size_t listed = 0;
+    for (const auto& [name, group] : groups_) {
+        if (ask.group || listed > views::max_listed) break;
+        listed += 1 + group.servers.size();
+    }
+    if (listed > views::max_listed)
+        return refuse(call, Method::view_status, error::too_large,
+                      std::to_string(groups_.size()) + " groups are too many for one answer; name a `group`", step);
+    answer(call, status(ask.group, step.host), step);
+}
+
+}  // namespace understudy

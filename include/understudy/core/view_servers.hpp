@@ -1,0 +1,146 @@
+// What the view service knows of one server: which life of it, what its last ping said, how long it has been silent,
+// whether its death is being looked into. It decides nothing about views.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include <understudy/core/message.hpp>
+#include <understudy/core/types.hpp>
+#include <understudy/core/view_table.hpp>
+#include <understudy/options.hpp>
+
+namespace understudy::views {
+
+/// The spans of time that the view service judges by, all of them from its options.
+struct Periods {
+    Duration dead;      ///< D
+    Duration grace;     ///< From suspicion to loss: time to read what has arrived. Also how late a turn may begin.
+    Duration remember;  ///< How long replaced incarnations and reports of unreachable servers count.
+    Duration forget;    ///< How long a dead server that is in no view is kept.
+    Duration patience;  ///< How long an operator's wish is kept.
+
+    explicit Periods(const ViewOptions& options)
+        : dead(options.dead_after()),
+          grace(options.ping_interval / 10),
+          remember(10 * dead),
+          forget(100 * dead),
+          patience(10 * dead) {}
+    friend bool operator==(const Periods&, const Periods&) = default;
+};
+
+inline constexpr std::size_t replaced_kept = 64;   ///< Replaced incarnations of a name, remembered at any age.
+inline constexpr std::size_t replaced_max = 1024;  ///< So many younger than `remember`: no further one is let in.
+inline constexpr int late_turns_max = 16;          ///< So many late turns do not save a suspect any more.
+
+struct Replaced {
+    Incarnation incarnation = Incarnation::none;
+    Time at{};
+    friend bool operator==(const Replaced&, const Replaced&) = default;
+};
+
+/// All times are running time (`RunningClock`).
+struct Server {
+    Incarnation incarnation = Incarnation::none;
+    std::uint64_t n = 0;         ///< Number of the last ping.
+    std::uint64_t arrival = 0;   ///< Its place among the idle ones.
+    Time heard{};
+    Address peer;                ///< The connection of the last ping; empty once that has ended.
+    ViewNumber viewnum = 0;
+    bool leaving = false;
+    bool stopped = false;
+    bool forgot = false;         ///< Pinged 0 after more while a member; stays until it is a member no more.
+    Loss loss = Loss::none;
+    std::vector<Incarnation> recovered;
+    std::vector<Replaced> replaced;  ///< Oldest first.
+
+    Time verdict = never;        ///< Suspect: lost at the first turn on time from here on.
+    int late_turns = 0;
+    bool probing = false;        ///< Its connection broke and no ping came since.
+    Time probe = never;          ///< When to probe again.
+    Time probe_end{};
+    Duration probe_wait{};
+
+    bool silent(Time now, const Periods& periods) const { return now - heard >= periods.dead; }
+    Health health(Time now, const Periods& periods) const {
+        if (loss != Loss::none) return Health::dead;
+        return silent(now, periods) ? Health::doubtful : Health::ok;
+    }
+
+    bool was_replaced(Incarnation token) const {
+        return std::ranges::find(replaced, token, &Replaced::incarnation) != replaced.end();
+    }
+    /// Remembers the present incarnation as gone. False, and nothing is changed, if too many came in a short time.
+    bool replace(Time now, const Periods& periods) {
+        auto surplus = replaced.size() < replaced_kept ? 0 : replaced.size() - replaced_kept + 1;
+        auto old = replaced.begin();
+        while (surplus-- > 0 && now - old->at >= periods.remember) ++old;
+        replaced.erase(replaced.begin(), old);
+        if (replaced.size() >= replaced_max) return false;
+        if (incarnation != Incarnation::none) replaced.push_back({incarnation, now});
+        return true;
+    }
+
+    /// Whether the ping says anything else than the last one did.
+    bool differs(const Ping& ping) const {
+        return viewnum != ping.viewnum || leaving != ping.leaving || stopped != ping.stopped ||
+               recovered != ping.recovered;
+    }
+    void take(const Ping& ping, const Address& from, Time now) {
+        incarnation = ping.incarnation;
+        n = ping.n;
+        heard = now;
+        if (peer != from) peer = from;
+        viewnum = ping.viewnum;
+        leaving = ping.leaving;
+        stopped = ping.stopped;
+        if (recovered != ping.recovered) recovered = ping.recovered;
+        verdict = never;
+        late_turns = 0;
+        stop_probing();
+    }
+
+    /// Silence of D makes it a suspect; it is lost a grace later, in a turn that began on time, so that every ping that
+    /// could be read was read before (section 2). Returns whether it was lost just now.
+    bool judge(Time now, const Periods& periods, bool late) {
+        if (loss != Loss::none || !silent(now, periods)) return false;
+        if (verdict == never || (now >= verdict && late && ++late_turns < late_turns_max)) {
+            verdict = now + periods.grace;
+            return false;
+        }
+        if (now < verdict) return false;
+        loss = Loss::silent;
+        verdict = never;
+        stop_probing();
+        return true;
+    }
+
+    void start_probing(Time now, const Periods& periods) {
+        probing = true;
+        probe = never;
+        probe_end = now + periods.dead;
+        probe_wait = periods.grace;
+    }
+    void stop_probing() {
+        probing = false;
+        probe = never;
+    }
+    /// Somebody still listens; a dying process may close its connection before its listener, so ask again.
+    void probe_later(Time now) {
+        probe = now + probe_wait;
+        probe_wait *= 2;
+        if (probe >= probe_end) stop_probing();
+    }
+
+    /// When something about it is to be looked at, without any news.
+    Time due(const Periods& periods, bool member) const {
+        if (loss == Loss::none) return std::min(probe, verdict != never ? verdict : heard + periods.dead);
+        return member ? never : heard + periods.forget;
+    }
+
+    friend bool operator==(const Server&, const Server&) = default;
+};
+
+}  // namespace understudy::views
