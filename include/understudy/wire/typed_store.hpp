@@ -63,7 +63,7 @@ std::string guarded(std::string_view about, Step&& step) {
 
 /// Text in and out over any Store. Commands, queries and replies go through the store's own static `decode_command`,
 /// `decode_query` and `encode` where it has them, through nlohmann::json otherwise. A store may also offer
-/// `std::string check(const Command&) const`, to refuse a well-formed command before it is logged: it says why, or nothing.
+/// `std::string check(const Command&) const`, to refuse a well-formed command before it is logged: why, or nothing.
 ///
 /// What decoding, `check`, `apply`, `query` or restoring throws comes back as text. What taking or reading a snapshot
 /// throws passes through: an early end would look like a whole snapshot.
