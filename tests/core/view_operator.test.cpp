@@ -1,0 +1,296 @@
+// Operators and onlookers: promote, force, watch, get, status, events, and messages that belong elsewhere.
+#include <doctest/doctest.h>
+
+#include <tests/support/view_stage.hpp>
+
+using namespace understudy;
+using namespace understudy::test;
+
+namespace {
+/// Sends a call that may be answered later.
+CallId ask(ViewStage& stage, Message message) {
+    stage.call("operator", std::move(message));
+    return stage.last_id();
+}
+bool answered(const ViewStage& stage, const CallId& id) {
+    return std::ranges::find(stage.sent, id, &Envelope::id) != stage.sent.end();
+}
+}  // namespace
+
+TEST_SUITE("core/view_operator") {
+    TEST_CASE("R6: a promotion stops the primary and is answered with the new view") {
+        ViewStage stage{ViewOptions{.backups = 2}};
+        stage.set_up({"a", "b", "c"});
+        auto id = ask(stage, ViewPromote{"main", "c"});
+        CHECK(!answered(stage, id));
+        CHECK(!stage.ping("b", 3).stop);
+        CHECK(stage.ack().stop);
+        CHECK(stage.view().number == 3);
+        stage.ping("a", 3, {.stopped = true});
+        CHECK(stage.shown() == "view 4: primary c, backup b (in sync)");
+        CHECK(stage.why() == "R6: a has stopped, promoting c");
+        CHECK(std::get<ViewResult>(stage.answer_to(id)).info.view == stage.view());
+        stage.run(interval, {"a", "b", "c"});
+        CHECK(stage.view().backup("a"));  // R3: the old primary is idle and joins again
+    }
+
+    TEST_CASE("R6: promoting the primary is done already") {
+        ViewStage stage;
+        stage.set_up({"a", "b"});
+        CHECK(std::get<ViewResult>(stage.call("operator", ViewPromote{"main", "a"})).info.view.number == 2);
+        CHECK(!stage.ack().stop);
+    }
+
+    TEST_CASE("R6: who is not a backup in sync cannot be promoted and the answer says why") {
+        ViewStage stage{ViewOptions{.backups = 2}};
+        stage.set_up({"a", "b"});
+        stage.ping("c", 0);
+        stage.ping("d", 0);
+        auto refusal = [&](const Address& name) {
+            auto answer = stage.call("operator", ViewPromote{"main", name});
+            CHECK(code_of(answer) == error::bad_request);
+            return text_of(answer);
+        };
+        CHECK(refusal("c").starts_with("c is not in sync yet"));
+        CHECK(refusal("d").starts_with("d is no backup of view 3"));
+        CHECK(refusal("nobody").starts_with("nobody is no backup"));
+        CHECK(code_of(stage.call("operator", ViewPromote{"other", "b"})) == error::bad_request);
+        CHECK(!stage.ack().stop);
+    }
+
+    TEST_CASE("R6: a promotion fails when its target dies and the primary goes on") {
+        ViewStage stage;
+        stage.set_up({"a", "b"});
+        auto id = ask(stage, ViewPromote{"main", "b"});
+        stage.restart("b");
+        stage.ping("b", 0);
+        CHECK(code_of(stage.answer_to(id)) == error::bad_request);
+        CHECK(!stage.ack().stop);
+    }
+
+    TEST_CASE("R6: a primary that never says that it stopped ends the promotion after 10 D") {
+        ViewStage stage;
+        stage.set_up({"a", "b"});
+        auto id = ask(stage, ViewPromote{"main", "b"});
+        stage.run(10 * dead - interval, {"a", "b"});
+        CHECK(!answered(stage, id));
+        stage.run(2 * interval, {"a", "b"});
+        CHECK(text_of(stage.answer_to(id)) == "a has not said that it stopped; it goes on as primary");
+        CHECK(!stage.ack().stop);
+        stage.ping("a", 2, {.stopped = true});  // it did after all
+        CHECK(stage.view().primary.name == "b");
+    }
+
+    TEST_CASE("R6: a promotion is done too when the primary dies on the way") {
+        ViewStage stage;
+        stage.set_up({"a", "b"});
+        auto id = ask(stage, ViewPromote{"main", "b"});
+        stage.restart("a");
+        stage.ping("a", 0);
+        CHECK(std::get<ViewResult>(stage.answer_to(id)).info.view.primary.name == "b");
+    }
+
+    TEST_CASE("One wish at a time in a group and it goes with the operator's connection") {
+        ViewStage stage;
+        stage.set_up({"a", "b"});
+        auto id = ask(stage, ViewPromote{"main", "b"});
+        CHECK(code_of(stage.call("second", ViewPromote{"main", "b"})) == error::overloaded);
+        CHECK(code_of(stage.call("second", ViewForce{"main", "b"})) == error::overloaded);
+        CHECK(stage.ack().stop);
+        stage.gone("operator");
+        CHECK(!stage.ack().stop);
+        CHECK(!answered(stage, id));
+    }
+
+    TEST_CASE("R4: force waits D after the last ping of an old member and then makes the server primary") {
+        ViewStage stage;
+        stage.set_up({"a"});
+        stage.ack();
+        stage.gone("conn:a");
+        stage.probed("a", ProbeResult::refused);
+        auto heard = stage.now;
+        stage.ping("b", 0);
+        auto id = ask(stage, ViewForce{"main", "b"});
+        while (stage.now < heard + dead - interval) stage.run(interval, {"b"});
+        CHECK(!answered(stage, id));
+        CHECK(stage.view().number == 1);
+        stage.run(2 * interval, {"b"});
+        CHECK(stage.shown() == "view 2: primary b, no backup");
+        CHECK(stage.view().forced == 2);
+        auto result = std::get<ViewForceResult>(stage.answer_to(id));
+        CHECK(result.info.view == stage.view());
+        CHECK(result.may_be_lost.find("Every write answered up to view 1 that it lacks is lost") != std::string::npos);
+        CHECK(result.may_be_lost.starts_with("b had no role in view 1"));
+    }
+
+    TEST_CASE("R4: a joining backup can be forced and later views remember which view was forced") {
+        ViewStage stage;
+        stage.ping("a", 0);
+        stage.ack();
+        stage.ping("b", 0);
+        auto id = ask(stage, ViewForce{"main", "b"});
+        stage.run(2 * dead, {"b"});
+        auto result = std::get<ViewForceResult>(stage.answer_to(id));
+        CHECK(result.may_be_lost.starts_with("b was a backup not in sync yet"));
+        CHECK(stage.shown() == "view 3: primary b, no backup");
+        stage.act("a");  // the old primary is a server like another now
+        CHECK(stage.shown() == "view 4: primary b, backup a (joining)");
+        CHECK(stage.view().forced == 3);
+    }
+
+    TEST_CASE("R4: a member that is alive is not overridden by force") {
+        ViewStage stage;
+        stage.set_up({"a", "b", "c"});
+        auto id = ask(stage, ViewForce{"main", "c"});
+        stage.run(2 * interval, {"a", "b", "c"});
+        CHECK(code_of(stage.answer_to(id)) == error::bad_request);
+        CHECK(text_of(stage.answer_to(id)).find("alive") != std::string::npos);
+        CHECK(stage.view().number == 2);
+    }
+
+    TEST_CASE("R4: a member that returns while force waits is better than force") {
+        ViewStage stage;
+        stage.set_up({"a", "b", "c"});
+        stage.run(3 * interval, {"c"});
+        auto id = ask(stage, ViewForce{"main", "c"});
+        stage.run(dead / 2, {"c", "b"});
+        stage.run(2 * dead, {"c", "b"});
+        CHECK(stage.view().primary.name == "b");
+        CHECK(code_of(stage.answer_to(id)) == error::bad_request);
+    }
+
+    TEST_CASE("R4: a server that is dead or unknown or restarts meanwhile is not forced") {
+        ViewStage stage;
+        stage.set_up({"a", "b"});
+        stage.run(3 * dead, {"c"});
+        CHECK(text_of(stage.call("operator", ViewForce{"main", "b"})) == "b is silent");
+        CHECK(text_of(stage.call("operator", ViewForce{"main", "x"})).starts_with("x is not known"));
+        ViewStage fresh;
+        fresh.set_up({"a"});
+        fresh.ping("b", 0);
+        fresh.restart("a");
+        fresh.ping("a", 0);
+        auto id = ask(fresh, ViewForce{"main", "b"});
+        fresh.restart("b");
+        fresh.ping("b", 0);
+        CHECK(text_of(fresh.answer_to(id)) == "b has restarted; ask again");
+        CHECK(fresh.view().number == 2);
+    }
+
+    TEST_CASE("R4: a first server that died alone is named in the status with the command that ends the wait") {
+        ViewStage stage;
+        stage.set_up({"tcp://a:1"});
+        stage.pass(2 * dead);
+        stage.run(3 * dead, {"tcp://b:1"});
+        auto status = stage.status();
+        CHECK(status.waiting_for == std::vector<Address>{"tcp://a:1"});
+        CHECK(status.waiting_why ==
+              "R4: tcp://a:1 is silent; view 1 had no backup in sync, so no other server surely holds every answered "
+              "write. The group waits until it returns with its state; an operator can end the wait by making a live "
+              "server primary with the command `force`, which may lose answered writes");
+        REQUIRE(stage.told<GroupWaits>().size() == 1);
+        CHECK(stage.told<GroupWaits>()[0].why == status.waiting_why);
+    }
+
+    TEST_CASE("R4: the status says of each member what became of it") {
+        ViewStage stage;
+        stage.set_up({"a", "b"});
+        stage.run(3 * dead, {});
+        stage.restart("b");
+        stage.ping("b", 0);
+        auto why = stage.status().waiting_why;
+        CHECK(why.starts_with("R4: a is silent, b has restarted without its state; but for these no other server"));
+        CHECK(why.find("one of them returns") != std::string::npos);
+    }
+
+    TEST_CASE("R4: a wait is told once and again when it begins anew") {
+        ViewStage stage;
+        stage.set_up({"a"});
+        stage.pass(5 * dead);
+        CHECK(stage.told<GroupWaits>().size() == 1);
+        stage.act("a");
+        stage.pass(5 * dead);
+        CHECK(stage.told<GroupWaits>().size() == 2);
+    }
+
+    TEST_CASE("The status gives each server's role and the age of its last ping") {
+        ViewStage stage{ViewOptions{.backups = 2}};
+        stage.set_up({"a", "b"});
+        stage.ping("c", 0);
+        stage.ping("d", 0);
+        stage.ping("e", 0, {.leaving = true});
+        stage.restart("d");
+        stage.pass(50ms);
+        CHECK(stage.role("a") == "primary");
+        CHECK(stage.role("b") == "backup");
+        CHECK(stage.role("c") == "joining");
+        CHECK(stage.role("d") == "idle");
+        CHECK(stage.role("e") == "leaving");
+        CHECK(stage.status().servers[3].last_ping == 50ms);
+        CHECK(stage.status().info.view == stage.view());
+        CHECK(stage.status().waiting_why.empty());
+    }
+
+    TEST_CASE("The status keeps the last events with their ages") {
+        ViewStage stage{ViewOptions{.max_events = 3}};
+        stage.set_up({"a", "b"});
+        stage.pass(20ms);
+        auto answer = std::get<ViewStatusResult>(stage.call("x", ViewStatus{}));
+        REQUIRE(answer.events.size() == 3);
+        CHECK(answer.events[2].text == "main: view 2: primary a, backup b (joining) (R3: adding b)");
+        CHECK(answer.events[2].age > 20ms);
+        CHECK(answer.groups.size() == 1);
+        CHECK(std::get<ViewStatusResult>(stage.call("x", ViewStatus{"other"})).groups.empty());
+    }
+
+    TEST_CASE("A new view is pushed at once to every live server and watcher and not to the one who is answered") {
+        ViewStage stage;
+        stage.set_up({"a", "b", "c", "d"});
+        stage.run(2 * dead, {"a", "b", "c"});  // d is dead
+        CHECK(std::holds_alternative<ViewResult>(stage.call("watcher", ViewWatch{"main"})));
+        stage.call("watcher", ViewWatch{"main"});
+        stage.call("elsewhere", ViewWatch{"other"});
+        stage.clear();
+        stage.restart("b");
+        stage.ping("b", 0);
+        CHECK(stage.pushed() == std::vector<Address>{"conn:a", "conn:c", "watcher"});
+        stage.clear();
+        stage.gone("watcher");
+        stage.gone("conn:a");
+        stage.clear();
+        stage.ack();
+        CHECK(stage.pushed() == std::vector<Address>{"conn:b", "conn:c"});  // more are in sync
+    }
+
+    TEST_CASE("A group may be watched before it exists") {
+        ViewStage stage;
+        auto answer = std::get<ViewResult>(stage.call("watcher", ViewWatch{"main"}));
+        CHECK(answer.info == ViewInfo{"main", our_cluster, interval, {}});
+        stage.ping("a", 0);
+        CHECK(stage.pushed() == std::vector<Address>{"watcher"});
+        CHECK(std::get<ViewResult>(stage.call("x", ViewGet{"main"})).info.view.number == 1);
+    }
+
+    TEST_CASE("Beyond max_watchers a watch is refused and one that goes makes room") {
+        ViewStage stage{ViewOptions{.max_watchers = 1}};
+        stage.call("one", ViewWatch{"main"});
+        CHECK(code_of(stage.call("two", ViewWatch{"main"})) == error::overloaded);
+        CHECK(code_of(stage.call("two", ViewWatch{""})) == error::bad_request);
+        stage.gone("one");
+        CHECK(std::holds_alternative<ViewResult>(stage.call("two", ViewWatch{"main"})));
+    }
+
+    TEST_CASE("A request for a server is answered with an error and an answer that nobody asked for never is") {
+        ViewStage stage;
+        auto answer = stage.call("x", Execute{});
+        CHECK(code_of(answer) == error::unknown_method);
+        CHECK(std::get<Failure>(answer).to == "pb.execute");
+        CHECK(stage.told<Refused>().size() == 1);
+        stage.clear();
+        stage.call("x", PingResult{});
+        stage.call("x", Failure{});
+        stage.call("x", ViewChanged{});
+        CHECK(stage.sent.empty());
+        CHECK(stage.told<Refused>().size() == 3);
+    }
+}

@@ -1,0 +1,195 @@
+// A ViewRules on a stage: servers that ping when a test says so, time that passes when a test says so, and every
+// effect kept for the test to look at. Time moves from deadline to deadline, as the services' loop does it.
+#pragma once
+
+#include <algorithm>
+#include <map>
+#include <optional>
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include <understudy/core/view_rules.hpp>
+
+namespace understudy::test {
+
+inline constexpr ClusterId our_cluster{0xc1};
+inline constexpr Duration interval = 100ms;
+inline constexpr Duration dead = 500ms;  // D
+
+/// What a ping says beside who sends it.
+struct Said {
+    std::optional<std::vector<Address>> synced = {};
+    std::vector<Address> unreachable = {};
+    bool stopped = false;
+    bool leaving = false;
+    std::vector<Incarnation> recovered = {};
+    std::optional<ClusterId> cluster = {};
+    Address peer = {};  ///< The connection; one of the server's own if empty.
+};
+
+class ViewStage {
+public:
+    explicit ViewStage(ViewOptions options = {}) : rules(options, our_cluster, Time{1h}) {}
+
+    ViewRules rules;
+    Time now{1h};
+    std::vector<Envelope> sent;   ///< Everything since the last `clear`.
+    std::vector<Event> events;
+    std::vector<Address> probes;
+    std::string group = "main";
+
+    // ---- servers ----
+
+    /// Gives the server a new life; its next ping says so.
+    void restart(const Address& name) { lives_[name] = {next_incarnation_++, 0}; }
+    Incarnation life(const Address& name) {
+        if (!lives_.contains(name)) restart(name);
+        return Incarnation{lives_[name].token};
+    }
+    Ping make_ping(const Address& name, ViewNumber viewnum, const Said& said = {}) {
+        Ping ping{group, name, life(name), ++lives_[name].n, viewnum, said.cluster, said.synced, said.unreachable,
+                  said.stopped, said.leaving, said.recovered, protocol_version};
+        return ping;
+    }
+    /// Pings, which is a whole turn, and gives the answer.
+    PingResult ping(const Address& name, ViewNumber viewnum, const Said& said = {}) {
+        auto answer = call(said.peer.empty() ? "conn:" + name : said.peer, make_ping(name, viewnum, said));
+        auto* result = std::get_if<PingResult>(&answer);
+        return result ? *result : PingResult{};
+    }
+    /// The primary pings with its view and every backup in sync.
+    PingResult ack() {
+        std::vector<Address> all;
+        for (const auto& backup : view().backups) all.push_back(backup.name);
+        return ping(view().primary.name, view().number, {.synced = std::move(all)});
+    }
+    /// Pings as a server does that has the current view; one that is primary acks.
+    void act(const Address& name) {
+        bool member = view().member(name) && view().member(name)->incarnation == life(name);
+        if (member && view().primary.name == name) ack();
+        else ping(name, view().number);
+    }
+
+    // ---- calls and time ----
+
+    /// A call and the end of its turn; gives the answer, or a Failure with an empty text if there was none.
+    Message call(const Address& peer, Message message) {
+        auto id = std::to_string(++calls_);
+        receive({peer, id, std::move(message)});
+        wake();
+        return answer_to(id);
+    }
+    std::string last_id() const { return std::to_string(calls_); }
+    Message answer_to(const CallId& id) const {
+        auto found = std::ranges::find(sent, id, &Envelope::id);
+        return found == sent.end() ? Message{Failure{}} : found->message;
+    }
+    void receive(Envelope envelope) {
+        rules.receive(std::move(envelope), now, effects_);
+        collect();
+    }
+    void gone(const Address& peer) {
+        rules.gone(peer, now, effects_);
+        wake();
+    }
+    void probed(const Address& name, ProbeResult result) {
+        rules.probed(name, result, now, effects_);
+        wake();
+    }
+    void wake() {
+        rules.wake(now, effects_);
+        rules.deep_invariants();
+        collect();
+    }
+    /// Time passes; the service wakes when it wants to.
+    void pass(Duration length) {
+        auto end = now + length;
+        while (rules.deadline() <= end) {
+            now = std::max(now, rules.deadline());
+            wake();
+        }
+        now = end;
+    }
+    /// Time passes while these servers act, each once in an interval.
+    void run(Duration length, const std::vector<Address>& names) {
+        for (auto end = now + length; now < end;) {
+            for (const auto& name : names) act(name);
+            pass(interval);
+        }
+    }
+
+    // ---- what came of it ----
+
+    const View& view() const {
+        static const View none;
+        const auto* info = rules.view(group);
+        return info ? info->view : none;
+    }
+    std::string shown() const { return describe(view()); }
+    GroupStatus status() const {
+        auto all = rules.status(group, now);
+        return all.groups.empty() ? GroupStatus{} : all.groups.front();
+    }
+    std::string role(const Address& name) const {
+        for (const auto& server : status().servers)
+            if (server.name == name) return server.role;
+        return "unknown";
+    }
+    template <typename E>
+    std::vector<E> told() const {
+        std::vector<E> found;
+        for (const auto& event : events)
+            if (auto* one = std::get_if<E>(&event)) found.push_back(*one);
+        return found;
+    }
+    std::string why() const {
+        auto decided = told<ViewDecided>();
+        return decided.empty() ? "" : decided.back().why;
+    }
+    /// To whom a view was pushed.
+    std::vector<Address> pushed() const {
+        std::vector<Address> peers;
+        for (const auto& [peer, id, message] : sent)
+            if (id.empty() && std::holds_alternative<ViewChanged>(message)) peers.push_back(peer);
+        std::ranges::sort(peers);
+        return peers;
+    }
+    void clear() {
+        sent.clear();
+        events.clear();
+        probes.clear();
+    }
+
+    // ---- scenes ----
+
+    /// A group of these servers in this order: as many backups as there is room for, in sync and acked.
+    void set_up(const std::vector<Address>& names) {
+        for (const auto& name : names) ping(name, 0);
+        for (std::size_t i = 0; i <= names.size(); ++i) run(interval, names);
+        clear();
+    }
+
+private:
+    struct Life {
+        std::uint64_t token = 0;
+        std::uint64_t n = 0;
+    };
+    void collect() {
+        std::ranges::move(effects_.outbox, std::back_inserter(sent));
+        std::ranges::move(effects_.events, std::back_inserter(events));
+        std::ranges::move(effects_.probes, std::back_inserter(probes));
+        effects_.clear();
+    }
+    std::map<Address, Life> lives_;
+    std::uint64_t next_incarnation_ = 1;
+    std::uint64_t calls_ = 0;
+    Effects effects_;
+};
+
+/// The error that an answer carries, and its text.
+inline error code_of(const Message& answer) { return std::get<Failure>(answer).code; }
+inline std::string text_of(const Message& answer) { return std::get<Failure>(answer).text; }
+
+}  // namespace understudy::test
