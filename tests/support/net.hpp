@@ -64,7 +64,10 @@ struct Diary {
     }
     template <typename Kind>
     std::size_t count() const {
-        return all<Kind>().size();
+        std::size_t found = 0;
+        for (const auto& turn : turns)
+            for (const auto& arrival : turn) found += std::holds_alternative<Kind>(arrival);
+        return found;
     }
     std::vector<std::string> payloads() const {
         std::vector<std::string> found;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cerrno>
 #include <chrono>
 #include <memory>
 #include <string>
@@ -74,7 +75,7 @@ public:
         for (std::size_t at = 0; at < endpoints.size() && !stopped_; ++at) {
             fault = co_await connect(endpoints[at], timeout / static_cast<Duration::rep>(endpoints.size()));
             if (!fault && !stopped_) break;
-            if (fault == asio::error::connection_refused || fault == std::errc::no_such_file_or_directory) ++refusals;
+            if (fault.value() == ECONNREFUSED || fault.value() == ENOENT) ++refusals;
         }
         timer_.cancel();
         if (stopped_) fault = stopped_;
@@ -130,12 +131,15 @@ private:
         if (::connect(socket_.native_handle(), endpoint.data(), static_cast<socklen_t>(endpoint.size())) != 0) {
             if (errno != EINPROGRESS && errno != EINTR) co_return last_error();
             asio::steady_timer patience{executor_};
-            limit(patience, timeout, [](Attempt& attempt) { attempt.socket_.cancel(); });
+            limit(patience, timeout, [](Attempt& attempt) {
+                asio::error_code ignored;
+                attempt.socket_.cancel(ignored);
+            });
             co_await socket_.async_wait(Socket::wait_write, asio::redirect_error(asio::use_awaitable, fault));
             if (fault) co_return std::error_code{asio::error::timed_out};
             fault = pending_error();
         }
-        if (!fault && met_itself()) fault = asio::error::connection_refused;
+        if (!fault && met_itself()) fault = std::make_error_code(std::errc::connection_refused);
         co_return fault;
     }
 

@@ -100,7 +100,7 @@ public:
     /// Appends a frame. One that finds no room ends the connection, or is dropped if there is none yet.
     void send(std::string_view payload) {
         if (state_ > State::open || write_fault_) return;
-        const auto has_room = [&] { return payload.size() + wire::frame_header <= max_send_queue_ - out_.size(); };
+        const auto has_room = [&] { return out_.size() + payload.size() <= max_send_queue_; };
         if (!has_room()) flush();
         if (!has_room()) {
             if (state_ != State::open) return;

@@ -33,7 +33,7 @@ struct ExecutorArgument {
 
 /// Satisfies `Transport` over sockets. Beyond the laws given there:
 ///  - a frame is a 4-byte big-endian length and a payload (protocol, section 5); a peer that breaks this, or exceeds
-///    `max_frame`, gets an error and is closed: `Broken` arrives, then `Gone`. A payload above `max_frame` is not sent;
+///    `max_frame`, gets an error and is closed: `Broken` arrives, then `Gone`;
 ///  - an accepted connection is answered under a reply address like `tcp://192.0.2.7:51234#17`, which ends with it;
 ///  - any other address is dialled at the first `send`, and what comes back over that connection has it as `from`.
 ///    What is sent meanwhile waits, up to `max_send_queue`. If the dial fails all that is lost and `Gone` arrives; the

@@ -62,7 +62,7 @@ public:
     std::uint64_t random() { return random_(); }
 
     void send(const Address& to, std::string_view payload) {
-        if (bell_->closed() || payload.size() > options_.max_frame) return;
+        if (bell_->closed()) return;
         auto found = peers_.find(to);
         if (found == peers_.end()) {
             if (is_reply_address(to)) return;  // its connection has ended
