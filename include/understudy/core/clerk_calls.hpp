@@ -109,13 +109,14 @@ public:
         return n;
     }
 
-    /// Sending `n` of the call was refused. True if it was the one whose answer was awaited.
-    bool refused(ClerkCall& call, std::uint64_t n, bool definite) {
-        auto current = call.flying && call.sendings.back() == n;
+    /// Whether it is the answer to sending `n` that the call awaits.
+    bool awaits(const ClerkCall& call, std::uint64_t n) const { return call.flying && call.sendings.back() == n; }
+
+    /// Sending `n` of the call was refused.
+    void refused(ClerkCall& call, std::uint64_t n, bool definite) {
         std::erase(call.sendings, n);
         sendings_.erase(n);
         if (definite) --call.possible;
-        return current;
     }
 
     /// The call waits to be sent again.

@@ -32,8 +32,9 @@ namespace understudy {
 ///  - `overloaded` at once: `max_calls` are under way. `too_large` at once: longer than `max_command`;
 ///  - a refusal that trying again cannot cure (`bad_request`, `too_large`, `unauthorized` …), with its text;
 ///  - `wrong_cluster`: the view service has lost its state and became another cluster. A client belongs to the cluster
-///    of its first view; all its calls end like this from now on, those that may have taken effect with `outcome_unknown`;
+///    of its first view: all calls end like this from now on, those that may have taken effect with `outcome_unknown`;
 ///  - `closed`: `stop` was called; of calls that were sent the outcome is unknown.
+/// The servers' `session_ttl` is longer than the client waits for an answer, which is at most 4 `resend_after`.
 class ClerkRules {
 public:
     /// `options` are valid. `seed` varies the waits between retries, nothing else.
@@ -43,8 +44,6 @@ public:
           follower_(options_),
           commands_{Backoff{options_.retry_first, options_.retry_last}},
           reads_(commands_) {}
-
-    // ---- what the host asks for --------------------------------------------------------------------------
 
     /// Executes a command once (or, without a session, at least once: C5). `give_up_after`: nothing means the option's.
     void execute(CallKey key, JsonText command, std::optional<Duration> give_up_after, Time now) {
@@ -57,7 +56,8 @@ public:
         start(std::move(call), give_up_after, now);
     }
     /// Reads one piece of a snapshot (`Dump`).
-    void dump(CallKey key, std::optional<Position> at, std::uint64_t chunk, std::optional<Duration> give_up_after, Time now) {
+    void dump(CallKey key, std::optional<Position> at, std::uint64_t chunk, std::optional<Duration> give_up_after,
+              Time now) {
         ClerkCall call{.key = key, .method = Method::pb_dump, .dump_at = at, .dump_chunk = chunk};
         start(std::move(call), give_up_after, now);
     }
@@ -107,9 +107,9 @@ public:
                 follower_.suspect(now);
             }
         }
-        if (wants_view()) follower_.wake(now, chance_, out);
         open_session(now, out);
         while (auto key = next_call(now)) send(calls_.at(*key), now, out);
+        if (wants_view()) follower_.wake(now, chance_, out);
         invariants();
     }
     Time deadline() const {
@@ -181,9 +181,10 @@ private:
         fail(call, code, call.detail.empty() ? why_unanswered(call) : std::move(call.detail));  // C2
     }
     std::string why_unanswered(const ClerkCall& call) const {
-        if (!has_view()) return "no view of group " + options_.group + " is known" + (trouble_.empty() ? "" : ": " + trouble_);
+        auto trouble = trouble_.empty() ? "" : ": " + trouble_;
+        if (!has_view()) return "no view of group " + options_.group + " is known" + trouble;
         if (call.is_command() && !session_ready())
-            return "no session could be opened at " + primary().name + (trouble_.empty() ? "" : ": " + trouble_);
+            return "no session could be opened at " + primary().name + trouble;
         return (call.sent == 0 ? "not sent yet to " : "no answer from ") + primary().name;
     }
     void end_all(error code, std::string why) {
@@ -215,9 +216,9 @@ private:
         return first;
     }
     void send(ClerkCall& call, Time now, Effects& out) {
-        if (call.is_command() && options_.session && (call.seq == 0 || call.session != session_.id())) {
-            if (call.maybe())  // C4: what it did in the old session is not known in the new one
-                return fail(call, error::outcome_unknown, "the session expired");
+        if (call.seq != 0 && call.session != session_.id())  // C4: the new one does not know what it did in the old
+            return fail(call, error::outcome_unknown, "the session expired");
+        if (call.is_command() && options_.session && call.seq == 0) {
             call.session = session_.id();
             call.seq = session_.take();
         }
@@ -276,7 +277,7 @@ private:
             return false;
         }
         if (has_view() && info.cluster != view_.cluster && (info.view.number != 0 || info.cluster != ClusterId::none)) {
-            auto why = "a view of cluster " + to_hex(info.cluster) + ", this client belongs to " + to_hex(view_.cluster);
+            auto why = "a view of cluster " + to_hex(info.cluster) + ", this client is of " + to_hex(view_.cluster);
             refuse(from, error::wrong_cluster, why, out);
             if (follower_.is_view_service(from)) end_all(error::wrong_cluster, std::move(why));
             else follower_.suspect(now);
@@ -303,7 +304,7 @@ private:
     }
     void handle(const Envelope& envelope, ViewChanged& news, Time now, Effects& out) {
         if (!follower_.is_view_service(envelope.peer))
-            return refuse(envelope.peer, error::unauthorized, "view.changed from somebody else than the view service", out);
+            return refuse(envelope.peer, error::unauthorized, "view.changed not from the view service", out);
         learn(news.info, envelope.peer, now, out);
     }
 
@@ -319,37 +320,27 @@ private:
         answered(commands_);
     }
     void handle(const Envelope& envelope, ExecuteResult& result, Time, Effects& out) {
-        if (auto* call = find_call(envelope, Method::pb_execute, out)) {
-            answered(commands_);
-            finish(*call, {.at = result.at, .value = std::move(result.value)});
-        }
+        answer(envelope, Method::pb_execute, {.at = result.at, .value = std::move(result.value)}, out);
     }
     void handle(const Envelope& envelope, QueryResult& result, Time, Effects& out) {
-        if (auto* call = find_call(envelope, Method::pb_query, out)) {
-            answered(reads_);
-            finish(*call, {.at = result.at, .value = std::move(result.value)});
-        }
+        answer(envelope, Method::pb_query, {.at = result.at, .value = std::move(result.value)}, out);
     }
     void handle(const Envelope& envelope, DumpResult& result, Time, Effects& out) {
-        if (auto* call = find_call(envelope, Method::pb_dump, out)) {
-            answered(reads_);
-            auto at = result.at;
-            finish(*call, {.at = at, .dump = std::move(result)});
-        }
+        auto at = result.at;
+        answer(envelope, Method::pb_dump, {.at = at, .dump = std::move(result)}, out);
     }
     void answered(Lane& lane) {
         lane.backoff.reset();
         lost_ = false;
     }
-    // The call that is answered. Null for a late answer, which is nobody's fault, and for one that was never asked for.
-    ClerkCall* find_call(const Envelope& envelope, Method method, Effects& out) {
+    void answer(const Envelope& envelope, Method method, Finished how, Effects& out) {
         auto name = read_call_id(envelope.id);
-        auto* call = name.method == method && calls_.made(name.n) ? calls_.by_sending(name.n) : nullptr;
-        if (name.method != method || !calls_.made(name.n) || (call && call->method != method)) {
-            refuse(envelope.peer, error::invalid_request, "an answer that nobody asked for", out);
-            return nullptr;
-        }
-        return call;
+        auto* call = calls_.by_sending(name.n);
+        if (name.method != method || !calls_.made(name.n) || (call && call->method != method))
+            return refuse(envelope.peer, error::invalid_request, "an answer that nobody asked for", out);
+        if (!call) return;  // late: the call has ended
+        answered(lane(*call));
+        finish(*call, std::move(how));
     }
     template <typename Other>
     void handle(const Envelope& envelope, Other&, Time, Effects& out) {
@@ -403,8 +394,14 @@ private:
     void call_refused(const Envelope& envelope, Failure& failure, Time now, Effects& out) {
         auto n = read_call_id(envelope.id).n;
         if (auto* call = calls_.by_sending(n); call && call->method == call_method(envelope.id)) {
-            if (cure_of(failure.code) == Cure::session && call->session == session_.id()) session_.forget();  // C4
-            if (calls_.refused(*call, n, is_definite(failure.code))) refused(*call, failure, now);
+            auto awaited = calls_.awaits(*call, n);
+            auto expired = cure_of(failure.code) == Cure::session;
+            // No session expires while an answer in it is awaited, so a call sent just once has had no effect. Of one
+            // sent before, or of a copy that comes late, that is not known.
+            auto unsent = expired && awaited && now < call->timer && call->sent == 1;
+            if (expired && call->session == session_.id()) session_.forget();  // C4
+            calls_.refused(*call, n, expired ? unsent : is_definite(failure.code));
+            if (awaited) refused(*call, failure, now);
         }
         look_elsewhere(envelope.peer, failure, now, out);
     }
@@ -412,12 +409,20 @@ private:
     void refused(ClerkCall& call, Failure& failure, Time now) {
         auto cure = cure_of(failure.code);
         if (cure == Cure::none) return fail(call, failure.code, std::move(failure.text));
-        if (cure == Cure::session && call.maybe()) return fail(call, error::outcome_unknown, "the session expired");  // C4
+        if (cure == Cure::session) return change_session(call, now);
         call.detail = failure.text;
-        if (is_definite(failure.code) && cure != Cure::session) call.refusal = failure.code;
+        if (is_definite(failure.code)) call.refusal = failure.code;
         calls_.land(call);
         if (cure == Cure::wait) pause(lane(call), now);  // C6
         if (cure == Cure::elsewhere) pause_all(now);
+    }
+    // C4: into the next session, if it counts as not sent.
+    void change_session(ClerkCall& call, Time now) {
+        if (call.maybe()) return fail(call, error::outcome_unknown, "the session expired");
+        call.seq = 0;
+        call.sent = 0;
+        calls_.land(call);
+        pause(lane(call), now);
     }
     // C1: a refusal may bring the view that explains it; if not, the view service is asked.
     void look_elsewhere(const Address& peer, const Failure& failure, Time now, Effects& out) {

@@ -51,7 +51,7 @@ public:
     /// Call `n` was refused. True if by now every address has refused, one after the other.
     bool refused(std::uint64_t n, error code) {
         if (n != open_) return false;
-        by_get_ = code == error::overloaded;  // no room for another watcher: a view without the pushes is better than none
+        by_get_ = code == error::overloaded;  // no room for another watcher; a view without pushes is better than none
         move_on();
         due_ = not_before_;
         return code != error::overloaded && ++refused_ >= addresses_.size();
@@ -69,8 +69,10 @@ public:
             move_on();
         }
         open_ = next_++;
-        if (std::exchange(by_get_, false)) out.send(address(), make_call_id(Method::view_get, open_), ViewGet{.group = group_});
-        else out.send(address(), make_call_id(Method::view_watch, open_), ViewWatch{.group = group_});
+        if (std::exchange(by_get_, false))
+            out.send(address(), make_call_id(Method::view_get, open_), ViewGet{.group = group_});
+        else
+            out.send(address(), make_call_id(Method::view_watch, open_), ViewWatch{.group = group_});
         due_ = after(now, silence_);
         not_before_ = after(now, backoff_.next(chance));
     }
