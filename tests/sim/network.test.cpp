@@ -22,7 +22,9 @@ struct Party {
     SimTransport transport;
     Inbox inbox;
 
-    Party(sim::World& world, SimTransport made) : transport{std::move(made)} { world.spawn(receive_all(transport, inbox)); }
+    Party(sim::World& world, SimTransport made) : transport{std::move(made)} {
+        world.spawn(receive_all(transport, inbox));
+    }
     void send(const Address& to, int from, int until) {
         for (int n = from; n < until; ++n) transport.send(to, numbered(n));
     }
@@ -92,7 +94,8 @@ TEST_SUITE("sim_network") {
         world.links().set_quality("clerk", b, {.repeat = 1});
         clerk.send(b, 0, 3);
         world.run_for(1s);
-        CHECK(at_b.inbox.payloads() == std::vector{numbered(0), numbered(0), numbered(1), numbered(1), numbered(2), numbered(2)});
+        const std::vector twice{numbered(0), numbered(0), numbered(1), numbered(1), numbered(2), numbered(2)};
+        CHECK(at_b.inbox.payloads() == twice);
     }
 
     TEST_CASE_FIXTURE(Three, "frames overtake one another only where that is allowed") {
@@ -316,9 +319,11 @@ TEST_SUITE("sim_network") {
         world.run_for(50ms);
         const auto start = world.now();
         before = clerk.gone();
-        clerk.send(b, 0, 1);
-        REQUIRE(world.run_until([&] { return clerk.gone() == before + 1; }, 5s));
-        CHECK(world.now() - start < 5ms);
+        for (std::size_t n = 1; n <= 3; ++n) {
+            clerk.send(b, 0, 1);
+            REQUIRE(world.run_until([&] { return clerk.gone() == before + n; }, 5s));
+        }
+        CHECK(world.now() - start < 50ms);
     }
 
     TEST_CASE_FIXTURE(Three, "a paused process takes nothing while its clock and its kernel go on") {

@@ -22,7 +22,9 @@ struct SimLaws {
         return Transport{world, TransportOptions{.listen = std::move(address), .advertise = {}, .max_frame = 1u << 20}};
     }
     Transport server() { return server(nobody()); }
-    Transport client() { return Transport{world, TransportOptions{.listen = {}, .advertise = {}, .max_frame = 1u << 20}}; }
+    Transport client() {
+        return Transport{world, TransportOptions{.listen = {}, .advertise = {}, .max_frame = 1u << 20}};
+    }
     asio::any_io_executor executor() { return world.get_executor(); }
     void spawn(asio::awaitable<void> coroutine) { world.spawn(std::move(coroutine)); }
     bool run_until(const std::function<bool()>& holds) { return world.run_until(holds, 30s); }
@@ -33,14 +35,22 @@ struct SimLaws {
 TEST_SUITE("sim_transport") {
     TEST_CASE_FIXTURE(SimLaws, "payloads travel both ways") { carries_payloads_both_ways(*this); }
     TEST_CASE_FIXTURE(SimLaws, "a connection keeps its order") { keeps_the_order_of_a_connection(*this); }
-    TEST_CASE_FIXTURE(SimLaws, "next ends with nothing at its deadline") { next_ends_with_nothing_at_its_deadline(*this); }
+    TEST_CASE_FIXTURE(SimLaws, "next ends with nothing at its deadline") {
+        next_ends_with_nothing_at_its_deadline(*this);
+    }
     TEST_CASE_FIXTURE(SimLaws, "wake ends next before and during it") { wake_ends_next_before_and_during_it(*this); }
-    TEST_CASE_FIXTURE(SimLaws, "cancellation ends next and loses nothing") { cancellation_ends_next_and_loses_nothing(*this); }
+    TEST_CASE_FIXTURE(SimLaws, "cancellation ends next and loses nothing") {
+        cancellation_ends_next_and_loses_nothing(*this);
+    }
     TEST_CASE_FIXTURE(SimLaws, "close ends next for good") { close_ends_next_for_good(*this); }
-    TEST_CASE_FIXTURE(SimLaws, "a destroyed handle ends its pending next") { a_destroyed_handle_ends_its_pending_next(*this); }
+    TEST_CASE_FIXTURE(SimLaws, "a destroyed handle ends its pending next") {
+        a_destroyed_handle_ends_its_pending_next(*this);
+    }
     TEST_CASE_FIXTURE(SimLaws, "a peer that closes is gone") { a_peer_that_closes_is_gone(*this); }
-    TEST_CASE_FIXTURE(SimLaws, "a refused dial is gone and is made again later") { a_refused_dial_is_gone_and_is_made_again_later(*this); }
-    TEST_CASE_FIXTURE(SimLaws, "a probe tells whether anybody listens") { probe_tells_whether_anybody_listens(*this); }
+    TEST_CASE_FIXTURE(SimLaws, "a refused dial is gone and is made again later") {
+        a_refused_dial_is_gone_and_is_made_again_later(*this);
+    }
+    TEST_CASE_FIXTURE(SimLaws, "a probe says whether anybody listens") { probe_tells_whether_anybody_listens(*this); }
     TEST_CASE_FIXTURE(SimLaws, "a paused peer is read after resume") { a_paused_peer_is_read_after_resume(*this); }
     TEST_CASE_FIXTURE(SimLaws, "a frame over the limit is refused") {
         a_peer_that_breaks_the_framing_is_cut_off(*this, "{" + std::string(1u << 20, ' ') + "}", error::too_large);
@@ -77,7 +87,8 @@ TEST_SUITE("sim_transport") {
 
     TEST_CASE_FIXTURE(SimLaws, "a connection whose peer reads too slowly is closed") {
         auto server = this->server();
-        Transport client{world, TransportOptions{.listen = {}, .advertise = {}, .max_frame = 2000, .max_send_queue = 10'000}};
+        Transport client{world, TransportOptions{.listen = {}, .advertise = {}, .max_frame = 2000,
+                                                 .max_send_queue = 10'000}};
         Inbox at_client;
         spawn(receive_all(client, at_client));
         for (int n = 0; n < 10; ++n) client.send(server.local(), "{" + std::string(998, ' ') + "}");
@@ -92,7 +103,8 @@ TEST_SUITE("sim_transport") {
     TEST_CASE_FIXTURE(SimLaws, "one address has one listener and bad options are refused") {
         auto server = this->server("sim://twice");
         CHECK_THROWS_AS(this->server("sim://twice"), std::system_error);
-        CHECK_THROWS_AS((Transport{world, TransportOptions{.listen = {}, .advertise = {}, .max_frame = 1}}), std::system_error);
+        const TransportOptions bad{.listen = {}, .advertise = {}, .max_frame = 1};
+        CHECK_THROWS_AS((Transport{world, bad}), std::system_error);
         server.close();
         CHECK(this->server("sim://twice").local() == "sim://twice");
     }

@@ -279,7 +279,7 @@ void a_paused_peer_is_read_after_resume(W& world) {
     CHECK(at_server.payloads().back() == numbered(2));
 }
 
-/// Sends `payload`, expects `code` at the receiver, a last error message and `Gone` at the sender, and others undisturbed.
+/// Sends `payload`; expects `code` at the receiver, `Gone` at both ends, and others undisturbed.
 template <typename W>
 void a_peer_that_breaks_the_framing_is_cut_off(W& world, std::string payload, error code) {
     auto server = world.server();

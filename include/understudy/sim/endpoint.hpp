@@ -83,9 +83,10 @@ struct Backoff {
 /// One life of a party. Closed for good by `close`, by a crash, or by the end of its handle.
 class Endpoint : public std::enable_shared_from_this<Endpoint> {
 public:
-    Endpoint(Schedule& schedule, const Clock& clock, EndpointId id, std::string name, TransportOptions options, Random random)
-        : schedule_{schedule}, clock_{clock}, executor_{schedule.context().get_executor()}, id_{id}, name_{std::move(name)},
-          options_{std::move(options)}, random_{random} {}
+    Endpoint(Schedule& schedule, const Clock& clock, EndpointId id, std::string name, TransportOptions options,
+             Random random)
+        : schedule_{schedule}, clock_{clock}, executor_{schedule.context().get_executor()}, id_{id},
+          name_{std::move(name)}, options_{std::move(options)}, random_{random} {}
 
     EndpointId id() const { return id_; }
     const std::string& name() const { return name_; }
@@ -124,7 +125,8 @@ public:
     /// Completes when there are arrivals, the deadline has passed or `wake` was called. Throws as `Transport::next`.
     static asio::awaitable<void> wait(std::shared_ptr<Endpoint> self, Time deadline) {
         Initiation initiation{self.get(), deadline};
-        co_await asio::async_initiate<const asio::use_awaitable_t<>&, void(std::error_code)>(initiation, asio::use_awaitable);
+        using Token = const asio::use_awaitable_t<>&;
+        co_await asio::async_initiate<Token, void(std::error_code)>(initiation, asio::use_awaitable);
         if (self->closed_) throw std::system_error{error::closed};  // closed after the doorbell rang
         self->woken_ = false;
     }
@@ -133,7 +135,8 @@ public:
     std::deque<Item> take() {
         std::size_t bytes = 0;
         auto end = inbox_.begin();
-        while (end != inbox_.end() && (end == inbox_.begin() || bytes + end->bytes <= options_.max_turn)) bytes += (end++)->bytes;
+        while (end != inbox_.end() && (end == inbox_.begin() || bytes + end->bytes <= options_.max_turn))
+            bytes += (end++)->bytes;
         std::deque<Item> taken{std::make_move_iterator(inbox_.begin()), std::make_move_iterator(end)};
         inbox_.erase(inbox_.begin(), end);
         return taken;

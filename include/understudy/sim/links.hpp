@@ -101,7 +101,8 @@ public:
     /// with the view service spared, requests are lost before they are handled and answers after, and no ping is.
     void add_unreliable(std::vector<std::string> names, double probability, std::vector<std::string> spared = {}) {
         const auto about = [](const std::vector<std::string>& some, const Packet& packet) {
-            return std::ranges::any_of(some, [&](const auto& name) { return name == packet.from || name == packet.to; });
+            const auto is_party = [&](const auto& name) { return name == packet.from || name == packet.to; };
+            return std::ranges::any_of(some, is_party);
         };
         auto random = random_.split("unreliable", filters_.size());
         add_filter([=](const Packet& packet) mutable {

@@ -106,7 +106,8 @@ public:
             throw std::system_error{make_error_code(std::errc::address_in_use), listen};
         auto& party = parties_[name];
         party.off = false;
-        auto endpoint = std::make_shared<Endpoint>(schedule_, party.clock, id, name, std::move(options), random_.split(name, id));
+        auto endpoint = std::make_shared<Endpoint>(schedule_, party.clock, id, name, std::move(options),
+                                                   random_.split(name, id));
         endpoints_.emplace(id, endpoint);
         if (!listen.empty()) listeners_[listen] = listeners_[name] = endpoint;
         if (listen != name) names_[listen] = name;
@@ -124,8 +125,9 @@ public:
 
     void send(const std::shared_ptr<Endpoint>& endpoint, const Address& to, std::string payload) {
         auto known = endpoint->connections.find(to);
-        if (known == endpoint->connections.end() && to.find('#') != Address::npos) return;  // a reply address that is gone
-        const auto name = known != endpoint->connections.end() ? known->second : EndName{dial(endpoint, to, false), 0};
+        const bool connected = known != endpoint->connections.end();
+        if (!connected && to.find('#') != Address::npos) return;  // a reply address that is gone
+        const auto name = connected ? known->second : EndName{dial(endpoint, to, false), 0};
         auto& connection = connections_.at(name.connection);
         auto& sender = connection.ends[name.side];
         if (sender.outstanding + payload.size() > endpoint->options().max_send_queue)
@@ -177,7 +179,8 @@ private:
     }
     End* find_end(Endpoint& endpoint, const Address& peer) {
         auto found = endpoint.connections.find(peer);
-        return found == endpoint.connections.end() ? nullptr : &connections_.at(found->second.connection).ends[found->second.side];
+        if (found == endpoint.connections.end()) return nullptr;
+        return &connections_.at(found->second.connection).ends[found->second.side];
     }
     std::vector<std::shared_ptr<Endpoint>> of(const std::string& name) const {
         std::vector<std::shared_ptr<Endpoint>> lives;
@@ -294,9 +297,10 @@ private:
     /// When the segment arrives: what is sent in one instant over a connection leaves in one write.
     Time arrival(End& sender, const LinkQuality& link, const Segment& segment) {
         const auto now = schedule_.now();
-        const bool alone = (link.reorder && segment.kind == Kind::frame) || segment.delay > Duration{} || sender.sent_at != now;
+        const bool overtakes = link.reorder && segment.kind == Kind::frame;
+        const bool alone = overtakes || segment.delay > Duration{} || sender.sent_at != now;
         auto time = alone ? after(now, links_.latency(link) + segment.delay) : sender.arrives_at;
-        if (!(link.reorder && segment.kind == Kind::frame)) time = std::max(time, sender.arrives_at);
+        if (!overtakes) time = std::max(time, sender.arrives_at);
         sender.sent_at = now;
         sender.arrives_at = std::max(sender.arrives_at, time);
         return time;
@@ -344,7 +348,8 @@ private:
         const auto& payload = std::get<Delivered>(item.arrival).payload;
         const auto limit = receiver.owner->options().max_frame;
         if (payload.size() > limit)
-            return refuse(connection, side, error::too_large, "a frame is larger than max_frame, " + std::to_string(limit) + " bytes");
+            return refuse(connection, side, error::too_large,
+                          "a frame is larger than max_frame, " + std::to_string(limit) + " bytes");
         if (payload.empty() || (payload[0] != '{' && payload[0] != '['))
             return refuse(connection, side, error::parse_error, "a payload does not start with { or [");
         receiver.owner->arrive(std::move(item));
@@ -355,8 +360,9 @@ private:
         auto& receiver = connection.ends[side];
         note(connection.ends[1 - side].name, receiver.name, "broken: " + what);
         receiver.owner->arrive({Broken{receiver.peer, code, what}, {}, 0});
-        send_frame(connection, side, R"({"jsonrpc":"2.0","id":null,"error":{"code":)" + std::to_string(wire_code(code)) +
-                                         R"(,"message":")" + what + R"("}})");
+        const auto number = std::to_string(wire_code(code));
+        send_frame(connection, side,
+                   R"({"jsonrpc":"2.0","id":null,"error":{"code":)" + number + R"(,"message":")" + what + R"("}})");
         end(connection, side, what, Tell::yes);
     }
 

@@ -28,9 +28,6 @@ class Schedule {
 public:
     static constexpr Time start = Time{std::chrono::seconds{1000}};
 
-    /// Handlers in one instant; more means that something spins without letting time pass.
-    static constexpr std::uint64_t max_handlers = 5'000'000;
-
     Schedule() = default;
     Schedule(const Schedule&) = delete;
     Schedule& operator=(const Schedule&) = delete;
@@ -46,11 +43,14 @@ public:
     }
     void in(Duration delay, std::function<void()> function) { at(after(now_, delay), std::move(function)); }
 
+    /// What may run in one instant; more means that something spins without letting time pass.
+    void set_limit(std::uint64_t handlers) { max_handlers_ = handlers; }
+
     /// Lets the coroutines run until all of them wait.
     void settle() {
         context_.restart();
         for (std::uint64_t handlers = 0; context_.poll_one() != 0;)
-            if (++handlers > max_handlers) throw std::runtime_error{"simulation: time stands still, something spins"};
+            if (++handlers > max_handlers_) throw std::runtime_error{"simulation: time stands still, something spins"};
     }
 
     /// Settles, goes on to the earliest event, runs all that is due then, and settles again.
@@ -60,7 +60,7 @@ public:
         if (heap_.empty()) return false;
         now_ = heap_.front().time;
         for (std::uint64_t events = 0; !heap_.empty() && heap_.front().time == now_; ++events) {
-            if (events > max_handlers) throw std::runtime_error{"simulation: events without end in one instant"};
+            if (events > max_handlers_) throw std::runtime_error{"simulation: events without end in one instant"};
             take_first()();
         }
         settle();
@@ -129,6 +129,7 @@ private:
     Time now_ = start;
     std::vector<Entry> heap_;
     std::uint64_t inserted_ = 0;
+    std::uint64_t max_handlers_ = 5'000'000;
     std::uint64_t hash_ = 0;
     Trace trace_;
 };

@@ -1,8 +1,10 @@
 // A simulated world: virtual time, chance from one seed, and a network whose faults the holder commands.
 #pragma once
 
+#include <concepts>
 #include <cstdint>
 #include <exception>
+#include <functional>
 #include <string>
 #include <utility>
 
@@ -41,6 +43,7 @@ public:
     void at(Time time, std::function<void()> function) { schedule_.at(time, std::move(function)); }
 
     /// As in `Schedule`.
+    void set_limit(std::uint64_t handlers) { schedule_.set_limit(handlers); }
     bool step() { return schedule_.step(); }
     void run_until(Time time) { schedule_.run_until(time); }
     void run_for(Duration duration) { schedule_.run_for(duration); }
