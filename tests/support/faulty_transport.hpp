@@ -1,0 +1,99 @@
+// A proxy around any transport: it loses or holds back what passes, while connections stay up.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include <understudy/transport.hpp>
+
+namespace understudy::test {
+
+/// The faults of one party, which its test may change at any time.
+struct Faults {
+    using Rule = std::function<bool(const Address& peer, std::string_view payload)>;
+
+    Rule lose_incoming;
+    Rule lose_outgoing;
+    Rule hold_incoming;
+    std::size_t received = 0;  ///< Messages that were handed over.
+    std::size_t pings = 0;     ///< Of these, pings.
+    std::vector<Delivered> held;
+    bool released = false;
+    std::function<void()> wake;
+
+    /// What was held back arrives now.
+    void release() {
+        hold_incoming = nullptr;
+        released = true;
+        if (wake) wake();
+    }
+};
+
+template <Transport T>
+class FaultyTransport {
+public:
+    explicit FaultyTransport(T inner, std::shared_ptr<Faults> faults = std::make_shared<Faults>())
+        : state_{std::make_shared<State>(std::move(inner), std::move(faults))} {
+        state_->faults->wake = [weak = std::weak_ptr{state_}] {
+            if (auto state = weak.lock()) state->inner.wake();
+        };
+    }
+
+    asio::any_io_executor get_executor() const { return state_->inner.get_executor(); }
+    Address local() const { return state_->inner.local(); }
+    Time now() const { return state_->inner.now(); }
+    std::uint64_t random() { return state_->inner.random(); }
+    void wake() { state_->inner.wake(); }
+    void probe(const Address& address) { state_->inner.probe(address); }
+    void pause(const Address& peer) { state_->inner.pause(peer); }
+    void resume(const Address& peer) { state_->inner.resume(peer); }
+    void close() { state_->inner.close(); }
+
+    void send(const Address& to, std::string payload) {
+        const auto& lost = state_->faults->lose_outgoing;
+        if (!lost || !lost(to, payload)) state_->inner.send(to, std::move(payload));
+    }
+    asio::awaitable<Arrivals> next(Time deadline) { return next(state_, deadline); }
+
+private:
+    struct State {
+        State(T carrier, std::shared_ptr<Faults> what) : inner{std::move(carrier)}, faults{std::move(what)} {}
+        T inner;
+        std::shared_ptr<Faults> faults;
+    };
+
+    static asio::awaitable<Arrivals> next(std::shared_ptr<State> state, Time deadline) {
+        Arrivals arrivals = co_await state->inner.next(deadline);
+        filter(*state->faults, arrivals);
+        co_return arrivals;
+    }
+
+    static void filter(Faults& faults, Arrivals& arrivals) {
+        Arrivals passed;
+        if (std::exchange(faults.released, false))
+            for (auto& message : std::exchange(faults.held, {})) passed.emplace_back(std::move(message));
+        for (auto& arrival : arrivals) {
+            auto* message = std::get_if<Delivered>(&arrival);
+            if (message && faults.lose_incoming && faults.lose_incoming(message->from, message->payload)) continue;
+            if (message && faults.hold_incoming && faults.hold_incoming(message->from, message->payload)) {
+                faults.held.push_back(std::move(*message));
+                continue;
+            }
+            if (message) {
+                ++faults.received;
+                faults.pings += message->payload.find("\"view.ping\"") != std::string::npos;
+            }
+            passed.push_back(std::move(arrival));
+        }
+        arrivals = std::move(passed);
+    }
+
+    std::shared_ptr<State> state_;
+};
+
+}  // namespace understudy::test
