@@ -73,6 +73,10 @@ class Tidy(unittest.TestCase):
 
     def test_circles(self):
         self.fails({"include/understudy/core/rules.hpp": "+#include <understudy/core/log.hpp>\n"}, "includes itself")
+        part = "// A part of the log.\n#pragma once\n#include <understudy/core/log.hpp>\n"
+        whole = "+#include <understudy/core/log_part.hpp>\n"
+        self.assertEqual(faults({"include/understudy/core/log.hpp": whole,
+                                 "include/understudy/core/log_part.hpp": part}), [])
 
     def test_shape(self):
         path = "include/understudy/core/log.hpp"

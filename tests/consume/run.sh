@@ -137,7 +137,7 @@ meson)
     meson install -C "$work/build_alone" >/dev/null
     PKG_CONFIG_PATH=$work/installed/share/pkgconfig${PKG_CONFIG_PATH:+:$PKG_CONFIG_PATH}
     export PKG_CONFIG_PATH
-    sh "$here/pkg_config/build.sh" "$compiler" "$here/main.cpp" "$work/host"
+    sh "$here/pkg_config/build.sh" "$compiler" "$here/core/main.cpp" "$work/host"
     "$work/host"
     ;;
 *)
