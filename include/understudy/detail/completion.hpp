@@ -12,6 +12,7 @@
 #include <asio/associated_allocator.hpp>
 #include <asio/associated_executor.hpp>
 #include <asio/bind_allocator.hpp>
+#include <asio/dispatch.hpp>
 #include <asio/executor_work_guard.hpp>
 #include <asio/post.hpp>
 
@@ -26,12 +27,13 @@ public:
     Completion() = default;
 
     template <typename Handler, typename Translate>
-    Completion(Handler handler, const asio::any_io_executor& fallback, Translate translate)
-        : held_{Held<Handler, Translate>::make(std::move(handler), fallback, std::move(translate))} {}
+    Completion(Handler handler, const asio::any_io_executor& service, Translate translate)
+        : held_{Held<Handler, Translate>::make(std::move(handler), service, std::move(translate))} {}
 
     explicit operator bool() const { return held_ != nullptr; }
 
-    /// Hands the outcome to the handler through its executor, never from within this call. Only once.
+    /// Hands the outcome to the handler through its executor, never from within this call. Only once. What is posted is
+    /// a step of the service's own executor, from which the handler's is entered: `use_future` then needs no thread.
     void post(std::error_code ec, Result result) { held_.release()->post(ec, std::move(result)); }
 
 private:
@@ -62,16 +64,17 @@ struct Completion<Result>::Held final : Base {
 
     Handler handler;
     Translate translate;
+    asio::any_io_executor own;
     asio::executor_work_guard<Executor> work;
 
-    Held(Handler&& h, Executor executor, Translate&& t)
-        : handler{std::move(h)}, translate{std::move(t)}, work{std::move(executor)} {}
+    Held(Handler&& h, Executor executor, const asio::any_io_executor& service, Translate&& t)
+        : handler{std::move(h)}, translate{std::move(t)}, own{service}, work{std::move(executor)} {}
 
-    static Held* make(Handler&& handler, const asio::any_io_executor& fallback, Translate&& translate) {
+    static Held* make(Handler&& handler, const asio::any_io_executor& service, Translate&& translate) {
         Allocator allocator{asio::get_associated_allocator(handler)};
-        Executor executor = asio::get_associated_executor(handler, fallback);
+        Executor executor = asio::get_associated_executor(handler, service);
         auto* room = Traits::allocate(allocator, 1);  // nothing below throws, as handlers move without throwing
-        return ::new (static_cast<void*>(room)) Held{std::move(handler), std::move(executor), std::move(translate)};
+        return ::new (static_cast<void*>(room)) Held{std::move(handler), std::move(executor), service, std::move(translate)};
     }
 
     void destroy() override {
@@ -82,19 +85,23 @@ struct Completion<Result>::Held final : Base {
 
     void post(std::error_code ec, Result&& result) override {
         auto allocator = asio::get_associated_allocator(handler);
-        auto busy = std::move(work);
+        auto step = std::move(own);
         auto call = [h = std::move(handler), t = std::move(translate), ec, r = std::move(result)]() mutable {
-            using T = std::invoke_result_t<Translate&, std::error_code&, Result&&>;
-            if constexpr (std::is_void_v<T>) {
+            using Value = std::invoke_result_t<Translate&, std::error_code&, Result&&>;
+            if constexpr (std::is_void_v<Value>) {
                 t(ec, std::move(r));
                 std::move(h)(ec);
             } else {
-                T value = t(ec, std::move(r));
+                Value value = t(ec, std::move(r));
                 std::move(h)(ec, std::move(value));
             }
         };
+        auto enter = [busy = std::move(work), allocator, c = std::move(call)]() mutable {
+            auto executor = busy.get_executor();
+            asio::dispatch(executor, asio::bind_allocator(allocator, std::move(c)));
+        };
         destroy();  // the memory is free again before the handler runs, so that its next call can use it
-        asio::post(busy.get_executor(), asio::bind_allocator(allocator, std::move(call)));
+        asio::post(step, asio::bind_allocator(allocator, std::move(enter)));
     }
 };
 

@@ -2,11 +2,13 @@
 #pragma once
 
 #include <cstdint>
+#include <exception>
 #include <memory>
 #include <string>
 #include <system_error>
 #include <utility>
 
+#include <asio/co_spawn.hpp>
 #include <asio/error.hpp>
 
 #include <understudy/detail/initiate.hpp>
@@ -47,6 +49,21 @@ struct MakeRun {
 template <typename P, typename Token>
 auto async_run(const std::shared_ptr<P>& party, Token&& token) {
     return async_spawn(party->executor(), MakeRun<P>{party}, std::forward<Token>(token));
+}
+
+/// Starts the loop of a client, unless it is under way. A transport that fails ends it and with it the calls; the next
+/// call starts it again.
+template <typename P>
+void run_in_background(std::shared_ptr<P> party) {
+    struct Ended {
+        void operator()(std::exception_ptr thrown) const {
+            try {
+                if (thrown) std::rethrow_exception(thrown);
+            } catch (const std::system_error&) {
+            }
+        }
+    };
+    if (!party->running) asio::co_spawn(party->executor(), run(Running<P>{party}), Ended{});
 }
 
 /// Owns a party and stops it in the end: the loop, which owns it too, then ends by itself.

@@ -1,0 +1,149 @@
+// A client of any Store: typed commands and queries, each carried out exactly once whatever fails on the way.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string_view>
+#include <system_error>
+#include <utility>
+
+#include <asio/any_io_executor.hpp>
+#include <asio/awaitable.hpp>
+#include <asio/use_awaitable.hpp>
+
+#include <understudy/detail/client_party.hpp>
+#include <understudy/event.hpp>
+#include <understudy/options.hpp>
+#include <understudy/result.hpp>
+#include <understudy/store.hpp>
+#include <understudy/transport.hpp>
+
+namespace understudy {
+
+template <Transport T>
+class Clerk;
+
+/// A client of one group. It finds the primary by itself and follows it when it changes. Any number of calls may be
+/// under way at once; those that one client started one after the other without waiting may take effect in any order.
+///
+/// Each call takes a completion token (`asio::use_awaitable` if none is given) and completes with
+/// `void(std::error_code, T)`, through the handler's executor and never from within the call that started it:
+///  - `error::outcome_unknown`: the deadline (`give_up_after`) passed; the command may or may not have taken effect, or
+///    may yet (C2). `error::deadline_passed`: it had no effect;
+///  - a refusal that trying again cannot cure: `bad_request`, `too_large`, `wrong_cluster`, `unauthorized`, …;
+///  - `operation_aborted`: the call was cancelled (terminal cancellation) or the client stopped. If a command was sent,
+///    it may take effect nevertheless. `error::closed`: the client was stopped before the call.
+///
+/// Not thread-safe: use it, and run its transport's executor, on one strand. It keeps that executor busy from its first
+/// call until it is stopped or destroyed.
+template <Store S, Transport T>
+class Client {
+public:
+    using Command = typename S::Command;
+    using Query = typename S::Query;
+    using Reply = typename S::Reply;
+
+    /// Throws `std::system_error` with `error::invalid_options` and a sentence that says what is wrong.
+    explicit Client(T transport, ClerkOptions options = {}, Observer observer = {})
+        : state_{make(transport, options, std::move(observer))} {}
+
+    /// Executes a command exactly once (without `session` in the options: at least once); completes with its `Reply`.
+    template <detail::Token Token = asio::use_awaitable_t<>>
+    auto async_execute(const Command& command, Token&& token = Token()) {
+        return execute<detail::TakeReply<S>>(command, {}, std::forward<Token>(token));
+    }
+    /// As above, with a deadline of its own for this call.
+    template <detail::Token Token = asio::use_awaitable_t<>>
+    auto async_execute(const Command& command, Duration give_up_after, Token&& token = Token()) {
+        return execute<detail::TakeReply<S>>(command, give_up_after, std::forward<Token>(token));
+    }
+    /// As above; completes with `Result<Reply>`, which says at which position of the log the command stands.
+    template <detail::Token Token = asio::use_awaitable_t<>>
+    auto async_execute_at(const Command& command, Token&& token = Token()) {
+        return execute<detail::WithPosition<detail::TakeReply<S>>>(command, {}, std::forward<Token>(token));
+    }
+    template <detail::Token Token = asio::use_awaitable_t<>>
+    auto async_execute_at(const Command& command, Duration give_up_after, Token&& token = Token()) {
+        return execute<detail::WithPosition<detail::TakeReply<S>>>(command, give_up_after, std::forward<Token>(token));
+    }
+
+    /// Reads, linearizably; completes with the store's `Reply`. A query that fails had no effect.
+    template <detail::Token Token = asio::use_awaitable_t<>>
+    auto async_query(const Query& query, Token&& token = Token()) {
+        return ask<detail::TakeReply<S>>(query, {}, std::forward<Token>(token));
+    }
+    template <detail::Token Token = asio::use_awaitable_t<>>
+    auto async_query(const Query& query, Duration give_up_after, Token&& token = Token()) {
+        return ask<detail::TakeReply<S>>(query, give_up_after, std::forward<Token>(token));
+    }
+    /// As above; completes with `Result<Reply>`: what was read is not older than this position.
+    template <detail::Token Token = asio::use_awaitable_t<>>
+    auto async_query_at(const Query& query, Token&& token = Token()) {
+        return ask<detail::WithPosition<detail::TakeReply<S>>>(query, {}, std::forward<Token>(token));
+    }
+    template <detail::Token Token = asio::use_awaitable_t<>>
+    auto async_query_at(const Query& query, Duration give_up_after, Token&& token = Token()) {
+        return ask<detail::WithPosition<detail::TakeReply<S>>>(query, give_up_after, std::forward<Token>(token));
+    }
+
+    /// Reads a consistent snapshot of the store while it goes on working: calls `sink` with one piece after the other,
+    /// and completes with `void(std::error_code, Position)`, the position of the last command in it. Ends with
+    /// `error::bad_chunk` if the primary changed meanwhile: begin anew. What `sink` throws ends it and, unless it is
+    /// a `std::system_error`, leaves the executor's `run()`.
+    template <typename Token = asio::use_awaitable_t<>>
+    auto async_dump(std::function<void(std::string_view)> sink, Token&& token = Token()) {
+        return detail::async_spawn(get_executor(), MakeDump{state_.share(), std::move(sink)}, std::forward<Token>(token));
+    }
+
+    /// Asks for the view now, rather than with the first call, and goes on following it.
+    void follow() { state_->follow(); }
+    /// The newest view that the client knows; number 0 if it has not learned one.
+    const ViewInfo& view() const { return state_->machine.view(); }
+
+    /// Ends every call with `operation_aborted`, and each later one with `error::closed`.
+    void stop() { state_->stop(); }
+    asio::any_io_executor get_executor() const { return state_->executor(); }
+
+private:
+    template <Transport>
+    friend class Clerk;
+    using State = detail::ClientParty<T>;
+
+    struct MakeDump {
+        std::shared_ptr<State> state;
+        std::function<void(std::string_view)> sink;
+        asio::awaitable<Position> operator()() { return dump(std::move(state), std::move(sink)); }
+    };
+
+    static std::shared_ptr<State> make(T& transport, const ClerkOptions& options, Observer observer) {
+        detail::require_valid(options.validate());
+        ClerkRules rules{options, transport.random()};
+        return std::make_shared<State>(std::move(rules), std::move(transport), std::move(observer));
+    }
+
+    template <typename Take, typename Token>
+    auto execute(const Command& command, std::optional<Duration> give_up_after, Token&& token) {
+        detail::ExecuteCall call{detail::try_encode(&wire::encode_command<S>, command), give_up_after};
+        return detail::async_call(state_.share(), std::move(call), Take{}, std::forward<Token>(token));
+    }
+    template <typename Take, typename Token>
+    auto ask(const Query& query, std::optional<Duration> give_up_after, Token&& token) {
+        detail::QueryCall call{detail::try_encode(&wire::encode_query<S>, query), give_up_after};
+        return detail::async_call(state_.share(), std::move(call), Take{}, std::forward<Token>(token));
+    }
+
+    static asio::awaitable<Position> dump(std::shared_ptr<State> state, std::function<void(std::string_view)> sink) {
+        detail::DumpCall call;
+        for (;; ++call.chunk) {
+            detail::Answer piece = co_await detail::async_call(state, call, detail::TakeAnswer{}, asio::use_awaitable);
+            if (!piece.text.empty()) sink(piece.text);
+            if (piece.last) co_return piece.at;
+            call.at = piece.at;
+        }
+    }
+
+    detail::Handle<State> state_;
+};
+
+}  // namespace understudy

@@ -1,0 +1,93 @@
+// The calls of a host that are under way: who is to be told when the machine has finished one.
+// No call has a coroutine of its own: it is an entry here until the loop completes it.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <system_error>
+#include <unordered_map>
+#include <utility>
+
+#include <asio/associated_cancellation_slot.hpp>
+#include <asio/async_result.hpp>
+#include <asio/cancellation_type.hpp>
+
+#include <understudy/detail/completion.hpp>
+
+namespace understudy::detail {
+
+template <typename Answer>
+class CallTable {
+public:
+    /// A key that no call had before; they grow.
+    std::uint64_t next_key() { return ++last_key_; }
+    void add(std::uint64_t key, Completion<Answer> completion) { calls_.emplace(key, std::move(completion)); }
+
+    /// Completes a call; does nothing if it is not under way any more. The handler runs later, through its executor.
+    void finish(std::uint64_t key, std::error_code ec, Answer answer = {}) {
+        auto call = calls_.extract(key);
+        if (!call.empty()) call.mapped().post(ec, std::move(answer));
+    }
+    void finish_all(std::error_code ec) {
+        auto finished = std::exchange(calls_, {});
+        for (auto& [key, completion] : finished) completion.post(ec, {});
+    }
+    /// Destroys the handlers uncalled, as an execution context does that ends with work undone. What a handler owns
+    /// may own this table, so it is emptied first.
+    void drop_all() { auto dropped = std::exchange(calls_, {}); }
+
+    bool has(std::uint64_t key) const { return calls_.contains(key); }
+
+private:
+    std::unordered_map<std::uint64_t, Completion<Answer>> calls_;
+    std::uint64_t last_key_ = 0;
+};
+
+/// Terminal cancellation of one call. It owns nothing of the service: a slot may outlive it.
+template <typename P>
+struct CancelCall {
+    std::weak_ptr<P> party;
+    std::uint64_t key;
+
+    void operator()(asio::cancellation_type type) const {
+        if ((type & asio::cancellation_type::terminal) == asio::cancellation_type::none) return;
+        if (auto alive = party.lock()) alive->cancel(key);
+    }
+};
+
+/// The initiation of every call that waits in a table. `P` has `calls`, `executor()`, `start(key, request)`, which may
+/// finish the call already, and `cancel(key)`.
+template <typename P>
+struct StartCall {
+    std::shared_ptr<P> party;
+
+    template <typename Handler, typename Request, typename Translate>
+    void operator()(Handler handler, Request request, Translate translate) const {
+        auto& calls = party->calls;
+        const auto key = calls.next_key();
+        if (auto slot = asio::get_associated_cancellation_slot(handler); slot.is_connected())
+            slot.assign(CancelCall<P>{party, key});
+        calls.add(key, {std::move(handler), party->executor(), std::move(translate)});
+        party->start(key, std::move(request));
+    }
+};
+
+template <typename Value>
+struct CallSignature {
+    using type = void(std::error_code, Value);
+};
+template <>
+struct CallSignature<void> {
+    using type = void(std::error_code);
+};
+
+/// Starts a call and completes `token` with `void(std::error_code, T)`, or `void(std::error_code)`, where `T` is
+/// `Translate::Value`, what `translate` makes of the answer.
+template <typename P, typename Request, typename Translate, typename Token>
+auto async_call(std::shared_ptr<P> party, Request request, Translate translate, Token&& token) {
+    using Signature = typename CallSignature<typename Translate::Value>::type;
+    return asio::async_initiate<Token, Signature>(StartCall<P>{std::move(party)}, token, std::move(request),
+                                                  std::move(translate));
+}
+
+}  // namespace understudy::detail

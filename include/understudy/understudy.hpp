@@ -1,0 +1,16 @@
+// The public face in one include: services, clients, the store in the box, options, errors, events.
+// A transport is included by itself, as is the simulator: understudy/net/tcp.hpp, understudy/net/unix.hpp, understudy/sim/….
+#pragma once
+
+#include <understudy/clerk.hpp>
+#include <understudy/client.hpp>
+#include <understudy/error.hpp>
+#include <understudy/event.hpp>
+#include <understudy/kv_store.hpp>
+#include <understudy/options.hpp>
+#include <understudy/pb_service.hpp>
+#include <understudy/result.hpp>
+#include <understudy/store.hpp>
+#include <understudy/transport.hpp>
+#include <understudy/version.hpp>
+#include <understudy/view_service.hpp>

@@ -1,0 +1,71 @@
+// The view service: it hears the servers' pings and decides who is primary.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <utility>
+
+#include <asio/any_io_executor.hpp>
+#include <asio/use_awaitable.hpp>
+
+#include <understudy/core/view_rules.hpp>
+#include <understudy/detail/service.hpp>
+#include <understudy/event.hpp>
+#include <understudy/options.hpp>
+#include <understudy/transport.hpp>
+
+namespace understudy {
+
+/// A view service over any transport (protocol, section 2). It supervises any number of groups and works while its
+/// `async_run` is under way. Not thread-safe: use it, and run its transport's executor, on one strand.
+/// Destroying it stops it.
+template <Transport T>
+class ViewService {
+public:
+    /// Throws `std::system_error` with `error::invalid_options` and a sentence that says what is wrong.
+    /// The observer is called for every event; what it throws leaves the executor's `run()` and harms nothing else.
+    explicit ViewService(T transport, ViewOptions options = {}, Observer observer = {})
+        : state_{make(transport, options, std::move(observer))} {}
+
+    /// Serves until `stop()` or a failure of the transport. Completes with `void(std::error_code)`: no error after
+    /// `stop()`, `asio::error::already_started` if another one is under way, `error::closed` if it was stopped before.
+    /// Terminal cancellation ends it with `operation_aborted`; it can then be run again and knows all that it knew.
+    template <typename Token = asio::use_awaitable_t<>>
+    auto async_run(Token&& token = Token()) {
+        return detail::async_run(state_.share(), std::forward<Token>(token));
+    }
+
+    /// Closes the listener and every connection; `async_run` completes. It cannot be run again.
+    void stop() { state_->stop(); }
+
+    /// The group's view; number 0 if it has none.
+    ViewInfo view(std::string_view group = "main") const {
+        const auto* known = state_->machine.view(group);
+        return known ? *known : ViewInfo{.group = std::string{group}, .cluster = {}, .ping_interval = {}, .view = {}};
+    }
+    /// What `view.status` answers: every group or one, its servers, and recent decisions.
+    ViewStatusResult status(const std::optional<std::string>& group = {}) const {
+        return state_->machine.status(group, state_->transport.now());
+    }
+
+    /// The address at which servers and clients reach it.
+    Address local() const { return state_->transport.local(); }
+    asio::any_io_executor get_executor() const { return state_->executor(); }
+
+private:
+    using State = detail::Party<ViewRules, T>;
+
+    static std::shared_ptr<State> make(T& transport, const ViewOptions& options, Observer observer) {
+        detail::require_valid(options.validate());
+        const auto cluster = ClusterId{detail::draw_token(transport)};
+        ViewRules rules{options, cluster, transport.now()};
+        return std::make_shared<State>(std::move(rules), std::move(transport), std::move(observer));
+    }
+
+    detail::Handle<State> state_;
+};
+
+}  // namespace understudy

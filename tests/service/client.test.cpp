@@ -1,0 +1,310 @@
+// What a host may do with a client: every kind of token, cancellation, stop, destruction, and wrong options.
+#include <future>
+
+#include <asio/bind_cancellation_slot.hpp>
+#include <asio/bind_executor.hpp>
+#include <asio/cancellation_signal.hpp>
+#include <asio/co_spawn.hpp>
+#include <asio/detached.hpp>
+#include <asio/redirect_error.hpp>
+#include <asio/use_future.hpp>
+#include <doctest/doctest.h>
+#include <nlohmann/json.hpp>
+
+#include <tests/support/transport_archetype.hpp>
+#include <understudy/client.hpp>
+#include <understudy/core/call_id.hpp>
+#include <understudy/wire/json.hpp>
+
+using namespace understudy;
+using namespace std::chrono_literals;
+using test::ArchetypeTransport;
+using test::MemoryNetwork;
+
+namespace {
+
+// A store with nlohmann's JSON: a counter.
+struct Counter {
+    using Command = int;
+    using Query = std::string;
+    using Reply = int;
+    int total = 0;
+    Reply apply(Command by) { return total += by; }
+    Reply query(const Query&) const { return total; }
+    std::string snapshot() const { return std::to_string(total); }
+    void restore(std::string_view) {}
+};
+using CounterClient = Client<Counter, ArchetypeTransport>;
+
+ClerkOptions client_options() {
+    ClerkOptions options;
+    options.view_service = {"server"};
+    return options;
+}
+
+// One party that plays view service and primary: it answers every `pb.execute` and `pb.query` when told to.
+struct Server {
+    asio::io_context io;
+    MemoryNetwork network{io};
+    ArchetypeTransport transport{network, "server"};
+    std::vector<std::pair<Address, wire::Decoded>> waiting;
+    std::optional<CounterClient> client{std::in_place, ArchetypeTransport{network}, client_options()};
+
+    void send(const Address& to, const CallId& id, Message message) { transport.send(to, wire::encode(id, message)); }
+    // Takes what has come and answers what is not a command or query.
+    void serve() {
+        for (network.settle(); !network.find("server")->arrived.empty(); network.settle())
+            for (auto& arrival : network.find("server")->take())
+                if (auto* request = std::get_if<Delivered>(&arrival))
+                    take(request->from, std::get<wire::Decoded>(wire::decode(request->payload)));
+    }
+    void take(const Address& from, wire::Decoded request) {
+        if (std::holds_alternative<ViewWatch>(request.message) || std::holds_alternative<ViewGet>(request.message)) {
+            ViewResult result;
+            result.info = {"main", ClusterId{1}, 100ms, {}};
+            result.info.view.number = 1;
+            result.info.view.primary = {"server", Incarnation{1}, false};
+            send(from, request.id, result);
+        } else if (std::holds_alternative<Open>(request.message)) {
+            send(from, request.id, OpenResult{{1, 1}});
+        } else {
+            waiting.emplace_back(from, std::move(request));
+        }
+    }
+    // Answers the oldest request.
+    void answer(std::string value) {
+        auto [to, request] = std::move(waiting.front());
+        waiting.erase(waiting.begin());
+        if (std::holds_alternative<Execute>(request.message)) send(to, request.id, ExecuteResult{{1, 2}, std::move(value)});
+        else send(to, request.id, QueryResult{{1, 2}, std::move(value)});
+        serve();
+    }
+};
+
+// Counts what runs on it.
+struct Outcome {
+    std::optional<std::error_code> ec;
+    int value = 0;
+    auto keep() {
+        return [this](std::error_code code, int result) { ec = code, value = result; };
+    }
+};
+
+asio::awaitable<void> await_one(CounterClient& client, int& value) {
+    value = co_await client.async_execute(3);
+    Result<int> read = co_await client.async_query_at("total");
+    value += read.value * 10 + static_cast<int>(read.at.index) * 1000;
+}
+
+asio::awaitable<void> await_redirected(CounterClient& client, std::error_code& ec, int& value) {
+    value = co_await client.async_execute(3, 50ms, asio::redirect_error(asio::use_awaitable, ec));
+}
+
+asio::awaitable<void> await_owning(std::shared_ptr<CounterClient> client, bool& resumed) {
+    co_await client->async_execute(3);
+    resumed = true;
+}
+
+}  // namespace
+
+TEST_SUITE("client") {
+    TEST_CASE("a call never completes from within the function that starts it nor before its answer") {
+        Server server;
+        Outcome outcome;
+        server.client->async_execute(3, outcome.keep());
+        CHECK(!outcome.ec);
+        server.serve();
+        CHECK(!outcome.ec);
+        REQUIRE(server.waiting.size() == 1);
+        CHECK(std::get<Execute>(server.waiting[0].second.message).command == "3");
+        server.answer("7");
+        REQUIRE(outcome.ec);
+        CHECK(!*outcome.ec);
+        CHECK(outcome.value == 7);
+    }
+
+    TEST_CASE("calls may be awaited") {
+        Server server;
+        int value = 0;
+        asio::co_spawn(server.io, await_one(*server.client, value), asio::detached);
+        server.serve();
+        server.answer("7");
+        CHECK(value == 7);
+        server.answer("8");
+        CHECK(value == 7 + 80 + 2000);
+    }
+
+    TEST_CASE("a passed deadline says whether the call can have had an effect") {
+        Server server;
+        std::error_code ec;
+        int value = 0;
+        asio::co_spawn(server.io, await_redirected(*server.client, ec, value), asio::detached);
+        server.serve();
+        server.network.advance(100ms);
+        CHECK(ec == error::outcome_unknown);
+        Outcome read;
+        server.client->async_query("total", 50ms, read.keep());
+        server.network.advance(100ms);
+        REQUIRE(read.ec);
+        CHECK(*read.ec == error::deadline_passed);
+    }
+
+    TEST_CASE("calls may be futures") {
+        Server server;
+        auto future = server.client->async_execute(3, asio::use_future);
+        auto failing = server.client->async_execute(4, 50ms, asio::use_future);
+        server.serve();
+        server.answer("7");
+        REQUIRE(future.wait_for(0s) == std::future_status::ready);
+        CHECK(future.get() == 7);
+        server.network.advance(100ms);
+        REQUIRE(failing.wait_for(0s) == std::future_status::ready);
+        CHECK_THROWS_AS(failing.get(), std::system_error);
+    }
+
+    TEST_CASE("calls may be detached") {
+        Server server;
+        server.client->async_execute(3, asio::detached);
+        server.serve();
+        CHECK(server.waiting.size() == 1);
+        server.answer("1");
+    }
+
+    TEST_CASE("a handler runs on its own executor and keeps that busy until then") {
+        Server server;
+        asio::io_context other;
+        Outcome outcome;
+        server.client->async_execute(3, asio::bind_executor(other, outcome.keep()));
+        server.serve();
+        other.poll();
+        CHECK(!other.stopped());  // there is work to come
+        server.answer("7");
+        CHECK(!outcome.ec);
+        other.restart();
+        other.poll();
+        CHECK(outcome.value == 7);
+        CHECK(other.stopped());
+    }
+
+    TEST_CASE("terminal cancellation ends one call and no other") {
+        Server server;
+        asio::cancellation_signal signal;
+        Outcome cancelled, other;
+        server.client->async_execute(3, asio::bind_cancellation_slot(signal.slot(), cancelled.keep()));
+        server.client->async_execute(4, other.keep());
+        server.serve();
+        signal.emit(asio::cancellation_type::total);
+        server.serve();
+        CHECK(!cancelled.ec);  // only terminal cancellation: the outcome stays unknown
+        signal.emit(asio::cancellation_type::terminal);
+        CHECK(!cancelled.ec);
+        server.serve();
+        REQUIRE(cancelled.ec);
+        CHECK(*cancelled.ec == asio::error::operation_aborted);
+        server.answer("7");  // to the cancelled one
+        CHECK(!other.ec);
+        server.answer("11");
+        CHECK(other.value == 11);
+        signal.emit(asio::cancellation_type::terminal);  // too late to matter
+        server.client.reset();
+        signal.emit(asio::cancellation_type::terminal);
+    }
+
+    TEST_CASE("stop ends calls with operation_aborted and later ones with closed") {
+        Server server;
+        Outcome before, after;
+        server.client->async_execute(3, before.keep());
+        server.serve();
+        server.client->stop();
+        CHECK(!before.ec);
+        server.serve();
+        REQUIRE(before.ec);
+        CHECK(*before.ec == asio::error::operation_aborted);
+        server.client->async_execute(3, after.keep());
+        server.serve();
+        REQUIRE(after.ec);
+        CHECK(*after.ec == error::closed);
+    }
+
+    TEST_CASE("a client that is moved goes on and one that is destroyed ends its calls") {
+        Server server;
+        Outcome moved, destroyed;
+        server.client->async_execute(3, moved.keep());
+        {
+            CounterClient client{std::move(*server.client)};
+            server.client.reset();
+            server.serve();
+            server.answer("7");
+            CHECK(moved.value == 7);
+            client.async_execute(3, destroyed.keep());
+        }
+        server.serve();
+        REQUIRE(destroyed.ec);
+        CHECK(*destroyed.ec == asio::error::operation_aborted);
+    }
+
+    TEST_CASE("a client that is assigned to stops what it was") {
+        Server server;
+        Outcome outcome;
+        server.client->async_execute(3, outcome.keep());
+        *server.client = CounterClient{ArchetypeTransport{server.network}, client_options()};
+        server.serve();
+        REQUIRE(outcome.ec);
+        CHECK(*outcome.ec == asio::error::operation_aborted);
+    }
+
+    TEST_CASE("an executor that ends with calls under way leaves nothing behind") {
+        std::weak_ptr<CounterClient> watched;
+        bool resumed = false;
+        {
+            Server server;
+            auto client = std::make_shared<CounterClient>(ArchetypeTransport{server.network}, client_options());
+            watched = client;
+            asio::co_spawn(server.io, await_owning(std::move(client), resumed), asio::detached);
+            server.serve();
+            CHECK(!watched.expired());  // owned by the coroutine that its own call keeps
+        }
+        CHECK(watched.expired());
+        CHECK(!resumed);
+    }
+
+    TEST_CASE("a reply that the store cannot have given is internal") {
+        Server server;
+        Outcome outcome;
+        server.client->async_execute(3, outcome.keep());
+        server.serve();
+        server.answer("\"seven\"");
+        REQUIRE(outcome.ec);
+        CHECK(*outcome.ec == error::internal);
+    }
+
+    TEST_CASE("a query that has no JSON form is a bad request") {
+        Server server;
+        Outcome outcome;
+        server.client->async_query("\xff", outcome.keep());
+        CHECK(!outcome.ec);
+        server.serve();
+        REQUIRE(outcome.ec);
+        CHECK(*outcome.ec == error::bad_request);
+    }
+
+    TEST_CASE("one turn wakes the transport for a call and no coroutine stays behind") {
+        Server server;
+        for (int i = 0; i < 100; ++i) server.client->async_execute(i, asio::detached);
+        server.serve();
+        CHECK(server.waiting.size() == 100);
+        while (!server.waiting.empty()) server.answer("1");
+    }
+
+    TEST_CASE("invalid options are refused with a sentence") {
+        Server server;
+        ClerkOptions options;
+        try {
+            CounterClient client{ArchetypeTransport{server.network}, options};
+            FAIL("no view service was named");
+        } catch (const std::system_error& refused) {
+            CHECK(refused.code() == error::invalid_options);
+            CHECK(std::string{refused.what()}.find("view_service") != std::string::npos);
+        }
+    }
+}
