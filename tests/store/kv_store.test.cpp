@@ -131,7 +131,7 @@ TEST_CASE("a page is bounded by its default and by its bytes") {
     for (int i = 0; i < 40; ++i) large.apply(kv::Put{std::to_string(100 + i) + std::string(kv::max_key - 3, 'k'), ""});
     std::size_t seen = 0;
     std::optional<std::string> after;
-    while (true) {
+    for (int pages = 0; pages < 40; ++pages) {
         auto page = std::get<kv::Page>(large.query(kv::Keys{"", after, 1000}));
         if (page.empty()) break;
         CHECK(page.size() * kv::max_key <= kv::max_page_bytes);
