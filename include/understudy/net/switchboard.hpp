@@ -69,8 +69,8 @@ public:
             prune();
             found = peers_.try_emplace(to).first;
         }
-        if (!found->second.connection) dial(to, found->second);
-        const auto connection = found->second.connection;  // sending may end it
+        // Sending may end the connection, and so may dialling, where an address is refused at once.
+        const auto connection = found->second.connection ? found->second.connection : dial(to, found->second);
         connection->send(payload);
     }
 
@@ -155,15 +155,18 @@ private:
 
     // ---- dialling ----------------------------------------------------------------------------------------
 
-    void dial(const Address& to, Peer& peer) {
-        peer.connection = connect_to(to, true);
+    /// The new connection, which may have ended already: the coroutine may begin, and fail, within `co_spawn`.
+    std::shared_ptr<Connection> dial(const Address& to, Peer& peer) {
+        auto connection = peer.connection = connect_to(to, true);
         const auto delay = peer.backoff.left(boot_time());
-        asio::co_spawn(executor_, reach(shared_from_this(), peer.connection, attempt(), delay), asio::detached);
+        asio::co_spawn(executor_, reach(shared_from_this(), connection, attempt(), delay), asio::detached);
+        return connection;
     }
 
     static asio::awaitable<void> reach(std::shared_ptr<Switchboard> self, std::shared_ptr<Connection> connection,
                                        std::shared_ptr<Attempt> attempt, Duration delay) {
         if (delay > Duration{}) co_await attempt->rest(delay);
+        if (self->bell_->closed()) co_return;
         auto parsed = parse_address(connection->peer(), self->schemes_);
         if (auto* wrong = std::get_if<std::string>(&parsed)) {
             connection->end(std::move(*wrong));
