@@ -7,6 +7,7 @@
 #include <string>
 #include <string_view>
 #include <type_traits>
+#include <utility>
 
 #include <understudy/wire/values.hpp>
 
@@ -52,23 +53,26 @@ struct FieldReader {
 
     template <typename T>
     void required(std::string_view field, T&& member) {
-        if (!found && name == field) {
-            found = true;
-            const bool twice = seen & bit;
-            seen |= bit;
-            good = (!twice || in.complain("stands there twice")) && read(in, std::forward<T>(member));
-            if (!good) in.within(field);
-        }
-        bit <<= 1;
+        if (matches(field)) done(read(in, std::forward<T>(member)), field);
     }
     template <typename T>
     void optional(std::string_view field, T&& member) {
-        if (!found && name == field && !(seen & bit) && in.scan.peek() == Kind::null) {
-            found = true;
-            seen |= bit;
-            good = !in.scan.value().empty();
-        }
-        required(field, std::forward<T>(member));
+        if (matches(field)) done(in.scan.peek() == Kind::null ? skip() : read(in, std::forward<T>(member)), field);
+    }
+
+private:
+    bool matches(std::string_view field) {
+        const auto mine = std::exchange(bit, bit << 1);
+        if (found || name != field) return false;
+        found = true;
+        if (seen & mine) return done(in.complain("stands there twice"), field);
+        seen |= mine;
+        return true;
+    }
+    bool skip() { return !in.scan.value().empty(); }
+    bool done(bool was_good, std::string_view field) {
+        good = was_good || in.within(field);
+        return good;
     }
 };
 

@@ -90,7 +90,7 @@ public:
             Scanner body{body_state_ == State::none ? std::string_view{"{}"} : body_};
             read_body(body);
         }
-        if (body_state_ == State::faulty) return refuse(code_, std::move(fault_));
+        if (body_state_ != State::read) return refuse(code_, std::move(fault_));
         return Decoded{std::move(id_), std::move(message_)};
     }
 
@@ -155,7 +155,7 @@ private:
     bool read_body(Scanner& scan) {
         if (body_name_ == "error") return read_as<Failure>(scan);
         if (body_name_ == "result")
-            return with_call(call_method(id_), false, [&]<typename C>() { return read_as<typename C::Result>(scan); });
+            return with_call(answered(), false, [&]<typename C>() { return read_as<typename C::Result>(scan); });
         if (method_ == Method::view_changed) return read_as<ViewChanged>(scan);
         return with_call(method_, false, [&]<typename C>() { return read_as<typename C::Request>(scan); });
     }
@@ -166,12 +166,15 @@ private:
         Reader in{scan};
         auto& message = message_.emplace<M>();
         body_state_ = read(in, message) ? State::read : State::faulty;
-        if constexpr (std::same_as<M, Failure>) message.to = to_string(call_method(id_));
-        if (body_state_ == State::read) return true;
+        if constexpr (std::same_as<M, Failure>) message.to = to_string(answered());
+        return body_state_ == State::read || fault(in, start, requires { message.protocol; });
+    }
+
+    [[gnu::noinline]] bool fault(Reader& in, const char* start, bool has_protocol) {
         code_ = is_call() ? error::invalid_params : error::invalid_request;
         in.within(body_name_.empty() ? "params" : body_name_);
         fault_ = in.place + ": " + in.problem;
-        if constexpr (requires { message.protocol; }) check_protocol(scan, start);
+        if (has_protocol) check_protocol(in.scan, start);
         return false;
     }
 
@@ -187,6 +190,11 @@ private:
 
     // ---- the envelope -----------------------------------------------------------------------------------
 
+    /// The method of the call that the id names; `none` if it is no id of ours.
+    Method answered() const {
+        const auto method = call_method(id_);
+        return method == Method::view_changed ? Method::none : method;
+    }
     bool is_call() const { return method_seen_ || body_name_ == "params"; }
 
     std::string check_envelope() const {
@@ -200,14 +208,14 @@ private:
         if (method_ == Method::view_changed && id_seen_) return "view.changed is a notification: it has no id";
         if (method_ != Method::none && method_ != Method::view_changed && id_.empty())
             return "id: " + wire::quoted(method_name_) + " needs one, an integer or a string";
-        if (body_name_ == "result" && call_method(id_) == Method::none)
+        if (body_name_ == "result" && answered() == Method::none)
             return "an answer to a call that was not made here, id " + (id_.empty() ? "null" : wire::quoted(id_));
         return {};
     }
 
     DecodeError not_json() const { return {{}, error::parse_error, scan_.error(), {}, true}; }
     DecodeError refuse(error code, std::string text) {
-        auto method = is_call() ? method_name_ : std::string{to_string(call_method(id_))};
+        auto method = is_call() ? method_name_ : std::string{to_string(answered())};
         const bool answer = body_name_ != "result" && body_name_ != "error" &&
                             !(method_seen_ && method_ == Method::none && !id_seen_);  // an unknown notification
         return {std::move(id_), code, std::move(text), std::move(method), answer};

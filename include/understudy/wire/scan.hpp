@@ -123,27 +123,18 @@ public:
     /// false to end the walk. The name is unescaped, and valid until the next step.
     template <typename OnMember>
     bool members(OnMember&& on_member) {
-        if (!take('{')) return fail("an object");
-        if (take('}')) return true;
-        do {
-            std::string_view raw;
-            bool escaped = false;
-            if (!string_inside(raw, escaped, "a member's name") || !colon()) return false;
-            if (escaped) name_.clear(), append_unescaped(name_, raw), raw = name_;
-            if (!on_member(raw)) return false;
-        } while (take(','));
-        return take('}') || fail("',' or '}'");
+        std::string_view name;
+        for (bool more = begin('{', '}', "an object"); more; more = another('}', "',' or '}'"))
+            if (!next_name(name) || !on_member(name)) return false;
+        return ok();
     }
 
     /// Takes an array: `on_element()` takes each element from this scanner, or returns false to end the walk.
     template <typename OnElement>
     bool elements(OnElement&& on_element) {
-        if (!take('[')) return fail("an array");
-        if (take(']')) return true;
-        do {
+        for (bool more = begin('[', ']', "an array"); more; more = another(']', "',' or ']'"))
             if (!on_element()) return false;
-        } while (take(','));
-        return take(']') || fail("',' or ']'");
+        return ok();
     }
 
     /// Takes a string and assigns its meaning to `out`.
@@ -196,6 +187,25 @@ private:
         skip_space();
         if (at_ == end_ || *at_ != wanted) return false;
         ++at_;
+        return true;
+    }
+
+    // What `members` and `elements` share is kept out of line: they are instantiated for every kind of message.
+
+    /// Takes what opens a container; false if it is empty (and taken) or none.
+    [[gnu::noinline]] bool begin(char open, char close, const char* what) {
+        return (take(open) || fail(what)) && !take(close);
+    }
+    /// Takes the comma before another member or element, or what closes the container and returns false.
+    [[gnu::noinline]] bool another(char close, const char* expected) {
+        if (take(',')) return true;
+        if (!take(close)) fail(expected);
+        return false;
+    }
+    [[gnu::noinline]] bool next_name(std::string_view& name) {
+        bool escaped = false;
+        if (!string_inside(name, escaped, "a member's name") || !colon()) return false;
+        if (escaped) name_.clear(), append_unescaped(name_, name), name = name_;
         return true;
     }
 

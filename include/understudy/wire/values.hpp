@@ -27,7 +27,7 @@ namespace understudy::wire {
 struct Writer {
     std::string& out;
 
-    void name(std::string_view member) {
+    [[gnu::noinline]] void name(std::string_view member) {
         // No value ends with an opening brace, so a brace means that this is the first member.
         if (out.back() != '{') out.push_back(',');
         out.push_back('"');
@@ -37,32 +37,34 @@ struct Writer {
 };
 
 /// Reads typed values from a scanner. A reading that fails returns false; then either the scanner has failed (no
-/// JSON), or `problem` says what was expected and found, and `place` where.
+/// JSON), or `problem` says what was expected and found, and `place` where. What writes these is kept out of line:
+/// it is called from the reading of every member of every message.
 struct Reader {
     Scanner& scan;
     std::string place{};
     std::string problem{};
 
     /// The value that comes next has the wrong type.
-    bool refuse(std::string_view expected) {
+    [[gnu::noinline]] bool refuse(std::string_view expected) {
         const auto kind = scan.peek();
         if (kind == Kind::none) return scan.value().empty() && false;  // no JSON: the scanner says so
         return complain("expected " + std::string{expected} + ", found " + std::string{describe(kind)});
     }
     /// A value has the right type and does not fit.
-    bool refuse(std::string_view expected, std::string_view found) {
+    [[gnu::noinline]] bool refuse(std::string_view expected, std::string_view found) {
         return complain("expected " + std::string{expected} + ", found " + wire::quoted(found));
     }
-    bool complain(std::string what) {
-        problem = std::move(what);
+    [[gnu::noinline]] bool complain(std::string_view what) {
+        problem = what;
         return false;
     }
     /// Says, on the way out of a failed reading, in which member or element it was.
-    bool within(std::string_view step) {
+    [[gnu::noinline]] bool within(std::string_view step) {
         const bool joins = !place.empty() && place.front() != '[';
         place = std::string{step} + (joins ? "." : "") + place;
         return false;
     }
+    [[gnu::noinline]] bool within(std::size_t element) { return within("[" + std::to_string(element) + "]"); }
 };
 
 // ---- marks for the several things that a std::string can be ----------------------------------------------
@@ -222,7 +224,7 @@ inline bool read(Reader& in, Position& position) {
     int count = 0;
     const bool good = in.scan.elements([&] {
         if (++count > 2) return in.complain("expected [view, index], found more than two elements");
-        return read(in, count == 1 ? position.view : position.index) || in.within(count == 1 ? "[0]" : "[1]");
+        return read(in, count == 1 ? position.view : position.index) || in.within(std::size_t(count) - 1);
     });
     return good && (count == 2 || in.complain("expected [view, index], found fewer than two elements"));
 }
@@ -249,8 +251,7 @@ template <typename T>
 bool read(Reader& in, std::vector<T>& list) {
     if (in.scan.peek() != Kind::array) return in.refuse("an array");
     list.clear();
-    return in.scan.elements(
-        [&] { return read(in, list.emplace_back()) || in.within("[" + std::to_string(list.size() - 1) + "]"); });
+    return in.scan.elements([&] { return read(in, list.emplace_back()) || in.within(list.size() - 1); });
 }
 
 }  // namespace understudy::wire

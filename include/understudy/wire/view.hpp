@@ -72,6 +72,10 @@ inline void write(Writer to, const ViewInfo& info) {
     write(to, flat);
 }
 
+inline bool lacks_incarnation(Reader& in, const Address& name) {
+    return in.complain("no incarnation of " + wire::quoted(name)) || in.within("incarnations");
+}
+
 /// Refuses a view that contradicts itself. Sorted lists keep that below quadratic time for any input.
 inline bool read(Reader& in, ViewInfo& info) {
     FlatView flat;
@@ -89,7 +93,7 @@ inline bool read(Reader& in, ViewInfo& info) {
     std::vector<Address> names = flat.backups;
     if (flat.primary) {
         auto primary = member_of(*flat.primary, false);
-        if (!primary) return in.complain("no incarnation of " + wire::quoted(*flat.primary)) || in.within("incarnations");
+        if (!primary) return lacks_incarnation(in, *flat.primary);
         info.view.primary = std::move(*primary);
         names.push_back(*flat.primary);
     }
@@ -101,7 +105,7 @@ inline bool read(Reader& in, ViewInfo& info) {
     std::size_t synced = 0;
     for (const auto& name : flat.backups) {
         auto backup = member_of(name, std::ranges::binary_search(flat.synced, name));
-        if (!backup) return in.complain("no incarnation of " + wire::quoted(name)) || in.within("incarnations");
+        if (!backup) return lacks_incarnation(in, name);
         synced += backup->synced;
         info.view.backups.push_back(std::move(*backup));
     }
