@@ -13,7 +13,8 @@ using namespace understudy::wire;
 TEST_SUITE("bytes") {
     TEST_CASE("base64 is that of RFC 4648") {
         const std::pair<std::string, std::string> vectors[] = {
-            {"", ""}, {"f", "Zg=="}, {"fo", "Zm8="}, {"foo", "Zm9v"}, {"foob", "Zm9vYg=="}, {"fooba", "Zm9vYmE="}, {"foobar", "Zm9vYmFy"}};
+            {"", ""},          {"f", "Zg=="},         {"fo", "Zm8="},        {"foo", "Zm9v"},
+            {"foob", "Zm9vYg=="}, {"fooba", "Zm9vYmE="}, {"foobar", "Zm9vYmFy"}};
         for (const auto& [bytes, text] : vectors) {
             std::string out;
             append_base64(out, bytes);
@@ -23,7 +24,8 @@ TEST_SUITE("bytes") {
     }
 
     TEST_CASE("base64 that is not strict is refused") {
-        for (const auto* text : {"Zg", "Zg=", "Zg===", "Zh==", "Zm9=", "Z===", "====", "Zg==Zg==", " Zg==", "Zg==\n", "Zm9v\n", "Zm-_", "Z\xFFm8"})
+        for (const auto* text : {"Zg", "Zg=", "Zg===", "Zh==", "Zm9=", "Z===", "====", "Zg==Zg==", " Zg==", "Zg==\n",
+                                 "Zm9v\n", "Zm-_", "Z\xFFm8"})
             CHECK_MESSAGE(!decode_base64(text), text);
     }
 
@@ -50,7 +52,8 @@ TEST_SUITE("bytes") {
         for (int round = 0; round < 5'000; ++round) {
             std::string bytes;
             const bool binary = random() % 2;
-            for (auto length = random() % 40; length > 0; --length) bytes.push_back(static_cast<char>(random() % (binary ? 256 : 128)));
+            for (auto length = random() % 40; length > 0; --length)
+                bytes.push_back(static_cast<char>(random() % (binary ? 256 : 128)));
             const auto text = encode_bytes(bytes);
             REQUIRE(decode_bytes(text) == bytes);
             const auto value = nlohmann::json::parse(text);

@@ -35,7 +35,8 @@ TEST_SUITE("frame") {
     }
 
     TEST_CASE("frames that are split at every byte come out whole") {
-        const std::vector<std::string> payloads{"{}", "[1]", "{\"a\":\"\xC3\xA9\"}", "{" + std::string(300, 'x') + "}", "[]"};
+        const std::vector<std::string> payloads{"{}", "[1]", "{\"a\":\"\xC3\xA9\"}",
+                                                "{" + std::string(300, 'x') + "}", "[]"};
         const auto stream = stream_of(payloads);
         for (std::size_t first = 0; first <= stream.size(); ++first)
             for (std::size_t second : {first, first + 1, first + 5, stream.size()}) {

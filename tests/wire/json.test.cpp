@@ -63,7 +63,8 @@ TEST_SUITE("json") {
                 REQUIRE_MESSAGE(result.index() == 0, std::get<1>(result).text);
                 const auto& received = std::get<0>(result);
                 REQUIRE(received.id == sent.id);
-                REQUIRE(received.message == sent.message);
+                const bool same = received.message == sent.message;
+                REQUIRE(same);
             }
     }
 
@@ -78,7 +79,8 @@ TEST_SUITE("json") {
                 const auto result = wire::decode(text);
                 REQUIRE_MESSAGE(result.index() == 0, std::get<1>(result).text);
                 std::visit(Redumped{}, sent.message);
-                REQUIRE(std::get<0>(result).message == sent.message);
+                const bool same = std::get<0>(result).message == sent.message;
+                REQUIRE(same);
             }
     }
 
@@ -156,8 +158,9 @@ TEST_SUITE("json") {
         for (std::size_t kind = 0; kind < messages.kinds; ++kind) {
             const auto message = messages.make(kind).message;
             const auto value = json::parse(wire::encode("9", message));
-            const int is_one_of = wire::is_request(message) + wire::is_response(message) + wire::is_notification(message);
-            CHECK(is_one_of == 1);
+            const int sorts =
+                wire::is_request(message) + wire::is_response(message) + wire::is_notification(message);
+            CHECK(sorts == 1);
             CHECK(wire::is_response(message) == (value.contains("result") || value.contains("error")));
             CHECK(value.contains("method") == !wire::is_response(message));
             if (value.contains("method")) CHECK(value["method"] == wire::method_of(message));

@@ -96,8 +96,9 @@ private:
         return flip() ? out : text();
     }
     JsonText json() {
-        constexpr std::string_view texts[] = {"null", "0", "-1.50e+3", "\"\\u0041\\ud83d\\ude00\"", "[1, [], {\"a\":  1}]",
-                                              R"({"op":"put","key":{"b64":"//4="},"value":"x"})", "{ }"};
+        constexpr std::string_view texts[] = {"null", "0", "-1.50e+3", "\"\\u0041\\ud83d\\ude00\"",
+                                              "[1, [], {\"a\":  1}]", "{ }",
+                                              R"({"op":"put","key":{"b64":"//4="},"value":"x"})"};
         return std::string{texts[below(std::size(texts))]};
     }
     template <typename Draw>
