@@ -177,7 +177,7 @@ def check_own_include(files, file, layer, law, name, error):
 
 
 def check_cycles(files):
-    """Within a layer, too, includes only go downward; but a part of a header (x_part.hpp of x.hpp) may name the whole."""
+    """Within a layer, too, includes only go downward; but a part, x_part.hpp of x.hpp, may name the whole."""
     edges = {file.path: ["include/" + name for _, _, name in includes(file)] for file in headers(files)}
     for path, targets in edges.items():
         edges[path] = [target for target in targets if not path.startswith(target.removesuffix(".hpp") + "_")]
