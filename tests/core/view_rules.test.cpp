@@ -135,6 +135,19 @@ TEST_SUITE("core/view_rules") {
         CHECK(stage.view().backup("b"));
     }
 
+    TEST_CASE("R3: what a former primary reported unreachable is idle for its successor") {
+        ViewStage stage;
+        stage.set_up({"a", "b", "c"});
+        stage.ping("a", 2, {.unreachable = {"b"}});
+        stage.ack();
+        CHECK(stage.shown() == "view 3: primary a, backup c (in sync)");
+        stage.gone("conn:a");
+        stage.probed("a", ProbeResult::refused);
+        CHECK(stage.shown() == "view 4: primary c, backup b (joining)");
+        stage.ack();
+        CHECK(stage.shown() == "view 4: primary c, backup b (in sync)");
+    }
+
     TEST_CASE("R3: a new life of a server that was reported unreachable may join at once") {
         ViewStage stage;
         stage.set_up({"a", "b"});

@@ -104,7 +104,8 @@ inline void ViewRules::on(const Ping& ping, const Envelope& call, Step& step) {
         bool blank = ping.viewnum == 0 && !ping.cluster && ping.recovered.empty() && !ping.leaving;  // R0
         std::optional<Member> newcomer;
         if (blank) newcomer = Member{ping.server, ping.incarnation, false};
-        if (heard.news || group.wish) settle(group, step, call.id.empty() ? Address{} : call.peer, heard.grew, newcomer);
+        auto informed = call.id.empty() ? Address{} : call.peer;
+        if (heard.news || group.wish) settle(group, step, informed, heard.grew, newcomer);
     }
     const auto& server = *group.find(ping.server);
     // A member that counts as dead gets no lease, though its view may stand for want of another primary.
