@@ -34,6 +34,7 @@ class Clerk;
 ///  - a refusal that trying again cannot cure: `bad_request`, `too_large`, `wrong_cluster`, `unauthorized`, …;
 ///  - `operation_aborted`: the call was cancelled (terminal cancellation) or the client stopped. If a command was sent,
 ///    it may take effect nevertheless. `error::closed`: the client was stopped before the call.
+/// Of a call that failed the observer is told first what is known about the cause (`CallFailed`).
 ///
 /// Not thread-safe: use it, and run its transport's executor, on one strand. It keeps that executor busy from its first
 /// call until it is stopped or destroyed.
@@ -93,7 +94,8 @@ public:
     /// a `std::system_error`, leaves the executor's `run()`.
     template <typename Token = asio::use_awaitable_t<>>
     auto async_dump(std::function<void(std::string_view)> sink, Token&& token = Token()) {
-        return detail::async_spawn(get_executor(), MakeDump{state_.share(), std::move(sink)}, std::forward<Token>(token));
+        MakeDump make{state_.share(), std::move(sink)};
+        return detail::async_spawn(get_executor(), std::move(make), std::forward<Token>(token));
     }
 
     /// Asks for the view now, rather than with the first call, and goes on following it.

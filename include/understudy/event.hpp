@@ -92,6 +92,14 @@ struct ViewServiceSilent {
     Address address;
 };
 
+// ---- of a client -----------------------------------------------------------------------------------------
+
+/// A call ended with an error, and this is what is known about the cause. Told before the call completes.
+struct CallFailed {
+    error code;
+    std::string why;
+};
+
 // ---- of anyone -------------------------------------------------------------------------------------------
 
 /// A message was refused, or an answer that nobody asked for was dropped.
@@ -109,7 +117,7 @@ struct Malformed {
 
 using Event = std::variant<ViewDecided, ServerSeen, ServerLost, GroupWaits, RoleChanged, SteppedDown, BackupJoining,
                            BackupInSync, BackupUnreachable, SnapshotInstalled, LogCut, SessionClosed, StoreFailed,
-                           ViewServiceSilent, Refused, Malformed>;
+                           ViewServiceSilent, CallFailed, Refused, Malformed>;
 
 /// Called with each event, in order, on the service's executor, after the step that caused it. May be empty.
 using Observer = std::function<void(const Event&)>;
@@ -150,6 +158,9 @@ inline std::string describe(const Event& event) {
         std::string operator()(const SessionClosed& e) const { return "closed unused session " + std::to_string(e.session.view) + "." + std::to_string(e.session.index); }
         std::string operator()(const StoreFailed& e) const { return "the store failed: " + e.what; }
         std::string operator()(const ViewServiceSilent& e) const { return "the view service at " + e.address + " does not answer"; }
+        std::string operator()(const CallFailed& e) const {
+            return "a call ended with " + std::string{to_string(e.code)} + ": " + e.why;
+        }
         std::string operator()(const Refused& e) const { return "refused " + std::string{to_string(e.code)} + " from " + e.peer + ": " + e.what; }
         std::string operator()(const Malformed& e) const { return "malformed " + std::string{to_string(e.code)} + " from " + e.peer + ": " + e.what; }
     };

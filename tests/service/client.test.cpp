@@ -6,6 +6,7 @@
 #include <asio/cancellation_signal.hpp>
 #include <asio/co_spawn.hpp>
 #include <asio/detached.hpp>
+#include <asio/post.hpp>
 #include <asio/redirect_error.hpp>
 #include <asio/use_future.hpp>
 #include <doctest/doctest.h>
@@ -75,8 +76,10 @@ struct Server {
     void answer(std::string value) {
         auto [to, request] = std::move(waiting.front());
         waiting.erase(waiting.begin());
-        if (std::holds_alternative<Execute>(request.message)) send(to, request.id, ExecuteResult{{1, 2}, std::move(value)});
-        else send(to, request.id, QueryResult{{1, 2}, std::move(value)});
+        if (std::holds_alternative<Execute>(request.message))
+            send(to, request.id, ExecuteResult{{1, 2}, std::move(value)});
+        else
+            send(to, request.id, QueryResult{{1, 2}, std::move(value)});
         serve();
     }
 };
@@ -147,6 +150,25 @@ TEST_SUITE("client") {
         server.network.advance(100ms);
         REQUIRE(read.ec);
         CHECK(*read.ec == error::deadline_passed);
+    }
+
+    TEST_CASE("the observer is told why a call failed before the call completes") {
+        Server server;
+        std::vector<std::string> told;
+        server.client.emplace(ArchetypeTransport{server.network}, client_options(), [&](const Event& event) {
+            told.push_back(std::get<CallFailed>(event).why);
+        });
+        std::size_t told_before = 0;
+        std::error_code ended;
+        server.client->async_query("total", 50ms, [&](std::error_code ec, int) {
+            ended = ec;
+            told_before = told.size();
+        });
+        server.serve();
+        server.network.advance(100ms);
+        CHECK(ended == error::deadline_passed);
+        REQUIRE(told_before == 1);
+        CHECK(told[0].find("server") != std::string::npos);
     }
 
     TEST_CASE("calls may be futures") {
@@ -224,6 +246,20 @@ TEST_SUITE("client") {
         server.serve();
         REQUIRE(after.ec);
         CHECK(*after.ec == error::closed);
+    }
+
+    TEST_CASE("a call that ends at once does not complete inside its start either") {
+        Server server;
+        Outcome outcome;
+        bool inside = true;
+        asio::post(server.io, [&] {
+            server.client->stop();
+            server.client->async_execute(3, outcome.keep());
+            inside = outcome.ec.has_value();
+        });
+        server.serve();
+        CHECK(!inside);
+        CHECK(outcome.ec == error::closed);
     }
 
     TEST_CASE("a client that is moved goes on and one that is destroyed ends its calls") {

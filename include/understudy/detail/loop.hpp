@@ -70,6 +70,16 @@ protected:
     virtual void answered(Envelope) {}  ///< The machine answers a call of the host's own.
     virtual void turn_ended() {}        ///< See what the machine has finished.
 
+    /// What an observer throws leaves the executor's `run()`, as from any handler; the service goes on.
+    void tell(const Event& event) {
+        if (!observer_) return;
+        try {
+            observer_(event);
+        } catch (...) {
+            asio::post(executor(), [thrown = std::current_exception()] { std::rethrow_exception(thrown); });
+        }
+    }
+
 private:
     void take(Delivered& message, Time now) {
         auto decoded = wire::decode(message.payload);
@@ -109,16 +119,6 @@ private:
         buffer_.clear();
         wire::encode(buffer_, envelope);
         transport.send(envelope.peer, buffer_);
-    }
-
-    /// What an observer throws leaves the executor's `run()`, as from any handler; the service goes on.
-    void tell(const Event& event) {
-        if (!observer_) return;
-        try {
-            observer_(event);
-        } catch (...) {
-            asio::post(executor(), [thrown = std::current_exception()] { std::rethrow_exception(thrown); });
-        }
     }
 
     Observer observer_;
