@@ -18,7 +18,8 @@ namespace understudy {
 ///    bytes. It reads no clock, draws no random number, and does not throw: an impossible command has a Reply that says so.
 ///  - `query` changes nothing.
 ///  - a snapshot stays as it was taken while the store moves on, and is cheap to take.
-///  - a store restored from a snapshot cannot be told from the one it was taken of.
+///  - a store restored from a snapshot cannot be told from the one it was taken of, whatever it was copied from: a
+///    joining server restores into a copy of the store as the host gave it, and keeps its own until that is whole.
 ///
 /// A snapshot comes in one of two forms:
 ///  - simple: `std::string snapshot() const` and `void restore(std::string_view)`, for state of up to some megabytes;
@@ -26,7 +27,7 @@ namespace understudy {
 ///    (1 to `max` of them; none at the end), and the store has `restore_begin()`, `restore_chunk(std::string_view)`
 ///    and `restore_end()`. Chunks may be split anywhere. A snapshot that cannot be read throws `std::exception`.
 template <typename S>
-concept Store = std::movable<S> && requires(S store, const S& fixed, const typename S::Command& command,
+concept Store = std::copyable<S> && requires(S store, const S& fixed, const typename S::Command& command,
                                             const typename S::Query& query) {
     typename S::Reply;
     { store.apply(command) } -> std::convertible_to<typename S::Reply>;
@@ -61,7 +62,7 @@ struct TextOutcome {
 /// total, and an outcome that is not ok means that the store broke its laws.
 /// `restore_begin`, `restore_chunk`… and `restore_end` return an empty string or what was wrong.
 template <typename S>
-concept TextStore = std::movable<S> && requires(S store, const S& fixed, std::string_view text, std::size_t max) {
+concept TextStore = std::copyable<S> && requires(S store, const S& fixed, std::string_view text, std::size_t max) {
     { fixed.check(text) } -> std::same_as<std::string>;
     { store.apply(text) } -> std::same_as<TextOutcome>;
     { fixed.query(text) } -> std::same_as<TextOutcome>;

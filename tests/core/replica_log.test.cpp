@@ -90,6 +90,17 @@ TEST_SUITE("replica_log") {
         CHECK(group["b"].state().log.last().index == 0);
     }
 
+    TEST_CASE("S3: an append that names a trimmed entry and then goes back in views is refused") {
+        ReplicaOptions options{.view_service = {ReplicaGroup::views}};
+        options.log_bytes = 0;
+        auto group = pair_in_sync(options);
+        group.decide(group.member("a"), {group.member("b", true)}, {"b"});
+        group.ask("b", append(2, {}, {entry(2, 1, "x"), entry(2, 2, "y")}, 2));
+        REQUIRE(group["b"].state().log.first() == 3);
+        auto id = group.ask("b", append(2, {0, 1}, {entry(1, 2, "y"), entry(1, 3, "z")}));
+        CHECK(group.outcome(id) == "invalid_params");
+    }
+
     TEST_CASE("S4: a joining backup enters Q when it has caught up and the primary pings at once") {
         ReplicaGroup group;
         group.start("a", 1);

@@ -16,6 +16,8 @@ class Backup {
 public:
     /// Another view: what was acknowledged before does not count in it (S2).
     void enter_view() { acknowledged_ = 0; }
+    /// What was received of a snapshot is void.
+    void forget() { incoming_.reset(); }
 
     /// An append of this view's primary (S2, S3).
     void append(Step<S>& step, const Call& call, Append&& append) {
@@ -27,6 +29,8 @@ public:
             if (entry.at.index <= state.commit && state.log.first() > entry.at.index) continue;  // trimmed, so committed
             if (state.log.has(entry.at)) continue;  // S3: what agrees stays
             if (entry.at.index <= state.commit) return refuse_conflict(step, call, entry.at);
+            if (entry.at.view < state.log.position(entry.at.index - 1)->view)  // of a sender that named no entry it has
+                return step.refuse(call, "replica.append", error::invalid_params, "entries: a view is out of order");
             if (entry.at.index <= state.log.last().index) {  // S3: what conflicts is cut off
                 auto removed = state.log.cut(entry.at.index);
                 step.out.tell(LogCut{entry.at.index, removed, false});

@@ -51,6 +51,7 @@ public:
         round_sent_ = round_acknowledged_ = 0;
         sent_ = resume_;
         forget_sent();
+        resend_from_here_ = true;
         unreachable_ = false;
     }
 
@@ -66,7 +67,7 @@ public:
         match_ = std::max(match_, result.match);
         resume_ = std::max(resume_, match_);
         sent_ = std::max(sent_, resume_);
-        round_acknowledged_ = std::max(round_acknowledged_, result.round);
+        round_acknowledged_ = std::max(round_acknowledged_, std::min(result.round, round_sent_));
     }
 
     /// The backup lacks the entry before those that were sent, and says what it holds (S3, S8).
@@ -208,7 +209,6 @@ private:
         resend_at_ = never;
         suspected_ = never;
         backoff_ = {};
-        must_send_ = true;
     }
 
     ViewRef view_ref(const Step<S>& step) const {

@@ -306,6 +306,7 @@ private:
     void drop_everything(ThisStep& step) {
         if (state_.log.last().index != 0) step.out.tell(LogCut{1, state_.log.last().index, state_.commit > 0});
         state_.clear();
+        backup_.forget();
     }
 
     void ping(Time now, Effects& out) {
