@@ -14,7 +14,8 @@ namespace {
 
 // A server that answers and a client that shows whether it still does.
 struct Pair {
-    explicit Pair(asio::io_context& context, TransportOptions options = {}) : io{context}, server{io, listening(options)} {
+    explicit Pair(asio::io_context& context, TransportOptions options = {})
+        : io{context}, server{io, listening(std::move(options))} {
         server->answers = true;
     }
     static TransportOptions listening(TransportOptions options) {
@@ -89,6 +90,7 @@ TEST_CASE("a peer that breaks the framing reads why before it is cut off") {
     peer.write(bytes + std::string(100'000, 'z'));  // what comes after it is ignored
     std::string answer;
     REQUIRE(run_until(io, [&] { return answer += peer.read(), peer.ended(); }));
+    CHECK_FALSE(peer.was_reset());
     wire::FrameDecoder decoder{1u << 20};
     decoder.feed(answer);
     const auto said = decoder.next();

@@ -153,10 +153,13 @@ public:
         std::string bytes(1u << 16, '\0');
         const auto count = ::recv(socket_.get(), bytes.data(), bytes.size(), MSG_DONTWAIT);
         ended_ = ended_ || count == 0 || (count < 0 && errno != EAGAIN);
+        was_reset_ = was_reset_ || (count < 0 && errno == ECONNRESET);
         bytes.resize(count < 0 ? 0 : static_cast<std::size_t>(count));
         return bytes;
     }
     bool ended() const { return ended_; }
+    /// Whether it ended without an orderly close: what was under way may be lost.
+    bool was_reset() const { return was_reset_; }
     void close() { socket_.reset(); }
     /// Ends the connection with a reset, as a peer does whose machine starts anew.
     void reset() {
@@ -168,6 +171,7 @@ public:
 private:
     net::Descriptor socket_;
     bool ended_ = false;
+    bool was_reset_ = false;
 };
 
 inline std::string frame(std::string_view payload) {

@@ -37,7 +37,10 @@ class Doorbell : public std::enable_shared_from_this<Doorbell> {
 public:
     /// `after_turn` is called when the owner has got its arrivals and waits again, for the next ones or something else.
     Doorbell(const asio::any_io_executor& executor, std::size_t max_turn, std::function<void()> after_turn)
-        : executor_{executor}, timer_{executor}, max_turn_{max_turn}, after_turn_{std::move(after_turn)} {}
+        : executor_{executor},
+          timer_{executor},
+          max_turn_{std::max<std::size_t>(max_turn, 1)},
+          after_turn_{std::move(after_turn)} {}
 
     /// Whether so much waits already that nothing more should be read.
     bool full() const { return waiting_bytes_ >= max_turn_; }
