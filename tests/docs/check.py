@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""The pages say what the code says: snippets, options, errors, events, layers, links. `check.py [--write] [ROOT]`.
+"""The pages say what the code says: snippets, options, errors, events, layers, tests, links.
 
-Prints `file:line: error: ...` for each fault and exits with 1 if there is one. `--write` renews the snippets.
+`check.py [--write] [ROOT]` prints `file:line: error: ...` for each fault and exits with 1 if there is one. `--write` renews the snippets.
 """
 import os
 import re
@@ -139,6 +139,17 @@ def check_tables():
     same(path, heading, rows(read(path), heading), layers(), "layer")
 
 
+def check_track_record():
+    """The tests that are named exist."""
+    path = "docs/track-record.md"
+    for line, cells in rows(read(path), "# Track record"):
+        named = re.fullmatch(r"`?(tests/\S+?)`?, \"(.*)\"", cells[-1])
+        if not named and not cells[-1].startswith("none"):
+            fault(path, line, "names no test: `FILE`, \"NAME\"")
+        elif named and not (os.path.exists(os.path.join(ROOT, named[1])) and named[2] in read(named[1])):
+            fault(path, line, f"{named[1]} has no test \"{named[2]}\"")
+
+
 def snippet(source, mark):
     """What stands between `// [mark]` and `// [/mark]`, moved to the left; None if it is not there."""
     try:
@@ -213,6 +224,7 @@ def main():
         check_words(path, text)
     check_readme(read("README.md"))
     check_tables()
+    check_track_record()
     print("\n".join(faults) if faults else f"{len(pages())} pages agree with the code")
     return 1 if faults else 0
 

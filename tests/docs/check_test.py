@@ -32,6 +32,7 @@ SPOILED = [
     ("an error of no code", "docs/embedding.md", r"`mismatch`", "`mishap`", "mishap: the code has no such error"),
     ("an event that is missing", "docs/operations.md", r"\| `LogCut`.*\n", "", "LogCut: this event"),
     ("a layer that may do more", "docs/architecture.md", r"(core \| core \|) no", r"\1 yes", "core | core | yes | no"),
+    ("a test that does not exist", "docs/track-record.md", r"costs the message", "is free", "has no test"),
     ("a path of one machine", "docs/operations.md", r"\Z", "\nSee /" + "home/me/notes.\n", "must not stand in a page"),
     ("a page that is not finished", "docs/simulation.md", r"\Z", "\nTO" + "DO\n", "must not stand in a page"),
 ]
@@ -49,7 +50,7 @@ def copy(root):
         place = os.path.join(root, os.path.relpath(folder, ROOT))
         os.makedirs(place, exist_ok=True)
         for name in names:
-            if name.endswith(".md") or name in SOURCES or os.path.basename(folder) == "examples":
+            if name.endswith((".md", ".test.cpp")) or name in SOURCES or os.path.basename(folder) == "examples":
                 shutil.copy(os.path.join(folder, name), place)
             else:
                 open(os.path.join(place, name), "w", encoding="utf-8").close()
