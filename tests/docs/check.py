@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """The pages say what the code says: snippets, options, errors, events, layers, tests, links.
 
-`check.py [--write] [ROOT]` prints `file:line: error: ...` for each fault and exits with 1 if there is one. `--write` renews the snippets.
+`check.py [--write] [ROOT]` prints `file:line: error: ...` for each fault and exits with 1 if there is one.
+`--write` renews the snippets.
 """
 import os
 import re
