@@ -68,25 +68,30 @@ public:
     explicit Clerk(T transport, ClerkOptions options = {}, Observer observer = {})
         : client_{std::move(transport), std::move(options), std::move(observer)} {}
 
-    /// Sets the value of a key. Completes with `void(std::error_code)`; `too_large` beyond `kv::max_key` or `kv::max_value`.
+    /// Sets the value of a key. Completes with `void(std::error_code)`; `bad_request` if the key is longer than
+    /// `kv::max_key` or the value than `kv::max_value`.
     template <typename Token = asio::use_awaitable_t<>>
     auto async_put(std::string key, std::string value, Token&& token = Token()) {
-        return client_.template execute<detail::TakeDone>(kv::Put{std::move(key), std::move(value)}, {}, std::forward<Token>(token));
+        return client_.template execute<detail::TakeDone>(
+            kv::Put{std::move(key), std::move(value)}, {}, std::forward<Token>(token));
     }
     template <typename Token = asio::use_awaitable_t<>>
     auto async_put_at(std::string key, std::string value, Token&& token = Token()) {
-        return client_.template execute<detail::WithPosition<detail::TakeDone>>(kv::Put{std::move(key), std::move(value)}, {}, std::forward<Token>(token));
+        return client_.template execute<At<detail::TakeDone>>(
+            kv::Put{std::move(key), std::move(value)}, {}, std::forward<Token>(token));
     }
 
     /// Adds to the end of a value, or sets it; completes with the new length in bytes. `too_large` if it would exceed
     /// `kv::max_value`; nothing was changed then.
     template <typename Token = asio::use_awaitable_t<>>
     auto async_append(std::string key, std::string value, Token&& token = Token()) {
-        return client_.template execute<detail::Take<std::uint64_t>>(kv::Append{std::move(key), std::move(value)}, {}, std::forward<Token>(token));
+        return client_.template execute<detail::Take<std::uint64_t>>(
+            kv::Append{std::move(key), std::move(value)}, {}, std::forward<Token>(token));
     }
     template <typename Token = asio::use_awaitable_t<>>
     auto async_append_at(std::string key, std::string value, Token&& token = Token()) {
-        return client_.template execute<detail::WithPosition<detail::Take<std::uint64_t>>>(kv::Append{std::move(key), std::move(value)}, {}, std::forward<Token>(token));
+        return client_.template execute<At<detail::Take<std::uint64_t>>>(
+            kv::Append{std::move(key), std::move(value)}, {}, std::forward<Token>(token));
     }
 
     /// Removes a key; completes with whether it was there.
@@ -96,18 +101,23 @@ public:
     }
     template <typename Token = asio::use_awaitable_t<>>
     auto async_erase_at(std::string key, Token&& token = Token()) {
-        return client_.template execute<detail::WithPosition<detail::Take<bool>>>(kv::Erase{std::move(key)}, {}, std::forward<Token>(token));
+        return client_.template execute<At<detail::Take<bool>>>(
+            kv::Erase{std::move(key)}, {}, std::forward<Token>(token));
     }
 
     /// Sets the value if it is `expected` now, or, with nothing expected, if the key does not exist. Completes with
     /// `kv::CasResult`: whether it was set, and the value as it is now.
     template <typename Token = asio::use_awaitable_t<>>
-    auto async_compare_and_set(std::string key, std::optional<std::string> expected, std::string value, Token&& token = Token()) {
-        return client_.template execute<detail::Take<kv::CasResult>>(kv::Cas{std::move(key), std::move(value), std::move(expected)}, {}, std::forward<Token>(token));
+    auto async_compare_and_set(std::string key, std::optional<std::string> expected, std::string value,
+                               Token&& token = Token()) {
+        return client_.template execute<detail::Take<kv::CasResult>>(
+            kv::Cas{std::move(key), std::move(value), std::move(expected)}, {}, std::forward<Token>(token));
     }
     template <typename Token = asio::use_awaitable_t<>>
-    auto async_compare_and_set_at(std::string key, std::optional<std::string> expected, std::string value, Token&& token = Token()) {
-        return client_.template execute<detail::WithPosition<detail::Take<kv::CasResult>>>(kv::Cas{std::move(key), std::move(value), std::move(expected)}, {}, std::forward<Token>(token));
+    auto async_compare_and_set_at(std::string key, std::optional<std::string> expected, std::string value,
+                                  Token&& token = Token()) {
+        return client_.template execute<At<detail::Take<kv::CasResult>>>(
+            kv::Cas{std::move(key), std::move(value), std::move(expected)}, {}, std::forward<Token>(token));
     }
 
     /// The value of a key; `error::key_not_found` if it has none.
@@ -117,21 +127,25 @@ public:
     }
     template <typename Token = asio::use_awaitable_t<>>
     auto async_get_at(std::string key, Token&& token = Token()) {
-        return client_.template ask<detail::WithPosition<detail::TakeFound>>(kv::Get{std::move(key)}, {}, std::forward<Token>(token));
+        return client_.template ask<At<detail::TakeFound>>(kv::Get{std::move(key)}, {}, std::forward<Token>(token));
     }
 
-    /// The keys that start with `prefix` and come after `after`, in the order of their bytes, at most `limit`. A page may
-    /// be shorter; only an empty one says that there are no more. For the next page pass the last key as `after`.
+    /// The keys that start with `prefix` and come after `after`, in the order of their bytes, at most `limit`. A page
+    /// may be shorter; only an empty one says that there are no more. For the next page pass the last key as `after`.
     template <typename Token = asio::use_awaitable_t<>>
     auto async_keys(std::string prefix, std::optional<std::string> after, std::size_t limit, Token&& token = Token()) {
-        return client_.template ask<detail::Take<kv::Page>>(kv::Keys{std::move(prefix), std::move(after), limit}, {}, std::forward<Token>(token));
+        return client_.template ask<detail::Take<kv::Page>>(
+            kv::Keys{std::move(prefix), std::move(after), limit}, {}, std::forward<Token>(token));
     }
     template <typename Token = asio::use_awaitable_t<>>
-    auto async_keys_at(std::string prefix, std::optional<std::string> after, std::size_t limit, Token&& token = Token()) {
-        return client_.template ask<detail::WithPosition<detail::Take<kv::Page>>>(kv::Keys{std::move(prefix), std::move(after), limit}, {}, std::forward<Token>(token));
+    auto async_keys_at(std::string prefix, std::optional<std::string> after, std::size_t limit,
+                       Token&& token = Token()) {
+        return client_.template ask<At<detail::Take<kv::Page>>>(
+            kv::Keys{std::move(prefix), std::move(after), limit}, {}, std::forward<Token>(token));
     }
 
-    /// As `Client::async_dump`: a snapshot, one JSON object with `key` and `value` on a line (`KvStore::decode_record`).
+    /// As `Client::async_dump`: a snapshot, on each line a JSON object with `key` and `value`
+    /// (`KvStore::decode_record`).
     template <typename Token = asio::use_awaitable_t<>>
     auto async_dump(std::function<void(std::string_view)> sink, Token&& token = Token()) {
         return client_.async_dump(std::move(sink), std::forward<Token>(token));
@@ -147,6 +161,9 @@ public:
     asio::any_io_executor get_executor() const { return client_.get_executor(); }
 
 private:
+    template <typename Take>
+    using At = detail::WithPosition<Take>;
+
     Client<KvStore, T> client_;
 };
 

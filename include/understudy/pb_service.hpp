@@ -24,11 +24,12 @@
 namespace understudy {
 
 /// One server of a group: idle, backup or primary, as the view service decides (protocol, section 3). Its name is the
-/// transport's `local()`, its life an incarnation drawn when it is constructed. It works while its `async_run` is under way.
+/// transport's `local()`, its life an incarnation drawn when it is constructed. It works while its `async_run` is
+/// under way.
 ///
-/// Every `async_` verb takes a completion token (`asio::use_awaitable` if none is given), completes through the handler's
-/// executor, never from within the call that started it, and supports terminal cancellation. Verbs other than
-/// `async_run` end with `error::closed` if that is not under way, and with `operation_aborted` when it ends.
+/// Every `async_` verb takes a completion token (`asio::use_awaitable` if none is given), completes through the
+/// handler's executor, never from within the call that started it, and supports terminal cancellation. Verbs other
+/// than `async_run` end with `error::closed` if that is not under way, and with `operation_aborted` when it ends.
 ///
 /// Not thread-safe: use it, and run its transport's executor, on one strand. Destroying it is `stop()`: to its group it
 /// has crashed then; `async_leave` first spares that the wait for another primary.
@@ -58,34 +59,35 @@ public:
     /// `async_run` completes. It cannot be run again.
     void stop() { state_->stop(); }
 
-    /// Hands over to another server and leaves the group (R6); completes with `void(std::error_code)` once no view names
-    /// this server. It can then be stopped without anybody noticing. After `timeout`, counted by the transport's clock,
-    /// ends with `error::deadline_passed`, and if cancelled with `operation_aborted`: then it stays and goes on serving.
+    /// Hands over to another server and leaves the group (R6); completes with `void(std::error_code)` once no view
+    /// names this server. It can then be stopped without anybody noticing. After `timeout`, by the transport's clock,
+    /// ends with `error::deadline_passed`, if cancelled with `operation_aborted`: it stays then, and goes on serving.
     template <detail::Token Token = asio::use_awaitable_t<>>
     auto async_leave(Duration timeout, Token&& token = Token()) {
-        return wait(detail::Wait<Rules>{[](const Rules& rules) { return rules.left(); }, timeout, true}, std::forward<Token>(token));
+        Wait what{[](const Rules& rules) { return rules.left(); }, timeout, true};
+        return wait(std::move(what), std::forward<Token>(token));
     }
 
     /// Completes with `void(std::error_code)` when this server serves as primary, at once if it does.
     template <typename Token = asio::use_awaitable_t<>>
     auto async_wait_primary(Token&& token = Token()) {
-        return wait(detail::Wait<Rules>{[](const Rules& rules) { return rules.serving(); }}, std::forward<Token>(token));
+        return wait(Wait{[](const Rules& rules) { return rules.serving(); }}, std::forward<Token>(token));
     }
-    /// Completes with `void(std::error_code)` when this server does not serve as primary, at once if it does not. Another
-    /// one may have become primary before: what must not be done by two is fenced with `Result::at`, not with this.
+    /// Completes with `void(std::error_code)` when this server does not serve as primary, at once if it does not.
+    /// Another may have become primary before: what two must not do is fenced with `Result::at`, not with this.
     template <typename Token = asio::use_awaitable_t<>>
     auto async_wait_not_primary(Token&& token = Token()) {
-        return wait(detail::Wait<Rules>{[](const Rules& rules) { return !rules.serving(); }}, std::forward<Token>(token));
+        return wait(Wait{[](const Rules& rules) { return !rules.serving(); }}, std::forward<Token>(token));
     }
     /// Completes with `void(std::error_code)` when this server has that role, at once if it has.
     template <typename Token = asio::use_awaitable_t<>>
     auto async_wait_role(Role role, Token&& token = Token()) {
-        return wait(detail::Wait<Rules>{[role](const Rules& rules) { return rules.role() == role; }}, std::forward<Token>(token));
+        return wait(Wait{[role](const Rules& rules) { return rules.role() == role; }}, std::forward<Token>(token));
     }
 
-    /// Executes a command, if this server is primary; completes with its `Reply` when it is committed and applied. It has
-    /// no session (C5): ends with `error::not_primary` if this server is not primary or ceases to be, when the command
-    /// may or may not have taken effect; if it is given again it may have effect twice.
+    /// Executes a command, if this server is primary; completes with its `Reply` when it is committed and applied. It
+    /// has no session (C5): ends with `error::not_primary` if this server is not primary or ceases to be, when the
+    /// command may or may not have taken effect; if it is given again it may have effect twice.
     template <typename Token = asio::use_awaitable_t<>>
     auto async_execute(const Command& command, Token&& token = Token()) {
         return execute<detail::TakeReply<S>>(command, std::forward<Token>(token));
@@ -123,6 +125,7 @@ public:
 private:
     using State = detail::ReplicaParty<S, T>;
     using Rules = typename State::Rules;
+    using Wait = detail::Wait<Rules>;
 
     static std::shared_ptr<State> make(S store, T& transport, ReplicaOptions options, Observer observer) {
         detail::require_valid(options.validate());
@@ -134,7 +137,7 @@ private:
     }
 
     template <typename Token>
-    auto wait(detail::Wait<Rules> what, Token&& token) {
+    auto wait(Wait what, Token&& token) {
         return detail::async_call(state_.share(), std::move(what), detail::TakeNothing{}, std::forward<Token>(token));
     }
     template <typename Take, typename Token>

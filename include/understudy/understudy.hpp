@@ -1,5 +1,6 @@
 // The public face in one include: services, clients, the store in the box, options, errors, events.
-// A transport is included by itself, as is the simulator: understudy/net/tcp.hpp, understudy/net/unix.hpp, understudy/sim/….
+// Transports are included by themselves (understudy/net/tcp.hpp, understudy/net/unix.hpp), as are the simulator
+// (understudy/sim/) and what operators' tools need (understudy/admin.hpp).
 #pragma once
 
 #include <understudy/clerk.hpp>

@@ -54,8 +54,8 @@ struct World {
     asio::io_context io;
     MemoryNetwork network{io};
     std::vector<Event> events;
-    std::shared_ptr<Party> party =
-        std::make_shared<Party>(Echo{}, ArchetypeTransport{network, "a"}, [this](const Event& event) { on_event(event); });
+    std::shared_ptr<Party> party = std::make_shared<Party>(
+        Echo{}, ArchetypeTransport{network, "a"}, [this](const Event& event) { on_event(event); });
     ArchetypeTransport peer{network, "b"};
     std::optional<std::error_code> ended;
     std::function<void(const Event&)> on_event = [this](const Event& event) { events.push_back(event); };

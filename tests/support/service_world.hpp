@@ -34,7 +34,8 @@ struct ServiceWorld {
     Replica& start(const std::string& name, ReplicaOptions options = {}) {
         options.view_service = {"views"};
         auto& replica = replicas[name];
-        replica = std::make_unique<Replica>(KvStore{}, T{network, name}, options, [this](const Event& event) { events.push_back(event); });
+        replica = std::make_unique<Replica>(KvStore{}, T{network, name}, options,
+                                            [this](const Event& event) { events.push_back(event); });
         replica->async_run([this, name](std::error_code ec) { ended[name] = ec; });
         return *replica;
     }

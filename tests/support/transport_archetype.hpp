@@ -202,7 +202,8 @@ public:
     }
     void probe(const Address& address) {
         auto& network = *node_->network;
-        network.deliver(node_->local, Probed{address, network.find(address) ? ProbeResult::alive : ProbeResult::refused});
+        const auto result = network.find(address) ? ProbeResult::alive : ProbeResult::refused;
+        network.deliver(node_->local, Probed{address, result});
     }
     void pause(const Address& peer) { node_->paused.insert(peer); }
     void resume(const Address& peer) { node_->paused.erase(peer); }

@@ -74,7 +74,8 @@ struct Completion<Result>::Held final : Base {
         Allocator allocator{asio::get_associated_allocator(handler)};
         Executor executor = asio::get_associated_executor(handler, service);
         auto* room = Traits::allocate(allocator, 1);  // nothing below throws, as handlers move without throwing
-        return ::new (static_cast<void*>(room)) Held{std::move(handler), std::move(executor), service, std::move(translate)};
+        return ::new (static_cast<void*>(room))
+            Held{std::move(handler), std::move(executor), service, std::move(translate)};
     }
 
     void destroy() override {

@@ -64,8 +64,8 @@ struct SpawnSignature<asio::awaitable<void, Executor>> {
 /// Terminal cancellation reaches what the coroutine waits for.
 template <typename Make, typename Token>
 auto async_spawn(asio::any_io_executor executor, Make make, Token&& token) {
-    return asio::async_initiate<Token, typename SpawnSignature<decltype(make())>::type>(Spawn{}, token,
-                                                                                       std::move(executor), std::move(make));
+    using Signature = typename SpawnSignature<decltype(make())>::type;
+    return asio::async_initiate<Token, Signature>(Spawn{}, token, std::move(executor), std::move(make));
 }
 
 }  // namespace understudy::detail

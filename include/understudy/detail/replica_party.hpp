@@ -42,12 +42,14 @@ public:
     CallTable<Answer> calls;
 
     void start(std::uint64_t key, LocalExecute call) {
+        if (!admit(key, call.command)) return;
         const auto& info = this->machine.view();
-        if (admit(key, call.command)) send(key, Method::pb_execute, Execute{info.cluster, info.group, {}, 0, 0, std::move(*call.command)});
+        send(key, Method::pb_execute, Execute{info.cluster, info.group, {}, 0, 0, std::move(*call.command)});
     }
     void start(std::uint64_t key, LocalQuery call) {
+        if (!admit(key, call.query)) return;
         const auto& info = this->machine.view();
-        if (admit(key, call.query)) send(key, Method::pb_query, Query{info.cluster, info.group, std::move(*call.query)});
+        send(key, Method::pb_query, Query{info.cluster, info.group, std::move(*call.query)});
     }
     void start(std::uint64_t key, Wait<Rules> wait) {
         if (!this->running) return calls.finish(key, error::closed);
@@ -98,9 +100,12 @@ private:
 
     void answered(Envelope envelope) override {
         const auto key = call_number(envelope.id);
-        if (auto* failure = std::get_if<Failure>(&envelope.message)) return calls.finish(key, failure->code);
-        if (auto* done = std::get_if<ExecuteResult>(&envelope.message)) return calls.finish(key, {}, {done->at, std::move(done->value)});
-        if (auto* read = std::get_if<QueryResult>(&envelope.message)) return calls.finish(key, {}, {read->at, std::move(read->value)});
+        if (auto* failure = std::get_if<Failure>(&envelope.message))
+            calls.finish(key, failure->code);
+        else if (auto* done = std::get_if<ExecuteResult>(&envelope.message))
+            calls.finish(key, {}, {done->at, std::move(done->value)});
+        else if (auto* read = std::get_if<QueryResult>(&envelope.message))
+            calls.finish(key, {}, {read->at, std::move(read->value)});
     }
 
     void turn_ended() override {
