@@ -1,0 +1,188 @@
+// pbc: a client of a replicated key/value store, and its operator's tool, as a program.
+#include <functional>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include <asio/co_spawn.hpp>
+#include <asio/io_context.hpp>
+
+#include "program/command_line.hpp"
+#include "program/operator_commands.hpp"
+#include "program/transfer_commands.hpp"
+
+namespace {
+
+using program::Desk;
+using program::Exit;
+
+/// What the command line asks for. A command is started when all of it has been read.
+struct Request {
+    program::Target target;
+    std::string doing;
+    std::function<asio::awaitable<Exit>(Desk&)> start;
+
+    program::PutArguments put;
+    program::CasArguments cas;
+    program::KeysArguments keys;
+    program::LoadArguments load;
+    program::StatusArguments status;
+    std::string key, server;
+    std::optional<std::string> value;
+    bool yes = false;
+};
+
+constexpr auto examples =
+    "  viewd tcp://127.0.0.1:7000 &\n"
+    "  pbd tcp://127.0.0.1:7000 tcp://127.0.0.1:7001 &\n"
+    "  pbd tcp://127.0.0.1:7000 tcp://127.0.0.1:7002 &\n"
+    "  pbc tcp://127.0.0.1:7000 put colour blue\n"
+    "  pbc tcp://127.0.0.1:7000 get colour\n"
+    "  pbc tcp://127.0.0.1:7000 put photo < photo.jpg\n"
+    "  pbc tcp://127.0.0.1:7000 dump | pbc tcp://127.0.0.1:7000 --group copy load\n"
+    "  pbc tcp://127.0.0.1:7000 status\n";
+
+/// Adds a command; `what` names the argument that messages about it quote, if any.
+CLI::App* add(CLI::App& app, Request& request, const std::string& name, const std::string& help,
+              std::function<asio::awaitable<Exit>(Desk&)> start, const std::string* what = nullptr) {
+    auto* command = app.add_subcommand(name, help);
+    command->callback([&request, name, start = std::move(start), what] {
+        request.doing = name + (what ? " " + understudy::wire::quoted(*what) : "");
+        request.start = start;
+    });
+    return command;
+}
+
+void add_data_commands(CLI::App& app, Request& request) {
+    auto* get = add(
+        app, request, "get", "Print the value of a key", [&](Desk& desk) { return program::get(desk, request.key); },
+        &request.key);
+    get->add_option("KEY", request.key)->required();
+
+    auto* put = add(
+        app, request, "put", "Set the value of a key", [&](Desk& desk) { return program::put(desk, request.put); },
+        &request.put.key);
+    put->add_option("KEY", request.put.key)->required();
+    put->add_option("VALUE", request.put.value, "The value; absent or -: all of stdin");
+    put->add_flag("--pieces", request.put.pieces,
+                  "Write what is too long for one command piece by piece; others may see a part");
+    program::add_size(*put, "--max-command", request.put.max_command,
+                      "The longest command that the servers take [1MiB]");
+
+    auto* append = add(
+        app, request, "append", "Add to the end of a value, and print its new length",
+        [&](Desk& desk) { return program::append(desk, request.key, request.value); }, &request.key);
+    append->add_option("KEY", request.key)->required();
+    append->add_option("VALUE", request.value, "What to add; absent or -: all of stdin");
+
+    auto* erase = add(
+        app, request, "erase", "Remove a key; 3 if there was none",
+        [&](Desk& desk) { return program::erase(desk, request.key); }, &request.key);
+    erase->add_option("KEY", request.key)->required();
+
+    auto* cas = add(
+        app, request, "cas", "Set a key if it does not exist, or if its value is OLD; else 3, and print its value",
+        [&](Desk& desk) { return program::compare_and_set(desk, request.cas); }, &request.cas.key);
+    cas->add_option("KEY", request.cas.key)->required();
+    cas->add_option("NEW", request.cas.value, "The new value; -: all of stdin")->required();
+    cas->add_option("--expect", request.cas.expect, "The value that it must have now")->type_name("OLD");
+
+    auto* keys = add(app, request, "keys", "List keys in the order of their bytes",
+                     [&](Desk& desk) { return program::keys(desk, request.keys); });
+    keys->add_option("--prefix", request.keys.prefix, "Only keys that start so")->type_name("TEXT");
+    keys->add_option("--after", request.keys.after, "Only keys after this one")->type_name("KEY");
+    keys->add_option("--limit", request.keys.limit, "At most so many")
+        ->type_name("N")
+        ->capture_default_str()
+        ->check(CLI::Range(1, 1'000'000'000));
+    keys->add_flag("--all", request.keys.all, "All of them");
+    keys->add_flag("--json", request.keys.json, "Each as JSON, which tells a key with a line end from two keys");
+}
+
+void add_transfer_commands(CLI::App& app, Request& request) {
+    add(app, request, "dump", "Print a consistent snapshot of the group at work, as lines of JSON",
+        [](Desk& desk) { return program::dump(desk); });
+    auto* load = add(
+        app, request, "load", "Put the lines of a dump into the group",
+        [&](Desk& desk) { return program::load(desk, request.load); }, &request.load.file);
+    load->add_option("FILE", request.load.file, "Absent or -: stdin");
+    program::add_size(*load, "--max-command", request.load.max_command,
+                      "The longest command that the servers take; what is longer is put in pieces [1MiB]");
+}
+
+void add_operator_commands(CLI::App& app, Request& request) {
+    auto* status = add(app, request, "status", "Show the view, every server, and for whom the group waits",
+                       [&](Desk& desk) { return program::status(desk, request.status); });
+    status->add_flag("--all", request.status.all, "Show all groups");
+    status->add_flag("--json", request.status.json, "Print what view service and primary answered");
+    status->add_option("--events", request.status.events, "At most so many recent events")
+        ->type_name("N")
+        ->capture_default_str();
+    add(app, request, "watch", "Print each view as it comes, until interrupted",
+        [](Desk& desk) { return program::watch(desk); });
+    auto* promote = add(
+        app, request, "promote", "Hand over to a backup that is in sync; nothing is lost",
+        [&](Desk& desk) { return program::promote(desk, request.server); }, &request.server);
+    program::add_address(*promote, "SERVER", request.server, "Its name, as status shows it")->required();
+    auto* force = add(
+        app, request, "force", "Last resort, of a group that waits: make a live server primary and lose what it lacks",
+        [&](Desk& desk) { return program::force(desk, request.server, request.yes); }, &request.server);
+    program::add_address(*force, "SERVER", request.server, "Its name, as status shows it")->required();
+    force->add_flag("--yes", request.yes, "Do not ask");
+}
+
+std::optional<Exit> read(Request& request, int argc, char** argv) {
+    CLI::App app{
+        "A client of a replicated key/value store, and its operator's tool.\n"
+        "Values are printed as they are; a line end is added only on a terminal.\n"
+        "A KEY or VALUE that starts with - goes after --. `pbc VIEW_SERVICE COMMAND --help` tells of one command.",
+        "pbc"};
+    program::describe(app, examples);
+    program::add_addresses(app, "VIEW_SERVICE", request.target.view_service,
+                           "Where viewd listens; several are tried in turn")
+        ->required();
+    app.add_option("--group", request.target.group, "The group")->type_name("NAME")->capture_default_str();
+    program::add_seconds(app, "--timeout", request.target.timeout, "How long to try [5; promote and force: 30]");
+    app.fallthrough();  // options of all commands may also stand after the command
+    app.require_subcommand(1);
+    add_data_commands(app, request);
+    add_transfer_commands(app, request);
+    add_operator_commands(app, request);
+    return program::parse(app, argc, argv);
+}
+
+/// Runs the command and says what became of it.
+asio::awaitable<Exit> perform(Desk& desk, const Request& request) {
+    std::error_code failed;
+    try {
+        Exit exit = co_await request.start(desk);
+        if (std::fflush(stdout) != 0) program::fail_io("stdout");
+        co_return exit;
+    } catch (const std::system_error& failure) {
+        failed = failure.code();
+        if (failed.category() != understudy::error_category()) throw;
+    }
+    program::Ended ended = co_await program::explain(desk, failed);
+    throw ended;
+}
+
+Exit run(const Request& request) {
+    asio::io_context io{1};
+    Desk desk{io, request.target, request.doing};
+    auto exit = Exit::failed;
+    asio::co_spawn(io, perform(desk, request), [&](std::exception_ptr thrown, Exit result) {
+        desk.stop();
+        exit = result;
+        if (thrown) std::rethrow_exception(thrown);
+    });
+    io.run();
+    return exit;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    Request request;
+    if (const auto exit = read(request, argc, argv)) return static_cast<int>(*exit);
+    return static_cast<int>(program::guarded("pbc", [&] { return run(request); }));
+}

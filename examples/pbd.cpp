@@ -1,0 +1,102 @@
+// pbd: one server of a replicated key/value store as a program. The view service tells it whether it is primary,
+// backup or idle.
+#include <chrono>
+#include <string>
+
+#include <asio/io_context.hpp>
+
+#include <understudy/kv_store.hpp>
+#include <understudy/net/any.hpp>
+#include <understudy/pb_service.hpp>
+
+#include "program/command_line.hpp"
+#include "program/server.hpp"
+
+namespace us = understudy;
+
+namespace {
+
+struct Settings {
+    us::TransportOptions transport;
+    us::ReplicaOptions replica;
+    us::Duration leave_timeout = std::chrono::seconds{5};
+};
+
+constexpr auto examples =
+    "  viewd tcp://127.0.0.1:7000 &\n"
+    "  pbd tcp://127.0.0.1:7000 tcp://127.0.0.1:7001 &\n"
+    "  pbd tcp://127.0.0.1:7000 tcp://127.0.0.1:7002 &\n"
+    "  pbc tcp://127.0.0.1:7000 put colour blue\n"
+    "  pbc tcp://127.0.0.1:7000 get colour\n";
+
+void add_limits(CLI::App& app, us::ReplicaOptions& replica) {
+    app.add_option("--min-in-sync", replica.min_in_sync, "Refuse writes with fewer backups in sync")
+        ->type_name("N")
+        ->capture_default_str();
+    program::add_size(app, "--log-bytes", replica.log_bytes, "Of the log, kept for servers that come back [64MiB]");
+    program::add_size(app, "--transfer-log-bytes", replica.transfer_log_bytes,
+                      "The same while a snapshot is sent [256MiB]");
+    program::add_size(app, "--max-command", replica.max_command, "A larger command is refused [1MiB]");
+    program::add_seconds(app, "--session-ttl", replica.session_ttl, "A client unused for so long is forgotten [600]");
+}
+
+std::optional<program::Exit> read(Settings& settings, int argc, char** argv) {
+    CLI::App app{
+        "A server of a replicated key/value store: primary, backup or idle, as the view service decides.\n"
+        "Prints one line on stdout when it is ready, and events on stderr. On SIGTERM or SIGINT it hands over\n"
+        "and leaves; a second signal stops it at once. Its state is in memory: a server that starts anew is "
+        "empty.",
+        "pbd"};
+    program::describe(app, examples);
+    program::add_addresses(app, "VIEW_SERVICE", settings.replica.view_service,
+                           "The view service (viewd); several are tried in turn")
+        ->required();
+    program::add_address(app, "LISTEN", settings.transport.listen,
+                         "Where to listen: tcp://HOST:PORT (port 0: a free one) or unix:///PATH")
+        ->required();
+    program::add_address(app, "--advertise", settings.transport.advertise,
+                         "The address at which others reach it, which is its name; needed for 0.0.0.0");
+    app.add_option("--group", settings.replica.group, "The group that it serves")
+        ->type_name("NAME")
+        ->capture_default_str();
+    program::add_seconds(app, "--leave-timeout", settings.leave_timeout,
+                         "How long to try to hand over before it stops [5]");
+    add_limits(app, settings.replica);
+    return program::parse(app, argc, argv);
+}
+
+program::Exit serve(const Settings& settings) {
+    asio::io_context io{1};
+    us::PBService server{us::KvStore{}, us::net::AnyTransport{io, settings.transport}, settings.replica,
+                         program::log_event};
+    auto end = program::Exit::done;
+    const auto leave = [&] {
+        program::log("leaving the group; a second signal stops at once");
+        server.async_leave(settings.leave_timeout, [&](std::error_code ec) {
+            if (!ec)
+                program::log("left the group");
+            else if (ec == us::error::deadline_passed)
+                program::log("nobody took over in time; stopping all the same");
+            server.stop();
+        });
+    };
+    program::Farewell farewell{io, leave, [&] { server.stop(); }};
+    server.async_run([&](std::error_code ec) {
+        farewell.cancel();
+        if (!ec) return;
+        program::log("failed: " + ec.message());
+        end = program::Exit::failed;
+    });
+    program::say_ready(server.local());
+    io.run();
+    program::log("stopped");
+    return end;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    Settings settings;
+    if (const auto end = read(settings, argc, argv)) return static_cast<int>(*end);
+    return static_cast<int>(program::guarded("pbd", [&] { return serve(settings); }));
+}

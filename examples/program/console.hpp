@@ -1,0 +1,99 @@
+// What pbc reads from stdin and writes to stdout and stderr: bytes as they are, and sentences for people.
+#pragma once
+
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <iostream>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <system_error>
+
+#include <understudy/kv_types.hpp>
+
+#include "exit_codes.hpp"
+
+namespace program {
+
+inline void say(std::string_view sentence) { std::cerr << "pbc: " + std::string{sentence} + '\n' << std::flush; }
+
+/// Throws `std::system_error`, since a sink of the library may throw nothing else.
+[[noreturn]] inline void fail_io(const char* what) { throw std::system_error{errno, std::generic_category(), what}; }
+
+inline void write_to(std::FILE* file, std::string_view bytes, const char* what = "stdout") {
+    if (std::fwrite(bytes.data(), 1, bytes.size(), file) != bytes.size()) fail_io(what);
+}
+inline void print(std::string_view bytes) { write_to(stdout, bytes); }
+inline void print_line(std::string_view line) {
+    print(std::string{line} + '\n');
+    if (std::fflush(stdout) != 0) fail_io("stdout");
+}
+
+/// A value as it is; on a terminal it also ends its line.
+inline void print_value(std::string_view value) {
+    print(value);
+    if (::isatty(STDOUT_FILENO) && !value.ends_with('\n')) print("\n");
+}
+
+/// All of stdin, but not more than a value may have.
+inline std::string read_stdin() {
+    std::string bytes(understudy::kv::max_value + 1, '\0');
+    const auto count = std::fread(bytes.data(), 1, bytes.size(), stdin);
+    if (std::ferror(stdin)) fail_io("stdin");
+    if (count == bytes.size())
+        throw Ended{Exit::failed, "stdin: a value has at most " + std::to_string(count - 1) + " bytes"};
+    bytes.resize(count);
+    return bytes;
+}
+/// A value of the command line; absent or `-` means stdin.
+inline std::string value_or_stdin(const std::optional<std::string>& value) {
+    return value && *value != "-" ? *value : read_stdin();
+}
+
+/// Whether a person at a terminal says yes.
+inline bool confirmed(const std::string& question) {
+    std::cerr << question + " Type yes to go on: " << std::flush;
+    std::string answer;
+    std::getline(std::cin, answer);
+    return answer == "yes";
+}
+
+/// The lines of a file, none of which may be longer than a record can be.
+class LineReader {
+public:
+    struct Line {
+        std::size_t number = 0;
+        std::string text;
+        bool too_long = false;  // what was beyond the limit is left out
+    };
+    static constexpr std::size_t longest = 6 * (understudy::kv::max_key + understudy::kv::max_value) + 4096;
+
+    explicit LineReader(std::FILE* file) : file_{file} {}
+
+    std::optional<Line> next() {
+        Line line{++number_, {}, false};
+        int byte = std::getc(file_);
+        if (byte == EOF) return end();
+        for (; byte != '\n' && byte != EOF; byte = std::getc(file_)) {
+            if (line.text.size() < longest)
+                line.text.push_back(static_cast<char>(byte));
+            else
+                line.too_long = true;
+        }
+        if (std::ferror(file_)) return end();
+        return line;
+    }
+
+private:
+    std::optional<Line> end() {
+        if (std::ferror(file_)) fail_io("reading the records");
+        return std::nullopt;
+    }
+
+    std::FILE* file_;
+    std::size_t number_ = 0;
+};
+
+}  // namespace program

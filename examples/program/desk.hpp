@@ -1,0 +1,130 @@
+// What each command of pbc works with: a clerk of the group, an operator's tools, and what is known when they fail.
+#pragma once
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <optional>
+#include <string>
+#include <system_error>
+#include <variant>
+#include <vector>
+
+#include <asio/awaitable.hpp>
+#include <asio/io_context.hpp>
+#include <asio/redirect_error.hpp>
+#include <asio/use_awaitable.hpp>
+
+#include <understudy/admin.hpp>
+#include <understudy/clerk.hpp>
+#include <understudy/net/any.hpp>
+
+#include "console.hpp"
+
+namespace program {
+
+using namespace std::chrono_literals;
+using understudy::Address;
+using understudy::Duration;
+using understudy::net::AnyTransport;
+
+/// What the command line says of any command.
+struct Target {
+    std::vector<Address> view_service;
+    std::string group = "main";
+    std::optional<Duration> timeout;
+
+    Duration timeout_or(Duration usual) const { return timeout.value_or(usual); }
+    Duration patience() const { return timeout_or(5s); }
+};
+
+/// `5 s`, `0.25 s`.
+inline std::string seconds(Duration duration) {
+    char text[32];
+    std::snprintf(text, sizeof text, "%.3g s", std::chrono::duration<double>{duration}.count());
+    return text;
+}
+
+struct Desk {
+    asio::io_context& io;
+    Target target;
+    std::string doing;  ///< The command with what it is about, for messages.
+    std::string why;    ///< What the library told last about a failure.
+    understudy::Clerk<AnyTransport> clerk;
+    understudy::Admin<AnyTransport>
+        admin;  ///< For reads: one of several view services may use up its share of the time.
+    understudy::Admin<AnyTransport> decider;  ///< For what changes views, which may take some D.
+    understudy::Admin<AnyTransport> glimpse;  ///< For what is nice to know.
+
+    Desk(asio::io_context& context, Target wanted, std::string what)
+        : io{context},
+          target{std::move(wanted)},
+          doing{std::move(what)},
+          clerk{AnyTransport{io}, clerk_options(), observer()},
+          admin{AnyTransport{io}, target.patience() / static_cast<int>(target.view_service.size()), observer()},
+          decider{AnyTransport{io}, target.timeout_or(30s), observer()},
+          glimpse{AnyTransport{io}, std::min<Duration>(target.patience(), 1s)} {}
+
+    void stop() {
+        clerk.stop();
+        admin.stop();
+        decider.stop();
+        glimpse.stop();
+    }
+
+private:
+    understudy::ClerkOptions clerk_options() const {
+        understudy::ClerkOptions options;
+        options.view_service = target.view_service;
+        options.group = target.group;
+        options.give_up_after = target.patience();
+        return options;
+    }
+    understudy::Observer observer() {
+        return [this](const understudy::Event& event) {
+            if (const auto* failed = std::get_if<understudy::CallFailed>(&event)) why = failed->why;
+            if (const auto* refused = std::get_if<understudy::Refused>(&event)) why = refused->what;
+        };
+    }
+};
+
+inline std::string nobody_there(const Target& target) {
+    return "no answer from " + understudy::detail::join(target.view_service) + " within " + seconds(target.patience()) +
+           (target.view_service.size() == 1 ? " (is viewd running there?)" : " (is viewd running at any of them?)");
+}
+
+/// The first view service that answers, and its view of the group.
+struct Service {
+    Address address;
+    understudy::ViewInfo info;
+};
+inline asio::awaitable<Service> find_view_service(Desk& desk) {
+    for (const auto& address : desk.target.view_service) {
+        std::error_code ec;
+        understudy::ViewInfo info =
+            co_await desk.admin.async_view(address, desk.target.group, asio::redirect_error(asio::use_awaitable, ec));
+        if (!ec) co_return Service{address, std::move(info)};
+        if (ec != understudy::error::deadline_passed)
+            throw Ended{exit_code(ec), address + ": " + (desk.why.empty() ? ec.message() : desk.why)};
+    }
+    throw Ended{Exit::no_answer, nobody_there(desk.target)};
+}
+
+/// What to say of a call that failed with this code.
+inline asio::awaitable<Ended> explain(Desk& desk, std::error_code ec) {
+    const auto exit = exit_code(ec);
+    if (exit == Exit::no_answer && desk.clerk.view().view.number == 0) {
+        Service service = co_await find_view_service(desk);
+        if (service.info.view.number == 0)
+            co_return Ended{exit, "group " + desk.target.group + " has no server yet; start one: pbd " +
+                                      service.address + " LISTEN --group " + desk.target.group};
+    }
+    auto text = desk.doing + ": " + ec.message();
+    if (!desk.why.empty() && ec.category() == understudy::error_category() && exit != Exit::no_match)
+        text += " (" + desk.why + ")";
+    if (exit == Exit::unknown || exit == Exit::no_answer)
+        text += "; `pbc " + desk.target.view_service.front() + " --group " + desk.target.group + " status` tells more";
+    co_return Ended{exit, text};
+}
+
+}  // namespace program

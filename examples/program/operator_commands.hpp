@@ -1,0 +1,112 @@
+// pbc's commands for operators: what a group is doing, and who shall be primary.
+#pragma once
+
+#include <unistd.h>
+
+#include <csignal>
+#include <functional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <asio/signal_set.hpp>
+
+#include <understudy/core/view_operator.hpp>
+
+#include "server.hpp"
+#include "status_text.hpp"
+
+namespace program {
+
+inline asio::awaitable<GroupReport> report(Desk& desk, understudy::GroupStatus status) {
+    GroupReport group{std::move(status), {}};
+    const auto& primary = group.status.info.view.primary.name;
+    const auto server = std::ranges::find(group.status.servers, primary, &understudy::ServerStatus::name);
+    if (server == group.status.servers.end() || server->role != "primary") co_return group;
+    std::error_code ec;
+    understudy::ReplicaStatusResult answer =
+        co_await desk.glimpse.async_replica_status(primary, asio::redirect_error(asio::use_awaitable, ec));
+    if (!ec) group.primary = std::move(answer);
+    co_return group;
+}
+
+struct StatusArguments {
+    bool all = false, json = false;
+    std::size_t events = 10;
+};
+inline asio::awaitable<Exit> status(Desk& desk, StatusArguments given) {
+    Service service = co_await find_view_service(desk);
+    std::optional<std::string> wanted;
+    if (!given.all) wanted = desk.target.group;
+    understudy::ViewStatusResult status = co_await desk.admin.async_view_status(service.address, wanted);
+    std::vector<GroupReport> groups;
+    for (const auto& group : status.groups) {
+        GroupReport one = co_await report(desk, group);
+        groups.push_back(std::move(one));
+    }
+    if (given.json) {
+        print_line(to_json(status, groups));
+        co_return Exit::done;
+    }
+    if (groups.empty())
+        print_line((given.all ? "no group" : "no server of group " + desk.target.group) + " was heard yet");
+    for (const auto& group : groups) print(describe_group(group, service.address));
+    print(describe_events(status.events, given.events));
+    co_return Exit::done;
+}
+
+/// Prints every view until a signal ends it.
+inline asio::awaitable<Exit> watch(Desk& desk) {
+    Service service = co_await find_view_service(desk);
+    asio::signal_set signals{desk.io, SIGINT, SIGTERM};
+    bool interrupted = false;
+    signals.async_wait([&](std::error_code ec, int) {
+        if (ec) return;
+        interrupted = true;
+        desk.stop();
+    });
+    std::function<void(const understudy::ViewInfo&)> show = [](const understudy::ViewInfo& info) {
+        print_line(time_stamp() + " " + info.group + ": " + describe(info.view));
+    };
+    std::error_code ec;
+    co_await desk.admin.async_watch(service.address, desk.target.group, show,
+                                    asio::redirect_error(asio::use_awaitable, ec));
+    if (!interrupted) throw std::system_error{ec};
+    co_return Exit::done;
+}
+
+inline asio::awaitable<Exit> promote(Desk& desk, Address server) {
+    Service service = co_await find_view_service(desk);
+    understudy::ViewInfo info = co_await desk.decider.async_promote(service.address, desk.target.group, server);
+    print_line(describe(info.view));
+    co_return Exit::done;
+}
+
+/// What an operator has to know before a view is forced.
+inline std::string price_of_force(const understudy::ViewStatusResult& status, const Address& server) {
+    if (status.groups.empty()) return "no server of this group was heard";
+    const auto& group = status.groups.front();
+    const auto known = std::ranges::find(group.servers, server, &understudy::ServerStatus::name);
+    if (known == group.servers.end()) return server + " is not known in this group; it must run and ping first";
+    const understudy::Member member{server, known->incarnation, false};
+    return describe(group.info.view) + "\n" + understudy::views::may_be_lost(group.info.view, member) +
+           (group.waiting_for.empty()
+                ? "\nThe group does not wait: its view is served, and `promote` would lose nothing."
+                : "");
+}
+
+inline asio::awaitable<Exit> force(Desk& desk, Address server, bool yes) {
+    Service service = co_await find_view_service(desk);
+    const std::optional<std::string> group = desk.target.group;
+    understudy::ViewStatusResult status = co_await desk.admin.async_view_status(service.address, group);
+    std::cerr << price_of_force(status, server) << '\n';
+    if (!yes && !::isatty(STDIN_FILENO))
+        throw Ended{Exit::failed, desk.doing + ": asks first, but stdin is no terminal; --yes goes on without asking"};
+    if (!yes && !confirmed("Make " + server + " primary?"))
+        throw Ended{Exit::failed, desk.doing + ": nothing was changed"};
+    understudy::ViewForceResult result = co_await desk.decider.async_force(service.address, desk.target.group, server);
+    print_line(describe(result.info.view));
+    co_return Exit::done;
+}
+
+}  // namespace program

@@ -1,0 +1,104 @@
+// `pbc status`: what view service and primary say, as text for people and as JSON.
+#pragma once
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <understudy/wire/messages.hpp>
+
+#include "desk.hpp"
+
+namespace program {
+
+/// One group, and what its primary says of itself, if it answered.
+struct GroupReport {
+    understudy::GroupStatus status;
+    std::optional<understudy::ReplicaStatusResult> primary;
+};
+
+inline std::string age(Duration duration) {
+    const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(duration).count();
+    if (ms < 1'000) return std::to_string(ms) + " ms";
+    return ms < 120'000 ? std::to_string(ms / 1'000) + " s" : std::to_string(ms / 60'000) + " min";
+}
+
+/// `100 of 250 entries`, `3145728 bytes of a snapshot`, or how a backup in sync stands.
+inline std::string progress(const understudy::ReplicaStatusResult& primary, std::string_view server) {
+    const auto backup = std::ranges::find(primary.backups, server, &understudy::BackupStatus::name);
+    if (backup == primary.backups.end()) return {};
+    const auto entries = std::to_string(backup->match) + " of " + std::to_string(primary.last) + " entries";
+    if (backup->state == "in_sync") return "in sync, has " + entries;
+    if (backup->state == "log") return "not in sync yet, has " + entries;
+    if (backup->state == "snapshot")
+        return "not in sync yet, has " + std::to_string(backup->sent) + " bytes of a snapshot";
+    return "does not answer the primary, had " + entries;
+}
+
+inline std::string describe_server(const GroupReport& group, const understudy::ServerStatus& server) {
+    char start[320];
+    std::snprintf(start, sizeof start, "  %-8s %-30s heard %s ago", server.role.c_str(), server.name.c_str(),
+                  age(server.last_ping).c_str());
+    std::string line = start;
+    const bool member = server.role == "backup" || server.role == "joining";
+    if (server.role == "primary" && group.primary)
+        line += ", log " + std::to_string(group.primary->first) + " to " + std::to_string(group.primary->last) +
+                ", committed " + std::to_string(group.primary->commit) + ", " +
+                std::to_string(group.primary->sessions) + " sessions";
+    else if (server.role == "primary")
+        line += ", does not answer";
+    const auto how = member && group.primary ? progress(*group.primary, server.name) : std::string{};
+    if (!how.empty())
+        line += ", " + how;
+    else if (member)
+        line += server.role == "backup" ? ", in sync" : ", not in sync yet";
+    return line + '\n';
+}
+
+/// For whom the group waits, why, and the command that ends it.
+inline std::string describe_wait(const understudy::GroupStatus& status, const Address& view_service) {
+    if (status.waiting_for.empty()) return {};
+    return "  WAITS for " + understudy::detail::join(status.waiting_for) + "\n  " + status.waiting_why +
+           "\n  To end the wait and lose what only they have: pbc " + view_service + " --group " + status.info.group +
+           " force SERVER\n";
+}
+
+inline std::string describe_group(const GroupReport& group, const Address& view_service) {
+    const auto& status = group.status;
+    auto text = "group " + status.info.group + " of cluster " + to_hex(status.info.cluster) + '\n';
+    text += "  " + describe(status.info.view);
+    if (status.info.view.number != 0) text += status.acked ? ", acknowledged" : ", not acknowledged yet";
+    text += '\n';
+    for (const std::string_view role : {"primary", "backup", "joining", "idle", "leaving", "dead"})
+        for (const auto& server : status.servers)
+            if (server.role == role) text += describe_server(group, server);
+    return text + describe_wait(status, view_service);
+}
+
+inline std::string describe_events(const std::vector<understudy::PastEvent>& events, std::size_t most) {
+    if (events.empty()) return {};
+    std::string text = "recent events\n";
+    const auto skipped = events.size() - std::min(most, events.size());
+    for (auto event = events.begin() + static_cast<std::ptrdiff_t>(skipped); event != events.end(); ++event)
+        text += "  " + age(event->age) + " ago: " + event->text + '\n';
+    return text;
+}
+
+/// The results of `view.status` and of each primary's `pb.status`, as docs/protocol.md describes them.
+inline std::string to_json(const understudy::ViewStatusResult& status, const std::vector<GroupReport>& groups) {
+    std::string text = "{\"view.status\":";
+    understudy::wire::write(understudy::wire::Writer{text}, status);
+    text += ",\"pb.status\":[";
+    const char* separator = "";
+    for (const auto& group : groups) {
+        if (!group.primary) continue;
+        text += std::exchange(separator, ",");
+        understudy::wire::write(understudy::wire::Writer{text}, *group.primary);
+    }
+    return text + "]}";
+}
+
+}  // namespace program

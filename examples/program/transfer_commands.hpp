@@ -1,0 +1,168 @@
+// pbc's dump and load: a whole group as lines of JSON, `{"key":…,"value":…}`.
+#pragma once
+
+#include <chrono>
+#include <cstdio>
+#include <functional>
+#include <memory>
+#include <set>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+#include <asio/co_spawn.hpp>
+#include <asio/steady_timer.hpp>
+
+#include "data_commands.hpp"
+
+namespace program {
+
+struct CloseFile {
+    void operator()(std::FILE* file) const { std::fclose(file); }
+};
+using File = std::unique_ptr<std::FILE, CloseFile>;
+
+/// A temporary file without a name.
+inline File scratch_file() {
+    File file{std::tmpfile()};
+    if (!file) fail_io("a temporary file");
+    return file;
+}
+inline void copy_to_stdout(std::FILE* file) {
+    std::rewind(file);
+    std::string buffer(1u << 16, '\0');
+    while (const auto count = std::fread(buffer.data(), 1, buffer.size(), file)) print({buffer.data(), count});
+    if (std::ferror(file)) fail_io("a temporary file");
+}
+
+/// The snapshot goes into a temporary file first: stdout gets all of it or nothing, and if the primary changes
+/// meanwhile the dump can begin anew.
+inline asio::awaitable<Exit> dump(Desk& desk) {
+    for (int attempt = 1;; ++attempt) {
+        const File file = scratch_file();
+        std::function<void(std::string_view)> sink = [&file](std::string_view piece) {
+            write_to(file.get(), piece, "a temporary file");
+        };
+        std::error_code ec;
+        understudy::Position at = co_await desk.clerk.async_dump(sink, asio::redirect_error(asio::use_awaitable, ec));
+        if (!ec) {
+            copy_to_stdout(file.get());
+            say("dumped group " + desk.target.group + " as it was at position " + std::to_string(at.view) + "." +
+                std::to_string(at.index));
+            co_return Exit::done;
+        }
+        if (ec != understudy::error::bad_chunk || attempt == 10) throw std::system_error{ec};
+        say("the primary changed; nothing was printed yet, the dump begins anew");
+    }
+}
+
+// ---- load -------------------------------------------------------------------------------------------------
+
+/// Records that are put at once. No key is in it twice, so that of two lines for one key the later one wins.
+struct Batch {
+    static constexpr std::size_t most = 256, most_bytes = 4u << 20;
+
+    struct Item {
+        std::size_t line;
+        kv::Record record;
+    };
+    std::vector<Item> items;
+    std::set<std::string> names;
+    std::size_t bytes = 0;
+
+    bool takes(const kv::Record& record) const {
+        return items.empty() || (items.size() < most && bytes < most_bytes && !names.contains(record.key));
+    }
+    void add(std::size_t line, kv::Record record) {
+        names.insert(record.key);
+        bytes += record.value.size();
+        items.push_back({line, std::move(record)});
+    }
+};
+
+class Loader {
+public:
+    Loader(Desk& desk, std::FILE* file, std::size_t max_command)
+        : desk_{desk},
+          lines_{file},
+          max_command_{max_command},
+          all_done_{desk.io, asio::steady_timer::time_point::max()} {}
+
+    asio::awaitable<Exit> run() {
+        for (auto record = next(); record;) {
+            Batch batch;
+            for (; record && batch.takes(record->record); record = next())
+                batch.add(record->line, std::move(record->record));
+            co_await put(std::move(batch));
+            if (failed_) throw std::system_error{failed_};
+        }
+        say("loaded " + std::to_string(loaded_) + " keys" +
+            (bad_ == 0 ? "" : ", left out " + std::to_string(bad_) + " bad lines"));
+        co_return bad_ == 0 ? Exit::done : Exit::failed;
+    }
+
+private:
+    /// The next good record; bad lines on the way are reported and left out.
+    std::optional<Batch::Item> next() {
+        while (auto line = lines_.next()) {
+            try {
+                if (line->too_long) throw std::invalid_argument("is longer than any record");
+                auto record = KvStore::decode_record(line->text);
+                if (const auto wrong = KvStore{}.check(kv::Put{record.key, record.value}); !wrong.empty())
+                    throw std::invalid_argument(wrong);
+                return Batch::Item{line->number, std::move(record)};
+            } catch (const std::invalid_argument& wrong) {
+                ++bad_;
+                say("line " + std::to_string(line->number) + ": " + wrong.what());
+            }
+        }
+        return std::nullopt;
+    }
+
+    asio::awaitable<void> put(Batch batch) {
+        under_way_ = batch.items.size();
+        for (auto& [line, record] : batch.items)
+            asio::co_spawn(desk_.io, put_in_pieces(desk_, std::move(record), max_command_), Done{this, line});
+        std::error_code cancelled;  // that is how the last one says so
+        if (under_way_ != 0) co_await all_done_.async_wait(asio::redirect_error(asio::use_awaitable, cancelled));
+    }
+
+    struct Done {
+        Loader* loader;
+        std::size_t line;
+        void operator()(std::exception_ptr thrown) const { loader->done(line, thrown); }
+    };
+    void done(std::size_t line, std::exception_ptr thrown) {
+        try {
+            if (thrown) std::rethrow_exception(thrown);
+            ++loaded_;
+        } catch (const std::system_error& failure) {
+            failed_ = failure.code();
+            say("line " + std::to_string(line) + ": " + failure.code().message());
+        }
+        if (--under_way_ == 0) all_done_.cancel();
+    }
+
+    Desk& desk_;
+    LineReader lines_;
+    std::size_t max_command_;
+    asio::steady_timer all_done_;
+    std::size_t under_way_ = 0, loaded_ = 0, bad_ = 0;
+    std::error_code failed_;
+};
+
+struct LoadArguments {
+    std::string file = "-";
+    std::size_t max_command = understudy::ReplicaOptions{}.max_command;
+};
+inline asio::awaitable<Exit> load(Desk& desk, LoadArguments given) {
+    File file;
+    if (given.file != "-") file.reset(std::fopen(given.file.c_str(), "rb"));
+    if (given.file != "-" && !file) fail_io(given.file.c_str());
+    Loader loader{desk, file ? file.get() : stdin, given.max_command};
+    co_return co_await loader.run();
+}
+
+}  // namespace program

@@ -1,0 +1,73 @@
+// viewd: a view service as a program. It watches the servers of any number of groups and decides who is primary.
+#include <chrono>
+#include <string>
+
+#include <asio/io_context.hpp>
+
+#include <understudy/net/any.hpp>
+#include <understudy/view_service.hpp>
+
+#include "program/command_line.hpp"
+#include "program/server.hpp"
+
+namespace us = understudy;
+
+namespace {
+
+struct Settings {
+    us::TransportOptions transport;
+    us::ViewOptions views;
+};
+
+constexpr auto examples =
+    "  viewd tcp://127.0.0.1:7000 &\n"
+    "  pbd tcp://127.0.0.1:7000 tcp://127.0.0.1:7001 &\n"
+    "  pbd tcp://127.0.0.1:7000 tcp://127.0.0.1:7002 &\n"
+    "  pbc tcp://127.0.0.1:7000 status\n";
+
+std::optional<program::Exit> read(Settings& settings, int argc, char** argv) {
+    CLI::App app{
+        "A view service: watches servers and decides which of them is primary and which are backups.\n"
+        "Prints one line on stdout when it is ready, and events on stderr. SIGTERM or SIGINT ends it.",
+        "viewd"};
+    program::describe(app, examples);
+    program::add_address(app, "LISTEN", settings.transport.listen,
+                         "Where to listen: tcp://HOST:PORT (port 0: a free one) or unix:///PATH")
+        ->required();
+    program::add_address(app, "--advertise", settings.transport.advertise,
+                         "The address at which others reach it; needed for 0.0.0.0");
+    const auto take = [&](unsigned ms) { settings.views.ping_interval = std::chrono::milliseconds{ms}; };
+    app.add_option_function<unsigned>("--ping-interval", take, "How often servers ping [100]")->type_name("MS");
+    app.add_option("--dead-pings", settings.views.dead_pings, "After so many silent intervals a server is dead")
+        ->type_name("N")
+        ->capture_default_str();
+    app.add_option("--backups", settings.views.backups, "Backups wanted in each group")
+        ->type_name("K")
+        ->capture_default_str();
+    return program::parse(app, argc, argv);
+}
+
+program::Exit serve(const Settings& settings) {
+    asio::io_context io{1};
+    us::ViewService views{us::net::AnyTransport{io, settings.transport}, settings.views, program::log_event};
+    auto end = program::Exit::done;
+    program::Farewell farewell{io, [&] { views.stop(); }, [&] { views.stop(); }};
+    views.async_run([&](std::error_code ec) {
+        farewell.cancel();
+        if (!ec) return;
+        program::log("failed: " + ec.message());
+        end = program::Exit::failed;
+    });
+    program::say_ready(views.local());
+    io.run();
+    program::log("stopped");
+    return end;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    Settings settings;
+    if (const auto end = read(settings, argc, argv)) return static_cast<int>(*end);
+    return static_cast<int>(program::guarded("viewd", [&] { return serve(settings); }));
+}

@@ -1,0 +1,381 @@
+#!/usr/bin/env python3
+"""viewd, pbd and pbc as people run them: real processes over unix sockets and TCP. `programs_test.py FOLDER`.
+
+Nothing is timed: each wait is for an event, and 30 seconds are only the bound after which the test has failed.
+"""
+import base64
+import json
+import os
+import pty
+import re
+import select
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import unittest
+
+BOUND = 30
+PROGRAMS = "."
+
+
+class Daemon:
+    """A server program: its address, and its events as they come."""
+
+    def __init__(self, name, *arguments):
+        self.lines, self.changed = [], threading.Condition()
+        self.process = subprocess.Popen([os.path.join(PROGRAMS, name), *arguments], text=True,
+                                        stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self.reader = threading.Thread(target=self.read, daemon=True)
+        self.reader.start()
+        ready, _, _ = select.select([self.process.stdout], [], [], BOUND)
+        line = self.process.stdout.readline() if ready else ""
+        if not line.startswith("listening on "):
+            raise AssertionError(f"{name} did not start: {line!r} {self.text()}")
+        self.address = line.split()[-1]
+
+    def read(self):
+        for line in self.process.stderr:
+            with self.changed:
+                self.lines.append(line.rstrip("\n"))
+                self.changed.notify_all()
+
+    def text(self):
+        with self.changed:
+            return "\n".join(self.lines)
+
+    def wait_for(self, pattern):
+        """The first event that matches, also one of the past."""
+        found = lambda: next((line for line in self.lines if re.search(pattern, line)), None)
+        with self.changed:
+            if not self.changed.wait_for(found, BOUND):
+                raise AssertionError(f"no event {pattern!r} of {self.process.args} in:\n" + "\n".join(self.lines))
+            return found()
+
+    def end(self, how):
+        self.process.send_signal(how)
+        code = self.process.wait(BOUND)
+        self.reader.join(BOUND)
+        return code
+
+    def close(self):
+        if self.process.poll() is None:
+            self.end(signal.SIGKILL)
+        self.process.stdout.close()
+        self.process.stderr.close()
+
+
+class Case(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = folder.name
+
+    def path(self, name):
+        return f"unix://{self.folder}/{name}"
+
+    def start(self, name, *arguments):
+        daemon = Daemon(name, *arguments)
+        self.addCleanup(daemon.close)
+        return daemon
+
+    def program(self, *arguments, stdin=b"", code=0):
+        done = subprocess.run([os.path.join(PROGRAMS, arguments[0]), *arguments[1:]], input=stdin,
+                              capture_output=True, timeout=2 * BOUND)
+        self.assertEqual(done.returncode, code, f"{arguments}: {done.stdout!r} {done.stderr.decode()}")
+        self.complaint = done.stderr.decode()
+        return done.stdout
+
+    def pbc(self, *arguments, **more):
+        return self.program("pbc", self.views.address, "--timeout", str(BOUND), *arguments, **more)
+
+    def pair(self, first="tcp://127.0.0.1:0", second=None):
+        """A view service, a primary and a backup that is in sync."""
+        self.views = self.start("viewd", self.path("views"), "--dead-pings", "10")
+        self.one = self.start("pbd", self.views.address, first)
+        self.one.wait_for("primary in view 1")
+        self.two = self.start("pbd", self.views.address, second or self.path("two"))
+        self.in_sync(self.two)
+
+    def in_sync(self, backup, group="main"):
+        """Follows the views until the view service may promote that server."""
+        watch = subprocess.Popen([os.path.join(PROGRAMS, "pbc"), self.views.address, "--group", group, "watch"],
+                                 stdout=subprocess.PIPE, text=True)
+        killer = threading.Timer(BOUND, watch.kill)
+        killer.start()
+        try:
+            for line in watch.stdout:
+                if f"{backup.address} (in sync)" in line:
+                    break
+            else:
+                raise AssertionError(f"{backup.address} is never in sync: {self.views.text()}")
+            watch.send_signal(signal.SIGINT)
+            self.assertEqual(watch.wait(BOUND), 0)
+        finally:
+            killer.cancel()
+            watch.kill()
+            watch.wait()
+            watch.stdout.close()
+
+
+class Data(Case):
+    """One group for all of them: each has keys of its own."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.shared = Case()
+        cls.shared.setUp()
+        cls.addClassCleanup(cls.shared.doCleanups)
+        cls.shared.pair()
+
+    def setUp(self):
+        super().setUp()
+        self.views = self.shared.views
+
+    def test_values_are_any_bytes(self):
+        value = b"a\0b\nc\xff\xfe\n" + bytes(range(256)) * 40
+        self.assertEqual(self.pbc("put", "binary", stdin=value), b"")
+        self.assertEqual(self.pbc("get", "binary"), value)
+        self.pbc("put", "binary", "-", stdin=b"")
+        self.assertEqual(self.pbc("get", "binary"), b"")
+        self.pbc("append", "binary", "-", stdin=b"\n\0")
+        self.assertEqual(self.pbc("get", "binary"), b"\n\0")
+
+    def test_odd_words_are_plain_keys_and_values(self):
+        for word in ("put", "{}", "[a]", "[]", "%%", "a b", "'q'", "--x", "-1", "é"):
+            self.pbc("put", "--", word, word)
+            self.assertEqual(self.pbc("get", "--", word), word.encode(), word)
+        self.pbc("put", "empty", "")
+        self.assertEqual(self.pbc("get", "empty"), b"")
+
+    def test_append_erase_and_missing_keys(self):
+        self.assertEqual(self.pbc("append", "log", "abc"), b"3\n")
+        self.assertEqual(self.pbc("append", "log", "de"), b"5\n")
+        self.pbc("erase", "log")
+        self.pbc("erase", "log", code=3)
+        self.pbc("get", "log", code=3)
+        self.assertIn("get log: the key does not exist", self.complaint)
+
+    def test_compare_and_set(self):
+        self.pbc("cas", "lock", "me")
+        self.assertEqual(self.pbc("cas", "lock", "you", code=3), b"me")
+        self.pbc("cas", "lock", "you", "--expect", "me")
+        self.pbc("cas", "lock", "me", "--expect", "me", code=3)
+        self.pbc("cas", "nothing", "v", "--expect", "old", code=3)
+        self.assertEqual(self.pbc("get", "lock"), b"you")
+
+    def test_keys_come_in_pages(self):
+        for name in ("k/1", "k/2", "k/3", "k/\n"):
+            self.pbc("put", name, "v")
+        self.assertEqual(self.pbc("keys", "--prefix", "k/", "--limit", "2"), b"k/\n\nk/1\n")
+        self.assertIn("more keys", self.complaint)
+        self.assertEqual(self.pbc("keys", "--prefix", "k/", "--after", "k/1", "--limit", "2"), b"k/2\nk/3\n")
+        self.assertEqual(self.complaint, "")
+        listed = self.pbc("keys", "--prefix", "k/", "--all", "--json").decode().splitlines()
+        self.assertEqual([json.loads(line) for line in listed], ["k/\n", "k/1", "k/2", "k/3"])
+
+    def test_a_value_longer_than_a_command(self):
+        value = os.urandom(1 << 20)  # in base64 more than --max-command
+        self.pbc("put", "large", stdin=value, code=1)
+        self.assertIn("larger than the limit", self.complaint)
+        self.pbc("put", "large", "--pieces", stdin=value)
+        self.assertEqual(self.pbc("get", "large"), value)
+        self.pbc("erase", "large")
+        self.pbc("put", "large", stdin=bytes((2 << 20) + 1), code=1)
+        self.assertIn("at most 2097152 bytes", self.complaint)
+
+    def test_a_dump_loads_into_another_group(self):
+        copy = self.start("pbd", self.views.address, self.path("copy"), "--group", "copy")
+        copy.wait_for("copy: primary in view 1")
+        self.pbc("put", "bytes", stdin=b"\0\xff")
+        self.pbc("put", "large2", "--pieces", stdin=bytes([255]) * (1 << 20))
+        dumped = self.pbc("dump")
+        self.assertIn("position", self.complaint)
+        records = [json.loads(line) for line in dumped.splitlines()]
+        self.assertIn({"key": "bytes", "value": {"b64": base64.b64encode(b"\0\xff").decode()}}, records)
+        self.pbc("load", "--group", "copy", stdin=dumped)
+        self.assertIn(f"loaded {len(records)} keys", self.complaint)
+        self.assertEqual(self.pbc("--group", "copy", "dump"), dumped)
+        self.pbc("erase", "large2")
+
+    def test_bad_lines_are_named_and_the_others_loaded(self):
+        lines = b'{"key":"l1","value":"a"}\nrubbish\n{"key":"l2","value":7}\n{"key":"l1","value":"later"}\n'
+        self.pbc("load", stdin=lines, code=1)
+        for expected in ("line 2:", "line 3: member 'value'", "loaded 2 keys, left out 2 bad lines"):
+            self.assertIn(expected, self.complaint)
+        self.assertEqual(self.pbc("get", "l1"), b"later")
+        file = os.path.join(self.folder, "records")
+        with open(file, "w", encoding="utf-8") as out:
+            out.writelines(json.dumps({"key": f"many/{n:04}", "value": str(n)}) + "\n" for n in range(1000))
+        self.pbc("load", file)
+        self.assertEqual(len(self.pbc("keys", "--prefix", "many/").splitlines()), 1000)
+        self.pbc("load", file + ".none", code=1)
+        self.assertIn("No such file", self.complaint)
+
+    def test_status_shows_the_pair_in_sync(self):
+        text = self.pbc("status").decode()
+        self.assertRegex(text, r"(?m)^  primary +tcp://127.0.0.1:\d+ +heard .*committed \d+")
+        self.assertRegex(text, r"(?m)^  backup +unix://.*/two +heard .*, in sync, has (\d+) of")
+        self.assertIn("recent events", text)
+        answer = json.loads(self.pbc("status", "--json"))
+        self.assertEqual(answer["view.status"]["groups"][0]["view"]["group"], "main")
+        self.assertEqual(answer["pb.status"][0]["role"], "primary")
+        self.assertIn("was heard yet", self.pbc("status", "--group", "none").decode())
+        self.assertIn("group main", self.pbc("status", "--all").decode())
+
+    def test_a_group_without_servers_says_so(self):
+        self.program("pbc", self.views.address, "--group", "none", "--timeout", "0.3", "get", "k", code=5)
+        self.assertIn("group none has no server yet", self.complaint)
+
+
+class Failover(Case):
+    def test_a_killed_primary_is_replaced(self):
+        self.pair()
+        self.pbc("put", "k", "v")
+        self.one.end(signal.SIGKILL)
+        self.assertEqual(self.pbc("get", "k"), b"v")
+        text = self.pbc("status").decode()
+        self.assertRegex(text, rf"(?m)^  primary +{re.escape(self.two.address)} ")
+        self.assertRegex(text, rf"(?m)^  dead +{re.escape(self.one.address)} ")
+
+    def test_a_primary_that_is_told_to_go_hands_over(self):
+        self.pair(second="tcp://127.0.0.1:0")
+        self.pbc("put", "k", "v")
+        self.assertEqual(self.one.end(signal.SIGTERM), 0)
+        self.assertIn("left the group", self.one.text())
+        self.two.wait_for("primary in view")
+        # The view did not change because it was found dead after D, but because it said that it left.
+        self.views.wait_for(re.escape(f"primary {self.two.address}"))
+        lost = [line for line in self.views.lines if f"lost {self.one.address}" in line]
+        self.assertEqual([line.rsplit(": ", 1)[1] for line in lost], ["has left"])
+        self.assertEqual(self.pbc("get", "k"), b"v")
+
+    def test_a_second_signal_stops_at_once(self):
+        self.views = self.start("viewd", self.path("views"))
+        alone = self.start("pbd", self.views.address, self.path("alone"), "--leave-timeout", "1000000")
+        alone.wait_for("primary in view 1")
+        alone.process.send_signal(signal.SIGINT)
+        alone.wait_for("leaving the group")
+        self.assertEqual(alone.end(signal.SIGINT), 0)
+        self.assertFalse(os.path.exists(os.path.join(self.folder, "alone")))
+        self.assertEqual(self.views.end(signal.SIGTERM), 0)
+
+    def test_nobody_to_hand_over_to(self):
+        self.views = self.start("viewd", self.path("views"))
+        alone = self.start("pbd", self.views.address, self.path("alone"), "--leave-timeout", "0.1")
+        alone.wait_for("primary in view 1")
+        self.assertEqual(alone.end(signal.SIGTERM), 0)
+        self.assertIn("nobody took over", alone.text())
+
+    def test_promote(self):
+        self.pair()
+        self.assertIn(f"primary {self.two.address}", self.pbc("promote", self.two.address).decode())
+        self.two.wait_for("primary in view")
+        self.pbc("promote", "tcp://127.0.0.1:1", code=1)
+        self.assertIn("is no backup of", self.complaint)
+
+    def test_force_asks_first(self):
+        self.views = self.start("viewd", self.path("views"))
+        one = self.start("pbd", self.views.address, self.path("one"))
+        one.wait_for("primary in view 1")
+        self.pbc("put", "k", "v")
+        one.end(signal.SIGKILL)
+        two = self.start("pbd", self.views.address, self.path("two"))
+        self.views.wait_for("waits for")
+        text = self.pbc("status").decode()
+        self.assertIn(f"WAITS for {one.address}", text)
+        self.assertIn("force SERVER", text)
+
+        self.pbc("force", two.address, code=1)
+        self.assertIn("is lost", self.complaint)
+        self.assertIn("stdin is no terminal", self.complaint)
+        self.assertEqual(self.on_terminal("no", "force", two.address), 1)
+        self.assertIn(f"WAITS for {one.address}", self.pbc("status").decode())
+        self.assertEqual(self.on_terminal("yes", "force", two.address), 0)
+        two.wait_for("primary in view 2")
+        self.pbc("get", "k", code=3)
+
+        two.end(signal.SIGKILL)
+        three = self.start("pbd", self.views.address, self.path("three"))
+        self.views.wait_for("waits for .*two")
+        self.assertIn(f"primary {three.address}", self.pbc("force", "--yes", three.address).decode())
+
+    def on_terminal(self, answer, *arguments):
+        """The exit code of a pbc that somebody answers at a terminal."""
+        person, terminal = pty.openpty()
+        try:
+            process = subprocess.Popen([os.path.join(PROGRAMS, "pbc"), self.views.address, *arguments], stdin=terminal,
+                                       stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+            asked = b""
+            while b"Type yes" not in asked:
+                ready, _, _ = select.select([process.stderr], [], [], BOUND)
+                piece = os.read(process.stderr.fileno(), 4096) if ready else b""
+                self.assertNotEqual(piece, b"", f"it did not ask: {asked}")
+                asked += piece
+            os.write(person, answer.encode() + b"\n")
+            code = process.wait(BOUND)
+            process.stderr.close()
+            return code
+        finally:
+            os.close(person)
+            os.close(terminal)
+
+
+class Mistakes(Case):
+    def test_wrong_usage(self):
+        for arguments in (("pbc",), ("pbc", "tcp://127.0.0.1:1"), ("pbc", "nowhere", "get", "k"),
+                          ("pbc", "tcp://127.0.0.1:1", "frob"), ("pbc", "tcp://127.0.0.1:1", "get"),
+                          ("pbc", "tcp://127.0.0.1:1", "keys", "--limit", "0"),
+                          ("pbc", "tcp://127.0.0.1:1", "get", "k", "--timeout", "0"),
+                          ("pbc", "tcp://127.0.0.1:1", "--group", "", "get", "k"),
+                          ("viewd",), ("viewd", "tcp://127.0.0.1"), ("viewd", "tcp://0.0.0.0:0"),
+                          ("viewd", "tcp://127.0.0.1:0", "--dead-pings", "1"),
+                          ("pbd", "tcp://127.0.0.1:1"), ("pbd", "tcp://127.0.0.1:1", "unix://x"),
+                          ("pbd", "tcp://127.0.0.1:1", "tcp://127.0.0.1:0", "--log-bytes", "much")):
+            self.assertEqual(self.program(*arguments, code=2), b"", arguments)
+            self.assertTrue(self.complaint.startswith(arguments[0] + ": "), f"{arguments}: {self.complaint}")
+
+    def test_help_teaches(self):
+        for name in ("viewd", "pbd", "pbc"):
+            text = self.program(name, "--help").decode()
+            for expected in ("Examples:\n  viewd tcp://127.0.0.1:7000 &", "Exit codes:", "4  outcome unknown"):
+                self.assertIn(expected, text)
+            self.assertRegex(self.program(name, "--version").decode(), r"^understudy \d+\.\d+\.\d+\n$")
+        self.assertIn("--expect OLD", self.program("pbc", "tcp://127.0.0.1:1", "cas", "--help").decode())
+
+    def test_an_address_in_use(self):
+        for address in (self.path("views"), "tcp://127.0.0.1:0"):
+            first = self.start("viewd", address)
+            for arguments in (("viewd", first.address), ("pbd", first.address, first.address)):
+                self.program(*arguments, code=1)
+                self.assertIn(first.address, self.complaint)
+                self.assertIn("Address already in use", self.complaint)
+
+    def test_nobody_there(self):
+        nowhere = self.path("views")
+        for command in (("get", "k"), ("put", "k", "v"), ("status",), ("watch",), ("promote", nowhere), ("dump",)):
+            self.program("pbc", nowhere, "--timeout", "0.2", *command, code=5)
+            self.assertIn(f"no answer from {nowhere} within 0.2 s (is viewd running there?)", self.complaint)
+
+    def test_a_primary_that_does_not_answer_is_named(self):
+        self.views = self.start("viewd", self.path("views"))
+        one = self.start("pbd", self.views.address, self.path("one"))
+        one.wait_for("primary in view 1")
+        one.process.send_signal(signal.SIGSTOP)
+        self.program("pbc", self.views.address, "--timeout", "0.3", "get", "k", code=5)
+        self.assertIn("get k: ", self.complaint)
+        self.assertIn(one.address, self.complaint)
+        self.assertIn("status` tells more", self.complaint)
+
+    def test_the_second_of_two_view_services_answers(self):
+        self.views = self.start("viewd", "tcp://127.0.0.1:0")
+        both = self.path("nobody") + "," + self.views.address
+        self.start("pbd", both, "tcp://127.0.0.1:0").wait_for("primary in view 1")
+        self.program("pbc", both, "--timeout", str(BOUND), "put", "k", "v")
+        self.assertIn("primary", self.program("pbc", both, "--timeout", "2", "status").decode())
+
+
+if __name__ == "__main__":
+    PROGRAMS = os.path.abspath(sys.argv.pop(1))
+    unittest.main()
