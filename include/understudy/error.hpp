@@ -12,7 +12,7 @@ namespace understudy {
 /// the others only ever come out of a call that the host made.
 enum class error {
     outcome_unknown = 1,  ///< The call's deadline passed after it was sent: it may or may not have taken effect.
-    deadline_passed,      ///< The call's deadline passed before it was sent to anybody: it had no effect.
+    deadline_passed,      ///< The call's deadline passed and it had no effect: a read, or a command that was never sent.
     key_not_found,        ///< The key does not exist.
     closed,               ///< The service, client or transport was stopped.
     invalid_options,      ///< Options contradict each other or name something that cannot be used.
@@ -49,7 +49,7 @@ struct ErrorRow {
 // The numbers below are part of the protocol and never change.
 inline constexpr std::array error_table{
     ErrorRow{error::outcome_unknown, 0, "outcome_unknown", "the deadline passed; the call may or may not have taken effect"},
-    ErrorRow{error::deadline_passed, 0, "deadline_passed", "the deadline passed before the call was sent; it had no effect"},
+    ErrorRow{error::deadline_passed, 0, "deadline_passed", "the deadline passed; the call had no effect"},
     ErrorRow{error::key_not_found, 0, "key_not_found", "the key does not exist"},
     ErrorRow{error::closed, 0, "closed", "stopped"},
     ErrorRow{error::invalid_options, 0, "invalid_options", "invalid options"},
