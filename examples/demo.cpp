@@ -1,0 +1,122 @@
+// The demo: a view service and three servers as processes of their own, clients that write without pause, and a primary
+// that is killed, twice. At the end every answered write is looked for on the servers that are left.
+#include <csignal>
+#include <cstdint>
+#include <cstdio>
+#include <exception>
+#include <filesystem>
+#include <set>
+#include <string>
+#include <system_error>
+
+#include <CLI/CLI.hpp>
+
+#include "demo/process.hpp"
+#include "demo/story.hpp"
+#include "demo/text.hpp"
+
+namespace {
+
+using namespace demo;
+
+void say(const std::string& line) { std::puts(line.c_str()); }
+
+void introduce(const Options& options) {
+    say("understudy: one view service, three servers, " + counted(options.clients, "client", "clients") +
+        " that write without pause.");
+    say("The primary is killed, twice. At the end every answered write is looked for.");
+    say("");
+    std::fflush(stdout);
+}
+
+void announce(const Verdict& verdict, const Display& display) {
+    const auto count = [&](std::uint64_t number) {
+        return display.paint(number == 0 ? Style::good : Style::bad, right(grouped(number), 11));
+    };
+    const auto rate = static_cast<std::uint64_t>(static_cast<double>(verdict.answered) / verdict.seconds);
+    say("");
+    say("  writes answered " + right(grouped(verdict.answered), 11) + "   in " + fixed(verdict.seconds, 1) + " s, " +
+        grouped(rate) + " per second");
+    if (verdict.unanswered > 0)
+        say("  without answer  " + right(grouped(verdict.unanswered), 11) + "   outcome unknown");
+    say("  lost            " + count(verdict.lost));
+    say("  doubled         " + count(verdict.doubled));
+    std::string each;
+    for (const auto& gap : verdict.gaps) each += (each.empty() ? "at the kills " : " and ") + in_ms(gap);
+    say("  longest gap     " + right(in_ms(verdict.longest), 11) + "   " + each);
+    say("");
+    const auto fault = verdict.example.empty() ? std::string{"nothing was shown"} : verdict.example;
+    say(verdict.good()
+            ? display.paint(Style::strong, "Every answered write stands on both servers that were left, exactly once.")
+            : display.paint(Style::bad, "THE CHECK FAILED: " + fault + "."));
+}
+
+void show_logs(const std::filesystem::path& folder) {
+    std::set<std::filesystem::path> logs;
+    for (const auto& entry : std::filesystem::directory_iterator{folder})
+        if (entry.path().extension() == ".log") logs.insert(entry.path());
+    for (const auto& log : logs) {
+        std::fprintf(stderr, "\n%s ends with:\n", log.c_str());
+        for (const auto& line : last_lines(log, 8)) std::fprintf(stderr, "  %s\n", line.c_str());
+    }
+}
+
+/// Exit code 0: the check held; 1: it did not, or the demo could not go on; 130: interrupted.
+int run(const Options& options, const std::filesystem::path& programs) {
+    TemporaryFolder folder;
+    if (options.keep) folder.keep();
+    int code = 1;
+    try {
+        introduce(options);
+        Verdict verdict;
+        {
+            Story story{options, programs, folder.path()};
+            verdict = story.play();
+            announce(verdict, story.display());
+        }
+        code = verdict.good() ? 0 : 1;
+    } catch (const Interrupted&) {
+        say("\nInterrupted. All processes are ended.");
+        return 130;
+    } catch (const std::exception& fault) {
+        std::fflush(stdout);
+        std::fprintf(stderr, "\nThe demo cannot go on: %s.\n", fault.what());
+    }
+    std::fflush(stdout);
+    if (code != 0) {
+        folder.keep();
+        show_logs(folder.path());
+    }
+    if (code != 0 || options.keep) std::fprintf(stderr, "\nThe logs are in %s\n", folder.path().c_str());
+    return code;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    Options options;
+    bool quick = false, tcp = false;
+    CLI::App app{"Shows a failover: kills the primary of a replicated store twice while clients write, then looks for\n"
+                 "every answered write. Exit code 0 only if none is lost and none doubled.", "demo"};
+    app.add_option("--seconds", options.seconds, "How long the clients write")->check(CLI::Range(1.0, 86400.0))
+        ->capture_default_str();
+    app.add_flag("--quick", quick, "The same as --seconds 5");
+    app.add_option("--clients", options.clients, "How many clients write")->check(CLI::Range(1, 1000))
+        ->capture_default_str();
+    auto* over_tcp = app.add_flag("--tcp", tcp, "Over TCP on the loopback interface, as it is by default");
+    app.add_flag("--unix", options.unix_sockets, "Over unix sockets")->excludes(over_tcp);
+    app.add_flag("--plain", options.plain, "No live display, also on a terminal");
+    app.add_flag("--keep", options.keep, "Keep the servers' logs, and say where they are");
+    CLI11_PARSE(app, argc, argv);
+    if (quick) options.seconds = 5;
+    try {
+        std::signal(SIGPIPE, SIG_IGN);  // a reader of our output that goes away must not keep us from cleaning up
+        std::error_code ec;
+        auto self = std::filesystem::canonical("/proc/self/exe", ec);
+        if (ec) self = std::filesystem::canonical(argv[0]);
+        return run(options, self.parent_path());
+    } catch (const std::exception& fault) {
+        std::fprintf(stderr, "demo: %s\n", fault.what());
+        return 1;
+    }
+}

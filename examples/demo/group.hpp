@@ -1,0 +1,113 @@
+// The processes of the demo: a view service and three servers, called A, B and C on the screen.
+#pragma once
+
+#include <array>
+#include <csignal>
+#include <cstddef>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <understudy/core/types.hpp>
+
+#include "process.hpp"
+
+namespace demo {
+
+using understudy::Address;
+using understudy::View;
+
+/// One server over all its lives: each starts empty, under the name that the first one got.
+struct Server {
+    std::string label;
+    Address name;
+    std::unique_ptr<Process> process;
+    int lives = 0;
+    bool ready = false;
+    bool ended_by_us = false;
+
+    bool running() const { return process && process->running(); }
+};
+
+class Group {
+public:
+    Group(std::filesystem::path programs, std::filesystem::path folder, bool unix_sockets)
+        : programs_{std::move(programs)}, folder_{std::move(folder)}, unix_sockets_{unix_sockets} {}
+
+    /// Starts the view service; it is there when `view_service_ready()`.
+    void start_view_service() { view_service_ = launch("viewd", {fresh_address("viewd")}, "viewd"); }
+    bool view_service_ready() {
+        if (auto address = view_service_->listening()) view_service_name_ = *address;
+        return !view_service_name_.empty();
+    }
+    const Address& view_service() const { return view_service_name_; }
+
+    /// Starts a new life of a server; it is there when `ready(server)`.
+    void start(Server& server) {
+        ++server.lives;
+        server.ready = server.ended_by_us = false;
+        const auto listen = server.name.empty() ? fresh_address(server.label) : server.name;
+        server.process = launch("pbd", {view_service_name_, listen, "--leave-timeout", "60"},
+                                server.label + "-" + std::to_string(server.lives));
+    }
+    bool ready(Server& server) {
+        if (server.ready) return true;
+        if (auto address = server.process->listening()) {
+            server.name = *address;
+            server.ready = true;
+        } else if (!server.running() && !server.name.empty()) {
+            server.name.clear();  // somebody took its port meanwhile: it goes on under another name
+            start(server);
+        }
+        return server.ready;
+    }
+
+    void end(Server& server, int signal) {
+        server.ended_by_us = true;
+        server.process->signal(signal);
+    }
+
+    std::array<Server, 3>& servers() { return servers_; }
+    Server* find(std::string_view name) {
+        for (auto& server : servers_)
+            if (server.name == name) return &server;
+        return nullptr;
+    }
+    std::string label(std::string_view name) {
+        for (auto& server : servers_)
+            if (server.process) ready(server);  // its first ping may have been faster than our look at its log
+        const auto* server = find(name);
+        return server ? server->label : std::string{name};
+    }
+
+    /// What ended although nobody asked it to, in a sentence; empty if nothing did.
+    std::string fault() {
+        if (view_service_ && !view_service_->running()) return "the view service " + view_service_->fate();
+        for (auto& server : servers_) {
+            const bool starts_again = !server.ready && !server.name.empty();
+            if (server.process && !server.ended_by_us && !starts_again && !server.running())
+                return "server " + server.label + " " + server.process->fate();
+        }
+        return {};
+    }
+
+private:
+    std::unique_ptr<Process> launch(const std::string& program, std::vector<std::string> arguments,
+                                    const std::string& log) const {
+        return std::make_unique<Process>(programs_ / program, std::move(arguments), folder_ / (log + ".log"));
+    }
+    Address fresh_address(const std::string& who) const {
+        return unix_sockets_ ? "unix://" + (folder_ / (who + ".sock")).string() : "tcp://127.0.0.1:0";
+    }
+
+    std::filesystem::path programs_, folder_;
+    bool unix_sockets_;
+    std::unique_ptr<Process> view_service_;
+    Address view_service_name_;
+    std::array<Server, 3> servers_{Server{"A", {}, {}}, Server{"B", {}, {}}, Server{"C", {}, {}}};
+};
+
+}  // namespace demo

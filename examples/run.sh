@@ -1,0 +1,45 @@
+#!/bin/sh
+# The demo: installs what is missing, builds it, and shows a failover. `sh examples/run.sh [--help | options]`.
+# Builds in build/demo, or in UNDERSTUDY_BUILD_DIR.
+set -eu
+source=$(cd "$(dirname "$0")/.." && pwd)
+build=${UNDERSTUDY_BUILD_DIR:-$source/build/demo}
+jobs=$(nproc 2>/dev/null || sysctl -n hw.ncpu 2>/dev/null || echo 2)
+
+sh "$source/tests/setup.sh" programs
+
+# Whatever this system's compiler warns of is not the reader's business.
+compile() {
+    set -- -DCMAKE_BUILD_TYPE=Release "-DCMAKE_CXX_FLAGS_RELEASE=-O2 -DNDEBUG" -DCMAKE_COMPILE_WARNING_AS_ERROR=OFF \
+        -DUNDERSTUDY_BUILD_TESTS=OFF -DUNDERSTUDY_BUILD_EXAMPLES=ON
+    if [ ! -e "$build/CMakeCache.txt" ] && command -v ninja >/dev/null 2>&1; then set -- -GNinja "$@"; fi
+    cmake -S "$source" -B "$build" "$@" && cmake --build "$build" -j "$jobs" --target viewd pbd demo
+}
+
+mkdir -p "$build"
+log=$build/build.log
+start=$(date +%s)
+seconds() { echo $(($(date +%s) - start)); }
+compile >"$log" 2>&1 &
+compiler=$!
+trap 'kill "$compiler" 2>/dev/null || true; exit 130' INT TERM HUP
+if [ -t 1 ]; then
+    while kill -0 "$compiler" 2>/dev/null; do
+        # "[2/6]" of Ninja, "[ 33%]" of Make
+        step=$(sed -n 's/^\(\[[^]]*\]\).*/\1/p' "$log" | tail -n 1)
+        printf '\rBuilding the servers and the demo: %s s %s ' "$(seconds)" "$step"
+        sleep 1
+    done
+    printf '\r\033[K'
+else
+    echo "Building the servers and the demo ..."
+fi
+if ! wait "$compiler"; then
+    cat "$log" >&2
+    echo "The build failed after $(seconds) s; its output is above, and in $log." >&2
+    exit 1
+fi
+trap - INT TERM HUP
+[ "$(seconds)" -lt 5 ] || echo "Built in $(seconds) s."
+
+exec "$build/examples/demo" "$@"
