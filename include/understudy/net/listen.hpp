@@ -10,6 +10,7 @@
 #include <asio/any_io_executor.hpp>
 #include <asio/ip/tcp.hpp>
 
+#include <understudy/error.hpp>
 #include <understudy/net/address.hpp>
 #include <understudy/net/descriptor.hpp>
 #include <understudy/net/unix_path.hpp>
