@@ -234,6 +234,16 @@ TEST_SUITE("clerk_rules") {
         CHECK(ends[0].dump == DumpResult{{3, 4}, 2, "bytes", true});
     }
 
+    TEST_CASE("a dump whose snapshot is gone ends at once with bad_chunk") {
+        Desk desk;
+        desk.clerk.dump(1, Position{3, 4}, 2, {}, desk.now);
+        desk.answer(desk.turn().at(0), ViewResult{view(1, "tcp://a")});
+        desk.refuse(desk.turn().at(0), error::bad_chunk);
+        auto ends = desk.finished();
+        REQUIRE(ends.size() == 1);
+        CHECK(ends[0].error == error::bad_chunk);
+    }
+
     TEST_CASE("a client with wrong options is not made") {
         auto old = set_check_handler([](const char*, const char*, int) { throw 1; });
         CHECK_THROWS_AS((ClerkRules{ClerkOptions{}, 1}), int);

@@ -164,4 +164,25 @@ TEST_SUITE("replica_reads") {
         group.pass(group.options.dump_ttl + 1s);
         CHECK(group.outcome(group.ask("a", Dump{ReplicaGroup::cluster, "main", piece.at, 0})) == "bad_chunk");
     }
+
+    TEST_CASE("the first call of a dump that comes twice does not disturb the reading") {
+        ReplicaOptions options{.view_service = {ReplicaGroup::views}};
+        options.chunk_bytes = 3;
+        auto group = alone(options);
+        group.put("a", "one");
+        group.put("a", "two");
+        const Dump begin{ReplicaGroup::cluster, "main", {}, 0};
+        auto piece = std::get<DumpResult>(*group.answer(group.ask("a", begin)));
+        const auto first = piece;
+        std::string all = piece.data;
+        while (!piece.last) {
+            auto id = group.ask("a", Dump{ReplicaGroup::cluster, "main", piece.at, piece.chunk + 1});
+            piece = std::get<DumpResult>(*group.answer(id));
+            all += piece.data;
+            if (!piece.last) CHECK(std::get<DumpResult>(*group.answer(group.ask("a", begin))) == first);
+        }
+        CHECK(all == "one;two;");
+        CHECK(std::get<DumpResult>(*group.answer(group.ask("a", begin))) == first);  // and it can begin anew
+        CHECK(std::get<DumpResult>(*group.answer(group.ask("a", Dump{begin.cluster, "main", first.at, 1}))).chunk == 1);
+    }
 }

@@ -17,6 +17,7 @@ constexpr Cure cure_of(error code) {
         case error::overloaded:
         case error::not_enough_replicas: return Cure::wait;
         case error::session_expired: return Cure::session;
+        case error::bad_chunk:  // of a dump: that snapshot is gone
         case error::bad_request:
         case error::invalid_params:
         case error::invalid_request:

@@ -19,9 +19,16 @@ public:
         if (open_.size() >= step.options.max_dumps)
             return step.answer_error(call, "pb.dump", error::overloaded, "max_dumps is " + std::to_string(step.options.max_dumps));
         Position at{step.view().number, step.state.applied.index};
-        auto [dump, fresh] = open_.insert_or_assign({call.peer, at}, Open{step.state.store.snapshot(), {}, 0, {}});
-        read_next(step, dump->second);
-        answer(step, call, dump);
+        Open begun{step.state.store.snapshot(), {}, 0, {}};
+        read_next(step, begun);
+        auto [dump, fresh] = open_.try_emplace({call.peer, at}, begun);
+        // A first call that was repeated may come late: the reading that is under way goes on.
+        if (fresh || dump->second.chunk == 0 || dump->second.data.empty()) {
+            dump->second = std::move(begun);
+            answer(step, call, dump);
+        } else {
+            step.out.send(call.peer, call.id, DumpResult{at, 0, begun.data, begun.data.empty()});
+        }
     }
 
     /// Gives the piece asked for: the last one again, or the next.
