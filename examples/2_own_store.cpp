@@ -1,0 +1,62 @@
+// Lesson 2: your own state machine instead of key and value. `ledger.hpp` is a Store; docs/stores.md says how to
+// write one. A plain Client speaks its commands and queries.
+#include <cstdlib>
+#include <iostream>
+
+#include <asio/co_spawn.hpp>
+#include <asio/detached.hpp>
+#include <asio/io_context.hpp>
+
+#include <understudy/net/tcp.hpp>
+#include <understudy/understudy.hpp>
+
+#include "ledger.hpp"
+
+namespace us = understudy;
+using ledger::Ask;
+using ledger::Op;
+using us::net::TcpTransport;
+
+asio::awaitable<void> lesson(us::Client<ledger::Ledger, TcpTransport>& bank) {
+    // Commands are values of the Store's own type, made before they are awaited.
+    const ledger::Command open_ada{Op::open, "ada", {}, 0};
+    const ledger::Command open_bob{Op::open, "bob", {}, 0};
+    const ledger::Command deposit{Op::deposit, "ada", {}, 10'000};
+    co_await bank.async_execute(open_ada);
+    co_await bank.async_execute(open_bob);
+    co_await bank.async_execute(deposit);
+
+    // Each command takes effect exactly once, however often it had to be sent. So money is safe to move.
+    const ledger::Command transfer{Op::transfer, "ada", "bob", 2'500};
+    ledger::Reply reply = co_await bank.async_execute(transfer);
+    std::cout << "transfer: " << reply.status << ", ada has " << reply.balance.value_or(0) << '\n';
+
+    // What cannot be done is an ordinary reply of the Store, not an error of the library.
+    const ledger::Command too_much{Op::transfer, "bob", "ada", 1'000'000};
+    reply = co_await bank.async_execute(too_much);
+    std::cout << "transfer: " << reply.status << '\n';
+
+    const ledger::Query ask_total{Ask::total, {}};
+    reply = co_await bank.async_query(ask_total);
+    std::cout << "total: " << reply.balance.value_or(0) << '\n';
+    if (reply.balance != 10'000) std::exit(1);
+}
+
+int main() {
+    asio::io_context io;
+    us::ViewService views{TcpTransport{io, "tcp://127.0.0.1:0"}};
+    us::ReplicaOptions options{.view_service = {views.local()}, .group = "bank"};
+    us::PBService one{ledger::Ledger{}, TcpTransport{io, "tcp://127.0.0.1:0"}, options};
+    us::PBService two{ledger::Ledger{}, TcpTransport{io, "tcp://127.0.0.1:0"}, options};
+    us::ClerkOptions client_options{.view_service = {views.local()}, .group = "bank"};
+    us::Client<ledger::Ledger, TcpTransport> bank{TcpTransport{io}, client_options};
+
+    views.async_run(asio::detached);
+    one.async_run(asio::detached);
+    two.async_run(asio::detached);
+    asio::co_spawn(io, lesson(bank), [&](std::exception_ptr failure) {
+        io.stop();
+        if (failure) std::rethrow_exception(failure);
+    });
+    io.run();
+}

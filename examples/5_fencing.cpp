@@ -1,0 +1,77 @@
+// Lesson 5: a lock that is safe although its holder may sleep. Every result has a position, `at`, that only grows,
+// whoever is primary: what the lock protects remembers the highest one and refuses older ones. A server learns that it
+// became primary, or ceased to be, by waiting for it; but only the fence makes two of them harmless.
+#include <cstdlib>
+#include <iostream>
+#include <utility>
+
+#include <asio/co_spawn.hpp>
+#include <asio/detached.hpp>
+#include <asio/io_context.hpp>
+
+#include <understudy/net/tcp.hpp>
+#include <understudy/understudy.hpp>
+
+namespace us = understudy;
+using us::net::TcpTransport;
+using namespace std::chrono_literals;
+
+using Replica = us::PBService<us::KvStore, TcpTransport>;
+
+/// Something elsewhere that must only be changed by the lock's holder: a disk, a printer, a payment.
+struct Printer {
+    us::Position newest;
+    bool print(us::Position token, const char* page) {
+        const bool allowed = token >= newest;
+        if (allowed) newest = token;
+        std::cout << (allowed ? "printed: " : "refused, it comes too late: ") << page << '\n';
+        return allowed;
+    }
+};
+
+asio::awaitable<void> announce(Replica& replica, const char* name) {
+    for (;;) {
+        co_await replica.async_wait_primary();
+        std::cout << name << " became primary\n";
+        co_await replica.async_wait_not_primary();
+        std::cout << name << " is not primary any more\n";
+    }
+}
+
+asio::awaitable<void> lesson(us::Clerk<TcpTransport>& clerk, Replica& one, Replica& two) {
+    Printer printer;
+    const std::optional<std::string> nobody;
+    us::Result<us::kv::CasResult> ada = co_await clerk.async_compare_and_set_at("lock", nobody, "ada");
+    printer.print(ada.at, "a page of ada's");
+
+    co_await two.async_wait_role(us::Role::backup);
+    co_await one.async_leave(30s);  // meanwhile the primary changes
+
+    // Ada has fallen asleep. Somebody gives the lock to Bob. His token is greater, although another primary gave it.
+    const std::optional<std::string> held_by_ada{"ada"};
+    us::Result<us::kv::CasResult> bob = co_await clerk.async_compare_and_set_at("lock", held_by_ada, "bob");
+    if (!bob.value.ok || !printer.print(bob.at, "a page of bob's")) std::exit(1);
+
+    // Ada wakes up and believes that she still holds it.
+    if (printer.print(ada.at, "another page of ada's")) std::exit(1);
+}
+
+int main() {
+    asio::io_context io;
+    us::ViewService views{TcpTransport{io, "tcp://127.0.0.1:0"}};
+    us::ReplicaOptions options{.view_service = {views.local()}};
+    us::PBService one{us::KvStore{}, TcpTransport{io, "tcp://127.0.0.1:0"}, options};
+    us::PBService two{us::KvStore{}, TcpTransport{io, "tcp://127.0.0.1:0"}, options};
+    us::Clerk clerk{TcpTransport{io}, us::ClerkOptions{.view_service = {views.local()}}};
+
+    views.async_run(asio::detached);
+    one.async_run(asio::detached);
+    two.async_run(asio::detached);
+    asio::co_spawn(io, announce(one, "server one"), asio::detached);
+    asio::co_spawn(io, announce(two, "server two"), asio::detached);
+    asio::co_spawn(io, lesson(clerk, one, two), [&](std::exception_ptr failure) {
+        io.stop();
+        if (failure) std::rethrow_exception(failure);
+    });
+    io.run();
+}
