@@ -91,8 +91,9 @@ class Case(unittest.TestCase):
         return self.program("pbc", self.views.address, "--timeout", str(BOUND), *arguments, **more)
 
     def pair(self, first="tcp://127.0.0.1:0", second=None):
-        """A view service, a primary and a backup that is in sync."""
-        self.views = self.start("viewd", self.path("views"), "--dead-pings", "10")
+        """A view service, a primary and a backup that is in sync. Nobody is found dead by silence: a busy machine
+        would make that a matter of luck. A process that ends is noticed by its connection."""
+        self.views = self.start("viewd", self.path("views"), "--dead-pings", "1000")
         self.one = self.start("pbd", self.views.address, first)
         self.one.wait_for("primary in view 1")
         self.two = self.start("pbd", self.views.address, second or self.path("two"))
@@ -232,9 +233,13 @@ class Data(Case):
 class Failover(Case):
     def test_a_killed_primary_is_replaced(self):
         self.pair()
+        spare = self.start("pbd", self.views.address, "tcp://127.0.0.1:0")
+        self.views.wait_for(f"heard {spare.address}")
+        self.assertRegex(self.pbc("status").decode(), rf"(?m)^  idle +{re.escape(spare.address)} ")
         self.pbc("put", "k", "v")
         self.one.end(signal.SIGKILL)
         self.assertEqual(self.pbc("get", "k"), b"v")
+        self.in_sync(spare)
         text = self.pbc("status").decode()
         self.assertRegex(text, rf"(?m)^  primary +{re.escape(self.two.address)} ")
         self.assertRegex(text, rf"(?m)^  dead +{re.escape(self.one.address)} ")
@@ -276,7 +281,7 @@ class Failover(Case):
         self.assertIn("is no backup of", self.complaint)
 
     def test_force_asks_first(self):
-        self.views = self.start("viewd", self.path("views"))
+        self.views = self.start("viewd", self.path("views"), "--dead-pings", "30")
         one = self.start("pbd", self.views.address, self.path("one"))
         one.wait_for("primary in view 1")
         self.pbc("put", "k", "v")
@@ -293,7 +298,7 @@ class Failover(Case):
         self.assertEqual(self.on_terminal("no", "force", two.address), 1)
         self.assertIn(f"WAITS for {one.address}", self.pbc("status").decode())
         self.assertEqual(self.on_terminal("yes", "force", two.address), 0)
-        two.wait_for("primary in view 2")
+        two.wait_for("primary in view")
         self.pbc("get", "k", code=3)
 
         two.end(signal.SIGKILL)
