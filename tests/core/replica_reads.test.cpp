@@ -165,6 +165,26 @@ TEST_SUITE("replica_reads") {
         CHECK(group.outcome(group.ask("a", Dump{ReplicaGroup::cluster, "main", piece.at, 0})) == "bad_chunk");
     }
 
+    TEST_CASE("dumps that were read to their end do not count against max_dumps") {
+        ReplicaOptions options{.view_service = {ReplicaGroup::views}};
+        options.max_dumps = 2;
+        auto group = alone(options);
+        for (int n = 0; n < 5; ++n) {
+            group.put("a", "x");
+            auto piece = std::get<DumpResult>(*group.answer(group.ask("a", Dump{ReplicaGroup::cluster, "main", {}, 0})));
+            while (!piece.last) {
+                auto id = group.ask("a", Dump{ReplicaGroup::cluster, "main", piece.at, piece.chunk + 1});
+                piece = std::get<DumpResult>(*group.answer(id));
+            }
+        }
+        for (int n = 0; n < 2; ++n) {
+            group.put("a", "x");
+            group.ask("a", Dump{ReplicaGroup::cluster, "main", {}, 0});
+        }
+        group.put("a", "x");
+        CHECK(group.outcome(group.ask("a", Dump{ReplicaGroup::cluster, "main", {}, 0})) == "overloaded");
+    }
+
     TEST_CASE("the first call of a dump that comes twice does not disturb the reading") {
         ReplicaOptions options{.view_service = {ReplicaGroup::views}};
         options.chunk_bytes = 3;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <map>
 #include <string>
@@ -16,6 +17,7 @@ class Dumps {
 public:
     /// Takes a snapshot of the applied state and answers with its first piece.
     void begin(Step<S>& step, const Call& call) {
+        make_room(step.options.max_dumps);
         if (open_.size() >= step.options.max_dumps)
             return step.answer_error(call, "pb.dump", error::overloaded, "max_dumps is " + std::to_string(step.options.max_dumps));
         Position at{step.view().number, step.state.applied.index};
@@ -65,6 +67,12 @@ private:
         friend bool operator==(const Open&, const Open&) = default;
     };
     using Table = std::map<std::pair<Address, Position>, Open>;
+
+    /// One that was read to its end is kept only in case that the last piece is asked for again.
+    void make_room(std::size_t max) {
+        if (open_.size() >= max)
+            std::erase_if(open_, [](const auto& dump) { return dump.second.data.empty(); });
+    }
 
     void read_next(Step<S>& step, Open& dump) { dump.data = dump.reader.read(step.options.chunk_bytes); }
 
