@@ -8,10 +8,9 @@ using namespace understudy::test;
 
 namespace {
 
-template <typename Stage>
 struct Story {
     explicit Story(Stage& stage) : group{stage} {}
-    Cluster<Stage> group;
+    Cluster group;
 
     void play(int through) {
         single();
@@ -67,14 +66,14 @@ struct Story {
         for (Duration passed{}; passed < 2500ms; passed += I) {
             group.stage().pass(I);
             CHECK_FALSE(read->done);
-            CHECK_FALSE(group.server(3).serving());
+            CHECK_FALSE(group.serves(3));
         }
         CHECK(group.primary() == 2);
     }
 };
 
 void play(int through) {
-    in_every_world([through](auto& stage) { Story{stage}.play(through); });
+    in_every_world([through](Stage& stage) { Story{stage}.play(through); });
 }
 
 }  // namespace

@@ -13,8 +13,7 @@ using namespace understudy::test;
 namespace {
 
 /// Calls `next(client)` again and again, each time when the client's former call has ended, until it gives none.
-template <typename Stage>
-void keep_busy(Cluster<Stage>& group, int clients, std::function<std::shared_ptr<Ended>(int)> next) {
+void keep_busy(Cluster& group, int clients, std::function<std::shared_ptr<Ended>(int)> next) {
     std::vector<std::shared_ptr<Ended>> calls(static_cast<std::size_t>(clients));
     auto all_done = [&] {
         bool idle = true;
@@ -33,15 +32,13 @@ void keep_busy(Cluster<Stage>& group, int clients, std::function<std::shared_ptr
     CHECK(group.stage().until(all_done, 600s));
 }
 
-template <typename Stage>
-void kill_primary_and_wait(Cluster<Stage>& group) {
+void kill_primary_and_wait(Cluster& group) {
     REQUIRE(group.wait_ready(1, 20 * D));
     const int heir = group.backup();
     group.kill(group.primary());
     REQUIRE(group.stage().until([&] { return group.primary() == heir; }, 4 * D));
 }
 
-template <typename Stage>
 void concurrent_puts(Stage& stage, int servers, bool unreliable) {
     Cluster group{stage};
     for (int n = 1; n <= servers; ++n) {
@@ -62,7 +59,6 @@ void concurrent_puts(Stage& stage, int servers, bool unreliable) {
     CHECK(group.must_get("1") == second);
 }
 
-template <typename Stage>
 void concurrent_appends(Stage& stage) {
     Cluster group{stage};
     for (int n = 1; n <= 2; ++n) group.start(n);
@@ -96,12 +92,12 @@ void concurrent_appends(Stage& stage) {
 
 TEST_SUITE("pbservice") {
     TEST_CASE("Concurrent Put()s to the same key") {
-        in_every_world([](auto& stage) { concurrent_puts(stage, 2, false); }, 3);
+        in_every_world([](Stage& stage) { concurrent_puts(stage, 2, false); }, 3);
     }
     TEST_CASE("Concurrent Append()s to the same key") {
-        in_every_world([](auto& stage) { concurrent_appends(stage); });
+        in_every_world([](Stage& stage) { concurrent_appends(stage); });
     }
     TEST_CASE("Concurrent Put()s to the same key; unreliable") {
-        in_every_world([](auto& stage) { concurrent_puts(stage, 8, true); }, 3);
+        in_every_world([](Stage& stage) { concurrent_puts(stage, 8, true); }, 3);
     }
 }

@@ -8,7 +8,6 @@ using namespace understudy::test;
 
 namespace {
 
-template <typename Stage>
 void append_a_hundred(Stage& stage, int servers) {
     Cluster group{stage};
     for (int n = 1; n <= servers; ++n) {
@@ -24,7 +23,6 @@ void append_a_hundred(Stage& stage, int servers) {
     CHECK(group.must_get("counter") == expected);
 }
 
-template <typename Stage>
 void put_after_failures(Stage& stage, bool primary_too) {
     Cluster group{stage};
     for (int n = 1; n <= 3; ++n) {
@@ -55,15 +53,15 @@ void put_after_failures(Stage& stage, bool primary_too) {
 
 TEST_SUITE("pbservice") {
     TEST_CASE("at-most-once Append; unreliable") {
-        in_every_world([](auto& stage) {
+        in_every_world([](Stage& stage) {
             append_a_hundred(stage, 1);
             append_a_hundred(stage, 2);
         });
     }
     TEST_CASE("Put() immediately after backup failure") {
-        in_every_world([](auto& stage) { put_after_failures(stage, false); });
+        in_every_world([](Stage& stage) { put_after_failures(stage, false); });
     }
     TEST_CASE("Put() immediately after primary failure") {
-        in_every_world([](auto& stage) { put_after_failures(stage, true); });
+        in_every_world([](Stage& stage) { put_after_failures(stage, true); });
     }
 }

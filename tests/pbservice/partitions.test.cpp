@@ -13,7 +13,6 @@ namespace {
 /// One clerk hears nothing of the view service any more, so that the old primary is all that it knows.
 constexpr int deaf = 7;
 
-template <typename Stage>
 struct Scene {
     explicit Scene(Stage& stage) : group{stage} {
         group.start(1);
@@ -57,14 +56,13 @@ struct Scene {
         CHECK(group.must_get("a") == value);
     }
 
-    Cluster<Stage> group;
+    Cluster group;
     int old_primary = 0;
     int heir = 0;
     int stale_answers = 0;
     std::shared_ptr<Ended> get;
 };
 
-template <typename Stage>
 void old_primary_does_not_serve(Stage& stage) {
     Scene scene{stage};
     scene.cut_and_read();
@@ -73,7 +71,6 @@ void old_primary_does_not_serve(Stage& stage) {
     scene.finish("2");
 }
 
-template <typename Stage>
 void old_primary_does_not_complete(Stage& stage) {
     Scene scene{stage};
     auto& group = scene.group;
@@ -92,9 +89,9 @@ void old_primary_does_not_complete(Stage& stage) {
 
 TEST_SUITE("pbservice") {
     TEST_CASE("Old primary does not serve Gets") {
-        in_every_world([](auto& stage) { old_primary_does_not_serve(stage); });
+        in_every_world([](Stage& stage) { old_primary_does_not_serve(stage); });
     }
     TEST_CASE("Partitioned old primary does not complete Gets") {
-        in_every_world([](auto& stage) { old_primary_does_not_complete(stage); });
+        in_every_world([](Stage& stage) { old_primary_does_not_complete(stage); });
     }
 }

@@ -14,10 +14,9 @@ namespace {
 
 /// Kills a random server and restarts it 2 D later, over and over; each kill at the earliest 2 D after the last restart
 /// and only when the view is acked with its backup in sync (else the group would rightly wait for ever, R4).
-template <typename Stage>
 class Killer {
 public:
-    Killer(Cluster<Stage>& group, int servers) : group_{group}, servers_{servers}, next_{group.stage().now() + 2 * D} {}
+    Killer(Cluster& group, int servers) : group_{group}, servers_{servers}, next_{group.stage().now() + 2 * D} {}
 
     void look() {
         const auto now = group_.stage().now();
@@ -36,13 +35,12 @@ public:
     int kills = 0;
 
 private:
-    Cluster<Stage>& group_;
+    Cluster& group_;
     int servers_;
     Time next_;
     std::optional<int> dead_;
 };
 
-template <typename Stage>
 struct Scene {
     explicit Scene(Stage& world, bool unreliable) : stage{world}, group{world}, killer{group, servers} {
         for (int n = 1; n <= servers; ++n) {
@@ -68,20 +66,19 @@ struct Scene {
 
     static constexpr int servers = 9;
     Stage& stage;
-    Cluster<Stage> group;
-    Killer<Stage> killer;
+    Cluster group;
+    Killer killer;
     Time end{};
 };
 
 /// A client that puts random values to keys of its own and checks that every get returns its last put.
-template <typename Stage>
 struct Checker {
     std::shared_ptr<Ended> call;
     std::map<std::string, std::string> data;
     std::string key;
     bool reading = false;
 
-    bool look(Scene<Stage>& scene, std::size_t n) {
+    bool look(Scene& scene, std::size_t n) {
         if (call && !call->done) return false;
         if (call) {
             CHECK_FALSE(call->ec);
@@ -101,16 +98,14 @@ struct Checker {
     }
 };
 
-template <typename Stage>
 void put_and_check(Stage& stage) {
-    Scene<Stage> scene{stage, false};
-    std::vector<Checker<Stage>> clients(2);
+    Scene scene{stage, false};
+    std::vector<Checker> clients(2);
     scene.play([&](std::size_t n) { return clients[n].look(scene, n); });
 }
 
-template <typename Stage>
 void append_and_check(Stage& stage) {
-    Scene<Stage> scene{stage, true};
+    Scene scene{stage, true};
     std::vector<std::shared_ptr<Ended>> calls(2);
     std::vector<int> sent(2, 0);
     scene.play([&](std::size_t n) {
@@ -141,9 +136,9 @@ void append_and_check(Stage& stage) {
 
 TEST_SUITE("pbservice") {
     TEST_CASE("Repeated failures/restarts") {
-        in_every_world([](auto& stage) { put_and_check(stage); }, 3);
+        in_every_world([](Stage& stage) { put_and_check(stage); }, 3);
     }
     TEST_CASE("Repeated failures/restarts with concurrent updates to same key; unreliable") {
-        in_every_world([](auto& stage) { append_and_check(stage); }, 3);
+        in_every_world([](Stage& stage) { append_and_check(stage); }, 3);
     }
 }

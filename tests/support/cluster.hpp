@@ -1,26 +1,21 @@
 // A view service, servers and clerks on one stage, and what a test does to them: kill, restart, cut, wait.
 #pragma once
 
-#include <functional>
-#include <map>
+#include <cstddef>
 #include <memory>
-#include <optional>
 #include <string>
-#include <utility>
-#include <vector>
+#include <system_error>
 
-#include <asio/detached.hpp>
 #include <doctest/doctest.h>
 
-#include <tests/support/faulty_transport.hpp>
 #include <tests/support/stage.hpp>
-#include <understudy/understudy.hpp>
+#include <understudy/core/types.hpp>
 
 namespace understudy::test {
 
 using namespace std::chrono_literals;
 
-inline constexpr Duration I = 100ms;   // the ping interval
+inline constexpr Duration I = 100ms;  // the ping interval
 inline constexpr Duration D = 5 * I;
 
 /// How a call ended.
@@ -31,118 +26,55 @@ struct Ended {
     explicit operator bool() const { return done && !ec; }
 };
 
-template <typename Stage>
+/// Services and clients are named in its source file alone: they are compiled once for all scenarios.
 class Cluster {
 public:
-    using Carrier = FaultyTransport<typename Stage::Carrier>;
-    using Server = PBService<KvStore, Carrier>;
-
-    explicit Cluster(Stage& stage)
-        : stage_{stage},
-          view_faults_{std::make_shared<Faults>()},
-          views_{Carrier{stage.listen(stage.address("views")), view_faults_}} {
-        views_.async_run(asio::detached);
-    }
+    explicit Cluster(Stage& stage);
+    ~Cluster();
 
     Stage& stage() { return stage_; }
-    const ViewService<Carrier>& views() const { return views_; }
-    Faults& view_faults() { return *view_faults_; }
-    View view() const { return views_.view().view; }
+    Faults& view_faults();
+    View view() const;
 
     // ---- servers ----
 
     /// Starts server `n`, empty, under the name that it had before.
-    void start(int n) {
-        auto& seat = seats_[n];
-        if (seat.name.empty()) seat.name = stage_.address("server" + std::to_string(n));
-        Carrier carrier{stage_.listen(seat.name), seat.faults};
-        seat.name = carrier.local();
-        ReplicaOptions options;
-        options.view_service = {views_.local()};
-        seat.server = std::make_unique<Server>(KvStore{}, std::move(carrier), std::move(options));
-        seat.server->async_run(asio::detached);
-    }
+    void start(int n);
     /// As by SIGKILL: its sockets close, and it says nothing to anybody.
-    void kill(int n) { seats_.at(n).server.reset(); }
-    bool runs(int n) const { return seats_.contains(n) && seats_.at(n).server; }
-    Server& server(int n) { return *seats_.at(n).server; }
-    const Address& name(int n) const { return seats_.at(n).name; }
-    Faults& faults(int n) { return *seats_[n].faults; }
-    /// Who has that name; -1 if nobody.
-    int number(const Address& name) const {
-        for (const auto& [n, seat] : seats_)
-            if (seat.name == name) return n;
-        return -1;
-    }
-    int primary() const { return number(view().primary.name); }
-    int backup() const { return view().backups.empty() ? -1 : number(view().backups.front().name); }
+    void kill(int n);
+    /// Whether it is there and serves as primary.
+    bool serves(int n) const;
+    Faults& faults(int n);
+    /// The view's primary, and its first backup; -1 if there is none.
+    int primary() const;
+    int backup() const;
 
     /// A tenth of what passes between the server and its clients and peers is lost, in both directions; no ping is.
-    void make_unreliable(int n) {
-        auto lossy = [this](const Address& peer, std::string_view) {
-            return peer != views_.local() && stage_.random() % 10 == 0;
-        };
-        faults(n).lose_incoming = lossy;
-        faults(n).lose_outgoing = lossy;
-    }
+    void make_unreliable(int n);
     /// Nothing passes any more between that party and the view service.
-    void cut_from_views(Faults& party) {
-        auto lost = [this](const Address& peer, std::string_view) { return peer == views_.local(); };
-        party.lose_incoming = lost;
-        party.lose_outgoing = lost;
-    }
+    void cut_from_views(Faults& party);
 
     /// The primary of the view serves in it, and its backup (if `backups` is 1) is in sync and acked.
-    bool ready(std::size_t backups) const {
-        auto now = view();
-        auto n = number(now.primary.name);
-        if (now.number == 0 || now.backups.size() != backups || now.synced_count() != backups || !runs(n)) return false;
-        const auto& server = *seats_.at(n).server;
-        return server.serving() && server.view().view.number == now.number;
-    }
+    bool ready(std::size_t backups) const;
     bool wait_ready(std::size_t backups, Duration limit = 4 * D) {
         return stage_.until([this, backups] { return ready(backups); }, limit);
     }
 
     // ---- clients ----
 
-    Clerk<Carrier>& clerk(int n = 0) {
-        auto& [clerk, faults] = clerks_[n];
-        if (!clerk) {
-            ClerkOptions options;
-            options.view_service = {views_.local()};
-            options.give_up_after = Duration::max();
-            options.resend_after = 100ms;
-            clerk = std::make_unique<Clerk<Carrier>>(Carrier{stage_.dial("clerk" + std::to_string(n)), faults}, options);
-        }
-        return *clerk;
-    }
-    Faults& clerk_faults(int n) { return *clerks_[n].faults; }
+    Faults& clerk_faults(int n);
 
-    std::shared_ptr<Ended> put(std::string key, std::string value, int n = 0) {
-        auto ended = std::make_shared<Ended>();
-        clerk(n).async_put(std::move(key), std::move(value), [ended](std::error_code ec) { *ended = {true, ec, {}}; });
-        return ended;
-    }
-    std::shared_ptr<Ended> append(std::string key, std::string value, int n = 0) {
-        auto ended = std::make_shared<Ended>();
-        clerk(n).async_append(std::move(key), std::move(value),
-                              [ended](std::error_code ec, std::uint64_t) { *ended = {true, ec, {}}; });
-        return ended;
-    }
-    std::shared_ptr<Ended> get(std::string key, int n = 0) {
-        auto ended = std::make_shared<Ended>();
-        clerk(n).async_get(std::move(key), [ended](std::error_code ec, std::string value) {
-            *ended = {true, ec == error::key_not_found ? std::error_code{} : ec, std::move(value)};
-        });
-        return ended;
-    }
+    std::shared_ptr<Ended> put(std::string key, std::string value, int n = 0);
+    std::shared_ptr<Ended> append(std::string key, std::string value, int n = 0);
+    std::shared_ptr<Ended> get(std::string key, int n = 0);
     bool finish(const std::shared_ptr<Ended>& call, Duration limit = 60s) {
         return stage_.until([&] { return call->done; }, limit) && !call->ec;
     }
 
     void must_put(const std::string& key, const std::string& value, int n = 0) { REQUIRE(finish(put(key, value, n))); }
-    void must_append(const std::string& key, const std::string& value, int n = 0) { REQUIRE(finish(append(key, value, n))); }
+    void must_append(const std::string& key, const std::string& value, int n = 0) {
+        REQUIRE(finish(append(key, value, n)));
+    }
     /// The value; empty if there is none.
     std::string must_get(const std::string& key, int n = 0) {
         auto call = get(key, n);
@@ -151,22 +83,10 @@ public:
     }
 
 private:
-    struct Seat {
-        Address name;
-        std::shared_ptr<Faults> faults = std::make_shared<Faults>();
-        std::unique_ptr<Server> server;
-    };
-
-    struct Desk {
-        std::unique_ptr<Clerk<Carrier>> clerk;
-        std::shared_ptr<Faults> faults = std::make_shared<Faults>();
-    };
+    struct Parts;
 
     Stage& stage_;
-    std::shared_ptr<Faults> view_faults_;
-    ViewService<Carrier> views_;
-    std::map<int, Seat> seats_;
-    std::map<int, Desk> clerks_;
+    std::unique_ptr<Parts> parts_;
 };
 
 }  // namespace understudy::test

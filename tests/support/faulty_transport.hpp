@@ -1,4 +1,5 @@
-// A proxy around any transport: it loses or holds back what passes, while connections stay up.
+// A proxy around any transport: it loses or holds back what passes, while connections stay up. One type whatever it
+// wraps, so that what stands on it is compiled once for all worlds.
 #pragma once
 
 #include <functional>
@@ -34,41 +35,78 @@ struct Faults {
     }
 };
 
+/// A transport behind virtual calls.
+class Line {
+public:
+    virtual ~Line() = default;
+    virtual asio::any_io_executor get_executor() const = 0;
+    virtual Address local() const = 0;
+    virtual Time now() const = 0;
+    virtual std::uint64_t random() = 0;
+    virtual void send(const Address& to, std::string payload) = 0;
+    virtual asio::awaitable<Arrivals> next(Time deadline) = 0;
+    virtual void wake() = 0;
+    virtual void probe(const Address& address) = 0;
+    virtual void pause(const Address& peer) = 0;
+    virtual void resume(const Address& peer) = 0;
+    virtual void close() = 0;
+};
+
 template <Transport T>
+class LineOver final : public Line {
+public:
+    explicit LineOver(T inner) : inner_{std::move(inner)} {}
+    asio::any_io_executor get_executor() const override { return inner_.get_executor(); }
+    Address local() const override { return inner_.local(); }
+    Time now() const override { return inner_.now(); }
+    std::uint64_t random() override { return inner_.random(); }
+    void send(const Address& to, std::string payload) override { inner_.send(to, std::move(payload)); }
+    asio::awaitable<Arrivals> next(Time deadline) override { return inner_.next(deadline); }
+    void wake() override { inner_.wake(); }
+    void probe(const Address& address) override { inner_.probe(address); }
+    void pause(const Address& peer) override { inner_.pause(peer); }
+    void resume(const Address& peer) override { inner_.resume(peer); }
+    void close() override { inner_.close(); }
+
+private:
+    T inner_;
+};
+
 class FaultyTransport {
 public:
+    template <Transport T>
     explicit FaultyTransport(T inner, std::shared_ptr<Faults> faults = std::make_shared<Faults>())
-        : state_{std::make_shared<State>(std::move(inner), std::move(faults))} {
+        : state_{std::make_shared<State>(std::make_unique<LineOver<T>>(std::move(inner)), std::move(faults))} {
         state_->faults->wake = [weak = std::weak_ptr{state_}] {
-            if (auto state = weak.lock()) state->inner.wake();
+            if (auto state = weak.lock()) state->inner->wake();
         };
     }
 
-    asio::any_io_executor get_executor() const { return state_->inner.get_executor(); }
-    Address local() const { return state_->inner.local(); }
-    Time now() const { return state_->inner.now(); }
-    std::uint64_t random() { return state_->inner.random(); }
-    void wake() { state_->inner.wake(); }
-    void probe(const Address& address) { state_->inner.probe(address); }
-    void pause(const Address& peer) { state_->inner.pause(peer); }
-    void resume(const Address& peer) { state_->inner.resume(peer); }
-    void close() { state_->inner.close(); }
+    asio::any_io_executor get_executor() const { return state_->inner->get_executor(); }
+    Address local() const { return state_->inner->local(); }
+    Time now() const { return state_->inner->now(); }
+    std::uint64_t random() { return state_->inner->random(); }
+    void wake() { state_->inner->wake(); }
+    void probe(const Address& address) { state_->inner->probe(address); }
+    void pause(const Address& peer) { state_->inner->pause(peer); }
+    void resume(const Address& peer) { state_->inner->resume(peer); }
+    void close() { state_->inner->close(); }
 
     void send(const Address& to, std::string payload) {
         const auto& lost = state_->faults->lose_outgoing;
-        if (!lost || !lost(to, payload)) state_->inner.send(to, std::move(payload));
+        if (!lost || !lost(to, payload)) state_->inner->send(to, std::move(payload));
     }
     asio::awaitable<Arrivals> next(Time deadline) { return next(state_, deadline); }
 
 private:
     struct State {
-        State(T carrier, std::shared_ptr<Faults> what) : inner{std::move(carrier)}, faults{std::move(what)} {}
-        T inner;
+        State(std::unique_ptr<Line> line, std::shared_ptr<Faults> what) : inner{std::move(line)}, faults{std::move(what)} {}
+        std::unique_ptr<Line> inner;
         std::shared_ptr<Faults> faults;
     };
 
     static asio::awaitable<Arrivals> next(std::shared_ptr<State> state, Time deadline) {
-        Arrivals arrivals = co_await state->inner.next(deadline);
+        Arrivals arrivals = co_await state->inner->next(deadline);
         filter(*state->faults, arrivals);
         co_return arrivals;
     }
@@ -95,5 +133,6 @@ private:
 
     std::shared_ptr<State> state_;
 };
+static_assert(Transport<FaultyTransport>);
 
 }  // namespace understudy::test

@@ -1,78 +1,62 @@
-// The worlds in which a scenario is played: simulation with a seed, unix sockets, TCP on loopback. One test body serves all.
+// The worlds in which a scenario is played: simulation with a seed, unix sockets, TCP on loopback. One test body
+// serves all, and sees them as one type.
 #pragma once
 
 #include <cstdlib>
+#include <functional>
+#include <memory>
 #include <string>
 #include <utility>
 
-#include <asio/io_context.hpp>
 #include <doctest/doctest.h>
 
-#include <tests/support/net.hpp>
-#include <understudy/net/tcp.hpp>
-#include <understudy/net/unix.hpp>
+#include <tests/support/faulty_transport.hpp>
 #include <understudy/sim/world.hpp>
 
 namespace understudy::test {
 
+class Stage {
+public:
+    virtual ~Stage() = default;
+    virtual asio::any_io_executor executor() = 0;
+    virtual Time now() const = 0;
+    virtual std::uint64_t random() = 0;
+    virtual Address address(const std::string& name) const = 0;
+    virtual FaultyTransport listen(const Address& address, std::shared_ptr<Faults> faults) = 0;
+    virtual FaultyTransport dial(const std::string& name, std::shared_ptr<Faults> faults) = 0;
+    /// Whether it comes to hold; within the limit in simulation, in the end over sockets.
+    virtual bool until(std::function<bool()> condition, Duration limit) = 0;
+    virtual void pass(Duration length) = 0;
+};
+
 /// Virtual time, one seed.
-class SimStage {
+class SimStage final : public Stage {
 public:
     using Carrier = SimTransport;
-    static constexpr bool is_virtual = true;
 
     explicit SimStage(std::uint64_t seed) : world_{seed} {}
 
-    asio::any_io_executor executor() { return world_.get_executor(); }
-    Time now() const { return world_.now(); }
-    std::uint64_t random() { return world_.random()(); }
-    Address address(const std::string& name) const { return "sim://" + name; }
+    asio::any_io_executor executor() override { return world_.get_executor(); }
+    Time now() const override { return world_.now(); }
+    std::uint64_t random() override { return world_.random()(); }
+    Address address(const std::string& name) const override { return "sim://" + name; }
     Carrier listen(const Address& address) { return world_.network().transport(address); }
     Carrier dial(const std::string& name) { return world_.network().client(name); }
+    FaultyTransport listen(const Address& address, std::shared_ptr<Faults> faults) override {
+        return FaultyTransport{listen(address), std::move(faults)};
+    }
+    FaultyTransport dial(const std::string& name, std::shared_ptr<Faults> faults) override {
+        return FaultyTransport{dial(name), std::move(faults)};
+    }
 
-    /// Whether it comes to hold within the time, which is a verdict here.
-    template <typename Condition>
-    bool until(Condition condition, Duration limit) {
+    bool until(std::function<bool()> condition, Duration limit) override {
         return world_.run_until(std::move(condition), limit);
     }
-    void pass(Duration length) { world_.run_for(length); }
+    void pass(Duration length) override { world_.run_for(length); }
 
 private:
     sim::World world_;
 };
-
-/// Real sockets in real time: only events count, and are waited for up to 30 s.
-template <typename Transport>
-class SocketStage {
-public:
-    using Carrier = Transport;
-    static constexpr bool is_virtual = false;
-
-    asio::any_io_executor executor() { return io_.get_executor(); }
-    Time now() const { return net::boot_time(); }
-    std::uint64_t random() { return random_(); }
-    Address address(const std::string& name) const {
-        return std::is_same_v<Transport, net::UnixTransport> ? folder_.address(name) : "tcp://127.0.0.1:0";
-    }
-    Carrier listen(const Address& address) { return Carrier{io_, address}; }
-    Carrier dial(const std::string&) { return Carrier{io_}; }
-
-    template <typename Condition>
-    bool until(Condition condition, Duration) {
-        return run_until(io_, std::move(condition));
-    }
-    void pass(Duration length) {
-        io_.restart();
-        io_.run_for(length);
-    }
-
-private:
-    TemporaryFolder folder_;
-    asio::io_context io_;
-    sim::Random random_{20240607};
-};
-using UnixStage = SocketStage<net::UnixTransport>;
-using TcpStage = SocketStage<net::TcpTransport>;
 
 inline std::uint64_t setting(const char* name, std::uint64_t otherwise) {
     const char* text = std::getenv(name);
@@ -92,17 +76,6 @@ void in_simulation(Body body, std::uint64_t seeds = 10) {
 }
 
 /// Plays the body in simulation and over both kinds of sockets.
-template <typename Body>
-void in_every_world(Body body, std::uint64_t seeds = 10) {
-    SUBCASE("in simulation") { in_simulation(body, seeds); }
-    SUBCASE("over unix sockets") {
-        UnixStage stage;
-        body(stage);
-    }
-    SUBCASE("over TCP") {
-        TcpStage stage;
-        body(stage);
-    }
-}
+void in_every_world(const std::function<void(Stage&)>& body, std::uint64_t seeds = 10);
 
 }  // namespace understudy::test
