@@ -25,14 +25,14 @@ compiler=$!
 trap 'kill "$compiler" 2>/dev/null || true; exit 130' INT TERM HUP
 if [ -t 1 ]; then
     while kill -0 "$compiler" 2>/dev/null; do
-        # "[2/6]" of Ninja, "[ 33%]" of Make
-        step=$(sed -n 's/^\(\[[^]]*\]\).*/\1/p' "$log" | tail -n 1)
-        printf '\rBuilding the servers and the demo: %s s %s ' "$(seconds)" "$step"
+        # "[2/6] Building ..." of Ninja, "[ 33%] Building ..." of Make
+        step=$(sed -n 's/^\(\[[^]]*\]\) [BL].*ing .*/\1/p' "$log" | tail -n 1)
+        printf '\rBuilding the servers and the demo, one or two minutes: %s s %s ' "$(seconds)" "$step"
         sleep 1
     done
     printf '\r\033[K'
 else
-    echo "Building the servers and the demo ..."
+    echo "Building the servers and the demo, one or two minutes ..."
 fi
 if ! wait "$compiler"; then
     cat "$log" >&2
