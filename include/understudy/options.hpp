@@ -52,7 +52,7 @@ struct ReplicaOptions {
     std::size_t log_bytes = 64u << 20;          ///< Of applied entries retained for catch-up.
     std::size_t transfer_log_bytes = 256u << 20;  ///< Retained while a backup receives a snapshot; then it starts anew.
     std::size_t max_command = 1u << 20;
-    std::size_t append_bytes = 1u << 20;        ///< Of commands in one append (at least one command).
+    std::size_t append_bytes = 256u << 10;       ///< Of commands in one append (at least one command).
     std::size_t window_bytes = 8u << 20;        ///< Sent to one backup and not acknowledged yet.
     std::size_t chunk_bytes = 256u << 10;       ///< Of a snapshot in one chunk.
     std::size_t chunk_window = 4;               ///< Chunks sent and not acknowledged yet.

@@ -22,6 +22,13 @@ ReplicaGroup trimmed() {
     group.start("b", 2);
     return group;
 }
+/// Delivers what is under way now and nothing that is sent because of it: half a round trip.
+void one_way(ReplicaGroup& group) {
+    for (auto now = std::exchange(group.wire, {}); auto& [from, envelope] : now) {
+        auto to = envelope.peer;
+        group.give(to, from, envelope.id, std::move(envelope.message));
+    }
+}
 const Install* next_install(const ReplicaGroup& group) {
     for (const auto& [from, envelope] : group.wire)
         if (auto* install = std::get_if<Install>(&envelope.message)) return install;
@@ -192,5 +199,117 @@ TEST_SUITE("replica_joining") {
             else
                 CHECK(group.outcome(id) == "bad_chunk");
         }
+    }
+
+    TEST_CASE("S8: a half-received snapshot is forgotten after transfer_ttl in every role") {
+        auto group = trimmed();
+        group.decide(group.member("a"), {group.member("b")});
+        int chunks = 0;
+        group.lost = [&](auto&, auto&, auto& message) { return std::holds_alternative<Install>(message) && ++chunks > 3; };
+        group.settle();
+        group.decide(group.member("a"));
+        for (const auto* name : {"a", "b"}) {  // the one keeps what it sent, the other what it got
+            group.turn(name);
+            CHECK(group[name].deadline() <= group.now + group.options.transfer_ttl);
+        }
+        group.decide(Member{"z", Incarnation{9}, false});
+        group.now += group.options.transfer_ttl;
+        for (const auto* name : {"a", "b"}) {
+            group.turn(name);
+            CHECK(group[name].deadline() > group.now);  // nothing is left to wait for that has passed
+        }
+    }
+
+    TEST_CASE("S4: a joining backup gets in sync although the writes never pause") {
+        ReplicaGroup group;
+        group.start("a", 1);
+        group.start("b", 2);
+        group.decide(group.member("a"), {group.member("b")});
+        for (int i = 0; i < 50 && group.count<BackupInSync>() == 0; ++i) {
+            group.put("a", "x");
+            one_way(group);
+        }
+        CHECK(group.count<BackupInSync>() == 1);
+    }
+
+    TEST_CASE("S4: a joining backup that falls silent does not hold up the writes for longer than D/2") {
+        ReplicaGroup group;
+        group.start("a", 1);
+        group.start("b", 2);
+        group.decide(group.member("a"), {group.member("b")});
+        for (int i = 0; i < 2; ++i) {
+            group.put("a", "x");
+            one_way(group);
+        }
+        group.lost = [](auto& from, auto&, auto&) { return from == "b"; };
+        auto call = group.put("a", "x");
+        CHECK(group.outcome(call) == "none");  // it waits for the backup that is about to be in sync
+        group.pass(270ms);
+        CHECK(group.outcome(call) != "none");
+        CHECK(group.count<BackupUnreachable>() == 1);
+        CHECK(group.count<BackupInSync>() == 0);
+    }
+
+    TEST_CASE("S8: what was written during a transfer is kept until the backup has it") {
+        auto group = trimmed();
+        group.options.append_bytes = 1;
+        group.options.window_bytes = 1;
+        group.start("a", 1);
+        group.decide(group.member("a"));
+        for (int i = 0; i < 20; ++i) group.put("a", "before");
+        group.decide(group.member("a"), {group.member("b")});
+        for (int i = 0; i < 300 && group.count<BackupInSync>() == 0; ++i) {
+            if (i < 60) group.put("a", "x");
+            one_way(group);
+        }
+        group.settle();
+        CHECK(group.count<BackupInSync>() == 1);
+        CHECK(group.count<SnapshotInstalled>() == 1);
+        CHECK(group["b"].state().log.last() == group["a"].state().log.last());
+    }
+
+    TEST_CASE("S8: a backup that fell behind the log is sent a snapshot at once") {
+        ReplicaGroup group;
+        group.options.log_bytes = 400;
+        group.options.transfer_log_bytes = 0;
+        group.start("a", 1);
+        group.start("b", 2);
+        group.decide(group.member("a"));
+        group.put("a", "first");
+        group.decide(group.member("a"), {group.member("b")});
+        one_way(group);
+        one_way(group);  // what it holds is known now
+        CHECK(group.count<BackupJoining>() == 1);
+        group.lost = [](auto&, auto& to, auto&) { return to == "b"; };
+        for (int i = 0; i < 10; ++i) group.put("a", "x");
+        bool chunk = false;
+        group.lost = [&](auto&, auto& to, auto& message) {
+            chunk = chunk || std::holds_alternative<Install>(message);
+            return to == "b";
+        };
+        for (int i = 0; i < 100 && group.count<BackupJoining>() < 2; ++i) {
+            group.now += 10ms;
+            group.turn("a");
+        }
+        CHECK(chunk);
+    }
+
+    TEST_CASE("S8: a transfer that turns out not to be needed is dropped") {
+        auto group = trimmed();
+        group.decide(group.member("a"), {group.member("b")});
+        group.lost = [](auto& from, auto&, auto& message) { return from == "b" && std::holds_alternative<InstallResult>(message); };
+        group.settle();
+        group.lost = nullptr;
+        group.decide(group.member("a"));  // the transfer waits for the backup to return
+        Install whole{ReplicaGroup::cluster, "main", {}, {Incarnation{5}, group["a"].state().applied}, 0, "2 0  ", true};
+        group.decide(group.member("a"), {group.member("b")}, {"b"});
+        whole.view = {group.view.number, group.info()};
+        group.ask("b", whole);  // meanwhile it got everything from elsewhere
+        group.give("a", ReplicaGroup::views, {}, ViewChanged{group.info()});
+        group.settle();
+        CHECK(group.count<BackupInSync>() == 1);
+        for (int i = 0; i < 20; ++i) group.put("a", "x");
+        group.settle();
+        CHECK(group["a"].state().log.bytes() == 0);  // log_bytes is 0
     }
 }

@@ -77,7 +77,11 @@ public:
         auto& state = step.state;
         while (state.applied.index < state.commit && state.store_failure.empty()) state.apply_next(step.now);
         state.trim(step.options.log_bytes, ~Index{0});
-        if (incoming_ && expires_ <= step.now) incoming_.reset();
+    }
+
+    /// A half-received snapshot is kept for a while only: that ends in every role.
+    void expire(Time now) {
+        if (incoming_ && expires_ <= now) incoming_.reset();
     }
 
     Time deadline() const { return incoming_ ? expires_ : never; }

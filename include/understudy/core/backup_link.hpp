@@ -34,8 +34,10 @@ public:
     bool unreachable() const { return unreachable_; }
     Round round_acknowledged() const { return round_acknowledged_; }
     std::uint64_t bytes_sent() const { return transfer_ ? transfer_->acknowledged_bytes() : 0; }
-    /// The entries after this one may still be needed by this backup's transfer.
-    Index pinned() const { return transfer_ ? transfer_->id().at.index : ~Index{0}; }
+    /// About to be in sync: everything was sent to it, it follows the log, and it answers.
+    bool arriving() const { return caught_up_ && mode_ == Mode::log && !unreachable_; }
+    /// The entries after this one may still be needed to bring this backup up.
+    Index pinned() const { return transfer_ ? transfer_->id().at.index : mode_ == Mode::log ? resume_ : ~Index{0}; }
 
     std::string_view state() const {
         if (unreachable_) return "unreachable";
@@ -63,8 +65,9 @@ public:
     void answered(const CallId& id, const AppendResult& result, const Step<S>& step) {
         heard(id, step);
         knows_view_ = true;
-        if (mode_ != Mode::snapshot) mode_ = Mode::log;
+        if (mode_ != Mode::snapshot) follow_log();
         match_ = std::max(match_, result.match);
+        window_ += step.state.log.bytes(resume_, match_);
         resume_ = std::max(resume_, match_);
         sent_ = std::max(sent_, resume_);
         round_acknowledged_ = std::max(round_acknowledged_, std::min(result.round, round_sent_));
@@ -80,7 +83,7 @@ public:
         auto from = log.has(held.last) ? held.last.index : held.commit;  // S8
         if (!log.position(from)) return begin_snapshot(step);
         if (mode_ == Mode::asking) step.out.tell(BackupJoining{member_.name, step.view().number, false});
-        mode_ = Mode::log;
+        follow_log();
         knows_view_ = true;
         sent_ = resume_ = std::max(from, match_);
         resend_from_here_ = true;
@@ -104,8 +107,7 @@ public:
         if (!transfer_->complete()) return;
         match_ = std::max(match_, transfer_->id().at.index);
         sent_ = resume_ = match_;
-        transfer_.reset();
-        mode_ = Mode::log;
+        follow_log();
     }
 
     /// The chunk did not continue what the backup is installing; it says what it wants.
@@ -133,8 +135,10 @@ public:
             auto dead_after = step.standing.dead_after;
             backoff_ = std::clamp(backoff_ * 2, dead_after / 20, dead_after / 4);
             sent_ = resume_;
+            window_ = 0;
             resend_from_here_ = true;
         }
+        if (mode_ == Mode::log && !step.state.log.position(sent_)) begin_snapshot(step);  // trimmed meanwhile
         if (std::exchange(resend_from_here_, false)) {
             ignore_before_ = calls + 1;
             next_chunk_ = transfer_ ? transfer_->acknowledged() : 0;
@@ -146,13 +150,14 @@ public:
         else
             send_entries(step, calls, round);
         must_send_ = false;
+        caught_up_ = mode_ == Mode::log && (caught_up_ || sent_ == step.state.log.last().index);
     }
 
     /// S7: nothing was acknowledged for D/2 although something was sent. True once, when that is found. It takes two
     /// looks, so that a process that did not run for a while reads what has arrived before it judges.
     bool overdue(const Step<S>& step) {
         if (sending_.empty() || unreachable_) return false;
-        if (step.now < sending_.front().at + step.standing.dead_after / 2) {
+        if (step.now < unanswered_since() + step.standing.dead_after / 2) {
             suspected_ = never;
             return false;
         }
@@ -164,7 +169,7 @@ public:
 
     Time deadline(Duration dead_after, Duration ping_interval) const {
         if (sending_.empty()) return last_sent_ + ping_interval;
-        auto judged = unreachable_ ? never : suspected_ != never ? suspected_ : sending_.front().at + dead_after / 2;
+        auto judged = unreachable_ ? never : suspected_ != never ? suspected_ : unanswered_since() + dead_after / 2;
         return std::min(resend_at_, judged);
     }
 
@@ -177,6 +182,9 @@ private:
         friend bool operator==(const Sending&, const Sending&) = default;
     };
     static constexpr std::size_t max_tracked = 256;
+
+    /// Since when it has been silent although something was sent: one that works through a backlog is not silent.
+    Time unanswered_since() const { return std::max(sending_.front().at, heard_at_); }
 
     /// At least D/20 (S7), more where the backup has lately needed longer than that, and doubling while it is silent.
     Duration resend_interval(const Step<S>& step) const {
@@ -195,9 +203,13 @@ private:
     void heard(const CallId& id, const Step<S>& step) {
         auto n = call_number(id);
         while (!sending_.empty() && sending_.front().n <= n) {
-            if (sending_.front().n == n) round_trip_ = (round_trip_ * 7 + (step.now - sending_.front().at)) / 8;
+            if (sending_.front().n == n) {
+                auto took = step.now - sending_.front().at;
+                round_trip_ = std::max(took, (round_trip_ * 7 + took) / 8);
+            }
             sending_.pop_front();
         }
+        heard_at_ = step.now;
         unreachable_ = false;
         suspected_ = never;
         backoff_ = {};
@@ -223,9 +235,11 @@ private:
             if (must_send_ || sending_.empty()) send_append(step, calls, round, log.last().index, log.last().index);
             return;
         }
-        if (!log.position(sent_)) return begin_snapshot(step);
         bool sent_something = false;
-        while (sent_ < log.last().index && log.bytes(resume_, sent_) < step.options.window_bytes) {
+        // What is under way grows with what is acknowledged: a backup that is slow, or far behind, is not buried in
+        // appends that are then sent again before it has read the first ones.
+        window_ = std::clamp(window_, step.options.append_bytes, step.options.window_bytes);
+        while (sent_ < log.last().index && log.bytes(resume_, sent_) < window_) {
             send_append(step, calls, round, sent_, batch_end(step));
             sent_something = true;
         }
@@ -254,8 +268,14 @@ private:
         step.out.send(member_.name, make_call_id(Method::replica_append, calls), std::move(append));
     }
 
+    /// What it holds is known and the log goes back to that: no transfer is needed any more.
+    void follow_log() {
+        mode_ = Mode::log;
+        transfer_.reset();
+    }
+
     void begin_snapshot(Step<S>& step) {
-        bool resumed = transfer_ && step.state.log.position(transfer_->id().at.index) && mode_ != Mode::snapshot;
+        bool resumed = transfer_ && step.state.log.has(transfer_->id().at) && mode_ != Mode::snapshot;
         if (!resumed) transfer_.emplace(step.state, step.standing.incarnation);
         mode_ = Mode::snapshot;
         next_chunk_ = transfer_->acknowledged();
@@ -291,10 +311,13 @@ private:
     std::uint64_t ignore_before_ = 0; // refusals of sends before this one say nothing new
     bool resend_from_here_ = false;
     bool must_send_ = true;
+    bool caught_up_ = false;          // everything in the log was sent once
     bool unreachable_ = false;
     Time last_sent_{};
     Time resend_at_ = never;
     Time suspected_ = never;
+    std::size_t window_ = 0;          // bytes that may be under way
+    Time heard_at_{};
     Duration round_trip_{};
     Duration backoff_{};
 };

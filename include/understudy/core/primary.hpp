@@ -129,21 +129,21 @@ public:
     // ---- the end of a turn ----
 
     void wake(Step<S>& step) {
+        find_unreachable(step);
         close_unused_sessions(step);
         advance(step);
         apply(step);
         if (!step.state.store_failure.empty()) return;
         begin_round();
         answer_reads(step);
-        for (auto& link : links_) {
-            link.flush(step, calls_made_, round_);
-            if (!link.overdue(step)) continue;
-            step.out.tell(BackupUnreachable{link.member().name, step.view().number});  // S7
-            ping_now_ = true;
-        }
+        for (auto& link : links_) link.flush(step, calls_made_, round_);
         step.state.trim(step.options.log_bytes, trimmable(step));
-        dumps_.expire(step.now);
-        std::erase_if(parked_, [&](const auto& parked) { return parked.second.expires <= step.now; });
+    }
+
+    /// What is kept for a while only: that ends in every role.
+    void expire(Time now) {
+        dumps_.expire(now);
+        std::erase_if(parked_, [&](const auto& parked) { return parked.second.expires <= now; });
     }
 
     Time deadline(const Standing& standing) const {
@@ -243,17 +243,24 @@ private:
         return static_cast<std::size_t>(std::ranges::count_if(links_, [](const auto& link) { return link.required(); }));
     }
 
+    void find_unreachable(Step<S>& step) {
+        for (auto& link : links_) {
+            if (!link.overdue(step)) continue;
+            step.out.tell(BackupUnreachable{link.member().name, step.view().number});  // S7
+            ping_now_ = true;
+        }
+    }
+
     /// S4: the commit index, and who enters Q.
     void advance(Step<S>& step) {
         auto& state = step.state;
         auto held_by_all = state.log.last().index;
-        for (const auto& link : links_)
-            if (link.required()) held_by_all = std::min(held_by_all, link.match());
+        for (const auto& link : links_)  // one that is about to be in sync would else trail the writes for ever
+            if (link.required() || link.arriving()) held_by_all = std::min(held_by_all, link.match());
         state.commit = std::max(state.commit, held_by_all);  // S4
         for (auto& link : links_) {
             if (link.required() || link.mode() != BackupLink<S>::Mode::log) continue;
-            auto needed = state.commit >= inherited_ ? state.commit : std::max(state.commit, inherited_);  // S4
-            if (link.match() < needed) continue;
+            if (link.match() < std::max(state.commit, inherited_)) continue;  // S4
             link.require();
             ping_now_ = true;  // S4: when Q grows the primary pings at once
             step.out.tell(BackupInSync{link.member().name, step.view().number, link.match()});

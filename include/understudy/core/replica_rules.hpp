@@ -54,6 +54,8 @@ public:
         else if (standing_.role() == Role::backup)
             backup_.wake(step);
         if (failed()) return end_with_failure(step);
+        primary_.expire(now);
+        backup_.expire(now);
         if (primary_.take_ping_now()) pinger_.now_please();
         if (pinger_.due(now)) ping(now, out);
     }
