@@ -12,16 +12,16 @@ namespace understudy {
 /// the others only ever come out of a call that the host made.
 enum class error {
     outcome_unknown = 1,  ///< The call's deadline passed after it was sent: it may or may not have taken effect.
-    deadline_passed,      ///< The call's deadline passed and it had no effect: a read, or a command that was never sent.
-    key_not_found,        ///< The key does not exist.
-    closed,               ///< The service, client or transport was stopped.
-    invalid_options,      ///< Options contradict each other or name something that cannot be used.
-    internal,             ///< A peer failed in a way that it could not name.
+    deadline_passed,  ///< The call's deadline passed and it had no effect: a read, or a command that was never sent.
+    key_not_found,    ///< The key does not exist.
+    closed,           ///< The service, client or transport was stopped.
+    invalid_options,  ///< Options contradict each other or name something that cannot be used.
+    internal,         ///< A peer failed in a way that it could not name.
 
-    parse_error,          ///< Not a well-formed JSON text.
-    invalid_request,      ///< JSON, but not a JSON-RPC 2.0 message.
-    unknown_method,       ///< A method that this party does not have.
-    invalid_params,       ///< A parameter is missing, has the wrong type, or is out of range.
+    parse_error,      ///< Not a well-formed JSON text.
+    invalid_request,  ///< JSON, but not a JSON-RPC 2.0 message.
+    unknown_method,   ///< A method that this party does not have.
+    invalid_params,   ///< A parameter is missing, has the wrong type, or is out of range.
 
     not_primary,          ///< This server is not the primary of its view.
     stale_view,           ///< The sender's view is older than the receiver's.
@@ -48,7 +48,8 @@ struct ErrorRow {
 };
 // The numbers below are part of the protocol and never change.
 inline constexpr std::array error_table{
-    ErrorRow{error::outcome_unknown, 0, "outcome_unknown", "the deadline passed; the call may or may not have taken effect"},
+    ErrorRow{error::outcome_unknown, 0, "outcome_unknown",
+             "the deadline passed; the call may or may not have taken effect"},
     ErrorRow{error::deadline_passed, 0, "deadline_passed", "the deadline passed; the call had no effect"},
     ErrorRow{error::key_not_found, 0, "key_not_found", "the key does not exist"},
     ErrorRow{error::closed, 0, "closed", "stopped"},

@@ -137,32 +137,65 @@ inline std::string describe(const View& view) {
     if (view.backups.empty()) return text + ", no backup";
     text += view.backups.size() == 1 ? ", backup " : ", backups ";
     for (const auto& backup : view.backups)
-        text += (&backup == view.backups.data() ? "" : ", ") + backup.name + (backup.synced ? " (in sync)" : " (joining)");
+        text +=
+            (&backup == view.backups.data() ? "" : ", ") + backup.name + (backup.synced ? " (in sync)" : " (joining)");
     return text;
 }
 
 /// One line for people, without a line end.
 inline std::string describe(const Event& event) {
     struct Printer {
-        std::string operator()(const ViewDecided& e) const { return e.info.group + ": " + describe(e.info.view) + " (" + e.why + ")"; }
-        std::string operator()(const ServerSeen& e) const { return e.group + ": heard " + e.server + ", incarnation " + to_hex(e.incarnation); }
+        std::string operator()(const ViewDecided& e) const {
+            return e.info.group + ": " + describe(e.info.view) + " (" + e.why + ")";
+        }
+        std::string operator()(const ServerSeen& e) const {
+            return e.group + ": heard " + e.server + ", incarnation " + to_hex(e.incarnation);
+        }
         std::string operator()(const ServerLost& e) const { return e.group + ": lost " + e.server + ": " + e.why; }
-        std::string operator()(const GroupWaits& e) const { return e.group + ": waits for " + detail::join(e.waiting_for) + ": " + e.why; }
-        std::string operator()(const RoleChanged& e) const { return e.group + ": " + std::string{to_string(e.role)} + " in view " + std::to_string(e.view); }
-        std::string operator()(const SteppedDown& e) const { return e.group + ": stepped down in view " + std::to_string(e.view) + ": " + e.why; }
-        std::string operator()(const BackupJoining& e) const { return "backup " + e.backup + " joins view " + std::to_string(e.view) + (e.by_snapshot ? " by snapshot" : " from the log"); }
-        std::string operator()(const BackupInSync& e) const { return "backup " + e.backup + " is in sync in view " + std::to_string(e.view) + " at " + std::to_string(e.match); }
-        std::string operator()(const BackupUnreachable& e) const { return "backup " + e.backup + " does not acknowledge in view " + std::to_string(e.view); }
-        std::string operator()(const SnapshotInstalled& e) const { return "installed a snapshot of " + std::to_string(e.bytes) + " bytes at index " + std::to_string(e.at.index); }
-        std::string operator()(const LogCut& e) const { return "cut " + std::to_string(e.entries) + (e.committed ? " committed" : "") + " entries from index " + std::to_string(e.from); }
-        std::string operator()(const SessionClosed& e) const { return "closed unused session " + std::to_string(e.session.view) + "." + std::to_string(e.session.index); }
+        std::string operator()(const GroupWaits& e) const {
+            return e.group + ": waits for " + detail::join(e.waiting_for) + ": " + e.why;
+        }
+        std::string operator()(const RoleChanged& e) const {
+            return e.group + ": " + std::string{to_string(e.role)} + " in view " + std::to_string(e.view);
+        }
+        std::string operator()(const SteppedDown& e) const {
+            return e.group + ": stepped down in view " + std::to_string(e.view) + ": " + e.why;
+        }
+        std::string operator()(const BackupJoining& e) const {
+            return "backup " + e.backup + " joins view " + std::to_string(e.view) +
+                   (e.by_snapshot ? " by snapshot" : " from the log");
+        }
+        std::string operator()(const BackupInSync& e) const {
+            return "backup " + e.backup + " is in sync in view " + std::to_string(e.view) + " at " +
+                   std::to_string(e.match);
+        }
+        std::string operator()(const BackupUnreachable& e) const {
+            return "backup " + e.backup + " does not acknowledge in view " + std::to_string(e.view);
+        }
+        std::string operator()(const SnapshotInstalled& e) const {
+            return "installed a snapshot of " + std::to_string(e.bytes) + " bytes at index " +
+                   std::to_string(e.at.index);
+        }
+        std::string operator()(const LogCut& e) const {
+            return "cut " + std::to_string(e.entries) + (e.committed ? " committed" : "") + " entries from index " +
+                   std::to_string(e.from);
+        }
+        std::string operator()(const SessionClosed& e) const {
+            return "closed unused session " + std::to_string(e.session.view) + "." + std::to_string(e.session.index);
+        }
         std::string operator()(const StoreFailed& e) const { return "the store failed: " + e.what; }
-        std::string operator()(const ViewServiceSilent& e) const { return "the view service at " + e.address + " does not answer"; }
+        std::string operator()(const ViewServiceSilent& e) const {
+            return "the view service at " + e.address + " does not answer";
+        }
         std::string operator()(const CallFailed& e) const {
             return "a call ended with " + std::string{to_string(e.code)} + ": " + e.why;
         }
-        std::string operator()(const Refused& e) const { return "refused " + std::string{to_string(e.code)} + " from " + e.peer + ": " + e.what; }
-        std::string operator()(const Malformed& e) const { return "malformed " + std::string{to_string(e.code)} + " from " + e.peer + ": " + e.what; }
+        std::string operator()(const Refused& e) const {
+            return "refused " + std::string{to_string(e.code)} + " from " + e.peer + ": " + e.what;
+        }
+        std::string operator()(const Malformed& e) const {
+            return "malformed " + std::string{to_string(e.code)} + " from " + e.peer + ": " + e.what;
+        }
     };
     return std::visit(Printer{}, event);
 }

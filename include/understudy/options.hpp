@@ -15,15 +15,15 @@ using namespace std::chrono_literals;
 
 /// Of a transport. Sizes are in bytes.
 struct TransportOptions {
-    Address listen;                            ///< Where to listen; empty: dial only. Port 0 takes a free one.
-    Address advertise;                         ///< The name that peers dial; empty: `listen`, its port resolved.
-    std::size_t max_frame = 16u << 20;         ///< A larger frame closes the connection.
-    std::size_t max_send_queue = 64u << 20;    ///< A connection whose peer reads too slowly for this is closed.
-    std::size_t max_connections = 20000;       ///< Accepted ones; a further one is closed at once.
-    std::size_t max_turn = 1u << 20;           ///< Arrived bytes handed over in one turn.
+    Address listen;                          ///< Where to listen; empty: dial only. Port 0 takes a free one.
+    Address advertise;                       ///< The name that peers dial; empty: `listen`, its port resolved.
+    std::size_t max_frame = 16u << 20;       ///< A larger frame closes the connection.
+    std::size_t max_send_queue = 64u << 20;  ///< A connection whose peer reads too slowly for this is closed.
+    std::size_t max_connections = 20000;     ///< Accepted ones; a further one is closed at once.
+    std::size_t max_turn = 1u << 20;         ///< Arrived bytes handed over in one turn.
     Duration connect_timeout = 2s;
-    Duration redial_first = 10ms;              ///< The wait after a failed dial; doubles, with jitter, up to
-    Duration redial_last = 1s;                 ///< this.
+    Duration redial_first = 10ms;  ///< The wait after a failed dial; doubles, with jitter, up to
+    Duration redial_last = 1s;     ///< this.
 
     std::string validate() const;
     friend bool operator==(const TransportOptions&, const TransportOptions&) = default;
@@ -32,12 +32,12 @@ struct TransportOptions {
 /// Of the view service.
 struct ViewOptions {
     Duration ping_interval = 100ms;
-    int dead_pings = 5;                ///< D is `ping_interval * dead_pings`.
-    std::size_t backups = 1;           ///< k, the number of backups wanted.
+    int dead_pings = 5;       ///< D is `ping_interval * dead_pings`.
+    std::size_t backups = 1;  ///< k, the number of backups wanted.
     std::size_t max_groups = 10'000;
-    std::size_t max_servers = 1'000;   ///< In one group.
+    std::size_t max_servers = 1'000;  ///< In one group.
     std::size_t max_watchers = 100'000;
-    std::size_t max_events = 100;      ///< Kept for `view.status`.
+    std::size_t max_events = 100;  ///< Kept for `view.status`.
 
     Duration dead_after() const { return ping_interval * dead_pings; }
     std::string validate() const;
@@ -46,24 +46,24 @@ struct ViewOptions {
 
 /// Of a replica. Sizes are in bytes.
 struct ReplicaOptions {
-    std::vector<Address> view_service;          ///< Tried in turn.
+    std::vector<Address> view_service;  ///< Tried in turn.
     std::string group = "main";
-    std::size_t min_in_sync = 0;                ///< Refuse writes with fewer backups in sync (S11).
-    std::size_t log_bytes = 64u << 20;          ///< Of applied entries retained for catch-up.
+    std::size_t min_in_sync = 0;                  ///< Refuse writes with fewer backups in sync (S11).
+    std::size_t log_bytes = 64u << 20;            ///< Of applied entries retained for catch-up.
     std::size_t transfer_log_bytes = 256u << 20;  ///< Retained while a backup receives a snapshot; then it starts anew.
     std::size_t max_command = 1u << 20;
-    std::size_t append_bytes = 256u << 10;       ///< Of commands in one append (at least one command).
-    std::size_t window_bytes = 8u << 20;        ///< Sent to one backup and not acknowledged yet.
-    std::size_t chunk_bytes = 256u << 10;       ///< Of a snapshot in one chunk.
-    std::size_t chunk_window = 4;               ///< Chunks sent and not acknowledged yet.
-    std::size_t max_calls = 65536;              ///< Requests in progress; beyond it: `overloaded` (C6).
-    std::size_t max_call_bytes = 256u << 20;    ///< The same, in bytes of commands not committed yet.
-    std::size_t max_calls_per_peer = 1024;      ///< Beyond it the connection is not read (C6).
+    std::size_t append_bytes = 256u << 10;    ///< Of commands in one append (at least one command).
+    std::size_t window_bytes = 8u << 20;      ///< Sent to one backup and not acknowledged yet.
+    std::size_t chunk_bytes = 256u << 10;     ///< Of a snapshot in one chunk.
+    std::size_t chunk_window = 4;             ///< Chunks sent and not acknowledged yet.
+    std::size_t max_calls = 65536;            ///< Requests in progress; beyond it: `overloaded` (C6).
+    std::size_t max_call_bytes = 256u << 20;  ///< The same, in bytes of commands not committed yet.
+    std::size_t max_calls_per_peer = 1024;    ///< Beyond it the connection is not read (C6).
     std::size_t max_sessions = 65536;
-    std::size_t max_results = 65536;            ///< Results kept for one session.
-    std::size_t max_dumps = 4;                  ///< Snapshots open for clients.
+    std::size_t max_results = 65536;  ///< Results kept for one session.
+    std::size_t max_dumps = 4;        ///< Snapshots open for clients.
     Duration session_ttl = 10min;
-    Duration transfer_ttl = 60s;                ///< A half-received snapshot is kept this long.
+    Duration transfer_ttl = 60s;  ///< A half-received snapshot is kept this long.
     Duration dump_ttl = 60s;
 
     std::string validate() const;
@@ -74,16 +74,16 @@ struct ReplicaOptions {
 struct ClerkOptions {
     std::vector<Address> view_service{};  ///< Tried in turn.
     std::string group = "main";
-    Duration give_up_after = 30s;        ///< From the call to `outcome_unknown` or `deadline_passed`; `Duration::max()`: never.
-    Duration retry_first = 10ms;         ///< The wait before a retry without news of a view; doubles up to
-    Duration retry_last = 1s;            ///< this.
-    Duration resend_after = 1s;          ///< An answer that does not come for this long is asked for again.
-    std::size_t max_calls = 65536;       ///< Under way at once; a further one ends with `overloaded`.
-    bool session = true;                 ///< Exactly once; without: at least once (C5).
-    std::size_t window = 1024;           ///< Calls sent and not answered yet; the others wait in order. More than
-                                         ///< the primary's `max_calls_per_peer` would only wait in the connection.
+    Duration give_up_after = 30s;          ///< Then `outcome_unknown` or `deadline_passed`; `Duration::max()`: never.
+    Duration retry_first = 10ms;           ///< The wait before a retry without news of a view; doubles up to
+    Duration retry_last = 1s;              ///< this.
+    Duration resend_after = 1s;            ///< An answer that does not come for this long is asked for again.
+    std::size_t max_calls = 65536;         ///< Under way at once; a further one ends with `overloaded`.
+    bool session = true;                   ///< Exactly once; without: at least once (C5).
+    std::size_t window = 1024;             ///< Calls sent and not answered yet; the others wait in order. More than
+                                           ///< the primary's `max_calls_per_peer` would only wait in the connection.
     std::size_t window_bytes = 16u << 20;  ///< The same in bytes; at least one call goes. Well below `max_send_queue`.
-    std::size_t max_command = 8u << 20;  ///< A larger command or query ends with `too_large`. Well below `max_frame`.
+    std::size_t max_command = 8u << 20;    ///< A larger command or query ends with `too_large`. Well below `max_frame`.
 
     std::string validate() const;
     friend bool operator==(const ClerkOptions&, const ClerkOptions&) = default;
@@ -91,7 +91,8 @@ struct ClerkOptions {
 
 inline std::string TransportOptions::validate() const {
     if (max_frame < 1024) return "max_frame is below 1024 bytes";
-    if (max_send_queue < max_frame) return "max_send_queue is smaller than max_frame: a largest frame could not be sent";
+    if (max_send_queue < max_frame)
+        return "max_send_queue is smaller than max_frame: a largest frame could not be sent";
     if (connect_timeout <= 0s || redial_first <= 0s || redial_last < redial_first)
         return "connect_timeout and redial_first must be positive, redial_last at least redial_first";
     return {};
@@ -105,7 +106,8 @@ inline std::string ViewOptions::validate() const {
 inline std::string ReplicaOptions::validate() const {
     if (view_service.empty()) return "view_service names no address";
     if (group.empty() || group.size() > 255) return "group must have 1 to 255 bytes";
-    if (max_command == 0 || append_bytes == 0 || chunk_bytes == 0) return "max_command, append_bytes and chunk_bytes must be positive";
+    if (max_command == 0 || append_bytes == 0 || chunk_bytes == 0)
+        return "max_command, append_bytes and chunk_bytes must be positive";
     if (window_bytes < append_bytes) return "window_bytes is smaller than append_bytes";
     if (max_calls == 0 || max_calls_per_peer == 0 || max_sessions == 0 || max_results == 0 || chunk_window == 0)
         return "max_calls, max_calls_per_peer, max_sessions, max_results and chunk_window must be positive";

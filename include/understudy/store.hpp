@@ -15,7 +15,7 @@ namespace understudy {
 /// `to_json`/`from_json` (or, if it has them, through the store's own static `decode_command`, `decode_query`
 /// and `encode`). Laws, which the library relies on:
 ///  - `apply` is deterministic: the same commands in the same order give the same replies and the same snapshot
-///    bytes. It reads no clock, draws no random number, and does not throw: an impossible command has a Reply that says so.
+///    bytes. It reads no clock, draws no random number, and does not throw: an impossible command has a Reply for that.
 ///  - `query` changes nothing.
 ///  - a snapshot stays as it was taken while the store moves on, and is cheap to take.
 ///  - a store restored from a snapshot cannot be told from the one it was taken of, whatever it was copied from: a
@@ -27,8 +27,8 @@ namespace understudy {
 ///    (1 to `max` of them; none at the end), and the store has `restore_begin()`, `restore_chunk(std::string_view)`
 ///    and `restore_end()`. Chunks may be split anywhere. A snapshot that cannot be read throws `std::exception`.
 template <typename S>
-concept Store = std::copyable<S> && requires(S store, const S& fixed, const typename S::Command& command,
-                                            const typename S::Query& query) {
+concept Store = std::copyable<S> &&
+    requires(S store, const S& fixed, const typename S::Command& command, const typename S::Query& query) {
     typename S::Reply;
     { store.apply(command) } -> std::convertible_to<typename S::Reply>;
     { fixed.query(query) } -> std::convertible_to<typename S::Reply>;

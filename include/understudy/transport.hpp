@@ -18,7 +18,7 @@
 
 namespace understudy {
 
-/// The payload of one frame. `from` can be answered: it is an address, or a reply address good for the connection's life.
+/// The payload of one frame. `from` can be answered: it is an address, or a reply address of this connection.
 struct Delivered {
     Address from;
     std::string payload;
@@ -56,7 +56,8 @@ using Arrivals = std::vector<Arrival>;
 ///  - `local()` is the address that peers dial, empty for a party that only dials. It is final after construction.
 ///  - `close()` ends everything: the listener, the connections, a pending `next`.
 template <typename T>
-concept Transport = std::movable<T> && requires(T transport, const T& fixed, Address address, std::string payload, Time time) {
+concept Transport = std::movable<T> &&
+    requires(T transport, const T& fixed, Address address, std::string payload, Time time) {
     { transport.get_executor() } -> std::convertible_to<asio::any_io_executor>;
     { fixed.local() } -> std::convertible_to<Address>;
     { fixed.now() } -> std::same_as<Time>;

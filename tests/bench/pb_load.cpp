@@ -1,5 +1,5 @@
 // A steady load on a running group: N clients, each with a connection of its own and one put outstanding. Prints writes
-// per second, latencies, and how far the primary's log runs ahead of what is committed: a backlog that grows would show.
+// per second, latencies, and how far the primary's log runs ahead of what is committed: a growing backlog shows.
 // `pb_load VIEW_SERVICE [clients] [seconds] [bytes]`
 #include <algorithm>
 #include <chrono>
@@ -35,8 +35,8 @@ struct Load {
 
     bool over = false;
     std::size_t failed = 0;
-    std::vector<double> latencies;        // microseconds
-    std::vector<us::Index> outstanding;   // entries that the primary has logged and not committed, sampled
+    std::vector<double> latencies;       // microseconds
+    std::vector<us::Index> outstanding;  // entries that the primary has logged and not committed, sampled
 };
 
 asio::awaitable<void> client(Load& load, asio::io_context& io, std::size_t n) {
@@ -49,8 +49,10 @@ asio::awaitable<void> client(Load& load, asio::io_context& io, std::size_t n) {
         const auto start = Clock::now();
         std::error_code failure;
         co_await clerk.async_put(key, value, asio::redirect_error(asio::use_awaitable, failure));
-        if (failure) ++load.failed;
-        else load.latencies.push_back(Micros{Clock::now() - start}.count());
+        if (failure)
+            ++load.failed;
+        else
+            load.latencies.push_back(Micros{Clock::now() - start}.count());
     }
 }
 

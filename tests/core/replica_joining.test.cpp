@@ -99,7 +99,8 @@ TEST_SUITE("replica_joining") {
             group.wire.pop_front();
             auto to = envelope.peer;
             group.give(to, from, envelope.id, envelope.message);
-            if (steps % 5 == 0 && written < 10) CHECK(group.outcome(group.put("a", "w" + std::to_string(written++))) != "none");
+            if (steps % 5 == 0 && written < 10)
+                CHECK(group.outcome(group.put("a", "w" + std::to_string(written++))) != "none");
         }
         group.pass(110ms);
         CHECK(written > 3);
@@ -205,7 +206,9 @@ TEST_SUITE("replica_joining") {
         auto group = trimmed();
         group.decide(group.member("a"), {group.member("b")});
         int chunks = 0;
-        group.lost = [&](auto&, auto&, auto& message) { return std::holds_alternative<Install>(message) && ++chunks > 3; };
+        group.lost = [&](auto&, auto&, auto& message) {
+            return std::holds_alternative<Install>(message) && ++chunks > 3;
+        };
         group.settle();
         group.decide(group.member("a"));
         for (const auto* name : {"a", "b"}) {  // the one keeps what it sent, the other what it got
@@ -297,11 +300,14 @@ TEST_SUITE("replica_joining") {
     TEST_CASE("S8: a transfer that turns out not to be needed is dropped") {
         auto group = trimmed();
         group.decide(group.member("a"), {group.member("b")});
-        group.lost = [](auto& from, auto&, auto& message) { return from == "b" && std::holds_alternative<InstallResult>(message); };
+        group.lost = [](auto& from, auto&, auto& message) {
+            return from == "b" && std::holds_alternative<InstallResult>(message);
+        };
         group.settle();
         group.lost = nullptr;
         group.decide(group.member("a"));  // the transfer waits for the backup to return
-        Install whole{ReplicaGroup::cluster, "main", {}, {Incarnation{5}, group["a"].state().applied}, 0, "2 0  ", true};
+        Install whole{
+            ReplicaGroup::cluster, "main", {}, {Incarnation{5}, group["a"].state().applied}, 0, "2 0  ", true};
         group.decide(group.member("a"), {group.member("b")}, {"b"});
         whole.view = {group.view.number, group.info()};
         group.ask("b", whole);  // meanwhile it got everything from elsewhere

@@ -127,10 +127,13 @@ TEST_SUITE("replica_log") {
 
     TEST_CASE("S4: what the primary inherited must reach a joining backup before it counts") {
         ReplicaGroup group;
-        for (auto [name, life] : {std::pair{"a", 1}, {"b", 2}, {"c", 3}}) group.start(name, static_cast<std::uint64_t>(life));
+        for (auto [name, life] : {std::pair{"a", 1}, {"b", 2}, {"c", 3}})
+            group.start(name, static_cast<std::uint64_t>(life));
         group.decide(group.member("a"), {group.member("b", true)}, {"a", "b"});
         group.settle();
-        group.lost = [](auto& from, auto&, auto& message) { return from == "b" && std::holds_alternative<AppendResult>(message); };
+        group.lost = [](auto& from, auto&, auto& message) {
+            return from == "b" && std::holds_alternative<AppendResult>(message);
+        };
         group.put("a", "x");
         group.put("a", "y");
         group.settle();

@@ -63,7 +63,8 @@ TEST_SUITE("replica_reads") {
         auto group = pair_in_sync();
         Effects effects;
         for (int i = 0; i < 50; ++i)
-            group["a"].receive({"client", std::to_string(i), Query{ReplicaGroup::cluster, "main", "all"}}, group.now, effects);
+            group["a"].receive({"client", std::to_string(i), Query{ReplicaGroup::cluster, "main", "all"}}, group.now,
+                               effects);
         group["a"].wake(group.now, effects);
         CHECK(effects.outbox.size() == 1);
     }
@@ -77,7 +78,8 @@ TEST_SUITE("replica_reads") {
         CHECK(group.outcome(read) == "not_primary");
     }
 
-    TEST_CASE("C4: a session unused for session_ttl is closed by an entry and a request in it ends with session_expired") {
+    TEST_CASE(
+        "C4: a session unused for session_ttl is closed by an entry and a request in it ends with session_expired") {
         auto group = pair_in_sync();
         auto session = group.open("a");
         group.put("a", "x", session, 1, 1);
@@ -102,7 +104,8 @@ TEST_SUITE("replica_reads") {
         CHECK(group["b"].state().sessions.size() == 1);
     }
 
-    TEST_CASE("C6: beyond max_sessions and max_calls and max_call_bytes the answer is overloaded and nothing is logged") {
+    TEST_CASE(
+        "C6: beyond max_sessions and max_calls and max_call_bytes the answer is overloaded and nothing is logged") {
         ReplicaOptions options{.view_service = {ReplicaGroup::views}};
         options.max_sessions = 2;
         options.max_calls = 3;
@@ -125,7 +128,8 @@ TEST_SUITE("replica_reads") {
         auto group = pair_in_sync(options);
         Effects effects;
         for (int i = 0; i < 4; ++i)
-            group["a"].receive({"client", std::to_string(i), Execute{ReplicaGroup::cluster, "main", {}, 0, 0, "x"}}, group.now, effects);
+            group["a"].receive({"client", std::to_string(i), Execute{ReplicaGroup::cluster, "main", {}, 0, 0, "x"}},
+                               group.now, effects);
         REQUIRE(effects.holds.size() == 1);
         CHECK(effects.holds[0].on);
         group["a"].wake(group.now, effects);
@@ -171,7 +175,8 @@ TEST_SUITE("replica_reads") {
         auto group = alone(options);
         for (int n = 0; n < 5; ++n) {
             group.put("a", "x");
-            auto piece = std::get<DumpResult>(*group.answer(group.ask("a", Dump{ReplicaGroup::cluster, "main", {}, 0})));
+            auto piece =
+                std::get<DumpResult>(*group.answer(group.ask("a", Dump{ReplicaGroup::cluster, "main", {}, 0})));
             while (!piece.last) {
                 auto id = group.ask("a", Dump{ReplicaGroup::cluster, "main", piece.at, piece.chunk + 1});
                 piece = std::get<DumpResult>(*group.answer(id));

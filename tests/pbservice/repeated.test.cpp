@@ -53,12 +53,14 @@ struct Scene {
     /// Plays the clients and the killer; `look` starts a client's next call when it has none.
     template <typename Look>
     void play(Look look) {
-        CHECK(stage.until([&] {
-            if (stage.now() < end) killer.look();
-            bool idle = true;
-            for (std::size_t n = 0; n < 2; ++n) idle = look(n) && idle;
-            return idle && stage.now() >= end;
-        }, 120s));
+        CHECK(stage.until(
+            [&] {
+                if (stage.now() < end) killer.look();
+                bool idle = true;
+                for (std::size_t n = 0; n < 2; ++n) idle = look(n) && idle;
+                return idle && stage.now() >= end;
+            },
+            120s));
         CHECK(killer.kills >= 3);
         group.must_put("a", "b");
         CHECK(group.must_get("a") == "b");
@@ -114,7 +116,8 @@ void append_and_check(Stage& stage) {
         if (call) CHECK_FALSE(call->ec);
         call.reset();
         if (scene.stage.now() >= scene.end) return true;
-        call = scene.group.append("0", "x " + std::to_string(n) + " " + std::to_string(sent[n]++) + " y", static_cast<int>(n) + 1);
+        call = scene.group.append("0", "x " + std::to_string(n) + " " + std::to_string(sent[n]++) + " y",
+                                  static_cast<int>(n) + 1);
         return false;
     });
     const auto value = scene.group.must_get("0");

@@ -5,9 +5,9 @@
 #include <string_view>
 #include <vector>
 
+#include <doctest/doctest.h>
 #include <asio/detached.hpp>
 #include <asio/io_context.hpp>
-#include <doctest/doctest.h>
 
 #include <tests/support/net.hpp>
 #include <understudy/net/tcp.hpp>
@@ -58,7 +58,8 @@ struct Group {
 bool has(const std::string& text, std::string_view part) { return text.find(part) != std::string::npos; }
 
 std::string request(std::string_view method, std::string_view params) {
-    return frame(R"({"jsonrpc":"2.0","id":"x","method":")" + std::string{method} + R"(","params":)" + std::string{params} + "}");
+    return frame(R"({"jsonrpc":"2.0","id":"x","method":")" + std::string{method} + R"(","params":)" +
+                 std::string{params} + "}");
 }
 
 }  // namespace
@@ -84,7 +85,8 @@ TEST_SUITE("bad_input") {
 
     TEST_CASE("a JSON bomb is refused by its depth") {
         Group group;
-        const auto bomb = frame(R"({"jsonrpc":"2.0","id":1,"method":"pb.execute","params":)" + std::string(100000, '['));
+        const auto bomb =
+            frame(R"({"jsonrpc":"2.0","id":1,"method":"pb.execute","params":)" + std::string(100000, '['));
         CHECK(has(group.answer(group.server.local(), bomb, "error"), "-32700"));
         CHECK(group.put());
     }
@@ -101,7 +103,9 @@ TEST_SUITE("bad_input") {
         CHECK(has(got, "pb.fly"));
         got = group.answer(group.server.local(), request("view.get", R"({"group":"main","protocol":1})"), "error");
         CHECK(has(got, "-32601"));
-        got = group.answer(group.server.local(), request("pb.open", R"({"cluster":"0000000000000001","group":"main","protocol":9})"), "error");
+        got =
+            group.answer(group.server.local(),
+                         request("pb.open", R"({"cluster":"0000000000000001","group":"main","protocol":9})"), "error");
         CHECK(has(got, "-32008"));
         CHECK(group.put());
     }
@@ -109,13 +113,21 @@ TEST_SUITE("bad_input") {
     TEST_CASE("messages of another group or cluster are refused and name both") {
         Group group;
         auto cluster = to_hex(group.views.view().cluster);
-        auto got = group.answer(group.server.local(), request("pb.query", R"({"cluster":"00000000000000aa","group":"main","query":{"op":"get","key":"k"}})"), "error");
+        auto got = group.answer(
+            group.server.local(),
+            request("pb.query", R"({"cluster":"00000000000000aa","group":"main","query":{"op":"get","key":"k"}})"),
+            "error");
         CHECK(has(got, "-32003"));
         CHECK(has(got, cluster));
-        got = group.answer(group.server.local(), request("pb.query", R"({"cluster":")" + cluster + R"(","group":"other","query":{"op":"get","key":"k"}})"), "error");
+        got = group.answer(
+            group.server.local(),
+            request("pb.query", R"({"cluster":")" + cluster + R"(","group":"other","query":{"op":"get","key":"k"}})"),
+            "error");
         CHECK(has(got, "-32004"));
         CHECK(has(got, "other"));
-        got = group.answer(group.server.local(), request("pb.query", R"({"cluster":")" + cluster + R"(","group":"main","query":{"op":"fly"}})"), "error");
+        got = group.answer(
+            group.server.local(),
+            request("pb.query", R"({"cluster":")" + cluster + R"(","group":"main","query":{"op":"fly"}})"), "error");
         CHECK(has(got, "-32010"));
         CHECK(group.put());
     }
@@ -163,7 +175,8 @@ TEST_SUITE("bad_input") {
                                                      [&](const Event& event) { events.push_back(event); }};
         server.async_run(asio::detached);
         auto silent = [&] {
-            return std::ranges::any_of(events, [](const Event& event) { return std::holds_alternative<ViewServiceSilent>(event); });
+            return std::ranges::any_of(
+                events, [](const Event& event) { return std::holds_alternative<ViewServiceSilent>(event); });
         };
         CHECK(run_until(io, silent));
         ViewService<net::TcpTransport> views{net::TcpTransport{io, address}};

@@ -73,7 +73,8 @@ void Cluster::start(int n) {
     seat.name = carrier.local();
     ReplicaOptions options;
     options.view_service = {parts_->views.local()};
-    seat.server = std::make_unique<PBService<KvStore, Parts::Carrier>>(KvStore{}, std::move(carrier), std::move(options));
+    seat.server =
+        std::make_unique<PBService<KvStore, Parts::Carrier>>(KvStore{}, std::move(carrier), std::move(options));
     seat.server->async_run(asio::detached);
 }
 
@@ -116,15 +117,17 @@ bool Cluster::ready(std::size_t backups) const {
 
 std::shared_ptr<Ended> Cluster::put(std::string key, std::string value, int n) {
     auto ended = std::make_shared<Ended>();
-    parts_->clerk(n).async_put(std::move(key), std::move(value),
-                               [ended](std::error_code ec) { *ended = {true, ec, {}}; });
+    parts_->clerk(n).async_put(std::move(key), std::move(value), [ended](std::error_code ec) {
+        *ended = {true, ec, {}};
+    });
     return ended;
 }
 
 std::shared_ptr<Ended> Cluster::append(std::string key, std::string value, int n) {
     auto ended = std::make_shared<Ended>();
-    parts_->clerk(n).async_append(std::move(key), std::move(value),
-                                  [ended](std::error_code ec, std::uint64_t) { *ended = {true, ec, {}}; });
+    parts_->clerk(n).async_append(std::move(key), std::move(value), [ended](std::error_code ec, std::uint64_t) {
+        *ended = {true, ec, {}};
+    });
     return ended;
 }
 

@@ -100,7 +100,8 @@ public:
 
 private:
     struct State {
-        State(std::unique_ptr<Line> line, std::shared_ptr<Faults> what) : inner{std::move(line)}, faults{std::move(what)} {}
+        State(std::unique_ptr<Line> line, std::shared_ptr<Faults> what)
+            : inner{std::move(line)}, faults{std::move(what)} {}
         std::unique_ptr<Line> inner;
         std::shared_ptr<Faults> faults;
     };

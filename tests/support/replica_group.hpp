@@ -96,10 +96,13 @@ struct ReplicaGroup {
         give(to, client, id, std::move(message));
         return id;
     }
-    CallId put(const Address& to, const std::string& command, SessionId session = {}, Sequence seq = 0, Sequence low = 0) {
+    CallId put(const Address& to, const std::string& command, SessionId session = {}, Sequence seq = 0,
+               Sequence low = 0) {
         return ask(to, Execute{cluster, options.group, session, seq, low, command});
     }
-    CallId query(const Address& to, const std::string& text = "all") { return ask(to, Query{cluster, options.group, text}); }
+    CallId query(const Address& to, const std::string& text = "all") {
+        return ask(to, Query{cluster, options.group, text});
+    }
     SessionId open(const Address& to) {
         auto id = ask(to, Open{cluster, options.group});
         settle();

@@ -6,8 +6,8 @@
 #include <utility>
 #include <vector>
 
-#include <asio/detached.hpp>
 #include <doctest/doctest.h>
+#include <asio/detached.hpp>
 
 #include <tests/support/stage.hpp>
 #include <understudy/view_service.hpp>
@@ -91,7 +91,9 @@ private:
 enum class Act { silent, current, zero };
 
 struct Story {
-    explicit Story(SimStage& world) : stage{world}, views{world.listen("sim://views")} { views.async_run(asio::detached); }
+    explicit Story(SimStage& world) : stage{world}, views{world.listen("sim://views")} {
+        views.async_run(asio::detached);
+    }
 
     SimStage& stage;
     ViewService<SimTransport> views;
@@ -126,27 +128,32 @@ struct Story {
 
     void first_primary() {
         CHECK(view().number == 0);
-        CHECK(until({zero, silent, silent}, [&] { return is(1, "1", "") && (*this)[1].view() == view(); }, 2 * D));
+        CHECK(until(
+            {zero, silent, silent}, [&] { return is(1, "1", "") && (*this)[1].view() == view(); }, 2 * D));
     }
     void first_backup() {
         auto before = view().number;
-        CHECK(until({current, zero, silent}, [&] { return is(before + 1, "1", "2"); }, 2 * D));
+        CHECK(until(
+            {current, zero, silent}, [&] { return is(before + 1, "1", "2"); }, 2 * D));
     }
     void backup_takes_over() {
         tick({current, current, silent});
         auto before = view().number;
-        CHECK(until({silent, current, silent}, [&] { return is(before + 1, "2", ""); }, 2 * D));
+        CHECK(until(
+            {silent, current, silent}, [&] { return is(before + 1, "2", ""); }, 2 * D));
     }
     void restarted_becomes_backup() {
         auto before = view().number;
         (*this)[1].restart();
-        CHECK(until({zero, current, silent}, [&] { return is(before + 1, "2", "1"); }, 2 * D));
+        CHECK(until(
+            {zero, current, silent}, [&] { return is(before + 1, "2", "1"); }, 2 * D));
     }
     void idle_becomes_backup() {
         tick({current, current, silent});
         tick({current, current, zero});
         auto before = view().number;
-        CHECK(until({current, silent, zero}, [&] { return view().number > before; }, 2 * D));
+        CHECK(until(
+            {current, silent, zero}, [&] { return view().number > before; }, 2 * D));
         CHECK(is(before + 1, "1", "3"));
     }
     void restarted_primary_is_dead() {
@@ -154,10 +161,12 @@ struct Story {
         tick({current, silent, current});
         CHECK(view().backup("3")->synced);
         (*this)[1].restart();
-        CHECK(until({zero, silent, current}, [&] { return view().primary.name == "3"; }, 2 * D));
+        CHECK(until(
+            {zero, silent, current}, [&] { return view().primary.name == "3"; }, 2 * D));
     }
     void dead_backup_is_removed() {
-        until({silent, silent, current}, [&] { return view().backups.empty(); }, 3 * D);
+        until(
+            {silent, silent, current}, [&] { return view().backups.empty(); }, 3 * D);
         CHECK(view().primary.name == "3");
         CHECK(view().backups.empty());
         tick({silent, silent, current});
@@ -182,10 +191,14 @@ struct Story {
         }
     }
 
-    static constexpr std::array parts{&Story::first_primary,         &Story::first_backup,
-                                      &Story::backup_takes_over,     &Story::restarted_becomes_backup,
-                                      &Story::idle_becomes_backup,   &Story::restarted_primary_is_dead,
-                                      &Story::dead_backup_is_removed, &Story::waits_for_ack,
+    static constexpr std::array parts{&Story::first_primary,
+                                      &Story::first_backup,
+                                      &Story::backup_takes_over,
+                                      &Story::restarted_becomes_backup,
+                                      &Story::idle_becomes_backup,
+                                      &Story::restarted_primary_is_dead,
+                                      &Story::dead_backup_is_removed,
+                                      &Story::waits_for_ack,
                                       &Story::uninitialized_is_never_primary};
 };
 

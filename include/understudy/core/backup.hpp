@@ -26,7 +26,8 @@ public:
         auto& state = step.state;
         if (!agrees(state, append.prev)) return refuse_mismatch(step, call);
         for (auto& entry : append.entries) {
-            if (entry.at.index <= state.commit && state.log.first() > entry.at.index) continue;  // trimmed, so committed
+            if (entry.at.index <= state.commit && state.log.first() > entry.at.index)
+                continue;                           // trimmed, so committed
             if (state.log.has(entry.at)) continue;  // S3: what agrees stays
             if (entry.at.index <= state.commit) return refuse_conflict(step, call, entry.at);
             if (entry.at.view < state.log.position(entry.at.index - 1)->view)  // of a sender that named no entry it has
@@ -106,7 +107,7 @@ private:
     }
 
     void refuse_mismatch(Step<S>& step, const Call& call) const {
-        Failure failure{"replica.append", error::mismatch, "the entry before the appended ones is not here",
+        Failure failure{"replica.append",   error::mismatch,   "the entry before the appended ones is not here",
                         step.standing.info, step.state.held(), {}};
         step.out.send(call.peer, call.id, std::move(failure));
     }
@@ -114,7 +115,8 @@ private:
     /// Cannot happen among servers that keep the rules: committed entries never differ. Nothing is changed.
     void refuse_conflict(Step<S>& step, const Call& call, Position at) const {
         step.refuse(call, "replica.append", error::bad_request,
-                    "entry " + std::to_string(at.index) + " of view " + std::to_string(at.view) + " conflicts with a committed one");
+                    "entry " + std::to_string(at.index) + " of view " + std::to_string(at.view) +
+                        " conflicts with a committed one");
     }
 
     void answer_chunk(Step<S>& step, const Call& call, const Install& install, std::uint64_t next) const {

@@ -27,7 +27,9 @@ public:
     Index match() const { return match_; }
     Mode mode() const { return mode_; }
     /// Whether the primary's next view has the same process as a backup, so that its match carries over (S4).
-    bool is(const Member& other) const { return member_.name == other.name && member_.incarnation == other.incarnation; }
+    bool is(const Member& other) const {
+        return member_.name == other.name && member_.incarnation == other.incarnation;
+    }
     /// In Q (S4).
     bool required() const { return required_; }
     void require() { required_ = true; }
@@ -188,7 +190,8 @@ private:
 
     /// At least D/20 (S7), more where the backup has lately needed longer than that, and doubling while it is silent.
     Duration resend_interval(const Step<S>& step) const {
-        return std::max({step.standing.dead_after / 20, std::min(round_trip_ * 3, step.standing.dead_after / 4), backoff_});
+        return std::max(
+            {step.standing.dead_after / 20, std::min(round_trip_ * 3, step.standing.dead_after / 4), backoff_});
     }
 
     void note_sent(std::uint64_t n, const Step<S>& step) {
@@ -245,7 +248,8 @@ private:
         }
         if (sent_something) return;
         bool heartbeat = sending_.empty() && step.now >= last_sent_ + step.standing.info.ping_interval;  // S7
-        if (must_send_ || heartbeat || (required_ && round > round_sent_)) send_append(step, calls, round, sent_, sent_);
+        if (must_send_ || heartbeat || (required_ && round > round_sent_))
+            send_append(step, calls, round, sent_, sent_);
     }
 
     /// The last entry of the next append: as many as `append_bytes` allows, at least one.
@@ -258,8 +262,13 @@ private:
 
     void send_append(Step<S>& step, std::uint64_t& calls, Round round, Index after_index, Index through) {
         const auto& log = step.state.log;
-        Append append{step.standing.info.cluster, step.standing.info.group, view_ref(step), *log.position(after_index),
-                      {}, step.state.commit, round};
+        Append append{step.standing.info.cluster,
+                      step.standing.info.group,
+                      view_ref(step),
+                      *log.position(after_index),
+                      {},
+                      step.state.commit,
+                      round};
         append.entries.reserve(static_cast<std::size_t>(through - after_index));
         for (auto index = after_index; index < through; ++index) append.entries.push_back(log[index + 1]);
         sent_ = std::max(sent_, through);
@@ -286,8 +295,12 @@ private:
     void send_chunks(Step<S>& step, std::uint64_t& calls) {
         while (transfer_->can_send(next_chunk_) &&
                next_chunk_ < transfer_->acknowledged() + step.options.chunk_window) {
-            Install install{step.standing.info.cluster, step.standing.info.group, view_ref(step), transfer_->id(),
-                            next_chunk_, transfer_->chunk(next_chunk_, step.options.chunk_bytes),
+            Install install{step.standing.info.cluster,
+                            step.standing.info.group,
+                            view_ref(step),
+                            transfer_->id(),
+                            next_chunk_,
+                            transfer_->chunk(next_chunk_, step.options.chunk_bytes),
                             transfer_->is_last(next_chunk_)};
             ++next_chunk_;
             note_sent(++calls, step);
@@ -298,25 +311,25 @@ private:
     Member member_;
     bool required_ = false;
     Mode mode_ = Mode::asking;
-    bool knows_view_ = false;         // it has answered in this view, so the number is enough
+    bool knows_view_ = false;  // it has answered in this view, so the number is enough
     Index match_ = 0;
-    Index resume_ = 0;                // from here on entries are sent: its match, or what it said it holds
-    Index sent_ = 0;                  // everything up to here was sent, or need not be
+    Index resume_ = 0;  // from here on entries are sent: its match, or what it said it holds
+    Index sent_ = 0;    // everything up to here was sent, or need not be
     Round round_sent_ = 0;
     Round round_acknowledged_ = 0;
     std::optional<OutgoingSnapshot<S>> transfer_;
     std::uint64_t next_chunk_ = 0;
 
-    std::deque<Sending> sending_;     // sends without an answer, oldest first
-    std::uint64_t ignore_before_ = 0; // refusals of sends before this one say nothing new
+    std::deque<Sending> sending_;      // sends without an answer, oldest first
+    std::uint64_t ignore_before_ = 0;  // refusals of sends before this one say nothing new
     bool resend_from_here_ = false;
     bool must_send_ = true;
-    bool caught_up_ = false;          // everything in the log was sent once
+    bool caught_up_ = false;  // everything in the log was sent once
     bool unreachable_ = false;
     Time last_sent_{};
     Time resend_at_ = never;
     Time suspected_ = never;
-    std::size_t window_ = 0;          // bytes that may be under way
+    std::size_t window_ = 0;  // bytes that may be under way
     Time heard_at_{};
     Duration round_trip_{};
     Duration backoff_{};

@@ -36,8 +36,8 @@ inline constexpr int method_bits = 5;
 
 namespace detail {
 inline constexpr std::array<std::string_view, 15> method_names{
-    "",        "view.ping",  "view.get", "view.watch", "view.status", "view.promote",   "view.force",
-    "pb.open", "pb.execute", "pb.query", "pb.dump",    "pb.status",   "replica.append", "replica.install", "view.changed"};
+    "",           "view.ping", "view.get", "view.watch", "view.status",    "view.promote",    "view.force",  "pb.open",
+    "pb.execute", "pb.query",  "pb.dump",  "pb.status",  "replica.append", "replica.install", "view.changed"};
 static_assert(method_names.size() <= 1u << method_bits);
 static_assert(method_names.size() == static_cast<std::size_t>(Method::view_changed) + 1);
 }  // namespace detail

@@ -19,7 +19,8 @@ public:
     void begin(Step<S>& step, const Call& call) {
         make_room(step.options.max_dumps);
         if (open_.size() >= step.options.max_dumps)
-            return step.answer_error(call, "pb.dump", error::overloaded, "max_dumps is " + std::to_string(step.options.max_dumps));
+            return step.answer_error(call, "pb.dump", error::overloaded,
+                                     "max_dumps is " + std::to_string(step.options.max_dumps));
         Position at{step.view().number, step.state.applied.index};
         Open begun{step.state.store.snapshot(), {}, 0, {}};
         read_next(step, begun);
@@ -37,7 +38,8 @@ public:
     void go_on(Step<S>& step, const Call& call, Position at, std::uint64_t chunk) {
         auto dump = open_.find({call.peer, at});
         if (dump == open_.end() || (chunk != dump->second.chunk && chunk != dump->second.chunk + 1))
-            return step.answer_error(call, "pb.dump", error::bad_chunk, "no such snapshot is open at this chunk; begin anew");
+            return step.answer_error(call, "pb.dump", error::bad_chunk,
+                                     "no such snapshot is open at this chunk; begin anew");
         if (chunk == dump->second.chunk + 1) {
             ++dump->second.chunk;
             read_next(step, dump->second);
@@ -70,8 +72,7 @@ private:
 
     /// One that was read to its end is kept only in case that the last piece is asked for again.
     void make_room(std::size_t max) {
-        if (open_.size() >= max)
-            std::erase_if(open_, [](const auto& dump) { return dump.second.data.empty(); });
+        if (open_.size() >= max) std::erase_if(open_, [](const auto& dump) { return dump.second.data.empty(); });
     }
 
     void read_next(Step<S>& step, Open& dump) { dump.data = dump.reader.read(step.options.chunk_bytes); }

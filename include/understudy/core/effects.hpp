@@ -45,7 +45,8 @@ struct Effects {
 /// A turn is any number of `receive`, `gone` and `probed`, then one `wake`: what a turn's messages
 /// have in common (an append, a read round) is sent by the `wake`. Waking early changes nothing.
 template <typename M>
-concept Machine = requires(M machine, const M& fixed, Envelope envelope, const Address& peer, Time now, Effects& effects) {
+concept Machine = requires(M machine, const M& fixed, Envelope envelope, const Address& peer, Time now,
+                           Effects& effects) {
     machine.receive(std::move(envelope), now, effects);
     machine.gone(peer, now, effects);
     machine.probed(peer, ProbeResult::alive, now, effects);

@@ -27,14 +27,14 @@ struct Ping {
     std::string group;
     Address server;
     Incarnation incarnation = Incarnation::none;
-    std::uint64_t n = 0;                          ///< Grows within an incarnation; one that is not newer does not count.
-    ViewNumber viewnum = 0;                       ///< The highest view adopted since the process started; 0: none yet.
-    std::optional<ClusterId> cluster;             ///< Learned with the first view.
-    std::optional<std::vector<Address>> synced;   ///< Of the primary of `viewnum`: its required set Q.
-    std::vector<Address> unreachable;             ///< Of the primary: backups that do not acknowledge (S7).
-    bool stopped = false;                         ///< Serves no more in this view, and never will again (R6).
-    bool leaving = false;                         ///< Wants to leave (R6).
-    std::vector<Incarnation> recovered;           ///< Incarnations whose state it continues (S9).
+    std::uint64_t n = 0;                         ///< Grows within an incarnation; one that is not newer does not count.
+    ViewNumber viewnum = 0;                      ///< The highest view adopted since the process started; 0: none yet.
+    std::optional<ClusterId> cluster;            ///< Learned with the first view.
+    std::optional<std::vector<Address>> synced;  ///< Of the primary of `viewnum`: its required set Q.
+    std::vector<Address> unreachable;            ///< Of the primary: backups that do not acknowledge (S7).
+    bool stopped = false;                        ///< Serves no more in this view, and never will again (R6).
+    bool leaving = false;                        ///< Wants to leave (R6).
+    std::vector<Incarnation> recovered;          ///< Incarnations whose state it continues (S9).
     int protocol = 1;
     friend bool operator==(const Ping&, const Ping&) = default;
 };
@@ -93,9 +93,9 @@ struct ViewStatus {
 struct ServerStatus {
     Address name;
     Incarnation incarnation = Incarnation::none;
-    std::string role;         ///< `primary`, `backup` (in sync), `joining`, `idle`, `leaving` or `dead`.
-    Duration last_ping{};     ///< Age of the last ping.
-    ViewNumber viewnum = 0;   ///< What that ping said.
+    std::string role;        ///< `primary`, `backup` (in sync), `joining`, `idle`, `leaving` or `dead`.
+    Duration last_ping{};    ///< Age of the last ping.
+    ViewNumber viewnum = 0;  ///< What that ping said.
     friend bool operator==(const ServerStatus&, const ServerStatus&) = default;
 };
 struct GroupStatus {
@@ -136,7 +136,7 @@ struct Execute {
     std::string group;
     SessionId session;  ///< Zero: no session.
     Sequence seq = 0;
-    Sequence low = 0;   ///< The lowest sequence number still unanswered (C3).
+    Sequence low = 0;  ///< The lowest sequence number still unanswered (C3).
     JsonText command;
     friend bool operator==(const Execute&, const Execute&) = default;
 };
@@ -181,9 +181,9 @@ struct ReplicaStatus {
 /// How a primary sees one backup.
 struct BackupStatus {
     Address name;
-    std::string state;         ///< `in_sync`, `log` (catching up from the log), `snapshot`, or `unreachable`.
+    std::string state;  ///< `in_sync`, `log` (catching up from the log), `snapshot`, or `unreachable`.
     Index match = 0;
-    std::uint64_t sent = 0;    ///< Bytes of the snapshot acknowledged so far.
+    std::uint64_t sent = 0;  ///< Bytes of the snapshot acknowledged so far.
     friend bool operator==(const BackupStatus&, const BackupStatus&) = default;
 };
 struct ReplicaStatusResult {
@@ -278,9 +278,9 @@ struct InstallResult {
 struct Failure {
     std::string to;
     error code = error::internal;
-    std::string text;                  ///< What was wrong and what was expected.
-    std::optional<ViewInfo> view;      ///< The answering party's view, where there is one.
-    std::optional<Held> held;          ///< With `mismatch`: what the backup has.
+    std::string text;                      ///< What was wrong and what was expected.
+    std::optional<ViewInfo> view;          ///< The answering party's view, where there is one.
+    std::optional<Held> held;              ///< With `mismatch`: what the backup has.
     std::optional<InstallResult> install;  ///< With `bad_chunk`: which chunk of which snapshot the backup wants.
     friend bool operator==(const Failure&, const Failure&) = default;
 };

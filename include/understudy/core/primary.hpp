@@ -91,11 +91,13 @@ public:
         if (!admit_write(step, call, "pb.execute", request.command.size())) return;
         if (request.command.size() > step.options.max_command)
             return step.refuse(call, "pb.execute", error::too_large,
-                               "a command has at most " + std::to_string(step.options.max_command) + " bytes, this one " +
-                                   std::to_string(request.command.size()));
-        if (request.session != SessionId{} && request.seq - std::min(request.low, request.seq) >= step.options.max_results)
-            return step.answer_error(call, "pb.execute", error::overloaded,
-                                     "seq is more than max_results beyond low: " + std::to_string(step.options.max_results));
+                               "a command has at most " + std::to_string(step.options.max_command) +
+                                   " bytes, this one " + std::to_string(request.command.size()));
+        if (request.session != SessionId{} &&
+            request.seq - std::min(request.low, request.seq) >= step.options.max_results)
+            return step.answer_error(
+                call, "pb.execute", error::overloaded,
+                "seq is more than max_results beyond low: " + std::to_string(step.options.max_results));
         if (auto wrong = step.state.store.check(request.command); !wrong.empty())
             return step.refuse(call, "pb.execute", error::bad_request, std::move(wrong));
         append(step, std::move(call),
@@ -148,7 +150,8 @@ public:
 
     Time deadline(const Standing& standing) const {
         auto next = dumps_.deadline();
-        for (const auto& link : links_) next = std::min(next, link.deadline(standing.dead_after, standing.info.ping_interval));
+        for (const auto& link : links_)
+            next = std::min(next, link.deadline(standing.dead_after, standing.info.ping_interval));
         for (const auto& [name, parked] : parked_) next = std::min(next, parked.expires);
         return serving_ ? std::min(next, next_expiry_) : next;
     }
@@ -176,7 +179,8 @@ private:
             links.emplace_back(member);
             auto parked = parked_.find(member.name);
             if (parked == parked_.end()) continue;
-            if (parked->second.incarnation == member.incarnation) links.back().give_transfer(std::move(parked->second.transfer));
+            if (parked->second.incarnation == member.incarnation)
+                links.back().give_transfer(std::move(parked->second.transfer));
             parked_.erase(parked);
         }
         park_links(step, std::move(links));
@@ -199,7 +203,8 @@ private:
     // C6: what is not admitted is refused before anything is logged.
     bool admit(Step<S>& step, const Call& call, const std::string& method) {
         if (load_.total() < step.options.max_calls) return true;
-        step.answer_error(call, method, error::overloaded, "max_calls is " + std::to_string(step.options.max_calls));  // C6
+        step.answer_error(call, method, error::overloaded,
+                          "max_calls is " + std::to_string(step.options.max_calls));  // C6
         return false;
     }
     bool admit_write(Step<S>& step, const Call& call, const std::string& method, std::size_t bytes) {
@@ -240,7 +245,8 @@ private:
     }
 
     std::size_t required_count() const {
-        return static_cast<std::size_t>(std::ranges::count_if(links_, [](const auto& link) { return link.required(); }));
+        return static_cast<std::size_t>(
+            std::ranges::count_if(links_, [](const auto& link) { return link.required(); }));
     }
 
     void find_unreachable(Step<S>& step) {
@@ -290,7 +296,8 @@ private:
     static Message answer(EntryKind kind, Applied applied) {
         if (kind == EntryKind::open) return OpenResult{applied.at};
         if (!applied.failed) return ExecuteResult{applied.at, std::move(applied.value)};
-        auto text = *applied.failed == error::session_expired ? "the session is not open" : "seq is below the session's low";
+        auto text =
+            *applied.failed == error::session_expired ? "the session is not open" : "seq is below the session's low";
         return Failure{"pb.execute", *applied.failed, text, {}, {}, {}};
     }
 

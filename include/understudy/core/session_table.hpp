@@ -52,7 +52,9 @@ public:
         session.low = std::max(session.low, low);
         session.results.erase(session.results.begin(), session.results.lower_bound(session.low));
     }
-    void record(SessionId id, Sequence seq, Result result) { sessions_.at(id).results.insert_or_assign(seq, std::move(result)); }
+    void record(SessionId id, Sequence seq, Result result) {
+        sessions_.at(id).results.insert_or_assign(seq, std::move(result));
+    }
 
     const Session* find(SessionId id) const {
         auto found = sessions_.find(id);
@@ -78,7 +80,8 @@ public:
         std::string text;
         put_number(text, sessions_.size());
         for (const auto& [id, session] : sessions_) {
-            for (auto number : {id.view, id.index, session.low, Sequence{session.results.size()}}) put_number(text, number);
+            for (auto number : {id.view, id.index, session.low, Sequence{session.results.size()}})
+                put_number(text, number);
             for (const auto& [seq, result] : session.results) {
                 for (auto number : {seq, result.at.view, result.at.index}) put_number(text, number);
                 put_bytes(text, result.value);

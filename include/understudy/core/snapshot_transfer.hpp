@@ -28,9 +28,7 @@ public:
     std::uint64_t acknowledged_bytes() const { return acknowledged_bytes_; }
 
     /// Whether chunk `n` can be sent: the receiver may ask again for what it has not acknowledged, and for the next.
-    bool can_send(std::uint64_t n) const {
-        return n >= acknowledged_ && (n < end() || (n == end() && !exhausted_));
-    }
+    bool can_send(std::uint64_t n) const { return n >= acknowledged_ && (n < end() || (n == end() && !exhausted_)); }
     bool is_last(std::uint64_t n) const { return exhausted_ && n + 1 == end(); }
 
     /// The bytes of a chunk that can be sent; reads on when it is a new one.
@@ -44,7 +42,7 @@ public:
     }
 
     /// The receiver wants `next` now. False if that chunk is gone: then only a new snapshot helps. A receiver that is
-    /// ahead holds chunks of an earlier transfer of the same snapshot, which were cut by the same `max`: they are skipped.
+    /// ahead holds chunks of an earlier transfer of the same snapshot, cut by the same `max`: they are skipped.
     bool acknowledge(std::uint64_t next, std::size_t max) {
         while (end() < next && !exhausted_) chunk(end(), max);
         if (next < acknowledged_ || next > end()) return false;
