@@ -198,6 +198,52 @@ TEST_SUITE("replica_views") {
         CHECK(group["a"].store().all == "y;");
     }
 
+    TEST_CASE("S3: a primary counts on nothing that a backup held before a forced view") {
+        auto group = pair_in_sync();
+        group.start("c", 3);
+        group.put("a", "x");
+        group.settle();
+        auto in_sync = group.count<BackupInSync>();
+        group.view.forced = group.view.number + 1;
+        group.decide(group.member("c"), {}, {"b"});  // b drops what it has
+        group.view.forced = group.view.number + 1;
+        group.decide(group.member("a"), {}, {});
+        group.decide(group.member("a"), {group.member("b")}, {"a"});
+        CHECK(group.count<BackupInSync>() == in_sync);
+        group.give("b", ReplicaGroup::views, {}, ViewChanged{group.info()});
+        group.settle();
+        CHECK(group.count<BackupInSync>() == in_sync + 1);
+        CHECK(group["b"].store() == group["a"].store());
+    }
+
+    TEST_CASE("S8: a snapshot of a state that a forced view has dropped is sent to nobody") {
+        ReplicaGroup group;
+        group.options.log_bytes = 400;
+        group.options.chunk_bytes = 16;
+        group.start("a", 1);
+        group.start("b", 2);
+        group.start("c", 3);
+        group.decide(group.member("a"));
+        for (int i = 0; i < 20; ++i) group.put("a", "old" + std::to_string(i));
+        group.lost = [](auto& from, auto&, auto& message) {
+            return from == "c" && std::holds_alternative<InstallResult>(message);
+        };
+        group.decide(group.member("a"), {group.member("c")}, {"a"});
+        group.settle();  // a keeps its transfer to c
+        group.lost = nullptr;
+        group.view.forced = group.view.number + 1;
+        group.decide(group.member("b"), {}, {"a", "b"});
+        for (int i = 0; i < 20; ++i) group.put("b", "new" + std::to_string(i));
+        group.decide(group.member("b"), {group.member("a")}, {"a", "b"});
+        group.settle();
+        group.pass(110ms);
+        group.decide(group.member("a", true), {group.member("c")});
+        group.settle();
+        group.pass(110ms);
+        CHECK(group["a"].store().all.starts_with("new0;"));
+        CHECK(group["c"].store() == group["a"].store());
+    }
+
     TEST_CASE("a silent view service is told of after D and the next address is tried") {
         ReplicaGroup group;
         group.options.view_service = {"views", "views2"};

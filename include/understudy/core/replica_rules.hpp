@@ -105,9 +105,9 @@ public:
     const ReplicatedState<S>& state() const { return state_; }
 
     ReplicaStatusResult status(Time) const {
-        return {standing_.info,        standing_.name, standing_.incarnation,   role(),
-                state_.log.first(),    state_.log.last().index, state_.commit,  state_.applied.index,
-                state_.sessions.size(), state_.log.bytes(), primary_.backups()};
+        return {standing_.info,         standing_.name,          standing_.incarnation, role(),
+                state_.log.first(),     state_.log.last().index, state_.commit,         state_.applied.index,
+                state_.sessions.size(), state_.log.bytes(),      primary_.backups()};
     }
 
     friend bool operator==(const ReplicaRules&, const ReplicaRules&) = default;
@@ -124,7 +124,8 @@ private:
         if (admit_client(step, call, "pb.open", request)) primary_.open(step, std::move(call));
     }
     void handle(ThisStep& step, Call call, Execute&& request) {
-        if (admit_client(step, call, "pb.execute", request)) primary_.execute(step, std::move(call), std::move(request));
+        if (admit_client(step, call, "pb.execute", request))
+            primary_.execute(step, std::move(call), std::move(request));
     }
     void handle(ThisStep& step, Call call, Query&& request) {
         if (admit_client(step, call, "pb.query", request))
@@ -134,7 +135,8 @@ private:
         if (admit_client(step, call, "pb.dump", request)) primary_.dump(step, std::move(call), request);
     }
     void handle(ThisStep& step, Call call, ReplicaStatus&& request) {
-        if (request.group && *request.group != options_.group) return refuse_group(step, call, "pb.status", *request.group);
+        if (request.group && *request.group != options_.group)
+            return refuse_group(step, call, "pb.status", *request.group);
         step.out.send(std::move(call.peer), std::move(call.id), status(step.now));
     }
 
@@ -161,11 +163,13 @@ private:
         return true;
     }
     void refuse_group(ThisStep& step, const Call& call, const char* method, const std::string& group) {
-        step.refuse(call, method, error::wrong_group, "this server belongs to group " + options_.group + ", not " + group);
+        step.refuse(call, method, error::wrong_group,
+                    "this server belongs to group " + options_.group + ", not " + group);
     }
     void refuse_version(ThisStep& step, const Call& call, const char* method, int theirs) {
-        step.refuse(call, method, error::unsupported_version,
-                    "this server speaks version " + std::to_string(protocol_version) + ", not " + std::to_string(theirs));
+        step.refuse(
+            call, method, error::unsupported_version,
+            "this server speaks version " + std::to_string(protocol_version) + ", not " + std::to_string(theirs));
     }
 
     // ---- messages of the primary ----
@@ -174,7 +178,8 @@ private:
         if (admit_primary(step, call, "replica.append", append)) backup_.append(step, call, std::move(append));
     }
     void handle(ThisStep& step, Call call, Install&& install) {
-        if (install.protocol != protocol_version) return refuse_version(step, call, "replica.install", install.protocol);
+        if (install.protocol != protocol_version)
+            return refuse_version(step, call, "replica.install", install.protocol);
         if (admit_primary(step, call, "replica.install", install)) backup_.install(step, call, install);
     }
 
@@ -265,10 +270,10 @@ private:
     /// Anything else is not for a replica: a request is answered so, an answer is dropped.
     template <typename Other>
     void handle(ThisStep& step, Call call, Other&&) {
-        if constexpr (std::is_same_v<Other, ViewGet> || std::is_same_v<Other, ViewWatch> || std::is_same_v<Other, ViewStatus> ||
-                      std::is_same_v<Other, ViewPromote> || std::is_same_v<Other, ViewForce> || std::is_same_v<Other, Ping>)
-            step.refuse(call, {}, error::unknown_method,
-                        "this is a replica; the method belongs to a view service");
+        if constexpr (std::is_same_v<Other, ViewGet> || std::is_same_v<Other, ViewWatch> ||
+                      std::is_same_v<Other, ViewStatus> || std::is_same_v<Other, ViewPromote> ||
+                      std::is_same_v<Other, ViewForce> || std::is_same_v<Other, Ping>)
+            step.refuse(call, {}, error::unknown_method, "this is a replica; the method belongs to a view service");
         else
             refuse_unasked(step, call);
     }
@@ -277,18 +282,23 @@ private:
 
     void adopt(ThisStep& step, const Address& from, const ViewInfo& info) {
         if (info.group != options_.group || (standing_.knows_cluster() && info.cluster != standing_.info.cluster)) {
-            if (info.view.number != 0) step.out.tell(Refused{from, error::wrong_cluster, "a view of another cluster or group"});
+            if (info.view.number != 0)
+                step.out.tell(Refused{from, error::wrong_cluster, "a view of another cluster or group"});
             return;
         }
         if (!is_newer(info.view, step.view())) {  // S1
-            if (info.view.number == step.view().number && info.view.number != 0) standing_.info.ping_interval = info.ping_interval;
+            if (info.view.number == step.view().number && info.view.number != 0)
+                standing_.info.ping_interval = info.ping_interval;
             return;
         }
         auto before = role();
         auto seen = step.view().number;
         standing_.info = info;
         if (info.view.number == seen) return;  // only more backups in sync
-        if (info.view.forced > seen && role() != Role::primary) drop_everything(step);
+        if (auto forced = info.view.forced; forced > seen) {  // S3: what others held before they may have dropped
+            if (primary_.serving()) primary_.step_down(step, "view " + std::to_string(forced) + " was forced");
+            if (role() != Role::primary) drop_everything(step);
+        }
         enter_view(step, before);
         pinger_.now_please();
     }
@@ -316,7 +326,7 @@ private:
         ping.group = options_.group;
         ping.server = standing_.name;
         ping.incarnation = standing_.incarnation;
-        ping.viewnum = standing_.info.view.number;
+        ping.viewnum = standing_.info.view.number;  // S9: 0 after a start, and `recovered` stays empty: no journal
         if (standing_.knows_cluster()) ping.cluster = standing_.info.cluster;
         if (role() == Role::primary && primary_.serving()) {
             ping.synced = primary_.required();

@@ -1,0 +1,14 @@
+// Numbers that whoever runs the tests may set in the environment.
+#pragma once
+
+#include <cstdint>
+#include <cstdlib>
+
+namespace understudy::test {
+
+inline std::uint64_t setting(const char* name, std::uint64_t otherwise) {
+    const char* text = std::getenv(name);
+    return text ? std::strtoull(text, nullptr, 10) : otherwise;
+}
+
+}  // namespace understudy::test
