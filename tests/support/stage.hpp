@@ -2,7 +2,6 @@
 // serves all, and sees them as one type.
 #pragma once
 
-#include <cstdlib>
 #include <functional>
 #include <memory>
 #include <string>
@@ -11,6 +10,7 @@
 #include <doctest/doctest.h>
 
 #include <tests/support/faulty_transport.hpp>
+#include <tests/support/setting.hpp>
 #include <understudy/sim/world.hpp>
 
 namespace understudy::test {
@@ -57,11 +57,6 @@ public:
 private:
     sim::World world_;
 };
-
-inline std::uint64_t setting(const char* name, std::uint64_t otherwise) {
-    const char* text = std::getenv(name);
-    return text ? std::strtoull(text, nullptr, 10) : otherwise;
-}
 
 /// Plays the body in simulation, on UNDERSTUDY_SEEDS seeds from UNDERSTUDY_FROM on.
 template <typename Body>
