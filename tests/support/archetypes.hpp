@@ -35,8 +35,6 @@ public:
     };
 
     explicit StoreArchetype(int sum) : sum_{sum} {}
-    StoreArchetype(StoreArchetype&&) = default;
-    StoreArchetype& operator=(StoreArchetype&&) = default;
 
     Reply apply(const Command& command) { return Reply{sum_ += command.add}; }
     Reply query(const Query&) const { return Reply{sum_}; }
