@@ -8,11 +8,10 @@
 #include <set>
 #include <string>
 #include <utility>
-#include <variant>
 #include <vector>
 
-#include <doctest/doctest.h>
-
+#include <tests/support/group_chance.hpp>
+#include <tests/support/group_oracle.hpp>
 #include <tests/support/list_store.hpp>
 #include <understudy/core/clerk_rules.hpp>
 #include <understudy/core/replica_rules.hpp>
@@ -20,22 +19,21 @@
 
 namespace understudy::test {
 
-/// Commands are unique and the store is a list of them, so an answer's place in the list says all about its order:
-/// an operation that begins when the list is known to have n bytes must see at least these.
 class GroupWorld {
 public:
     using Replica = ReplicaRules<ListStore>;
 
     explicit GroupWorld(std::uint64_t seed)
-        : chance_(seed),
-          streams_(one_in(2)),
-          wanted_(1 + below(2)),
+        : dice_(seed),
+          streams_(dice_.one_in(2)),
+          oracle_(streams_),
+          wanted_(1 + dice_.below(2)),
+          options_(draw_replica_options(dice_)),
           view_service_(ViewOptions{.backups = wanted_}, cluster, now_) {
-        auto spare = below(2);
-        draw_options();
+        auto spare = dice_.below(2);
         for (std::uint64_t i = 0; i <= wanted_ + spare; ++i) start(Address(1, static_cast<char>('a' + i)));
         for (std::uint64_t i = 0; i < 3; ++i)
-            clients_.emplace("c" + std::to_string(i), ClerkRules{clerk_options(), seed + i});
+            clients_.emplace("c" + std::to_string(i), ClerkRules{draw_clerk_options(dice_), seed + i});
     }
 
     // ---- acts -------------------------------------------------------------------------------------------
@@ -43,7 +41,7 @@ public:
     /// Faults of all kinds while the clients work.
     void chaos(int acts) {
         for (int i = 0; i < acts; ++i) {
-            run(Duration{below(one_in(10) ? 400'000'000 : 40'000'000)});
+            run(Duration{dice_.below(dice_.one_in(10) ? 400'000'000 : 40'000'000)});
             act();
         }
     }
@@ -73,26 +71,23 @@ public:
             }
             if (at_rest()) return true;
         }
-        FAIL("the group does not come to rest: ", describe(view()));
+        ensure(false, "the group does not come to rest: " + describe(view()));
         return false;
     }
 
     /// An operator forces some live server; what was answered before may be lost.
     void force() {
-        forced_ = true;
         auto name = view().primary.name;
         post({"v", {"operator#0", "1", ViewForce{group, name}}, {}, {}}, 1ms);
+        oracle_.forced();
         run(2s);
-        floor_ = 0;
-        known_.clear();
-        places_.clear();
     }
 
     /// Everybody can write and read, all replicas are equal, and what was promised is there.
     void check_the_end() {
         for (auto& [name, clerk] : clients_) begin(name, true, 30s);  // a session that is gone shows now
         ensure(settle(), "a healthy group waits");
-        must_succeed_ = true;
+        oracle_.calm();
         for (auto& [name, clerk] : clients_) begin(name, true, 30s), begin(name, false, 30s);
         run(10s);  // the sessions expire meanwhile
         for (auto& [name, clerk] : clients_) ensure(clerk.pending() == 0, "a call never ends");
@@ -104,7 +99,7 @@ public:
             ensure(state.applied == leader.state().applied, "a backup in sync does not learn what is committed");
             ensure(state.store == leader.store() && state.sessions == leader.state().sessions, "replicas differ");
         }
-        check_list(leader.store().all);
+        oracle_.check(leader.store().all);
     }
 
     void run(Duration length) {
@@ -115,17 +110,15 @@ public:
                 return;
             }
             busy_ = next > now_ ? 0 : busy_ + 1;
-            if (busy_ > 2000) FAIL("time stands still");
+            ensure(busy_ <= 2000, "time stands still");
             now_ = std::max(now_, next);
             deliver();
             turns();
         }
     }
 
-    std::size_t answered() const { return answered_; }
+    const GroupOracle& oracle() const { return oracle_; }
     ViewNumber views() const { return view().number; }
-    std::size_t snapshots() const { return snapshots_; }
-    std::size_t cuts() const { return cuts_; }
 
 private:
     static constexpr ClusterId cluster{7};
@@ -144,52 +137,6 @@ private:
         std::optional<Address> gone;
         std::optional<std::pair<Address, ProbeResult>> probed;
     };
-    struct Operation {
-        bool write = false;
-        std::string text;
-        std::size_t floor = 0;
-    };
-
-    // ---- chance -----------------------------------------------------------------------------------------
-
-    std::uint64_t below(std::uint64_t bound) { return chance_.next() % bound; }
-    bool one_in(std::uint64_t n) { return below(n) == 0; }
-    template <typename T>
-    T pick(std::initializer_list<T> values) {
-        return values.begin()[below(values.size())];
-    }
-    template <typename Table>
-    Address any(const Table& table) {
-        return std::next(table.begin(), static_cast<long>(below(table.size())))->first;
-    }
-
-    void draw_options() {
-        options_.view_service = {"v"};
-        options_.min_in_sync = below(2);
-        options_.log_bytes = pick<std::size_t>({0, 500, 2000, 1 << 20});
-        options_.transfer_log_bytes = pick<std::size_t>({0, 3000, 1 << 20});
-        options_.append_bytes = pick<std::size_t>({1, 300, 1000});
-        options_.window_bytes = options_.append_bytes * pick<std::size_t>({1, 3, 100});
-        options_.chunk_bytes = pick<std::size_t>({16, 100});
-        options_.chunk_window = 1 + below(4);
-        options_.max_calls = pick<std::size_t>({5, 1000});
-        options_.max_calls_per_peer = pick<std::size_t>({1, 3, 1000});
-        options_.max_call_bytes = pick<std::size_t>({1000, 1 << 20});
-        options_.max_sessions = pick<std::size_t>({3, 100});
-        options_.max_results = pick<std::size_t>({2, 100});
-        options_.max_dumps = 2;
-        options_.session_ttl = 2s;
-        options_.transfer_ttl = pick<Duration>({200ms, 2s});
-        options_.dump_ttl = 300ms;
-    }
-    ClerkOptions clerk_options() {
-        ClerkOptions options;
-        options.view_service = {"v"};
-        options.give_up_after = 4s;
-        options.resend_after = 100ms;
-        options.window = pick<std::size_t>({1, 4, 50});
-        return options;
-    }
 
     // ---- parties ----------------------------------------------------------------------------------------
 
@@ -204,7 +151,7 @@ private:
         server.stalled = {};
         server.leaving = false;
         std::erase_if(held_, [&](const auto& held) { return held.first.first == name; });
-        if (!one_in(4))
+        if (!dice_.one_in(4))
             for (const auto& other : everybody()) part(other, name);
     }
     /// What `name` learns when its connections with `other` end.
@@ -251,9 +198,9 @@ private:
     // ---- faults -----------------------------------------------------------------------------------------
 
     void act() {
-        auto name = any(servers_);
+        auto name = dice_.any(servers_);
         auto& server = servers_.at(name);
-        switch (below(24)) {
+        switch (dice_.below(24)) {
             case 0:
                 if (server.rules && may_crash(name)) crash(name);
                 break;
@@ -262,57 +209,61 @@ private:
                 if (!server.rules) start(name);
                 break;
             case 3: block(); break;
-            case 4: if (one_in(2)) blocked_.clear(); break;
-            case 5: server.stalled = now_ + Duration{below(one_in(3) ? 1'200'000'000 : 200'000'000)}; break;
+            case 4:
+                if (dice_.one_in(2)) blocked_.clear();
+                break;
+            case 5: server.stalled = now_ + Duration{dice_.below(dice_.one_in(3) ? 1'200'000'000 : 200'000'000)}; break;
             case 6:
-                if (one_in(4)) view_stalled_ = now_ + Duration{below(1'500'000'000)};
+                if (dice_.one_in(4)) view_stalled_ = now_ + Duration{dice_.below(1'500'000'000)};
                 break;
             case 7: disconnect(); break;
             case 8:
-                if (one_in(3)) post({"v", {"operator#0", "1", ViewPromote{group, name}}, {}, {}}, 1ms);
+                if (dice_.one_in(3)) post({"v", {"operator#0", "1", ViewPromote{group, name}}, {}, {}}, 1ms);
                 break;
             case 9:
-                if (server.rules && one_in(3)) leave_or_stay(name);
+                if (server.rules && dice_.one_in(3)) leave_or_stay(name);
                 break;
-            case 10:
-                if (auto client = any(clients_); !live_[client].empty()) cancel(client);
-                break;
+            case 10: cancel(); break;
             case 11:
-                for (int i = 0; i < 20; ++i) begin(any(clients_), true, 4s);
+                for (int i = 0; i < 20; ++i) begin(dice_.any(clients_), true, 4s);
+                break;
+            case 12:
+                if (dice_.one_in(2)) split();
                 break;
             default:
-                for (auto i = below(6); i > 0; --i) begin(any(clients_), !one_in(4), one_in(8) ? 100ms : 4s);
+                for (auto i = dice_.below(6); i > 0; --i)
+                    begin(dice_.any(clients_), !dice_.one_in(4), dice_.one_in(8) ? 100ms : 4s);
         }
     }
     /// Mostly a crash leaves somebody who holds everything; else most plays would end with a wait (R4).
     bool may_crash(const Address& name) {
-        if (one_in(12)) return true;
+        if (dice_.one_in(12)) return true;
         auto safe = [&](const Member& member) { return member.name != name && process(member); };
         return safe(view().primary) ||
                std::ranges::any_of(view().backups, [&](const Member& member) { return member.synced && safe(member); });
     }
     void block() {
         auto names = everybody();
-        auto from = names[below(names.size())], to = names[below(names.size())];
+        auto from = names[dice_.below(names.size())], to = names[dice_.below(names.size())];
         blocked_.insert({from, to});
-        if (one_in(2)) blocked_.insert({to, from});
+        if (dice_.one_in(2)) blocked_.insert({to, from});
     }
     /// The primary and one client are cut off from everybody else but do not know it.
     void split() {
-        auto primary = view().primary.name, client = any(clients_);
+        auto primary = view().primary.name, client = dice_.any(clients_);
         for (const auto& name : everybody())
             for (const auto& other : {primary, client})
                 if (name != primary && name != client) blocked_.insert({name, other}), blocked_.insert({other, name});
-        if (one_in(2)) begin(client, true, 4s);
-        run(Duration{below(1'500'000'000)});
+        if (dice_.one_in(2)) begin(client, true, 4s);
+        run(Duration{dice_.below(1'500'000'000)});
         for (const auto& [name, clerk] : clients_) begin(name, true, 4s);
-        run(Duration{below(200'000'000)});
+        run(Duration{dice_.below(200'000'000)});
         for (const auto& [name, clerk] : clients_) begin(name, false, 4s);
     }
     /// A connection breaks: what was under way on it is lost, and both ends hear of it.
     void disconnect() {
         auto names = everybody();
-        auto one = names[below(names.size())], other = names[below(names.size())];
+        auto one = names[dice_.below(names.size())], other = names[dice_.below(names.size())];
         std::erase_if(network_, [&](const auto& entry) {
             const auto& [to, envelope, gone, probed] = entry.second;
             auto from = without_life(envelope.peer);
@@ -336,89 +287,32 @@ private:
 
     void begin(const Address& name, bool write, Duration patience) {
         auto key = ++last_key_;
-        Operation operation{write, write ? name + "." + std::to_string(key) : "all", floor_};
+        auto text = write ? name + "." + std::to_string(key) : "all";
         auto& clerk = clients_.at(name);
         if (write)
-            clerk.execute(key, operation.text, patience, now_);
-        else if (!calm_ && one_in(8))
-            clerk.dump(key, {}, 0, patience, now_), operation.text = "dump";
+            clerk.execute(key, text, patience, now_);
+        else if (!calm_ && dice_.one_in(8))
+            clerk.dump(key, {}, 0, patience, now_);
         else
-            clerk.query(key, operation.text, patience, now_);
-        live_[name].emplace(key, std::move(operation));
+            clerk.query(key, text, patience, now_);
+        oracle_.begun(name, key, write, std::move(text));
         touched_.insert(name);
     }
-    void cancel(const Address& name) {
-        auto& live = live_[name];
-        clients_.at(name).cancel(live.begin()->first, now_);
-        live.erase(live.begin());
-    }
-    void ended(const Address& name, Finished& how) {
-        auto found = live_[name].extract(how.key);
-        ensure(!found.empty(), "a call ends that was not asked");
-        auto& operation = found.mapped();
-        if (how.error) return failed(operation, how);
-        ++answered_;
-        if (operation.text == "dump") return;
-        auto size = operation.write ? std::stoul(how.value) : how.value.size();
-        if (operation.write) {
-            ensure(size > operation.floor, "a write stands before one that was answered earlier");
-            ensure(places_.emplace(size, operation.text).second, "two writes have one place");
-        } else {
-            ensure(size >= operation.floor, "a read misses what was answered before it began");
-            if (size > known_.size()) std::swap(known_, how.value);
-            ensure(known_.starts_with(how.value), "two reads contradict each other");
-        }
-        floor_ = std::max(floor_, size);
-    }
-    void failed(const Operation& operation, const Finished& how) {
-        if (must_succeed_) FAIL("a healthy group answers ", to_string(*how.error), ": ", how.detail);
-        bool sure = *how.error == error::deadline_passed || (streams_ && *how.error != error::outcome_unknown);
-        if (operation.write && sure) refused_.insert(operation.text);
+    void cancel() {
+        auto name = dice_.any(clients_);
+        auto key = last_key_ - dice_.below(std::min<CallKey>(last_key_, 10) + 1);
+        clients_.at(name).cancel(key, now_);
+        oracle_.cancelled(name, key);
     }
 
     // ---- what must hold ---------------------------------------------------------------------------------
 
-    static void ensure(bool holds, const char* otherwise) {
-        if (!holds) FAIL(std::string{otherwise});
-    }
+    /// R4: nobody is left who holds every answered write.
     void check_wait() const {
         auto lives = [&](const Member& member) { return process(member) != nullptr; };
         ensure(!lives(view().primary), "the group waits although its primary lives");
         for (const auto& backup : view().backups)
             ensure(!backup.synced || !lives(backup), "the group waits although a backup in sync lives");
-    }
-    /// At one index all replicas are equal, whenever they get there.
-    void check_state(const Replica& rules) {
-        const auto& state = rules.state();
-        auto key = std::pair{rules.view().view.forced, state.applied.index};
-        auto now = std::tuple{state.applied, std::hash<std::string>{}(state.store.all),
-                              std::hash<std::string>{}(state.sessions.save())};
-        ensure(states_.emplace(key, now).first->second == now, "replicas differ at one index");
-        ensure(state.sessions.size() <= options_.max_sessions + 20, "sessions without bound");
-    }
-    void check_list(const std::string& list) {
-        std::set<std::string> seen;
-        for (std::size_t at = 0; at < list.size();) {
-            auto end = list.find(';', at);
-            auto text = list.substr(at, end - at);
-            ensure(seen.insert(text).second, "a command took effect twice");
-            ensure(!refused_.contains(text), "a command took effect that was said to have none");
-            at = end + 1;
-        }
-        ensure(list.starts_with(known_), "a read saw what is not there");
-        for (const auto& [end, text] : places_)
-            ensure(end <= list.size() && list.substr(0, end).ends_with(text + ";"), "an answered write is lost");
-    }
-    void check_event(const Event& event) {
-        if (std::holds_alternative<StoreFailed>(event)) FAIL("a store failed");
-        if (auto* cut = std::get_if<LogCut>(&event))
-            ++cuts_, ensure(forced_ || !cut->committed, "committed entries were cut");
-        if (std::holds_alternative<SnapshotInstalled>(event)) ++snapshots_;
-        auto* refused = std::get_if<Refused>(&event);
-        if (!refused) return;
-        for (auto* never :
-             {"conflicts with a committed", "never sent", "out of order", "cannot be restored", "does not follow"})
-            if (refused->what.find(never) != std::string::npos) FAIL(describe(event));
     }
 
     // ---- time and network -------------------------------------------------------------------------------
@@ -485,17 +379,17 @@ private:
         for (auto& [name, server] : servers_) {
             if (!server.rules || !due(name, server.rules->deadline())) continue;
             turn(name, *server.rules);
-            check_state(*server.rules);
+            oracle_.see(*server.rules, options_.max_sessions);
         }
         for (auto& [name, clerk] : clients_) {
             if (!due(name, clerk.deadline())) continue;
             turn(name, clerk);
-            for (auto& how : clerk.take_finished()) ended(name, how);
+            for (auto& how : clerk.take_finished()) oracle_.ended(name, how);
         }
         std::erase_if(touched_, [&](const auto& name) { return stalled(name) <= now_; });
     }
     void carry_out(const Address& from, Effects& out) {
-        for (const auto& event : out.events) check_event(event);
+        for (const auto& event : out.events) oracle_.told(event);
         for (auto& envelope : out.outbox) send(from, std::move(envelope));
         for (const auto& name : out.probes) probe(name);
         for (const auto& hold : out.holds) {
@@ -510,9 +404,9 @@ private:
         auto to = without_life(envelope.peer);
         bool answer = to != envelope.peer;
         if (answer && envelope.peer != with_life(to)) return;
-        if (blocked_.contains({from, to}) || (!streams_ && !calm_ && one_in(20))) return;
+        if (blocked_.contains({from, to}) || (!streams_ && !calm_ && dice_.one_in(20))) return;
         envelope.peer = answer ? from : with_life(from);
-        int copies = !streams_ && !calm_ && one_in(20) ? 2 : 1;
+        int copies = !streams_ && !calm_ && dice_.one_in(20) ? 2 : 1;
         for (; copies > 1; --copies) post({to, envelope, {}, {}}, travel());
         if (!streams_) return post({to, std::move(envelope), {}, {}}, travel());
         auto& last = last_arrival_[{from, to}];
@@ -520,8 +414,8 @@ private:
         network_.emplace(last, Arriving{to, std::move(envelope), {}, {}});
     }
     Duration travel() {
-        if (calm_) return Duration{1'000'000 + below(2'000'000)};
-        return Duration{below(one_in(30) ? 300'000'000 : one_in(4) ? 30'000'000 : 3'000'000)};
+        if (calm_) return Duration{1'000'000 + dice_.below(2'000'000)};
+        return Duration{dice_.below(dice_.one_in(30) ? 300'000'000 : dice_.one_in(4) ? 30'000'000 : 3'000'000)};
     }
     void post(Arriving event, Duration delay) { network_.emplace(now_ + delay, std::move(event)); }
     void probe(const Address& name) {
@@ -530,8 +424,9 @@ private:
         post({"v", {}, {}, std::pair{name, result}}, travel());
     }
 
-    Chance chance_;
+    Dice dice_;
     bool streams_;  // messages are neither lost nor repeated nor overtaken, but connections break
+    GroupOracle oracle_;
     std::size_t wanted_;
     Time now_{100s};
     ReplicaOptions options_;
@@ -548,17 +443,7 @@ private:
     std::set<std::pair<Address, Address>> blocked_;                      // from, to
     std::map<std::pair<Address, Address>, std::vector<Arriving>> held_;  // server, peer: not read for the time being
     bool calm_ = false;
-
-    std::map<Address, std::map<CallKey, Operation>> live_;
     CallKey last_key_ = 0;
-    std::size_t floor_ = 0;                      // the list has at least these bytes
-    std::string known_;                          // the longest list that was read
-    std::map<std::size_t, std::string> places_;  // of answered writes: where each ends in the list
-    std::set<std::string> refused_;              // said to have had no effect
-    std::map<std::pair<ViewNumber, Index>, std::tuple<Position, std::size_t, std::size_t>> states_;
-    bool forced_ = false;
-    bool must_succeed_ = false;
-    std::size_t answered_ = 0, snapshots_ = 0, cuts_ = 0;
 };
 
 }  // namespace understudy::test

@@ -1,0 +1,137 @@
+// What every answer, replica and event of a GroupWorld must look like, whatever fails.
+#pragma once
+
+#include <algorithm>
+#include <functional>
+#include <map>
+#include <set>
+#include <string>
+#include <tuple>
+#include <utility>
+#include <variant>
+
+#include <doctest/doctest.h>
+
+#include <tests/support/list_store.hpp>
+#include <understudy/core/clerk_rules.hpp>
+#include <understudy/core/replica_rules.hpp>
+
+namespace understudy::test {
+
+inline void ensure(bool holds, const std::string& otherwise) {
+    if (!holds) FAIL(otherwise);
+}
+
+/// Commands are unique and the store is a list of them, so an answer's place in the list says all about its order:
+/// an operation that begins when the list is known to have n bytes must see at least these.
+class GroupOracle {
+public:
+    /// With `streams` no request is repeated on its way: then a refusal is certain.
+    explicit GroupOracle(bool streams) : streams_(streams) {}
+
+    // ---- calls ------------------------------------------------------------------------------------------
+
+    void begun(const Address& client, CallKey key, bool write, std::string text) {
+        live_.emplace(std::pair{client, key}, Operation{write, std::move(text), floor_});
+    }
+    void cancelled(const Address& client, CallKey key) { live_.erase({client, key}); }
+    void ended(const Address& client, Finished& how) {
+        auto found = live_.extract({client, how.key});
+        ensure(!found.empty(), "a call ends that was not asked");
+        auto& operation = found.mapped();
+        if (how.error) return failed(operation, how);
+        ++answered_;
+        if (how.dump) return;
+        auto size = operation.write ? std::stoul(how.value) : how.value.size();
+        if (operation.write) {
+            ensure(size > operation.floor, "a write stands before one that was answered earlier");
+            ensure(places_.emplace(size, operation.text).second, "two writes have one place");
+        } else {
+            ensure(size >= operation.floor, "a read misses what was answered before it began");
+            if (size > known_.size()) std::swap(known_, how.value);
+            ensure(known_.starts_with(how.value), "two reads contradict each other");
+        }
+        floor_ = std::max(floor_, size);
+    }
+
+    /// An operator forced a view: what was answered so far may be lost.
+    void forced() {
+        forced_ = true;
+        floor_ = 0;
+        known_.clear();
+        places_.clear();
+    }
+    /// Nothing fails any more: every call is answered. (Of a session that expired nobody knows what became of a call
+    /// that was sent twice, also now.)
+    void calm() { calm_ = true; }
+
+    // ---- replicas ---------------------------------------------------------------------------------------
+
+    /// At one index all replicas are equal, whenever they get there.
+    void see(const ReplicaRules<ListStore>& rules, std::size_t max_sessions) {
+        const auto& state = rules.state();
+        std::hash<std::string> hash;
+        auto seen = std::tuple{state.applied, hash(state.store.all), hash(state.sessions.save())};
+        auto [first, fresh] = states_.emplace(std::pair{rules.view().view.forced, state.applied.index}, seen);
+        ensure(first->second == seen, "replicas differ at one index");
+        ensure(state.sessions.size() <= max_sessions + 20, "sessions without bound");  // those inherited come on top
+    }
+    /// The list at the end: nothing twice, nothing lost, nothing that was said to have had no effect.
+    void check(const std::string& list) const {
+        std::set<std::string> seen;
+        for (std::size_t at = 0; at < list.size();) {
+            auto end = list.find(';', at);
+            auto text = list.substr(at, end - at);
+            ensure(seen.insert(text).second, "a command took effect twice: " + text);
+            ensure(!refused_.contains(text), "a command took effect that was said to have none: " + text);
+            at = end + 1;
+        }
+        ensure(list.starts_with(known_), "a read saw what is not there");
+        for (const auto& [end, text] : places_)
+            ensure(list.substr(0, end).ends_with(text + ";") && end <= list.size(),
+                   "an answered write is lost: " + text);
+    }
+    void told(const Event& event) {
+        ensure(!std::holds_alternative<StoreFailed>(event), "a store failed");
+        snapshots_ += std::holds_alternative<SnapshotInstalled>(event);
+        if (auto* cut = std::get_if<LogCut>(&event)) {
+            ++cuts_;
+            ensure(forced_ || !cut->committed, "committed entries were cut");
+        }
+        if (auto* refused = std::get_if<Refused>(&event))
+            for (const auto* never : {"conflicts with a committed", "never sent", "out of order", "cannot be restored"})
+                ensure(refused->what.find(never) == std::string::npos, describe(event));
+    }
+
+    // ---- how much was tried -----------------------------------------------------------------------------
+
+    std::size_t answered() const { return answered_; }
+    std::size_t snapshots() const { return snapshots_; }
+    std::size_t cuts() const { return cuts_; }
+
+private:
+    struct Operation {
+        bool write = false;
+        std::string text;
+        std::size_t floor = 0;
+    };
+
+    void failed(const Operation& operation, const Finished& how) {
+        if (calm_) ensure(how.detail == "the session expired", "a healthy group does not answer: " + how.detail);
+        bool sure = *how.error == error::deadline_passed || (streams_ && *how.error != error::outcome_unknown);
+        if (operation.write && sure) refused_.insert(operation.text);
+    }
+
+    bool streams_;
+    bool forced_ = false;
+    bool calm_ = false;
+    std::map<std::pair<Address, CallKey>, Operation> live_;
+    std::size_t floor_ = 0;                      // the list has at least these bytes
+    std::string known_;                          // the longest list that was read
+    std::map<std::size_t, std::string> places_;  // of answered writes: where each ends in the list
+    std::set<std::string> refused_;              // said to have had no effect
+    std::map<std::pair<ViewNumber, Index>, std::tuple<Position, std::size_t, std::size_t>> states_;
+    std::size_t answered_ = 0, snapshots_ = 0, cuts_ = 0;
+};
+
+}  // namespace understudy::test
