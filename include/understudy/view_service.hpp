@@ -30,6 +30,11 @@ public:
     explicit ViewService(T transport, ViewOptions options = {}, Observer observer = {})
         : state_{make(transport, options, std::move(observer))} {}
 
+    /// Goes on where the service stood whose `record()` this is: same cluster, same views. Every member counts as
+    /// having just pinged, so that nobody is lost for the time without a view service.
+    ViewService(T transport, const ViewRecord& record, ViewOptions options = {}, Observer observer = {})
+        : state_{make(transport, record, options, std::move(observer))} {}
+
     /// Serves until `stop()` or a failure of the transport. Completes with `void(std::error_code)`: no error after
     /// `stop()`, `asio::error::already_started` if another one is under way, `error::closed` if it was stopped before.
     /// Terminal cancellation ends it with `operation_aborted`; it can then be run again and knows all that it knew.
@@ -51,6 +56,10 @@ public:
         return state_->machine.status(group, state_->transport.now());
     }
 
+    /// What a successor at the same address has to know. It is of use only if it is newer than every view that was
+    /// announced: an older one would give a number twice.
+    ViewRecord record() const { return state_->machine.record(); }
+
     /// The address at which servers and clients reach it.
     Address local() const { return state_->transport.local(); }
     asio::any_io_executor get_executor() const { return state_->executor(); }
@@ -62,6 +71,13 @@ private:
         detail::require_valid(options.validate());
         const auto cluster = ClusterId{detail::draw_token(transport)};
         ViewRules rules{options, cluster, transport.now()};
+        return std::make_shared<State>(std::move(rules), std::move(transport), std::move(observer));
+    }
+    static std::shared_ptr<State> make(T& transport, const ViewRecord& record, const ViewOptions& options,
+                                       Observer observer) {
+        detail::require_valid(options.validate());
+        detail::require_valid(record.cluster == ClusterId::none ? "the record names no cluster" : "");
+        ViewRules rules{options, record, transport.now()};
         return std::make_shared<State>(std::move(rules), std::move(transport), std::move(observer));
     }
 

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include <understudy/core/check.hpp>
+#include <understudy/core/coverage.hpp>
 #include <understudy/core/message.hpp>
 #include <understudy/core/types.hpp>
 #include <understudy/core/view_servers.hpp>
@@ -53,8 +54,8 @@ struct Group {
     bool acked = false;
     std::map<Address, Server, std::less<>> servers;
     std::uint64_t arrivals = 0;
-    std::vector<Report> reports;       ///< Of the present primary.
-    Time members_heard{};              ///< The last ping of the primary or a backup in sync, of whichever view.
+    std::vector<Report> reports;  ///< Of the present primary.
+    Time members_heard{};         ///< The last ping of the primary or a backup in sync, of whichever view.
     std::optional<Wish> wish;
     std::vector<Address> waiting_for;  ///< As told.
     Time due = never;                  ///< As entered in the service's timetable.
@@ -91,8 +92,14 @@ inline Heard Group::hear(const Ping& ping, const Address& peer, Time now, const 
     Heard heard;
     auto& server = servers[ping.server];
     heard.seen = server.incarnation != ping.incarnation;
-    if (!heard.seen && ping.n <= server.n) return {.verdict = Heard::Verdict::stale};
-    if (heard.seen && server.was_replaced(ping.incarnation)) return {.verdict = Heard::Verdict::superseded};
+    if (!heard.seen && ping.n <= server.n) {
+        reached("R1: a ping that is not newer than the last does not count");
+        return {.verdict = Heard::Verdict::stale};
+    }
+    if (heard.seen && server.was_replaced(ping.incarnation)) {
+        reached("R1: a ping of an incarnation that was replaced is refused");
+        return {.verdict = Heard::Verdict::superseded};
+    }
     if (heard.seen && !server.replace(now, periods)) return {.verdict = Heard::Verdict::crowded};
 
     auto before = server.loss;
@@ -116,6 +123,8 @@ inline Heard Group::hear(const Ping& ping, const Address& peer, Time now, const 
     if (member && server.loss == Loss::none) {
         if (member == &view().primary || member->synced) members_heard = now;
         if (member == &view().primary && current) read_report(ping, heard, now);
+        if (member == &view().primary && !current && ping.synced)
+            reached("R3: a report of another view does not count");
     }
     return heard;
 }

@@ -2,6 +2,7 @@
 // promotion cannot be done, and the status of a group.
 #pragma once
 
+#include <algorithm>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -91,9 +92,10 @@ inline std::string role_of(const Group& group, std::string_view name, const Serv
 inline GroupStatus status_of(const Group& group, const Situation& situation, Time now) {
     GroupStatus status{group.info, group.acked, {}, awaited(situation), {}};
     if (!status.waiting_for.empty()) status.waiting_why = why_waiting(situation);
-    for (const auto& [name, server] : group.servers)
-        status.servers.push_back(
-            {name, server.incarnation, role_of(group, name, server), now - server.heard, server.viewnum});
+    for (const auto& [name, server] : group.servers) {
+        auto age = std::max(Duration{}, now - server.heard);
+        status.servers.push_back({name, server.incarnation, role_of(group, name, server), age, server.viewnum});
+    }
     return status;
 }
 

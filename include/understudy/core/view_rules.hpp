@@ -15,11 +15,13 @@
 
 #include <understudy/core/call_id.hpp>
 #include <understudy/core/check.hpp>
+#include <understudy/core/coverage.hpp>
 #include <understudy/core/effects.hpp>
 #include <understudy/core/message.hpp>
 #include <understudy/core/view_clock.hpp>
 #include <understudy/core/view_group.hpp>
 #include <understudy/core/view_operator.hpp>
+#include <understudy/core/view_record.hpp>
 #include <understudy/core/view_servers.hpp>
 #include <understudy/core/view_table.hpp>
 #include <understudy/options.hpp>
@@ -36,6 +38,8 @@ public:
     /// `options` have been validated; `cluster` is a token drawn by the host for this service's state.
     ViewRules(ViewOptions options, ClusterId cluster, [[maybe_unused]] Time now)
         : options_(options), cluster_(cluster), periods_(options), clock_(periods_.grace) {}
+    /// Goes on where the service stood whose `record()` this is (protocol, section 2: a restart).
+    ViewRules(ViewOptions options, const ViewRecord& record, Time now);
 
     void receive(Envelope envelope, Time now, Effects& effects);
     /// A connection ended: whoever pinged over it is probed, and watches and wishes that came over it are dropped.
@@ -50,6 +54,8 @@ public:
         auto found = groups_.find(group);
         return found == groups_.end() ? nullptr : &found->second.info;
     }
+    /// What must be kept to go on after a restart. Complete whenever a message leaves that depends on it.
+    ViewRecord record() const;
     /// One group, or all of them; an unknown group gives none. Ages are running time.
     ViewStatusResult status(const std::optional<std::string>& group, Time now) const;
 
@@ -124,6 +130,7 @@ private:
         refuse(call, Failure{std::string{to_string(method)}, code, std::move(text), {}, {}, {}}, step);
     }
     static void refuse(const Envelope& call, Failure failure, Step& step) {
+        reached(failure.code);
         step.effects.tell(Refused{call.peer, failure.code, failure.text});
         answer(call, std::move(failure), step);
     }
@@ -134,13 +141,14 @@ private:
     ViewOptions options_;
     ClusterId cluster_;
     views::Periods periods_;
+    Duration former_dead_{};  // D before the restart: leases given out then may still run after the next one
     views::RunningClock clock_;
     std::map<std::string, Group, std::less<>> groups_;
     std::map<std::string, std::set<Address>, std::less<>> watchers_;  // by group, which need not exist yet
     std::size_t watcher_count_ = 0;
-    std::map<Address, Links> links_;                        // by connection
-    std::set<std::pair<Address, std::string>> probing_;     // server and group
-    std::set<std::pair<Time, std::string>> due_;            // one entry per group with anything to wait for
+    std::map<Address, Links> links_;                     // by connection
+    std::set<std::pair<Address, std::string>> probing_;  // server and group
+    std::set<std::pair<Time, std::string>> due_;         // one entry per group with anything to wait for
     std::deque<Past> past_;
 };
 

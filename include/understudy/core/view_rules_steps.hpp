@@ -5,6 +5,24 @@
 
 namespace understudy {
 
+inline ViewRules::ViewRules(ViewOptions options, const ViewRecord& record, Time now)
+    : ViewRules(options, record.cluster, now) {
+    former_dead_ = record.dead_after;
+    const auto running = clock_.read(now);
+    for (const auto& kept : record.groups) {
+        auto group = views::restore(kept, running, former_dead_, periods_);
+        group.info.ping_interval = options_.ping_interval;
+        auto [place, fresh] = groups_.try_emplace(kept.info.group, std::move(group));
+        if (fresh) reschedule(place->second, running);
+    }
+}
+
+inline ViewRecord ViewRules::record() const {
+    ViewRecord record{cluster_, std::max(periods_.dead, former_dead_), {}};
+    for (const auto& [name, group] : groups_) record.groups.push_back(views::record_of(group));
+    return record;
+}
+
 /// Everything that may follow once something changed: at most one view of the table's, then what an operator wished.
 /// A view that is new is pushed over every connection but `informed`, which learns it from its answer.
 inline void ViewRules::settle(Group& group, Step& step, const Address& informed, bool push,
@@ -175,6 +193,7 @@ inline void ViewRules::probed(const Address& name, ProbeResult result, Time now,
         if (result != ProbeResult::alive) server.stop_probing();
         if (!server.probing) probing_.erase({name, group_name});
         if (result == ProbeResult::refused) {  // proof of death: the connection broke and nobody listens there any more
+            reached("R1: a broken connection and a refused one are proof of death");
             server.loss = views::Loss::refused;
             tell(ServerLost{group_name, name, std::string{views::describe(server.loss)}}, step);
             settle(group, step, {}, false);

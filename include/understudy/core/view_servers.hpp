@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <vector>
 
+#include <understudy/core/coverage.hpp>
 #include <understudy/core/message.hpp>
 #include <understudy/core/types.hpp>
 #include <understudy/core/view_table.hpp>
@@ -44,29 +45,30 @@ struct Replaced {
 /// All times are running time (`RunningClock`).
 struct Server {
     Incarnation incarnation = Incarnation::none;
-    std::uint64_t n = 0;         ///< Number of the last ping.
-    std::uint64_t arrival = 0;   ///< Its place among the idle ones.
+    std::uint64_t n = 0;        ///< Number of the last ping.
+    std::uint64_t arrival = 0;  ///< Its place among the idle ones.
     Time heard{};
-    Address peer;                ///< The connection of the last ping; empty once that has ended.
+    Address peer;  ///< The connection of the last ping; empty once that has ended.
     ViewNumber viewnum = 0;
     bool leaving = false;
     bool stopped = false;
-    bool forgot = false;         ///< Pinged 0 after more while a member; stays until it is a member no more.
+    bool restored = false;  ///< Of the view service's record; it has not pinged since.
+    bool forgot = false;    ///< Pinged 0 after more while a member; stays until it is a member no more.
     Loss loss = Loss::none;
     std::vector<Incarnation> recovered;
     std::vector<Replaced> replaced;  ///< Oldest first.
 
-    Time verdict = never;        ///< Suspect: lost at the first turn on time from here on.
+    Time verdict = never;  ///< Suspect: lost at the first turn on time from here on.
     int late_turns = 0;
-    bool probing = false;        ///< Its connection broke and no ping came since.
-    Time probe = never;          ///< When to probe again.
+    bool probing = false;  ///< Its connection broke and no ping came since.
+    Time probe = never;    ///< When to probe again.
     Time probe_end{};
     Duration probe_wait{};
 
     bool silent(Time now, const Periods& periods) const { return now - heard >= periods.dead; }
     Health health(Time now, const Periods& periods) const {
         if (loss != Loss::none) return Health::dead;
-        return silent(now, periods) ? Health::doubtful : Health::ok;
+        return restored || silent(now, periods) ? Health::doubtful : Health::ok;
     }
 
     bool was_replaced(Incarnation token) const {
@@ -85,13 +87,14 @@ struct Server {
 
     /// Whether the ping says anything else than the last one did.
     bool differs(const Ping& ping) const {
-        return viewnum != ping.viewnum || leaving != ping.leaving || stopped != ping.stopped ||
+        return restored || viewnum != ping.viewnum || leaving != ping.leaving || stopped != ping.stopped ||
                recovered != ping.recovered;
     }
     void take(const Ping& ping, const Address& from, Time now) {
         incarnation = ping.incarnation;
         n = ping.n;
         heard = now;
+        restored = false;
         if (peer != from) peer = from;
         viewnum = ping.viewnum;
         leaving = ping.leaving;
@@ -106,11 +109,14 @@ struct Server {
     /// could be read was read before (section 2). Returns whether it was lost just now.
     bool judge(Time now, const Periods& periods, bool late) {
         if (loss != Loss::none || !silent(now, periods)) return false;
-        if (verdict == never || (now >= verdict && late && ++late_turns < late_turns_max)) {
+        const bool excused = verdict != never && now >= verdict && late && ++late_turns < late_turns_max;
+        if (excused) reached("R1: a turn that begins late condemns nobody");
+        if (verdict == never || excused) {
             verdict = now + periods.grace;
             return false;
         }
         if (now < verdict) return false;
+        reached("R1: a server that is silent for D is dead");
         loss = Loss::silent;
         verdict = never;
         stop_probing();
@@ -129,6 +135,7 @@ struct Server {
     }
     /// Somebody still listens; a dying process may close its connection before its listener, so ask again.
     void probe_later(Time now) {
+        reached("R1: a probe that gets through is repeated");
         probe = now + probe_wait;
         probe_wait *= 2;
         if (probe >= probe_end) stop_probing();

@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include <understudy/core/coverage.hpp>
 #include <understudy/core/types.hpp>
 
 namespace understudy::views {
@@ -53,7 +54,7 @@ struct Idle {
 struct Situation {
     View view;
     bool acked = false;
-    std::size_t wanted = 0;          ///< k
+    std::size_t wanted = 0;  ///< k
     Seat primary;
     std::vector<Seat> backups;       ///< As in the view.
     std::vector<Idle> idle;          ///< In order of arrival.
@@ -110,6 +111,7 @@ inline std::string sentence(const Seat& seat) {
 // R0
 inline std::optional<Decision> first_view(const Situation& now) {
     if (!now.newcomer) return std::nullopt;
+    reached("R0: the first server without state leads view 1");
     View view{1, {now.newcomer->name, now.newcomer->incarnation, false}, {}, 0};
     return Decision{view, "R0: " + view.primary.name + " is the first server"};
 }
@@ -118,6 +120,7 @@ inline std::optional<Decision> first_view(const Situation& now) {
 inline std::optional<Decision> recover(const Situation& now) {
     auto take = [&](const Seat& seat) -> std::optional<Decision> {
         if (!seat.recovered) return std::nullopt;
+        reached("R5: a server that recovered its state leads again");
         auto why = "R5: " + seat.member.name + " is back with the state of its former life";
         return Decision{succeed(now, *seat.recovered), std::move(why)};
     };
@@ -130,11 +133,14 @@ inline std::optional<Decision> recover(const Situation& now) {
 
 /// Without a primary: R1, or R6 if the primary left as planned, or R5, or R4.
 inline std::optional<Decision> replace_primary(const Situation& now) {
-    if (auto* heir = find_heir(now)) {  // R1
+    if (auto* heir = find_heir(now)) {
+        reached("R1: a backup in sync is promoted");
         std::string rule = now.primary.loss == Loss::left ? "R6: " : "R1: ";
         return Decision{succeed(now, heir->member), rule + sentence(now.primary) + ", promoting " + heir->member.name};
     }
-    return waits(now) ? recover(now) : std::nullopt;  // R4: no more than that
+    if (!waits(now)) return std::nullopt;
+    reached("R4: nobody is left who surely holds everything");
+    return recover(now);
 }
 
 // R6
@@ -143,8 +149,12 @@ inline std::optional<Decision> hand_over(const Situation& now) {
     auto* heir = asked != now.backups.end() && can_lead(*asked) ? &*asked : find_heir(now);
     auto old = now.view.primary.name;
     auto why = "R6: " + old + " has stopped, ";
-    if (heir) return Decision{succeed(now, heir->member), why + "promoting " + heir->member.name};
+    if (heir) {
+        reached("R6: a primary that has stopped is followed by a backup in sync");
+        return Decision{succeed(now, heir->member), why + "promoting " + heir->member.name};
+    }
     if (now.primary.health != Health::ok) return std::nullopt;
+    reached("R6: a primary that has stopped leads again if nobody else can");
     return Decision{succeed(now, now.view.primary), why + "but no backup in sync is left: it leads again"};
 }
 
@@ -154,6 +164,7 @@ inline std::optional<Decision> remove_backups(const Situation& now) {
     for (const auto& seat : now.backups)
         if (seat.health == Health::dead || seat.unreachable) why += (why.empty() ? "R2: " : ", ") + sentence(seat);
     if (why.empty()) return std::nullopt;
+    reached("R2: a backup that is dead or unreachable is removed");
     return Decision{succeed(now, now.view.primary), why};
 }
 
@@ -162,6 +173,7 @@ inline std::optional<Decision> add_one(const Situation& now) {
     if (!now.acked || now.backups.size() >= now.wanted) return std::nullopt;
     auto found = std::ranges::find(now.idle, false, &Idle::shunned);
     if (found == now.idle.end()) return std::nullopt;
+    reached("R3: an idle server fills the view up");
     Decision decision{now.view, "R3: adding " + found->member.name};
     ++decision.next.number;
     add_backup(decision.next, found->member);

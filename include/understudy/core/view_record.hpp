@@ -1,0 +1,66 @@
+// What a view service has to remember to go on after a restart: everything else it hears again.
+#pragma once
+
+#include <algorithm>
+#include <map>
+#include <vector>
+
+#include <understudy/core/types.hpp>
+#include <understudy/core/view_group.hpp>
+#include <understudy/core/view_servers.hpp>
+
+namespace understudy {
+
+/// One group: its view, and which incarnations of each name a later one has replaced.
+struct GroupRecord {
+    ViewInfo info;
+    std::map<Address, std::vector<Incarnation>> replaced;
+    friend bool operator==(const GroupRecord&, const GroupRecord&) = default;
+};
+
+/// A view service that lost this is another one: it has a new cluster id, and whoever knows the old one refuses it.
+struct ViewRecord {
+    ClusterId cluster = ClusterId::none;
+    Duration dead_after{};  ///< D, by which leases were given out.
+    std::vector<GroupRecord> groups;
+    friend bool operator==(const ViewRecord&, const ViewRecord&) = default;
+};
+
+namespace views {
+
+inline GroupRecord record_of(const Group& group) {
+    GroupRecord record{group.info, {}};
+    for (const auto& [name, server] : group.servers)
+        for (const auto& old : server.replaced) record.replaced[name].push_back(old.incarnation);
+    return record;
+}
+
+/// The group as it stands after a restart at `now`: every member counts as having just pinged, and no lease as run out,
+/// until the larger of the old and the new D has passed; but nobody is chosen who has not pinged since.
+inline Group restore(const GroupRecord& record, Time now, Duration old_dead_after, const Periods& periods) {
+    Group group;
+    group.info = record.info;
+    const auto heard = now + std::max(Duration{}, old_dead_after - periods.dead);
+    group.members_heard = heard;
+    for (const auto& [name, replaced] : record.replaced) {
+        auto& server = group.servers[name];
+        for (auto incarnation : replaced) server.replaced.push_back({incarnation, now});
+        server.heard = now;
+        server.loss = Loss::restarted;  // until it pings
+    }
+    const auto seat = [&](const Member& member) {
+        auto& server = group.servers[member.name];
+        if (server.was_replaced(member.incarnation)) return;
+        server.incarnation = member.incarnation;
+        server.heard = heard;
+        server.loss = Loss::none;
+        server.restored = true;
+    };
+    if (group.view().number == 0) return group;
+    seat(group.view().primary);
+    for (const auto& backup : group.view().backups) seat(backup);
+    return group;
+}
+
+}  // namespace views
+}  // namespace understudy

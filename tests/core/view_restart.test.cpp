@@ -1,0 +1,119 @@
+// A view service that goes on from its record: no view twice, nobody lost for the time without it.
+#include <doctest/doctest.h>
+
+#include <tests/support/view_stage.hpp>
+
+using namespace understudy;
+using namespace understudy::test;
+
+TEST_SUITE("core/view_restart") {
+    namespace {
+    constexpr Duration grace = interval / 10;
+
+    /// a leads, b is in sync, c is idle.
+    ViewStage trio() {
+        ViewStage stage;
+        stage.set_up({"a", "b", "c"});
+        return stage;
+    }
+    /// The service dies; its connections end with it, and the next life begins with what the record says.
+    void restart(ViewStage& stage, ViewOptions options = {}) {
+        stage.rules = ViewRules{options, stage.rules.record(), stage.now};
+        stage.clear();
+    }
+    }  // namespace
+
+    TEST_CASE("R4: after a restart the view and the cluster stand as before") {
+        auto stage = trio();
+        const auto before = stage.view();
+        restart(stage);
+        CHECK(stage.view() == before);
+        stage.run(10 * dead, {"a", "b", "c"});
+        CHECK(stage.view() == before);
+        CHECK(stage.told<ServerLost>().empty());
+        auto answer = stage.ping("a", before.number, {.cluster = our_cluster});
+        CHECK(answer.info.cluster == our_cluster);
+        CHECK(answer.lease == dead);
+    }
+    TEST_CASE("R1: after a restart a primary that stays silent is lost after D and not before") {
+        auto stage = trio();
+        stage.pass(5 * dead);  // nobody could ping: the service was down
+        restart(stage);
+        for (int i = 0; i < 5; ++i) {
+            CHECK(stage.view().primary.name == "a");
+            stage.act("b");
+            stage.pass(interval);
+        }
+        stage.act("b");
+        stage.pass(grace);
+        CHECK(stage.view().primary.name == "b");
+    }
+    TEST_CASE("R1: after a restart nobody is promoted who has not pinged since") {
+        auto stage = trio();
+        restart(stage);
+        stage.ping("a", 0, {.leaving = false});
+        stage.restart("a");
+        stage.ping("a", 0);  // the primary died and came back with nothing
+        CHECK(stage.view().primary.name == "a");
+        stage.act("b");
+        CHECK(stage.view().primary.name == "b");
+    }
+    TEST_CASE("R3: after a restart the next view has the next number and waits for a new ack") {
+        auto stage = trio();
+        const auto before = stage.view().number;
+        restart(stage, {.backups = 2});
+        stage.act("b");
+        stage.act("c");
+        CHECK(stage.view().number == before);
+        stage.act("a");
+        CHECK(stage.view().number == before + 1);
+        CHECK(stage.view().backup("c"));
+    }
+    TEST_CASE("R1: after a restart a shorter D does not shorten the leases of before") {
+        ViewOptions longer{.dead_pings = 20};
+        ViewStage stage{longer};
+        stage.set_up({"a", "b"});
+        restart(stage);
+        restart(stage);  // a second one does not forget it
+        for (int i = 0; i < 19; ++i) {
+            stage.act("b");
+            stage.pass(interval);
+            CHECK(stage.view().primary.name == "a");
+        }
+        stage.act("b");
+        stage.pass(2 * interval);
+        CHECK(stage.view().primary.name == "b");
+    }
+    TEST_CASE("R1: after a restart a replaced incarnation is still refused") {
+        auto stage = trio();
+        auto old = stage.make_ping("a", stage.view().number);
+        stage.restart("a");
+        stage.ping("a", 0);
+        CHECK(stage.view().primary.name == "b");
+        restart(stage);
+        old.n += 100;
+        CHECK(code_of(stage.call("conn:old", old)) == error::superseded);
+    }
+    TEST_CASE("R4: a group that waits goes on waiting after a restart") {
+        ViewStage stage;
+        stage.set_up({"a"});
+        stage.restart("a");
+        stage.ping("a", 0);
+        REQUIRE(stage.status().waiting_for == std::vector<Address>{"a"});
+        restart(stage);
+        CHECK(stage.status().waiting_for == std::vector<Address>{"a"});
+        stage.ping("a", 0);
+        CHECK(stage.view().number == 1);
+        CHECK(stage.view().primary.incarnation != stage.life("a"));
+    }
+    TEST_CASE("an old ping of a member that was replaced before the restart does not bring it back") {
+        ViewStage stage;
+        stage.set_up({"a"});
+        auto old = stage.make_ping("a", 1);
+        stage.restart("a");
+        stage.ping("a", 0);
+        restart(stage);
+        CHECK(code_of(stage.call("conn:old", old)) == error::superseded);
+        CHECK(!stage.status().waiting_for.empty());
+    }
+}
