@@ -267,8 +267,8 @@ def test_cases(files):
 
 
 def check_rules(files):
-    """Each rule stands at the line that enforces it (a `//` comment in the core) and in the name of a test."""
-    marks = re.compile(r"(?<![/:])//(?![/]).*")
+    """Each rule stands at the line that enforces it (`reached("S4: ...")` or a `//` comment) and in a test's name."""
+    marks = re.compile(r"(?<![/:])//(?![/]).*|\breached\(.*")
     in_core = "\n".join(found.group() for path, file in files.items() if path.startswith(PUBLIC + "core/")
                         for line in file.lines for found in [marks.search(line)] if found)
     in_names = "\n".join(name for _, _, name in test_cases(files))

@@ -24,22 +24,31 @@ public:
         if (auto wrong = check(append, step.view().number); !wrong.empty())
             return step.refuse(call, "replica.append", error::invalid_params, std::move(wrong));
         auto& state = step.state;
-        if (!agrees(state, append.prev)) return refuse_mismatch(step, call);
+        if (!agrees(state, append.prev)) {
+            reached("S3: an append whose predecessor is missing is refused");
+            return refuse_mismatch(step, call);
+        }
         for (auto& entry : append.entries) {
             if (entry.at.index <= state.commit && state.log.first() > entry.at.index)
-                continue;                           // trimmed, so committed
-            if (state.log.has(entry.at)) continue;  // S3: what agrees stays
+                continue;  // trimmed, so committed
+            if (state.log.has(entry.at)) {
+                reached("S3: entries that agree stay");
+                continue;
+            }
             if (entry.at.index <= state.commit) return refuse_conflict(step, call, entry.at);
             if (entry.at.view < state.log.position(entry.at.index - 1)->view)  // of a sender that named no entry it has
                 return step.refuse(call, "replica.append", error::invalid_params, "entries: a view is out of order");
-            if (entry.at.index <= state.log.last().index) {  // S3: what conflicts is cut off
+            if (entry.at.index <= state.log.last().index) {
+                reached("S3: entries that conflict are cut off");
                 auto removed = state.log.cut(entry.at.index);
                 step.out.tell(LogCut{entry.at.index, removed, false});
             }
             state.log.append(std::move(entry));
         }
         auto end = append.prev.index + append.entries.size();  // S3: the end of what was compared
+        if (end < state.log.last().index) reached("S3: what was not compared is not acknowledged");
         acknowledged_ = std::max(acknowledged_, end);
+        if (append.commit > acknowledged_) reached("S2: nothing is applied that was not acknowledged in this view");
         state.commit = std::max(state.commit, std::min(append.commit, acknowledged_));  // S2
         step.out.send(call.peer, call.id, AppendResult{step.view().number, end, append.round});
     }
@@ -48,7 +57,8 @@ public:
     void install(Step<S>& step, const Call& call, const Install& install) {
         auto& state = step.state;
         const auto& at = install.snapshot.at;
-        if (at.index <= state.commit) {  // S8: it changes nothing
+        if (at.index <= state.commit) {
+            reached("S8: a snapshot at or below the commit index changes nothing");
             incoming_.reset();
             acknowledged_ = std::max(acknowledged_, at.index);
             return answer_chunk(step, call, install, install.chunk + 1);
@@ -57,7 +67,7 @@ public:
             return answer_chunk(step, call, install, incoming_->next());  // a repeat
         if (install.chunk == 0) incoming_.emplace(install.snapshot, state.empty);
         if (!incoming_ || incoming_->id() != install.snapshot || install.chunk != incoming_->next())
-            return refuse_chunk(step, call, "the chunk does not continue what is being installed");  // S8
+            return refuse_chunk(step, call, "the chunk does not continue what is being installed");
         expires_ = after(step.now, step.options.transfer_ttl);
         if (auto wrong = incoming_->feed(install.data, install.last); !wrong.empty()) {
             incoming_.reset();
@@ -66,6 +76,7 @@ public:
         auto next = incoming_->next();
         if (install.last) {
             step.out.tell(SnapshotInstalled{at, incoming_->bytes()});
+            reached("S8: a snapshot replaces the state when its last chunk was read");
             incoming_->finish(state);
             incoming_.reset();
             acknowledged_ = std::max(acknowledged_, at.index);
@@ -82,7 +93,9 @@ public:
 
     /// A half-received snapshot is kept for a while only: that ends in every role.
     void expire(Time now) {
-        if (incoming_ && expires_ <= now) incoming_.reset();
+        if (!incoming_ || expires_ > now) return;
+        reached("S8: a half-received snapshot is dropped after a while");
+        incoming_.reset();
     }
 
     Time deadline() const { return incoming_ ? expires_ : never; }
@@ -107,6 +120,7 @@ private:
     }
 
     void refuse_mismatch(Step<S>& step, const Call& call) const {
+        reached(error::mismatch);
         Failure failure{"replica.append",   error::mismatch,   "the entry before the appended ones is not here",
                         step.standing.info, step.state.held(), {}};
         step.out.send(call.peer, call.id, std::move(failure));
@@ -123,6 +137,8 @@ private:
         step.out.send(call.peer, call.id, InstallResult{step.view().number, install.snapshot, next});
     }
     void refuse_chunk(Step<S>& step, const Call& call, std::string text) const {
+        reached("S8: a chunk that does not continue the snapshot is refused");
+        reached(error::bad_chunk);
         InstallResult wanted{step.view().number, {}, 0};
         if (incoming_) wanted = {step.view().number, incoming_->id(), incoming_->next()};
         Failure failure{"replica.install", error::bad_chunk, std::move(text), step.standing.info, {}, wanted};

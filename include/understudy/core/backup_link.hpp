@@ -83,8 +83,12 @@ public:
         const auto& log = step.state.log;
         if (mode_ == Mode::snapshot) return;
         auto from = log.has(held.last) ? held.last.index : held.commit;  // S8
+        if (from == held.commit && from != held.last.index) reached("S8: what conflicts is sent again from the commit");
         if (!log.position(from)) return begin_snapshot(step);
-        if (mode_ == Mode::asking) step.out.tell(BackupJoining{member_.name, step.view().number, false});
+        if (mode_ == Mode::asking) {
+            reached("S8: a backup is brought up from the log");
+            step.out.tell(BackupJoining{member_.name, step.view().number, false});
+        }
         follow_log();
         knows_view_ = true;
         sent_ = resume_ = std::max(from, match_);
@@ -134,13 +138,17 @@ public:
     /// Sends what is due. `calls` numbers the messages, `round` is the primary's newest read round.
     void flush(Step<S>& step, std::uint64_t& calls, Round round) {
         if (!sending_.empty() && step.now >= resend_at_) {
+            reached("S7: what is not acknowledged is sent again");
             auto dead_after = step.standing.dead_after;
             backoff_ = std::clamp(backoff_ * 2, dead_after / 20, dead_after / 4);
             sent_ = resume_;
             window_ = 0;
             resend_from_here_ = true;
         }
-        if (mode_ == Mode::log && !step.state.log.position(sent_)) begin_snapshot(step);  // trimmed meanwhile
+        if (mode_ == Mode::log && !step.state.log.position(sent_)) {
+            reached("S8: the log no longer goes back to what the backup holds");
+            begin_snapshot(step);
+        }
         if (std::exchange(resend_from_here_, false)) {
             ignore_before_ = calls + 1;
             next_chunk_ = transfer_ ? transfer_->acknowledged() : 0;
@@ -165,7 +173,8 @@ public:
         }
         if (suspected_ == never) suspected_ = step.now + step.standing.dead_after / 50;
         if (step.now < suspected_) return false;
-        unreachable_ = true;  // S7
+        reached("S7: a backup that acknowledges nothing for D/2 is unreachable");
+        unreachable_ = true;
         return true;
     }
 
@@ -247,7 +256,8 @@ private:
             sent_something = true;
         }
         if (sent_something) return;
-        bool heartbeat = sending_.empty() && step.now >= last_sent_ + step.standing.info.ping_interval;  // S7
+        bool heartbeat = sending_.empty() && step.now >= last_sent_ + step.standing.info.ping_interval;
+        if (heartbeat) reached("S7: an idle backup is sent an empty append every ping interval");
         if (must_send_ || heartbeat || (required_ && round > round_sent_))
             send_append(step, calls, round, sent_, sent_);
     }
@@ -285,6 +295,7 @@ private:
 
     void begin_snapshot(Step<S>& step) {
         bool resumed = transfer_ && step.state.log.has(transfer_->id().at) && mode_ != Mode::snapshot;
+        reached(resumed ? "S8: a transfer goes on in a later view" : "S8: a backup is brought up by a snapshot");
         if (!resumed) transfer_.emplace(step.state, step.standing.incarnation);
         mode_ = Mode::snapshot;
         next_chunk_ = transfer_->acknowledged();

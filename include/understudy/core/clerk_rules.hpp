@@ -15,6 +15,7 @@
 #include <understudy/core/clerk_refusals.hpp>
 #include <understudy/core/clerk_session.hpp>
 #include <understudy/core/clerk_view.hpp>
+#include <understudy/core/coverage.hpp>
 #include <understudy/core/effects.hpp>
 #include <understudy/options.hpp>
 
@@ -101,8 +102,10 @@ public:
     void wake(Time now, Effects& out) {
         if (ended_) return;
         while (auto* call = calls_.due(now)) {
-            if (call->deadline <= now) give_up(*call);
-            else {  // the answer is late: the same is asked again (C2)
+            if (call->deadline <= now)
+                give_up(*call);
+            else {
+                reached("C2: what is not answered in time is asked again");
                 calls_.land(*call);
                 follower_.suspect(now);
             }
@@ -157,8 +160,10 @@ private:
         if (call.text.size() > options_.max_command)
             return refuse(error::too_large, std::to_string(call.text.size()) + " bytes, max_command is " +
                                                 std::to_string(options_.max_command));
-        if (calls_.size() >= options_.max_calls)  // C6
+        if (calls_.size() >= options_.max_calls) {
+            reached("C6: a client refuses a call beyond its max_calls");
             return refuse(error::overloaded, std::to_string(calls_.size()) + " calls are under way");
+        }
         call.deadline = after(now, give_up_after.value_or(options_.give_up_after));
         calls_.add(std::move(call));
         follower_.want(now);
@@ -177,21 +182,23 @@ private:
         finish(call, {.error = call.maybe() ? error::outcome_unknown : code, .detail = std::move(why)});
     }
     void give_up(ClerkCall& call) {
+        reached("C2: a call whose deadline passes ends with what is known of its outcome");
         auto code = call.is_command() && call.refusal ? *call.refusal : error::deadline_passed;
-        fail(call, code, call.detail.empty() ? why_unanswered(call) : std::move(call.detail));  // C2
+        fail(call, code, call.detail.empty() ? why_unanswered(call) : std::move(call.detail));
     }
     std::string why_unanswered(const ClerkCall& call) const {
         auto trouble = trouble_.empty() ? "" : ": " + trouble_;
         if (!has_view()) return "no view of group " + options_.group + " is known" + trouble;
-        if (call.is_command() && !session_ready())
-            return "no session could be opened at " + primary().name + trouble;
+        if (call.is_command() && !session_ready()) return "no session could be opened at " + primary().name + trouble;
         return (call.sent == 0 ? "not sent yet to " : "no answer from ") + primary().name;
     }
     void end_all(error code, std::string why) {
         if (ended_) return;
         while (auto* call = calls_.first()) {
-            if (code == error::closed) finish(*call, {.error = code, .detail = why});
-            else fail(*call, code, why);
+            if (code == error::closed)
+                finish(*call, {.error = code, .detail = why});
+            else
+                fail(*call, code, why);
         }
         ended_ = code;
         ended_why_ = std::move(why);
@@ -216,8 +223,10 @@ private:
         return first;
     }
     void send(ClerkCall& call, Time now, Effects& out) {
-        if (call.seq != 0 && call.session != session_.id())  // C4: the new one does not know what it did in the old
+        if (call.seq != 0 && call.session != session_.id()) {  // the new one does not know what it did in the old
+            reached("C4: a call of an expired session is not repeated in the next one");
             return fail(call, error::outcome_unknown, "the session expired");
+        }
         if (call.is_command() && options_.session && call.seq == 0) {
             call.session = session_.id();
             call.seq = session_.take();
@@ -235,7 +244,10 @@ private:
         const auto& group = options_.group;
         switch (call.method) {
             case Method::pb_execute:
-                if (!options_.session) return Execute{cluster, group, SessionId{}, 0, 0, call.text};  // C5
+                if (!options_.session) {
+                    reached("C5: without a session a command is executed at least once");
+                    return Execute{cluster, group, SessionId{}, 0, 0, call.text};
+                }
                 return Execute{cluster, group, call.session, call.seq, session_.low(), call.text};  // C2, C3
             case Method::pb_query: return Query{cluster, group, call.text};
             default: return Dump{cluster, group, call.dump_at, call.dump_chunk};
@@ -248,9 +260,10 @@ private:
     void open_session(Time now, Effects& out) {
         if (open_time() > now) return;
         if (opening_.awaited()) follower_.suspect(now);
+        reached("C3: a session is opened by one replicated command");
         auto n = opening_.send(after(now, options_.resend_after));
         out.send(primary().name, make_call_id(Method::pb_open, n),
-                 Open{.cluster = view_.cluster, .group = options_.group});  // C3
+                 Open{.cluster = view_.cluster, .group = options_.group});
     }
 
     void pause(Lane& lane, Time now) {
@@ -279,8 +292,10 @@ private:
         if (has_view() && info.cluster != view_.cluster && (info.view.number != 0 || info.cluster != ClusterId::none)) {
             auto why = "a view of cluster " + to_hex(info.cluster) + ", this client is of " + to_hex(view_.cluster);
             refuse(from, error::wrong_cluster, why, out);
-            if (follower_.is_view_service(from)) end_all(error::wrong_cluster, std::move(why));
-            else follower_.suspect(now);
+            if (follower_.is_view_service(from))
+                end_all(error::wrong_cluster, std::move(why));
+            else
+                follower_.suspect(now);
             return false;
         }
         if (!is_newer(info.view, view_.view)) return false;
@@ -288,7 +303,8 @@ private:
         view_ = info;
         trouble_.clear();
         follower_.helped();
-        if (moved) {  // C2: the same to whoever is primary
+        if (moved) {
+            if (calls_.flying() > 0) reached("C2: what is unanswered is sent to the next primary too");
             calls_.land_all();
             opening_.lost();
         }
@@ -305,7 +321,7 @@ private:
     void handle(const Envelope& envelope, ViewChanged& news, Time now, Effects& out) {
         if (!follower_.is_view_service(envelope.peer))
             return refuse(envelope.peer, error::unauthorized, "view.changed not from the view service", out);
-        learn(news.info, envelope.peer, now, out);
+        if (learn(news.info, envelope.peer, now, out)) reached("C1: a client follows the views that are pushed");
     }
 
     // ---- answers -----------------------------------------------------------------------------------------
@@ -350,85 +366,15 @@ private:
         out.tell(Refused{peer, code, std::move(what)});
     }
 
-    // ---- refusals ----------------------------------------------------------------------------------------
+    // ---- refusals (clerk_rules_refusals.hpp) ---------------------------------------------------------------
 
-    void handle(const Envelope& envelope, Failure& failure, Time now, Effects& out) {
-        auto name = read_call_id(envelope.id);
-        switch (name.method) {
-            case Method::view_get:
-            case Method::view_watch:
-                if (follower_.made(name.n)) return view_refused(envelope.peer, name.n, failure, now, out);
-                break;
-            case Method::pb_open:
-                if (opening_.made(name.n)) return open_refused(envelope.peer, name.n, failure, now, out);
-                break;
-            default:
-                if (calls_.made(name.n)) return call_refused(envelope, failure, now, out);
-        }
-        refuse(envelope.peer, failure.code, failure.text, out);
-    }
-    void view_refused(const Address& peer, std::uint64_t n, Failure& failure, Time now, Effects& out) {
-        refuse(peer, failure.code, failure.text, out);
-        trouble_ = std::string{to_string(failure.code)} + " from " + peer + ": " + failure.text;
-        auto by_all = follower_.refused(n, failure.code);
-        if (failure.view) learn(*failure.view, peer, now, out);
-        if (ended_ || has_view() || !by_all || cure_of(failure.code) != Cure::none) return;
-        while (auto* call = calls_.first()) fail(*call, failure.code, trouble_);
-    }
-    void open_refused(const Address& peer, std::uint64_t n, Failure& failure, Time now, Effects& out) {
-        if (opening_.is_last(n)) {
-            opening_.lost();
-            switch (cure_of(failure.code)) {
-                case Cure::none:
-                    while (!calls_.waiting(true).empty())
-                        fail(calls_.at(*calls_.waiting(true).begin()), failure.code, failure.text);
-                    break;
-                case Cure::wait: pause(commands_, now); break;
-                case Cure::session:
-                case Cure::elsewhere: pause_all(now); break;
-            }
-            trouble_ = failure.text;
-        }
-        look_elsewhere(peer, failure, now, out);
-    }
-    void call_refused(const Envelope& envelope, Failure& failure, Time now, Effects& out) {
-        auto n = read_call_id(envelope.id).n;
-        if (auto* call = calls_.by_sending(n); call && call->method == call_method(envelope.id)) {
-            auto awaited = calls_.awaits(*call, n);
-            auto expired = cure_of(failure.code) == Cure::session;
-            // No session expires while an answer in it is awaited, so a call sent just once has had no effect. Of one
-            // sent before, or of a copy that comes late, that is not known.
-            auto unsent = expired && awaited && now < call->timer && call->sent == 1;
-            if (expired && call->session == session_.id()) session_.forget();  // C4
-            calls_.refused(*call, n, expired ? unsent : is_definite(failure.code));
-            if (awaited) refused(*call, failure, now);
-        }
-        look_elsewhere(envelope.peer, failure, now, out);
-    }
-    // The sending whose answer was awaited was refused.
-    void refused(ClerkCall& call, Failure& failure, Time now) {
-        auto cure = cure_of(failure.code);
-        if (cure == Cure::none) return fail(call, failure.code, std::move(failure.text));
-        if (cure == Cure::session) return change_session(call, now);
-        call.detail = failure.text;
-        if (is_definite(failure.code)) call.refusal = failure.code;
-        calls_.land(call);
-        if (cure == Cure::wait) pause(lane(call), now);  // C6
-        if (cure == Cure::elsewhere) pause_all(now);
-    }
-    // C4: into the next session, if it counts as not sent.
-    void change_session(ClerkCall& call, Time now) {
-        if (call.maybe()) return fail(call, error::outcome_unknown, "the session expired");
-        call.seq = 0;
-        call.sent = 0;
-        calls_.land(call);
-        pause(lane(call), now);
-    }
-    // C1: a refusal may bring the view that explains it; if not, the view service is asked.
-    void look_elsewhere(const Address& peer, const Failure& failure, Time now, Effects& out) {
-        auto learned = failure.view && learn(*failure.view, peer, now, out);
-        if (!learned && !ended_ && cure_of(failure.code) == Cure::elsewhere) follower_.suspect(now);
-    }
+    void handle(const Envelope& envelope, Failure& failure, Time now, Effects& out);
+    void view_refused(const Address& peer, std::uint64_t n, Failure& failure, Time now, Effects& out);
+    void open_refused(const Address& peer, std::uint64_t n, Failure& failure, Time now, Effects& out);
+    void call_refused(const Envelope& envelope, Failure& failure, Time now, Effects& out);
+    void refused(ClerkCall& call, Failure& failure, Time now);
+    void change_session(ClerkCall& call, Time now);
+    void look_elsewhere(const Address& peer, const Failure& failure, Time now, Effects& out);
 
     ClerkOptions options_;
     Chance chance_;
@@ -439,7 +385,7 @@ private:
     SessionOpening opening_;
     Lane commands_, reads_;
     bool following_ = false;
-    bool lost_ = false;  // the connection to the primary ended, and nothing was heard since
+    bool lost_ = false;    // the connection to the primary ended, and nothing was heard since
     std::string trouble_;  // why the view service, or the opening of a session, was last refused
     std::optional<error> ended_;
     std::string ended_why_;
@@ -447,3 +393,5 @@ private:
 };
 
 }  // namespace understudy
+
+#include <understudy/core/clerk_rules_refusals.hpp>

@@ -49,21 +49,26 @@ public:
     void take_over(Step<S>& step) {
         serving_ = true;
         opening_ = 0;
-        inherited_ = step.state.log.last().index;  // S5
+        reached("S5: a new primary keeps its whole log");
+        inherited_ = step.state.log.last().index;
         waiting_.reset(inherited_ + 1);
-        step.state.sessions.touch_all(step.now);  // C4
+        step.state.sessions.touch_all(step.now);  // C4: counted from the takeover at the earliest
         set_links(step);
     }
 
     /// Leads a later view too (S6): calls go on, rounds start anew.
     void go_on(Step<S>& step) {
+        reached("S6: a primary that leads the next view too goes on");
         set_links(step);
         for (auto& read : reads_) read.round = 0;
     }
 
     /// Stops for the rest of its view (S6): the outcome of what is in flight is unknown to its client.
     void step_down(Step<S>& step, const std::string& why) {
-        if (serving_) step.out.tell(SteppedDown{step.standing.info.group, step.view().number, why});
+        if (serving_) {
+            reached("S6: a primary steps down");
+            step.out.tell(SteppedDown{step.standing.info.group, step.view().number, why});
+        }
         serving_ = false;
         for (auto index = step.state.applied.index + 1; index <= step.state.log.last().index; ++index)
             if (auto call = waiting_.take(index)) fail(step, *call, "pb.execute", why);
@@ -79,9 +84,11 @@ public:
 
     void open(Step<S>& step, Call call) {
         if (!admit_write(step, call, "pb.open", 0)) return;
-        if (step.state.sessions.size() + opening_ >= step.options.max_sessions)  // C6
+        if (step.state.sessions.size() + opening_ >= step.options.max_sessions) {
+            reached("C6: a session beyond max_sessions is refused");
             return step.answer_error(call, "pb.open", error::overloaded,
                                      "max_sessions is " + std::to_string(step.options.max_sessions));
+        }
         ++opening_;
         append(step, std::move(call), {{}, EntryKind::open, {}, 0, 0, {}});
     }
@@ -170,7 +177,8 @@ private:
         std::vector<BackupLink<S>> links;
         for (const auto& member : step.view().backups) {
             auto old = std::ranges::find_if(links_, [&](const auto& link) { return link.is(member); });
-            if (old != links_.end()) {  // S4: a match that is known carries over
+            if (old != links_.end()) {
+                reached("S4: a match that is known carries over to the primary's next view");
                 links.push_back(std::move(*old));
                 links_.erase(old);
                 links.back().enter_view(member);
@@ -203,20 +211,22 @@ private:
     // C6: what is not admitted is refused before anything is logged.
     bool admit(Step<S>& step, const Call& call, const std::string& method) {
         if (load_.total() < step.options.max_calls) return true;
-        step.answer_error(call, method, error::overloaded,
-                          "max_calls is " + std::to_string(step.options.max_calls));  // C6
+        reached("C6: a call beyond max_calls is refused");
+        step.answer_error(call, method, error::overloaded, "max_calls is " + std::to_string(step.options.max_calls));
         return false;
     }
     bool admit_write(Step<S>& step, const Call& call, const std::string& method, std::size_t bytes) {
         if (!admit(step, call, method)) return false;
-        if (required_count() < step.options.min_in_sync) {  // S11
+        if (required_count() < step.options.min_in_sync) {
+            reached("S11: a write is refused while too few backups are in sync");
             step.answer_error(call, method, error::not_enough_replicas,
                               std::to_string(required_count()) + " backups are in sync, min_in_sync is " +
                                   std::to_string(step.options.min_in_sync));
             return false;
         }
         const auto& state = step.state;
-        if (state.log.bytes(state.commit, state.log.last().index) + bytes > step.options.max_call_bytes) {  // C6
+        if (state.log.bytes(state.commit, state.log.last().index) + bytes > step.options.max_call_bytes) {
+            reached("C6: a command beyond max_call_bytes is refused");
             step.answer_error(call, method, error::overloaded,
                               "max_call_bytes is " + std::to_string(step.options.max_call_bytes));
             return false;
@@ -232,6 +242,7 @@ private:
         session->used = step.now;
         if (step.state.sessions.judge(request.session, request.seq) != SessionTable::Verdict::repeated) return false;
         if (required_count() < step.options.min_in_sync) return false;
+        reached("S10: a command that has taken effect is answered from the table");
         const auto& first = step.state.sessions.result(request.session, request.seq);
         step.out.send(call.peer, call.id, ExecuteResult{first.at, first.value});
         return true;
@@ -240,7 +251,8 @@ private:
     void append(Step<S>& step, std::optional<Call> call, Entry entry) {
         if (call) load_.begin(call->peer, step.options.max_calls_per_peer, step.out);
         entry.at = {step.view().number, step.state.log.last().index + 1};
-        step.state.log.append(std::move(entry));  // S2
+        reached("S2: a command is logged before it is applied");
+        step.state.log.append(std::move(entry));
         waiting_.push(std::move(call));
     }
 
@@ -252,7 +264,7 @@ private:
     void find_unreachable(Step<S>& step) {
         for (auto& link : links_) {
             if (!link.overdue(step)) continue;
-            step.out.tell(BackupUnreachable{link.member().name, step.view().number});  // S7
+            step.out.tell(BackupUnreachable{link.member().name, step.view().number});
             ping_now_ = true;
         }
     }
@@ -263,10 +275,14 @@ private:
         auto held_by_all = state.log.last().index;
         for (const auto& link : links_)  // one that is about to be in sync would else trail the writes for ever
             if (link.required() || link.arriving()) held_by_all = std::min(held_by_all, link.match());
-        state.commit = std::max(state.commit, held_by_all);  // S4
+        if (held_by_all > state.commit) reached("S4: what all of Q holds is committed");
+        state.commit = std::max(state.commit, held_by_all);
         for (auto& link : links_) {
             if (link.required() || link.mode() != BackupLink<S>::Mode::log) continue;
+            if (link.match() >= state.commit && link.match() < inherited_)
+                reached("S4: a backup without all that the primary inherited does not enter Q");
             if (link.match() < std::max(state.commit, inherited_)) continue;  // S4
+            reached("S4: a backup enters Q");
             link.require();
             ping_now_ = true;  // S4: when Q grows the primary pings at once
             step.out.tell(BackupInSync{link.member().name, step.view().number, link.match()});
@@ -285,7 +301,10 @@ private:
             if (kind == EntryKind::close) step.out.tell(SessionClosed{state.log[index].session});
             if (call) withheld_.push_back({std::move(*call), answer(kind, std::move(applied))});
         }
-        if (required_count() < step.options.min_in_sync) return;  // S11: answered only when Q is large enough again
+        if (required_count() < step.options.min_in_sync) {
+            if (!withheld_.empty()) reached("S11: an answer waits until enough backups are in sync again");
+            return;
+        }
         for (auto& [call, message] : withheld_) {
             load_.end(call.peer, step.options.max_calls_per_peer, step.out);
             step.out.send(std::move(call.peer), std::move(call.id), std::move(message));
@@ -304,6 +323,7 @@ private:
     /// Reads, confirm: one round serves all reads that wait when it is sent.
     void begin_round() {
         if (reads_.empty() || reads_.back().round != 0) return;
+        reached("S5: a round confirms the reads that wait");
         ++round_;
         for (auto& read : reads_)
             if (read.round == 0) read.round = round_;
@@ -314,6 +334,7 @@ private:
         for (const auto& link : links_)
             if (link.required()) confirmed = std::min(confirmed, link.round_acknowledged());
         auto applied = step.state.applied;
+        if (!reads_.empty() && applied.index < inherited_) reached("S5: reads wait for what the primary inherited");
         while (!reads_.empty() && applied.index >= inherited_) {  // S5
             auto& read = reads_.front();
             if (read.round > confirmed || read.needed > applied.index) return;
@@ -338,7 +359,8 @@ private:
         for (const auto& [id, session] : step.state.sessions.all()) {
             if (session.closing || after(session.used, step.options.session_ttl) > step.now) continue;
             step.state.sessions.find(id)->closing = true;
-            append(step, std::nullopt, {{}, EntryKind::close, id, 0, 0, {}});  // C4
+            reached("C4: an unused session is closed by a replicated command");
+            append(step, std::nullopt, {{}, EntryKind::close, id, 0, 0, {}});
         }
     }
 

@@ -189,13 +189,16 @@ private:
         if (!admit_group(step, call, method, request)) return false;
         if (request.view.whole) adopt(step, call.peer, *request.view.whole);
         auto mine = step.view().number;
-        if (request.view.number != mine) {  // S1
+        if (request.view.number != mine) {
+            reached(request.view.number < mine ? "S1: a message of an older view is refused"
+                                               : "S1: a message of a newer view waits until that is known");
             step.answer_error(call, method, error::stale_view,
                               "this server is in view " + std::to_string(mine) + ", the message is of view " +
                                   std::to_string(request.view.number));
             return false;
         }
         if (role() == Role::backup) return true;
+        reached("S1: who is no backup of the view takes no appends");
         step.refuse(call, method, error::bad_request,
                     "this server is " + std::string{to_string(role())} + " in view " + std::to_string(mine));
         return false;
@@ -216,7 +219,10 @@ private:
 
     /// The link of a backup that answered in this view (S4: an answer counts only in the view that it names).
     BackupLink<S>* admit_answer(ThisStep& step, const Call& call, ViewNumber view) {
-        if (!primary_.serving() || view != step.view().number) return nullptr;
+        if (!primary_.serving() || view != step.view().number) {
+            reached("S4: an acknowledgement of another view does not count");
+            return nullptr;
+        }
         auto* link = primary_.find(call.peer);
         if (!link) refuse_unasked(step, call);
         return link;
@@ -232,7 +238,8 @@ private:
         if (result.info.view.number == 0) standing_.info.ping_interval = result.info.ping_interval;
         heard_leaving_ = leaving_ && sent_leaving_;
         if (!result.stop || result.info.view.number != step.view().number || !primary_.serving()) return;
-        stopped_ = true;  // R6
+        reached("R6: a primary that is told to stop stops");
+        stopped_ = true;
         primary_.step_down(step, "told to stop");
         pinger_.now_please();
     }
@@ -243,7 +250,7 @@ private:
 
     void handle(ThisStep& step, Call call, Failure&& failure) {
         if (failure.to == "view.ping") return ping_refused(step, call, failure);
-        if (failure.view) adopt(step, call.peer, *failure.view);  // S6
+        if (failure.view) adopt(step, call.peer, *failure.view);  // S6: a refusal teaches the newer view
         auto* link = primary_.serving() ? primary_.find(call.peer) : nullptr;
         if (!link) return;
         auto theirs = failure.view ? failure.view->view.number : 0;
@@ -286,16 +293,19 @@ private:
                 step.out.tell(Refused{from, error::wrong_cluster, "a view of another cluster or group"});
             return;
         }
-        if (!is_newer(info.view, step.view())) {  // S1
+        if (!is_newer(info.view, step.view())) {
+            if (info.view.number < step.view().number) reached("S1: an older view is not adopted");
             if (info.view.number == step.view().number && info.view.number != 0)
                 standing_.info.ping_interval = info.ping_interval;
             return;
         }
         auto before = role();
         auto seen = step.view().number;
+        reached("S1: a newer view is adopted");
         standing_.info = info;
-        if (info.view.number == seen) return;  // only more backups in sync
-        if (auto forced = info.view.forced; forced > seen) {  // S3: what others held before they may have dropped
+        if (info.view.number == seen) return;                 // only more backups in sync
+        if (auto forced = info.view.forced; forced > seen) {  // what others held before they may have dropped
+            reached("S3: after a forced view a server drops what it has");
             if (primary_.serving()) primary_.step_down(step, "view " + std::to_string(forced) + " was forced");
             if (role() != Role::primary) drop_everything(step);
         }
@@ -326,6 +336,7 @@ private:
         ping.group = options_.group;
         ping.server = standing_.name;
         ping.incarnation = standing_.incarnation;
+        if (standing_.info.view.number == 0) reached("S9: a server starts empty and says so");
         ping.viewnum = standing_.info.view.number;  // S9: 0 after a start, and `recovered` stays empty: no journal
         if (standing_.knows_cluster()) ping.cluster = standing_.info.cluster;
         if (role() == Role::primary && primary_.serving()) {

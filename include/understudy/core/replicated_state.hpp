@@ -8,6 +8,7 @@
 #include <utility>
 
 #include <understudy/core/check.hpp>
+#include <understudy/core/coverage.hpp>
 #include <understudy/core/log.hpp>
 #include <understudy/core/session_table.hpp>
 #include <understudy/store.hpp>
@@ -29,9 +30,9 @@ struct ReplicatedState {
     S store;
     SessionTable sessions;
     Log log;
-    Index commit = 0;            ///< Everything up to here is committed, as far as this server knows.
-    Position applied;            ///< The store and the sessions are the outcome of everything up to here.
-    std::string store_failure;   ///< Not empty: the store broke its laws, and this replica is done.
+    Index commit = 0;           ///< Everything up to here is committed, as far as this server knows.
+    Position applied;           ///< The store and the sessions are the outcome of everything up to here.
+    std::string store_failure;  ///< Not empty: the store broke its laws, and this replica is done.
 
     Held held() const { return {log.last(), commit}; }
 
@@ -57,9 +58,7 @@ struct ReplicatedState {
     /// Drops everything, as if this server had just been started.
     void clear() { *this = ReplicatedState{std::move(empty)}; }
 
-    friend bool operator==(const ReplicatedState& a, const ReplicatedState& b)
-        requires std::equality_comparable<S>
-    {
+    friend bool operator==(const ReplicatedState& a, const ReplicatedState& b) requires std::equality_comparable<S> {
         return a.store == b.store && a.sessions == b.sessions && a.log == b.log && a.commit == b.commit &&
                a.applied == b.applied && a.store_failure == b.store_failure;
     }
@@ -73,15 +72,21 @@ private:
 
     Applied apply_in_session(const Entry& entry) {
         switch (sessions.judge(entry.session, entry.seq)) {  // S10
-            case SessionTable::Verdict::unknown_session: return {entry.at, {}, error::session_expired};
-            case SessionTable::Verdict::forgotten: return {entry.at, {}, error::bad_request};
+            case SessionTable::Verdict::unknown_session:
+                reached("S10: a command of a closed session has no effect");
+                return {entry.at, {}, error::session_expired};
+            case SessionTable::Verdict::forgotten:
+                reached("S10: a command below the session's low has no effect");
+                return {entry.at, {}, error::bad_request};
             case SessionTable::Verdict::repeated: {
+                reached("S10: a command has no second effect");
                 const auto& first = sessions.result(entry.session, entry.seq);
                 return {first.at, first.value, {}};
             }
             case SessionTable::Verdict::fresh: break;
         }
-        sessions.raise_low(entry.session, std::min(entry.low, entry.seq));  // C3
+        reached("C3: results below low are forgotten");
+        sessions.raise_low(entry.session, std::min(entry.low, entry.seq));
         auto applied_now = apply_command(entry);
         sessions.record(entry.session, entry.seq, {applied_now.at, applied_now.value});
         return applied_now;

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include <understudy/core/calls.hpp>
+#include <understudy/core/coverage.hpp>
 #include <understudy/core/replicated_state.hpp>
 #include <understudy/options.hpp>
 
@@ -14,8 +15,8 @@ namespace understudy {
 struct Standing {
     Address name;
     Incarnation incarnation = Incarnation::none;
-    ViewInfo info;            ///< The newest view adopted.
-    Duration dead_after{};    ///< D, as the view service last said.
+    ViewInfo info;          ///< The newest view adopted.
+    Duration dead_after{};  ///< D, as the view service last said.
 
     bool knows_cluster() const { return info.cluster != ClusterId::none; }
     Role role() const {
@@ -43,6 +44,7 @@ struct Step {
     }
     /// As `refuse`, but an everyday answer that is not worth an event.
     void answer_error(const Call& call, std::string method, error code, std::string text) const {
+        reached(code);
         Failure failure{std::move(method), code, std::move(text), {}, {}, {}};
         if (view().number != 0) failure.view = standing.info;
         out.send(call.peer, call.id, std::move(failure));

@@ -6,10 +6,10 @@
 namespace understudy {
 
 namespace views {
-inline constexpr std::size_t max_name = 1024;       ///< Bytes of a server's name.
-inline constexpr std::size_t max_group = 255;       ///< Bytes of a group's name.
-inline constexpr std::size_t max_recovered = 256;   ///< Incarnations that one ping may list.
-inline constexpr std::size_t max_listed = 10'000;   ///< Servers in one status.
+inline constexpr std::size_t max_name = 1024;      ///< Bytes of a server's name.
+inline constexpr std::size_t max_group = 255;      ///< Bytes of a group's name.
+inline constexpr std::size_t max_recovered = 256;  ///< Incarnations that one ping may list.
+inline constexpr std::size_t max_listed = 10'000;  ///< Servers in one status.
 
 /// Of a request that is not for a view service: its method; `none` for anything that asks nothing.
 template <typename M>
@@ -152,8 +152,7 @@ inline void ViewRules::take_wish(const std::string& name, const Address& server,
                                  Step& step) {
     auto method = force ? Method::view_force : Method::view_promote;
     auto* group = find_group(name);
-    if (!group)
-        return refuse(call, method, error::bad_request, "no server of group `" + name + "` was heard", step);
+    if (!group) return refuse(call, method, error::bad_request, "no server of group `" + name + "` was heard", step);
     if (group->wish)
         return refuse(call, method, error::overloaded, "another promotion or force is under way in this group", step);
     const auto* known = group->find(server);
