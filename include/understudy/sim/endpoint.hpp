@@ -67,6 +67,14 @@ private:
     double rate_ = 1;
 };
 
+/// What outlives the crashes of a party.
+struct Node {
+    Clock clock;
+    Duration turn_time{};          // each turn takes this long: the next one begins no sooner
+    std::uint64_t sends_left = 0;  // the process dies in place of the last of them; 0: it does not
+    bool off = false;
+};
+
 /// One arrival, and whose send queue it leaves when it is taken.
 struct Item {
     Arrival arrival;
@@ -83,17 +91,22 @@ struct Backoff {
 /// One life of a party. Closed for good by `close`, by a crash, or by the end of its handle.
 class Endpoint : public std::enable_shared_from_this<Endpoint> {
 public:
-    Endpoint(Schedule& schedule, const Clock& clock, EndpointId id, std::string name, TransportOptions options,
+    Endpoint(Schedule& schedule, const Node& node, EndpointId id, std::string name, TransportOptions options,
              Random random)
-        : schedule_{schedule}, clock_{clock}, executor_{schedule.context().get_executor()}, id_{id},
-          name_{std::move(name)}, options_{std::move(options)}, random_{random} {}
+        : schedule_{schedule},
+          node_{node},
+          executor_{schedule.context().get_executor()},
+          id_{id},
+          name_{std::move(name)},
+          options_{std::move(options)},
+          random_{random} {}
 
     EndpointId id() const { return id_; }
     const std::string& name() const { return name_; }
     const TransportOptions& options() const { return options_; }
     asio::any_io_executor executor() const { return executor_; }
     Random& random() { return random_; }
-    Time now() const { return closed_ ? closed_at_ : clock_.read(schedule_.now()); }
+    Time now() const { return closed_ ? closed_at_ : node_.clock.read(schedule_.now()); }
     bool closed() const { return closed_; }
 
     void arrive(Item item) {
@@ -129,6 +142,7 @@ public:
         co_await asio::async_initiate<Token, void(std::error_code)>(initiation, asio::use_awaitable);
         if (self->closed_) throw std::system_error{error::closed};  // closed after the doorbell rang
         self->woken_ = false;
+        self->busy_until_ = after(self->schedule_.now(), self->node_.turn_time);
     }
 
     /// The first arrivals, of at most `max_turn` bytes together (but at least one).
@@ -193,8 +207,9 @@ private:
         if (!waiter_) return;
         if (closed_) return complete(error::closed);
         if (paused_) return;
+        if (busy_until_ > schedule_.now()) return arm(busy_until_);
         if (woken_ || !inbox_.empty() || now() >= deadline_) return complete({});
-        arm(clock_.when(deadline_, schedule_.now()));
+        arm(node_.clock.when(deadline_, schedule_.now()));
     }
 
     void complete(std::error_code code) {
@@ -214,7 +229,7 @@ private:
     }
 
     Schedule& schedule_;
-    const Clock& clock_;
+    const Node& node_;
     asio::any_io_executor executor_;
     EndpointId id_;
     std::string name_;
@@ -226,6 +241,7 @@ private:
     std::uint64_t waits_ = 0;
     Time deadline_ = never;
     Time armed_ = never;
+    Time busy_until_{};  // of the world
     Time closed_at_{};
     bool woken_ = false;
     bool paused_ = false;

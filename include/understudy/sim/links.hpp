@@ -22,9 +22,10 @@ using namespace std::chrono_literals;
 struct LinkQuality {
     Duration latency_least = 100us;
     Duration latency_most = 1ms;
-    double loss = 0;       ///< The probability that a frame is lost.
-    double repeat = 0;     ///< The probability that a frame arrives twice.
-    bool reorder = false;  ///< Each frame has a latency of its own and may overtake; else a connection keeps order.
+    double loss = 0;          ///< The probability that a frame is lost.
+    double repeat = 0;        ///< The probability that a frame arrives twice.
+    bool heavy_tail = false;  ///< Most latencies are near the least; each doubling is half as likely.
+    bool reorder = false;     ///< Each frame has a latency of its own and may overtake; else a connection keeps order.
 };
 
 /// One frame, as a filter sees it.
@@ -124,7 +125,10 @@ public:
         return sum;
     }
 
-    Duration latency(const LinkQuality& link) { return random_.between(link.latency_least, link.latency_most); }
+    Duration latency(const LinkQuality& link) {
+        if (!link.heavy_tail) return random_.between(link.latency_least, link.latency_most);
+        return random_.heavy_tail(std::max(link.latency_least, Duration{1}), link.latency_most);
+    }
 
 private:
     using Pair = std::pair<std::string, std::string>;

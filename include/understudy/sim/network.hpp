@@ -28,8 +28,7 @@ class SimTransport;
 /// connections and processes. Names are addresses of servers and names of clients.
 class Network {
 public:
-    Network(Schedule& schedule, Random random)
-        : schedule_{schedule}, random_{random}, links_{random.split("links")} {}
+    Network(Schedule& schedule, Random random) : schedule_{schedule}, random_{random}, links_{random.split("links")} {}
     Network(const Network&) = delete;
     Network& operator=(const Network&) = delete;
     ~Network() {
@@ -77,8 +76,16 @@ public:
     }
     /// The machine dies: the same, but nobody hears of it. A new transport under that name starts the machine again.
     void power_off(const std::string& name) {
-        parties_[name].off = true;
+        nodes_[name].off = true;
         crash(name);
+    }
+    /// The process dies in place of its `count`-th send from now on: 1 is in the midst of its next turn that says
+    /// anything, after the turn's work and before any of its messages. Only this life of it.
+    void crash_at_send(const std::string& name, std::uint64_t count) { nodes_[name].sends_left = count; }
+    /// From now on each turn takes the process this long; this and later lives of it.
+    void slow_down(const std::string& name, Duration turn_time) {
+        nodes_[name].turn_time = turn_time;
+        for (auto& endpoint : of(name)) endpoint->rearm();
     }
     /// The process takes no step until `unpause`; its kernel goes on accepting and receiving.
     void pause(const std::string& name) {
@@ -89,7 +96,7 @@ public:
     }
     /// From now on the party's clock runs at `rate`, after a leap of `ahead`; this and later lives of it.
     void set_clock(const std::string& name, double rate, Duration ahead = {}) {
-        parties_[name].clock.set(schedule_.now(), rate, ahead);
+        nodes_[name].clock.set(schedule_.now(), rate, ahead);
         for (auto& endpoint : of(name)) endpoint->rearm();
     }
 
@@ -104,10 +111,11 @@ public:
         const auto listen = options.listen;
         if (listeners_.contains(listen) || (!listen.empty() && listeners_.contains(name)))
             throw std::system_error{make_error_code(std::errc::address_in_use), listen};
-        auto& party = parties_[name];
-        party.off = false;
-        auto endpoint = std::make_shared<Endpoint>(schedule_, party.clock, id, name, std::move(options),
-                                                   random_.split(name, id));
+        auto& node = nodes_[name];
+        node.off = false;
+        node.sends_left = 0;
+        auto endpoint =
+            std::make_shared<Endpoint>(schedule_, node, id, name, std::move(options), random_.split(name, id));
         endpoints_.emplace(id, endpoint);
         if (!listen.empty()) listeners_[listen] = listeners_[name] = endpoint;
         if (listen != name) names_[listen] = name;
@@ -124,6 +132,8 @@ public:
     }
 
     void send(const std::shared_ptr<Endpoint>& endpoint, const Address& to, std::string payload) {
+        if (auto& left = nodes_.at(endpoint->name()).sends_left; left != 0 && --left == 0)
+            return crash(endpoint->name());
         auto known = endpoint->connections.find(to);
         const bool connected = known != endpoint->connections.end();
         if (!connected && to.find('#') != Address::npos) return;  // a reply address that is gone
@@ -167,12 +177,6 @@ private:
     using Kind = Segment::Kind;
     enum class Tell { no, yes };  // the other end
 
-    /// What outlives a party's crashes.
-    struct Party {
-        Clock clock;
-        bool off = false;
-    };
-
     Connection* find(ConnectionId id) {
         auto found = connections_.find(id);
         return found == connections_.end() ? nullptr : &found->second;
@@ -189,8 +193,8 @@ private:
         return lives;
     }
     bool is_off(const std::string& name) const {
-        auto found = parties_.find(name);
-        return found != parties_.end() && found->second.off;
+        auto found = nodes_.find(name);
+        return found != nodes_.end() && found->second.off;
     }
     void note(std::string_view from, std::string_view to, std::string_view what) {
         schedule_.fold(from, to, what);
@@ -382,7 +386,7 @@ private:
     Schedule& schedule_;
     Random random_;
     Links links_;
-    std::map<std::string, Party> parties_;  // stable: endpoints refer to their clock
+    std::map<std::string, Node> nodes_;  // stable: endpoints refer to theirs
     std::map<EndpointId, std::shared_ptr<Endpoint>> endpoints_;
     std::map<Address, std::shared_ptr<Endpoint>> listeners_;
     std::map<Address, std::string> names_;  // of parties that listen elsewhere than they advertise

@@ -54,7 +54,9 @@ public:
 
     /// As in `Network`.
     void crash(const std::string& name) { network_.crash(name); }
+    void crash_at_send(const std::string& name, std::uint64_t count) { network_.crash_at_send(name, count); }
     void power_off(const std::string& name) { network_.power_off(name); }
+    void slow_down(const std::string& name, Duration turn_time) { network_.slow_down(name, turn_time); }
     void pause(const std::string& name) { network_.pause(name); }
     void unpause(const std::string& name) { network_.unpause(name); }
     void set_clock(const std::string& name, double rate, Duration ahead = {}) { network_.set_clock(name, rate, ahead); }
