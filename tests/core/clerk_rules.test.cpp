@@ -73,7 +73,8 @@ TEST_SUITE("clerk_rules") {
         lose();
         lose();  // a second word of the same changes nothing
         before = desk.now;
-        while (only<Execute>(desk.sleep()).empty()) {}
+        while (only<Execute>(desk.sleep()).empty()) {
+        }
         CHECK(desk.now - before >= 10ms);
         CHECK(desk.now - before <= 20ms);
         lose();

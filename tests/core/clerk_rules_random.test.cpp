@@ -9,203 +9,208 @@
 
 using namespace understudy;
 
-namespace {
+TEST_SUITE("clerk_rules_random") {
+    namespace {
 
-struct Kind {
-    bool sessions = true;
-    bool repeats = true;
-};
-
-// Two servers that share one replicated state, and a view service that says which of them is primary.
-class World {
-public:
-    World(std::uint64_t seed, Kind kind)
-        : kind_(kind), chance_(seed), clerk_(options(kind), seed), view_{"main", ClusterId{7}, 100ms, {}} {
-        fail_over();
-    }
-
-    void run() {
-        for (int step = 0; step < 3000; ++step) {
-            now_ += Duration{static_cast<Duration::rep>(chance_.next() % 2'000'000)};
-            if (one_in(4)) start();
-            if (one_in(60) && last_ > 0) cancel(1 + chance_.next() % last_);
-            if (one_in(150)) fail_over();
-            if (one_in(100)) clerk_.gone(name(primary_), now_, out_);
-            if (one_in(300)) clerk_.gone("v", now_, out_);
-            if (one_in(200)) stall();
-            turn();
-        }
-        calm_ = true;
-        for (int step = 0; step < 20'000 && (clerk_.pending() > 0 || !network_.empty()); ++step) {
-            now_ += 1ms;
-            turn();
-        }
-        CHECK(clerk_.pending() == 0);
-        CHECK(live_.empty());
-        CHECK(answered_ > last_ / 2);
-    }
-
-private:
-    struct Session {
-        std::map<Sequence, ExecuteResult> results;
-        Sequence low = 1;
-        Time used{};
+    struct Kind {
+        bool sessions = true;
+        bool repeats = true;
     };
 
-    static ClerkOptions options(Kind kind) {
-        ClerkOptions options;
-        options.view_service = {"v"};
-        options.give_up_after = 3s;
-        options.resend_after = 100ms;
-        options.window = 8;
-        options.session = kind.sessions;
-        return options;
-    }
-    static Address name(std::uint64_t server) { return server == 0 ? "a" : "b"; }
-    bool one_in(std::uint64_t n) { return chance_.next() % n == 0; }
+    // Two servers that share one replicated state, and a view service that says which of them is primary.
+    class World {
+    public:
+        World(std::uint64_t seed, Kind kind)
+            : kind_(kind), chance_(seed), clerk_(options(kind), seed), view_{"main", ClusterId{7}, 100ms, {}} {
+            fail_over();
+        }
 
-    void start() {
-        auto key = ++last_;
-        auto patience = one_in(10) ? 60ms : 3s;
-        live_.insert(key);
-        if (one_in(4)) clerk_.query(key, std::to_string(key), patience, now_);
-        else {
-            commands_.insert(key);
-            clerk_.execute(key, std::to_string(key), patience, now_);
+        void run() {
+            for (int step = 0; step < 3000; ++step) {
+                now_ += Duration{static_cast<Duration::rep>(chance_.next() % 2'000'000)};
+                if (one_in(4)) start();
+                if (one_in(60) && last_ > 0) cancel(1 + chance_.next() % last_);
+                if (one_in(150)) fail_over();
+                if (one_in(100)) clerk_.gone(name(primary_), now_, out_);
+                if (one_in(300)) clerk_.gone("v", now_, out_);
+                if (one_in(200)) stall();
+                turn();
+            }
+            calm_ = true;
+            for (int step = 0; step < 20'000 && (clerk_.pending() > 0 || !network_.empty()); ++step) {
+                now_ += 1ms;
+                turn();
+            }
+            CHECK(clerk_.pending() == 0);
+            CHECK(live_.empty());
+            CHECK(answered_ > last_ / 2);
         }
-    }
-    // Longer than the client awaits an answer, so that sessions may expire while copies of messages are under way.
-    void stall() {
-        now_ += 600ms;
-        std::erase_if(sessions_, [&](const auto& each) { return now_ - each.second.used > 500ms; });
-    }
-    void cancel(CallKey key) {
-        clerk_.cancel(key, now_);
-        live_.erase(key);
-    }
-    void fail_over() {
-        primary_ = 1 - primary_;
-        ++view_.view.number;
-        view_.view.primary = {name(primary_), Incarnation{primary_ + 1}, false};
-        if (watched_) transmit({"v", "", ViewChanged{view_}}, false);
-    }
 
-    void turn() {
-        while (!network_.empty() && network_.begin()->first <= now_) {
-            auto [envelope, to_server] = std::move(network_.begin()->second);
-            network_.erase(network_.begin());
-            if (to_server) serve(envelope);
-            else clerk_.receive(std::move(envelope), now_, out_);
-        }
-        clerk_.wake(now_, out_);
-        clerk_.deep_invariants();
-        CHECK(clerk_.deadline() > now_);
-        for (auto& end : clerk_.take_finished()) check_end(end);
-        for (auto& envelope : out_.outbox) {
-            if (auto* execute = std::get_if<Execute>(&envelope.message)) check_low(*execute);
-            transmit(std::move(envelope), true);
-        }
-        for (const auto& event : out_.events) CHECK_FALSE(std::holds_alternative<Refused>(event));
-        out_.clear();
-    }
-    void transmit(Envelope envelope, bool to_server) {
-        if (!calm_ && one_in(10)) return;
-        for (int copies = !calm_ && one_in(10) && (kind_.repeats || !to_server) ? 2 : 1; copies > 0; --copies) {
-            auto delay = Duration{static_cast<Duration::rep>(chance_.next() % (one_in(20) ? 300'000'000 : 10'000'000))};
-            network_.emplace(now_ + delay, std::pair{envelope, to_server});
-        }
-    }
-
-    // What a server answers.
-    void serve(const Envelope& request) {
-        auto reply = [&](Message message) { transmit({request.peer, request.id, std::move(message)}, false); };
-        auto refuse = [&](error code) {
-            std::optional<ViewInfo> info;
-            if (one_in(2)) info = view_;
-            reply(Failure{"", code, "why", info, {}, {}});
+    private:
+        struct Session {
+            std::map<Sequence, ExecuteResult> results;
+            Sequence low = 1;
+            Time used{};
         };
-        if (request.peer == "v") {
-            watched_ = true;
-            return reply(ViewResult{view_});
+
+        static ClerkOptions options(Kind kind) {
+            ClerkOptions options;
+            options.view_service = {"v"};
+            options.give_up_after = 3s;
+            options.resend_after = 100ms;
+            options.window = 8;
+            options.session = kind.sessions;
+            return options;
         }
-        if (request.peer != name(primary_)) return refuse(error::not_primary);
-        if (!calm_ && one_in(20)) return refuse(one_in(2) ? error::overloaded : error::not_enough_replicas);
-        if (std::holds_alternative<Open>(request.message)) {
-            SessionId id{view_.view.number, ++index_};
-            sessions_[id].used = now_;
-            return reply(OpenResult{id});
+        static Address name(std::uint64_t server) { return server == 0 ? "a" : "b"; }
+        bool one_in(std::uint64_t n) { return chance_.next() % n == 0; }
+
+        void start() {
+            auto key = ++last_;
+            auto patience = one_in(10) ? 60ms : 3s;
+            live_.insert(key);
+            if (one_in(4))
+                clerk_.query(key, std::to_string(key), patience, now_);
+            else {
+                commands_.insert(key);
+                clerk_.execute(key, std::to_string(key), patience, now_);
+            }
         }
-        if (auto* query = std::get_if<Query>(&request.message)) return reply(QueryResult{{1, index_}, query->query});
-        auto& execute = std::get<Execute>(request.message);
-        if (!kind_.sessions) return reply(effect(execute));
-        auto session = sessions_.find(execute.session);
-        if (session == sessions_.end()) return refuse(error::session_expired);
-        auto& [results, low, used] = session->second;
-        used = now_;
-        if (auto known = results.find(execute.seq); known != results.end()) return reply(known->second);
-        if (execute.seq < low) return;  // S10: no effect; its caller has given up
-        low = std::max(low, execute.low);
-        results.erase(results.begin(), results.lower_bound(low));
-        auto result = results[execute.seq] = effect(execute);
-        if (!calm_ && one_in(20)) return refuse(error::not_primary);  // it stepped down before it could answer (S6)
-        reply(result);
-    }
-    ExecuteResult effect(const Execute& execute) {
-        auto key = std::stoull(execute.command);
-        ++effects_[key];
-        if (kind_.sessions) CHECK(effects_[key] == 1);
-        first_.try_emplace(key, index_ + 1);
-        return {{view_.view.number, ++index_}, execute.command};
-    }
-
-    // What came out.
-    void check_end(const Finished& end) {
-        REQUIRE(live_.erase(end.key) == 1);  // once, and only what was asked
-        if (!end.error) {
-            ++answered_;
-            CHECK(end.value == std::to_string(end.key));
-            if (commands_.contains(end.key) && kind_.sessions) CHECK(end.at.index == first_.at(end.key));
-        } else if (!commands_.contains(end.key)) {
-            CHECK(end.error == error::deadline_passed);
-        } else if (end.error != error::outcome_unknown) {
-            auto certain = end.error == error::deadline_passed || !kind_.repeats;
-            if (certain) CHECK_MESSAGE(!effects_.contains(end.key), to_string(*end.error));
-            if (end.error != error::deadline_passed)
-                CHECK((end.error == error::overloaded || end.error == error::not_enough_replicas));
+        // Longer than the client awaits an answer, so that sessions may expire while copies of messages are under way.
+        void stall() {
+            now_ += 600ms;
+            std::erase_if(sessions_, [&](const auto& each) { return now_ - each.second.used > 500ms; });
         }
-    }
-    // C3: `low` passes nobody who still waits.
-    void check_low(const Execute& execute) {
-        if (!kind_.sessions) return;
-        auto& sent = sent_[execute.session];
-        sent[execute.seq] = std::stoull(execute.command);
-        CHECK(execute.low <= execute.seq);
-        for (auto it = sent.begin(); it != sent.lower_bound(execute.low); it = sent.erase(it))
-            CHECK_FALSE(live_.contains(it->second));
-    }
+        void cancel(CallKey key) {
+            clerk_.cancel(key, now_);
+            live_.erase(key);
+        }
+        void fail_over() {
+            primary_ = 1 - primary_;
+            ++view_.view.number;
+            view_.view.primary = {name(primary_), Incarnation{primary_ + 1}, false};
+            if (watched_) transmit({"v", "", ViewChanged{view_}}, false);
+        }
 
-    Kind kind_;
-    Chance chance_;
-    ClerkRules clerk_;
-    ViewInfo view_;
-    Time now_{Duration{10s}};
-    Effects out_;
-    std::multimap<Time, std::pair<Envelope, bool>> network_;
-    bool calm_ = false, watched_ = false;
-    std::uint64_t primary_ = 1;
-    Index index_ = 0;
-    std::map<SessionId, Session> sessions_;
-    std::map<CallKey, int> effects_;
-    std::map<CallKey, Index> first_;
-    CallKey last_ = 0;
-    std::size_t answered_ = 0;
-    std::set<CallKey> live_, commands_;
-    std::map<SessionId, std::map<Sequence, CallKey>> sent_;
-};
+        void turn() {
+            while (!network_.empty() && network_.begin()->first <= now_) {
+                auto [envelope, to_server] = std::move(network_.begin()->second);
+                network_.erase(network_.begin());
+                if (to_server)
+                    serve(envelope);
+                else
+                    clerk_.receive(std::move(envelope), now_, out_);
+            }
+            clerk_.wake(now_, out_);
+            clerk_.deep_invariants();
+            CHECK(clerk_.deadline() > now_);
+            for (auto& end : clerk_.take_finished()) check_end(end);
+            for (auto& envelope : out_.outbox) {
+                if (auto* execute = std::get_if<Execute>(&envelope.message)) check_low(*execute);
+                transmit(std::move(envelope), true);
+            }
+            for (const auto& event : out_.events) CHECK_FALSE(std::holds_alternative<Refused>(event));
+            out_.clear();
+        }
+        void transmit(Envelope envelope, bool to_server) {
+            if (!calm_ && one_in(10)) return;
+            for (int copies = !calm_ && one_in(10) && (kind_.repeats || !to_server) ? 2 : 1; copies > 0; --copies) {
+                auto delay =
+                    Duration{static_cast<Duration::rep>(chance_.next() % (one_in(20) ? 300'000'000 : 10'000'000))};
+                network_.emplace(now_ + delay, std::pair{envelope, to_server});
+            }
+        }
 
-}  // namespace
+        // What a server answers.
+        void serve(const Envelope& request) {
+            auto reply = [&](Message message) { transmit({request.peer, request.id, std::move(message)}, false); };
+            auto refuse = [&](error code) {
+                std::optional<ViewInfo> info;
+                if (one_in(2)) info = view_;
+                reply(Failure{"", code, "why", info, {}, {}});
+            };
+            if (request.peer == "v") {
+                watched_ = true;
+                return reply(ViewResult{view_});
+            }
+            if (request.peer != name(primary_)) return refuse(error::not_primary);
+            if (!calm_ && one_in(20)) return refuse(one_in(2) ? error::overloaded : error::not_enough_replicas);
+            if (std::holds_alternative<Open>(request.message)) {
+                SessionId id{view_.view.number, ++index_};
+                sessions_[id].used = now_;
+                return reply(OpenResult{id});
+            }
+            if (auto* query = std::get_if<Query>(&request.message))
+                return reply(QueryResult{{1, index_}, query->query});
+            auto& execute = std::get<Execute>(request.message);
+            if (!kind_.sessions) return reply(effect(execute));
+            auto session = sessions_.find(execute.session);
+            if (session == sessions_.end()) return refuse(error::session_expired);
+            auto& [results, low, used] = session->second;
+            used = now_;
+            if (auto known = results.find(execute.seq); known != results.end()) return reply(known->second);
+            if (execute.seq < low) return;  // S10: no effect; its caller has given up
+            low = std::max(low, execute.low);
+            results.erase(results.begin(), results.lower_bound(low));
+            auto result = results[execute.seq] = effect(execute);
+            if (!calm_ && one_in(20)) return refuse(error::not_primary);  // it stepped down before it could answer (S6)
+            reply(result);
+        }
+        ExecuteResult effect(const Execute& execute) {
+            auto key = std::stoull(execute.command);
+            ++effects_[key];
+            if (kind_.sessions) CHECK(effects_[key] == 1);
+            first_.try_emplace(key, index_ + 1);
+            return {{view_.view.number, ++index_}, execute.command};
+        }
 
-TEST_SUITE("clerk_rules_random") {
+        // What came out.
+        void check_end(const Finished& end) {
+            REQUIRE(live_.erase(end.key) == 1);  // once, and only what was asked
+            if (!end.error) {
+                ++answered_;
+                CHECK(end.value == std::to_string(end.key));
+                if (commands_.contains(end.key) && kind_.sessions) CHECK(end.at.index == first_.at(end.key));
+            } else if (!commands_.contains(end.key)) {
+                CHECK(end.error == error::deadline_passed);
+            } else if (end.error != error::outcome_unknown) {
+                auto certain = end.error == error::deadline_passed || !kind_.repeats;
+                if (certain) CHECK_MESSAGE(!effects_.contains(end.key), to_string(*end.error));
+                if (end.error != error::deadline_passed)
+                    CHECK((end.error == error::overloaded || end.error == error::not_enough_replicas));
+            }
+        }
+        // C3: `low` passes nobody who still waits.
+        void check_low(const Execute& execute) {
+            if (!kind_.sessions) return;
+            auto& sent = sent_[execute.session];
+            sent[execute.seq] = std::stoull(execute.command);
+            CHECK(execute.low <= execute.seq);
+            for (auto it = sent.begin(); it != sent.lower_bound(execute.low); it = sent.erase(it))
+                CHECK_FALSE(live_.contains(it->second));
+        }
+
+        Kind kind_;
+        Chance chance_;
+        ClerkRules clerk_;
+        ViewInfo view_;
+        Time now_{Duration{10s}};
+        Effects out_;
+        std::multimap<Time, std::pair<Envelope, bool>> network_;
+        bool calm_ = false, watched_ = false;
+        std::uint64_t primary_ = 1;
+        Index index_ = 0;
+        std::map<SessionId, Session> sessions_;
+        std::map<CallKey, int> effects_;
+        std::map<CallKey, Index> first_;
+        CallKey last_ = 0;
+        std::size_t answered_ = 0;
+        std::set<CallKey> live_, commands_;
+        std::map<SessionId, std::map<Sequence, CallKey>> sent_;
+    };
+
+    }  // namespace
+
     TEST_CASE("C2: over any network each call ends once and each command takes effect at most once") {
         for (std::uint64_t seed = 1; seed <= 20; ++seed) {
             CAPTURE(seed);

@@ -80,8 +80,8 @@ TEST_SUITE("clerk_rules_view") {
         REQUIRE(sent.size() == 1);
         CHECK(std::holds_alternative<ViewWatch>(sent[0].message));
         desk.answer(sent[0], ViewResult{view(1, "tcp://a")});
-        CHECK(desk.turn().empty());       // the view explains nothing
-        sent = desk.sleep();              // so the same server is tried after a wait
+        CHECK(desk.turn().empty());  // the view explains nothing
+        sent = desk.sleep();         // so the same server is tried after a wait
         REQUIRE(sent.size() == 1);
         CHECK(command(sent[0]).seq == 1);
     }

@@ -7,36 +7,36 @@ using namespace understudy;
 using namespace understudy::test;
 using namespace std::chrono_literals;
 
-namespace {
-/// A primary with 20 entries whose log keeps none of them, so that a new backup needs a snapshot of several chunks.
-ReplicaGroup trimmed() {
-    ReplicaGroup group;
-    group.options.log_bytes = 0;
-    group.options.chunk_bytes = 16;
-    group.options.chunk_window = 2;
-    group.start("a", 1);
-    group.decide(group.member("a"));
-    auto session = group.open("a");
-    for (Sequence seq = 1; seq <= 20; ++seq) group.put("a", "entry" + std::to_string(seq), session, seq, 1);
-    REQUIRE(group["a"].state().log.first() == 22);
-    group.start("b", 2);
-    return group;
-}
-/// Delivers what is under way now and nothing that is sent because of it: half a round trip.
-void one_way(ReplicaGroup& group) {
-    for (auto now = std::exchange(group.wire, {}); auto& [from, envelope] : now) {
-        auto to = envelope.peer;
-        group.give(to, from, envelope.id, std::move(envelope.message));
-    }
-}
-const Install* next_install(const ReplicaGroup& group) {
-    for (const auto& [from, envelope] : group.wire)
-        if (auto* install = std::get_if<Install>(&envelope.message)) return install;
-    return nullptr;
-}
-}  // namespace
-
 TEST_SUITE("replica_joining") {
+    namespace {
+    /// A primary with 20 entries whose log keeps none of them, so that a new backup needs a snapshot of several chunks.
+    ReplicaGroup trimmed() {
+        ReplicaGroup group;
+        group.options.log_bytes = 0;
+        group.options.chunk_bytes = 16;
+        group.options.chunk_window = 2;
+        group.start("a", 1);
+        group.decide(group.member("a"));
+        auto session = group.open("a");
+        for (Sequence seq = 1; seq <= 20; ++seq) group.put("a", "entry" + std::to_string(seq), session, seq, 1);
+        REQUIRE(group["a"].state().log.first() == 22);
+        group.start("b", 2);
+        return group;
+    }
+    /// Delivers what is under way now and nothing that is sent because of it: half a round trip.
+    void one_way(ReplicaGroup& group) {
+        for (auto now = std::exchange(group.wire, {}); auto& [from, envelope] : now) {
+            auto to = envelope.peer;
+            group.give(to, from, envelope.id, std::move(envelope.message));
+        }
+    }
+    const Install* next_install(const ReplicaGroup& group) {
+        for (const auto& [from, envelope] : group.wire)
+            if (auto* install = std::get_if<Install>(&envelope.message)) return install;
+        return nullptr;
+    }
+    }  // namespace
+
     TEST_CASE("S8: a backup whose last entry the primary has is sent only what follows") {
         ReplicaGroup group;
         group.start("a", 1);

@@ -7,25 +7,25 @@ using namespace understudy;
 using namespace understudy::test;
 using namespace std::chrono_literals;
 
-namespace {
-ReplicaGroup pair_in_sync(ReplicaOptions options = {.view_service = {ReplicaGroup::views}}) {
-    ReplicaGroup group;
-    group.options = options;
-    group.start("a", 1);
-    group.start("b", 2);
-    group.decide(group.member("a"), {group.member("b", true)});
-    group.settle();
-    return group;
-}
-Entry entry(ViewNumber view, Index index, std::string command) {
-    return {{view, index}, EntryKind::command, {}, 0, 0, std::move(command)};
-}
-Append append(ViewNumber view, Position prev, std::vector<Entry> entries, Index commit = 0) {
-    return {ReplicaGroup::cluster, "main", {view, {}}, prev, std::move(entries), commit, 0};
-}
-}  // namespace
-
 TEST_SUITE("replica_log") {
+    namespace {
+    ReplicaGroup pair_in_sync(ReplicaOptions options = {.view_service = {ReplicaGroup::views}}) {
+        ReplicaGroup group;
+        group.options = options;
+        group.start("a", 1);
+        group.start("b", 2);
+        group.decide(group.member("a"), {group.member("b", true)});
+        group.settle();
+        return group;
+    }
+    Entry entry(ViewNumber view, Index index, std::string command) {
+        return {{view, index}, EntryKind::command, {}, 0, 0, std::move(command)};
+    }
+    Append append(ViewNumber view, Position prev, std::vector<Entry> entries, Index commit = 0) {
+        return {ReplicaGroup::cluster, "main", {view, {}}, prev, std::move(entries), commit, 0};
+    }
+    }  // namespace
+
     TEST_CASE("S2: a write is answered only when the backup has it") {
         auto group = pair_in_sync();
         auto id = group.put("a", "x");

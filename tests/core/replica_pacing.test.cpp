@@ -9,48 +9,50 @@ using namespace understudy;
 using namespace understudy::test;
 using namespace std::chrono_literals;
 
-namespace {
-/// A primary with 2000 entries in its log, in appends of about ten.
-ReplicaGroup far_ahead() {
-    ReplicaGroup group;
-    group.start("a", 1);
-    group.options.append_bytes = 10 * Log::size_of(Entry{});
-    group.start("a", 1);
-    group.decide(group.member("a"));
-    for (int i = 0; i < 2000; ++i) group.put("a", "x");
-    group.start("b", 2);
-    return group;
-}
-
-/// Lets time pass in steps of a millisecond; "b" takes `per_append` for each append with entries.
-/// Gives the entries that it was sent.
-std::size_t pass_slowly(ReplicaGroup& group, Duration length, Duration per_append) {
-    std::size_t sent = 0;
-    std::deque<std::pair<Address, Envelope>> waiting;
-    Time free_at = group.now;
-    for (const auto end = group.now + length; group.now < end; group.now += 1ms) {
-        for (auto& [name, server] : group.servers)
-            if (server.deadline() <= group.now) group.turn(name);
-        while (!group.wire.empty()) {
-            auto [from, envelope] = std::move(group.wire.front());
-            group.wire.pop_front();
-            if (const auto* append = std::get_if<Append>(&envelope.message)) sent += append->entries.size();
-            if (envelope.peer == "b") waiting.emplace_back(from, std::move(envelope));
-            else group.give("a", from, envelope.id, std::move(envelope.message));
-        }
-        while (!waiting.empty() && free_at <= group.now) {
-            auto [from, envelope] = std::move(waiting.front());
-            waiting.pop_front();
-            const auto* append = std::get_if<Append>(&envelope.message);
-            if (append && !append->entries.empty()) free_at = group.now + per_append;
-            group.give("b", from, envelope.id, std::move(envelope.message));
-        }
-    }
-    return sent;
-}
-}  // namespace
-
 TEST_SUITE("replica_pacing") {
+    namespace {
+    /// A primary with 2000 entries in its log, in appends of about ten.
+    ReplicaGroup far_ahead() {
+        ReplicaGroup group;
+        group.start("a", 1);
+        group.options.append_bytes = 10 * Log::size_of(Entry{});
+        group.start("a", 1);
+        group.decide(group.member("a"));
+        for (int i = 0; i < 2000; ++i) group.put("a", "x");
+        group.start("b", 2);
+        return group;
+    }
+
+    /// Lets time pass in steps of a millisecond; "b" takes `per_append` for each append with entries.
+    /// Gives the entries that it was sent.
+    std::size_t pass_slowly(ReplicaGroup& group, Duration length, Duration per_append) {
+        std::size_t sent = 0;
+        std::deque<std::pair<Address, Envelope>> waiting;
+        Time free_at = group.now;
+        for (const auto end = group.now + length; group.now < end; group.now += 1ms) {
+            for (auto& [name, server] : group.servers)
+                if (server.deadline() <= group.now) group.turn(name);
+            while (!group.wire.empty()) {
+                auto [from, envelope] = std::move(group.wire.front());
+                group.wire.pop_front();
+                if (const auto* append = std::get_if<Append>(&envelope.message)) sent += append->entries.size();
+                if (envelope.peer == "b")
+                    waiting.emplace_back(from, std::move(envelope));
+                else
+                    group.give("a", from, envelope.id, std::move(envelope.message));
+            }
+            while (!waiting.empty() && free_at <= group.now) {
+                auto [from, envelope] = std::move(waiting.front());
+                waiting.pop_front();
+                const auto* append = std::get_if<Append>(&envelope.message);
+                if (append && !append->entries.empty()) free_at = group.now + per_append;
+                group.give("b", from, envelope.id, std::move(envelope.message));
+            }
+        }
+        return sent;
+    }
+    }  // namespace
+
     TEST_CASE("S7: a backup that works through a long backlog is slow and not unreachable") {
         auto group = far_ahead();
         group.decide(group.member("a"), {group.member("b")});

@@ -6,19 +6,19 @@
 using namespace understudy;
 using namespace understudy::test;
 
-namespace {
-ReplicaGroup pair_in_sync() {
-    ReplicaGroup group;
-    group.start("a", 1);
-    group.start("b", 2);
-    group.decide(group.member("a"), {group.member("b", true)});
-    group.settle();
-    return group;
-}
-const Failure& failure(const ReplicaGroup& group, const CallId& id) { return std::get<Failure>(*group.answer(id)); }
-}  // namespace
-
 TEST_SUITE("replica_views") {
+    namespace {
+    ReplicaGroup pair_in_sync() {
+        ReplicaGroup group;
+        group.start("a", 1);
+        group.start("b", 2);
+        group.decide(group.member("a"), {group.member("b", true)});
+        group.settle();
+        return group;
+    }
+    const Failure& failure(const ReplicaGroup& group, const CallId& id) { return std::get<Failure>(*group.answer(id)); }
+    }  // namespace
+
     TEST_CASE("S9: a server starts empty with viewnum 0 and without a cluster") {
         ReplicaGroup group;
         group.start("a", 1);

@@ -6,21 +6,21 @@
 using namespace understudy;
 using namespace understudy::test;
 
-namespace {
-constexpr Duration grace = interval / 10;
-
-/// a leads, b is in sync, and both pinged just now.
-ViewStage pair() {
-    ViewStage stage;
-    stage.set_up({"a", "b"});
-    stage.act("b");
-    stage.act("a");
-    stage.clear();
-    return stage;
-}
-}  // namespace
-
 TEST_SUITE("core/view_death") {
+    namespace {
+    constexpr Duration grace = interval / 10;
+
+    /// a leads, b is in sync, and both pinged just now.
+    ViewStage pair() {
+        ViewStage stage;
+        stage.set_up({"a", "b"});
+        stage.act("b");
+        stage.act("a");
+        stage.clear();
+        return stage;
+    }
+    }  // namespace
+
     TEST_CASE("R1: a server is suspect after D of silence and lost a grace later") {
         auto stage = pair();
         for (int i = 0; i < 4; ++i) {

@@ -6,18 +6,18 @@
 using namespace understudy;
 using namespace understudy::test;
 
-namespace {
-/// Sends a call that may be answered later.
-CallId ask(ViewStage& stage, Message message) {
-    stage.call("operator", std::move(message));
-    return stage.last_id();
-}
-bool answered(const ViewStage& stage, const CallId& id) {
-    return std::ranges::find(stage.sent, id, &Envelope::id) != stage.sent.end();
-}
-}  // namespace
-
 TEST_SUITE("core/view_operator") {
+    namespace {
+    /// Sends a call that may be answered later.
+    CallId ask(ViewStage& stage, Message message) {
+        stage.call("operator", std::move(message));
+        return stage.last_id();
+    }
+    bool answered(const ViewStage& stage, const CallId& id) {
+        return std::ranges::find(stage.sent, id, &Envelope::id) != stage.sent.end();
+    }
+    }  // namespace
+
     TEST_CASE("R6: a promotion stops the primary and is answered with the new view") {
         ViewStage stage{ViewOptions{.backups = 2}};
         stage.set_up({"a", "b", "c"});

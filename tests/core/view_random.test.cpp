@@ -9,156 +9,160 @@
 using namespace understudy;
 using namespace understudy::test;
 
-namespace {
-
-class Chance {
-public:
-    explicit Chance(std::uint64_t seed) : state_(seed * 0x9e3779b97f4a7c15u + 1) {}
-    std::uint64_t below(std::uint64_t bound) {
-        state_ ^= state_ << 13;
-        state_ ^= state_ >> 7;
-        state_ ^= state_ << 17;
-        return (state_ >> 11) % bound;
-    }
-    bool one_in(std::uint64_t n) { return below(n) == 0; }
-
-private:
-    std::uint64_t state_;
-};
-
-/// Five servers that follow the protocol, as far as chance lets them, and a view service that is watched.
-class Play {
-public:
-    explicit Play(std::uint64_t seed) : wanted_(seed % 4), chance_(seed), stage_(ViewOptions{.backups = wanted_}) {}
-
-    void step() {
-        auto name = names_[chance_.below(names_.size())];
-        auto before = stage_.view();
-        if (!act(name)) check(before, stage_.view());
-        waits_ += stage_.told<GroupWaits>().size();
-        stage_.clear();
-    }
-    ViewNumber views() const { return stage_.view().number; }
-    std::size_t forces() const { return forces_; }
-    std::size_t waits() const { return waits_; }
-
-private:
-    /// One event. True if it was the passing of time, in which each view is checked as it comes.
-    bool act(const Address& name) {
-        switch (chance_.below(16)) {
-            case 0: pass(Duration{chance_.below(30) * 1'000'000}); return true;
-            case 1: pass(Duration{chance_.below(300) * 1'000'000}); return true;
-            case 2: pass(chance_.one_in(4) ? 2 * dead : Duration{}); return true;
-            case 3: if (chance_.one_in(3)) restart(name); break;
-            case 4: stage_.gone("conn:" + name); break;
-            case 5: stage_.probed(name, ProbeResult{static_cast<int>(chance_.below(3))}); break;
-            case 6: overtaken(); break;
-            case 7: wish(name); break;
-            case 8: stall(); break;
-            default: ping(name);
-        }
-        return false;
-    }
-    void restart(const Address& name) {
-        stage_.restart(name);
-        adopted_[name] = 0;
-    }
-    void ping(const Address& name) {
-        const auto& view = stage_.view();
-        Said said;
-        bool leads = view.number != 0 && view.primary.name == name && view.primary.incarnation == stage_.life(name);
-        if (leads && adopted_[name] == view.number) {
-            said.synced.emplace();
-            for (const auto& backup : view.backups) {
-                if (!chance_.one_in(3)) said.synced->push_back(backup.name);
-                if (chance_.one_in(40)) said.unreachable.push_back(backup.name);
-            }
-            said.stopped = chance_.one_in(30);
-        }
-        said.leaving = chance_.one_in(40);
-        if (said.leaving) said.stopped = chance_.one_in(2);
-        auto ping = stage_.make_ping(name, adopted_[name], said);
-        if (chance_.one_in(10)) kept_.push_back(ping);  // to arrive later
-        if (chance_.one_in(20)) return;                 // lost
-        auto answer = stage_.call("conn:" + name, ping);
-        if (auto* result = std::get_if<PingResult>(&answer); result && !chance_.one_in(5))
-            adopted_[name] = std::max(adopted_[name], result->info.view.number);
-    }
-    void overtaken() {
-        if (kept_.empty()) return;
-        stage_.call("conn:late", kept_[chance_.below(kept_.size())]);
-        if (kept_.size() > 20) kept_.erase(kept_.begin());
-    }
-    void wish(const Address& name) {
-        if (chance_.one_in(2)) stage_.call("operator", ViewPromote{"main", name});
-        else if (chance_.one_in(3)) stage_.call("operator", ViewForce{"main", name});
-    }
-    void stall() {
-        stage_.now += Duration{chance_.below(3000) * 1'000'000};
-        stage_.wake();
-    }
-    /// Time passes one deadline at a time, so that each view is seen.
-    void pass(Duration length) {
-        auto end = stage_.now + length;
-        while (stage_.rules.deadline() <= end) {
-            auto before = stage_.view();
-            stage_.now = std::max(stage_.now, stage_.rules.deadline());
-            stage_.wake();
-            check(before, stage_.view());
-        }
-        stage_.now = end;
-    }
-
-    void check(const View& before, const View& next) {
-        if (next == before) return;
-        auto decided = stage_.told<ViewDecided>();
-        std::set<Address> names{next.primary.name};
-        for (const auto& backup : next.backups) names.insert(backup.name);
-        REQUIRE(names.size() == next.backups.size() + 1);  // nobody twice
-        REQUIRE(next.backups.size() <= wanted_);
-        if (next.number == before.number) return check_grown(before, next);
-        REQUIRE(next.number == before.number + 1);
-        REQUIRE(!decided.empty());
-        auto why = decided.back().why;
-        bool forced = why.starts_with("force");
-        forces_ += forced;
-        REQUIRE((next.forced == next.number) == forced);
-        if (!forced) REQUIRE(next.forced == before.forced);
-        if (forced || why.starts_with("R0")) {
-            REQUIRE(next.backups.empty());
-            return;
-        }
-        const auto* old = before.member(next.primary.name);
-        REQUIRE(old);
-        REQUIRE(old->incarnation == next.primary.incarnation);
-        bool same = old == &before.primary;
-        // The ping that says `stopped` may bring a backup in sync in the same step (R6).
-        if (!same) REQUIRE((old->synced || why.starts_with("R6")));
-        for (const auto& backup : next.backups) {
-            const auto* was = before.backup(backup.name);
-            if (!was || was->incarnation != backup.incarnation) REQUIRE(!backup.synced);
-        }
-    }
-    /// Within one view `synced` only grows and the rest is fixed.
-    void check_grown(const View& before, const View& next) {
-        auto grown = before;
-        for (auto& backup : grown.backups) backup.synced = backup.synced || next.backup(backup.name)->synced;
-        REQUIRE(grown == next);
-    }
-
-    std::size_t wanted_;
-    Chance chance_;
-    ViewStage stage_;
-    std::vector<Address> names_{"a", "b", "c", "d", "e"};
-    std::map<Address, ViewNumber> adopted_;
-    std::vector<Ping> kept_;
-    std::size_t forces_ = 0;
-    std::size_t waits_ = 0;
-};
-
-}  // namespace
-
 TEST_SUITE("core/view_random") {
+    namespace {
+
+    class Chance {
+    public:
+        explicit Chance(std::uint64_t seed) : state_(seed * 0x9e3779b97f4a7c15u + 1) {}
+        std::uint64_t below(std::uint64_t bound) {
+            state_ ^= state_ << 13;
+            state_ ^= state_ >> 7;
+            state_ ^= state_ << 17;
+            return (state_ >> 11) % bound;
+        }
+        bool one_in(std::uint64_t n) { return below(n) == 0; }
+
+    private:
+        std::uint64_t state_;
+    };
+
+    /// Five servers that follow the protocol, as far as chance lets them, and a view service that is watched.
+    class Play {
+    public:
+        explicit Play(std::uint64_t seed) : wanted_(seed % 4), chance_(seed), stage_(ViewOptions{.backups = wanted_}) {}
+
+        void step() {
+            auto name = names_[chance_.below(names_.size())];
+            auto before = stage_.view();
+            if (!act(name)) check(before, stage_.view());
+            waits_ += stage_.told<GroupWaits>().size();
+            stage_.clear();
+        }
+        ViewNumber views() const { return stage_.view().number; }
+        std::size_t forces() const { return forces_; }
+        std::size_t waits() const { return waits_; }
+
+    private:
+        /// One event. True if it was the passing of time, in which each view is checked as it comes.
+        bool act(const Address& name) {
+            switch (chance_.below(16)) {
+                case 0: pass(Duration{chance_.below(30) * 1'000'000}); return true;
+                case 1: pass(Duration{chance_.below(300) * 1'000'000}); return true;
+                case 2: pass(chance_.one_in(4) ? 2 * dead : Duration{}); return true;
+                case 3:
+                    if (chance_.one_in(3)) restart(name);
+                    break;
+                case 4: stage_.gone("conn:" + name); break;
+                case 5: stage_.probed(name, ProbeResult{static_cast<int>(chance_.below(3))}); break;
+                case 6: overtaken(); break;
+                case 7: wish(name); break;
+                case 8: stall(); break;
+                default: ping(name);
+            }
+            return false;
+        }
+        void restart(const Address& name) {
+            stage_.restart(name);
+            adopted_[name] = 0;
+        }
+        void ping(const Address& name) {
+            const auto& view = stage_.view();
+            Said said;
+            bool leads = view.number != 0 && view.primary.name == name && view.primary.incarnation == stage_.life(name);
+            if (leads && adopted_[name] == view.number) {
+                said.synced.emplace();
+                for (const auto& backup : view.backups) {
+                    if (!chance_.one_in(3)) said.synced->push_back(backup.name);
+                    if (chance_.one_in(40)) said.unreachable.push_back(backup.name);
+                }
+                said.stopped = chance_.one_in(30);
+            }
+            said.leaving = chance_.one_in(40);
+            if (said.leaving) said.stopped = chance_.one_in(2);
+            auto ping = stage_.make_ping(name, adopted_[name], said);
+            if (chance_.one_in(10)) kept_.push_back(ping);  // to arrive later
+            if (chance_.one_in(20)) return;                 // lost
+            auto answer = stage_.call("conn:" + name, ping);
+            if (auto* result = std::get_if<PingResult>(&answer); result && !chance_.one_in(5))
+                adopted_[name] = std::max(adopted_[name], result->info.view.number);
+        }
+        void overtaken() {
+            if (kept_.empty()) return;
+            stage_.call("conn:late", kept_[chance_.below(kept_.size())]);
+            if (kept_.size() > 20) kept_.erase(kept_.begin());
+        }
+        void wish(const Address& name) {
+            if (chance_.one_in(2))
+                stage_.call("operator", ViewPromote{"main", name});
+            else if (chance_.one_in(3))
+                stage_.call("operator", ViewForce{"main", name});
+        }
+        void stall() {
+            stage_.now += Duration{chance_.below(3000) * 1'000'000};
+            stage_.wake();
+        }
+        /// Time passes one deadline at a time, so that each view is seen.
+        void pass(Duration length) {
+            auto end = stage_.now + length;
+            while (stage_.rules.deadline() <= end) {
+                auto before = stage_.view();
+                stage_.now = std::max(stage_.now, stage_.rules.deadline());
+                stage_.wake();
+                check(before, stage_.view());
+            }
+            stage_.now = end;
+        }
+
+        void check(const View& before, const View& next) {
+            if (next == before) return;
+            auto decided = stage_.told<ViewDecided>();
+            std::set<Address> names{next.primary.name};
+            for (const auto& backup : next.backups) names.insert(backup.name);
+            REQUIRE(names.size() == next.backups.size() + 1);  // nobody twice
+            REQUIRE(next.backups.size() <= wanted_);
+            if (next.number == before.number) return check_grown(before, next);
+            REQUIRE(next.number == before.number + 1);
+            REQUIRE(!decided.empty());
+            auto why = decided.back().why;
+            bool forced = why.starts_with("force");
+            forces_ += forced;
+            REQUIRE((next.forced == next.number) == forced);
+            if (!forced) REQUIRE(next.forced == before.forced);
+            if (forced || why.starts_with("R0")) {
+                REQUIRE(next.backups.empty());
+                return;
+            }
+            const auto* old = before.member(next.primary.name);
+            REQUIRE(old);
+            REQUIRE(old->incarnation == next.primary.incarnation);
+            bool same = old == &before.primary;
+            // The ping that says `stopped` may bring a backup in sync in the same step (R6).
+            if (!same) REQUIRE((old->synced || why.starts_with("R6")));
+            for (const auto& backup : next.backups) {
+                const auto* was = before.backup(backup.name);
+                if (!was || was->incarnation != backup.incarnation) REQUIRE(!backup.synced);
+            }
+        }
+        /// Within one view `synced` only grows and the rest is fixed.
+        void check_grown(const View& before, const View& next) {
+            auto grown = before;
+            for (auto& backup : grown.backups) backup.synced = backup.synced || next.backup(backup.name)->synced;
+            REQUIRE(grown == next);
+        }
+
+        std::size_t wanted_;
+        Chance chance_;
+        ViewStage stage_;
+        std::vector<Address> names_{"a", "b", "c", "d", "e"};
+        std::map<Address, ViewNumber> adopted_;
+        std::vector<Ping> kept_;
+        std::size_t forces_ = 0;
+        std::size_t waits_ = 0;
+    };
+
+    }  // namespace
+
     TEST_CASE("R0 to R6: in 300 plays of 2000 events every view follows by the rules from the one before") {
         ViewNumber views = 0;
         std::size_t forces = 0;

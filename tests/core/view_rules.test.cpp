@@ -6,11 +6,11 @@
 using namespace understudy;
 using namespace understudy::test;
 
-namespace {
-ViewStage with_backups(std::size_t k) { return ViewStage{ViewOptions{.backups = k}}; }
-}  // namespace
-
 TEST_SUITE("core/view_rules") {
+    namespace {
+    ViewStage with_backups(std::size_t k) { return ViewStage{ViewOptions{.backups = k}}; }
+    }  // namespace
+
     TEST_CASE("ViewRules is a machine that can be copied and compared") {
         static_assert(Machine<ViewRules>);
         static_assert(std::copyable<ViewRules>);
@@ -277,7 +277,7 @@ TEST_SUITE("core/view_rules") {
         stage.receive({"operator", "p1", ViewPromote{"main", "b"}});
         CHECK(stage.ping("a", 2, {.synced = {{"b"}}}).stop);
         stage.restart("b");
-        stage.ping("b", 0);  // b is gone
+        stage.ping("b", 0);                                               // b is gone
         CHECK(stage.shown() == "view 3: primary a, backup b (joining)");  // R2: a has not said yet that it stopped
         stage.ping("a", 2, {.stopped = true});
         CHECK(stage.view().number == 3);  // that was about view 2

@@ -11,49 +11,49 @@
 using namespace understudy;
 using namespace understudy::views;
 
-namespace {
-
-constexpr Health healths[] = {Health::ok, Health::doubtful, Health::dead};
-
-Seat seat(const Address& name, std::uint64_t token, Health health, bool synced = false, bool unreachable = false) {
-    Seat result{{name, Incarnation{token}, synced}, health, Loss::none, unreachable, {}};
-    if (health == Health::dead) result.loss = Loss::silent;
-    return result;
-}
-
-/// Calls `look` with every situation of a view with that many backups.
-void every_situation(std::size_t backups, const std::function<void(const Situation&)>& look) {
-    std::size_t seats = 1;
-    for (std::size_t i = 0; i < backups; ++i) seats *= 12;
-    for (std::size_t bits = 0; bits < seats * 3 * 2 * 2 * 3 * 5; ++bits) {
-        auto rest = bits;
-        auto draw = [&rest](std::size_t bound) {
-            auto value = rest % bound;
-            rest /= bound;
-            return value;
-        };
-        Situation now;
-        now.primary = seat("p", 1, healths[draw(3)]);
-        now.acked = draw(2);
-        now.stopped = draw(2) && now.primary.health != Health::dead;
-        now.wanted = draw(3);
-        auto idle = draw(5);
-        if (idle > 0) now.idle.push_back({{"x", Incarnation{10}, false}, idle % 2 == 0});
-        if (idle > 2) now.idle.push_back({{"y", Incarnation{11}, false}, false});
-        for (std::size_t i = 0; i < backups; ++i) {
-            auto health = healths[draw(3)];
-            bool synced = draw(2);
-            now.backups.push_back(seat(i == 0 ? "b" : "c", 2 + i, health, synced, draw(2)));
-        }
-        now.view = {7, now.primary.member, {}, 3};
-        for (const auto& one : now.backups) now.view.backups.push_back(one.member);
-        look(now);
-    }
-}
-
-}  // namespace
-
 TEST_SUITE("core/view_table") {
+    namespace {
+
+    constexpr Health healths[] = {Health::ok, Health::doubtful, Health::dead};
+
+    Seat seat(const Address& name, std::uint64_t token, Health health, bool synced = false, bool unreachable = false) {
+        Seat result{{name, Incarnation{token}, synced}, health, Loss::none, unreachable, {}};
+        if (health == Health::dead) result.loss = Loss::silent;
+        return result;
+    }
+
+    /// Calls `look` with every situation of a view with that many backups.
+    void every_situation(std::size_t backups, const std::function<void(const Situation&)>& look) {
+        std::size_t seats = 1;
+        for (std::size_t i = 0; i < backups; ++i) seats *= 12;
+        for (std::size_t bits = 0; bits < seats * 3 * 2 * 2 * 3 * 5; ++bits) {
+            auto rest = bits;
+            auto draw = [&rest](std::size_t bound) {
+                auto value = rest % bound;
+                rest /= bound;
+                return value;
+            };
+            Situation now;
+            now.primary = seat("p", 1, healths[draw(3)]);
+            now.acked = draw(2);
+            now.stopped = draw(2) && now.primary.health != Health::dead;
+            now.wanted = draw(3);
+            auto idle = draw(5);
+            if (idle > 0) now.idle.push_back({{"x", Incarnation{10}, false}, idle % 2 == 0});
+            if (idle > 2) now.idle.push_back({{"y", Incarnation{11}, false}, false});
+            for (std::size_t i = 0; i < backups; ++i) {
+                auto health = healths[draw(3)];
+                bool synced = draw(2);
+                now.backups.push_back(seat(i == 0 ? "b" : "c", 2 + i, health, synced, draw(2)));
+            }
+            now.view = {7, now.primary.member, {}, 3};
+            for (const auto& one : now.backups) now.view.backups.push_back(one.member);
+            look(now);
+        }
+    }
+
+    }  // namespace
+
     TEST_CASE("R1 to R6: every situation gives a view that may follow and is at rest or none at all") {
         std::size_t views = 0;
         for (std::size_t backups = 0; backups <= 2; ++backups) {

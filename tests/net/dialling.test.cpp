@@ -1,6 +1,6 @@
 // What happens within the very call that dials.
-#include <asio/post.hpp>
 #include <doctest/doctest.h>
+#include <asio/post.hpp>
 
 #include <tests/support/net.hpp>
 #include <understudy/net/unix.hpp>

@@ -10,418 +10,417 @@
 using namespace understudy;
 using namespace understudy::test;
 
-namespace {
-
-// A server that answers and a client that shows whether it still does.
-struct Pair {
-    explicit Pair(asio::io_context& context, TransportOptions options = {})
-        : io{context}, server{io, listening(std::move(options))} {
-        server->answers = true;
-    }
-    static TransportOptions listening(TransportOptions options) {
-        options.listen = "tcp://127.0.0.1:0";
-        return options;
-    }
-    bool still_serves() {
-        Party<> client{io};
-        client.transport.send(server.local(), message("are you there"));
-        return run_until(io, [&] { return client->count<Delivered>() == 1; });
-    }
-
-    asio::io_context& io;
-    Party<> server;
-};
-
-// Reads until the peer has closed; nothing if it does not.
-std::string read_to_the_end(asio::io_context& io, RawPeer& peer) {
-    std::string bytes;
-    const bool ended = run_until(io, [&] { return bytes += peer.read(), peer.ended(); });
-    return ended ? bytes : "the connection does not end";
-}
-
-// Leaves the process only `spare` more descriptors for as long as it lives.
-class FewDescriptors {
-public:
-    explicit FewDescriptors(rlim_t spare) {
-        ::getrlimit(RLIMIT_NOFILE, &before_);
-        const net::Descriptor lowest{::dup(0)};
-        rlimit few = before_;
-        few.rlim_cur = static_cast<rlim_t>(lowest.get()) + spare;
-        ::setrlimit(RLIMIT_NOFILE, &few);
-    }
-    FewDescriptors(FewDescriptors&&) = delete;
-    ~FewDescriptors() { ::setrlimit(RLIMIT_NOFILE, &before_); }
-
-private:
-    rlimit before_{};
-};
-
-}  // namespace
-
 TEST_SUITE("faults") {
+    namespace {
 
-TEST_CASE("a peer that breaks the framing reads why before it is cut off") {
-    std::string bytes;
-    error code{};
-    std::string_view says;
-    SUBCASE("garbage") {
-        bytes = "GET / HTTP/1.1\r\nHost: example\r\n\r\n";
-        code = error::too_large;
-        says = "exceeds the limit";
-    }
-    SUBCASE("a frame of 4 GiB") {
-        bytes = "\xff\xff\xff\xff{";
-        code = error::too_large;
-        says = "4294967295";
-    }
-    SUBCASE("a frame that is no JSON") {
-        bytes = frame("hello");
-        code = error::parse_error;
-        says = "not with { or [";
-    }
-    SUBCASE("an empty frame") {
-        bytes = frame("");
-        code = error::parse_error;
-        says = "empty";
-    }
-    asio::io_context io;
-    Pair pair{io};
-    auto peer = RawPeer::connected_to(pair.server.local());
-    peer.write(bytes + std::string(100'000, 'z'));  // what comes after it is ignored
-    std::string answer;
-    REQUIRE(run_until(io, [&] { return answer += peer.read(), peer.ended(); }));
-    CHECK_FALSE(peer.was_reset());
-    wire::FrameDecoder decoder{1u << 20};
-    decoder.feed(answer);
-    const auto said = decoder.next();
-    REQUIRE(said.has_value());
-    CHECK(said->find(std::to_string(wire_code(code))) != std::string_view::npos);
-    CHECK(said->find(says) != std::string_view::npos);
+    // A server that answers and a client that shows whether it still does.
+    struct Pair {
+        explicit Pair(asio::io_context& context, TransportOptions options = {})
+            : io{context}, server{io, listening(std::move(options))} {
+            server->answers = true;
+        }
+        static TransportOptions listening(TransportOptions options) {
+            options.listen = "tcp://127.0.0.1:0";
+            return options;
+        }
+        bool still_serves() {
+            Party<> client{io};
+            client.transport.send(server.local(), message("are you there"));
+            return run_until(io, [&] { return client->count<Delivered>() == 1; });
+        }
 
-    peer.close();
-    REQUIRE(run_until(io, [&] { return pair.server->count<Gone>() == 1; }));
-    const auto broken = pair.server->all<Broken>();
-    REQUIRE(broken.size() == 1);
-    CHECK(broken[0].code == code);
-    CHECK(broken[0].what.find(says) != std::string::npos);
-    CHECK(pair.server->all<Gone>()[0].peer == broken[0].peer);
-    CHECK(pair.server->count<Delivered>() == 0);
-    CHECK(pair.still_serves());
-}
+        asio::io_context& io;
+        Party<> server;
+    };
 
-TEST_CASE("frames before the one that is broken are delivered") {
-    asio::io_context io;
-    Pair pair{io};
-    auto peer = RawPeer::connected_to(pair.server.local());
-    peer.write(frame(message("good")) + frame("bad") + frame(message("ignored")));
-    REQUIRE(run_until(io, [&] { return pair.server->count<Gone>() == 1; }));
-    CHECK(pair.server->payloads() == std::vector{message("good")});
-}
+    // Reads until the peer has closed; nothing if it does not.
+    std::string read_to_the_end(asio::io_context& io, RawPeer& peer) {
+        std::string bytes;
+        const bool ended = run_until(io, [&] { return bytes += peer.read(), peer.ended(); });
+        return ended ? bytes : "the connection does not end";
+    }
 
-TEST_CASE("a broken peer that never closes is not kept for ever") {
-    asio::io_context io;
-    TransportOptions options;
-    options.max_connections = 1;
-    Pair pair{io, options};
-    auto peer = RawPeer::connected_to(pair.server.local());
-    peer.write(frame("rubbish"));
-    REQUIRE(run_until(io, [&] { return pair.server->count<Gone>() == 1; }));
-    // Its place is free again once the goodbye is over.
-    CHECK(run_until(io, [&] {
-        auto next = RawPeer::connected_to(pair.server.local());
-        next.write(frame(message("x")));
+    // Leaves the process only `spare` more descriptors for as long as it lives.
+    class FewDescriptors {
+    public:
+        explicit FewDescriptors(rlim_t spare) {
+            ::getrlimit(RLIMIT_NOFILE, &before_);
+            const net::Descriptor lowest{::dup(0)};
+            rlimit few = before_;
+            few.rlim_cur = static_cast<rlim_t>(lowest.get()) + spare;
+            ::setrlimit(RLIMIT_NOFILE, &few);
+        }
+        FewDescriptors(FewDescriptors&&) = delete;
+        ~FewDescriptors() { ::setrlimit(RLIMIT_NOFILE, &before_); }
+
+    private:
+        rlimit before_{};
+    };
+
+    }  // namespace
+
+    TEST_CASE("a peer that breaks the framing reads why before it is cut off") {
+        std::string bytes;
+        error code{};
+        std::string_view says;
+        SUBCASE("garbage") {
+            bytes = "GET / HTTP/1.1\r\nHost: example\r\n\r\n";
+            code = error::too_large;
+            says = "exceeds the limit";
+        }
+        SUBCASE("a frame of 4 GiB") {
+            bytes = "\xff\xff\xff\xff{";
+            code = error::too_large;
+            says = "4294967295";
+        }
+        SUBCASE("a frame that is no JSON") {
+            bytes = frame("hello");
+            code = error::parse_error;
+            says = "not with { or [";
+        }
+        SUBCASE("an empty frame") {
+            bytes = frame("");
+            code = error::parse_error;
+            says = "empty";
+        }
+        asio::io_context io;
+        Pair pair{io};
+        auto peer = RawPeer::connected_to(pair.server.local());
+        peer.write(bytes + std::string(100'000, 'z'));  // what comes after it is ignored
+        std::string answer;
+        REQUIRE(run_until(io, [&] { return answer += peer.read(), peer.ended(); }));
+        CHECK_FALSE(peer.was_reset());
+        wire::FrameDecoder decoder{1u << 20};
+        decoder.feed(answer);
+        const auto said = decoder.next();
+        REQUIRE(said.has_value());
+        CHECK(said->find(std::to_string(wire_code(code))) != std::string_view::npos);
+        CHECK(said->find(says) != std::string_view::npos);
+
+        peer.close();
+        REQUIRE(run_until(io, [&] { return pair.server->count<Gone>() == 1; }));
+        const auto broken = pair.server->all<Broken>();
+        REQUIRE(broken.size() == 1);
+        CHECK(broken[0].code == code);
+        CHECK(broken[0].what.find(says) != std::string::npos);
+        CHECK(pair.server->all<Gone>()[0].peer == broken[0].peer);
+        CHECK(pair.server->count<Delivered>() == 0);
+        CHECK(pair.still_serves());
+    }
+
+    TEST_CASE("frames before the one that is broken are delivered") {
+        asio::io_context io;
+        Pair pair{io};
+        auto peer = RawPeer::connected_to(pair.server.local());
+        peer.write(frame(message("good")) + frame("bad") + frame(message("ignored")));
+        REQUIRE(run_until(io, [&] { return pair.server->count<Gone>() == 1; }));
+        CHECK(pair.server->payloads() == std::vector{message("good")});
+    }
+
+    TEST_CASE("a broken peer that never closes is not kept for ever") {
+        asio::io_context io;
+        TransportOptions options;
+        options.max_connections = 1;
+        Pair pair{io, options};
+        auto peer = RawPeer::connected_to(pair.server.local());
+        peer.write(frame("rubbish"));
+        REQUIRE(run_until(io, [&] { return pair.server->count<Gone>() == 1; }));
+        // Its place is free again once the goodbye is over.
+        CHECK(run_until(io, [&] {
+            auto next = RawPeer::connected_to(pair.server.local());
+            next.write(frame(message("x")));
+            settle(io);
+            return pair.server->count<Delivered>() > 0;
+        }));
+    }
+
+    TEST_CASE("half a frame and then the end is told as such") {
+        asio::io_context io;
+        Pair pair{io};
+        std::string bytes;
+        std::string why = "closed by the peer in the middle of a frame";
+        SUBCASE("half a header") { bytes = std::string(2, '\0'); }
+        SUBCASE("half a payload") { bytes = frame(message("hello")).substr(0, 7); }
+        SUBCASE("nothing") { why = "closed by the peer"; }
+        auto peer = RawPeer::connected_to(pair.server.local());
+        peer.write(bytes);
         settle(io);
-        return pair.server->count<Delivered>() > 0;
-    }));
-}
-
-TEST_CASE("half a frame and then the end is told as such") {
-    asio::io_context io;
-    Pair pair{io};
-    std::string bytes;
-    std::string why = "closed by the peer in the middle of a frame";
-    SUBCASE("half a header") { bytes = std::string(2, '\0'); }
-    SUBCASE("half a payload") { bytes = frame(message("hello")).substr(0, 7); }
-    SUBCASE("nothing") { why = "closed by the peer"; }
-    auto peer = RawPeer::connected_to(pair.server.local());
-    peer.write(bytes);
-    settle(io);
-    peer.close();
-    REQUIRE(run_until(io, [&] { return pair.server->count<Gone>() == 1; }));
-    CHECK(pair.server->all<Gone>()[0].why == why);
-    CHECK(pair.server->count<Delivered>() == 0);
-}
-
-TEST_CASE("a frame may come byte by byte") {
-    asio::io_context io;
-    Pair pair{io};
-    auto peer = RawPeer::connected_to(pair.server.local());
-    for (const char byte : frame(message("slowly"))) {
-        peer.write({&byte, 1});
-        settle(io);
-    }
-    REQUIRE(run_until(io, [&] { return pair.server->count<Delivered>() == 1; }));
-    CHECK(pair.server->payloads()[0] == message("slowly"));
-}
-
-TEST_CASE("a peer that vanished is gone once and after all that it sent") {
-    asio::io_context io;
-    Pair pair{io};
-    auto peer = RawPeer::connected_to(pair.server.local());
-    for (int i = 0; i < 100; ++i) peer.write(frame(message(std::to_string(i))));
-    bool reset = false;
-    SUBCASE("by closing") { peer.close(); }
-    SUBCASE("by a reset") {
-        REQUIRE(run_until(io, [&] { return pair.server->count<Delivered>() == 100; }));
-        peer.reset();
-        reset = true;
-    }
-    REQUIRE(run_until(io, [&] { return pair.server->count<Gone>() == 1; }));
-    settle(io);
-    CHECK(pair.server->count<Gone>() == 1);
-    CHECK(pair.server->count<Delivered>() == 100);
-    CHECK(std::holds_alternative<Gone>(pair.server->turns.back().back()));
-    CHECK((pair.server->all<Gone>()[0].why == "closed by the peer") == !reset);
-}
-
-TEST_CASE("a peer that does not read is closed when its queue is full") {
-    asio::io_context io;
-    TransportOptions options;
-    options.max_frame = 64u << 10;
-    options.max_send_queue = 256u << 10;
-    Pair pair{io, options};
-    pair.server->answers = false;
-    auto peer = RawPeer::connected_to(pair.server.local());
-    peer.write(frame(message("subscribe")));
-    REQUIRE(run_until(io, [&] { return pair.server->count<Delivered>() == 1; }));
-    const auto name = pair.server->all<Delivered>()[0].from;
-    std::size_t sent = 0;
-    REQUIRE(run_until(io, [&] {
-        pair.server.transport.send(name, message(std::string(32'000, 'x')));
-        sent += 32'000;
-        settle(io);
-        return pair.server->count<Gone>() == 1;
-    }));
-    CHECK(pair.server->all<Gone>()[0].why.starts_with("the peer reads too slowly: "));
-    CHECK(sent < (64u << 20));  // the kernel's buffers and the queue; not without end
-    pair.server->answers = true;
-    CHECK(pair.still_serves());
-}
-
-TEST_CASE("one burst that is larger than the kernel takes is no slow reader") {
-    asio::io_context io;
-    Party<> server{io, "tcp://127.0.0.1:0"};
-    Party<> client{io};
-    const auto large = message(std::string(1u << 20, 'x'));
-    for (int i = 0; i < 40; ++i) client.transport.send(server.local(), large);
-    REQUIRE(run_until(io, [&] { return server->count<Delivered>() == 40; }));
-    for (const auto& payload : server->payloads()) CHECK(payload == large);
-    CHECK(client->count<Gone>() == 0);
-}
-
-TEST_CASE("a paused peer is read again after resume and others are read meanwhile") {
-    asio::io_context io;
-    Pair pair{io};
-    auto peer = RawPeer::connected_to(pair.server.local());
-    peer.write(frame(message("first")));
-    REQUIRE(run_until(io, [&] { return pair.server->count<Delivered>() == 1; }));
-    const auto name = pair.server->all<Delivered>()[0].from;
-    pair.server.transport.pause(name);
-    // Backpressure: the kernel's buffers fill up and then the peer cannot write any more.
-    const auto piece = frame(message(std::string(60'000, 'p')));
-    std::string unsent;
-    std::size_t frames = 0;
-    for (bool full = false; !full;) {
-        if (unsent.empty()) unsent = piece, ++frames;
-        const auto taken = peer.write(unsent);
-        unsent.erase(0, taken);
-        settle(io);
-        full = taken == 0;
-    }
-    CHECK(pair.still_serves());
-    CHECK(pair.server->count<Delivered>() == 2);
-    pair.server.transport.resume(name);
-    CHECK(run_until(io, [&] {
-        unsent.erase(0, peer.write(unsent));
-        peer.read();
-        return pair.server->count<Delivered>() == 2 + frames;
-    }));
-}
-
-TEST_CASE("while arrivals wait for next no more is read than fits") {
-    asio::io_context io;
-    TransportOptions options;
-    options.listen = "tcp://127.0.0.1:0";
-    options.max_turn = 100'000;
-    net::AnyTransport server{io, options};  // whose owner is busy elsewhere
-    auto peer = RawPeer::connected_to(server.local());
-    std::string piece;
-    for (int i = 0; i < 60; ++i) piece += frame(message(std::string(1000, 'x')));
-    std::string unsent;
-    std::size_t written = 0;
-    std::size_t pieces = 0;
-    for (bool full = false; !full;) {
-        if (unsent.empty()) unsent = piece, ++pieces;
-        const auto taken = peer.write(unsent);
-        unsent.erase(0, taken);
-        written += taken;
-        settle(io);
-        full = taken == 0;
-    }
-    CHECK(written < (64u << 20));
-    auto diary = std::make_shared<Diary>();
-    asio::co_spawn(io, keep_diary(server, diary), asio::detached);
-    REQUIRE(run_until(io, [&] {
-        unsent.erase(0, peer.write(unsent));
-        return diary->count<Delivered>() == pieces * 60;
-    }));
-    for (const auto& turn : diary->turns) CHECK(turn.size() <= 100);
-}
-
-TEST_CASE("beyond max_connections one more is closed at once") {
-    asio::io_context io;
-    TransportOptions options;
-    options.max_connections = 2;
-    Pair pair{io, options};
-    auto first = RawPeer::connected_to(pair.server.local());
-    auto second = RawPeer::connected_to(pair.server.local());
-    settle(io);
-    auto third = RawPeer::connected_to(pair.server.local());
-    CHECK(read_to_the_end(io, third).empty());
-    CHECK(pair.server->turns.empty());  // nothing to tell of one that was never there
-    first.close();
-    REQUIRE(run_until(io, [&] { return pair.server->count<Gone>() == 1; }));
-    CHECK(pair.still_serves());
-}
-
-TEST_CASE("a process without descriptors accepts again when it has some") {
-    asio::io_context io;
-    Pair pair{io};
-    auto waiting = RawPeer::connected_to(pair.server.local());
-    {
-        const FewDescriptors none{0};
-        waiting.write(frame(message("x")));
-        io.restart();
-        const auto handlers = io.run_for(100ms);
-        CHECK(handlers < 50);  // it does not spin
+        peer.close();
+        REQUIRE(run_until(io, [&] { return pair.server->count<Gone>() == 1; }));
+        CHECK(pair.server->all<Gone>()[0].why == why);
         CHECK(pair.server->count<Delivered>() == 0);
     }
-    CHECK(run_until(io, [&] { return pair.server->count<Delivered>() == 1; }));
-}
 
-TEST_CASE("a process without descriptors fails to dial and says why") {
-    asio::io_context io;
-    Pair pair{io};
-    Party<> client{io};
-    {
-        const FewDescriptors none{0};
+    TEST_CASE("a frame may come byte by byte") {
+        asio::io_context io;
+        Pair pair{io};
+        auto peer = RawPeer::connected_to(pair.server.local());
+        for (const char byte : frame(message("slowly"))) {
+            peer.write({&byte, 1});
+            settle(io);
+        }
+        REQUIRE(run_until(io, [&] { return pair.server->count<Delivered>() == 1; }));
+        CHECK(pair.server->payloads()[0] == message("slowly"));
+    }
+
+    TEST_CASE("a peer that vanished is gone once and after all that it sent") {
+        asio::io_context io;
+        Pair pair{io};
+        auto peer = RawPeer::connected_to(pair.server.local());
+        for (int i = 0; i < 100; ++i) peer.write(frame(message(std::to_string(i))));
+        bool reset = false;
+        SUBCASE("by closing") { peer.close(); }
+        SUBCASE("by a reset") {
+            REQUIRE(run_until(io, [&] { return pair.server->count<Delivered>() == 100; }));
+            peer.reset();
+            reset = true;
+        }
+        REQUIRE(run_until(io, [&] { return pair.server->count<Gone>() == 1; }));
+        settle(io);
+        CHECK(pair.server->count<Gone>() == 1);
+        CHECK(pair.server->count<Delivered>() == 100);
+        CHECK(std::holds_alternative<Gone>(pair.server->turns.back().back()));
+        CHECK((pair.server->all<Gone>()[0].why == "closed by the peer") == !reset);
+    }
+
+    TEST_CASE("a peer that does not read is closed when its queue is full") {
+        asio::io_context io;
+        TransportOptions options;
+        options.max_frame = 64u << 10;
+        options.max_send_queue = 256u << 10;
+        Pair pair{io, options};
+        pair.server->answers = false;
+        auto peer = RawPeer::connected_to(pair.server.local());
+        peer.write(frame(message("subscribe")));
+        REQUIRE(run_until(io, [&] { return pair.server->count<Delivered>() == 1; }));
+        const auto name = pair.server->all<Delivered>()[0].from;
+        std::size_t sent = 0;
+        REQUIRE(run_until(io, [&] {
+            pair.server.transport.send(name, message(std::string(32'000, 'x')));
+            sent += 32'000;
+            settle(io);
+            return pair.server->count<Gone>() == 1;
+        }));
+        CHECK(pair.server->all<Gone>()[0].why.starts_with("the peer reads too slowly: "));
+        CHECK(sent < (64u << 20));  // the kernel's buffers and the queue; not without end
+        pair.server->answers = true;
+        CHECK(pair.still_serves());
+    }
+
+    TEST_CASE("one burst that is larger than the kernel takes is no slow reader") {
+        asio::io_context io;
+        Party<> server{io, "tcp://127.0.0.1:0"};
+        Party<> client{io};
+        const auto large = message(std::string(1u << 20, 'x'));
+        for (int i = 0; i < 40; ++i) client.transport.send(server.local(), large);
+        REQUIRE(run_until(io, [&] { return server->count<Delivered>() == 40; }));
+        for (const auto& payload : server->payloads()) CHECK(payload == large);
+        CHECK(client->count<Gone>() == 0);
+    }
+
+    TEST_CASE("a paused peer is read again after resume and others are read meanwhile") {
+        asio::io_context io;
+        Pair pair{io};
+        auto peer = RawPeer::connected_to(pair.server.local());
+        peer.write(frame(message("first")));
+        REQUIRE(run_until(io, [&] { return pair.server->count<Delivered>() == 1; }));
+        const auto name = pair.server->all<Delivered>()[0].from;
+        pair.server.transport.pause(name);
+        // Backpressure: the kernel's buffers fill up and then the peer cannot write any more.
+        const auto piece = frame(message(std::string(60'000, 'p')));
+        std::string unsent;
+        std::size_t frames = 0;
+        for (bool full = false; !full;) {
+            if (unsent.empty()) unsent = piece, ++frames;
+            const auto taken = peer.write(unsent);
+            unsent.erase(0, taken);
+            settle(io);
+            full = taken == 0;
+        }
+        CHECK(pair.still_serves());
+        CHECK(pair.server->count<Delivered>() == 2);
+        pair.server.transport.resume(name);
+        CHECK(run_until(io, [&] {
+            unsent.erase(0, peer.write(unsent));
+            peer.read();
+            return pair.server->count<Delivered>() == 2 + frames;
+        }));
+    }
+
+    TEST_CASE("while arrivals wait for next no more is read than fits") {
+        asio::io_context io;
+        TransportOptions options;
+        options.listen = "tcp://127.0.0.1:0";
+        options.max_turn = 100'000;
+        net::AnyTransport server{io, options};  // whose owner is busy elsewhere
+        auto peer = RawPeer::connected_to(server.local());
+        std::string piece;
+        for (int i = 0; i < 60; ++i) piece += frame(message(std::string(1000, 'x')));
+        std::string unsent;
+        std::size_t written = 0;
+        std::size_t pieces = 0;
+        for (bool full = false; !full;) {
+            if (unsent.empty()) unsent = piece, ++pieces;
+            const auto taken = peer.write(unsent);
+            unsent.erase(0, taken);
+            written += taken;
+            settle(io);
+            full = taken == 0;
+        }
+        CHECK(written < (64u << 20));
+        auto diary = std::make_shared<Diary>();
+        asio::co_spawn(io, keep_diary(server, diary), asio::detached);
+        REQUIRE(run_until(io, [&] {
+            unsent.erase(0, peer.write(unsent));
+            return diary->count<Delivered>() == pieces * 60;
+        }));
+        for (const auto& turn : diary->turns) CHECK(turn.size() <= 100);
+    }
+
+    TEST_CASE("beyond max_connections one more is closed at once") {
+        asio::io_context io;
+        TransportOptions options;
+        options.max_connections = 2;
+        Pair pair{io, options};
+        auto first = RawPeer::connected_to(pair.server.local());
+        auto second = RawPeer::connected_to(pair.server.local());
+        settle(io);
+        auto third = RawPeer::connected_to(pair.server.local());
+        CHECK(read_to_the_end(io, third).empty());
+        CHECK(pair.server->turns.empty());  // nothing to tell of one that was never there
+        first.close();
+        REQUIRE(run_until(io, [&] { return pair.server->count<Gone>() == 1; }));
+        CHECK(pair.still_serves());
+    }
+
+    TEST_CASE("a process without descriptors accepts again when it has some") {
+        asio::io_context io;
+        Pair pair{io};
+        auto waiting = RawPeer::connected_to(pair.server.local());
+        {
+            const FewDescriptors none{0};
+            waiting.write(frame(message("x")));
+            io.restart();
+            const auto handlers = io.run_for(100ms);
+            CHECK(handlers < 50);  // it does not spin
+            CHECK(pair.server->count<Delivered>() == 0);
+        }
+        CHECK(run_until(io, [&] { return pair.server->count<Delivered>() == 1; }));
+    }
+
+    TEST_CASE("a process without descriptors fails to dial and says why") {
+        asio::io_context io;
+        Pair pair{io};
+        Party<> client{io};
+        {
+            const FewDescriptors none{0};
+            client.transport.send(pair.server.local(), message("x"));
+            REQUIRE(run_until(io, [&] { return client->count<Gone>() == 1; }));
+            CHECK(client->all<Gone>()[0].why == "cannot connect: Too many open files");
+        }
         client.transport.send(pair.server.local(), message("x"));
+        CHECK(run_until(io, [&] { return client->count<Delivered>() == 1; }));
+    }
+
+    TEST_CASE("a dial that nobody answers ends after connect_timeout") {
+        TemporaryFolder folder;
+        asio::io_context io;
+        // A listener whose queue is full: the kernel answers neither yes nor no.
+        const net::Descriptor listener{::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)};
+        sockaddr_in address{};
+        address.sin_family = AF_INET;
+        address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+        socklen_t size = sizeof address;
+        REQUIRE(::bind(listener.get(), reinterpret_cast<sockaddr*>(&address), size) == 0);
+        REQUIRE(::listen(listener.get(), 0) == 0);
+        REQUIRE(::getsockname(listener.get(), reinterpret_cast<sockaddr*>(&address), &size) == 0);
+        const auto name = "tcp://127.0.0.1:" + std::to_string(ntohs(address.sin_port));
+        const auto filler = RawPeer::connected_to(name);
+
+        TransportOptions options;
+        options.connect_timeout = 50ms;
+        Party<> client{io, options};
+        client.transport.send(name, message("x"));
+        client.transport.probe(name);
+        REQUIRE(run_until(io, [&] { return client->count<Gone>() == 1 && client->count<Probed>() == 1; }));
+        CHECK(client->all<Gone>()[0].why == "cannot connect: Connection timed out");
+        CHECK(client->all<Probed>()[0].result == ProbeResult::unknown);
+    }
+
+    TEST_CASE("what is sent while dialling is bounded") {
+        asio::io_context io;
+        TransportOptions options;
+        options.max_frame = 1024;
+        options.max_send_queue = 10'000;
+        Party<> client{io, options};
+        Pair pair{io};
+        for (int i = 0; i < 100; ++i) client.transport.send(pair.server.local(), message(std::string(1000, 'x')));
+        REQUIRE(run_until(io, [&] { return client->count<Delivered>() == 9; }));
+        settle(io);
+        CHECK(pair.server->count<Delivered>() == 9);
+    }
+
+    TEST_CASE("a probe tells whether anybody listens") {
+        TemporaryFolder folder;
+        Address listen;
+        SUBCASE("TCP") { listen = "tcp://127.0.0.1:0"; }
+        SUBCASE("IPv6") { listen = "tcp://[::1]:0"; }
+        SUBCASE("unix socket") { listen = folder.address("a"); }
+        asio::io_context io;
+        Party<> prober{io};
+        auto server = std::make_unique<net::AnyTransport>(io, listen);
+        const auto address = server->local();
+        prober.transport.probe(address);
+        REQUIRE(run_until(io, [&] { return prober->count<Probed>() == 1; }));
+        server.reset();
+        prober.transport.probe(address);
+        REQUIRE(run_until(io, [&] { return prober->count<Probed>() == 2; }));
+        prober.transport.probe("tcp://no.such.host.invalid:1");
+        prober.transport.probe(address + "#1");
+        REQUIRE(run_until(io, [&] { return prober->count<Probed>() == 4; }));
+        auto probes = prober->all<Probed>();
+        CHECK(probes[0].address == address);
+        CHECK(probes[0].result == ProbeResult::alive);
+        CHECK(probes[1].result == ProbeResult::refused);
+        CHECK(probes[2].result == ProbeResult::unknown);
+        CHECK(probes[3].result == ProbeResult::unknown);
+    }
+
+    TEST_CASE("a probe of a unix socket whose process died is refused") {
+        TemporaryFolder folder;
+        const auto path = folder.file("dead");
+        {
+            const net::Descriptor socket{::socket(AF_UNIX, SOCK_STREAM, 0)};
+            const auto address = net::unix_socket_address(path);
+            REQUIRE(::bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0);
+        }
+        REQUIRE(std::filesystem::exists(path));
+        asio::io_context io;
+        Party<> prober{io};
+        prober.transport.probe("unix://" + path);
+        REQUIRE(run_until(io, [&] { return prober->count<Probed>() == 1; }));
+        CHECK(prober->all<Probed>()[0].result == ProbeResult::refused);
+    }
+
+    TEST_CASE("a server that talks rubbish is broken under the address that was dialled") {
+        asio::io_context io;
+        const net::Descriptor listener{::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)};
+        sockaddr_in address{};
+        address.sin_family = AF_INET;
+        address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+        socklen_t size = sizeof address;
+        REQUIRE(::bind(listener.get(), reinterpret_cast<sockaddr*>(&address), size) == 0);
+        REQUIRE(::listen(listener.get(), 8) == 0);
+        REQUIRE(::getsockname(listener.get(), reinterpret_cast<sockaddr*>(&address), &size) == 0);
+        const auto name = "tcp://127.0.0.1:" + std::to_string(ntohs(address.sin_port));
+        Party<> client{io};
+        client.transport.send(name, message("x"));
+        settle(io);
+        RawPeer server{net::Descriptor{::accept(listener.get(), nullptr, nullptr)}};
+        server.write("HTTP/1.1 400 Bad Request\r\n\r\n");
         REQUIRE(run_until(io, [&] { return client->count<Gone>() == 1; }));
-        CHECK(client->all<Gone>()[0].why == "cannot connect: Too many open files");
+        REQUIRE(client->count<Broken>() == 1);
+        CHECK(client->all<Broken>()[0].peer == name);
     }
-    client.transport.send(pair.server.local(), message("x"));
-    CHECK(run_until(io, [&] { return client->count<Delivered>() == 1; }));
-}
-
-TEST_CASE("a dial that nobody answers ends after connect_timeout") {
-    TemporaryFolder folder;
-    asio::io_context io;
-    // A listener whose queue is full: the kernel answers neither yes nor no.
-    const net::Descriptor listener{::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)};
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    socklen_t size = sizeof address;
-    REQUIRE(::bind(listener.get(), reinterpret_cast<sockaddr*>(&address), size) == 0);
-    REQUIRE(::listen(listener.get(), 0) == 0);
-    REQUIRE(::getsockname(listener.get(), reinterpret_cast<sockaddr*>(&address), &size) == 0);
-    const auto name = "tcp://127.0.0.1:" + std::to_string(ntohs(address.sin_port));
-    const auto filler = RawPeer::connected_to(name);
-
-    TransportOptions options;
-    options.connect_timeout = 50ms;
-    Party<> client{io, options};
-    client.transport.send(name, message("x"));
-    client.transport.probe(name);
-    REQUIRE(run_until(io, [&] { return client->count<Gone>() == 1 && client->count<Probed>() == 1; }));
-    CHECK(client->all<Gone>()[0].why == "cannot connect: Connection timed out");
-    CHECK(client->all<Probed>()[0].result == ProbeResult::unknown);
-}
-
-TEST_CASE("what is sent while dialling is bounded") {
-    asio::io_context io;
-    TransportOptions options;
-    options.max_frame = 1024;
-    options.max_send_queue = 10'000;
-    Party<> client{io, options};
-    Pair pair{io};
-    for (int i = 0; i < 100; ++i) client.transport.send(pair.server.local(), message(std::string(1000, 'x')));
-    REQUIRE(run_until(io, [&] { return client->count<Delivered>() == 9; }));
-    settle(io);
-    CHECK(pair.server->count<Delivered>() == 9);
-}
-
-TEST_CASE("a probe tells whether anybody listens") {
-    TemporaryFolder folder;
-    Address listen;
-    SUBCASE("TCP") { listen = "tcp://127.0.0.1:0"; }
-    SUBCASE("IPv6") { listen = "tcp://[::1]:0"; }
-    SUBCASE("unix socket") { listen = folder.address("a"); }
-    asio::io_context io;
-    Party<> prober{io};
-    auto server = std::make_unique<net::AnyTransport>(io, listen);
-    const auto address = server->local();
-    prober.transport.probe(address);
-    REQUIRE(run_until(io, [&] { return prober->count<Probed>() == 1; }));
-    server.reset();
-    prober.transport.probe(address);
-    REQUIRE(run_until(io, [&] { return prober->count<Probed>() == 2; }));
-    prober.transport.probe("tcp://no.such.host.invalid:1");
-    prober.transport.probe(address + "#1");
-    REQUIRE(run_until(io, [&] { return prober->count<Probed>() == 4; }));
-    auto probes = prober->all<Probed>();
-    CHECK(probes[0].address == address);
-    CHECK(probes[0].result == ProbeResult::alive);
-    CHECK(probes[1].result == ProbeResult::refused);
-    CHECK(probes[2].result == ProbeResult::unknown);
-    CHECK(probes[3].result == ProbeResult::unknown);
-}
-
-TEST_CASE("a probe of a unix socket whose process died is refused") {
-    TemporaryFolder folder;
-    const auto path = folder.file("dead");
-    {
-        const net::Descriptor socket{::socket(AF_UNIX, SOCK_STREAM, 0)};
-        const auto address = net::unix_socket_address(path);
-        REQUIRE(::bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0);
-    }
-    REQUIRE(std::filesystem::exists(path));
-    asio::io_context io;
-    Party<> prober{io};
-    prober.transport.probe("unix://" + path);
-    REQUIRE(run_until(io, [&] { return prober->count<Probed>() == 1; }));
-    CHECK(prober->all<Probed>()[0].result == ProbeResult::refused);
-}
-
-TEST_CASE("a server that talks rubbish is broken under the address that was dialled") {
-    asio::io_context io;
-    const net::Descriptor listener{::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)};
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    socklen_t size = sizeof address;
-    REQUIRE(::bind(listener.get(), reinterpret_cast<sockaddr*>(&address), size) == 0);
-    REQUIRE(::listen(listener.get(), 8) == 0);
-    REQUIRE(::getsockname(listener.get(), reinterpret_cast<sockaddr*>(&address), &size) == 0);
-    const auto name = "tcp://127.0.0.1:" + std::to_string(ntohs(address.sin_port));
-    Party<> client{io};
-    client.transport.send(name, message("x"));
-    settle(io);
-    RawPeer server{net::Descriptor{::accept(listener.get(), nullptr, nullptr)}};
-    server.write("HTTP/1.1 400 Bad Request\r\n\r\n");
-    REQUIRE(run_until(io, [&] { return client->count<Gone>() == 1; }));
-    REQUIRE(client->count<Broken>() == 1);
-    CHECK(client->all<Broken>()[0].peer == name);
-}
 
 }  // TEST_SUITE

@@ -8,86 +8,87 @@
 using namespace understudy;
 using namespace understudy::test;
 
-namespace {
-
-/// One clerk hears nothing of the view service any more, so that the old primary is all that it knows.
-constexpr int deaf = 7;
-
-struct Scene {
-    explicit Scene(Stage& stage) : group{stage} {
-        group.start(1);
-        REQUIRE(group.wait_ready(0));
-        group.start(2);
-        REQUIRE(group.wait_ready(1));
-        group.must_put("a", "1");
-        CHECK(group.must_get("a", deaf) == "1");
-    }
-
-    /// Cuts the primary off from the view service and holds back a get that is sent to it, until the backup took over.
-    void cut_and_read() {
-        old_primary = group.primary();
-        heir = group.backup();
-        auto& faults = group.faults(old_primary);
-        faults.hold_incoming = [](const Address&, std::string_view payload) {
-            return payload.find("\"pb.query\"") != std::string_view::npos;
-        };
-        group.cut_from_views(faults);
-        group.cut_from_views(group.clerk_faults(deaf));
-        faults.lose_outgoing = [this, lost = faults.lose_outgoing](const Address& peer, std::string_view payload) {
-            stale_answers += payload.find("\"value\":\"1\"") != std::string_view::npos;
-            return lost(peer, payload);
-        };
-        get = group.get("a", deaf);
-        REQUIRE(group.stage().until([&] { return !faults.held.empty(); }, D));
-        REQUIRE(group.stage().until([&] { return group.primary() == heir; }, 4 * D));
-    }
-    void release() {
-        CHECK_FALSE(get->done);
-        group.faults(old_primary).release();
-        group.stage().pass(D);
-        CHECK(stale_answers == 0);
-    }
-    /// The clerk hears of the world again.
-    void finish(const std::string& value) {
-        group.clerk_faults(deaf).lose_incoming = nullptr;
-        group.clerk_faults(deaf).lose_outgoing = nullptr;
-        REQUIRE(group.finish(get));
-        CHECK(get->value == value);
-        CHECK(group.must_get("a") == value);
-    }
-
-    Cluster group;
-    int old_primary = 0;
-    int heir = 0;
-    int stale_answers = 0;
-    std::shared_ptr<Ended> get;
-};
-
-void old_primary_does_not_serve(Stage& stage) {
-    Scene scene{stage};
-    scene.cut_and_read();
-    scene.group.must_put("a", "2");
-    scene.release();
-    scene.finish("2");
-}
-
-void old_primary_does_not_complete(Stage& stage) {
-    Scene scene{stage};
-    auto& group = scene.group;
-    scene.cut_and_read();
-    group.start(3);
-    REQUIRE(stage.until([&] { return group.backup() == 3 && group.ready(1); }, 4 * D));
-    group.must_put("a", "111");
-    group.kill(scene.heir);
-    REQUIRE(stage.until([&] { return group.primary() == 3; }, 4 * D));
-    scene.release();
-    CHECK_FALSE(scene.get->done);
-    scene.finish("111");
-}
-
-}  // namespace
-
 TEST_SUITE("pbservice") {
+    namespace {
+
+    /// One clerk hears nothing of the view service any more, so that the old primary is all that it knows.
+    constexpr int deaf = 7;
+
+    struct Scene {
+        explicit Scene(Stage& stage) : group{stage} {
+            group.start(1);
+            REQUIRE(group.wait_ready(0));
+            group.start(2);
+            REQUIRE(group.wait_ready(1));
+            group.must_put("a", "1");
+            CHECK(group.must_get("a", deaf) == "1");
+        }
+
+        /// Cuts the primary off from the view service and holds back a get that is sent to it, until the backup took
+        /// over.
+        void cut_and_read() {
+            old_primary = group.primary();
+            heir = group.backup();
+            auto& faults = group.faults(old_primary);
+            faults.hold_incoming = [](const Address&, std::string_view payload) {
+                return payload.find("\"pb.query\"") != std::string_view::npos;
+            };
+            group.cut_from_views(faults);
+            group.cut_from_views(group.clerk_faults(deaf));
+            faults.lose_outgoing = [this, lost = faults.lose_outgoing](const Address& peer, std::string_view payload) {
+                stale_answers += payload.find("\"value\":\"1\"") != std::string_view::npos;
+                return lost(peer, payload);
+            };
+            get = group.get("a", deaf);
+            REQUIRE(group.stage().until([&] { return !faults.held.empty(); }, D));
+            REQUIRE(group.stage().until([&] { return group.primary() == heir; }, 4 * D));
+        }
+        void release() {
+            CHECK_FALSE(get->done);
+            group.faults(old_primary).release();
+            group.stage().pass(D);
+            CHECK(stale_answers == 0);
+        }
+        /// The clerk hears of the world again.
+        void finish(const std::string& value) {
+            group.clerk_faults(deaf).lose_incoming = nullptr;
+            group.clerk_faults(deaf).lose_outgoing = nullptr;
+            REQUIRE(group.finish(get));
+            CHECK(get->value == value);
+            CHECK(group.must_get("a") == value);
+        }
+
+        Cluster group;
+        int old_primary = 0;
+        int heir = 0;
+        int stale_answers = 0;
+        std::shared_ptr<Ended> get;
+    };
+
+    void old_primary_does_not_serve(Stage& stage) {
+        Scene scene{stage};
+        scene.cut_and_read();
+        scene.group.must_put("a", "2");
+        scene.release();
+        scene.finish("2");
+    }
+
+    void old_primary_does_not_complete(Stage& stage) {
+        Scene scene{stage};
+        auto& group = scene.group;
+        scene.cut_and_read();
+        group.start(3);
+        REQUIRE(stage.until([&] { return group.backup() == 3 && group.ready(1); }, 4 * D));
+        group.must_put("a", "111");
+        group.kill(scene.heir);
+        REQUIRE(stage.until([&] { return group.primary() == 3; }, 4 * D));
+        scene.release();
+        CHECK_FALSE(scene.get->done);
+        scene.finish("111");
+    }
+
+    }  // namespace
+
     TEST_CASE("Old primary does not serve Gets") {
         in_every_world([](Stage& stage) { old_primary_does_not_serve(stage); });
     }

@@ -1,7 +1,7 @@
 // What an operator's tools get, from services that answer, refuse, are not there, or come back.
+#include <doctest/doctest.h>
 #include <asio/bind_cancellation_slot.hpp>
 #include <asio/cancellation_signal.hpp>
-#include <doctest/doctest.h>
 
 #include <tests/support/service_world.hpp>
 #include <understudy/admin.hpp>
@@ -11,14 +11,14 @@ using namespace std::chrono_literals;
 using test::Kept;
 using test::ServiceWorld;
 
-namespace {
-struct Desk : ServiceWorld {
-    std::vector<Event> told;
-    Admin<T> admin{T{network}, 2s, [this](const Event& event) { told.push_back(event); }};
-};
-}  // namespace
-
 TEST_SUITE("admin") {
+    namespace {
+    struct Desk : ServiceWorld {
+        std::vector<Event> told;
+        Admin<T> admin{T{network}, 2s, [this](const Event& event) { told.push_back(event); }};
+    };
+    }  // namespace
+
     TEST_CASE("views and the state of view service and servers can be read") {
         Desk desk;
         desk.start("a");
@@ -103,8 +103,9 @@ TEST_SUITE("admin") {
         asio::cancellation_signal signal;
         std::vector<ViewNumber> seen;
         Kept<void> ended;
-        desk.admin.async_watch("views", "main", [&](const ViewInfo& info) { seen.push_back(info.view.number); },
-                               asio::bind_cancellation_slot(signal.slot(), ended));
+        desk.admin.async_watch(
+            "views", "main", [&](const ViewInfo& info) { seen.push_back(info.view.number); },
+            asio::bind_cancellation_slot(signal.slot(), ended));
         desk.network.settle();
         desk.start("a");
         desk.start("b");
@@ -127,7 +128,8 @@ TEST_SUITE("admin") {
         Desk desk;
         std::vector<ClusterId> seen;
         Kept<void> ended;
-        desk.admin.async_watch("views", "main", [&](const ViewInfo& info) { seen.push_back(info.cluster); }, ended);
+        desk.admin.async_watch(
+            "views", "main", [&](const ViewInfo& info) { seen.push_back(info.cluster); }, ended);
         desk.network.settle();
         desk.views.reset();
         desk.network.advance(500ms);
@@ -142,7 +144,8 @@ TEST_SUITE("admin") {
         Desk desk;
         Kept<void> watch;
         Kept<ReplicaStatusResult> status, late;
-        desk.admin.async_watch("views", "main", [](const ViewInfo&) {}, watch);
+        desk.admin.async_watch(
+            "views", "main", [](const ViewInfo&) {}, watch);
         desk.admin.async_replica_status("nowhere", status);
         desk.network.settle();
         desk.admin.stop();

@@ -16,55 +16,55 @@
 using namespace understudy;
 using namespace understudy::test;
 
-namespace {
-
-/// A view service and one server over TCP, whose events are kept, and a clerk.
-struct Group {
-    Group() {
-        REQUIRE(run_until(io, [&] { return server.serving(); }));
-        CHECK(put());
-    }
-
-    asio::io_context io;
-    std::vector<Event> events;
-    Observer note = [this](const Event& event) { events.push_back(event); };
-    ViewService<net::TcpTransport> views{net::TcpTransport{io, "tcp://127.0.0.1:0"}, {}, note};
-    PBService<KvStore, net::TcpTransport> server{KvStore{}, net::TcpTransport{io, "tcp://127.0.0.1:0"},
-                                                 ReplicaOptions{.view_service = {views.local()}}, note};
-    Clerk<net::TcpTransport> clerk{net::TcpTransport{io}, ClerkOptions{.view_service = {views.local()}}};
-    bool running = (views.async_run(asio::detached), server.async_run(asio::detached), true);
-
-    bool put() {
-        bool done = false;
-        clerk.async_put("k", "v", [&](std::error_code ec) { done = !ec; });
-        return run_until(io, [&] { return done; });
-    }
-    /// What a peer of the server is answered to these bytes; it waits for an answer that holds the text.
-    std::string answer(const Address& to, std::string_view bytes, std::string_view expected) {
-        auto peer = RawPeer::connected_to(to);
-        peer.write(bytes);
-        std::string got;
-        run_until(io, [&] { return (got += peer.read()).find(expected) != std::string::npos; });
-        return got;
-    }
-    template <typename E>
-    bool told(error code) const {
-        for (const auto& event : events)
-            if (auto* one = std::get_if<E>(&event); one && one->code == code) return true;
-        return false;
-    }
-};
-
-bool has(const std::string& text, std::string_view part) { return text.find(part) != std::string::npos; }
-
-std::string request(std::string_view method, std::string_view params) {
-    return frame(R"({"jsonrpc":"2.0","id":"x","method":")" + std::string{method} + R"(","params":)" +
-                 std::string{params} + "}");
-}
-
-}  // namespace
-
 TEST_SUITE("bad_input") {
+    namespace {
+
+    /// A view service and one server over TCP, whose events are kept, and a clerk.
+    struct Group {
+        Group() {
+            REQUIRE(run_until(io, [&] { return server.serving(); }));
+            CHECK(put());
+        }
+
+        asio::io_context io;
+        std::vector<Event> events;
+        Observer note = [this](const Event& event) { events.push_back(event); };
+        ViewService<net::TcpTransport> views{net::TcpTransport{io, "tcp://127.0.0.1:0"}, {}, note};
+        PBService<KvStore, net::TcpTransport> server{KvStore{}, net::TcpTransport{io, "tcp://127.0.0.1:0"},
+                                                     ReplicaOptions{.view_service = {views.local()}}, note};
+        Clerk<net::TcpTransport> clerk{net::TcpTransport{io}, ClerkOptions{.view_service = {views.local()}}};
+        bool running = (views.async_run(asio::detached), server.async_run(asio::detached), true);
+
+        bool put() {
+            bool done = false;
+            clerk.async_put("k", "v", [&](std::error_code ec) { done = !ec; });
+            return run_until(io, [&] { return done; });
+        }
+        /// What a peer of the server is answered to these bytes; it waits for an answer that holds the text.
+        std::string answer(const Address& to, std::string_view bytes, std::string_view expected) {
+            auto peer = RawPeer::connected_to(to);
+            peer.write(bytes);
+            std::string got;
+            run_until(io, [&] { return (got += peer.read()).find(expected) != std::string::npos; });
+            return got;
+        }
+        template <typename E>
+        bool told(error code) const {
+            for (const auto& event : events)
+                if (auto* one = std::get_if<E>(&event); one && one->code == code) return true;
+            return false;
+        }
+    };
+
+    bool has(const std::string& text, std::string_view part) { return text.find(part) != std::string::npos; }
+
+    std::string request(std::string_view method, std::string_view params) {
+        return frame(R"({"jsonrpc":"2.0","id":"x","method":")" + std::string{method} + R"(","params":)" +
+                     std::string{params} + "}");
+    }
+
+    }  // namespace
+
     TEST_CASE("garbage bytes are answered with an error and the connection is closed") {
         Group group;
         for (const auto& address : {group.views.local(), group.server.local()}) {

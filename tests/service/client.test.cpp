@@ -1,6 +1,7 @@
 // What a host may do with a client: every kind of token, cancellation, stop, destruction, and wrong options.
 #include <future>
 
+#include <doctest/doctest.h>
 #include <asio/bind_cancellation_slot.hpp>
 #include <asio/bind_executor.hpp>
 #include <asio/cancellation_signal.hpp>
@@ -9,7 +10,6 @@
 #include <asio/post.hpp>
 #include <asio/redirect_error.hpp>
 #include <asio/use_future.hpp>
-#include <doctest/doctest.h>
 #include <nlohmann/json.hpp>
 
 #include <tests/support/transport_archetype.hpp>
@@ -22,95 +22,98 @@ using namespace std::chrono_literals;
 using test::ArchetypeTransport;
 using test::MemoryNetwork;
 
-namespace {
-
-// A store with nlohmann's JSON: a counter.
-struct Counter {
-    using Command = int;
-    using Query = std::string;
-    using Reply = int;
-    int total = 0;
-    Reply apply(Command by) { return total += by; }
-    Reply query(const Query&) const { return total; }
-    std::string snapshot() const { return std::to_string(total); }
-    void restore(std::string_view) {}
-};
-using CounterClient = Client<Counter, ArchetypeTransport>;
-
-ClerkOptions client_options() {
-    ClerkOptions options;
-    options.view_service = {"server"};
-    return options;
-}
-
-// One party that plays view service and primary: it answers every `pb.execute` and `pb.query` when told to.
-struct Server {
-    asio::io_context io;
-    MemoryNetwork network{io};
-    ArchetypeTransport transport{network, "server"};
-    std::vector<std::pair<Address, wire::Decoded>> waiting;
-    std::optional<CounterClient> client{std::in_place, ArchetypeTransport{network}, client_options()};
-
-    void send(const Address& to, const CallId& id, Message message) { transport.send(to, wire::encode(id, message)); }
-    // Takes what has come and answers what is not a command or query.
-    void serve() {
-        for (network.settle(); !network.find("server")->arrived.empty(); network.settle())
-            for (auto& arrival : network.find("server")->take())
-                if (auto* request = std::get_if<Delivered>(&arrival))
-                    take(request->from, std::get<wire::Decoded>(wire::decode(request->payload)));
-    }
-    void take(const Address& from, wire::Decoded request) {
-        if (std::holds_alternative<ViewWatch>(request.message) || std::holds_alternative<ViewGet>(request.message)) {
-            ViewResult result;
-            result.info = {"main", ClusterId{1}, 100ms, {}};
-            result.info.view.number = 1;
-            result.info.view.primary = {"server", Incarnation{1}, false};
-            send(from, request.id, result);
-        } else if (std::holds_alternative<Open>(request.message)) {
-            send(from, request.id, OpenResult{{1, 1}});
-        } else {
-            waiting.emplace_back(from, std::move(request));
-        }
-    }
-    // Answers the oldest request.
-    void answer(std::string value) {
-        auto [to, request] = std::move(waiting.front());
-        waiting.erase(waiting.begin());
-        if (std::holds_alternative<Execute>(request.message))
-            send(to, request.id, ExecuteResult{{1, 2}, std::move(value)});
-        else
-            send(to, request.id, QueryResult{{1, 2}, std::move(value)});
-        serve();
-    }
-};
-
-// Counts what runs on it.
-struct Outcome {
-    std::optional<std::error_code> ec;
-    int value = 0;
-    auto keep() {
-        return [this](std::error_code code, int result) { ec = code, value = result; };
-    }
-};
-
-asio::awaitable<void> await_one(CounterClient& client, int& value) {
-    value = co_await client.async_execute(3);
-    Result<int> read = co_await client.async_query_at("total");
-    value += read.value * 10 + static_cast<int>(read.at.index) * 1000;
-}
-
-asio::awaitable<void> await_redirected(CounterClient& client, std::error_code& ec, int& value) {
-    value = co_await client.async_execute(3, 50ms, asio::redirect_error(asio::use_awaitable, ec));
-}
-
-asio::awaitable<void> await_owning(std::shared_ptr<CounterClient> client, bool& resumed) {
-    co_await client->async_execute(3);
-    resumed = true;
-}
-
-}  // namespace
-
 TEST_SUITE("client") {
+    namespace {
+
+    // A store with nlohmann's JSON: a counter.
+    struct Counter {
+        using Command = int;
+        using Query = std::string;
+        using Reply = int;
+        int total = 0;
+        Reply apply(Command by) { return total += by; }
+        Reply query(const Query&) const { return total; }
+        std::string snapshot() const { return std::to_string(total); }
+        void restore(std::string_view) {}
+    };
+    using CounterClient = Client<Counter, ArchetypeTransport>;
+
+    ClerkOptions client_options() {
+        ClerkOptions options;
+        options.view_service = {"server"};
+        return options;
+    }
+
+    // One party that plays view service and primary: it answers every `pb.execute` and `pb.query` when told to.
+    struct Server {
+        asio::io_context io;
+        MemoryNetwork network{io};
+        ArchetypeTransport transport{network, "server"};
+        std::vector<std::pair<Address, wire::Decoded>> waiting;
+        std::optional<CounterClient> client{std::in_place, ArchetypeTransport{network}, client_options()};
+
+        void send(const Address& to, const CallId& id, Message message) {
+            transport.send(to, wire::encode(id, message));
+        }
+        // Takes what has come and answers what is not a command or query.
+        void serve() {
+            for (network.settle(); !network.find("server")->arrived.empty(); network.settle())
+                for (auto& arrival : network.find("server")->take())
+                    if (auto* request = std::get_if<Delivered>(&arrival))
+                        take(request->from, std::get<wire::Decoded>(wire::decode(request->payload)));
+        }
+        void take(const Address& from, wire::Decoded request) {
+            if (std::holds_alternative<ViewWatch>(request.message) ||
+                std::holds_alternative<ViewGet>(request.message)) {
+                ViewResult result;
+                result.info = {"main", ClusterId{1}, 100ms, {}};
+                result.info.view.number = 1;
+                result.info.view.primary = {"server", Incarnation{1}, false};
+                send(from, request.id, result);
+            } else if (std::holds_alternative<Open>(request.message)) {
+                send(from, request.id, OpenResult{{1, 1}});
+            } else {
+                waiting.emplace_back(from, std::move(request));
+            }
+        }
+        // Answers the oldest request.
+        void answer(std::string value) {
+            auto [to, request] = std::move(waiting.front());
+            waiting.erase(waiting.begin());
+            if (std::holds_alternative<Execute>(request.message))
+                send(to, request.id, ExecuteResult{{1, 2}, std::move(value)});
+            else
+                send(to, request.id, QueryResult{{1, 2}, std::move(value)});
+            serve();
+        }
+    };
+
+    // Counts what runs on it.
+    struct Outcome {
+        std::optional<std::error_code> ec;
+        int value = 0;
+        auto keep() {
+            return [this](std::error_code code, int result) { ec = code, value = result; };
+        }
+    };
+
+    asio::awaitable<void> await_one(CounterClient& client, int& value) {
+        value = co_await client.async_execute(3);
+        Result<int> read = co_await client.async_query_at("total");
+        value += read.value * 10 + static_cast<int>(read.at.index) * 1000;
+    }
+
+    asio::awaitable<void> await_redirected(CounterClient& client, std::error_code& ec, int& value) {
+        value = co_await client.async_execute(3, 50ms, asio::redirect_error(asio::use_awaitable, ec));
+    }
+
+    asio::awaitable<void> await_owning(std::shared_ptr<CounterClient> client, bool& resumed) {
+        co_await client->async_execute(3);
+        resumed = true;
+    }
+
+    }  // namespace
+
     TEST_CASE("a call never completes from within the function that starts it nor before its answer") {
         Server server;
         Outcome outcome;
@@ -155,9 +158,8 @@ TEST_SUITE("client") {
     TEST_CASE("the observer is told why a call failed before the call completes") {
         Server server;
         std::vector<std::string> told;
-        server.client.emplace(ArchetypeTransport{server.network}, client_options(), [&](const Event& event) {
-            told.push_back(std::get<CallFailed>(event).why);
-        });
+        server.client.emplace(ArchetypeTransport{server.network}, client_options(),
+                              [&](const Event& event) { told.push_back(std::get<CallFailed>(event).why); });
         std::size_t told_before = 0;
         std::error_code ended;
         server.client->async_query("total", 50ms, [&](std::error_code ec, int) {

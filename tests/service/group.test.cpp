@@ -1,7 +1,7 @@
 // A whole group over the poorest transport: view service, servers and clerks, and a primary that dies.
+#include <doctest/doctest.h>
 #include <asio/co_spawn.hpp>
 #include <asio/detached.hpp>
-#include <doctest/doctest.h>
 
 #include <tests/support/service_world.hpp>
 
@@ -10,47 +10,47 @@ using namespace std::chrono_literals;
 using test::Kept;
 using test::ServiceWorld;
 
-namespace {
-
-// Everything that a clerk can do, one after the other.
-asio::awaitable<void> every_verb(Clerk<ServiceWorld::T>& clerk, bool& done) {
-    co_await clerk.async_put("colour", "blue");
-    std::string colour = co_await clerk.async_get("colour");
-    CHECK(colour == "blue");
-    Result<std::string> found = co_await clerk.async_get_at("colour");
-    CHECK(found.value == "blue");
-    auto length = co_await clerk.async_append("colour", "ish");
-    CHECK(length == 7);
-    Result<std::uint64_t> longer = co_await clerk.async_append_at("colour", "!");
-    CHECK(longer.value == 8);
-    CHECK(longer.at > found.at);
-    const std::string bytes("\xff\0\n\"", 4);
-    co_await clerk.async_put(bytes, bytes);
-    std::string back = co_await clerk.async_get(bytes);
-    CHECK(back == bytes);
-    kv::CasResult swapped = co_await clerk.async_compare_and_set("lock", std::nullopt, "me");
-    CHECK(swapped.ok);
-    kv::CasResult again = co_await clerk.async_compare_and_set("lock", std::nullopt, "you");
-    CHECK(!again.ok);
-    CHECK(again.value == "me");
-    std::optional<std::string> none;
-    kv::Page keys = co_await clerk.async_keys("", none, 10);
-    CHECK(keys == kv::Page{"colour", "lock", bytes});
-    bool erased = co_await clerk.async_erase("lock");
-    CHECK(erased);
-    erased = co_await clerk.async_erase("lock");
-    CHECK(!erased);
-    done = true;
-}
-
-asio::awaitable<void> dump(Clerk<ServiceWorld::T>& clerk, std::string& text, Position& at) {
-    std::function<void(std::string_view)> sink = [&](std::string_view piece) { text += piece; };
-    at = co_await clerk.async_dump(sink);
-}
-
-}  // namespace
-
 TEST_SUITE("group") {
+    namespace {
+
+    // Everything that a clerk can do, one after the other.
+    asio::awaitable<void> every_verb(Clerk<ServiceWorld::T>& clerk, bool& done) {
+        co_await clerk.async_put("colour", "blue");
+        std::string colour = co_await clerk.async_get("colour");
+        CHECK(colour == "blue");
+        Result<std::string> found = co_await clerk.async_get_at("colour");
+        CHECK(found.value == "blue");
+        auto length = co_await clerk.async_append("colour", "ish");
+        CHECK(length == 7);
+        Result<std::uint64_t> longer = co_await clerk.async_append_at("colour", "!");
+        CHECK(longer.value == 8);
+        CHECK(longer.at > found.at);
+        const std::string bytes("\xff\0\n\"", 4);
+        co_await clerk.async_put(bytes, bytes);
+        std::string back = co_await clerk.async_get(bytes);
+        CHECK(back == bytes);
+        kv::CasResult swapped = co_await clerk.async_compare_and_set("lock", std::nullopt, "me");
+        CHECK(swapped.ok);
+        kv::CasResult again = co_await clerk.async_compare_and_set("lock", std::nullopt, "you");
+        CHECK(!again.ok);
+        CHECK(again.value == "me");
+        std::optional<std::string> none;
+        kv::Page keys = co_await clerk.async_keys("", none, 10);
+        CHECK(keys == kv::Page{"colour", "lock", bytes});
+        bool erased = co_await clerk.async_erase("lock");
+        CHECK(erased);
+        erased = co_await clerk.async_erase("lock");
+        CHECK(!erased);
+        done = true;
+    }
+
+    asio::awaitable<void> dump(Clerk<ServiceWorld::T>& clerk, std::string& text, Position& at) {
+        std::function<void(std::string_view)> sink = [&](std::string_view piece) { text += piece; };
+        at = co_await clerk.async_dump(sink);
+    }
+
+    }  // namespace
+
     TEST_CASE("every verb of a clerk does its work") {
         ServiceWorld world;
         world.start("a");

@@ -1,10 +1,10 @@
 // The loop over a machine that echoes: what reaches the machine, what leaves, and what a peer's mistakes cost.
 #include <stdexcept>
 
+#include <doctest/doctest.h>
 #include <asio/co_spawn.hpp>
 #include <asio/detached.hpp>
 #include <asio/io_context.hpp>
-#include <doctest/doctest.h>
 
 #include <tests/support/transport_archetype.hpp>
 #include <understudy/detail/service.hpp>
@@ -14,73 +14,73 @@ using namespace std::chrono_literals;
 using test::ArchetypeTransport;
 using test::MemoryNetwork;
 
-namespace {
-
-// Answers `view.get` with a view of the number of messages seen, and notes everything else.
-struct Echo {
-    int seen = 0, wakes = 0;
-    Time due = never;
-    std::vector<std::string> notes;
-
-    void receive(Envelope envelope, Time, Effects& out) {
-        ++seen;
-        if (auto* get = std::get_if<ViewGet>(&envelope.message)) {
-            ViewResult result;
-            result.info.group = get->group;
-            result.info.view.number = static_cast<ViewNumber>(seen);
-            out.send(envelope.peer, envelope.id, result);
-            out.tell(ServerSeen{get->group, envelope.peer, {}});
-        }
-        if (std::holds_alternative<Failure>(envelope.message)) notes.push_back("failure");
-    }
-    void gone(const Address& peer, Time, Effects&) { notes.push_back("gone " + peer); }
-    void probed(const Address& peer, ProbeResult, Time, Effects&) { notes.push_back("probed " + peer); }
-    void wake(Time now, Effects& out) {
-        ++wakes;
-        if (now < due) return;
-        due = never;
-        out.probes.push_back("b");
-        out.holds.push_back({"b", true});
-        out.holds.push_back({local_peer, true});
-        notes.push_back("due");
-    }
-    Time deadline() const { return due; }
-    void invariants() const {}
-};
-
-using Party = detail::Party<Echo, ArchetypeTransport>;
-
-struct World {
-    asio::io_context io;
-    MemoryNetwork network{io};
-    std::vector<Event> events;
-    std::shared_ptr<Party> party = std::make_shared<Party>(
-        Echo{}, ArchetypeTransport{network, "a"}, [this](const Event& event) { on_event(event); });
-    ArchetypeTransport peer{network, "b"};
-    std::optional<std::error_code> ended;
-    std::function<void(const Event&)> on_event = [this](const Event& event) { events.push_back(event); };
-
-    World() { start(); }
-    void start() {
-        detail::async_run(party, [this](std::error_code ec) { ended = ec; });
-        network.settle();
-    }
-    std::vector<Message> received() {
-        std::vector<Message> messages;
-        for (auto& arrival : std::exchange(network.find("b")->arrived, {}))
-            if (auto* message = std::get_if<Delivered>(&arrival)) {
-                auto decoded = wire::decode(message->payload);
-                REQUIRE(std::holds_alternative<wire::Decoded>(decoded));
-                messages.push_back(std::get<wire::Decoded>(decoded).message);
-            }
-        return messages;
-    }
-    void get() { peer.send("a", wire::encode(make_call_id(Method::view_get, 1), ViewGet{"main"})); }
-};
-
-}  // namespace
-
 TEST_SUITE("loop") {
+    namespace {
+
+    // Answers `view.get` with a view of the number of messages seen, and notes everything else.
+    struct Echo {
+        int seen = 0, wakes = 0;
+        Time due = never;
+        std::vector<std::string> notes;
+
+        void receive(Envelope envelope, Time, Effects& out) {
+            ++seen;
+            if (auto* get = std::get_if<ViewGet>(&envelope.message)) {
+                ViewResult result;
+                result.info.group = get->group;
+                result.info.view.number = static_cast<ViewNumber>(seen);
+                out.send(envelope.peer, envelope.id, result);
+                out.tell(ServerSeen{get->group, envelope.peer, {}});
+            }
+            if (std::holds_alternative<Failure>(envelope.message)) notes.push_back("failure");
+        }
+        void gone(const Address& peer, Time, Effects&) { notes.push_back("gone " + peer); }
+        void probed(const Address& peer, ProbeResult, Time, Effects&) { notes.push_back("probed " + peer); }
+        void wake(Time now, Effects& out) {
+            ++wakes;
+            if (now < due) return;
+            due = never;
+            out.probes.push_back("b");
+            out.holds.push_back({"b", true});
+            out.holds.push_back({local_peer, true});
+            notes.push_back("due");
+        }
+        Time deadline() const { return due; }
+        void invariants() const {}
+    };
+
+    using Party = detail::Party<Echo, ArchetypeTransport>;
+
+    struct World {
+        asio::io_context io;
+        MemoryNetwork network{io};
+        std::vector<Event> events;
+        std::shared_ptr<Party> party = std::make_shared<Party>(Echo{}, ArchetypeTransport{network, "a"},
+                                                               [this](const Event& event) { on_event(event); });
+        ArchetypeTransport peer{network, "b"};
+        std::optional<std::error_code> ended;
+        std::function<void(const Event&)> on_event = [this](const Event& event) { events.push_back(event); };
+
+        World() { start(); }
+        void start() {
+            detail::async_run(party, [this](std::error_code ec) { ended = ec; });
+            network.settle();
+        }
+        std::vector<Message> received() {
+            std::vector<Message> messages;
+            for (auto& arrival : std::exchange(network.find("b")->arrived, {}))
+                if (auto* message = std::get_if<Delivered>(&arrival)) {
+                    auto decoded = wire::decode(message->payload);
+                    REQUIRE(std::holds_alternative<wire::Decoded>(decoded));
+                    messages.push_back(std::get<wire::Decoded>(decoded).message);
+                }
+            return messages;
+        }
+        void get() { peer.send("a", wire::encode(make_call_id(Method::view_get, 1), ViewGet{"main"})); }
+    };
+
+    }  // namespace
+
     TEST_CASE("what arrives together is one turn and is answered") {
         World world;
         auto wakes = world.party->machine.wakes;

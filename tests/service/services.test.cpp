@@ -1,10 +1,10 @@
 // The lives of the services: running, stopping, being cancelled, destroyed or moved, wrong options, a store that fails.
 #include <algorithm>
 
+#include <doctest/doctest.h>
 #include <asio/bind_cancellation_slot.hpp>
 #include <asio/cancellation_signal.hpp>
 #include <asio/use_future.hpp>
-#include <doctest/doctest.h>
 
 #include <tests/support/service_world.hpp>
 
@@ -15,32 +15,32 @@ using test::Kept;
 using test::MemoryNetwork;
 using test::ServiceWorld;
 
-namespace {
-
-// Breaks the law of stores: throws for one command.
-struct Fragile {
-    using Command = int;
-    using Query = int;
-    using Reply = int;
-    Reply apply(Command command) { return command == 13 ? throw std::runtime_error{"unlucky"} : command; }
-    Reply query(const Query& query) const { return query; }
-    std::string snapshot() const { return "1"; }
-    void restore(std::string_view) {}
-};
-
-std::error_code refusal(std::function<void()> construct) {
-    try {
-        construct();
-        return {};
-    } catch (const std::system_error& refused) {
-        CHECK(std::string{refused.what()}.size() > 20);  // a sentence
-        return refused.code();
-    }
-}
-
-}  // namespace
-
 TEST_SUITE("services") {
+    namespace {
+
+    // Breaks the law of stores: throws for one command.
+    struct Fragile {
+        using Command = int;
+        using Query = int;
+        using Reply = int;
+        Reply apply(Command command) { return command == 13 ? throw std::runtime_error{"unlucky"} : command; }
+        Reply query(const Query& query) const { return query; }
+        std::string snapshot() const { return "1"; }
+        void restore(std::string_view) {}
+    };
+
+    std::error_code refusal(std::function<void()> construct) {
+        try {
+            construct();
+            return {};
+        } catch (const std::system_error& refused) {
+            CHECK(std::string{refused.what()}.size() > 20);  // a sentence
+            return refused.code();
+        }
+    }
+
+    }  // namespace
+
     TEST_CASE("invalid options are refused by constructors") {
         ServiceWorld world;
         using T = ServiceWorld::T;

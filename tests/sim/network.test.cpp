@@ -8,58 +8,58 @@
 
 #include "../support/transport_laws.hpp"
 
-namespace {
-
-using namespace understudy;
-using namespace understudy::laws;
-using sim::SimTransport;
-using sim::Verdict;
-
-const Address a = "sim://a", b = "sim://b";
-
-/// A party that receives all that comes.
-struct Party {
-    SimTransport transport;
-    Inbox inbox;
-
-    Party(sim::World& world, SimTransport made) : transport{std::move(made)} {
-        world.spawn(receive_all(transport, inbox));
-    }
-    void send(const Address& to, int from, int until) {
-        for (int n = from; n < until; ++n) transport.send(to, numbered(n));
-    }
-    std::size_t got() const { return inbox.count<Delivered>(); }
-    std::size_t gone() const { return inbox.count<Gone>(); }
-    const std::string& why() const {
-        for (auto arrival = inbox.arrivals.rbegin(); arrival != inbox.arrivals.rend(); ++arrival)
-            if (auto* match = std::get_if<Gone>(&*arrival)) return match->why;
-        FAIL("nobody is gone");
-        std::abort();
-    }
-};
-
-/// Two servers, and a client whose connection to `b` is up.
-struct Three {
-    sim::World world{5};
-    Party at_a{world, world.network().transport(a)};
-    Party at_b{world, world.network().transport(b)};
-    Party clerk{world, world.network().client("clerk")};
-
-    Three() {
-        clerk.transport.send(b, "{}");
-        world.run_for(100ms);
-        REQUIRE(at_b.got() == 1);
-        at_b.inbox.arrivals.clear();
-    }
-    Address restart_b(std::optional<Party>& again) {
-        again.emplace(world, world.network().transport(b));
-        return again->transport.local();
-    }
-};
-
-}  // namespace
-
 TEST_SUITE("sim_network") {
+    namespace {
+
+    using namespace understudy;
+    using namespace understudy::laws;
+    using sim::SimTransport;
+    using sim::Verdict;
+
+    const Address a = "sim://a", b = "sim://b";
+
+    /// A party that receives all that comes.
+    struct Party {
+        SimTransport transport;
+        Inbox inbox;
+
+        Party(sim::World& world, SimTransport made) : transport{std::move(made)} {
+            world.spawn(receive_all(transport, inbox));
+        }
+        void send(const Address& to, int from, int until) {
+            for (int n = from; n < until; ++n) transport.send(to, numbered(n));
+        }
+        std::size_t got() const { return inbox.count<Delivered>(); }
+        std::size_t gone() const { return inbox.count<Gone>(); }
+        const std::string& why() const {
+            for (auto arrival = inbox.arrivals.rbegin(); arrival != inbox.arrivals.rend(); ++arrival)
+                if (auto* match = std::get_if<Gone>(&*arrival)) return match->why;
+            FAIL("nobody is gone");
+            std::abort();
+        }
+    };
+
+    /// Two servers, and a client whose connection to `b` is up.
+    struct Three {
+        sim::World world{5};
+        Party at_a{world, world.network().transport(a)};
+        Party at_b{world, world.network().transport(b)};
+        Party clerk{world, world.network().client("clerk")};
+
+        Three() {
+            clerk.transport.send(b, "{}");
+            world.run_for(100ms);
+            REQUIRE(at_b.got() == 1);
+            at_b.inbox.arrivals.clear();
+        }
+        Address restart_b(std::optional<Party>& again) {
+            again.emplace(world, world.network().transport(b));
+            return again->transport.local();
+        }
+    };
+
+    }  // namespace
+
     TEST_CASE_FIXTURE(Three, "a connection is dialled by the first send and kept") {
         std::set<Address> peers;
         for (int n = 0; n < 5; ++n) {

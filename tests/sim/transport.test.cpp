@@ -7,32 +7,33 @@
 
 #include "../support/transport_laws.hpp"
 
-namespace {
-
-using namespace understudy;
-using namespace understudy::laws;
-
-struct SimLaws {
-    using Transport = sim::SimTransport;
-    sim::World world{42};
-    int named = 0;
-
-    Address nobody() { return "sim://s" + std::to_string(++named); }
-    Transport server(Address address) {
-        return Transport{world, TransportOptions{.listen = std::move(address), .advertise = {}, .max_frame = 1u << 20}};
-    }
-    Transport server() { return server(nobody()); }
-    Transport client() {
-        return Transport{world, TransportOptions{.listen = {}, .advertise = {}, .max_frame = 1u << 20}};
-    }
-    asio::any_io_executor executor() { return world.get_executor(); }
-    void spawn(asio::awaitable<void> coroutine) { world.spawn(std::move(coroutine)); }
-    bool run_until(const std::function<bool()>& holds) { return world.run_until(holds, 30s); }
-};
-
-}  // namespace
-
 TEST_SUITE("sim_transport") {
+    namespace {
+
+    using namespace understudy;
+    using namespace understudy::laws;
+
+    struct SimLaws {
+        using Transport = sim::SimTransport;
+        sim::World world{42};
+        int named = 0;
+
+        Address nobody() { return "sim://s" + std::to_string(++named); }
+        Transport server(Address address) {
+            return Transport{world,
+                             TransportOptions{.listen = std::move(address), .advertise = {}, .max_frame = 1u << 20}};
+        }
+        Transport server() { return server(nobody()); }
+        Transport client() {
+            return Transport{world, TransportOptions{.listen = {}, .advertise = {}, .max_frame = 1u << 20}};
+        }
+        asio::any_io_executor executor() { return world.get_executor(); }
+        void spawn(asio::awaitable<void> coroutine) { world.spawn(std::move(coroutine)); }
+        bool run_until(const std::function<bool()>& holds) { return world.run_until(holds, 30s); }
+    };
+
+    }  // namespace
+
     TEST_CASE_FIXTURE(SimLaws, "payloads travel both ways") { carries_payloads_both_ways(*this); }
     TEST_CASE_FIXTURE(SimLaws, "a connection keeps its order") { keeps_the_order_of_a_connection(*this); }
     TEST_CASE_FIXTURE(SimLaws, "next ends with nothing at its deadline") {
@@ -87,8 +88,8 @@ TEST_SUITE("sim_transport") {
 
     TEST_CASE_FIXTURE(SimLaws, "a connection whose peer reads too slowly is closed") {
         auto server = this->server();
-        Transport client{world, TransportOptions{.listen = {}, .advertise = {}, .max_frame = 2000,
-                                                 .max_send_queue = 10'000}};
+        Transport client{world,
+                         TransportOptions{.listen = {}, .advertise = {}, .max_frame = 2000, .max_send_queue = 10'000}};
         Inbox at_client;
         spawn(receive_all(client, at_client));
         for (int n = 0; n < 10; ++n) client.send(server.local(), "{" + std::string(998, ' ') + "}");
@@ -140,8 +141,9 @@ TEST_SUITE("sim_transport") {
             sim::World world{1};
             handle.emplace(world.network().transport("sim://a"));
             world.spawn(receive_all(*handle, inbox));
-            world.spawn([](sim::SimTransport owned) -> asio::awaitable<void> { co_await owned.next(never); }(
-                world.network().transport("sim://b")));
+            world.spawn([](sim::SimTransport owned) -> asio::awaitable<void> {
+                co_await owned.next(never);
+            }(world.network().transport("sim://b")));
             world.run_for(1s);
         }
         handle->send("sim://b", "{}");

@@ -10,80 +10,80 @@
 
 #include "../support/transport_laws.hpp"
 
-namespace {
-
-using namespace understudy;
-using namespace understudy::laws;
-using sim::Random;
-using sim::SimTransport;
-
-/// Answers everything.
-asio::awaitable<void> echo(SimTransport& transport) {
-    for (;;) {
-        auto arrivals = co_await transport.next(never);
-        for (auto& arrival : arrivals)
-            if (auto* delivered = std::get_if<Delivered>(&arrival))
-                transport.send(delivered->from, std::move(delivered->payload));
-    }
-}
-
-/// Sends, and counts the answers, until there were `rounds`; sends again after a while without one.
-asio::awaitable<void> ping(SimTransport& transport, Address to, int rounds, int& answers) {
-    while (answers < rounds) {
-        transport.send(to, numbered(answers));
-        const auto deadline = transport.now() + 50ms;
-        bool answered = false;
-        while (!answered && transport.now() < deadline) {
-            auto arrivals = co_await transport.next(deadline);
-            for (const auto& arrival : arrivals)
-                if (const auto* delivered = std::get_if<Delivered>(&arrival))
-                    answered = answered || delivered->payload == numbered(answers);
-        }
-        if (answered) ++answers;
-    }
-}
-
-/// Lets a coroutine end quietly with its transport.
-asio::awaitable<void> until_closed(asio::awaitable<void> coroutine) {
-    try {
-        co_await std::move(coroutine);
-    } catch (const std::system_error& failure) {
-        if (failure.code() != error::closed) throw;
-    }
-}
-
-/// A busy minute with every kind of fault; what it looks like follows from the seed.
-std::uint64_t stormy_run(std::uint64_t seed) {
-    sim::World world{seed};
-    world.links().set_quality({.loss = 0.05, .repeat = 0.05, .reorder = true});
-    std::vector<std::unique_ptr<SimTransport>> nodes;
-    std::vector<int> answers(10, 0);
-    const auto start = [&](const Address& address) {
-        nodes.push_back(std::make_unique<SimTransport>(world.network().transport(address)));
-        world.spawn(until_closed(echo(*nodes.back())));
-    };
-    const auto address = [](std::uint64_t n) { return "sim://" + std::to_string(n); };
-    for (std::uint64_t n = 0; n < 5; ++n) start(address(n));
-    for (std::size_t n = 0; n < answers.size(); ++n) {
-        nodes.push_back(std::make_unique<SimTransport>(world.network().client("clerk" + std::to_string(n))));
-        world.spawn(until_closed(ping(*nodes.back(), address(n % 5), 1000, answers[n])));
-    }
-    for (int second = 0; second < 20; ++second) {
-        const auto victim = address(world.random().below(5));
-        world.crash(victim);
-        world.run_for(world.random().exponential(300ms));
-        start(victim);
-        const auto cut = address(world.random().below(5));
-        world.links().isolate(cut);
-        world.run_for(world.random().heavy_tail(10ms, 1s));
-        world.links().rejoin(cut);
-    }
-    return world.event_hash();
-}
-
-}  // namespace
-
 TEST_SUITE("sim_world") {
+    namespace {
+
+    using namespace understudy;
+    using namespace understudy::laws;
+    using sim::Random;
+    using sim::SimTransport;
+
+    /// Answers everything.
+    asio::awaitable<void> echo(SimTransport& transport) {
+        for (;;) {
+            auto arrivals = co_await transport.next(never);
+            for (auto& arrival : arrivals)
+                if (auto* delivered = std::get_if<Delivered>(&arrival))
+                    transport.send(delivered->from, std::move(delivered->payload));
+        }
+    }
+
+    /// Sends, and counts the answers, until there were `rounds`; sends again after a while without one.
+    asio::awaitable<void> ping(SimTransport& transport, Address to, int rounds, int& answers) {
+        while (answers < rounds) {
+            transport.send(to, numbered(answers));
+            const auto deadline = transport.now() + 50ms;
+            bool answered = false;
+            while (!answered && transport.now() < deadline) {
+                auto arrivals = co_await transport.next(deadline);
+                for (const auto& arrival : arrivals)
+                    if (const auto* delivered = std::get_if<Delivered>(&arrival))
+                        answered = answered || delivered->payload == numbered(answers);
+            }
+            if (answered) ++answers;
+        }
+    }
+
+    /// Lets a coroutine end quietly with its transport.
+    asio::awaitable<void> until_closed(asio::awaitable<void> coroutine) {
+        try {
+            co_await std::move(coroutine);
+        } catch (const std::system_error& failure) {
+            if (failure.code() != error::closed) throw;
+        }
+    }
+
+    /// A busy minute with every kind of fault; what it looks like follows from the seed.
+    std::uint64_t stormy_run(std::uint64_t seed) {
+        sim::World world{seed};
+        world.links().set_quality({.loss = 0.05, .repeat = 0.05, .reorder = true});
+        std::vector<std::unique_ptr<SimTransport>> nodes;
+        std::vector<int> answers(10, 0);
+        const auto start = [&](const Address& address) {
+            nodes.push_back(std::make_unique<SimTransport>(world.network().transport(address)));
+            world.spawn(until_closed(echo(*nodes.back())));
+        };
+        const auto address = [](std::uint64_t n) { return "sim://" + std::to_string(n); };
+        for (std::uint64_t n = 0; n < 5; ++n) start(address(n));
+        for (std::size_t n = 0; n < answers.size(); ++n) {
+            nodes.push_back(std::make_unique<SimTransport>(world.network().client("clerk" + std::to_string(n))));
+            world.spawn(until_closed(ping(*nodes.back(), address(n % 5), 1000, answers[n])));
+        }
+        for (int second = 0; second < 20; ++second) {
+            const auto victim = address(world.random().below(5));
+            world.crash(victim);
+            world.run_for(world.random().exponential(300ms));
+            start(victim);
+            const auto cut = address(world.random().below(5));
+            world.links().isolate(cut);
+            world.run_for(world.random().heavy_tail(10ms, 1s));
+            world.links().rejoin(cut);
+        }
+        return world.event_hash();
+    }
+
+    }  // namespace
+
     TEST_CASE("a seed gives the same numbers everywhere") {
         Random random{1};
         CHECK(random() == 0x40bc05834d211f4au);

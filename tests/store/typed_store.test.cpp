@@ -20,99 +20,99 @@ using test::StoreArchetype;
 using wire::TypedStore;
 using wire::TypedStoreOptions;
 
-namespace {
+TEST_SUITE("typed_store") {
+    namespace {
 
-// Its own form of nothing but the simple snapshot; throws wherever its input tells it to.
-struct Lawless {
-    struct Command {
-        std::string what;
-    };
-    using Query = Command;
-    using Reply = std::string;
+    // Its own form of nothing but the simple snapshot; throws wherever its input tells it to.
+    struct Lawless {
+        struct Command {
+            std::string what;
+        };
+        using Query = Command;
+        using Reply = std::string;
 
-    std::string check(const Command& command) const {
-        if (command.what == "throw in check") throw std::runtime_error("check threw");
-        return command.what == "refuse" ? "refused by the store" : "";
-    }
-    Reply apply(const Command& command) { return answer(command); }
-    Reply query(const Query& query) const { return answer(query); }
-    std::string snapshot() const { return {}; }
-    void restore(std::string_view) { throw std::runtime_error("restore threw"); }
+        std::string check(const Command& command) const {
+            if (command.what == "throw in check") throw std::runtime_error("check threw");
+            return command.what == "refuse" ? "refused by the store" : "";
+        }
+        Reply apply(const Command& command) { return answer(command); }
+        Reply query(const Query& query) const { return answer(query); }
+        std::string snapshot() const { return {}; }
+        void restore(std::string_view) { throw std::runtime_error("restore threw"); }
 
-    static std::string answer(const Command& command) {
-        if (command.what == "throw") throw std::runtime_error("boom");
-        if (command.what == "throw an int") throw 7;
-        return command.what == "bytes" ? "\xff" : command.what;
-    }
-};
-void from_json(const nlohmann::json& json, Lawless::Command& command) { json.at("what").get_to(command.what); }
-
-// A stream of single bytes, so that every chunk is split.
-struct Streamed {
-    using Command = std::string;
-    using Query = std::string;
-    using Reply = std::string;
-    struct Snapshot {
-        std::string left;
-        std::string read(std::size_t) {
-            auto byte = left.substr(0, 1);
-            left.erase(0, 1);
-            return byte;
+        static std::string answer(const Command& command) {
+            if (command.what == "throw") throw std::runtime_error("boom");
+            if (command.what == "throw an int") throw 7;
+            return command.what == "bytes" ? "\xff" : command.what;
         }
     };
-    Reply apply(const Command& command) { return text = command; }
-    Reply query(const Query&) const { return text; }
-    Snapshot snapshot() const { return {text}; }
-    void restore_begin() { incoming.clear(); }
-    void restore_chunk(std::string_view bytes) {
-        if (bytes == "!") throw std::runtime_error("not this one");
-        incoming += bytes;
+    void from_json(const nlohmann::json& json, Lawless::Command& command) { json.at("what").get_to(command.what); }
+
+    // A stream of single bytes, so that every chunk is split.
+    struct Streamed {
+        using Command = std::string;
+        using Query = std::string;
+        using Reply = std::string;
+        struct Snapshot {
+            std::string left;
+            std::string read(std::size_t) {
+                auto byte = left.substr(0, 1);
+                left.erase(0, 1);
+                return byte;
+            }
+        };
+        Reply apply(const Command& command) { return text = command; }
+        Reply query(const Query&) const { return text; }
+        Snapshot snapshot() const { return {text}; }
+        void restore_begin() { incoming.clear(); }
+        void restore_chunk(std::string_view bytes) {
+            if (bytes == "!") throw std::runtime_error("not this one");
+            incoming += bytes;
+        }
+        void restore_end() { text = incoming; }
+        std::string text, incoming;
+    };
+
+    static_assert(TextStore<TypedStore<KvStore>> && std::copyable<TypedStore<KvStore>> &&
+                  std::equality_comparable<TypedStore<KvStore>>);
+    static_assert(TextStore<TypedStore<Ledger>> && std::equality_comparable<TypedStore<Ledger>>);
+    static_assert(TextStore<TypedStore<StoreArchetype>> && !std::equality_comparable<TypedStore<StoreArchetype>> &&
+                  !std::default_initializable<TypedStore<StoreArchetype>>);
+    static_assert(TextStore<TypedStore<Lawless>> && TextStore<TypedStore<Streamed>>);
+    static_assert(StreamingSnapshot<Streamed> && !SimpleSnapshot<Streamed>);
+
+    std::string good(const TextOutcome& outcome) {
+        INFO(outcome.text);
+        CHECK(outcome.ok);
+        return outcome.text;
     }
-    void restore_end() { text = incoming; }
-    std::string text, incoming;
-};
-
-static_assert(TextStore<TypedStore<KvStore>> && std::copyable<TypedStore<KvStore>> &&
-              std::equality_comparable<TypedStore<KvStore>>);
-static_assert(TextStore<TypedStore<Ledger>> && std::equality_comparable<TypedStore<Ledger>>);
-static_assert(TextStore<TypedStore<StoreArchetype>> && !std::equality_comparable<TypedStore<StoreArchetype>> &&
-              !std::default_initializable<TypedStore<StoreArchetype>>);
-static_assert(TextStore<TypedStore<Lawless>> && TextStore<TypedStore<Streamed>>);
-static_assert(StreamingSnapshot<Streamed> && !SimpleSnapshot<Streamed>);
-
-std::string good(const TextOutcome& outcome) {
-    INFO(outcome.text);
-    CHECK(outcome.ok);
-    return outcome.text;
-}
-std::string bad(const TextOutcome& outcome) {
-    INFO(outcome.text);
-    CHECK_FALSE(outcome.ok);
-    return outcome.text;
-}
-
-template <typename Text>
-std::string whole(const Text& store, std::size_t max) {
-    auto snapshot = store.snapshot();
-    std::string text;
-    for (auto piece = snapshot.read(max); !piece.empty(); piece = snapshot.read(max)) {
-        CHECK(piece.size() <= max);
-        text += piece;
+    std::string bad(const TextOutcome& outcome) {
+        INFO(outcome.text);
+        CHECK_FALSE(outcome.ok);
+        return outcome.text;
     }
-    return text;
-}
 
-template <typename Text>
-std::string restore(Text& store, std::string_view text, std::size_t piece) {
-    if (auto fault = store.restore_begin(); !fault.empty()) return fault;
-    for (; !text.empty(); text.remove_prefix(std::min(piece, text.size())))
-        if (auto fault = store.restore_chunk(text.substr(0, piece)); !fault.empty()) return fault;
-    return store.restore_end();
-}
+    template <typename Text>
+    std::string whole(const Text& store, std::size_t max) {
+        auto snapshot = store.snapshot();
+        std::string text;
+        for (auto piece = snapshot.read(max); !piece.empty(); piece = snapshot.read(max)) {
+            CHECK(piece.size() <= max);
+            text += piece;
+        }
+        return text;
+    }
 
-}  // namespace
+    template <typename Text>
+    std::string restore(Text& store, std::string_view text, std::size_t piece) {
+        if (auto fault = store.restore_begin(); !fault.empty()) return fault;
+        for (; !text.empty(); text.remove_prefix(std::min(piece, text.size())))
+            if (auto fault = store.restore_chunk(text.substr(0, piece)); !fault.empty()) return fault;
+        return store.restore_end();
+    }
 
-TEST_SUITE("typed_store") {
+    }  // namespace
+
     TEST_CASE("the poorest store is served through nlohmann") {
         TypedStore store{StoreArchetype{40}};
         CHECK(store.check("2").empty());

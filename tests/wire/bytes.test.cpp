@@ -12,9 +12,13 @@ using namespace understudy::wire;
 
 TEST_SUITE("bytes") {
     TEST_CASE("base64 is that of RFC 4648") {
-        const std::pair<std::string, std::string> vectors[] = {
-            {"", ""},          {"f", "Zg=="},         {"fo", "Zm8="},        {"foo", "Zm9v"},
-            {"foob", "Zm9vYg=="}, {"fooba", "Zm9vYmE="}, {"foobar", "Zm9vYmFy"}};
+        const std::pair<std::string, std::string> vectors[] = {{"", ""},
+                                                               {"f", "Zg=="},
+                                                               {"fo", "Zm8="},
+                                                               {"foo", "Zm9v"},
+                                                               {"foob", "Zm9vYg=="},
+                                                               {"fooba", "Zm9vYmE="},
+                                                               {"foobar", "Zm9vYmFy"}};
         for (const auto& [bytes, text] : vectors) {
             std::string out;
             append_base64(out, bytes);

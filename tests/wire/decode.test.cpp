@@ -12,35 +12,39 @@
 using namespace understudy;
 using wire::DecodeError;
 
-namespace {
-DecodeError refused(std::string_view payload) {
-    auto result = wire::decode(payload);
-    REQUIRE_MESSAGE(result.index() == 1, "accepted: " << payload);
-    return std::get<DecodeError>(result);
-}
-/// `code: text`.
-std::string why(std::string_view payload) {
-    const auto error = refused(payload);
-    return std::string{to_string(error.code)} + ": " + error.text;
-}
-bool says(const std::string& reason, std::string_view part) { return reason.find(part) != std::string::npos; }
-std::string request(std::string_view method, std::string_view params) {
-    return R"({"jsonrpc":"2.0","id":9,"method":")" + std::string{method} + R"(","params":)" + std::string{params} + "}";
-}
-std::string execute(std::string_view members) {
-    return request("pb.execute", R"({"cluster":"00000000000000ab","group":"main",)" + std::string{members} + "}");
-}
-std::string entry(std::string_view entries) {
-    return request("replica.append", R"({"cluster":"00000000000000ab","group":"main","view":1,"prev":[1,1],"commit":1,)"
-                                     R"("entries":[)" + std::string{entries} + "]}");
-}
-std::string view(std::string_view members) {
-    return R"({"jsonrpc":"2.0","method":"view.changed","params":{"view":{"group":"g","cluster":"00000000000000ab",)"
-           R"("ping_interval":100,)" + std::string{members} + "}}}";
-}
-}  // namespace
-
 TEST_SUITE("decode") {
+    namespace {
+    DecodeError refused(std::string_view payload) {
+        auto result = wire::decode(payload);
+        REQUIRE_MESSAGE(result.index() == 1, "accepted: " << payload);
+        return std::get<DecodeError>(result);
+    }
+    /// `code: text`.
+    std::string why(std::string_view payload) {
+        const auto error = refused(payload);
+        return std::string{to_string(error.code)} + ": " + error.text;
+    }
+    bool says(const std::string& reason, std::string_view part) { return reason.find(part) != std::string::npos; }
+    std::string request(std::string_view method, std::string_view params) {
+        return R"({"jsonrpc":"2.0","id":9,"method":")" + std::string{method} + R"(","params":)" + std::string{params} +
+               "}";
+    }
+    std::string execute(std::string_view members) {
+        return request("pb.execute", R"({"cluster":"00000000000000ab","group":"main",)" + std::string{members} + "}");
+    }
+    std::string entry(std::string_view entries) {
+        return request("replica.append",
+                       R"({"cluster":"00000000000000ab","group":"main","view":1,"prev":[1,1],"commit":1,)"
+                       R"("entries":[)" +
+                           std::string{entries} + "]}");
+    }
+    std::string view(std::string_view members) {
+        return R"({"jsonrpc":"2.0","method":"view.changed","params":{"view":{"group":"g","cluster":"00000000000000ab",)"
+               R"("ping_interval":100,)" +
+               std::string{members} + "}}}";
+    }
+    }  // namespace
+
     TEST_CASE("what is no JSON is refused with the offset") {
         CHECK(why("") == "parse_error: offset 0: expected a value, found the end");
         CHECK(why("{") == "parse_error: offset 1: expected a member's name, found the end");
@@ -86,12 +90,12 @@ TEST_SUITE("decode") {
         CHECK(why(R"({"jsonrpc":"2.0","method":"view.status"})") ==
               "invalid_request: id: view.status needs one, an integer or a string");
         CHECK(why(R"({"jsonrpc":"2.0","id":null,"method":"view.status"})").starts_with("invalid_request: id:"));
-        CHECK(why(R"({"jsonrpc":"2.0","id":1,"id":2,"method":"view.status"})")
-                  .starts_with("invalid_request: a member"));
+        CHECK(
+            why(R"({"jsonrpc":"2.0","id":1,"id":2,"method":"view.status"})").starts_with("invalid_request: a member"));
         CHECK(why(R"({"jsonrpc":"2.0","id":1,"method":"view.status","result":1})")
                   .starts_with("invalid_request: expected"));
-        CHECK(why(R"({"jsonrpc":"2.0","id":34,"result":{},"error":{}})")
-                  .starts_with("invalid_request: expected one of"));
+        CHECK(
+            why(R"({"jsonrpc":"2.0","id":34,"result":{},"error":{}})").starts_with("invalid_request: expected one of"));
         CHECK(why(R"({"jsonrpc":"2.0","id":")" + std::string(200, 'x') + R"(","method":"view.status"})") ==
               "invalid_request: id: longer than 128 bytes");
         CHECK(why(R"({"jsonrpc":"2.0","id":1,"method":"view.changed","params":{}})")
@@ -197,8 +201,8 @@ TEST_SUITE("decode") {
     }
 
     TEST_CASE("an error of a server of another make is read with whatever it has") {
-        for (const auto* data : {"", R"(,"data":null)", R"(,"data":"text")", R"(,"data":[1])",
-                                 R"(,"data":{"name":5})"}) {
+        for (const auto* data :
+             {"", R"(,"data":null)", R"(,"data":"text")", R"(,"data":[1])", R"(,"data":{"name":5})"}) {
             const auto id = make_call_id(Method::pb_query, 4);
             const auto result = wire::decode(R"({"jsonrpc":"2.0","error":{"code":-32099,"message":"no")" +
                                              std::string{data} + R"(},"id":)" + id + "}");

@@ -11,23 +11,23 @@
 using namespace understudy;
 using namespace understudy::wire;
 
-namespace {
-std::vector<std::string> drain(FrameDecoder& decoder) {
-    std::vector<std::string> payloads;
-    while (auto payload = decoder.next()) payloads.emplace_back(*payload);
-    return payloads;
-}
-void append_all(std::vector<std::string>& to, const std::vector<std::string>& more) {
-    to.insert(to.end(), more.begin(), more.end());
-}
-std::string stream_of(const std::vector<std::string>& payloads) {
-    std::string out;
-    for (const auto& payload : payloads) append_frame(out, payload);
-    return out;
-}
-}  // namespace
-
 TEST_SUITE("frame") {
+    namespace {
+    std::vector<std::string> drain(FrameDecoder& decoder) {
+        std::vector<std::string> payloads;
+        while (auto payload = decoder.next()) payloads.emplace_back(*payload);
+        return payloads;
+    }
+    void append_all(std::vector<std::string>& to, const std::vector<std::string>& more) {
+        to.insert(to.end(), more.begin(), more.end());
+    }
+    std::string stream_of(const std::vector<std::string>& payloads) {
+        std::string out;
+        for (const auto& payload : payloads) append_frame(out, payload);
+        return out;
+    }
+    }  // namespace
+
     TEST_CASE("the length is four bytes with the highest first") {
         std::string out = "before";
         append_frame(out, "{" + std::string(0x10203 - 1, ' '));
@@ -36,8 +36,8 @@ TEST_SUITE("frame") {
     }
 
     TEST_CASE("frames that are split at every byte come out whole") {
-        const std::vector<std::string> payloads{"{}", "[1]", "{\"a\":\"\xC3\xA9\"}",
-                                                "{" + std::string(300, 'x') + "}", "[]"};
+        const std::vector<std::string> payloads{"{}", "[1]", "{\"a\":\"\xC3\xA9\"}", "{" + std::string(300, 'x') + "}",
+                                                "[]"};
         const auto stream = stream_of(payloads);
         for (std::size_t first = 0; first <= stream.size(); ++first)
             for (std::size_t second : {first, first + 1, first + 5, stream.size()}) {

@@ -14,43 +14,43 @@
 using namespace understudy;
 using nlohmann::json;
 
-namespace {
-/// The same text with the members of every object of the protocol in another order, the unread values kept.
-std::string shuffled(const json& value, std::mt19937& random) {
-    if (value.is_array()) {
-        std::string out = "[";
-        for (const auto& element : value) out += (out.size() > 1 ? ", " : " ") + shuffled(element, random);
-        return out + " ]";
-    }
-    if (!value.is_object()) return value.dump();
-    std::vector<std::string> members;
-    for (const auto& [name, member] : value.items()) {
-        const bool opaque = name == "command" || name == "query" || name == "value";
-        members.push_back(json(name).dump() + " :\n" + (opaque ? member.dump() : shuffled(member, random)));
-    }
-    std::shuffle(members.begin(), members.end(), random);
-    std::string out = "{";
-    for (const auto& member : members) out += (out.size() > 1 ? "\t, " : " ") + member;
-    return out + " }";
-}
-
-/// As nlohmann would write what stands for commands, queries and values, which `shuffled` went through.
-struct Redumped {
-    static void text(std::string& it) {
-        if (!it.empty()) it = json::parse(it).dump();
-    }
-    void operator()(Execute& it) const { text(it.command); }
-    void operator()(ExecuteResult& it) const { text(it.value); }
-    void operator()(Query& it) const { text(it.query); }
-    void operator()(QueryResult& it) const { text(it.value); }
-    void operator()(Append& it) const {
-        for (auto& entry : it.entries) text(entry.command);
-    }
-    void operator()(auto&) const {}
-};
-}  // namespace
-
 TEST_SUITE("json") {
+    namespace {
+    /// The same text with the members of every object of the protocol in another order, the unread values kept.
+    std::string shuffled(const json& value, std::mt19937& random) {
+        if (value.is_array()) {
+            std::string out = "[";
+            for (const auto& element : value) out += (out.size() > 1 ? ", " : " ") + shuffled(element, random);
+            return out + " ]";
+        }
+        if (!value.is_object()) return value.dump();
+        std::vector<std::string> members;
+        for (const auto& [name, member] : value.items()) {
+            const bool opaque = name == "command" || name == "query" || name == "value";
+            members.push_back(json(name).dump() + " :\n" + (opaque ? member.dump() : shuffled(member, random)));
+        }
+        std::shuffle(members.begin(), members.end(), random);
+        std::string out = "{";
+        for (const auto& member : members) out += (out.size() > 1 ? "\t, " : " ") + member;
+        return out + " }";
+    }
+
+    /// As nlohmann would write what stands for commands, queries and values, which `shuffled` went through.
+    struct Redumped {
+        static void text(std::string& it) {
+            if (!it.empty()) it = json::parse(it).dump();
+        }
+        void operator()(Execute& it) const { text(it.command); }
+        void operator()(ExecuteResult& it) const { text(it.value); }
+        void operator()(Query& it) const { text(it.query); }
+        void operator()(QueryResult& it) const { text(it.value); }
+        void operator()(Append& it) const {
+            for (auto& entry : it.entries) text(entry.command);
+        }
+        void operator()(auto&) const {}
+    };
+    }  // namespace
+
     TEST_CASE("every message comes back as it was and another parser accepts its text") {
         test::RandomMessages messages{1};
         for (std::size_t kind = 0; kind < messages.kinds; ++kind)
@@ -139,9 +139,7 @@ TEST_SUITE("json") {
     }
 
     TEST_CASE("durations are milliseconds with up to six decimals") {
-        const auto text_of = [](Duration age) {
-            return wire::encode("4", ViewStatusResult{{}, {PastEvent{age, ""}}});
-        };
+        const auto text_of = [](Duration age) { return wire::encode("4", ViewStatusResult{{}, {PastEvent{age, ""}}}); };
         CHECK(text_of(Duration{100'000'000}).find(R"("age_ms":100,)") != std::string::npos);
         CHECK(text_of(Duration{1'500'000}).find(R"("age_ms":1.5,)") != std::string::npos);
         CHECK(text_of(Duration{1}).find(R"("age_ms":0.000001,)") != std::string::npos);
@@ -158,8 +156,7 @@ TEST_SUITE("json") {
         for (std::size_t kind = 0; kind < messages.kinds; ++kind) {
             const auto message = messages.make(kind).message;
             const auto value = json::parse(wire::encode("9", message));
-            const int sorts =
-                wire::is_request(message) + wire::is_response(message) + wire::is_notification(message);
+            const int sorts = wire::is_request(message) + wire::is_response(message) + wire::is_notification(message);
             CHECK(sorts == 1);
             CHECK(wire::is_response(message) == (value.contains("result") || value.contains("error")));
             CHECK(value.contains("method") == !wire::is_response(message));

@@ -17,54 +17,55 @@
 using namespace understudy;
 using nlohmann::json;
 
-namespace {
-struct Page {
-    std::string text;
-    std::map<std::string, std::vector<std::string>> blocks;  // by what follows the fence: `json`, `json command`, ...
-};
-
-Page read_page() {
-    std::ifstream file{UNDERSTUDY_SOURCE_DIR "/docs/protocol.md"};
-    Page page;
-    std::string fence, block;
-    for (std::string line; std::getline(file, line);) {
-        page.text += line + "\n";
-        if (!line.starts_with("```")) {
-            if (!fence.empty()) block += line + "\n";
-        } else if (fence.empty()) {
-            fence = line.substr(3);
-        } else {
-            page.blocks[std::exchange(fence, {})].push_back(std::exchange(block, {}));
-        }
-    }
-    REQUIRE_MESSAGE(fence.empty(), "a block of the page is not closed");
-    return page;
-}
-const Page& page() {
-    static const Page read = read_page();
-    return read;
-}
-
-std::vector<std::string> lines_starting_with(std::string_view start) {
-    std::vector<std::string> found;
-    std::istringstream lines{page().text};
-    for (std::string line; std::getline(lines, line);)
-        if (line.starts_with(start)) found.push_back(line);
-    return found;
-}
-
-std::vector<wire::Decoded> decoded_examples() {
-    std::vector<wire::Decoded> examples;
-    for (const auto& block : page().blocks.at("json")) {
-        auto result = wire::decode(block);
-        REQUIRE_MESSAGE(result.index() == 0, block << std::get<wire::DecodeError>(result).text);
-        examples.push_back(std::get<wire::Decoded>(result));
-    }
-    return examples;
-}
-}  // namespace
-
 TEST_SUITE("protocol_examples") {
+    namespace {
+    struct Page {
+        std::string text;
+        std::map<std::string, std::vector<std::string>>
+            blocks;  // by what follows the fence: `json`, `json command`, ...
+    };
+
+    Page read_page() {
+        std::ifstream file{UNDERSTUDY_SOURCE_DIR "/docs/protocol.md"};
+        Page page;
+        std::string fence, block;
+        for (std::string line; std::getline(file, line);) {
+            page.text += line + "\n";
+            if (!line.starts_with("```")) {
+                if (!fence.empty()) block += line + "\n";
+            } else if (fence.empty()) {
+                fence = line.substr(3);
+            } else {
+                page.blocks[std::exchange(fence, {})].push_back(std::exchange(block, {}));
+            }
+        }
+        REQUIRE_MESSAGE(fence.empty(), "a block of the page is not closed");
+        return page;
+    }
+    const Page& page() {
+        static const Page read = read_page();
+        return read;
+    }
+
+    std::vector<std::string> lines_starting_with(std::string_view start) {
+        std::vector<std::string> found;
+        std::istringstream lines{page().text};
+        for (std::string line; std::getline(lines, line);)
+            if (line.starts_with(start)) found.push_back(line);
+        return found;
+    }
+
+    std::vector<wire::Decoded> decoded_examples() {
+        std::vector<wire::Decoded> examples;
+        for (const auto& block : page().blocks.at("json")) {
+            auto result = wire::decode(block);
+            REQUIRE_MESSAGE(result.index() == 0, block << std::get<wire::DecodeError>(result).text);
+            examples.push_back(std::get<wire::Decoded>(result));
+        }
+        return examples;
+    }
+    }  // namespace
+
     TEST_CASE("the page has blocks of every sort and no other") {
         std::set<std::string> sorts;
         for (const auto& [sort, blocks] : page().blocks) sorts.insert(sort);
@@ -81,8 +82,8 @@ TEST_SUITE("protocol_examples") {
             auto expected = json::parse(block);
             // the one member that an example has although we leave it out
             if (expected.contains("result") && expected["result"].contains("view"))
-                if (auto& view = expected["result"]["view"]; view.is_object() && view["viewnum"] ==
-                      0) view.erase("primary");
+                if (auto& view = expected["result"]["view"]; view.is_object() && view["viewnum"] == 0)
+                    view.erase("primary");
             CHECK(json::parse(text) == expected);
             auto again = wire::decode(text);
             REQUIRE(again.index() == 0);
@@ -178,7 +179,7 @@ TEST_SUITE("protocol_examples") {
             if (const auto* execute = std::get_if<Execute>(&example.message))
                 CHECK_NOTHROW(KvStore::decode_command(execute->command));
             if (const auto* query = std::get_if<Query>(&example.message))
-                  CHECK_NOTHROW(KvStore::decode_query(query->query));
+                CHECK_NOTHROW(KvStore::decode_query(query->query));
             if (const auto* append = std::get_if<Append>(&example.message))
                 for (const auto& entry : append->entries)
                     if (entry.kind == EntryKind::command) CHECK_NOTHROW(KvStore::decode_command(entry.command));

@@ -12,50 +12,142 @@
 using namespace understudy::wire;
 using namespace std::string_view_literals;
 
-namespace {
-bool accepts(std::string_view text) { return check_json(text).empty(); }
-
-bool holds_a_number_beyond_doubles(const std::string& text) {
-    try {
-        return nlohmann::json::parse(text).is_discarded();
-    } catch (const nlohmann::json::out_of_range&) {
-        return true;
-    } catch (const nlohmann::json::exception&) {
-        return false;
-    }
-}
-
-constexpr std::string_view valid[] = {
-    "0"sv, "-0"sv, "12"sv, "-1.5"sv, "1e5"sv, "1E+5"sv, "1.25e-7"sv, "123456789012345678901234567890"sv,
-    "true"sv, "false"sv, "null"sv, "\"\""sv, " \t\r\n1 \t\r\n"sv, "[]"sv, "[ ]"sv, "{}"sv, "{ }"sv, "[1,2,3]"sv,
-    "[[],{},\"\"]"sv, "{\"a\":1}"sv, "{ \"a\" : { \"b\" : [ null , true ] } , \"c\" : -1 }"sv, "{\"\":0}"sv,
-    "{\"a\":1,\"a\":2}"sv, "\"plain text that is longer than eight bytes\""sv,
-    "\"\\\"\\\\\\/\\b\\f\\n\\r\\t\""sv, "\"\\u0000\""sv, "\"\\u00e9\\u20AC\""sv, "\"\\ud83d\\ude00\""sv,
-    "\"\\uDBFF\\uDFFF\""sv, "\"\x7F\""sv, "\"\xC3\xA9\""sv, "\"\xE2\x82\xAC\""sv, "\"\xF0\x9F\x98\x80\""sv,
-    "\"\xF4\x8F\xBF\xBF\""sv, "\"\xED\x9F\xBF\xEE\x80\x80\""sv, "\"\\uFFFF\""sv};
-
-constexpr std::string_view invalid[] = {
-    ""sv, " "sv, "-"sv, "01"sv, "-01"sv, "1."sv, ".5"sv, "+1"sv, "1e"sv, "1e+"sv, "0x10"sv, "1 2"sv, "NaN"sv,
-    "Infinity"sv, "nul"sv, "nulll"sv, "True"sv, "tru"sv, "["sv, "]"sv, "[1"sv, "[1,"sv, "[1,]"sv, "[,1]"sv,
-    "[1 2]"sv, "[1}"sv, "{"sv, "}"sv, "{]"sv, "{\"a\"}"sv, "{\"a\":}"sv, "{\"a\":1,}"sv, "{,}"sv, "{a:1}"sv,
-    "{1:1}"sv, "{\"a\" 1}"sv, "{\"a\":1 \"b\":2}"sv, "{'a':1}"sv, "[1]]"sv, "{}}"sv, "\""sv, "\"abc"sv,
-    "\"\\\""sv, "\"\\x\""sv, "\"\\u12\""sv, "\"\\u12G4\""sv, "\"\\uD800\""sv, "\"\\uD800\\n\""sv,
-    "\"\\uD800\\uD800\""sv, "\"\\uDC00\""sv, "\"\\uD800x\""sv, "\"a\nb\""sv, "\"\x01\""sv, "\"\x1F\""sv,
-    "\"\0\""sv, "\"a\tb\""sv, "\"\x80\""sv, "\"\xC3\""sv, "\"\xC0\xAF\""sv, "\"\xC1\xBF\""sv,
-    "\"\xE0\x9F\xBF\""sv, "\"\xED\xA0\x80\""sv, "\"\xF0\x8F\xBF\xBF\""sv, "\"\xF4\x90\x80\x80\""sv,
-    "\"\xF5\x80\x80\x80\""sv, "\"\xFF\""sv, "\"\xE2\x82\""sv, "\"\xE2\x82"sv, "\xEF\xBB\xBF{}"sv, "// c\n1"sv,
-    "[1]/**/"sv, "\v1"sv, "1\0"sv, "\0"sv, "[\"\\\0\"]"sv};
-
-std::string nested(std::size_t depth, std::string_view open, std::string_view inside, std::string_view close) {
-    std::string text;
-    for (std::size_t i = 0; i < depth; ++i) text += open;
-    text += inside;
-    for (std::size_t i = 0; i < depth; ++i) text += close;
-    return text;
-}
-}  // namespace
-
 TEST_SUITE("scan") {
+    namespace {
+    bool accepts(std::string_view text) { return check_json(text).empty(); }
+
+    bool holds_a_number_beyond_doubles(const std::string& text) {
+        try {
+            return nlohmann::json::parse(text).is_discarded();
+        } catch (const nlohmann::json::out_of_range&) {
+            return true;
+        } catch (const nlohmann::json::exception&) {
+            return false;
+        }
+    }
+
+    constexpr std::string_view valid[] = {"0"sv,
+                                          "-0"sv,
+                                          "12"sv,
+                                          "-1.5"sv,
+                                          "1e5"sv,
+                                          "1E+5"sv,
+                                          "1.25e-7"sv,
+                                          "123456789012345678901234567890"sv,
+                                          "true"sv,
+                                          "false"sv,
+                                          "null"sv,
+                                          "\"\""sv,
+                                          " \t\r\n1 \t\r\n"sv,
+                                          "[]"sv,
+                                          "[ ]"sv,
+                                          "{}"sv,
+                                          "{ }"sv,
+                                          "[1,2,3]"sv,
+                                          "[[],{},\"\"]"sv,
+                                          "{\"a\":1}"sv,
+                                          "{ \"a\" : { \"b\" : [ null , true ] } , \"c\" : -1 }"sv,
+                                          "{\"\":0}"sv,
+                                          "{\"a\":1,\"a\":2}"sv,
+                                          "\"plain text that is longer than eight bytes\""sv,
+                                          "\"\\\"\\\\\\/\\b\\f\\n\\r\\t\""sv,
+                                          "\"\\u0000\""sv,
+                                          "\"\\u00e9\\u20AC\""sv,
+                                          "\"\\ud83d\\ude00\""sv,
+                                          "\"\\uDBFF\\uDFFF\""sv,
+                                          "\"\x7F\""sv,
+                                          "\"\xC3\xA9\""sv,
+                                          "\"\xE2\x82\xAC\""sv,
+                                          "\"\xF0\x9F\x98\x80\""sv,
+                                          "\"\xF4\x8F\xBF\xBF\""sv,
+                                          "\"\xED\x9F\xBF\xEE\x80\x80\""sv,
+                                          "\"\\uFFFF\""sv};
+
+    constexpr std::string_view invalid[] = {""sv,
+                                            " "sv,
+                                            "-"sv,
+                                            "01"sv,
+                                            "-01"sv,
+                                            "1."sv,
+                                            ".5"sv,
+                                            "+1"sv,
+                                            "1e"sv,
+                                            "1e+"sv,
+                                            "0x10"sv,
+                                            "1 2"sv,
+                                            "NaN"sv,
+                                            "Infinity"sv,
+                                            "nul"sv,
+                                            "nulll"sv,
+                                            "True"sv,
+                                            "tru"sv,
+                                            "["sv,
+                                            "]"sv,
+                                            "[1"sv,
+                                            "[1,"sv,
+                                            "[1,]"sv,
+                                            "[,1]"sv,
+                                            "[1 2]"sv,
+                                            "[1}"sv,
+                                            "{"sv,
+                                            "}"sv,
+                                            "{]"sv,
+                                            "{\"a\"}"sv,
+                                            "{\"a\":}"sv,
+                                            "{\"a\":1,}"sv,
+                                            "{,}"sv,
+                                            "{a:1}"sv,
+                                            "{1:1}"sv,
+                                            "{\"a\" 1}"sv,
+                                            "{\"a\":1 \"b\":2}"sv,
+                                            "{'a':1}"sv,
+                                            "[1]]"sv,
+                                            "{}}"sv,
+                                            "\""sv,
+                                            "\"abc"sv,
+                                            "\"\\\""sv,
+                                            "\"\\x\""sv,
+                                            "\"\\u12\""sv,
+                                            "\"\\u12G4\""sv,
+                                            "\"\\uD800\""sv,
+                                            "\"\\uD800\\n\""sv,
+                                            "\"\\uD800\\uD800\""sv,
+                                            "\"\\uDC00\""sv,
+                                            "\"\\uD800x\""sv,
+                                            "\"a\nb\""sv,
+                                            "\"\x01\""sv,
+                                            "\"\x1F\""sv,
+                                            "\"\0\""sv,
+                                            "\"a\tb\""sv,
+                                            "\"\x80\""sv,
+                                            "\"\xC3\""sv,
+                                            "\"\xC0\xAF\""sv,
+                                            "\"\xC1\xBF\""sv,
+                                            "\"\xE0\x9F\xBF\""sv,
+                                            "\"\xED\xA0\x80\""sv,
+                                            "\"\xF0\x8F\xBF\xBF\""sv,
+                                            "\"\xF4\x90\x80\x80\""sv,
+                                            "\"\xF5\x80\x80\x80\""sv,
+                                            "\"\xFF\""sv,
+                                            "\"\xE2\x82\""sv,
+                                            "\"\xE2\x82"sv,
+                                            "\xEF\xBB\xBF{}"sv,
+                                            "// c\n1"sv,
+                                            "[1]/**/"sv,
+                                            "\v1"sv,
+                                            "1\0"sv,
+                                            "\0"sv,
+                                            "[\"\\\0\"]"sv};
+
+    std::string nested(std::size_t depth, std::string_view open, std::string_view inside, std::string_view close) {
+        std::string text;
+        for (std::size_t i = 0; i < depth; ++i) text += open;
+        text += inside;
+        for (std::size_t i = 0; i < depth; ++i) text += close;
+        return text;
+    }
+    }  // namespace
+
     TEST_CASE("JSON texts are accepted") {
         for (const auto text : valid) {
             CAPTURE(text);
@@ -92,9 +184,12 @@ TEST_SUITE("scan") {
             for (auto changes = below(4); changes > 0; --changes) {
                 const char byte = alphabet[below(alphabet.size())];
                 const auto at = below(text.size() + 1);
-                if (const auto kind = below(3); kind == 0 || at == text.size()) text.insert(at, 1, byte);
-                else if (kind == 1) text[at] = byte;
-                else text.erase(at, 1 + below(3));
+                if (const auto kind = below(3); kind == 0 || at == text.size())
+                    text.insert(at, 1, byte);
+                else if (kind == 1)
+                    text[at] = byte;
+                else
+                    text.erase(at, 1 + below(3));
             }
             // nlohmann takes a NUL for the end, skips a byte order mark, and refuses numbers that no double holds.
             if (text.find('\0') != text.npos || text.starts_with("\xEF\xBB\xBF")) continue;
