@@ -133,7 +133,8 @@ public:
         requires std::equality_comparable<S>
     = default;
 
-private:
+    // ---- the replica's half of the store's JSON; each throws what the store's own or nlohmann's functions throw ----
+
     static typename S::Command decode_command(std::string_view text) {
         if constexpr (requires { { S::decode_command(text) } -> std::convertible_to<typename S::Command>; })
             return S::decode_command(text);
@@ -150,6 +151,7 @@ private:
         else return nlohmann::json(reply).dump();
     }
 
+private:
     template <typename Decode, typename Run>
     static TextOutcome answer(std::string_view about, Decode&& decode, Run&& run) {
         std::string reply;
