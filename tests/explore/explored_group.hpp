@@ -1,0 +1,403 @@
+// A whole group as a model to explore: the view service, its servers, the messages between them and what clients were
+// answered. A state holds numbers of machines and messages only (explored_parties.hpp), so it is small and exact.
+//
+// What may happen: any message in flight arrives, arrives and stays to arrive again, or never does (a lost message is
+// one that never arrives); a process dies, which the view service may learn at once or not at all, and a new one takes
+// the name; a server's or the view service's clock moves on. Clients are not machines here: a request reaches a server
+// in the step that names it, at a moment when that server serves, as often as the plan allows; an answer counts as
+// given when it is sent. Both are the hardest case: a later answer or an earlier question would demand less.
+// What may not happen within bounds: news of broken connections between servers, more messages than fit a state (those
+// beyond are lost), a view service that restarts.
+// Left out, because it leads nowhere new: an arrival that changes nothing; views and acknowledgements older than what
+// their receiver knows already; a ping after a later one of the same server (the view that its answer would bring is
+// under way in a push, or in the answer to the later one).
+#pragma once
+
+#include <array>
+#include <map>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "explored_parties.hpp"
+
+namespace understudy::test {
+
+/// How often something may happen on one path.
+struct GroupBudget {
+    std::uint8_t crashes = 1;
+    std::uint8_t silences = 1;   ///< D passes at the view service and it hears nobody.
+    std::uint8_t intervals = 2;  ///< A ping interval passes at one server.
+    std::uint8_t stalls = 0;     ///< D/2 passes at one server.
+    std::uint8_t repeats = 1;
+    friend bool operator==(const GroupBudget&, const GroupBudget&) = default;
+};
+
+struct GroupPlan {
+    std::uint8_t members = 2;  ///< In sync when the search begins, `a` the primary.
+    std::uint8_t spares = 0;   ///< Started, and their first ping is on its way.
+    std::size_t backups = 1;
+    std::vector<Operation> operations{{"x", true, 1, 1}, {"y", true, 2, 2, 0}, {}};
+    std::uint8_t answered = 0;  ///< So many of the first operations were answered before the search begins.
+    bool promoted = false;      ///< `a` was silent for D: `b` leads when the search begins, and `a` does not know.
+    GroupBudget budget{};
+    ReplicaOptions options{};
+    Tamper tamper{};
+};
+
+class ExploredGroup {
+public:
+    static constexpr std::size_t max_servers = 3, max_wire = 20, max_operations = 3, max_log = 8;
+
+    struct Asked {
+        std::uint8_t arrivals = 0;
+        std::array<std::uint8_t, 2> floor{};  // which writes were answered when it arrived
+        bool answered = false;
+        std::uint8_t view = 0, index = 0;  // of the entry, if it is a write
+        friend bool operator==(const Asked&, const Asked&) = default;
+    };
+    struct State {
+        std::array<std::uint32_t, max_servers + 1> nodes{};  // 0 of a server: it is down
+        std::array<std::uint8_t, max_servers + 1> lives{};
+        std::array<std::uint32_t, max_wire> wire{};  // sorted; number of the flight and one
+        std::array<Asked, max_operations> asked{};
+        std::array<std::pair<std::uint8_t, std::uint8_t>, max_servers + 1> heard{};  // life and number of the last ping
+        std::array<std::uint8_t, max_log> chosen{};  // by index: the view of the entry that somebody committed
+        GroupBudget left;
+        std::uint16_t fault = 0;
+        friend bool operator==(const State&, const State&) = default;
+    };
+
+    explicit ExploredGroup(GroupPlan plan)
+        : plan_(std::move(plan)), parties_(plan_.operations, plan_.backups, plan_.options, plan_.tamper) {
+        faults_.insert({}, 0);
+        UNDERSTUDY_CHECK(plan_.members + plan_.spares <= max_servers && plan_.operations.size() <= max_operations);
+    }
+
+    /// A group of the plan's members at rest, with a session open.
+    State start();
+
+    std::vector<sim::Successor<State>> successors(const State& state);
+    std::optional<std::string> violated(const State& state) const;
+    std::uint64_t digest(const State& state) const;
+
+    std::string sizes() const { return parties_.sizes(); }
+    std::size_t overflows() const { return overflows_; }
+
+private:
+    using Parties = ExploredParties;
+    using Input = Parties::Input;
+    static constexpr auto service = Parties::service;
+
+    std::uint8_t servers() const { return static_cast<std::uint8_t>(plan_.members + plan_.spares); }
+    // The pool's first replica is number 0, but 0 says that a server is down.
+    const Parties::Replica& replica(const State& state, std::uint8_t server) const {
+        return parties_.replica(state.nodes[server] - 1);
+    }
+    const View& view(const State& state) const {
+        static const View none;
+        const auto* info = parties_.views(state.nodes[service]).view(Parties::group);
+        return info ? info->view : none;
+    }
+
+    void act(State& state, std::uint8_t party, Input input, std::uint32_t argument);
+    void reply(State& state, const Parties::Reply& reply);
+    void note_chosen(State& state, std::uint8_t server);
+    void begin(State& state, std::uint8_t server) {
+        ++state.lives[server];
+        act(state, server, Input::start, state.lives[server]);
+    }
+    void arrive(State& state, std::uint32_t flight);
+    void arrive(State& state, std::size_t operation, std::uint8_t server);
+    void crash(State& state, std::uint8_t server);
+    void settle(State& state);
+    void promote(State& state);
+    void fail(State& state, const std::string& what) {
+        if (state.fault == 0)
+            state.fault = static_cast<std::uint16_t>(faults_.insert(what, std::hash<std::string>{}(what)).id);
+    }
+    void send(State& state, std::uint32_t flight) {
+        if (state.wire.back() != 0)
+            ++overflows_;
+        else if (!std::ranges::count(state.wire, flight + 1)) {
+            state.wire.back() = flight + 1;
+            std::ranges::sort(state.wire, {}, [](auto id) { return id == 0 ? ~std::uint32_t{0} : id; });
+        }
+    }
+    bool pointless(const State& state, const Flight& flight) const;
+    /// No more than that a message is gone.
+    static bool nothing_new(const State& state, const State& after) {
+        auto sent = [&](std::uint32_t id) { return id != 0 && std::ranges::find(state.wire, id) == state.wire.end(); };
+        return after.nodes == state.nodes && after.asked == state.asked && after.fault == 0 &&
+               std::ranges::none_of(after.wire, sent);
+    }
+    /// Messages that can have no effect any more make no difference between states.
+    void tidy(State& state) {
+        for (auto id : State{state}.wire)
+            if (id != 0 && pointless(state, parties_.flight(id - 1))) remove(state, id - 1);
+    }
+    static void remove(State& state, std::uint32_t flight) {
+        auto end = std::ranges::remove(state.wire, flight + 1);
+        std::ranges::fill(end, 0);
+    }
+    bool holds(const State& state, const Member& member, const Asked& write) const;
+
+    GroupPlan plan_;
+    Parties parties_;
+    sim::Pool<std::string> faults_;
+    std::size_t overflows_ = 0;
+    std::optional<SessionId> session_;
+};
+
+// ---- steps ------------------------------------------------------------------------------------------------
+
+inline void ExploredGroup::act(State& state, std::uint8_t party, Input input, std::uint32_t argument) {
+    auto own = party == service || state.nodes[party] == 0 ? state.nodes[party] : state.nodes[party] - 1;
+    const auto& turn = parties_.turn(party, own, input, argument);
+    if (!turn.fault.empty()) return fail(state, turn.fault);
+    state.nodes[party] = party == service ? turn.node : turn.node + 1;
+    for (auto flight : turn.sent) {
+        const auto& sent = parties_.flight(flight);
+        if (sent.life == 0 || sent.life == state.lives[sent.to]) send(state, flight);
+    }
+    for (const auto& one : turn.replies) reply(state, one);
+    if (party != service) note_chosen(state, party);
+}
+
+/// S4: an entry that one server knows to be committed is the only one that anybody ever commits at its index.
+inline void ExploredGroup::note_chosen(State& state, std::uint8_t server) {
+    const auto& held = replica(state, server).state();
+    for (Index index = held.log.base().index; index <= held.commit; ++index) {
+        auto at = held.log.position(index);
+        if (index == 0 || index > max_log || !at) continue;
+        auto& view = state.chosen[index - 1];
+        if (view == 0) view = static_cast<std::uint8_t>(at->view);
+        if (view != at->view)
+            fail(state, "entry " + std::to_string(index) + " was committed as one of view " + std::to_string(view) +
+                            ", and by " + Parties::name(server) + " as one of view " + std::to_string(at->view));
+    }
+}
+
+inline void ExploredGroup::reply(State& state, const Parties::Reply& reply) {
+    if (reply.operation == Parties::open_session) {
+        session_ = std::get<OpenResult>(reply.message).session;
+        return;
+    }
+    auto& asked = state.asked[reply.operation];
+    auto floor = asked.floor[reply.arrival];
+    const auto& text = plan_.operations[reply.operation].text;
+    if (const auto* result = std::get_if<ExecuteResult>(&reply.message)) {
+        bool other = asked.answered && Position{asked.view, asked.index} != result->at;
+        if (other && plan_.operations[reply.operation].session)
+            fail(state, "the command " + text + " was answered twice with different places");
+        asked.answered = true;
+        asked.view = static_cast<std::uint8_t>(result->at.view);
+        asked.index = static_cast<std::uint8_t>(result->at.index);
+    }
+    const auto* result = std::get_if<QueryResult>(&reply.message);
+    if (!result) return;
+    asked.answered = true;
+    for (std::size_t i = 0; i < plan_.operations.size(); ++i)
+        if ((floor >> i & 1) && result->value.find(plan_.operations[i].text + ";") == std::string::npos)
+            fail(state, "a read of `" + result->value + "` misses " + plan_.operations[i].text +
+                            ", which was answered before");
+}
+
+inline bool ExploredGroup::pointless(const State& state, const Flight& flight) const {
+    const auto& message = flight.envelope.message;
+    if (flight.to == service) {
+        const auto* ping = std::get_if<Ping>(&message);
+        if (!ping || flight.broken) return false;
+        auto [life, n] = state.heard[flight.from];
+        auto token = Parties::token(flight.from, life);
+        return ping->incarnation == token ? ping->n <= n : ping->incarnation < token;
+    }
+    if (state.nodes[flight.to] == 0) return false;
+    const auto& known = replica(state, flight.to).view().view;
+    if (const auto* answer = std::get_if<PingResult>(&message))
+        return !answer->stop && !is_newer(answer->info.view, known);
+    if (const auto* push = std::get_if<ViewChanged>(&message)) return !is_newer(push->info.view, known);
+    if (const auto* yes = std::get_if<AppendResult>(&message)) return yes->view < known.number;
+    if (const auto* next = std::get_if<InstallResult>(&message)) return next->view < known.number;
+    return false;
+}
+
+inline void ExploredGroup::arrive(State& state, std::uint32_t id) {
+    const auto& flight = parties_.flight(id);
+    if (const auto* ping = std::get_if<Ping>(&flight.envelope.message)) {
+        auto life = static_cast<std::uint64_t>(ping->incarnation) % 100;
+        state.heard[flight.from] = {static_cast<std::uint8_t>(life), static_cast<std::uint8_t>(ping->n)};
+    }
+    if (!flight.broken) return act(state, flight.to, Input::receive, id);
+    act(state, flight.to, state.nodes[flight.from] == 0 ? Input::refused : Input::alive, id);
+}
+inline void ExploredGroup::arrive(State& state, std::size_t operation, std::uint8_t server) {
+    auto& asked = state.asked[operation];
+    std::uint8_t floor = 0;
+    for (std::size_t i = 0; i < plan_.operations.size(); ++i)
+        if (state.asked[i].answered && !plan_.operations[i].read()) floor |= static_cast<std::uint8_t>(1u << i);
+    asked.floor[asked.arrivals] = floor;
+    act(state, server, Input::request, static_cast<std::uint32_t>(operation * 16 + asked.arrivals++));
+}
+inline void ExploredGroup::crash(State& state, std::uint8_t server) {
+    state.nodes[server] = 0;
+    for (auto id : State{state}.wire)
+        if (id != 0 && parties_.flight(id - 1).to == server && parties_.flight(id - 1).life != 0) remove(state, id - 1);
+    send(state, parties_.broken(server, state.lives[server]));
+}
+
+/// Everything arrives, in order, and time passes at the servers, until they are at rest.
+inline void ExploredGroup::settle(State& state) {
+    for (int round = 0; round < 8; ++round) {
+        while (state.wire[0] != 0) {
+            auto flight = state.wire[0] - 1;
+            remove(state, flight);
+            arrive(state, flight);
+        }
+        for (std::uint8_t server = 1; server <= servers(); ++server)
+            if (state.nodes[server] != 0 && round < 7) act(state, server, Input::interval, 0);
+    }
+}
+
+inline void ExploredGroup::promote(State& state) {
+    act(state, 2, Input::interval, 0);
+    act(state, service, Input::silence, 0);
+    for (int round = 0; round < 2; ++round)  // the ping of b, then its answer
+        for (auto id : State{state}.wire) {
+            if (id == 0) break;
+            const auto& flight = parties_.flight(id - 1);
+            if ((flight.from != 2 || flight.to != service) && (flight.from != service || flight.to != 2)) continue;
+            remove(state, id - 1);
+            arrive(state, id - 1);
+        }
+    tidy(state);
+    UNDERSTUDY_CHECK(replica(state, 1).serving() && replica(state, 2).serving());
+}
+
+inline ExploredGroup::State ExploredGroup::start() {
+    State state;
+    state.left = plan_.budget;
+    for (std::uint8_t server = 1; server <= plan_.members; ++server) {
+        begin(state, server);
+        settle(state);
+    }
+    UNDERSTUDY_CHECK(view(state).synced_count() + 1 == plan_.members);
+    act(state, 1, Input::request, Parties::open_session * 16);
+    settle(state);
+    parties_.use_session(session_.value());
+    for (std::size_t i = 0; i < plan_.answered; ++i) {
+        arrive(state, i, 1);
+        settle(state);
+        UNDERSTUDY_CHECK(state.asked[i].answered);
+    }
+    for (auto server = static_cast<std::uint8_t>(plan_.members + 1); server <= servers(); ++server)
+        begin(state, server);
+    if (plan_.promoted) promote(state);
+    return state;
+}
+
+inline std::vector<sim::Successor<ExploredGroup::State>> ExploredGroup::successors(const State& state) {
+    std::vector<sim::Successor<State>> next;
+    if (state.fault != 0) return next;
+    auto take = [&](std::string label, std::uint8_t GroupBudget::*budget, auto step) {
+        if (budget && state.left.*budget == 0) return;
+        auto& after = next.emplace_back(std::move(label), state).state;
+        if (budget) --(after.left.*budget);
+        step(after);
+        tidy(after);
+        if (nothing_new(state, after)) next.pop_back();
+    };
+    for (auto id : state.wire) {
+        if (id == 0) break;
+        const auto& flight = parties_.flight(id - 1);
+        if (flight.to != service && state.nodes[flight.to] == 0) continue;
+        const auto& label = parties_.label(id - 1);
+        take(label, nullptr, [&](State& after) { remove(after, id - 1), arrive(after, id - 1); });
+        if (!flight.broken && flight.to != service && flight.from != service)  // else it is pointless
+            take(label + ", and again later", &GroupBudget::repeats, [&](State& after) { arrive(after, id - 1); });
+    }
+    for (std::uint8_t server = 1; server <= servers(); ++server) {
+        auto name = Parties::name(server);
+        if (state.nodes[server] == 0) {
+            take(name + " is started anew", nullptr, [&](State& after) { begin(after, server); });
+            continue;
+        }
+        take("a ping interval passes at " + name, &GroupBudget::intervals,
+             [&](State& after) { act(after, server, Input::interval, 0); });
+        take("D/2 passes at " + name, &GroupBudget::stalls, [&](State& after) { act(after, server, Input::stall, 0); });
+        take(name + " dies", &GroupBudget::crashes, [&](State& after) { crash(after, server); });
+        for (std::size_t i = 0; i < plan_.operations.size(); ++i) {
+            const auto& operation = plan_.operations[i];
+            bool due = operation.after < 0 || state.asked[static_cast<std::size_t>(operation.after)].answered;
+            if (!due || state.asked[i].arrivals >= operation.arrivals || !replica(state, server).serving()) continue;
+            auto what = operation.read() ? std::string{"a read"} : "command " + operation.text;
+            take(what + " reaches " + name + (state.asked[i].arrivals > 0 ? " again" : ""), nullptr,
+                 [&](State& after) { arrive(after, i, server); });
+        }
+    }
+    take("D passes at v and it hears nobody", &GroupBudget::silences,
+         [&](State& after) { act(after, service, Input::silence, 0); });
+    return next;
+}
+
+// ---- what must hold -----------------------------------------------------------------------------------------
+
+inline bool ExploredGroup::holds(const State& state, const Member& member, const Asked& write) const {
+    auto server = Parties::party(member.name);
+    if (state.nodes[server] == 0 || Parties::token(server, state.lives[server]) != member.incarnation) return true;
+    const auto& log = replica(state, server).state().log;
+    return write.index <= log.base().index || log.has({write.view, write.index});
+}
+
+inline std::optional<std::string> ExploredGroup::violated(const State& state) const {
+    if (state.fault != 0) return faults_[state.fault];
+    const auto& now = view(state);
+    for (std::size_t i = 0; i < plan_.operations.size(); ++i) {
+        const auto& asked = state.asked[i];
+        if (!asked.answered || plan_.operations[i].read()) continue;
+        auto lost = [&](const Member& member) {
+            return member.name + " may lead after " + describe(now) + " and lacks the answered command " +
+                   plan_.operations[i].text;
+        };
+        if (!holds(state, now.primary, asked)) return lost(now.primary);
+        for (const auto& backup : now.backups)
+            if (backup.synced && !holds(state, backup, asked)) return lost(backup);
+    }
+    const ReplicatedState<ListStore>* other = nullptr;
+    for (std::uint8_t server = 1; server <= servers(); ++server) {
+        if (state.nodes[server] == 0) continue;
+        const auto& mine = replica(state, server).state();
+        for (const auto& operation : plan_.operations) {
+            auto at = operation.read() ? std::string::npos : mine.store.all.find(operation.text + ";");
+            if (at != std::string::npos && mine.store.all.find(operation.text + ";", at + 1) != std::string::npos)
+                return "the command " + operation.text + " took effect twice: " + mine.store.all;
+        }
+        for (std::uint8_t before = 1; before < server; ++before) {
+            if (state.nodes[before] == 0) continue;
+            other = &replica(state, before).state();
+            if (other->applied != mine.applied) continue;
+            if (!(other->store == mine.store && other->sessions == mine.sessions))
+                return Parties::name(before) + " and " + Parties::name(server) + " differ at one index";
+        }
+    }
+    return std::nullopt;
+}
+
+inline std::uint64_t ExploredGroup::digest(const State& state) const {
+    std::uint64_t hash = state.fault;
+    auto fold = [&](std::uint64_t value) { hash = sim::mix(hash, value); };
+    for (std::size_t i = 0; i < state.nodes.size(); ++i) fold(std::uint64_t{state.nodes[i]} << 8 | state.lives[i]);
+    for (auto id : state.wire)
+        if (id != 0) fold(id);
+    for (const auto& asked : state.asked)
+        fold(std::uint64_t{asked.view} << 40 | std::uint64_t{asked.index} << 32 | std::uint64_t{asked.floor[0]} << 24 |
+             std::uint64_t{asked.floor[1]} << 16 | std::uint64_t{asked.arrivals} << 8 | std::uint64_t{asked.answered});
+    const auto& left = state.left;
+    for (auto value : {left.crashes, left.silences, left.intervals, left.stalls, left.repeats}) fold(value);
+    for (auto view : state.chosen) fold(view);
+    for (auto [life, n] : state.heard) fold(std::uint64_t{life} << 8 | n);
+    return hash;
+}
+
+}  // namespace understudy::test

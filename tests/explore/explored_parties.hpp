@@ -1,0 +1,323 @@
+// The parties of a group to explore: each is a machine and its own clock, kept in a pool and named by a number. What a
+// party does with an input depends on nothing else, so each such turn is computed once and remembered.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include <tests/support/list_store.hpp>
+#include <understudy/core/replica_rules.hpp>
+#include <understudy/core/view_rules.hpp>
+#include <understudy/sim/explore.hpp>
+
+namespace understudy::test {
+
+/// A client's request, the same each time that it is sent.
+struct Operation {
+    std::string text;  ///< A unique command; empty: a read.
+    bool session = true;
+    Sequence seq = 0;
+    Sequence low = 0;
+    int after = -1;             ///< Asked once that operation was answered.
+    std::uint8_t arrivals = 2;  ///< How often it may reach a server: repeats by the network or by its client.
+
+    bool read() const { return text.empty(); }
+};
+
+/// A message on its way.
+struct Flight {
+    std::uint8_t from = 0, to = 0;
+    std::uint8_t life = 0;  ///< Of the receiver; 0: whoever has the name.
+    bool broken = false;    ///< No message: the connection of `peer` ended.
+    Envelope envelope;      ///< Its peer is the sender, as the receiver knows it.
+    friend bool operator==(const Flight&, const Flight&) = default;
+};
+
+/// What a message says, in a few words.
+struct ShowMessage {
+    std::string operator()(const Ping& m) const {
+        auto said = "ping " + std::to_string(m.n) + " of view " + std::to_string(m.viewnum);
+        if (m.synced) said += ", in sync {" + understudy::detail::join(*m.synced) + "}";
+        if (!m.unreachable.empty()) said += ", unreachable {" + understudy::detail::join(m.unreachable) + "}";
+        return said;
+    }
+    std::string operator()(const PingResult& m) const { return describe(m.info.view) + " (answer)"; }
+    std::string operator()(const ViewChanged& m) const { return describe(m.info.view) + " (push)"; }
+    std::string operator()(const Append& m) const {
+        return "append of view " + std::to_string(m.view.number) + ", " + std::to_string(m.entries.size()) +
+               " entries after " + std::to_string(m.prev.index) + ", commit " + std::to_string(m.commit) + ", round " +
+               std::to_string(m.round);
+    }
+    std::string operator()(const AppendResult& m) const {
+        return "yes in view " + std::to_string(m.view) + ", match " + std::to_string(m.match) + ", round " +
+               std::to_string(m.round);
+    }
+    std::string operator()(const Install& m) const {
+        return "chunk " + std::to_string(m.chunk) + " of a snapshot at " + std::to_string(m.snapshot.at.index) +
+               (m.last ? ", the last" : "");
+    }
+    std::string operator()(const InstallResult& m) const { return "wants chunk " + std::to_string(m.next); }
+    std::string operator()(const Failure& m) const { return "refused " + m.to + ": " + std::string{to_string(m.code)}; }
+    std::string operator()(const auto& m) const { return "message " + std::to_string(Message{m}.index()); }
+};
+
+/// Changes what is sent; `asked` is the message that is answered by it, if it is received in this turn. This is how a
+/// deliberate error gets into the protocol.
+using Tamper = std::function<void(const Message* asked, Message& sent)>;
+
+class ExploredParties {
+public:
+    using Replica = ReplicaRules<ListStore>;
+    static constexpr std::uint8_t service = 0;  ///< The view service's place; servers follow.
+    static inline const std::string group = "main";
+    static inline const Address client = "client#0";
+    static constexpr ClusterId cluster{7};
+
+    /// A machine and its clock. Parties compare no clocks, so each has its own, which moves in turns only.
+    template <typename M>
+    struct Node {
+        M rules;
+        Time now;
+        std::uint8_t life = 0;
+        friend bool operator==(const Node&, const Node&) = default;
+    };
+    enum class Input : std::uint8_t {
+        receive,   ///< a flight
+        request,   ///< an operation arrives
+        interval,  ///< a ping interval passes on its clock
+        stall,     ///< D/2 passes unheard, then it looks twice (S7)
+        silence,   ///< of the view service: D passes unheard
+        refused,   ///< of the view service: a connection broke and the address refuses
+        alive,     ///< of the view service: a connection broke and somebody listens
+        start,     ///< a new life
+    };
+    struct Reply {
+        std::size_t operation;
+        std::size_t arrival;
+        Message message;
+    };
+    struct Turn {
+        std::uint32_t node = 0;
+        std::vector<std::uint32_t> sent;
+        std::vector<Reply> replies;
+        std::string fault;
+    };
+
+    ExploredParties(std::vector<Operation> operations, std::size_t backups, ReplicaOptions options, Tamper tamper)
+        : operations_(std::move(operations)), options_(std::move(options)), tamper_(std::move(tamper)) {
+        options_.view_service = {"v"};
+        ViewOptions view_options{.backups = backups, .max_events = 0};
+        keep(Node<ViewRules>{ViewRules{view_options, cluster, began}, began});
+    }
+
+    const Turn& turn(std::uint8_t party, std::uint32_t node, Input input, std::uint32_t argument) {
+        auto key = std::uint64_t{node} << 36 | std::uint64_t{argument} << 8 | std::uint64_t{party} << 4 |
+                   static_cast<std::uint64_t>(input);
+        auto [found, fresh] = turns_.try_emplace(key, static_cast<std::uint32_t>(done_.size()));
+        if (fresh)
+            done_.push_back(party == service ? take(services_[node], input, argument)
+                                             : take(party, node, input, argument));
+        return done_[found->second];
+    }
+    const ViewRules& views(std::uint32_t node) const { return services_[node].rules; }
+    const Replica& replica(std::uint32_t node) const { return replicas_[node].rules; }
+    const Flight& flight(std::uint32_t id) const { return flights_[id]; }
+    const std::string& label(std::uint32_t flight) const { return labels_[flight]; }
+    const std::vector<Operation>& operations() const { return operations_; }
+    void use_session(SessionId session) { session_ = session; }
+
+    /// A flight that brings the news of a dead process to the view service.
+    std::uint32_t broken(std::uint8_t server, std::uint8_t life) {
+        return keep(Flight{server, service, 0, true, {with_life(server, life), {}, {}}});
+    }
+    static Address name(std::uint8_t party) { return Address(1, party == service ? 'v' : char('a' + party - 1)); }
+    static std::uint8_t party(const Address& name) {
+        return name[0] == 'v' ? service : static_cast<std::uint8_t>(name[0] - 'a' + 1);
+    }
+    static Incarnation token(std::uint8_t server, std::uint8_t life) {
+        return Incarnation{server * std::uint64_t{100} + life};
+    }
+
+    std::string sizes() const {
+        return std::to_string(services_.size()) + " view services, " + std::to_string(replicas_.size()) +
+               " replicas, " + std::to_string(flights_.size()) + " messages, " + std::to_string(done_.size()) +
+               " turns";
+    }
+
+    /// The operation that opens the session.
+    static constexpr std::uint32_t open_session = 15;
+
+private:
+    static constexpr Time began{1h};
+
+    static Address with_life(std::uint8_t party, std::uint8_t life) { return name(party) + "#" + std::to_string(life); }
+
+    template <typename Act>
+    Turn guarded(Act act) {
+        struct Failed {
+            std::string what;
+        };
+        auto before = set_check_handler([](const char* condition, const char* file, int line) {
+            throw Failed{std::string{condition} + " (" + file + ":" + std::to_string(line) + ")"};
+        });
+        Turn turn;
+        try {
+            act(turn);
+        } catch (const Failed& failed) {
+            turn.fault = "check failed: " + failed.what;
+        }
+        set_check_handler(before);
+        return turn;
+    }
+
+    Turn take(Node<ViewRules> node, Input input, std::uint32_t argument) {
+        return guarded([&](Turn& turn) {
+            Effects out;
+            auto& [rules, now, life] = node;
+            const auto* flight = input == Input::silence ? nullptr : &flights_[argument];
+            if (input == Input::receive) rules.receive(flight->envelope, now, out);
+            if (input == Input::refused || input == Input::alive) {
+                rules.gone(flight->envelope.peer, now, out);
+                for (const auto& address : std::exchange(out.probes, {}))
+                    rules.probed(address, input == Input::refused ? ProbeResult::refused : ProbeResult::alive, now,
+                                 out);
+            }
+            if (input == Input::silence)
+                for (auto end = now + ViewOptions{}.dead_after() + 3 * ViewOptions{}.ping_interval;
+                     rules.deadline() <= end;) {
+                    now = std::max(now, rules.deadline());
+                    rules.wake(now, out);
+                }
+            rules.wake(now, out);
+            rules.deep_invariants();
+            carry_out(service, 0, out, nullptr, turn);
+            turn.node = keep(std::move(node));
+        });
+    }
+    Turn take(std::uint8_t party, std::uint32_t id, Input input, std::uint32_t argument) {
+        return guarded([&](Turn& turn) {
+            auto life = static_cast<std::uint8_t>(argument);
+            auto node = input != Input::start
+                            ? replicas_[id]
+                            : Node<Replica>{{{}, options_, name(party), token(party, life), began}, began, life};
+            Effects out;
+            const Message* asked = nullptr;
+            if (input == Input::receive) {
+                asked = &flights_[argument].envelope.message;
+                node.rules.receive(flights_[argument].envelope, node.now, out);
+            }
+            if (input == Input::request)
+                node.rules.receive({client, std::to_string(argument), request(argument)}, node.now, out);
+            if (input == Input::interval) node.now += ViewOptions{}.ping_interval;
+            if (input == Input::stall) {
+                node.now += ViewOptions{}.dead_after() / 2;
+                node.rules.wake(node.now, out);
+                node.now += ViewOptions{}.dead_after() / 50;
+            }
+            node.rules.wake(node.now, out);
+            node.rules.deep_invariants();
+            carry_out(party, node.life, out, asked, turn);
+            turn.node = keep(std::move(node));
+        });
+    }
+    Message request(std::uint32_t argument) const {
+        if (argument / 16 == open_session) return Open{cluster, group};
+        const auto& asked = operations_[argument / 16];
+        if (asked.read()) return Query{cluster, group, "all"};
+        if (!asked.session) return Execute{cluster, group, {}, 0, 0, asked.text};
+        return Execute{cluster, group, session_, asked.seq, asked.low, asked.text};
+    }
+
+    void carry_out(std::uint8_t from, std::uint8_t life, Effects& out, const Message* asked, Turn& turn) {
+        for (const auto& event : out.events) {
+            bool bad = std::holds_alternative<StoreFailed>(event);
+            if (const auto* cut = std::get_if<LogCut>(&event)) bad = cut->committed;
+            if (const auto* refused = std::get_if<Refused>(&event))
+                for (const auto* never :
+                     {"conflicts with a committed", "never sent", "out of order", "cannot be restored"})
+                    bad = bad || refused->what.find(never) != std::string::npos;
+            if (bad) turn.fault = name(from) + ": " + describe(event);
+        }
+        for (auto& envelope : out.outbox) {
+            if (envelope.peer == client) {
+                auto id = std::stoul(envelope.id);
+                turn.replies.push_back({id / 16, id % 16, std::move(envelope.message)});
+                continue;
+            }
+            if (tamper_) tamper_(asked, envelope.message);
+            auto to = party(envelope.peer);
+            auto hash = envelope.peer.find('#');  // an answer goes to one life of its receiver
+            bool answer = hash != Address::npos;
+            auto to_life = answer ? static_cast<std::uint8_t>(std::stoul(envelope.peer.substr(hash + 1))) : 0;
+            envelope.peer = answer ? name(from) : with_life(from, life);
+            turn.sent.push_back(keep(Flight{from, to, static_cast<std::uint8_t>(to_life), false, std::move(envelope)}));
+        }
+    }
+
+    // ---- what is kept, found by a partial digest -----------------------------------------------------------
+
+    static std::uint64_t fold(std::uint64_t hash, const View& view) {
+        hash = sim::mix(hash, sim::mix(view.number, view.synced_count()));
+        return sim::mix(hash, static_cast<std::uint64_t>(view.primary.incarnation));
+    }
+    static std::uint64_t fold(std::uint64_t hash, Time time) {
+        return sim::mix(hash, static_cast<std::uint64_t>(time.time_since_epoch().count()));
+    }
+    std::uint32_t keep(Node<ViewRules> node) {
+        auto hash = fold(fold(0, node.now), node.rules.deadline());
+        for (const auto& one : node.rules.status(group, node.now).groups) {
+            hash = sim::mix(fold(hash, one.info.view), std::uint64_t{one.acked});
+            for (const auto& server : one.servers)
+                hash = sim::mix(sim::mix(hash, server.role),
+                                sim::mix(static_cast<std::uint64_t>(server.incarnation), server.viewnum));
+        }
+        return services_.insert(std::move(node), hash).id;
+    }
+    std::uint32_t keep(Node<Replica> node) {
+        auto status = node.rules.status(node.now);
+        auto hash = fold(fold(0, node.now), node.rules.deadline());
+        hash = fold(sim::mix(hash, static_cast<std::uint64_t>(status.incarnation)), status.info.view);
+        const auto& state = node.rules.state();
+        for (auto index :
+             {status.last, status.commit, status.applied, state.log.last().view, Index{node.rules.serving()}})
+            hash = sim::mix(hash, index);
+        hash = sim::mix(hash, state.store.all);
+        for (const auto& backup : status.backups) hash = sim::mix(sim::mix(hash, backup.state), backup.match);
+        return replicas_.insert(std::move(node), hash).id;
+    }
+    std::uint32_t keep(Flight flight) {
+        auto hash = sim::mix(std::uint64_t{flight.from} << 16 | flight.to << 8 | flight.life, flight.envelope.id);
+        hash = sim::mix(hash, sim::mix(flight.envelope.message.index(), std::uint64_t{flight.broken}));
+        auto text = show(flight);
+        hash = sim::mix(hash, text);
+        auto [id, fresh] = flights_.insert(std::move(flight), hash);
+        if (fresh) labels_.push_back(std::move(text));
+        return id;
+    }
+    static std::string show(const Flight& flight) {
+        auto text = name(flight.to) + " hears from " + name(flight.from) + ": ";
+        if (flight.broken) return name(flight.to) + " learns that the connection of " + flight.envelope.peer + " ended";
+        return text + std::visit(ShowMessage{}, flight.envelope.message);
+    }
+
+    std::vector<Operation> operations_;
+    ReplicaOptions options_;
+    Tamper tamper_;
+    SessionId session_;
+    sim::Pool<Node<ViewRules>> services_;
+    sim::Pool<Node<Replica>> replicas_;
+    sim::Pool<Flight> flights_;
+    std::vector<std::string> labels_;
+    std::unordered_map<std::uint64_t, std::uint32_t> turns_;
+    std::deque<Turn> done_;
+};
+
+}  // namespace understudy::test
