@@ -9,24 +9,12 @@
 #include <variant>
 
 #include <understudy/sim/random.hpp>
+#include <understudy/sim/snapshot_bytes.hpp>
 #include <understudy/store.hpp>
 #include <understudy/wire/store_text.hpp>
 #include <understudy/wire/typed_store.hpp>
 
 namespace understudy::sim {
-
-/// All bytes of a store's snapshot, whichever form it has.
-template <Store S>
-std::string snapshot_bytes(const S& store) {
-    if constexpr (StreamingSnapshot<S>) {
-        std::string all;
-        auto snapshot = store.snapshot();
-        for (auto piece = snapshot.read(64u << 10); !piece.empty(); piece = snapshot.read(64u << 10)) all += piece;
-        return all;
-    } else {
-        return store.snapshot();
-    }
-}
 
 /// A Model (model.hpp) of a Store that keeps its laws: the object is the store, and its states are equal if their
 /// snapshots are. Replies are compared by `==`. This finds what replication did wrong; what the Store itself does wrong
