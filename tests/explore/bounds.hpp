@@ -15,10 +15,10 @@ inline constexpr bool fast_build = false;
 inline constexpr bool fast_build = true;
 #endif
 
-/// `states` in a fast build, a tenth of it in others, or what the environment says.
+/// `states` in a fast build, a thirtieth of it in others, or what the environment says.
 inline sim::ExploreBounds explore_bounds(std::size_t states) {
     return {.depth = setting("UNDERSTUDY_DEPTH", 1000),
-            .states = setting("UNDERSTUDY_STATES", fast_build ? states : states / 10)};
+            .states = setting("UNDERSTUDY_STATES", fast_build ? states : states / 30)};
 }
 
 /// Whether a search may be expected to get as far as its test says.

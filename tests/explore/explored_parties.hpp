@@ -315,7 +315,7 @@ private:
     sim::Pool<Node<ViewRules>> services_;
     sim::Pool<Node<Replica>> replicas_;
     sim::Pool<Flight> flights_;
-    std::vector<std::string> labels_;
+    std::deque<std::string> labels_;
     std::unordered_map<std::uint64_t, std::uint32_t> turns_;
     std::deque<Turn> done_;
 };

@@ -125,9 +125,8 @@ TEST_SUITE("explore/view") {
             waits += model.waits();
             return found.end;
         };
-        const ViewBudget nothing{0, 0, 0, 0, 0};
         auto one = [&](std::uint8_t ViewBudget::*what) {
-            auto budget = nothing;
+            ViewBudget budget{0, 0, 0, 0, 0};
             budget.*what = 1;
             return budget;
         };
