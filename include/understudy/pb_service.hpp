@@ -118,6 +118,9 @@ public:
     /// This replica's state as far as it has applied the log, which may lag behind what was answered elsewhere.
     const S& store() const { return state_->machine.store().store(); }
 
+    /// The machine at work, for tests that look inside; what it shows is no part of the interface.
+    const auto& rules() const { return state_->machine; }
+
     /// The name of this server: the address at which others reach it.
     Address local() const { return state_->transport.local(); }
     asio::any_io_executor get_executor() const { return state_->executor(); }

@@ -14,7 +14,7 @@ TEST_SUITE("sim_network") {
     using namespace understudy;
     using namespace understudy::laws;
     using sim::SimTransport;
-    using sim::Verdict;
+    using sim::Fate;
 
     const Address a = "sim://a", b = "sim://b";
 
@@ -200,11 +200,11 @@ TEST_SUITE("sim_network") {
 
     TEST_CASE_FIXTURE(Three, "a filter sees each frame and decides what becomes of it") {
         world.links().add_filter([](const sim::Packet& packet) {
-            if (packet.from != "clerk" || packet.to != b) return Verdict::deliver();
-            if (packet.payload == numbered(0)) return Verdict::drop();
-            if (packet.payload == numbered(1)) return Verdict::duplicate();
-            if (packet.payload == numbered(2)) return Verdict::delayed(1s);
-            return Verdict::deliver();
+            if (packet.from != "clerk" || packet.to != b) return Fate::deliver();
+            if (packet.payload == numbered(0)) return Fate::drop();
+            if (packet.payload == numbered(1)) return Fate::duplicate();
+            if (packet.payload == numbered(2)) return Fate::delayed(1s);
+            return Fate::deliver();
         });
         clerk.send(b, 0, 2);
         world.run_for(100ms);

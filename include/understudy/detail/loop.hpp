@@ -13,6 +13,7 @@
 #include <asio/awaitable.hpp>
 #include <asio/post.hpp>
 
+#include <understudy/core/coverage.hpp>
 #include <understudy/core/effects.hpp>
 #include <understudy/transport.hpp>
 #include <understudy/wire/json.hpp>
@@ -90,10 +91,12 @@ private:
     void take(Gone& gone, Time now) { machine.gone(gone.peer, now, effects_); }
     void take(Probed& probed, Time now) { machine.probed(probed.address, probed.result, now, effects_); }
     void take(Broken& broken, Time) {
+        reached(broken.code);
         effects_.tell(Malformed{std::move(broken.peer), broken.code, std::move(broken.what)});
     }
 
     void refuse(const Address& peer, const wire::DecodeError& wrong) {
+        reached(wrong.code);
         effects_.tell(Malformed{peer, wrong.code, wrong.text});
         if (wrong.answer) effects_.send(peer, wrong.id, wire::to_failure(wrong));
     }

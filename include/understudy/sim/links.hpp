@@ -37,17 +37,17 @@ struct Packet {
 };
 
 /// What shall become of a frame. On a link that keeps order, a delay also holds up what follows.
-struct Verdict {
+struct Fate {
     int copies = 1;
     Duration delay{};
 
-    static constexpr Verdict deliver() { return {}; }
-    static constexpr Verdict drop() { return {.copies = 0, .delay = {}}; }
-    static constexpr Verdict delayed(Duration by) { return {.copies = 1, .delay = by}; }
-    static constexpr Verdict duplicate() { return {.copies = 2, .delay = {}}; }
+    static constexpr Fate deliver() { return {}; }
+    static constexpr Fate drop() { return {.copies = 0, .delay = {}}; }
+    static constexpr Fate delayed(Duration by) { return {.copies = 1, .delay = by}; }
+    static constexpr Fate duplicate() { return {.copies = 2, .delay = {}}; }
 };
 
-using Filter = std::function<Verdict(const Packet&)>;
+using Filter = std::function<Fate(const Packet&)>;
 
 /// The faults of all links. Whoever holds one may change it at any time.
 class Links {
@@ -108,17 +108,17 @@ public:
         auto random = random_.split("unreliable", filters_.size());
         add_filter([=](const Packet& packet) mutable {
             const bool lost = about(names, packet) && !about(spared, packet) && random.chance(probability);
-            return lost ? Verdict::drop() : Verdict::deliver();
+            return lost ? Fate::drop() : Fate::deliver();
         });
     }
 
     /// Decides about one frame: by the filters, then by the link's own loss and repeats.
-    Verdict judge(const Packet& packet, const LinkQuality& link) {
-        Verdict sum;
+    Fate judge(const Packet& packet, const LinkQuality& link) {
+        Fate sum;
         for (const auto& filter : filters_) {
-            const auto verdict = filter(packet);
-            sum.copies *= verdict.copies;
-            sum.delay += verdict.delay;
+            const auto fate = filter(packet);
+            sum.copies *= fate.copies;
+            sum.delay += fate.delay;
         }
         if (random_.chance(link.loss)) sum.copies = 0;
         if (random_.chance(link.repeat)) sum.copies *= 2;

@@ -279,12 +279,12 @@ private:
         auto& sender = connection.ends[side];
         const auto& receiver = connection.ends[1 - side];
         const auto& link = links_.quality(sender.name, receiver.name);
-        const auto verdict = links_.judge({schedule_.now(), sender.name, receiver.name, payload}, link);
-        for (int copy = 1; copy <= verdict.copies; ++copy) {
+        const auto fate = links_.judge({schedule_.now(), sender.name, receiver.name, payload}, link);
+        for (int copy = 1; copy <= fate.copies; ++copy) {
             sender.outstanding += payload.size();
-            auto text = copy == verdict.copies ? std::move(payload) : payload;
+            auto text = copy == fate.copies ? std::move(payload) : payload;
             const auto later = copy == 1 ? Duration{} : links_.latency(link);
-            transmit(connection, {Kind::frame, {connection.id, side}, std::move(text), verdict.delay + later});
+            transmit(connection, {Kind::frame, {connection.id, side}, std::move(text), fate.delay + later});
         }
     }
 

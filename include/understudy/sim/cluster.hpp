@@ -1,0 +1,205 @@
+// A whole installation in a world: a view service and groups of servers over one Store, and how its processes start,
+// die and come back.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+#include <understudy/pb_service.hpp>
+#include <understudy/sim/world.hpp>
+#include <understudy/view_service.hpp>
+
+namespace understudy::sim {
+
+struct ClusterOptions {
+    std::size_t groups = 1;
+    std::size_t servers = 3;   ///< In each group.
+    ViewOptions view{};        ///< `backups` is k.
+    ReplicaOptions replica{};  ///< `view_service` and `group` are filled in.
+};
+
+/// Parties are called `views`, and `g1.a`, `g1.b`, … in group `g1`.
+template <Store S>
+class Cluster {
+public:
+    using Server = PBService<S, SimTransport>;
+    using Views = ViewService<SimTransport>;
+    /// Told of each event and of who had it.
+    using ObserverOf = std::function<void(const std::string& who, const Event&)>;
+
+    static inline const std::string views_name = "views";
+
+    Cluster(World& world, S initial, ClusterOptions options, ObserverOf observer = {})
+        : world_{world}, initial_{std::move(initial)}, options_{std::move(options)}, observer_{std::move(observer)} {
+        options_.replica.view_service = {views_name};
+        start_views();
+        for (std::size_t group = 1; group <= options_.groups; ++group) {
+            groups_.push_back("g" + std::to_string(group));
+            for (std::size_t number = 0; number < options_.servers; ++number)
+                start(groups_.back() + "." + std::string(1, static_cast<char>('a' + number)));
+        }
+    }
+    Cluster(const Cluster&) = delete;
+    Cluster& operator=(const Cluster&) = delete;
+
+    World& world() { return world_; }
+    const ClusterOptions& options() const { return options_; }
+    const std::vector<std::string>& groups() const { return groups_; }
+    static std::string group_of(const std::string& server) { return server.substr(0, server.find('.')); }
+
+    // ---- servers -----------------------------------------------------------------------------------------
+
+    /// Starts a server, empty, unless it runs.
+    void start(const std::string& name) {
+        auto& seat = servers_[name];
+        if (seat.server) return;
+        auto options = options_.replica;
+        options.group = group_of(name);
+        auto transport = world_.network().transport(name);
+        seat.server = std::make_unique<Server>(initial_, std::move(transport), options, observer_of(name));
+        const auto life = ++seat.life;
+        seat.server->async_run([this, name, life, here = std::weak_ptr<bool>{here_}](std::error_code) {
+            if (!here.expired()) ended(name, life);
+        });
+    }
+    /// The process dies; its kernel closes its sockets.
+    void crash(const std::string& name) {
+        end(name, [&] { world_.crash(name); });
+    }
+    /// The machine dies, and nobody is told.
+    void power_off(const std::string& name) {
+        end(name, [&] { world_.power_off(name); });
+    }
+
+    /// A running server, or null.
+    const Server* find(const std::string& name) const {
+        auto found = servers_.find(name);
+        return found == servers_.end() ? nullptr : found->second.server.get();
+    }
+    Server* find(const std::string& name) { return const_cast<Server*>(std::as_const(*this).find(name)); }
+    /// The process that the view names, if it runs.
+    const Server* find(const Member& member) const {
+        const auto* server = find(member.name);
+        return server && server->status().incarnation == member.incarnation ? server : nullptr;
+    }
+    /// The names of all servers, also of those that do not run.
+    std::vector<std::string> servers() const {
+        std::vector<std::string> names;
+        for (const auto& [name, seat] : servers_) names.push_back(name);
+        return names;
+    }
+
+    // ---- the view service --------------------------------------------------------------------------------
+
+    bool views_run() const { return views_ != nullptr; }
+    Views& views() { return *views_; }
+    /// The newest view that the view service (the present one or, while there is none, the last) decided.
+    View view(const std::string& group) const {
+        if (views_ && !impostor_) return views_->view(group).view;
+        for (const auto& known : record_.groups)
+            if (known.info.group == group) return known.info.view;
+        return {};
+    }
+    /// It dies, but its record lives on.
+    void crash_views() {
+        if (!views_) return;
+        if (!impostor_) record_ = views_->record();
+        world_.crash(views_name);
+        views_.reset();
+        impostor_ = false;
+    }
+    /// Starts it, where it stood, unless it runs.
+    void start_views() {
+        if (views_) return;
+        auto transport = world_.network().transport(views_name);
+        auto observer = observer_of(views_name);
+        if (record_.cluster == ClusterId::none)
+            views_ = std::make_unique<Views>(std::move(transport), options_.view, std::move(observer));
+        else
+            views_ = std::make_unique<Views>(std::move(transport), record_, options_.view, std::move(observer));
+        run_views();
+    }
+    /// Starts one in its place that has lost the record and is another cluster. It has room for a group of its own
+    /// only: a server that starts meanwhile, and belongs to nobody yet, would rightly join it. `crash_views` ends it.
+    void start_impostor() {
+        if (views_) return;
+        impostor_ = true;
+        auto options = options_.view;
+        options.max_groups = 1;
+        ViewRecord other{ClusterId{world_.random().split("impostor")() | 1}, options.dead_after(), {}};
+        other.groups.push_back({{.group = "elsewhere", .cluster = other.cluster, .ping_interval = {}, .view = {}}, {}});
+        views_ = std::make_unique<Views>(world_.network().transport(views_name), other, options);
+        run_views();
+    }
+
+    // ---- whether it is well ------------------------------------------------------------------------------
+
+    /// The group has a primary that serves in the newest view, and as many backups in sync as there can be.
+    bool is_well(const std::string& group) const {
+        if (!views_ || impostor_) return false;
+        const auto info = view(group);
+        if (info.number == 0 || info.synced_count() != std::min(options_.view.backups, options_.servers - 1))
+            return false;
+        const auto* primary = find(info.primary);
+        return primary && primary->serving() && primary->view().view.number == info.number;
+    }
+    /// Whether the group waits for somebody (R4).
+    bool waits(const std::string& group) const {
+        if (!views_ || impostor_) return false;
+        const auto status = views_->status(group);
+        return !status.groups.empty() && !status.groups.front().waiting_for.empty();
+    }
+    /// Whether somebody who surely holds every answered write still runs.
+    bool is_held(const std::string& group, const std::string& without = {}) const {
+        const auto info = view(group);
+        const auto holds = [&](const Member& member) { return member.name != without && find(member) != nullptr; };
+        return info.number == 0 || holds(info.primary) ||
+               std::ranges::any_of(info.backups, [&](const Member& member) { return member.synced && holds(member); });
+    }
+
+private:
+    struct Seat {
+        std::unique_ptr<Server> server;
+        std::uint64_t life = 0;
+    };
+
+    template <typename Death>
+    void end(const std::string& name, Death death) {
+        auto& seat = servers_.at(name);
+        if (!seat.server) return;
+        death();
+        seat.server.reset();
+    }
+    /// It died by itself, as by `World::crash_at_send`.
+    void ended(const std::string& name, std::uint64_t life) {
+        auto& seat = servers_.at(name);
+        if (seat.life == life) seat.server.reset();
+    }
+    void run_views() {
+        views_->async_run([](std::error_code) {});
+    }
+    Observer observer_of(const std::string& name) const {
+        if (!observer_) return {};
+        return [this, name](const Event& event) { observer_(name, event); };
+    }
+
+    World& world_;
+    S initial_;
+    ClusterOptions options_;
+    ObserverOf observer_;
+    std::vector<std::string> groups_;
+    std::map<std::string, Seat> servers_;
+    ViewRecord record_;
+    std::unique_ptr<Views> views_;
+    bool impostor_ = false;
+    std::shared_ptr<bool> here_ = std::make_shared<bool>(true);
+};
+
+}  // namespace understudy::sim

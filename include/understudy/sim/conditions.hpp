@@ -1,0 +1,100 @@
+// Under which conditions a trial takes place: how large the cluster is, how its bounds are set, how its clients behave.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <vector>
+
+#include <understudy/sim/cluster.hpp>
+#include <understudy/sim/crowd.hpp>
+#include <understudy/sim/linear_search.hpp>
+#include <understudy/sim/links.hpp>
+#include <understudy/sim/random.hpp>
+
+namespace understudy::sim {
+
+/// What is not left to the seed. A failing trial is shrunk by making these smaller.
+struct TrialLimits {
+    Duration trouble = 20s;  ///< How long there are faults.
+    Duration peace = 15s;    ///< How soon all must be well after the last fault, and every call ended: 150 pings.
+    std::size_t clients = std::numeric_limits<std::size_t>::max();       ///< At most so many in each group.
+    bool every_fault = true;                                             ///< Of the plan; or only those of
+    std::vector<std::size_t> keep{};                                     ///< these numbers.
+    SearchBounds bounds{.max_steps = 1'000'000, .max_states = 200'000};  ///< Of the search, for each key.
+
+    /// Whether the fault of that number in the plan is to happen.
+    bool plays(std::size_t number) const { return every_fault || std::ranges::find(keep, number) != keep.end(); }
+};
+
+struct Conditions {
+    ClusterOptions cluster{};
+    std::size_t clients = 1;       ///< Of each group.
+    bool without_session = false;  ///< The clients of the last group: what they do may have effect twice (C5).
+    std::vector<Habits> habits{};  ///< Of the clients in turn.
+    LinkQuality calm{};            ///< The links without any fault.
+};
+
+namespace detail {
+
+template <typename T, std::size_t N>
+T draw(Random& random, const std::array<T, N>& values) {
+    return values[static_cast<std::size_t>(random.below(N))];
+}
+
+/// Bounds so small that each is met now and then, or the defaults.
+inline ReplicaOptions draw_bounds(Random& random) {
+    ReplicaOptions options;
+    options.session_ttl = draw(random, std::array<Duration, 3>{12s, 30s, 10min});
+    if (random.chance(0.4)) return options;
+    options.log_bytes = draw(random, std::array<std::size_t, 4>{0, 1'000, 10'000, 1 << 20});
+    options.transfer_log_bytes = draw(random, std::array<std::size_t, 3>{2'000, 20'000, 1 << 20});
+    options.append_bytes = draw(random, std::array<std::size_t, 3>{1, 300, 10'000});
+    options.window_bytes = options.append_bytes * draw(random, std::array<std::size_t, 3>{1, 4, 100});
+    options.chunk_bytes = draw(random, std::array<std::size_t, 3>{64, 1'000, 10'000});
+    options.chunk_window = 1 + random.below(4);
+    options.max_command = draw(random, std::array<std::size_t, 2>{2'000, 1 << 20});
+    options.max_calls = draw(random, std::array<std::size_t, 3>{4, 32, 1'000});
+    options.max_calls_per_peer = draw(random, std::array<std::size_t, 3>{1, 8, 1'000});
+    options.max_call_bytes = draw(random, std::array<std::size_t, 2>{2'000, 1 << 20});
+    options.max_sessions = draw(random, std::array<std::size_t, 3>{3, 30, 1'000});
+    options.max_results = draw(random, std::array<std::size_t, 2>{4, 1'000});
+    options.transfer_ttl = draw(random, std::array<Duration, 2>{300ms, 10s});
+    return options;
+}
+
+inline Habits draw_habits(Random& random) {
+    Habits habits;
+    habits.think = draw(random, std::array<Duration, 4>{20ms, 50ms, 100ms, 300ms});
+    habits.at_once = draw(random, std::array<std::size_t, 4>{1, 2, 8, 30});
+    habits.patience_least = draw(random, std::array<Duration, 2>{100ms, 1s});
+    habits.patience_most = draw(random, std::array<Duration, 3>{1s, 4s, 10s});
+    habits.death = draw(random, std::array{0.0, 0.0, 0.002, 0.01});
+    habits.options.resend_after = draw(random, std::array<Duration, 3>{100ms, 300ms, 1s});
+    habits.options.retry_last = draw(random, std::array<Duration, 2>{100ms, 1s});
+    habits.options.window = draw(random, std::array<std::size_t, 3>{1, 4, 1'024});
+    habits.options.max_calls = draw(random, std::array<std::size_t, 2>{6, 1'000});
+    habits.repeats = true;  // a plan may have repeats in it
+    return habits;
+}
+
+}  // namespace detail
+
+inline Conditions draw_conditions(Random random, const TrialLimits& limits) {
+    Conditions conditions;
+    auto& cluster = conditions.cluster;
+    cluster.groups = random.chance(0.2) ? 2 : 1;
+    conditions.without_session = cluster.groups == 2 && random.chance(0.5);
+    cluster.view.backups = detail::draw(random, std::array<std::size_t, 6>{1, 1, 1, 2, 2, 3});
+    cluster.servers = cluster.view.backups + 1 + random.below(3);
+    cluster.replica = detail::draw_bounds(random);
+    cluster.replica.min_in_sync = random.chance(0.25) ? 1 : 0;
+    conditions.clients = std::min<std::size_t>(limits.clients, 2 + random.below(4));
+    for (std::size_t number = 0; number < 3; ++number) conditions.habits.push_back(detail::draw_habits(random));
+    if (random.chance(0.3)) conditions.calm.latency_most = detail::draw(random, std::array<Duration, 2>{5ms, 20ms});
+    return conditions;
+}
+
+}  // namespace understudy::sim

@@ -1,0 +1,146 @@
+// The clients of a trial: they call without pause, many at a time, give up, die in the middle, and note what they saw.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+#include <asio/error.hpp>
+
+#include <understudy/client.hpp>
+#include <understudy/sim/history.hpp>
+#include <understudy/sim/workload.hpp>
+#include <understudy/sim/world.hpp>
+
+namespace understudy::sim {
+
+/// How one client behaves.
+struct Habits {
+    ClerkOptions options{};
+    Duration think = 50ms;    ///< Between two calls, on average.
+    std::size_t at_once = 1;  ///< Calls under way; a further one is left out.
+    Duration patience_least = 300ms;
+    Duration patience_most = 5s;
+    double death = 0;      ///< The probability, at each call, that the client dies instead; another follows.
+    bool repeats = false;  ///< The network repeats frames: then a refusal does not prove that nothing was done.
+};
+
+/// How calls ended.
+struct CallCounts {
+    std::uint64_t answered = 0;
+    std::uint64_t without_effect = 0;
+    std::uint64_t unknown = 0;
+    std::uint64_t deaths = 0;
+};
+
+/// One client of one group. Its history outlives it.
+template <Workload W>
+class Customer {
+public:
+    using S = typename W::Store;
+    using Client = understudy::Client<S, SimTransport>;
+    using Input = typename W::Model::Input;
+    using History = HistoryOf<typename W::Model>;
+
+    Customer(World& world, W& workload, History& history, std::string name, Habits habits)
+        : world_{world},
+          workload_{workload},
+          history_{history},
+          name_{std::move(name)},
+          habits_{std::move(habits)},
+          random_{world.random().split(name_)} {
+        open();
+    }
+    Customer(const Customer&) = delete;
+    Customer& operator=(const Customer&) = delete;
+
+    const std::string& name() const { return name_; }
+    const CallCounts& counts() const { return counts_; }
+    std::size_t pending() const { return *pending_; }
+
+    /// Calls from now on until `end`.
+    void work(Time end) {
+        const auto next = after(world_.now(), random_.exponential(habits_.think));
+        if (next >= end) return;
+        world_.at(next, [this, end] {
+            if (random_.chance(habits_.death))
+                die();
+            else if (pending() < habits_.at_once)
+                call(workload_.next(random_, name_, ++calls_),
+                     random_.between(habits_.patience_least, habits_.patience_most));
+            work(end);
+        });
+    }
+
+    void call(Input input, Duration patience) {
+        if (std::exchange(misled_, false)) renew();
+        const auto id = history_.begin(name_, input, world_.now());
+        ++*pending_;
+        // The client may die first; then nobody is told, and the operation stays open.
+        auto ended = [this, id, pending = pending_, command = input.index() == 0](std::error_code ec, auto reply) {
+            --*pending;
+            if (pending == pending_) this->ended(id, command, ec, std::move(reply));
+        };
+        if (auto* command = std::get_if<0>(&input))
+            client_->async_execute(*command, patience, std::move(ended));
+        else
+            client_->async_query(std::get<1>(input), patience, std::move(ended));
+    }
+
+private:
+    void open() {
+        client_.emplace(world_.network().client(name_), habits_.options);
+        pending_ = std::make_shared<std::size_t>(0);
+    }
+    void die() {
+        ++counts_.deaths;
+        world_.crash(name_);
+        renew();
+    }
+    void renew() {
+        counts_.unknown += *pending_;
+        pending_ = nullptr;  // what is still told is not heard
+        client_.reset();
+        open();
+    }
+
+    void ended(typename History::Id id, bool command, std::error_code ec, typename S::Reply reply) {
+        if (!ec) {
+            ++counts_.answered;
+            return history_.answer(id, std::move(reply), world_.now());
+        }
+        misled_ = misled_ || ec == error::wrong_cluster;  // such a client is of no use any more
+        if (command && !is_without_effect(ec)) {
+            ++counts_.unknown;
+            return history_.leave_open(id);
+        }
+        ++counts_.without_effect;
+        history_.no_effect(id);
+    }
+    /// What the library promises of each error (`Client`).
+    bool is_without_effect(std::error_code ec) const {
+        if (ec == error::deadline_passed || ec == error::bad_request || ec == error::too_large) return true;
+        if (ec == error::overloaded || ec == error::not_enough_replicas || ec == error::wrong_cluster)
+            return !habits_.repeats;
+        return false;
+    }
+
+    World& world_;
+    W& workload_;
+    History& history_;
+    std::string name_;
+    Habits habits_;
+    Random random_;
+    std::optional<Client> client_;
+    std::shared_ptr<std::size_t> pending_;
+    std::uint64_t calls_ = 0;
+    bool misled_ = false;  // it met a view service of another cluster
+    CallCounts counts_;
+};
+
+}  // namespace understudy::sim

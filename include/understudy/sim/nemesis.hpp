@@ -1,0 +1,250 @@
+// The one who lets a plan of faults loose on a cluster, and takes all of it back.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+#include <understudy/sim/cluster.hpp>
+#include <understudy/sim/fault.hpp>
+#include <understudy/sim/stranger.hpp>
+
+namespace understudy::sim {
+
+/// Faults that are active at one time add up. Whatever is drawn, a crash mostly spares the last process that surely
+/// holds every answered write; else most runs would end by waiting for it (R4).
+template <Store S>
+class Nemesis {
+public:
+    /// `note` is told of each fault that begins or ends, by a sentence.
+    Nemesis(Cluster<S>& cluster, std::vector<std::string> clients, LinkQuality calm,
+            std::function<void(const std::string&)> note = {})
+        : cluster_{cluster},
+          clients_{std::move(clients)},
+          calm_{calm},
+          note_{std::move(note)},
+          stranger_{cluster.world(), "stranger"} {
+        set_links();
+    }
+    Nemesis(const Nemesis&) = delete;
+    Nemesis& operator=(const Nemesis&) = delete;
+
+    Targets targets() const { return {cluster_.groups(), cluster_.servers(), clients_}; }
+
+    void unleash(const std::vector<Fault>& plan) {
+        const auto start = world().now();
+        for (const auto& fault : plan) world().at(start + fault.at, [this, fault] { begin(fault); });
+    }
+
+    /// Ends every fault, forgets those to come, and starts whatever is down.
+    void heal() {
+        healed_ = true;
+        while (!active_.empty()) end(active_.begin()->first);
+        for (const auto& name : cluster_.servers()) {
+            world().network().crash_at_send(name, 0);
+            if (left_.contains(name)) cluster_.crash(name);
+            cluster_.start(name);
+        }
+        note("all faults end");
+    }
+
+    /// How often each kind of fault began.
+    const std::array<std::uint64_t, fault_names.size()>& counts() const { return counts_; }
+
+private:
+    using Id = std::uint64_t;
+
+    World& world() { return cluster_.world(); }
+    void note(const std::string& text) {
+        if (note_) note_(text);
+    }
+
+    void begin(Fault fault) {
+        if (healed_) return;
+        fault.a = resolve(fault.a);
+        fault.b = resolve(fault.b);
+        if (!possible(fault)) return;
+        ++counts_[static_cast<std::size_t>(fault.kind)];
+        note(std::string{fault.length > Duration{} ? "begins: " : "happens: "} + describe(fault));
+        act(fault);
+        if (fault.length <= Duration{}) return;
+        const auto id = ++last_;
+        active_.emplace(id, fault);
+        set_links();
+        world().at(after(world().now(), fault.length), [this, id] { end(id); });
+    }
+    void end(Id id) {
+        auto found = active_.extract(id);
+        if (found.empty()) return;
+        const auto& fault = found.mapped();
+        note("ends: " + describe(fault));
+        undo(fault);
+        set_links();
+    }
+
+    /// The party that has a role now; empty if nobody has.
+    std::string resolve(const std::string& target) const {
+        const auto dot = target.find('.');
+        if (dot == std::string::npos) return target;
+        const auto group = target.substr(0, dot), role = target.substr(dot + 1);
+        const auto view = cluster_.view(group);
+        if (role == "primary") return view.primary.name;
+        if (role == "backup") return view.backups.empty() ? std::string{} : view.backups.front().name;
+        if (role != "idle") return target;
+        for (const auto& name : cluster_.servers())
+            if (Cluster<S>::group_of(name) == group && !view.member(name)) return name;
+        return {};
+    }
+    bool is_server(const std::string& name) const { return name.find('.') != std::string::npos; }
+
+    bool possible(const Fault& fault) const {
+        const auto active = [&](FaultKind kind) {
+            return std::ranges::any_of(active_, [&](const auto& one) { return one.second.kind == kind; });
+        };
+        switch (fault.kind) {
+            case FaultKind::cut:
+            case FaultKind::cut_both:
+            case FaultKind::breakage: return !fault.a.empty() && !fault.b.empty() && fault.a != fault.b;
+            case FaultKind::crash:
+            case FaultKind::power_off:
+            case FaultKind::crash_late: return is_server(fault.a) && cluster_.find(fault.a) && may_die(fault);
+            case FaultKind::leave:
+            case FaultKind::promote: return is_server(fault.a) && cluster_.find(fault.a);
+            case FaultKind::views_gone:
+            case FaultKind::views_lost: return !active(FaultKind::views_gone) && !active(FaultKind::views_lost);
+            case FaultKind::loss:
+            case FaultKind::repeat:
+            case FaultKind::reorder:
+            case FaultKind::delay: return true;
+            default: return !fault.a.empty();
+        }
+    }
+    /// One crash in sixteen spares nobody; which one is in the digits of its length, and so in the plan.
+    bool may_die(const Fault& fault) const {
+        return fault.length.count() % 16 == 0 || cluster_.is_held(Cluster<S>::group_of(fault.a), fault.a);
+    }
+
+    void act(const Fault& fault) {
+        switch (fault.kind) {
+            case FaultKind::breakage: return world().network().break_connections(fault.a, fault.b);
+            case FaultKind::pause:
+                if (++paused_[fault.a] == 1) world().pause(fault.a);
+                return;
+            case FaultKind::slow: return world().slow_down(fault.a, seconds(fault.amount));
+            case FaultKind::clock: return world().set_clock(fault.a, fault.amount);
+            case FaultKind::leap: return world().set_clock(fault.a, 1, seconds(fault.amount));
+            case FaultKind::crash: bury(fault.a); return cluster_.crash(fault.a);
+            case FaultKind::power_off: bury(fault.a); return cluster_.power_off(fault.a);
+            case FaultKind::crash_late: return world().crash_at_send(fault.a, static_cast<std::uint64_t>(fault.amount));
+            case FaultKind::views_gone: return cluster_.crash_views();
+            case FaultKind::views_lost: cluster_.crash_views(); return cluster_.start_impostor();
+            case FaultKind::leave: return leave(fault.a, fault.length);
+            case FaultKind::promote:
+                return stranger_.promote(Cluster<S>::views_name, Cluster<S>::group_of(fault.a), fault.a);
+            case FaultKind::stranger: {
+                if (!dead_.empty() && fault.at.count() % 4 == 0) return ping_late();
+                const bool views = fault.a == Cluster<S>::views_name;
+                const auto group = views ? cluster_.groups().front() : Cluster<S>::group_of(fault.a);
+                return stranger_.disturb(fault.a, group, views);
+            }
+            default: return;  // what links do
+        }
+    }
+    void undo(const Fault& fault) {
+        switch (fault.kind) {
+            case FaultKind::pause:
+                if (--paused_[fault.a] == 0) world().unpause(fault.a);
+                return;
+            case FaultKind::slow: return world().slow_down(fault.a, {});
+            case FaultKind::clock: return world().set_clock(fault.a, 1);
+            case FaultKind::crash_late: world().crash_at_send(fault.a, 0); return cluster_.start(fault.a);
+            case FaultKind::crash:
+            case FaultKind::power_off: return cluster_.start(fault.a);
+            case FaultKind::views_gone:
+            case FaultKind::views_lost: cluster_.crash_views(); return cluster_.start_views();
+            case FaultKind::leave:
+                if (left_.erase(fault.a) == 0) return;
+                cluster_.crash(fault.a);
+                return cluster_.start(fault.a);
+            default: return;
+        }
+    }
+
+    void bury(const std::string& name) { dead_.push_back({name, cluster_.find(name)->status().incarnation}); }
+    /// A ping of a process that is dead arrives when nobody expects it any more.
+    void ping_late() {
+        Ping ping;
+        ping.group = Cluster<S>::group_of(dead_.back().first);
+        ping.server = dead_.back().first;
+        ping.incarnation = dead_.back().second;
+        ping.n = 1'000'000;
+        stranger_.say(Cluster<S>::views_name, std::move(ping));
+    }
+
+    /// The process ends once it has left, as a well-behaved one does.
+    void leave(const std::string& name, Duration patience) {
+        const auto incarnation = cluster_.find(name)->status().incarnation;
+        cluster_.find(name)->async_leave(patience, [this, name, incarnation](std::error_code ec) {
+            const auto* server = cluster_.find(name);
+            if (!ec && server && server->status().incarnation == incarnation) left_.insert(name);
+        });
+    }
+
+    /// The links as all active faults together want them.
+    void set_links() {
+        auto quality = calm_;
+        auto& links = world().links();
+        links.heal_all();
+        for (const auto& [id, fault] : active_) {
+            switch (fault.kind) {
+                case FaultKind::loss: quality.loss = std::max(quality.loss, fault.amount); break;
+                case FaultKind::repeat: quality.repeat = std::max(quality.repeat, fault.amount); break;
+                case FaultKind::reorder: quality.reorder = true; break;
+                case FaultKind::delay:
+                    quality.latency_most = std::max(quality.latency_most, seconds(fault.amount));
+                    quality.heavy_tail = true;
+                    break;
+                case FaultKind::cut: links.cut(fault.a, fault.b); break;
+                case FaultKind::cut_both: links.cut_both(fault.a, fault.b); break;
+                case FaultKind::isolate: links.isolate(fault.a); break;
+                case FaultKind::split: split(fault.a); break;
+                default: break;
+            }
+        }
+        links.set_quality(quality);
+    }
+    /// Half of the clients stay with that server.
+    void split(const std::string& name) {
+        std::vector<std::string> with{name}, others{Cluster<S>::views_name};
+        for (const auto& server : cluster_.servers())
+            if (server != name) others.push_back(server);
+        for (std::size_t i = 0; i < clients_.size(); ++i) (i % 2 == 0 ? with : others).push_back(clients_[i]);
+        world().links().partition(with, others);
+    }
+    static Duration seconds(double amount) {
+        return Duration{static_cast<Duration::rep>(amount * static_cast<double>(Duration{1s}.count()))};
+    }
+
+    Cluster<S>& cluster_;
+    std::vector<std::string> clients_;
+    LinkQuality calm_;
+    std::function<void(const std::string&)> note_;
+    Stranger stranger_;
+    std::map<Id, Fault> active_;
+    std::map<std::string, int> paused_;
+    std::set<std::string> left_;
+    std::vector<std::pair<std::string, Incarnation>> dead_;
+    std::array<std::uint64_t, fault_names.size()> counts_{};
+    Id last_ = 0;
+    bool healed_ = false;
+};
+
+}  // namespace understudy::sim

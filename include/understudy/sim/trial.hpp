@@ -1,0 +1,269 @@
+// One trial: a cluster, clients and faults that all follow from one seed, first in trouble, then at peace; and every
+// check on what came of it.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <cstdint>
+#include <exception>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <understudy/core/check.hpp>
+#include <understudy/sim/cluster.hpp>
+#include <understudy/sim/conditions.hpp>
+#include <understudy/sim/counterexample.hpp>
+#include <understudy/sim/crowd.hpp>
+#include <understudy/sim/fault.hpp>
+#include <understudy/sim/linearizability.hpp>
+#include <understudy/sim/nemesis.hpp>
+#include <understudy/sim/watch.hpp>
+#include <understudy/sim/workload.hpp>
+#include <understudy/sim/world.hpp>
+
+namespace understudy::sim {
+
+/// What came of a trial.
+struct Outcome {
+    std::uint64_t seed = 0;
+    std::string violation{};  ///< What was wrong, in a sentence; empty: nothing was.
+    std::string evidence{};   ///< The smallest bad history that was found, if that was it.
+    std::vector<Fault> plan{};
+    std::array<std::uint64_t, fault_names.size()> faults{};
+    CallCounts calls{};
+    std::uint64_t view_changes = 0;
+    std::uint64_t snapshots = 0;
+    std::uint64_t waits = 0;      ///< Groups that rightly waited in the end (R4) and were forced on.
+    std::uint64_t undecided = 0;  ///< Keys whose history was too hard to judge within bounds.
+    Duration virtual_time{};
+    std::uint64_t event_hash = 0;
+
+    bool good() const { return violation.empty(); }
+};
+
+/// Told what happens, a line each.
+using Narrator = std::function<void(Time, const std::string&)>;
+
+namespace detail {
+/// A check of the library's that fails in a trial is a finding, not the end of the process.
+class CheckCatcher {
+public:
+    CheckCatcher() : before_{set_check_handler(&caught)} { failure().clear(); }
+    CheckCatcher(const CheckCatcher&) = delete;
+    CheckCatcher& operator=(const CheckCatcher&) = delete;
+    ~CheckCatcher() { set_check_handler(before_); }
+
+    static std::string& failure() {
+        thread_local std::string text;
+        return text;
+    }
+
+private:
+    [[noreturn]] static void caught(const char* condition, const char* file, int line) {
+        if (failure().empty())
+            failure() = std::string{"check failed: "} + condition + " (" + file + ":" + std::to_string(line) + ")";
+        throw std::logic_error{failure()};
+    }
+    CheckHandler before_;
+};
+}  // namespace detail
+
+/// Runs once. Equal seeds, workloads and limits give equal outcomes.
+template <Workload W>
+class Trial {
+public:
+    using S = typename W::Store;
+
+    Trial(std::uint64_t seed, W workload, TrialLimits limits = {}, Narrator narrator = {})
+        : limits_{std::move(limits)},
+          narrator_{std::move(narrator)},
+          world_{seed},
+          workload_{std::move(workload)},
+          conditions_{draw_conditions(world_.random().split("conditions"), limits_)},
+          cluster_{world_, workload_.initial(), conditions_.cluster,
+                   [this](const std::string& who, const Event& event) { told(who, event); }},
+          watch_{cluster_, [this](const S& store) { return workload_.law(store); }} {
+        outcome_.seed = seed;
+        for (const auto& group : cluster_.groups()) {
+            histories_.emplace(group, typename Customer::History{});
+            for (std::size_t number = 0; number < conditions_.clients; ++number)
+                customers_.push_back(std::make_unique<Customer>(world_, workload_, histories_.at(group),
+                                                                group + "c" + std::to_string(number),
+                                                                habits(group, number)));
+        }
+        std::vector<std::string> names;
+        for (const auto& customer : customers_) names.push_back(customer->name());
+        nemesis_.emplace(cluster_, names, conditions_.calm, [this](const std::string& text) { tell(text); });
+        if (narrator_)
+            world_.trace([this](Time time, std::string_view text) { narrator_(time, "    " + std::string{text}); });
+    }
+    Trial(const Trial&) = delete;
+    Trial& operator=(const Trial&) = delete;
+
+    Outcome run() {
+        const auto begun = world_.now();
+        detail::CheckCatcher catcher;
+        try {
+            trouble();
+            if (good()) peace();
+            if (good()) judge();
+        } catch (const std::exception& failure) {
+            watch_.violate(failure.what());
+        }
+        if (!catcher.failure().empty()) watch_.violate(catcher.failure());
+        outcome_.violation = watch_.violation();
+        outcome_.faults = nemesis_->counts();
+        outcome_.view_changes = watch_.view_changes();
+        outcome_.snapshots = watch_.snapshots();
+        for (const auto& customer : customers_) {
+            outcome_.calls.answered += customer->counts().answered;
+            outcome_.calls.without_effect += customer->counts().without_effect;
+            outcome_.calls.unknown += customer->counts().unknown;
+            outcome_.calls.deaths += customer->counts().deaths;
+        }
+        outcome_.virtual_time = world_.now() - begun;
+        outcome_.event_hash = world_.event_hash();
+        return outcome_;
+    }
+
+private:
+    using Customer = sim::Customer<W>;
+    static constexpr Duration glance = 20ms;
+
+    Habits habits(const std::string& group, std::size_t number) {
+        auto habits = conditions_.habits.at(number % conditions_.habits.size());
+        habits.options.view_service = {Cluster<S>::views_name};
+        habits.options.group = group;
+        habits.options.session = !is_repeated(group);
+        return habits;
+    }
+    /// Whether the group's clients have no sessions: nothing is promised of how often their commands take effect.
+    bool is_repeated(const std::string& group) const {
+        return conditions_.without_session && group == cluster_.groups().back();
+    }
+    bool good() const { return watch_.violation().empty() && detail::CheckCatcher::failure().empty(); }
+    void tell(const std::string& text) {
+        if (narrator_) narrator_(world_.now(), text);
+    }
+    void told(const std::string& who, const Event& event) {
+        tell(who + ": " + describe(event));
+        watch_.told(who, event);
+    }
+    /// Runs on and looks at everything every now and then; false if something was wrong or it did not come to hold.
+    template <typename Predicate>
+    bool run_until(Predicate holds, Duration limit) {
+        const auto end = after(world_.now(), limit);
+        while (good() && world_.now() < end) {
+            if (holds()) return true;
+            world_.run_for(std::min(glance, end - world_.now()));
+            watch_.look();
+        }
+        return good() && holds();
+    }
+    bool all_well() const {
+        return std::ranges::all_of(cluster_.groups(), [&](const auto& group) { return cluster_.is_well(group); });
+    }
+    bool all_idle() const {
+        return std::ranges::all_of(customers_, [](const auto& customer) { return customer->pending() == 0; });
+    }
+
+    /// The phase in which anything may fail. Nothing may be lost in it; that something works is not promised.
+    void trouble() {
+        FaultPlanner planner{world_.random().split("faults"), nemesis_->targets()};
+        outcome_.plan = planner.draw(limits_.trouble);
+        std::vector<Fault> played;
+        for (std::size_t number = 0; number < outcome_.plan.size(); ++number)
+            if (limits_.plays(number)) played.push_back(outcome_.plan[number]);
+        const auto end = after(world_.now(), limits_.trouble);
+        nemesis_->unleash(played);
+        for (auto& customer : customers_) customer->work(end);
+        run_until([] { return false; }, limits_.trouble);
+    }
+
+    /// Nothing fails any more: the cluster gets well, and every call ends.
+    void peace() {
+        nemesis_->heal();
+        const auto rest = [&] {
+            return std::ranges::all_of(
+                cluster_.groups(), [&](const auto& group) { return cluster_.is_well(group) || lawfully_waits(group); });
+        };
+        if (!run_until(rest, limits_.peace)) return not_well();
+        if (!run_until([&] { return all_idle(); }, limits_.peace))
+            return watch_.violate("a call has not ended " + in_pings(limits_.peace) + " after the last fault");
+        for (const auto& group : cluster_.groups())
+            if (!cluster_.is_well(group)) force(group);
+        if (!run_until([&] { return all_well(); }, limits_.peace)) return not_well();
+        read_everything();
+        if (!run_until([&] { return all_idle(); }, limits_.peace))
+            return watch_.violate("a healthy group does not answer");
+        const auto level = [&] {
+            return std::ranges::all_of(cluster_.groups(), [&](const auto& group) { return watch_.is_level(group); });
+        };
+        if (!run_until(level, limits_.peace) && good())
+            return watch_.violate("a backup in sync does not learn what is committed");
+        if (!all_well()) return not_well();
+        for (const auto& group : cluster_.groups()) watch_.compare(group, !is_repeated(group));
+    }
+    bool lawfully_waits(const std::string& group) const { return cluster_.waits(group) && !cluster_.is_held(group); }
+    void not_well() {
+        for (const auto& group : cluster_.groups())
+            if (!cluster_.is_well(group))
+                watch_.violate(group + " is not well " + in_pings(limits_.peace) + " after the last fault: " +
+                               describe(cluster_.view(group)) + (cluster_.waits(group) ? ", and waits" : ""));
+    }
+    std::string in_pings(Duration length) const {
+        return std::to_string(length / conditions_.cluster.view.ping_interval) + " ping intervals";
+    }
+    /// R4: only an operator can go on. What was answered is judged as far as it goes; the rest is another history.
+    void force(const std::string& group) {
+        ++outcome_.waits;
+        judge(group);
+        watch_.forced(group);
+        lost_.push_back(group);
+        Stranger oper{world_, "operator of " + group};
+        oper.say(Cluster<S>::views_name, ViewForce{group, cluster_.view(group).primary.name});
+        run_until([&] { return cluster_.view(group).forced != 0; }, limits_.peace);
+    }
+    void read_everything() {
+        for (auto& customer : customers_)
+            for (std::uint64_t number = 0; auto input = workload_.last(number); ++number)
+                customer->call(*input, limits_.peace);
+    }
+
+    void judge() {
+        for (const auto& group : cluster_.groups())
+            if (std::ranges::find(lost_, group) == lost_.end()) judge(group);
+    }
+    void judge(const std::string& group) {
+        if (is_repeated(group)) return;
+        const auto model = workload_.model();
+        const auto judgement = sim::judge(model, histories_.at(group).operations(), limits_.bounds);
+        if (judgement.verdict == Verdict::linearizable) return;
+        if (judgement.verdict == Verdict::undecided) {
+            ++outcome_.undecided;
+            return;
+        }
+        watch_.violate(group + ": what its clients saw is not linearizable");
+        Shrinker<typename W::Model> shrinker{model, limits_.bounds};
+        outcome_.evidence = timeline(model, shrinker.shrink(judgement.culprit));
+    }
+
+    TrialLimits limits_;
+    Narrator narrator_;
+    World world_;
+    W workload_;
+    Conditions conditions_;
+    Cluster<S> cluster_;
+    Watch<S> watch_;
+    std::map<std::string, typename Customer::History> histories_;
+    std::vector<std::unique_ptr<Customer>> customers_;
+    std::optional<Nemesis<S>> nemesis_;
+    std::vector<std::string> lost_;
+    Outcome outcome_;
+};
+
+}  // namespace understudy::sim

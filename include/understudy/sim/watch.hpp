@@ -1,0 +1,186 @@
+// What must hold at every moment of a trial, whatever fails: of the views, of what replicas hold, and of how much.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <map>
+#include <set>
+#include <string>
+#include <tuple>
+#include <utility>
+#include <variant>
+
+#include <understudy/core/check.hpp>
+#include <understudy/event.hpp>
+#include <understudy/sim/cluster.hpp>
+#include <understudy/sim/random.hpp>
+#include <understudy/sim/store_model.hpp>
+
+namespace understudy::sim {
+
+/// Says what was violated, once; later findings may be consequences of the first.
+template <Store S>
+class Watch {
+public:
+    /// `law` says what is wrong with a store in itself; empty if nothing is.
+    Watch(Cluster<S>& cluster, std::function<std::string(const S&)> law) : cluster_{cluster}, law_{std::move(law)} {}
+
+    const std::string& violation() const { return violation_; }
+    void violate(std::string what) {
+        if (violation_.empty()) violation_ = std::move(what);
+    }
+    std::uint64_t view_changes() const { return view_changes_; }
+    std::uint64_t snapshots() const { return snapshots_; }
+
+    /// An operator has forced a view: what was answered before may be gone.
+    void forced(const std::string& group) { forced_.insert(group); }
+
+    // ---- events ------------------------------------------------------------------------------------------
+
+    void told(const std::string& who, const Event& event) {
+        std::visit([&](const auto& one) { see(who, one); }, event);
+    }
+
+    // ---- states ------------------------------------------------------------------------------------------
+
+    /// Looks at all servers as they are now. What it has seen of a log it does not look at again.
+    void look() {
+        for (const auto& name : cluster_.servers())
+            if (const auto* server = cluster_.find(name)) look_at(name, *server);
+    }
+
+    /// Whether all replicas in sync have applied the same. An entry of the primary's own, such as the closing of a
+    /// session, may be under way at any moment.
+    bool is_level(const std::string& group) const {
+        const auto view = cluster_.view(group);
+        const auto* primary = cluster_.find(view.primary);
+        return primary && std::ranges::all_of(view.backups, [&](const Member& member) {
+                   const auto* backup = cluster_.find(member);
+                   return backup && backup->rules().state().applied == primary->rules().state().applied;
+               });
+    }
+    /// When they are level: they hold the same, byte by byte, and (if it is to) the law holds of it.
+    void compare(const std::string& group, bool lawful) {
+        const auto view = cluster_.view(group);
+        const auto* primary = cluster_.find(view.primary);
+        if (!primary) return violate(group + ": no primary at the end");
+        const auto& state = primary->rules().state();
+        const auto bytes = snapshot_bytes(primary->store()), sessions = state.sessions.save();
+        if (auto wrong = lawful ? law_(primary->store()) : std::string{}; !wrong.empty())
+            violate("a law of the store is broken: " + wrong);
+        for (const auto& member : view.backups) {
+            const auto* backup = cluster_.find(member);
+            if (!backup) return violate(group + ": a backup in sync does not run at the end");
+            const auto& other = backup->rules().state();
+            if (other.applied != state.applied)
+                return violate(member.name + " has applied " + shown(other.applied) + " at the end, the primary " +
+                               shown(state.applied));
+            if (other.sessions.save() != sessions) return violate(member.name + " has other sessions than the primary");
+            if (snapshot_bytes(backup->store()) != bytes)
+                return violate(member.name + " has another state than the primary");
+        }
+    }
+
+private:
+    using Key = std::pair<std::string, ViewNumber>;  // group and forced view: a history that entries belong to
+    /// How far a life of a server has been looked at.
+    struct Seen {
+        Incarnation incarnation = Incarnation::none;
+        ViewNumber forced = 0;
+        Index index = 0;
+    };
+
+    static std::string shown(Position at) {
+        return "(" + std::to_string(at.view) + ", " + std::to_string(at.index) + ")";
+    }
+
+    // ---- views -------------------------------------------------------------------------------------------
+
+    void see(const std::string&, const ViewDecided& decided) {
+        const auto& group = decided.info.group;
+        const auto& next = decided.info.view;
+        auto& before = views_[group];
+        ++view_changes_;
+        if (next.number != before.number + 1)
+            violate(group + ": after " + describe(before) + " follows " + describe(next));
+        if (before.number != 0 && next.forced != next.number && !may_lead(group, before, next.primary))
+            violate(group + ": " + next.primary.name + " leads " + describe(next) + " though in " + describe(before) +
+                    " it was neither primary nor in sync");
+        before = next;
+    }
+    /// The primary before, or a backup that was in sync when that view began, or of which its primary said so since.
+    bool may_lead(const std::string& group, const View& before, const Member& leader) const {
+        if (leader == Member{before.primary.name, before.primary.incarnation, leader.synced}) return true;
+        const auto* backup = before.backup(leader.name);
+        if (!backup || backup->incarnation != leader.incarnation) return false;
+        return backup->synced || in_sync_.contains({group, before.number, backup->name});
+    }
+    void see(const std::string& who, const BackupInSync& event) {
+        in_sync_.insert({Cluster<S>::group_of(who), event.view, event.backup});
+    }
+    void see(const std::string&, const SnapshotInstalled&) { ++snapshots_; }
+
+    // ---- what nobody who keeps the rules ever causes -----------------------------------------------------
+
+    void see(const std::string& who, const StoreFailed& event) { violate(who + ": " + describe(Event{event})); }
+    void see(const std::string& who, const LogCut& event) {
+        if (event.committed && !forced_.contains(Cluster<S>::group_of(who)))
+            violate(who + " cut committed entries: " + describe(Event{event}));
+    }
+    void see(const std::string& who, const Refused& event) {
+        for (const auto* never :
+             {"conflicts with a committed", "out of order", "cannot be restored", "were never sent"})
+            if (event.what.find(never) != std::string::npos) violate(who + ": " + describe(Event{event}));
+    }
+    template <typename Other>
+    void see(const std::string&, const Other&) {}
+
+    // ---- replicas ----------------------------------------------------------------------------------------
+
+    void look_at(const std::string& name, const PBService<S, SimTransport>& server) {
+        const auto& rules = server.rules();
+        const auto& state = rules.state();
+        const auto& options = cluster_.options().replica;
+        const auto group = Cluster<S>::group_of(name);
+        rules.deep_invariants();
+        if (state.sessions.size() > options.max_sessions + inherited_sessions)
+            violate(name + " holds " + std::to_string(state.sessions.size()) + " sessions");
+        const auto retained = state.log.bytes(state.log.base().index, state.applied.index);
+        if (retained > std::max(options.log_bytes, options.transfer_log_bytes) + options.max_command)
+            violate(name + " retains " + std::to_string(retained) + " bytes of applied entries");
+        const auto under_way = state.log.bytes(state.commit, state.log.last().index);
+        if (under_way > options.max_call_bytes + options.max_command)
+            violate(name + " has " + std::to_string(under_way) + " bytes that are not committed");
+
+        auto& seen = seen_[name];
+        const auto forced = rules.view().view.forced;
+        const auto incarnation = server.status().incarnation;
+        if (seen.incarnation != incarnation || seen.forced != forced) seen = {incarnation, forced, 0};
+        for (auto index = std::max(seen.index + 1, state.log.first()); index <= state.commit; ++index) {
+            const auto& entry = state.log[index];
+            const auto content =
+                mix(mix(static_cast<std::uint64_t>(entry.kind), entry.command), mix(entry.session.index, entry.seq));
+            const auto [first, fresh] =
+                committed_.emplace(std::pair{Key{group, forced}, index}, std::pair{entry.at, content});
+            if (first->second != std::pair{entry.at, content})
+                violate(name + " has committed " + shown(entry.at) + " where another has " +
+                        shown(first->second.first));
+        }
+        seen.index = std::max(seen.index, state.commit);
+    }
+
+    static constexpr std::size_t inherited_sessions = 64;  // those that were opened under an earlier primary
+
+    Cluster<S>& cluster_;
+    std::function<std::string(const S&)> law_;
+    std::string violation_;
+    std::map<std::string, View> views_;
+    std::set<std::tuple<std::string, ViewNumber, Address>> in_sync_;
+    std::set<std::string> forced_;
+    std::map<std::string, Seen> seen_;
+    std::map<std::pair<Key, Index>, std::pair<Position, std::uint64_t>> committed_;
+    std::uint64_t view_changes_ = 0;
+    std::uint64_t snapshots_ = 0;
+};
+
+}  // namespace understudy::sim
