@@ -39,7 +39,7 @@ struct GroupPlan {
     std::uint8_t spares = 0;   ///< Started, and their first ping is on its way.
     std::size_t backups = 1;
     std::vector<Operation> operations{{"x", true, 1, 1}, {"y", true, 2, 2, 0}, {}};
-    std::uint8_t answered = 0;  ///< So many of the first operations were answered before the search begins.
+    std::uint8_t answered = 0;  ///< So many of the first operations were answered; the backups do not know yet.
     bool promoted = false;      ///< `a` was silent for D: `b` leads when the search begins, and `a` does not know.
     GroupBudget budget{};
     ReplicaOptions options{};
@@ -48,7 +48,7 @@ struct GroupPlan {
 
 class ExploredGroup {
 public:
-    static constexpr std::size_t max_servers = 3, max_wire = 20, max_operations = 3, max_log = 8;
+    static constexpr std::size_t max_servers = 4, max_wire = 20, max_operations = 3, max_log = 8;
 
     struct Asked {
         std::uint8_t arrivals = 0;
@@ -111,6 +111,7 @@ private:
     void arrive(State& state, std::uint32_t flight);
     void arrive(State& state, std::size_t operation, std::uint8_t server);
     void crash(State& state, std::uint8_t server);
+    void drain(State& state);
     void settle(State& state);
     void promote(State& state);
     void fail(State& state, const std::string& what) {
@@ -247,14 +248,18 @@ inline void ExploredGroup::crash(State& state, std::uint8_t server) {
     send(state, parties_.broken(server, state.lives[server]));
 }
 
+/// Everything that is on its way arrives, in order.
+inline void ExploredGroup::drain(State& state) {
+    while (state.wire[0] != 0) {
+        auto flight = state.wire[0] - 1;
+        remove(state, flight);
+        arrive(state, flight);
+    }
+}
 /// Everything arrives, in order, and time passes at the servers, until they are at rest.
 inline void ExploredGroup::settle(State& state) {
     for (int round = 0; round < 8; ++round) {
-        while (state.wire[0] != 0) {
-            auto flight = state.wire[0] - 1;
-            remove(state, flight);
-            arrive(state, flight);
-        }
+        drain(state);
         for (std::uint8_t server = 1; server <= servers(); ++server)
             if (state.nodes[server] != 0 && round < 7) act(state, server, Input::interval, 0);
     }
@@ -288,7 +293,7 @@ inline ExploredGroup::State ExploredGroup::start() {
     parties_.use_session(session_.value());
     for (std::size_t i = 0; i < plan_.answered; ++i) {
         arrive(state, i, 1);
-        settle(state);
+        drain(state);
         UNDERSTUDY_CHECK(state.asked[i].answered);
     }
     for (auto server = static_cast<std::uint8_t>(plan_.members + 1); server <= servers(); ++server)

@@ -77,6 +77,11 @@ TEST_SUITE("explore/group") {
         plan = {.spares = 1, .operations = calls(1), .budget = suspicion};
         expect_right("a third takes the place", plan, 80'000);
     }
+    TEST_CASE("S4: a new primary counts on nobody who lacks what the old one may have answered") {
+        GroupPlan plan{.members = 3, .spares = 1, .backups = 2, .operations = calls(1), .answered = 1, .budget = death};
+        plan.options.append_bytes = 1;  // one entry at a time
+        expect_right("a dies and d joins b and c", plan, 150'000);
+    }
     TEST_CASE("S6: two servers that both believe to lead contradict each other in nothing") {
         GroupPlan plan{.operations = calls(2), .promoted = true, .budget = {0, 0, 0, 0, 1}};
         expect_right_in_all("a does not know of b", plan, 300'000);
