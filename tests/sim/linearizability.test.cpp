@@ -155,6 +155,17 @@ TEST_SUITE("linearizability") {
         CHECK(Story{story}.then("b", get(), value("51")).then("b", get(), value("5121")).bad());
     }
 
+    TEST_CASE("of two open calls that lead to the same the right one is spent") {
+        Story one, other;
+        one.history.leave_open(one.begin("a", append("1")));
+        one.history.leave_open(one.begin("a", put("1")));
+        other.history.leave_open(other.begin("a", put("1")));
+        other.history.leave_open(other.begin("a", append("1")));
+        for (auto* story : {&one, &other})
+            CHECK(story->then("b", get(), value("1")).then("b", get(), value("11")).good());
+        CHECK(one.then("b", get(), value("111")).bad());
+    }
+
     TEST_CASE("events of one instant keep the order in which they were told") {
         sim::HistoryOf<KvModel> history;
         history.answer(history.begin("a", put("1"), Time{}), nothing, Time{});
