@@ -70,6 +70,19 @@ TEST_SUITE("clerk_rules_refusals") {
         CHECK_FALSE(ends[0].error);
     }
 
+    TEST_CASE("C4: a read that is refused for a session which it has not is asked again") {
+        Desk desk;
+        desk.execute(1);
+        desk.begin();
+        desk.query(2);
+        const auto reads = only<Query>(desk.turn());
+        REQUIRE(reads.size() == 1);
+        desk.refuse(reads[0], error::session_expired);
+        desk.turn(1ms);
+        CHECK(only<Query>(desk.sleep()).size() == 1);
+        CHECK(desk.finished().empty());
+    }
+
     TEST_CASE("C6: an overloaded primary is asked again with a wait that grows") {
         Desk desk;
         desk.execute(1);

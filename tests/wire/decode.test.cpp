@@ -223,6 +223,16 @@ TEST_SUITE("decode") {
         CHECK(says(why(execute("\"command\":[" + deepest + "]")), "at most 64 levels"));
     }
 
+    TEST_CASE("an entry that is no command has none wherever its kind stands") {
+        for (const auto* text : {R"({"at":[1,2],"command":null,"kind":"open"})", R"({"at":[1,2],"kind":"open"})",
+                                 R"({"kind":"open","command":{"a":1},"at":[1,2]})"}) {
+            const auto decoded = wire::decode(entry(text));
+            REQUIRE(decoded.index() == 0);
+            const auto& append = std::get<Append>(std::get<wire::Decoded>(decoded).message);
+            CHECK(append.entries == std::vector<Entry>{{{1, 2}, EntryKind::open, {}, 0, 0, {}}});
+        }
+    }
+
     TEST_CASE("bombs are refused") {
         CHECK(refused(std::string(5'000'000, '[')).code == error::parse_error);
         CHECK(refused(execute("\"command\":" + std::string(5'000'000, '['))).code == error::parse_error);

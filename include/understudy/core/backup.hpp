@@ -35,7 +35,7 @@ public:
                 reached("S3: entries that agree stay");
                 continue;
             }
-            if (entry.at.index <= state.commit) return refuse_conflict(step, call, entry.at);
+            if (entry.at.index <= std::max(state.commit, acknowledged_)) return refuse_conflict(step, call, entry.at);
             if (entry.at.view < state.log.position(entry.at.index - 1)->view)  // of a sender that named no entry it has
                 return step.refuse(call, "replica.append", error::invalid_params, "entries: a view is out of order");
             if (entry.at.index <= state.log.last().index) {
@@ -65,6 +65,8 @@ public:
         }
         if (incoming_ && incoming_->id() == install.snapshot && install.chunk < incoming_->next())
             return answer_chunk(step, call, install, incoming_->next());  // a repeat
+        if (auto wrong = check(state, at, step.view().number); !wrong.empty())
+            return step.refuse(call, "replica.install", error::invalid_params, std::move(wrong));
         if (install.chunk == 0) incoming_.emplace(install.snapshot, state.empty);
         if (!incoming_ || incoming_->id() != install.snapshot || install.chunk != incoming_->next())
             return refuse_chunk(step, call, "the chunk does not continue what is being installed");
@@ -114,6 +116,14 @@ private:
         return {};
     }
 
+    /// The same of a snapshot: it is of no later view, its index can still grow, and it agrees with what was appended.
+    std::string check(const ReplicatedState<S>& state, Position at, ViewNumber view) const {
+        if (at.view > view) return "snapshot: its view is not yet";
+        if (at.index > ~Index{0} / 2) return "snapshot: its index is out of range";
+        if (at.index <= acknowledged_ && !state.log.has(at)) return "snapshot: it conflicts with what was acknowledged";
+        return {};
+    }
+
     /// S3: the entry before the appended ones is here. One that was trimmed is committed, and cannot differ.
     static bool agrees(const ReplicatedState<S>& state, Position prev) {
         return prev.index < state.log.base().index || state.log.has(prev);
@@ -126,11 +136,11 @@ private:
         step.out.send(call.peer, call.id, std::move(failure));
     }
 
-    /// Cannot happen among servers that keep the rules: committed entries never differ. Nothing is changed.
+    /// Cannot happen among servers that keep the rules: committed entries never differ, nor do those of one primary.
     void refuse_conflict(Step<S>& step, const Call& call, Position at) const {
         step.refuse(call, "replica.append", error::bad_request,
                     "entry " + std::to_string(at.index) + " of view " + std::to_string(at.view) +
-                        " conflicts with a committed one");
+                        " conflicts with one that was acknowledged");
     }
 
     void answer_chunk(Step<S>& step, const Call& call, const Install& install, std::uint64_t next) const {

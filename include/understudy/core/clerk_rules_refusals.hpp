@@ -51,7 +51,7 @@ inline void ClerkRules::call_refused(const Envelope& envelope, Failure& failure,
     auto n = read_call_id(envelope.id).n;
     if (auto* call = calls_.by_sending(n); call && call->method == call_method(envelope.id)) {
         auto awaited = calls_.awaits(*call, n);
-        auto expired = cure_of(failure.code) == Cure::session;
+        auto expired = cure_of(failure.code) == Cure::session && call->is_command();  // a read has no session
         // No session expires while an answer in it is awaited, so a call sent just once has had no effect. Of one
         // sent before, or of a copy that comes late, that is not known.
         auto unsent = expired && awaited && now < call->timer && call->sent == 1;
@@ -66,7 +66,7 @@ inline void ClerkRules::call_refused(const Envelope& envelope, Failure& failure,
 inline void ClerkRules::refused(ClerkCall& call, Failure& failure, Time now) {
     auto cure = cure_of(failure.code);
     if (cure == Cure::none) return fail(call, failure.code, std::move(failure.text));
-    if (cure == Cure::session) return change_session(call, now);
+    if (cure == Cure::session && call.is_command()) return change_session(call, now);
     call.detail = failure.text;
     if (is_definite(failure.code)) call.refusal = failure.code;
     calls_.land(call);
@@ -74,7 +74,7 @@ inline void ClerkRules::refused(ClerkCall& call, Failure& failure, Time now) {
         reached("C6: what was refused for want of room is tried again later");
         pause(lane(call), now);
     }
-    if (cure == Cure::elsewhere) pause_all(now);
+    if (cure == Cure::elsewhere || cure == Cure::session) pause_all(now);
 }
 // C4: into the next session, if it counts as not sent.
 inline void ClerkRules::change_session(ClerkCall& call, Time now) {

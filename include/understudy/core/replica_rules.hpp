@@ -233,9 +233,9 @@ private:
     void handle(ThisStep& step, Call call, PingResult&& result) {
         if (!pinger_.knows(call.peer)) return refuse_unasked(step, call);
         pinger_.answered();
-        if (result.lease > Duration{}) standing_.dead_after = result.lease;
+        if (result.lease > Duration{}) standing_.dead_after = workable(result.lease);
         adopt(step, call.peer, result.info);
-        if (result.info.view.number == 0) standing_.info.ping_interval = result.info.ping_interval;
+        if (result.info.view.number == 0) standing_.info.ping_interval = workable(result.info.ping_interval);
         heard_leaving_ = leaving_ && sent_leaving_;
         if (!result.stop || result.info.view.number != step.view().number || !primary_.serving()) return;
         reached("R6: a primary that is told to stop stops");
@@ -296,13 +296,14 @@ private:
         if (!is_newer(info.view, step.view())) {
             if (info.view.number < step.view().number) reached("S1: an older view is not adopted");
             if (info.view.number == step.view().number && info.view.number != 0)
-                standing_.info.ping_interval = info.ping_interval;
+                standing_.info.ping_interval = workable(info.ping_interval);
             return;
         }
         auto before = role();
         auto seen = step.view().number;
         reached("S1: a newer view is adopted");
         standing_.info = info;
+        standing_.info.ping_interval = workable(info.ping_interval);
         if (info.view.number == seen) return;                 // only more backups in sync
         if (auto forced = info.view.forced; forced > seen) {  // what others held before they may have dropped
             reached("S3: after a forced view a server drops what it has");

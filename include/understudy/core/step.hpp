@@ -1,6 +1,7 @@
 // What a step of a replica works on; the parts of a replica hold no references to each other.
 #pragma once
 
+#include <algorithm>
 #include <string>
 #include <utility>
 
@@ -10,6 +11,9 @@
 #include <understudy/options.hpp>
 
 namespace understudy {
+
+/// A ping interval, or D, as it can be worked with: with less the loop would spin, with more the clock would overflow.
+constexpr Duration workable(Duration length) { return std::clamp<Duration>(length, 1ms, 365 * 24h); }
 
 /// Who this server is and what it knows of the world.
 struct Standing {

@@ -95,9 +95,16 @@ struct View {
     }
 };
 
-/// Whether `next` tells more than `seen`: a higher number, or the same with more backups in sync (rule S1).
+/// Whether `next` tells more than `seen`: a higher number, or the same view with more backups in sync (rule S1).
+/// What has the number of `seen` and other members is not newer but wrong.
 inline bool is_newer(const View& next, const View& seen) {
-    return next.number > seen.number || (next.number == seen.number && next.synced_count() > seen.synced_count());
+    if (next.number != seen.number) return next.number > seen.number;
+    const auto grown = [](const Member& later, const Member& earlier) {
+        return later.name == earlier.name && later.incarnation == earlier.incarnation &&
+               later.synced >= earlier.synced;
+    };
+    return next.synced_count() > seen.synced_count() && next.forced == seen.forced && next.primary == seen.primary &&
+           std::ranges::equal(next.backups, seen.backups, grown);
 }
 
 /// A view as it travels: with the group that it governs, the cluster that decided it and the interval to ping at.

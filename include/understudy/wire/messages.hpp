@@ -149,7 +149,12 @@ void fields(auto& visit, Like<Entry> auto& entry) {
     visit.optional("seq", entry.seq);
     visit.optional("low", entry.low);
     if (entry.kind == EntryKind::command) visit.required("command", Json{entry.command});
-    else visit.optional("command", Json{entry.command});
+}
+/// Its members come in any order: a command that stood before the kind of an entry that has none is dropped.
+inline bool read(Reader& in, Entry& entry) {
+    if (!read<Entry&>(in, entry)) return false;
+    if (entry.kind != EntryKind::command) entry.command.clear();
+    return true;
 }
 void fields(auto& visit, Like<Append> auto& append) {
     visit.required("cluster", append.cluster);

@@ -164,7 +164,7 @@ public:
     bool ok() const { return expected_ == nullptr; }
     /// `offset 17: expected a value, found 'x'`.
     std::string error() const {
-        const auto byte = at_ == end_ ? 0 : static_cast<unsigned char>(*at_);
+        const auto byte = at_ == end_ ? 0u : static_cast<unsigned char>(*at_);
         constexpr std::string_view hex = "0123456789abcdef";
         std::string found = "the end";
         if (at_ != end_ && byte >= 0x20 && byte < 0x7F) found = {'\'', *at_, '\''};

@@ -1,0 +1,92 @@
+// Replicas among peers that break the rules. Nothing that such a peer says may end the process, make it spin, or undo
+// what was acknowledged. Most of these were found by fuzzing (tests/fuzz).
+#include <doctest/doctest.h>
+
+#include <limits>
+
+#include "tests/support/replica_group.hpp"
+
+using namespace understudy;
+using namespace understudy::test;
+
+TEST_SUITE("replica_hostile") {
+    Entry entry(ViewNumber number, Index index, const JsonText& command) {
+        return {{number, index}, EntryKind::command, {}, 0, 0, command};
+    }
+    Append append(ViewNumber number, Position prev, std::vector<Entry> entries, Index commit = 0) {
+        return {ReplicaGroup::cluster, "main", {number, {}}, prev, std::move(entries), commit, 0};
+    }
+    Install install(ViewNumber number, Position at) {
+        return {ReplicaGroup::cluster, "main", {number, {}}, {Incarnation{1}, at}, 0, "2 0  x;", true};
+    }
+
+    /// `b` is a backup of view 1, whose primary is the test.
+    ReplicaGroup backup() {
+        ReplicaGroup group;
+        group.start("b", 2);
+        group.decide({"a", Incarnation{1}, false}, {group.member("b", true)});
+        return group;
+    }
+    ViewInfo led_by_b(ReplicaGroup & group, Duration ping_interval) {
+        group.start("b", 2);
+        group.view = View{1, group.member("b"), {{"c", Incarnation{3}, false}}};
+        auto info = group.info();
+        info.ping_interval = ping_interval;
+        return info;
+    }
+
+    TEST_CASE("S3: what was acknowledged in a view is not cut off in the same view") {
+        auto group = backup();
+        CHECK(group.outcome(group.ask("b", append(1, {}, {entry(1, 1, "x"), entry(1, 2, "y")}))) == "other");
+        auto early = group.ask("b", append(1, {}, {entry(0, 1, "z")}));
+        CHECK(group.outcome(early) == "bad_request");
+        group.ask("b", append(1, {1, 2}, {}, 2));
+        CHECK(group["b"].state().commit == 2);
+        CHECK(group["b"].state().log.last() == Position{1, 2});
+    }
+
+    TEST_CASE("S8: a snapshot of a later view or without a next index is refused") {
+        auto group = backup();
+        CHECK(group.outcome(group.ask("b", install(1, {2, 5}))) == "invalid_params");
+        CHECK(group.outcome(group.ask("b", install(1, {1, std::numeric_limits<Index>::max()}))) == "invalid_params");
+        CHECK(group["b"].state().log.last() == Position{});
+        CHECK(group.outcome(group.ask("b", install(1, {1, 5}))) == "other");
+        CHECK(group["b"].state().log.last() == Position{1, 5});
+    }
+
+    TEST_CASE("S8: a snapshot that conflicts with what was acknowledged in the view is refused") {
+        auto group = backup();
+        group.ask("b", append(1, {}, {entry(1, 1, "x"), entry(1, 2, "y")}));
+        CHECK(group.outcome(group.ask("b", install(1, {0, 1}))) == "invalid_params");
+        group.ask("b", append(1, {1, 2}, {}, 2));
+        CHECK(group["b"].store().all == "x;y;");
+    }
+
+    TEST_CASE("S1: a view that has the number of the one known and other members is not adopted") {
+        ReplicaGroup group;
+        const auto info = led_by_b(group, 100ms);
+        group.give("b", ReplicaGroup::views, {}, ViewChanged{info});
+        REQUIRE(group["b"].serving());
+        auto lie = info;
+        lie.view.primary = {"c", Incarnation{3}, false};
+        lie.view.backups = {{"b", Incarnation{2}, true}};
+        group.give("b", ReplicaGroup::views, {}, ViewChanged{lie});
+        CHECK(group["b"].serving());
+        CHECK(group["b"].view() == info);
+        auto grown = info;
+        grown.view.backups[0].synced = true;
+        group.give("b", ReplicaGroup::views, {}, ViewChanged{grown});
+        CHECK(group["b"].view() == grown);
+    }
+
+    TEST_CASE("a ping interval or D that cannot be worked with neither spins nor overflows") {
+        for (const auto length : {Duration{}, Duration{1}, Duration::max()}) {
+            ReplicaGroup group;
+            const auto info = led_by_b(group, length);
+            group.give("b", ReplicaGroup::views, {}, PingResult{info, length, false});
+            CHECK(group["b"].deadline() > group.now);
+            group.pass(20ms);
+            CHECK(group["b"].deadline() > group.now);
+        }
+    }
+}
