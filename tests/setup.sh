@@ -1,5 +1,6 @@
 #!/bin/sh
-# Installs what is missing to build: `setup.sh programs` for the programs and the demo, `setup.sh tests` for all.
+# Installs what is missing to build: `setup.sh programs` for the programs and the demo, `setup.sh tests` for all,
+# `setup.sh fuzz` for tests/fuzz/run.sh.
 # Knows apt; elsewhere it names what is missing and fails. Touches nothing if nothing is missing.
 set -eu
 what=${1:-tests}
@@ -29,6 +30,18 @@ if [ "$what" = tests ]; then
     missing python3 works python3
     missing ccache works ccache
 fi
+# A clang of 17 or newer with its libFuzzer; run.sh also takes an older one, where nothing else is to be had.
+fuzzes() {
+    for compiler in ${CLANGXX:-clang++-19 clang++-18 clang++-17}; do
+        echo 'extern "C" int LLVMFuzzerTestOneInput(const unsigned char*, unsigned long) { return 0; }' |
+            "$compiler" -fsanitize=fuzzer,address,undefined -x c++ - -o /dev/null 2>/dev/null && return 0
+    done
+    return 1
+}
+if [ "$what" = fuzz ]; then
+    missing clang-19 fuzzes
+    missing libclang-rt-19-dev fuzzes
+fi
 packages=$(printf '%s\n' $packages | sort -u | tr '\n' ' ')
 [ -n "${packages% }" ] || exit 0
 
@@ -49,7 +62,20 @@ fi
 echo "Installing: $packages"
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
-install() { $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $packages; }
+install() {
+    case " $packages" in *" clang-19 "*) choose_clang ;; esac
+    $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $packages
+}
+# Where there is no clang-19: the newest one that there is.
+choose_clang() {
+    for version in 19 18 17 16 15 14; do
+        apt-cache show "clang-$version" "libclang-rt-$version-dev" >/dev/null 2>&1 || continue
+        [ "$version" = 19 ] || echo "No clang-19 here; taking clang-$version" >&3
+        packages=$(echo "$packages" | sed "s/clang-19/clang-$version/; s/libclang-rt-19-dev/libclang-rt-$version-dev/")
+        return
+    done
+}
+exec 3>&1
 if ! { { $as_root apt-get update && install; } >"$log" 2>&1; }; then
     cat "$log" >&2
     echo "Could not install: $packages" >&2

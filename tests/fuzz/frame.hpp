@@ -1,0 +1,78 @@
+// Target: the frame decoder gives the same payloads and ends with the same fault, however its bytes are cut.
+#pragma once
+
+#include <algorithm>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <understudy/core/check.hpp>
+#include <understudy/wire/frame.hpp>
+
+#include "tests/fuzz/bytes.hpp"
+
+namespace understudy::fuzz {
+
+namespace detail {
+
+struct Unframed {
+    std::vector<std::string> payloads;
+    error code;
+    std::string what;
+    std::size_t pending;
+    friend bool operator==(const Unframed&, const Unframed&) = default;
+};
+
+/// Feeds pieces of the sizes that `cuts` names, over and over; a cut of 0 is the rest.
+inline Unframed unframe(std::string_view bytes, std::string_view cuts, std::size_t max_frame) {
+    wire::FrameDecoder decoder{max_frame};
+    Unframed out;
+    for (std::size_t i = 0, used = 0; used < bytes.size(); ++i) {
+        const std::size_t wanted = cuts.empty() ? 0 : static_cast<unsigned char>(cuts[i % cuts.size()]);
+        const auto piece = bytes.substr(used, wanted == 0 ? std::string_view::npos : wanted);
+        if (i % 2 == 0) {
+            decoder.feed(piece);
+        } else {  // as a socket does: more room than there are bytes
+            const auto room = decoder.prepare(piece.size() + 7);
+            std::copy(piece.begin(), piece.end(), room.begin());
+            decoder.commit(piece.size());
+        }
+        used += piece.size();
+        while (auto payload = decoder.next()) {
+            UNDERSTUDY_CHECK(!payload->empty() && payload->size() <= max_frame);
+            out.payloads.emplace_back(*payload);
+        }
+        UNDERSTUDY_CHECK(decoder.pending() <= decoder.capacity());
+        UNDERSTUDY_CHECK(decoder.failed() || decoder.pending() < max_frame + wire::frame_header);
+        UNDERSTUDY_CHECK(!decoder.next());
+    }
+    out.code = decoder.code();
+    out.what = decoder.what();
+    out.pending = decoder.pending();
+    return out;
+}
+
+}  // namespace detail
+
+inline void fuzz_frame(std::string_view bytes) {
+    Bytes in{bytes};
+    const auto max_frame = in.pick<std::size_t>({16u << 20, 1, 2, 20, 300, 70'000});
+    const auto cuts = in.take(in.below(8));
+    const auto stream = in.rest();
+    const auto whole = detail::unframe(stream, {}, max_frame);
+    UNDERSTUDY_CHECK(whole == detail::unframe(stream, cuts, max_frame));
+    UNDERSTUDY_CHECK(whole == detail::unframe(stream, "\1", max_frame));
+
+    std::string again;  // what came out is what must have gone in
+    for (const auto& payload : whole.payloads) wire::append_frame(again, payload);
+    UNDERSTUDY_CHECK(stream.starts_with(again) && stream.size() == again.size() + whole.pending);
+
+    // The same bytes as a payload arrive as they are, between two others.
+    std::string framed;
+    const std::string payload = "{" + std::string{stream};
+    for (const auto& one : {std::string{"[]"}, payload, std::string{"{}"}}) wire::append_frame(framed, one);
+    const auto sent = detail::unframe(framed, cuts, payload.size() + 2);
+    UNDERSTUDY_CHECK(sent.payloads == (std::vector<std::string>{"[]", payload, "{}"}) && sent.what.empty());
+}
+
+}  // namespace understudy::fuzz

@@ -1,0 +1,91 @@
+// Drives a machine as the loop does, with messages that went through the wire, and looks at it after each turn.
+#pragma once
+
+#include <algorithm>
+#include <optional>
+#include <utility>
+#include <variant>
+
+#include <understudy/core/check.hpp>
+#include <understudy/core/effects.hpp>
+#include <understudy/wire/json.hpp>
+
+#include "tests/fuzz/messages.hpp"
+
+namespace understudy::fuzz {
+
+template <Machine M>
+class MachineDriver {
+public:
+    MachineDriver(M rules, Bytes& in, Time now) : machine{std::move(rules)}, now_{now}, in_{in} {}
+
+    M machine;
+    Hints hints;
+    Effects effects;  ///< Of the turn that ended last, or of the one that is under way.
+
+    Time now() const { return now_; }
+
+    /// Any message, as a peer would send it: one that the decoder refuses never reaches a machine.
+    void receive_any() { receive(MessageMaker{in_, hints}.any()); }
+    void receive_answer() { receive(MessageMaker{in_, hints}.answer()); }
+    void receive(Envelope envelope) {
+        const auto decoded = wire::decode(wire::encode(envelope.id, envelope.message));
+        if (const auto* good = std::get_if<wire::Decoded>(&decoded))
+            machine.receive({std::move(envelope.peer), good->id, good->message}, now_, effects);
+    }
+    void lose_connection() { machine.gone(MessageMaker{in_, hints}.peer(), now_, effects); }
+    void probe() {
+        const auto result = in_.pick({ProbeResult::refused, ProbeResult::alive, ProbeResult::unknown});
+        machine.probed(MessageMaker{in_, hints}.server(), result, now_, effects);
+    }
+
+    /// Some time passes, often exactly until the machine wants to be woken.
+    void pass_time() {
+        using namespace std::chrono_literals;
+        const auto deadline = machine.deadline();
+        const auto soon = deadline < now_ + 24h * 3650 ? std::max(deadline, now_) : now_;
+        const auto kind = in_.below(16);
+        constexpr Duration lengths[] = {0ns, 1ns, 1ms, 9ms, 50ms, 100ms, 260ms, 700ms, 30s, 700s, 24h * 400};
+        if (kind < std::size(lengths))
+            now_ += lengths[kind];
+        else
+            now_ = kind == 15 && soon > now_ ? soon - 1ns : soon;
+        now_ = std::min(now_, Time{} + 24h * 365 * 30);
+    }
+
+    /// Ends a turn: nothing is broken, everything that leaves can be read, and the machine can wait.
+    void turn() {
+        machine.wake(now_, effects);
+        check_invariants();
+        for (int again = 0; machine.deadline() <= now_ && again < 3; ++again) machine.wake(now_, effects);
+        UNDERSTUDY_CHECK(machine.deadline() > now_);  // else the loop would never wait
+        check_invariants();
+        for (auto& sent : effects.outbox) check_sent(std::move(sent));
+        UNDERSTUDY_CHECK(effects.outbox.size() < 1000 && effects.events.size() < 1000);
+        for (const auto& event : effects.events) UNDERSTUDY_CHECK(!describe(event).empty());
+        effects.clear();
+    }
+
+private:
+    void check_invariants() const {
+        machine.invariants();
+        machine.deep_invariants();
+    }
+
+    void check_sent(Envelope sent) {
+        if (sent.id.empty() && !std::holds_alternative<ViewChanged>(sent.message)) return;
+        const auto payload = wire::encode(sent.id, sent.message);
+        const auto decoded = wire::decode(payload);
+        const auto* good = std::get_if<wire::Decoded>(&decoded);
+        UNDERSTUDY_CHECK(good != nullptr);
+        UNDERSTUDY_CHECK(wire::encode(good->id, good->message) == payload);
+        if (!wire::is_request(sent.message)) return;
+        if (hints.asked.size() == 16) hints.asked.erase(hints.asked.begin());
+        hints.asked.push_back(std::move(sent));
+    }
+
+    Time now_;
+    Bytes& in_;
+};
+
+}  // namespace understudy::fuzz

@@ -1,0 +1,171 @@
+// Targets: each machine is told arbitrary messages that are well-formed, in any order and at any time.
+#pragma once
+
+#include <set>
+#include <string>
+#include <string_view>
+
+#include <understudy/core/clerk_rules.hpp>
+#include <understudy/core/replica_rules.hpp>
+#include <understudy/core/view_rules.hpp>
+#include <understudy/kv_store.hpp>
+#include <understudy/wire/typed_store.hpp>
+
+#include "tests/fuzz/machine.hpp"
+
+namespace understudy::fuzz {
+
+inline constexpr Time start = Time{} + std::chrono::hours{1};
+
+inline void fuzz_view_rules(std::string_view bytes) {
+    Bytes in{bytes};
+    ViewOptions options;
+    options.backups = in.below(4);
+    options.dead_pings = in.pick({5, 2});
+    options.max_groups = 1 + in.below(3);
+    options.max_servers = 1 + in.below(5);
+    options.max_watchers = in.below(4);
+    options.max_events = in.below(5);
+    MachineDriver driver{ViewRules{options, ClusterId{1}, start}, in, start};
+    auto& rules = driver.machine;
+    while (!in.empty()) {
+        switch (in.below(8)) {
+            default: driver.receive_any(); break;
+            case 5: driver.lose_connection(); break;
+            case 6: driver.probe(); break;
+            case 7: driver.pass_time(), driver.turn(); break;
+        }
+        const auto* info = rules.view("g");
+        if (!info) continue;
+        UNDERSTUDY_CHECK(info->view.number >= driver.hints.info.view.number);  // a group with a view is kept
+        driver.hints.info = *info;
+    }
+    driver.turn();
+}
+
+namespace detail {
+
+inline ReplicaOptions replica_options(Bytes& in) {
+    using namespace std::chrono_literals;
+    ReplicaOptions options;
+    options.view_service = {"v", "w"};
+    options.group = "g";
+    options.min_in_sync = in.below(3);
+    options.log_bytes = in.pick<std::size_t>({1 << 20, 0, 400, 2000});
+    options.transfer_log_bytes = in.pick<std::size_t>({1 << 20, 0, 1000});
+    options.max_command = in.pick<std::size_t>({1 << 10, 40});
+    options.append_bytes = in.pick<std::size_t>({1000, 1, 300});
+    options.window_bytes = options.append_bytes * in.pick<std::size_t>({100, 1, 3});
+    options.chunk_bytes = in.pick<std::size_t>({100, 1, 16});
+    options.chunk_window = 1 + in.below(4);
+    options.max_calls = in.pick<std::size_t>({1000, 1, 5});
+    options.max_calls_per_peer = in.pick<std::size_t>({1000, 1, 3});
+    options.max_call_bytes = in.pick<std::size_t>({1 << 20, 1000});
+    options.max_sessions = 1 + in.below(4);
+    options.max_results = 1 + in.below(4);
+    options.max_dumps = in.below(3);
+    options.session_ttl = in.pick<Duration>({2s, 600s});
+    options.transfer_ttl = 200ms;
+    options.dump_ttl = 300ms;
+    return options;
+}
+
+}  // namespace detail
+
+inline void fuzz_replica_rules(std::string_view bytes) {
+    using Text = wire::TypedStore<KvStore>;
+    Bytes in{bytes};
+    const auto options = detail::replica_options(in);
+    MachineDriver driver{ReplicaRules<Text>{Text{}, options, "a", Incarnation{1}, start}, in, start};
+    auto& rules = driver.machine;
+    driver.turn();
+    while (!in.empty()) {
+        switch (in.below(16)) {
+            default: driver.receive_any(); break;
+            case 4:
+            case 5:
+            case 6:
+            case 7: driver.receive_answer(); break;
+            case 8: driver.lose_connection(); break;
+            case 9: rules.leave(driver.now(), driver.effects); break;
+            case 10: rules.stay(driver.now(), driver.effects); break;
+            case 11:
+            case 12:
+            case 13:
+            case 14:
+            case 15: driver.pass_time(), driver.turn(); break;
+        }
+        auto& hints = driver.hints;
+        hints.info = rules.view();
+        if (hints.info.cluster == ClusterId::none) hints.info.cluster = ClusterId{1};
+        hints.last = rules.state().log.last();
+        hints.commit = rules.state().commit;
+    }
+    driver.turn();
+    // What is applied and kept stays within the larger of the two bounds, and one entry.
+    const auto& state = rules.state();
+    if (rules.serving() || rules.role() == Role::backup) {
+        const auto bound = std::max(options.log_bytes, options.transfer_log_bytes) + 1000;
+        UNDERSTUDY_CHECK(rules.failed() || state.log.bytes(state.log.base().index, state.applied.index) <= bound);
+    }
+}
+
+inline void fuzz_clerk_rules(std::string_view bytes) {
+    using namespace std::chrono_literals;
+    Bytes in{bytes};
+    ClerkOptions options;
+    options.view_service = {"v", "w"};
+    options.group = "g";
+    options.give_up_after = in.pick<Duration>({4s, 10ms, Duration::max()});
+    options.retry_first = in.pick<Duration>({10ms, 1ns});
+    options.resend_after = in.pick<Duration>({100ms, 1ns, Duration::max()});
+    options.max_calls = 1 + in.below(6);
+    options.session = !in.one_in(4);
+    options.window = 1 + in.below(4);
+    options.window_bytes = in.pick<std::size_t>({1000, 0, 30});
+    options.max_command = in.pick<std::size_t>({1000, 20});
+    MachineDriver driver{ClerkRules{options, 7}, in, start};
+    auto& rules = driver.machine;
+    std::set<CallKey> open;
+    CallKey last = 0;
+    auto collect = [&] {  // each call comes out once
+        for (const auto& finished : rules.take_finished()) UNDERSTUDY_CHECK(open.erase(finished.key) == 1);
+        UNDERSTUDY_CHECK(rules.pending() == open.size());
+    };
+    auto patience = [&]() -> std::optional<Duration> {
+        return in.one_in(4) ? std::optional{in.duration()} : std::nullopt;
+    };
+    while (!in.empty()) {
+        switch (in.below(16)) {
+            case 0:
+            case 1: {
+                const auto size = in.pick<std::size_t>({1, 19, 21});
+                rules.execute(*open.insert(++last).first, '"' + std::string(size, 'x') + '"', patience(), driver.now());
+                break;
+            }
+            case 2: rules.query(*open.insert(++last).first, "\"q\"", patience(), driver.now()); break;
+            case 3: rules.dump(*open.insert(++last).first, std::nullopt, in.number(), patience(), driver.now()); break;
+            case 4: rules.cancel(last, driver.now()), open.erase(last); break;
+            case 5: rules.follow(driver.now()); break;
+            case 6: driver.lose_connection(); break;
+            case 7: driver.receive_any(); break;
+            case 8:
+            case 9:
+            case 10:
+            case 11: driver.receive_answer(); break;
+            case 12:
+                if (in.byte() == 255) rules.stop();
+                break;
+            default: driver.pass_time(), driver.turn(); break;
+        }
+        collect();
+        driver.hints.info = rules.view();
+        if (driver.hints.info.group.empty()) driver.hints.info = Hints{}.info;
+    }
+    rules.stop();
+    collect();
+    UNDERSTUDY_CHECK(open.empty());
+    driver.turn();
+}
+
+}  // namespace understudy::fuzz
