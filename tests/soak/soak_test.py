@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Seeds that are always the same, seeds that nobody has tried yet, and whether every rule was tried by them.
 
-`soak_test.py SIM_SOAK SOURCE [SEEDS]`: fails if a trial fails, or if a place where a rule decides, or a refusal that has
-a name, was never reached. UNDERSTUDY_FROM sets where the fresh seeds begin.
+`soak_test.py SIM_SOAK SOURCE [SEEDS]`: fails if a trial fails, or if a place where a rule decides, or a refusal that
+has a name, was never reached. UNDERSTUDY_FROM sets where the fresh seeds begin.
 """
 import os
 import re

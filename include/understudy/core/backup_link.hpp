@@ -51,6 +51,7 @@ public:
     void enter_view(const Member& member) {
         member_ = member;
         required_ = member.synced;
+        if (transfer_) reached("S8: a transfer goes on in a later view");
         knows_view_ = false;
         round_sent_ = round_acknowledged_ = 0;
         sent_ = resume_;
@@ -295,7 +296,7 @@ private:
 
     void begin_snapshot(Step<S>& step) {
         bool resumed = transfer_ && step.state.log.has(transfer_->id().at) && mode_ != Mode::snapshot;
-        reached(resumed ? "S8: a transfer goes on in a later view" : "S8: a backup is brought up by a snapshot");
+        reached(resumed ? "S8: a transfer of an earlier view is taken up again" : "S8: a backup needs a snapshot");
         if (!resumed) transfer_.emplace(step.state, step.standing.incarnation);
         mode_ = Mode::snapshot;
         next_chunk_ = transfer_->acknowledged();

@@ -315,6 +315,7 @@ private:
     static Message answer(EntryKind kind, Applied applied) {
         if (kind == EntryKind::open) return OpenResult{applied.at};
         if (!applied.failed) return ExecuteResult{applied.at, std::move(applied.value)};
+        reached(*applied.failed);
         auto text =
             *applied.failed == error::session_expired ? "the session is not open" : "seq is below the session's low";
         return Failure{"pb.execute", *applied.failed, text, {}, {}, {}};

@@ -17,8 +17,9 @@ struct Segment {
     enum class Kind { dial, accepted, refused, frame, ended };
     Kind kind;
     EndName sender;
-    std::string text{};  // the payload, or why it ended
-    Duration delay{};    // beyond the link's latency
+    std::string text{};   // the payload, or why it ended
+    Duration delay{};     // beyond the link's latency
+    bool repeat = false;  // a copy, which comes when nobody expects it and keeps no order
 };
 
 /// What one party knows of a connection, and what it has on the way.

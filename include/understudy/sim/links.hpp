@@ -23,7 +23,7 @@ struct LinkQuality {
     Duration latency_least = 100us;
     Duration latency_most = 1ms;
     double loss = 0;          ///< The probability that a frame is lost.
-    double repeat = 0;        ///< The probability that a frame arrives twice.
+    double repeat = 0;        ///< The probability that a frame arrives twice, the second time up to 3 s later.
     bool heavy_tail = false;  ///< Most latencies are near the least; each doubling is half as likely.
     bool reorder = false;     ///< Each frame has a latency of its own and may overtake; else a connection keeps order.
 };
@@ -125,6 +125,10 @@ public:
         return sum;
     }
 
+    /// How much later than the first a copy arrives: mostly a little, now and then when all is over.
+    Duration lateness(const LinkQuality& link) {
+        return random_.heavy_tail(std::max(link.latency_least, Duration{1}), std::max(link.latency_most, Duration{3s}));
+    }
     Duration latency(const LinkQuality& link) {
         if (!link.heavy_tail) return random_.between(link.latency_least, link.latency_most);
         return random_.heavy_tail(std::max(link.latency_least, Duration{1}), link.latency_most);

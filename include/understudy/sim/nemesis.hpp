@@ -153,7 +153,9 @@ private:
                 if (!dead_.empty() && fault.at.count() % 4 == 0) return ping_late();
                 const bool views = fault.a == Cluster<S>::views_name;
                 const auto group = views ? cluster_.groups().front() : Cluster<S>::group_of(fault.a);
-                return stranger_.disturb(fault.a, group, views);
+                const auto* server = cluster_.find(fault.a);
+                const auto ours = server ? server->view().cluster : ClusterId::none;
+                return stranger_.disturb(fault.a, group, ours, views);
             }
             default: return;  // what links do
         }

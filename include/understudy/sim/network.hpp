@@ -283,8 +283,9 @@ private:
         for (int copy = 1; copy <= fate.copies; ++copy) {
             sender.outstanding += payload.size();
             auto text = copy == fate.copies ? std::move(payload) : payload;
-            const auto later = copy == 1 ? Duration{} : links_.latency(link);
-            transmit(connection, {Kind::frame, {connection.id, side}, std::move(text), fate.delay + later});
+            const bool repeat = copy > 1;
+            const auto later = repeat ? links_.lateness(link) : Duration{};
+            transmit(connection, {Kind::frame, {connection.id, side}, std::move(text), fate.delay + later, repeat});
         }
     }
 
@@ -301,10 +302,11 @@ private:
     /// When the segment arrives: what is sent in one instant over a connection leaves in one write.
     Time arrival(End& sender, const LinkQuality& link, const Segment& segment) {
         const auto now = schedule_.now();
-        const bool overtakes = link.reorder && segment.kind == Kind::frame;
+        const bool overtakes = segment.repeat || (link.reorder && segment.kind == Kind::frame);
         const bool alone = overtakes || segment.delay > Duration{} || sender.sent_at != now;
         auto time = alone ? after(now, links_.latency(link) + segment.delay) : sender.arrives_at;
         if (!overtakes) time = std::max(time, sender.arrives_at);
+        if (segment.repeat) return time;
         sender.sent_at = now;
         sender.arrives_at = std::max(sender.arrives_at, time);
         return time;

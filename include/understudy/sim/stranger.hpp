@@ -38,11 +38,11 @@ public:
     }
 
     /// Something that no party of the cluster sends, drawn by chance; each has to be refused, and to change nothing.
-    void disturb(const Address& to, const std::string& group, bool is_views) {
+    /// `ours` is the cluster that it pretends to know.
+    void disturb(const Address& to, const std::string& group, ClusterId ours, bool is_views) {
         const auto cluster = ClusterId{random_() | 1};
-        const auto number = random_.between(1, 1'000);
-        const ViewRef view{static_cast<ViewNumber>(number), {}};
-        switch (random_.below(is_views ? 6 : 10)) {
+        const ViewRef view{1'000'000, {}};
+        switch (random_.below(is_views ? 6 : 11)) {
             case 0: return line_->send(to, "this is no JSON");
             case 1: return line_->send(to, R"({"jsonrpc":"2.0","id":1,"method":"no.such","params":{}})");
             case 2: return line_->send(to, R"({"jsonrpc":"2.0","id":2,"method":"pb.execute","params":[7]})");
@@ -56,7 +56,8 @@ public:
             case 6: return say(to, Execute{cluster, group, {}, 0, 0, "{}"});
             case 7: return say(to, Append{cluster, group, view, {}, {}, 7, 1});
             case 8: return say(to, Install{cluster, group, view, {}, 0, {}, true});
-            default: return say(to, Append{cluster, "another", view, {}, {}, 7, 1});
+            case 9: return say(to, Append{cluster, "another", view, {}, {}, 7, 1});
+            default: return say(to, Append{ours, group, view, {}, {}, 7, 1});  // of a view that nobody has decided
         }
     }
 
