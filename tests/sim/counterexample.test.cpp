@@ -112,6 +112,26 @@ TEST_SUITE("counterexample") {
         }
     }
 
+    TEST_CASE("a long tail of appends shrinks by its beginning") {
+        sim::HistoryOf<KvModel> history;
+        auto call = [&](KvModel::Input input, kv::Reply reply) {
+            const auto id = history.begin("a", std::move(input), Time{});
+            history.answer(id, std::move(reply), Time{});
+        };
+        std::uint64_t length = 0;
+        for (int i = 0; i < 200; ++i) {
+            if (i % 40 == 39) {
+                call(put("v"), std::monostate{});
+                length = 1;
+            } else {
+                call(kv::Command{kv::Append{"k", "w"}}, ++length);
+            }
+        }
+        call(get(), "w");
+        const auto told = sim::violation(KvModel{}, history, {.max_steps = 400'000});
+        CHECK(told.find("not linearizable, by 2 of 201 operations") == 0);
+    }
+
     TEST_CASE("what is left is bad and none of its answers can be spared") {
         int shrunk = 0, smaller = 0;
         for (std::uint64_t seed = first_seed(); seed < first_seed() + 300; ++seed) {
@@ -138,10 +158,13 @@ TEST_SUITE("counterexample") {
             sim::Random random{seed};
             const auto operations =
                 test::AtomicClients{random, {.clients = 4, .operations = 7, .abandoned = 0.1}}.run();
-            const sim::Shrinker<KvModel> shrinker{KvModel{}};
+            const KvModel model;
+            const sim::Shrinker<KvModel> shrinker{model};
             for (const auto& operation : operations) {
                 if (operation.open()) continue;
                 CHECK(some_order_explains(shrinker.until(operations, operation.returned)));
+                if (model.resets(operation.input, &*operation.output))
+                    CHECK(some_order_explains(shrinker.from(operations, operation)));
             }
             for (std::size_t count = 1; count <= 2; ++count)
                 for (std::size_t i = 0; i < count_answered(operations); ++i)

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -20,6 +21,9 @@ namespace understudy::sim {
 ///  1. **Cut the end**: whatever begins after some event is gone, what had not returned by then is open. The first
 ///     beginning of a history that is bad has a return at its end that was impossible.
 ///  2. **Forget an answer**: the operation becomes open. If it changes nothing, it is gone.
+///  3. **Cut the beginning**, if it stays large without, at an answered operation that resets (model.hpp): whatever had
+///     returned before its call is gone, all else that was called before its return is open. (What is gone came before
+///     the reset in any order; what the reset answered and left does not depend on it.) The reset is not forgotten.
 ///
 /// After that the history is bad by its answers alone, whatever the open operations did; to leave these out is no lie.
 /// One is kept if without it yet another answer could be forgotten, for then it explains something that was seen.
@@ -38,11 +42,19 @@ public:
         std::sort(operations.begin(), operations.end(), [](auto& a, auto& b) { return a.called < b.called; });
         // The more is open, the more there is to try; what takes far longer than the whole history is left as it is.
         steps_ = 0;
-        steps_of_one_ = bounds_.max_steps;
+        budget_ = bounds_.max_steps / 2;
+        beginning_.reset();
+        steps_of_one_ = budget_;
         decide(operations);
         steps_of_one_ = std::max<std::uint64_t>(20 * steps_, 50'000);
         cut_end(operations);
+        auto cut = operations;
         forget_answers(operations);
+        budget_ = bounds_.max_steps;
+        if (operations.size() > large && cut_beginning(cut)) {
+            forget_answers(cut);
+            operations = std::move(cut);
+        }
         hide_open(operations);
         return operations;
     }
@@ -60,11 +72,22 @@ public:
         return without_idle(std::move(kept));
     }
 
+    /// From an answered operation that resets, whatever the state was.
+    Operations from(const Operations& operations, const OperationOf<M>& reset) const {
+        Operations kept;
+        for (const auto& operation : operations) {
+            if (operation.returned < reset.called) continue;
+            kept.push_back(operation);
+            if (operation.called < reset.returned && operation.called != reset.called) kept.back().reopen();
+        }
+        return without_idle(std::move(kept));
+    }
+
     /// Without the answers of `count` of the answered operations, from the one with the place `first` among them.
     Operations forgetting(Operations operations, std::size_t first, std::size_t count) const {
         std::size_t place = 0;
         std::erase_if(operations, [&](auto& operation) {
-            if (operation.open() || place++ < first || place > first + count) return false;
+            if (!forgettable(operation) || place++ < first || place > first + count) return false;
             if (model_.changes_nothing(operation.input, &*operation.output)) return true;
             operation.reopen();
             return false;
@@ -73,9 +96,18 @@ public:
     }
 
 private:
-    static std::size_t answered(const Operations& operations) {
+    static constexpr std::size_t large = 16;
+
+    bool forgettable(const OperationOf<M>& operation) const {
+        return !operation.open() && operation.called != beginning_;
+    }
+    std::size_t answered(const Operations& operations) const {
+        return static_cast<std::size_t>(std::count_if(operations.begin(), operations.end(),
+                                                      [&](auto& operation) { return forgettable(operation); }));
+    }
+    static std::size_t open(const Operations& operations) {
         return static_cast<std::size_t>(
-            std::count_if(operations.begin(), operations.end(), [](auto& operation) { return !operation.open(); }));
+            std::count_if(operations.begin(), operations.end(), [](auto& operation) { return operation.open(); }));
     }
 
     Operations without_idle(Operations operations) const {
@@ -87,7 +119,7 @@ private:
 
     Verdict decide(const Operations& operations) {
         auto bounds = bounds_;
-        bounds.max_steps = std::min(bounds_.max_steps - steps_, steps_of_one_);
+        bounds.max_steps = std::min(budget_ - std::min(budget_, steps_), steps_of_one_);
         LinearSearch<M> search{model_, operations, bounds};
         const auto verdict = search.run();
         steps_ += std::min(search.counts().steps, bounds.max_steps);
@@ -113,6 +145,23 @@ private:
         if (violated < returns.size()) operations = until(operations, returns[violated - 1]);
     }
 
+    /// The last one that does, looked for in ever larger strides: what is wrong is mostly near the end.
+    bool cut_beginning(Operations& operations) {
+        if constexpr (RevealingModel<M>) {
+            std::vector<std::size_t> resets;
+            for (std::size_t i = operations.size(); i-- > 0;)
+                if (!operations[i].open() && model_.resets(operations[i].input, &*operations[i].output))
+                    resets.push_back(i);
+            for (std::size_t back = 0; back < resets.size(); back += 1 + back / 4) {
+                const auto reset = operations[resets[back]];
+                if (!accept(operations, from(operations, reset))) continue;
+                beginning_ = reset.called;
+                return true;
+            }
+        }
+        return false;
+    }
+
     /// Many at a time, then fewer, and one by one until nothing changes.
     void forget_answers(Operations& operations) {
         for (auto count = answered(operations) / 2; count > 1; count /= 2) forget_pass(operations, count);
@@ -131,8 +180,8 @@ private:
     }
 
     void hide_open(Operations& operations) {
-        for (auto count = operations.size() - answered(operations); count > 0; count /= 2) {
-            for (std::size_t first = 0; first < operations.size() - answered(operations);) {
+        for (auto count = open(operations); count > 0; count /= 2) {
+            for (std::size_t first = 0; first < open(operations);) {
                 auto fewer = hiding(operations, first, count);
                 if (every_answer_counts(fewer))
                     operations = std::move(fewer);
@@ -156,8 +205,10 @@ private:
 
     M model_;
     SearchBounds bounds_;
-    std::uint64_t steps_ = 0;         // of all searches so far
-    std::uint64_t steps_of_one_ = 0;  // that one may take
+    std::optional<std::uint64_t> beginning_;  // the call of the reset at which it was cut
+    std::uint64_t budget_ = 0;                // for all of them
+    std::uint64_t steps_ = 0;                 // of all searches so far
+    std::uint64_t steps_of_one_ = 0;          // that one may take
 };
 
 /// Judges a history and tells what is wrong with it, the smallest bad history as a timeline; nothing if it is good.
