@@ -1,0 +1,54 @@
+#!/bin/sh
+# Deliberate errors, one at a time: each patch here is applied to a copy, and the soak has to find it.
+# `sh tests/mutants/run.sh [NAME...]` prints by which check and after how many seeds each was caught, and at the end
+# `caught N of N`; exit code 1 if one was not. UNDERSTUDY_SEEDS sets how many seeds it may take (5000).
+set -eu
+here=$(cd "$(dirname "$0")" && pwd)
+source=$(cd "$here/../.." && pwd)
+build=${UNDERSTUDY_BUILD_DIR:-$source/build/mutants}
+seeds=${UNDERSTUDY_SEEDS:-5000}
+compiler=${CXX:-c++}
+flags="-std=c++20 -O1 -DASIO_STANDALONE -DASIO_NO_DEPRECATED -pthread"
+
+if [ "${1:-}" = --one ]; then # called by itself, for one patch
+    name=$2
+    work=$build/$name
+    rm -rf "$work"
+    mkdir -p "$work/tests"
+    cp -R "$source/include" "$work"
+    cp -R "$source/tests/soak" "$work/tests"
+    if ! (cd "$work" && patch -s -p1 <"$here/$name.patch") >"$work/log" 2>&1; then
+        echo "MISSED $name: the patch does not apply: $(tail -n 1 "$work/log")"
+        exit 0
+    fi
+    if ! $compiler $flags -I"$work/include" -I"$work" -c "$work/tests/soak/kv.cpp" -o "$work/kv.o" >"$work/log" 2>&1; then
+        echo "MISSED $name: it does not compile: $(grep -m 1 error "$work/log")"
+        exit 0
+    fi
+    $compiler "$work/kv.o" "$build/main.o" "$build/ledger.o" -o "$work/soak" -pthread
+    if "$work/soak" --quiet --no-shrink --seeds "$seeds" --repeat-each 0 >"$work/log" 2>&1; then
+        echo "MISSED $name: $(head -n 1 "$here/$name.patch")"
+    else
+        found=$(sed -n 's/^FAILED: seed \([0-9]*\): \(.*\)/\1 \2/p' "$work/log" | head -n 1 | cut -c 1-160)
+        [ -n "$found" ] || found="? $(tail -n 1 "$work/log")"
+        echo "caught $name after ${found%% *} seeds: ${found#* }"
+    fi
+    rm -rf "$work/include" "$work/tests" "$work/kv.o" "$work/soak"
+    exit 0
+fi
+
+for tool in patch "$compiler"; do
+    command -v "$tool" >/dev/null 2>&1 || { echo "Missing here: $tool" >&2; exit 1; }
+done
+mkdir -p "$build"
+if [ $# -eq 0 ]; then
+    set -- "$here"/*.patch
+fi
+names=$(for path in "$@"; do basename "$path" .patch; done)
+$compiler $flags -I"$source/include" -I"$source" -c "$source/tests/soak/sim_soak.cpp" -o "$build/main.o"
+$compiler $flags -I"$source/include" -I"$source" -c "$here/no_ledger.cpp" -o "$build/ledger.o"
+printf '%s\n' $names | UNDERSTUDY_BUILD_DIR=$build xargs -P "$(nproc)" -n 1 sh "$here/run.sh" --one | tee "$build/table"
+total=$(printf '%s\n' $names | wc -l)
+caught=$(grep -c '^caught ' "$build/table" || true)
+echo "caught $caught of $total"
+[ "$caught" -eq "$total" ]
