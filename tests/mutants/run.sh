@@ -21,11 +21,12 @@ if [ "${1:-}" = --one ]; then # called by itself, for one patch
         echo "MISSED $name: the patch does not apply: $(tail -n 1 "$work/log")"
         exit 0
     fi
-    if ! $compiler $flags -I"$work/include" -I"$work" -c "$work/tests/soak/kv.cpp" -o "$work/kv.o" >"$work/log" 2>&1; then
+    set -- -I"$work/include" -I"$work" -c "$work/tests/soak/kv.cpp" -o "$work/kv.o"
+    if ! $compiler $flags "$@" >"$work/log" 2>&1; then
         echo "MISSED $name: it does not compile: $(grep -m 1 error "$work/log")"
         exit 0
     fi
-    $compiler "$work/kv.o" "$build/main.o" "$build/ledger.o" -o "$work/soak" -pthread
+    $compiler "$work/kv.o" "$build/main.o" -o "$work/soak" -pthread
     if "$work/soak" --quiet --no-shrink --seeds "$seeds" --repeat-each 0 >"$work/log" 2>&1; then
         echo "MISSED $name: $(head -n 1 "$here/$name.patch")"
     else
@@ -46,7 +47,6 @@ if [ $# -eq 0 ]; then
 fi
 names=$(for path in "$@"; do basename "$path" .patch; done)
 $compiler $flags -I"$source/include" -I"$source" -c "$source/tests/soak/sim_soak.cpp" -o "$build/main.o"
-$compiler $flags -I"$source/include" -I"$source" -c "$here/no_ledger.cpp" -o "$build/ledger.o"
 printf '%s\n' $names | UNDERSTUDY_BUILD_DIR=$build xargs -P "$(nproc)" -n 1 sh "$here/run.sh" --one | tee "$build/table"
 total=$(printf '%s\n' $names | wc -l)
 caught=$(grep -c '^caught ' "$build/table" || true)

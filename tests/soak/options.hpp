@@ -17,7 +17,6 @@ struct Options {
     std::optional<std::uint64_t> seed;
     std::string time;
     bool trace = false;
-    bool ledger = false;
     bool quiet = false;
     bool shrink = true;
     bool coverage = false;
@@ -36,8 +35,7 @@ struct Options {
     }
 };
 
-/// Each is compiled by itself; the result is the program's exit code.
+/// Trials of the key/value store, compiled apart from the command line; the result is the program's exit code.
 int soak_kv(const Options& options);
-int soak_ledger(const Options& options);
 
 }  // namespace understudy::test

@@ -18,7 +18,7 @@ inline double seconds(Duration duration) { return std::chrono::duration<double>(
 /// The one command that runs it again.
 inline std::string command(const Options& options, std::uint64_t seed, const sim::TrialLimits& limits) {
     std::ostringstream text;
-    text << "sim_soak --seed " << seed << (options.ledger ? " --ledger" : "");
+    text << "sim_soak --seed " << seed;
     if (limits.trouble != sim::TrialLimits{}.trouble) text << " --trouble " << seconds(limits.trouble);
     if (limits.clients < 100) text << " --clients " << limits.clients;
     if (limits.every_fault) return text.str();

@@ -19,7 +19,6 @@ int main(int argc, char** argv) {
     app.add_option("--seed", options.seed, "Run this seed alone");
     app.add_option("--time", options.time, "Stop after this long: 90s, 10m, 2h");
     app.add_flag("--trace", options.trace, "With --seed: tell every event and frame, one a line");
-    app.add_flag("--ledger", options.ledger, "Try a ledger instead of the key/value store");
     app.add_flag("--quiet", options.quiet, "No progress");
     app.add_flag("!--no-shrink", options.shrink, "Do not look for the least that fails");
     app.add_flag("--coverage", options.coverage, "Print how often each rule and each refusal was reached");
@@ -34,5 +33,5 @@ int main(int argc, char** argv) {
         std::istringstream numbers{keep == "none" ? "" : keep};
         for (std::string number; std::getline(numbers, number, ',');) options.keep->push_back(std::stoul(number));
     }
-    return options.ledger ? soak_ledger(options) : soak_kv(options);
+    return soak_kv(options);
 }

@@ -5,50 +5,51 @@
 #include <optional>
 #include <string>
 
-#include <examples/ledger.hpp>
 #include <understudy/sim/store_model.hpp>
 #include <understudy/sim/workload.hpp>
 
-namespace understudy::test {
+#include "ledger.hpp"
 
-struct LedgerWorkload {
-    using Store = ledger::Ledger;
-    using Model = sim::StoreModel<Store>;
+namespace ledger {
+
+/// Four accounts, and transfers between them.
+struct Workload {
+    using Store = Ledger;
+    using Model = understudy::sim::StoreModel<Store>;
     using Input = Model::Input;
 
     static constexpr std::uint64_t accounts = 4;
-    static constexpr ledger::Cents each = 1'000;
+    static constexpr Cents each = 1'000;
 
     Store initial() const {
         Store store;
         for (std::uint64_t number = 0; number < accounts; ++number) {
-            store.apply({ledger::Op::open, account(number), {}, 0});
-            store.apply({ledger::Op::deposit, account(number), {}, each});
+            store.apply({Op::open, account(number), {}, 0});
+            store.apply({Op::deposit, account(number), {}, each});
         }
         return store;
     }
     Model model() const { return {initial()}; }
 
-    Input next(sim::Random& random, const std::string&, std::uint64_t) const {
+    Input next(understudy::sim::Random& random, const std::string&, std::uint64_t) const {
         if (random.below(3) == 0) return ask(account(random.below(accounts)));
-        const auto amount = static_cast<ledger::Cents>(1 + random.below(400));
-        return ledger::Command{ledger::Op::transfer, account(random.below(accounts)), account(random.below(accounts)),
-                               amount};
+        const auto amount = static_cast<Cents>(1 + random.below(400));
+        return Command{Op::transfer, account(random.below(accounts)), account(random.below(accounts)), amount};
     }
     std::optional<Input> last(std::uint64_t number) const {
         if (number >= accounts) return std::nullopt;
         return ask(account(number));
     }
     std::string law(const Store& store) const {
-        const auto total = store.query({ledger::Ask::total, {}}).balance.value_or(0);
-        const auto right = static_cast<ledger::Cents>(accounts) * each;
+        const auto total = store.query({Ask::total, {}}).balance.value_or(0);
+        const auto right = static_cast<Cents>(accounts) * each;
         return total == right ? ""
                               : "there are " + std::to_string(total) + " cents instead of " + std::to_string(right);
     }
 
 private:
     static std::string account(std::uint64_t number) { return "account" + std::to_string(number); }
-    static Input ask(std::string name) { return ledger::Query{ledger::Ask::balance, std::move(name)}; }
+    static Input ask(std::string name) { return Query{Ask::balance, std::move(name)}; }
 };
 
-}  // namespace understudy::test
+}  // namespace ledger

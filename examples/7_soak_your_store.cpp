@@ -1,0 +1,34 @@
+// Lesson 7: the same without writing any of it. Say what clients do with your Store; the library says whether the Store
+// keeps its laws, and then puts it through clusters in every kind of trouble and judges what the clients saw.
+// `7_soak_your_store [TRIALS]`; in a unit test it is one line: CHECK(soak(Workload{}, 100) == "").
+#include <cstdlib>
+#include <iostream>
+#include <string>
+#include <vector>
+
+#include <understudy/sim/soak.hpp>
+#include <understudy/sim/store_laws.hpp>
+
+#include "ledger_workload.hpp"
+
+namespace us = understudy;
+using ledger::Ask;
+using ledger::Op;
+
+int main(int count, char** arguments) {
+    const std::vector<ledger::Command> commands{{Op::open, "ada", {}, 0},
+                                                {Op::open, "bob", {}, 0},
+                                                {Op::deposit, "ada", {}, 1'000},
+                                                {Op::transfer, "ada", "bob", 7},
+                                                {Op::transfer, "bob", "ada", 700}};
+    const std::vector<ledger::Query> queries{{Ask::balance, "ada"}, {Ask::balance, "nobody"}, {Ask::total, {}}};
+    for (const auto& broken : us::sim::broken_store_laws(ledger::Ledger{}, commands, queries, 1)) {
+        std::cout << broken << '\n';
+        return 1;
+    }
+    const auto trials = count > 1 ? std::strtoull(arguments[1], nullptr, 10) : 20;
+    const auto wrong = us::sim::soak(ledger::Workload{}, trials);
+    std::cout << (wrong.empty() ? std::to_string(trials) + " clusters in trouble, and the books are right" : wrong)
+              << '\n';
+    return wrong.empty() ? 0 : 1;
+}
