@@ -16,7 +16,7 @@ namespace understudy::test {
 inline double seconds(Duration duration) { return std::chrono::duration<double>(duration).count(); }
 
 /// The one command that runs it again.
-inline std::string command(const Options& options, std::uint64_t seed, const sim::TrialLimits& limits) {
+inline std::string command(std::uint64_t seed, const sim::TrialLimits& limits) {
     std::ostringstream text;
     text << "sim_soak --seed " << seed;
     if (limits.trouble != sim::TrialLimits{}.trouble) text << " --trouble " << seconds(limits.trouble);
@@ -31,13 +31,13 @@ inline std::string command(const Options& options, std::uint64_t seed, const sim
 template <typename W>
 int report(const Options& options, const W& workload, const sim::Outcome& failed) {
     std::cout << "\nFAILED: seed " << failed.seed << ": " << failed.violation << "\n"
-              << "again:  " << command(options, failed.seed, options.limits()) << "\n"
+              << "again:  " << command(failed.seed, options.limits()) << "\n"
               << std::flush;
     const auto [limits, least] = sim::shrink(failed, workload, options.limits());
     std::cout << "\nThe least of it that fails: " << least.violation << "\n" << least.evidence;
     for (std::size_t number = 0; number < least.plan.size(); ++number)
         if (limits.plays(number)) std::cout << "  " << describe(least.plan[number]) << "\n";
-    std::cout << "told:   " << command(options, failed.seed, limits) << " --trace\n";
+    std::cout << "told:   " << command(failed.seed, limits) << " --trace\n";
     return 1;
 }
 
