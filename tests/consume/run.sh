@@ -114,14 +114,14 @@ pkg_config)
     install_and_move
     PKG_CONFIG_PATH=$work/moved/share/pkgconfig${PKG_CONFIG_PATH:+:$PKG_CONFIG_PATH}
     export PKG_CONFIG_PATH
-    sh "$here/pkg_config/build.sh" "$compiler" "$here/main.cpp" "$work/host"
+    sh "$here/pkg_config/build.sh" "$compiler" "$here/smallest.cpp" "$work/host"
     "$work/host"
     ;;
 meson)
     # As a subproject, with its dependencies by wrap from the mirror.
     make_mirror
     cp -R "$here/meson" "$work/project"
-    cp "$here/main.cpp" "$work/project"
+    cp "$here/smallest.cpp" "$work/project"
     copy_source "$work/project/subprojects/understudy"
     cp -R "$work/mirror" "$work/project/subprojects/packagecache"
     sed -i.old "s/^source_hash.*/source_hash = $asio_hash/" "$work/project/subprojects/understudy/subprojects/asio.wrap"
