@@ -8,50 +8,50 @@
 using namespace understudy;
 using namespace understudy::test;
 
-namespace {
-
-sim::Exploration explore_group(const std::string& what, GroupPlan plan, const sim::ExploreBounds& bounds) {
-    ExploredGroup model{std::move(plan)};
-    auto found = sim::explore(model, model.start(), bounds);
-    MESSAGE(what << ": " << describe(found) << "; " << model.sizes() << ", " << model.overflows()
-                 << " lost for want of room");
-    return found;
-}
-
-/// One or two commands that may be under way at once, and a read.
-std::vector<Operation> calls(int commands, std::uint8_t arrivals = 1) {
-    std::vector<Operation> all{{.text = "x", .seq = 1, .low = 1}};
-    if (commands == 2) all.push_back({.text = "y", .seq = 2, .low = 1});
-    all.push_back({});
-    for (auto& one : all) one.arrivals = arrivals;
-    return all;
-}
-
-/// What a group that keeps the rules must show within so many states.
-void expect_right(const std::string& what, GroupPlan plan, std::size_t states) {
-    auto found = explore_group(what, std::move(plan), explore_bounds(states));
-    CHECK_MESSAGE(found.ok(), describe(found));
-}
-/// The same, and that these are all states that there are.
-void expect_right_in_all(const std::string& what, GroupPlan plan, std::size_t states) {
-    auto found = explore_group(what, std::move(plan), explore_bounds(states));
-    CHECK_MESSAGE(found.ok(), describe(found));
-    if (explores_fully()) CHECK(found.end == sim::ExploreEnd::exhausted);
-}
-
-/// What a group with a deliberate error must show: a violation that says so, after so many steps.
-void expect_wrong(const std::string& what, GroupPlan plan, const std::string& violation, std::size_t steps) {
-    auto found = explore_group(what, std::move(plan), {.states = 300'000});
-    CHECK(found.end == sim::ExploreEnd::violated);
-    CHECK_MESSAGE(found.violation.find(violation) != std::string::npos, found.violation);
-    CHECK(found.trace.size() == steps);
-}
-
-constexpr GroupBudget nothing{0, 0, 0, 0, 0}, death{1, 0, 0, 0, 0}, suspicion{0, 1, 1, 0, 0}, repeat{0, 0, 1, 0, 1};
-
-}  // namespace
-
 TEST_SUITE("explore/group") {
+    namespace {
+
+    sim::Exploration explore_group(const std::string& what, GroupPlan plan, const sim::ExploreBounds& bounds) {
+        ExploredGroup model{std::move(plan)};
+        auto found = sim::explore(model, model.start(), bounds);
+        MESSAGE(what << ": " << describe(found) << "; " << model.sizes() << ", " << model.overflows()
+                     << " lost for want of room");
+        return found;
+    }
+
+    /// One or two commands that may be under way at once, and a read.
+    std::vector<Operation> calls(int commands, std::uint8_t arrivals = 1) {
+        std::vector<Operation> all{{.text = "x", .seq = 1, .low = 1}};
+        if (commands == 2) all.push_back({.text = "y", .seq = 2, .low = 1});
+        all.push_back({});
+        for (auto& one : all) one.arrivals = arrivals;
+        return all;
+    }
+
+    /// What a group that keeps the rules must show within so many states.
+    void expect_right(const std::string& what, GroupPlan plan, std::size_t states) {
+        auto found = explore_group(what, std::move(plan), explore_bounds(states));
+        CHECK_MESSAGE(found.ok(), describe(found));
+    }
+    /// The same, and that these are all states that there are.
+    void expect_right_in_all(const std::string& what, GroupPlan plan, std::size_t states) {
+        auto found = explore_group(what, std::move(plan), explore_bounds(states));
+        CHECK_MESSAGE(found.ok(), describe(found));
+        if (explores_fully()) CHECK(found.end == sim::ExploreEnd::exhausted);
+    }
+
+    /// What a group with a deliberate error must show: a violation that says so, after so many steps.
+    void expect_wrong(const std::string& what, GroupPlan plan, const std::string& violation, std::size_t steps) {
+        auto found = explore_group(what, std::move(plan), {.states = 300'000});
+        CHECK(found.end == sim::ExploreEnd::violated);
+        CHECK_MESSAGE(found.violation.find(violation) != std::string::npos, found.violation);
+        CHECK(found.trace.size() == steps);
+    }
+
+    constexpr GroupBudget nothing{0, 0, 0, 0, 0}, death{1, 0, 0, 0, 0}, suspicion{0, 1, 1, 0, 0}, repeat{0, 0, 1, 0, 1};
+
+    }  // namespace
+
     TEST_CASE("S1 to S10: two servers lose nothing in any order of events within bounds") {
         expect_right_in_all("one of two dies", {.operations = calls(1), .budget = death}, 300'000);
         expect_right_in_all("one of two is given up", {.operations = calls(2), .budget = suspicion}, 300'000);

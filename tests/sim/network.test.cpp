@@ -13,8 +13,8 @@ TEST_SUITE("sim_network") {
 
     using namespace understudy;
     using namespace understudy::laws;
-    using sim::SimTransport;
     using sim::Fate;
+    using sim::SimTransport;
 
     const Address a = "sim://a", b = "sim://b";
 

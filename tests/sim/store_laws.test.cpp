@@ -17,144 +17,144 @@
 #include <understudy/kv_store.hpp>
 #include <understudy/sim/store_laws.hpp>
 
-namespace {
-
-using namespace understudy;
-
-enum class Flaw {
-    none,
-    throws,
-    hidden_count,
-    restless_snapshot,
-    command_json,
-    query_json,
-    reply_json,
-    counting_queries,
-    shared_content,
-    live_snapshot,
-    restore_adds,
-    restore_forgets,
-    restore_by_chunks,
-    throws_a_number,
-};
-
-/// Counts words; `total` is kept beside them so that restoring can forget it. One type for all flaws compiles fast.
-class Tally {
-public:
-    using Command = std::string;
-    using Query = std::string;
-    struct Reply {
-        std::uint64_t count = 0, total = 0;
-        friend bool operator==(const Reply&, const Reply&) = default;
-    };
-    struct Content {
-        std::map<std::string, std::uint64_t> words;
-        std::uint64_t total = 0;
-    };
-    struct Snapshot {
-        std::shared_ptr<const Content> content;
-        std::size_t used = 0;
-        std::string read(std::size_t most) {
-            const auto piece = text(*content).substr(used, most);
-            used += piece.size();
-            return piece;
-        }
-    };
-
-    static inline Flaw flaw = Flaw::none;
-    static inline std::uint64_t calls = 0;  // of the whole process, as a clock is
-
-    Tally() = default;
-    Tally(const Tally& other) { *this = other; }
-    Tally& operator=(const Tally& other) {
-        content_ = flaw == Flaw::shared_content ? other.content_ : std::make_shared<Content>(*other.content_);
-        return *this;
-    }
-    ~Tally() = default;
-
-    Reply apply(const Command& word) {
-        ++calls;
-        if (flaw == Flaw::throws) throw std::runtime_error("no more room");
-        ++content_->total;
-        return {++content_->words[word], flaw == Flaw::hidden_count ? calls : content_->total};
-    }
-    Reply query(const Query& word) const {
-        if (flaw == Flaw::counting_queries) ++content_->total;
-        const auto found = content_->words.find(word);
-        return {found == content_->words.end() ? 0 : found->second, 0};
-    }
-
-    Snapshot snapshot() const {
-        if (flaw == Flaw::live_snapshot) return {content_};
-        auto content = std::make_shared<Content>(*content_);
-        if (flaw == Flaw::restless_snapshot) content->total += calls++;
-        return {std::move(content)};
-    }
-    void restore_begin() { collected_.clear(); }
-    void restore_chunk(std::string_view bytes) {
-        if (flaw == Flaw::restore_by_chunks && bytes.size() < 5) return;
-        collected_ += bytes;
-    }
-    void restore_end() {
-        if (collected_.empty() || collected_.back() != '.') {
-            if (flaw == Flaw::throws_a_number) throw 7;
-            throw std::runtime_error("cut off");
-        }
-        auto content = std::make_shared<Content>();
-        if (flaw == Flaw::restore_adds) *content = *content_;
-        const auto json = nlohmann::json::parse(std::string_view{collected_}.substr(0, collected_.size() - 1));
-        for (const auto& [word, count] : json.items()) content->words[word] = count.get<std::uint64_t>();
-        content->total = 0;
-        for (const auto& [word, count] : content->words)
-            if (flaw != Flaw::restore_forgets) content->total += count;
-        content_ = std::move(content);
-    }
-
-    static std::string encode_command(const Command& command) { return nlohmann::json(command).dump(); }
-    static std::string encode_query(const Query& query) { return nlohmann::json(query).dump(); }
-    static Command decode_command(std::string_view json) {
-        auto word = nlohmann::json::parse(json).get<std::string>();
-        return flaw == Flaw::command_json ? word.substr(0, 1) : word;
-    }
-    static Query decode_query(std::string_view json) {
-        auto word = nlohmann::json::parse(json).get<std::string>();
-        return flaw == Flaw::query_json ? word + "?" : word;
-    }
-    static std::string encode(const Reply& reply) {
-        return "[" + std::to_string(reply.count) + "," + std::to_string(reply.total) + "]";
-    }
-    static Reply decode_reply(std::string_view text) {
-        const auto json = nlohmann::json::parse(text);
-        return {json.at(0).get<std::uint64_t>(), flaw == Flaw::reply_json ? 0 : json.at(1).get<std::uint64_t>()};
-    }
-
-private:
-    static std::string text(const Content& content) {
-        auto json = nlohmann::json(content.words).dump();
-        if (flaw == Flaw::restless_snapshot) json += std::to_string(content.total);
-        return json + ".";
-    }
-
-    std::shared_ptr<Content> content_ = std::make_shared<Content>();
-    std::string collected_;
-};
-
-std::vector<std::string> laws_that_tally_breaks(Flaw flaw) {
-    Tally::flaw = flaw;
-    Tally::calls = 0;
-    return sim::broken_store_laws(Tally{}, {"one", "two", "three", "two", "four"}, {"two", "five"},
-                                  test::setting("UNDERSTUDY_SEED", 1));
-}
-
-bool told(const std::vector<std::string>& broken, std::string_view law) {
-    for (const auto& sentence : broken)
-        if (sentence.starts_with(law) && sentence.find(", but ") == law.size()) return true;
-    return false;
-}
-
-}  // namespace
-
 TEST_SUITE("store_laws") {
+    namespace {
+
+    using namespace understudy;
+
+    enum class Flaw {
+        none,
+        throws,
+        hidden_count,
+        restless_snapshot,
+        command_json,
+        query_json,
+        reply_json,
+        counting_queries,
+        shared_content,
+        live_snapshot,
+        restore_adds,
+        restore_forgets,
+        restore_by_chunks,
+        throws_a_number,
+    };
+
+    /// Counts words; `total` is kept beside them so that restoring can forget it. One type for all flaws compiles fast.
+    class Tally {
+    public:
+        using Command = std::string;
+        using Query = std::string;
+        struct Reply {
+            std::uint64_t count = 0, total = 0;
+            friend bool operator==(const Reply&, const Reply&) = default;
+        };
+        struct Content {
+            std::map<std::string, std::uint64_t> words;
+            std::uint64_t total = 0;
+        };
+        struct Snapshot {
+            std::shared_ptr<const Content> content;
+            std::size_t used = 0;
+            std::string read(std::size_t most) {
+                const auto piece = text(*content).substr(used, most);
+                used += piece.size();
+                return piece;
+            }
+        };
+
+        static inline Flaw flaw = Flaw::none;
+        static inline std::uint64_t calls = 0;  // of the whole process, as a clock is
+
+        Tally() = default;
+        Tally(const Tally& other) { *this = other; }
+        Tally& operator=(const Tally& other) {
+            content_ = flaw == Flaw::shared_content ? other.content_ : std::make_shared<Content>(*other.content_);
+            return *this;
+        }
+        ~Tally() = default;
+
+        Reply apply(const Command& word) {
+            ++calls;
+            if (flaw == Flaw::throws) throw std::runtime_error("no more room");
+            ++content_->total;
+            return {++content_->words[word], flaw == Flaw::hidden_count ? calls : content_->total};
+        }
+        Reply query(const Query& word) const {
+            if (flaw == Flaw::counting_queries) ++content_->total;
+            const auto found = content_->words.find(word);
+            return {found == content_->words.end() ? 0 : found->second, 0};
+        }
+
+        Snapshot snapshot() const {
+            if (flaw == Flaw::live_snapshot) return {content_};
+            auto content = std::make_shared<Content>(*content_);
+            if (flaw == Flaw::restless_snapshot) content->total += calls++;
+            return {std::move(content)};
+        }
+        void restore_begin() { collected_.clear(); }
+        void restore_chunk(std::string_view bytes) {
+            if (flaw == Flaw::restore_by_chunks && bytes.size() < 5) return;
+            collected_ += bytes;
+        }
+        void restore_end() {
+            if (collected_.empty() || collected_.back() != '.') {
+                if (flaw == Flaw::throws_a_number) throw 7;
+                throw std::runtime_error("cut off");
+            }
+            auto content = std::make_shared<Content>();
+            if (flaw == Flaw::restore_adds) *content = *content_;
+            const auto json = nlohmann::json::parse(std::string_view{collected_}.substr(0, collected_.size() - 1));
+            for (const auto& [word, count] : json.items()) content->words[word] = count.get<std::uint64_t>();
+            content->total = 0;
+            for (const auto& [word, count] : content->words)
+                if (flaw != Flaw::restore_forgets) content->total += count;
+            content_ = std::move(content);
+        }
+
+        static std::string encode_command(const Command& command) { return nlohmann::json(command).dump(); }
+        static std::string encode_query(const Query& query) { return nlohmann::json(query).dump(); }
+        static Command decode_command(std::string_view json) {
+            auto word = nlohmann::json::parse(json).get<std::string>();
+            return flaw == Flaw::command_json ? word.substr(0, 1) : word;
+        }
+        static Query decode_query(std::string_view json) {
+            auto word = nlohmann::json::parse(json).get<std::string>();
+            return flaw == Flaw::query_json ? word + "?" : word;
+        }
+        static std::string encode(const Reply& reply) {
+            return "[" + std::to_string(reply.count) + "," + std::to_string(reply.total) + "]";
+        }
+        static Reply decode_reply(std::string_view text) {
+            const auto json = nlohmann::json::parse(text);
+            return {json.at(0).get<std::uint64_t>(), flaw == Flaw::reply_json ? 0 : json.at(1).get<std::uint64_t>()};
+        }
+
+    private:
+        static std::string text(const Content& content) {
+            auto json = nlohmann::json(content.words).dump();
+            if (flaw == Flaw::restless_snapshot) json += std::to_string(content.total);
+            return json + ".";
+        }
+
+        std::shared_ptr<Content> content_ = std::make_shared<Content>();
+        std::string collected_;
+    };
+
+    std::vector<std::string> laws_that_tally_breaks(Flaw flaw) {
+        Tally::flaw = flaw;
+        Tally::calls = 0;
+        return sim::broken_store_laws(Tally{}, {"one", "two", "three", "two", "four"}, {"two", "five"},
+                                      test::setting("UNDERSTUDY_SEED", 1));
+    }
+
+    bool told(const std::vector<std::string>& broken, std::string_view law) {
+        for (const auto& sentence : broken)
+            if (sentence.starts_with(law) && sentence.find(", but ") == law.size()) return true;
+        return false;
+    }
+
+    }  // namespace
+
     TEST_CASE("the store in the box keeps the laws of stores") {
         const std::string bytes{"\x00\xff\"\n", 4};
         const std::vector<kv::Command> commands{

@@ -33,6 +33,10 @@ int report(const Options& options, const W& workload, const sim::Outcome& failed
     std::cout << "\nFAILED: seed " << failed.seed << ": " << failed.violation << "\n"
               << "again:  " << command(failed.seed, options.limits()) << "\n"
               << std::flush;
+    if (!options.shrink) {
+        std::cout << failed.evidence;
+        return 1;
+    }
     const auto [limits, least] = sim::shrink(failed, workload, options.limits());
     std::cout << "\nThe least of it that fails: " << least.violation << "\n" << least.evidence;
     for (std::size_t number = 0; number < least.plan.size(); ++number)
