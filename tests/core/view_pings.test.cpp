@@ -243,4 +243,51 @@ TEST_SUITE("core/view_pings") {
         CHECK(stage.sent.size() == 1);
         CHECK(stage.events.empty());
     }
+
+    TEST_CASE("R1: a life that was heard before its predecessor comes back once that one is lost") {
+        ViewStage stage;
+        stage.set_up({"a", "b"});
+        stage.restart("b");
+        auto late = stage.make_ping("b", 0);  // of a life that ends before it is heard
+        stage.restart("b");
+        stage.ping("b", 0);
+        stage.call("conn:late", late);  // now that one counts as the later
+        bool refused = false;
+        int pings = 0;
+        const auto living = [&] {
+            const auto* backup = stage.view().backup("b");
+            return backup && backup->incarnation == stage.life("b");
+        };
+        for (; pings < 20 && !living(); ++pings) {
+            stage.ack();
+            auto answer = stage.call("conn:b", stage.make_ping("b", stage.view().number));
+            refused = refused || (std::holds_alternative<Failure>(answer) && code_of(answer) == error::superseded);
+            stage.ack();
+            stage.pass(interval);
+        }
+        CHECK(refused);
+        CHECK(pings > 10);  // D for the silence of the one, D for the pings of the other
+        CHECK(pings < 14);
+        CHECK(living());
+    }
+    TEST_CASE("R1: a replaced incarnation does not come back by a late ping or while its successor lives") {
+        ViewStage stage;
+        stage.set_up({"a", "b"});
+        auto old = stage.make_ping("b", stage.view().number);
+        stage.restart("b");
+        stage.act("b");
+        for (int i = 0; i < 30; ++i) {  // two processes under one name
+            old.n += 1;
+            CHECK(code_of(stage.call("conn:old", old)) == error::superseded);
+            stage.act("a");
+            stage.act("b");
+            stage.pass(interval);
+        }
+        stage.run(2 * dead, {"a"});
+        for (int i = 0; i < 3; ++i) {  // now and then one that was long under way
+            old.n += 1;
+            CHECK(code_of(stage.call("conn:old", old)) == error::superseded);
+            stage.run(2 * dead, {"a"});
+        }
+    }
 }

@@ -96,7 +96,7 @@ inline Heard Group::hear(const Ping& ping, const Address& peer, Time now, const 
         reached("R1: a ping that is not newer than the last does not count");
         return {.verdict = Heard::Verdict::stale};
     }
-    if (heard.seen && server.was_replaced(ping.incarnation)) {
+    if (heard.seen && server.was_replaced(ping.incarnation) && !server.may_come_back(ping, now, periods)) {
         reached("R1: a ping of an incarnation that was replaced is refused");
         return {.verdict = Heard::Verdict::superseded};
     }

@@ -39,6 +39,9 @@ inline constexpr int late_turns_max = 16;          ///< So many late turns do no
 struct Replaced {
     Incarnation incarnation = Incarnation::none;
     Time at{};
+    std::uint64_t n = 0;  ///< Number of its last ping.
+    Time since = never;   ///< From when on it has pinged again and again although its successor is lost;
+    Time until{};         ///< its last ping of these.
     friend bool operator==(const Replaced&, const Replaced&) = default;
 };
 
@@ -81,7 +84,21 @@ struct Server {
         while (surplus-- > 0 && now - old->at >= periods.remember) ++old;
         replaced.erase(replaced.begin(), old);
         if (replaced.size() >= replaced_max) return false;
-        if (incarnation != Incarnation::none) replaced.push_back({incarnation, now});
+        if (incarnation != Incarnation::none) replaced.push_back({incarnation, now, n, never, {}});
+        return true;
+    }
+
+    /// Lives have no order but that in which they are first heard, and a ping of a life that is over may be heard after
+    /// one of its successor. The one that is refused then goes on pinging while the other is lost: after D of that it
+    /// may come back. It is the very process that it was, so that whatever it holds it still holds.
+    bool may_come_back(const Ping& ping, Time now, const Periods& periods) {
+        auto old = std::ranges::find(replaced, ping.incarnation, &Replaced::incarnation);
+        if (loss == Loss::none || ping.n <= old->n) return false;
+        if (old->since == never || now - old->until >= periods.dead) old->since = now;
+        old->until = now;
+        old->n = ping.n;
+        if (now - old->since < periods.dead) return false;
+        replaced.erase(old);
         return true;
     }
 
