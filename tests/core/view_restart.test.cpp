@@ -94,6 +94,16 @@ TEST_SUITE("core/view_restart") {
         old.n += 100;
         CHECK(code_of(stage.call("conn:old", old)) == error::superseded);
     }
+    TEST_CASE("R1: after a restart the former life of an idle server does not replace the present one") {
+        auto stage = trio();
+        auto old = stage.make_ping("c", stage.view().number);
+        restart(stage);
+        stage.restart("c");  // before it pinged the new view service
+        stage.ping("c", 0);
+        old.n += 100;
+        CHECK(code_of(stage.call("conn:old", old)) == error::superseded);
+        CHECK(!stage.ping("c", 0).info.view.primary.name.empty());
+    }
     TEST_CASE("R4: a group that waits goes on waiting after a restart") {
         ViewStage stage;
         stage.set_up({"a"});

@@ -11,10 +11,11 @@
 
 namespace understudy {
 
-/// One group: its view, and which incarnations of each name a later one has replaced.
+/// One group: its view, and which lives of each server were heard, of idle ones too: a process that starts while there
+/// is no view service must not be taken for older than the one that it replaced.
 struct GroupRecord {
     ViewInfo info;
-    std::map<Address, std::vector<Incarnation>> replaced;
+    std::map<Address, std::vector<Incarnation>> lives;  ///< By name, oldest first: all but the last were replaced.
     friend bool operator==(const GroupRecord&, const GroupRecord&) = default;
 };
 
@@ -30,8 +31,11 @@ namespace views {
 
 inline GroupRecord record_of(const Group& group) {
     GroupRecord record{group.info, {}};
-    for (const auto& [name, server] : group.servers)
-        for (const auto& old : server.replaced) record.replaced[name].push_back(old.incarnation);
+    for (const auto& [name, server] : group.servers) {
+        auto& lives = record.lives[name];
+        for (const auto& old : server.replaced) lives.push_back(old.incarnation);
+        lives.push_back(server.incarnation);
+    }
     return record;
 }
 
@@ -42,16 +46,20 @@ inline Group restore(const GroupRecord& record, Time now, Duration old_dead_afte
     group.info = record.info;
     const auto heard = now + std::max(Duration{}, old_dead_after - periods.dead);
     group.members_heard = heard;
-    for (const auto& [name, replaced] : record.replaced) {
+    for (const auto& [name, lives] : record.lives) {
+        if (lives.empty()) continue;
         auto& server = group.servers[name];
-        for (auto incarnation : replaced) server.replaced.push_back({incarnation, now});
+        for (auto life : lives) server.replaced.push_back({life, now});
+        server.replaced.pop_back();
+        server.incarnation = lives.back();
         server.heard = now;
-        server.loss = Loss::restarted;  // until it pings
+        server.loss = Loss::silent;  // until it pings
     }
     const auto seat = [&](const Member& member) {
         auto& server = group.servers[member.name];
-        if (server.was_replaced(member.incarnation)) return;
+        if (server.incarnation != Incarnation::none && server.incarnation != member.incarnation) return;
         server.incarnation = member.incarnation;
+        server.arrival = ++group.arrivals;
         server.heard = heard;
         server.loss = Loss::none;
         server.restored = true;
