@@ -41,7 +41,7 @@ public:
             if (entry.at.index <= state.log.last().index) {
                 reached("S3: entries that conflict are cut off");
                 auto removed = state.log.cut(entry.at.index);
-                step.out.tell(LogCut{entry.at.index, removed, false});
+                step.out.tell(LogCut{entry.at.index, removed, entry.at.index <= state.commit});
             }
             state.log.append(std::move(entry));
         }
