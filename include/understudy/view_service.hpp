@@ -60,6 +60,9 @@ public:
     /// announced: an older one would give a number twice.
     ViewRecord record() const { return state_->machine.record(); }
 
+    /// The machine at work, for tests that look inside; what it shows is no part of the interface.
+    const ViewRules& rules() const { return state_->machine; }
+
     /// The address at which servers and clients reach it.
     Address local() const { return state_->transport.local(); }
     asio::any_io_executor get_executor() const { return state_->executor(); }
