@@ -9,6 +9,7 @@
 #include <sstream>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include <understudy/core/types.hpp>
@@ -89,7 +90,7 @@ public:
             if (random_.chance(0.3)) kinds_.push_back(static_cast<FaultKind>(kind));
         if (kinds_.empty()) kinds_.push_back(FaultKind::crash);
         every_ = random_.heavy_tail(100ms, 4s);
-        longest_ = random_.heavy_tail(100ms, 6s);
+        longest_ = of_any_size(100ms, 6s);
     }
 
     /// Faults that begin within `length`.
@@ -105,7 +106,7 @@ public:
 private:
     Fault draw_one(Duration at) {
         Fault fault{.kind = random_.pick(kinds_), .at = at};
-        fault.length = random_.heavy_tail(std::min(longest_, Duration{10ms}), longest_);
+        fault.length = of_any_size(10ms, longest_);
         switch (fault.kind) {
             case FaultKind::loss:
             case FaultKind::repeat: fault.amount = random_.pick(shares); break;
@@ -150,6 +151,14 @@ private:
                 break;
         }
         return fault;
+    }
+    /// Each doubling from `least` to `most` is as likely as the others: a fault must outlast a round trip to be felt at
+    /// all, and D to make another primary.
+    Duration of_any_size(Duration least, Duration most) {
+        std::uint64_t doublings = 0;
+        for (auto size = least; size <= most / 2; size *= 2) ++doublings;
+        const auto size = least * static_cast<Duration::rep>(Duration::rep{1} << random_.below(doublings + 1));
+        return random_.between(size, std::min(most, size * 2));
     }
     /// Roles are hit more often than names: that is where the rules are.
     std::string server() {
