@@ -65,8 +65,8 @@ public:
         auto transport = world_.network().transport(name);
         seat.server = std::make_unique<Server>(initial_, std::move(transport), options, observer_of(name));
         const auto life = ++seat.life;
-        seat.server->async_run([this, name, life, here = std::weak_ptr<bool>{here_}](std::error_code) {
-            if (!here.expired()) ended(name, life);
+        seat.server->async_run([this, name, life, here = std::weak_ptr<bool>{here_}](std::error_code ec) {
+            if (!here.expired()) ended(name, life, ec);
         });
     }
     /// The process dies; its kernel closes its sockets.
@@ -107,6 +107,14 @@ public:
             if (known.info.group == group) return known.info.view;
         return {};
     }
+    /// Whether the view service has heard of that life of a server.
+    bool has_heard(const std::string& name, Incarnation life) const {
+        const auto record = views_ && !impostor_ ? views_->record() : record_;
+        for (const auto& group : record.groups)
+            if (auto found = group.lives.find(name); found != group.lives.end())
+                return std::ranges::find(found->second, life) != found->second.end();
+        return false;
+    }
     /// It dies, but its record lives on.
     void crash_views() {
         if (!views_) return;
@@ -138,6 +146,9 @@ public:
         views_ = std::make_unique<Views>(world_.network().transport(views_name), other, options);
         run_views();
     }
+
+    /// What made a process end that nobody had killed; empty: none did.
+    const std::string& failure() const { return failure_; }
 
     // ---- whether it is well ------------------------------------------------------------------------------
 
@@ -177,13 +188,20 @@ private:
         death();
         seat.server.reset();
     }
-    /// It died by itself, as by `World::crash_at_send`.
-    void ended(const std::string& name, std::uint64_t life) {
+    /// It was killed as by `World::crash_at_send`, or else gave up by itself, which it should never do.
+    void ended(const std::string& name, std::uint64_t life, std::error_code ec) {
         auto& seat = servers_.at(name);
-        if (seat.life == life) seat.server.reset();
+        if (seat.life != life || !seat.server) return;
+        note_failure(name, ec);
+        seat.server.reset();
     }
     void run_views() {
-        views_->async_run([](std::error_code) {});
+        views_->async_run([this, here = std::weak_ptr<bool>{here_}](std::error_code ec) {
+            if (!here.expired()) note_failure(views_name, ec);
+        });
+    }
+    void note_failure(const std::string& name, std::error_code ec) {
+        if (ec && ec != error::closed && failure_.empty()) failure_ = name + " ended by itself: " + ec.message();
     }
     Observer observer_of(const std::string& name) const {
         if (!observer_) return {};
@@ -199,6 +217,7 @@ private:
     ViewRecord record_;
     std::unique_ptr<Views> views_;
     bool impostor_ = false;
+    std::string failure_;
     std::shared_ptr<bool> here_ = std::make_shared<bool>(true);
 };
 

@@ -7,7 +7,6 @@
 #include <functional>
 #include <map>
 #include <optional>
-#include <set>
 #include <string>
 #include <system_error>
 #include <utility>
@@ -50,7 +49,6 @@ public:
         while (!active_.empty()) end(active_.begin()->first);
         for (const auto& name : cluster_.servers()) {
             world().network().crash_at_send(name, 0);
-            if (left_.contains(name)) cluster_.crash(name);
             cluster_.start(name);
         }
         note("all faults end");
@@ -169,18 +167,19 @@ private:
             case FaultKind::clock: return world().set_clock(fault.a, 1);
             case FaultKind::crash_late: world().crash_at_send(fault.a, 0); return cluster_.start(fault.a);
             case FaultKind::crash:
-            case FaultKind::power_off: return cluster_.start(fault.a);
+            case FaultKind::power_off:
+            case FaultKind::leave: return cluster_.start(fault.a);
             case FaultKind::views_gone:
             case FaultKind::views_lost: cluster_.crash_views(); return cluster_.start_views();
-            case FaultKind::leave:
-                if (left_.erase(fault.a) == 0) return;
-                cluster_.crash(fault.a);
-                return cluster_.start(fault.a);
             default: return;
         }
     }
 
-    void bury(const std::string& name) { dead_.push_back({name, cluster_.find(name)->status().incarnation}); }
+    /// Only those that were heard: of two that were not, nobody can tell which is the later.
+    void bury(const std::string& name) {
+        const auto incarnation = cluster_.find(name)->status().incarnation;
+        if (cluster_.has_heard(name, incarnation)) dead_.push_back({name, incarnation});
+    }
     /// A ping of a process that is dead arrives when nobody expects it any more.
     void ping_late() {
         Ping ping;
@@ -191,13 +190,19 @@ private:
         stranger_.say(Cluster<S>::views_name, std::move(ping));
     }
 
-    /// The process ends once it has left, as a well-behaved one does.
+    /// The process ends once it has left, as a well-behaved one does, and another starts when the fault is over.
     void leave(const std::string& name, Duration patience) {
         const auto incarnation = cluster_.find(name)->status().incarnation;
-        cluster_.find(name)->async_leave(patience, [this, name, incarnation](std::error_code ec) {
-            const auto* server = cluster_.find(name);
-            if (!ec && server && server->status().incarnation == incarnation) left_.insert(name);
+        const auto over = after(world().now(), patience);
+        cluster_.find(name)->async_leave(patience, [this, name, incarnation, over](std::error_code ec) {
+            if (!ec) world().at(world().now(), [this, name, incarnation, over] { left(name, incarnation, over); });
         });
+    }
+    void left(const std::string& name, Incarnation incarnation, Time over) {
+        const auto* server = cluster_.find(name);
+        if (!server || server->status().incarnation != incarnation) return;
+        cluster_.crash(name);
+        if (healed_ || world().now() >= over) cluster_.start(name);
     }
 
     /// The links as all active faults together want them.
@@ -242,7 +247,6 @@ private:
     Stranger stranger_;
     std::map<Id, Fault> active_;
     std::map<std::string, int> paused_;
-    std::set<std::string> left_;
     std::vector<std::pair<std::string, Incarnation>> dead_;
     std::array<std::uint64_t, fault_names.size()> counts_{};
     Id last_ = 0;
