@@ -63,7 +63,6 @@ inline Habits draw_habits(Random& random) {
     habits.options.retry_last = draw(random, std::array<Duration, 2>{100ms, 1s});
     habits.options.window = draw(random, std::array<std::size_t, 3>{1, 4, 1'024});
     habits.options.max_calls = draw(random, std::array<std::size_t, 2>{6, 1'000});
-    habits.repeats = true;  // a plan may have repeats in it
     return habits;
 }
 

@@ -62,6 +62,8 @@ public:
     const std::string& name() const { return name_; }
     const CallCounts& counts() const { return counts_; }
     std::size_t pending() const { return *pending_; }
+    /// Whether it has met a view service of another cluster, so that its next call begins anew.
+    bool is_misled() const { return misled_; }
 
     /// Calls from now on until `end`.
     void work(Time end) {
@@ -75,6 +77,23 @@ public:
                      random_.between(habits_.patience_least, habits_.patience_most));
             work(end);
         });
+    }
+
+    /// Asks for everything there is; `has_read` then says whether all of it was answered.
+    void read_everything(Duration patience) {
+        to_answer_ = counts_.answered;
+        for (std::uint64_t number = 0; auto input = workload_.last(number); ++number) {
+            ++to_answer_;
+            call(*input, patience);
+        }
+    }
+    bool has_read() const { return counts_.answered >= to_answer_; }
+
+    /// One command, if the workload has any.
+    void write(Duration patience) {
+        for (int tries = 0; tries < 1'000; ++tries)
+            if (Input input = workload_.next(random_, name_, ++calls_); input.index() == 0)
+                return call(std::move(input), patience);
     }
 
     void call(Input input, Duration patience) {
@@ -139,6 +158,7 @@ private:
     std::optional<Client> client_;
     std::shared_ptr<std::size_t> pending_;
     std::uint64_t calls_ = 0;
+    std::uint64_t to_answer_ = 0;
     bool misled_ = false;  // it met a view service of another cluster
     CallCounts counts_;
 };

@@ -7,9 +7,12 @@
 #include <cstdint>
 #include <exception>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
+#include <stdexcept>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -88,16 +91,21 @@ public:
                    [this](const std::string& who, const Event& event) { told(who, event); }},
           watch_{cluster_, [this](const S& store) { return workload_.law(store); }} {
         outcome_.seed = seed;
+        const auto name_of = [](const std::string& group, std::size_t number) {
+            return group + "c" + std::to_string(number);
+        };
+        std::vector<std::string> names;
+        for (const auto& group : cluster_.groups())
+            for (std::size_t number = 0; number < conditions_.clients; ++number)
+                names.push_back(name_of(group, number));
+        nemesis_.emplace(cluster_, names, conditions_.calm, [this](const std::string& text) { tell(text); });
+        plan();
         for (const auto& group : cluster_.groups()) {
             histories_.emplace(group, typename Customer::History{});
             for (std::size_t number = 0; number < conditions_.clients; ++number)
                 customers_.push_back(std::make_unique<Customer>(world_, workload_, histories_.at(group),
-                                                                group + "c" + std::to_string(number),
-                                                                habits(group, number)));
+                                                                name_of(group, number), habits(group, number)));
         }
-        std::vector<std::string> names;
-        for (const auto& customer : customers_) names.push_back(customer->name());
-        nemesis_.emplace(cluster_, names, conditions_.calm, [this](const std::string& text) { tell(text); });
         if (narrator_)
             world_.trace([this](Time time, std::string_view text) { narrator_(time, "    " + std::string{text}); });
     }
@@ -139,6 +147,7 @@ private:
         habits.options.view_service = {Cluster<S>::views_name};
         habits.options.group = group;
         habits.options.session = !is_repeated(group);
+        habits.repeats = std::ranges::find(played_, FaultKind::repeat, &Fault::kind) != played_.end();
         return habits;
     }
     /// Whether the group's clients have no sessions: nothing is promised of how often their commands take effect.
@@ -171,15 +180,17 @@ private:
         return std::ranges::all_of(customers_, [](const auto& customer) { return customer->pending() == 0; });
     }
 
-    /// The phase in which anything may fail. Nothing may be lost in it; that something works is not promised.
-    void trouble() {
+    void plan() {
         FaultPlanner planner{world_.random().split("faults"), nemesis_->targets()};
         outcome_.plan = planner.draw(limits_.trouble);
-        std::vector<Fault> played;
         for (std::size_t number = 0; number < outcome_.plan.size(); ++number)
-            if (limits_.plays(number)) played.push_back(outcome_.plan[number]);
+            if (limits_.plays(number)) played_.push_back(outcome_.plan[number]);
+    }
+
+    /// The phase in which anything may fail. Nothing may be lost in it; that something works is not promised.
+    void trouble() {
         const auto end = after(world_.now(), limits_.trouble);
-        nemesis_->unleash(played);
+        nemesis_->unleash(played_);
         for (auto& customer : customers_) customer->work(end);
         run_until([] { return false; }, limits_.trouble);
     }
@@ -195,18 +206,22 @@ private:
         if (!run_until([&] { return all_idle(); }, limits_.peace))
             return watch_.violate("a call has not ended " + in_pings(limits_.peace) + " after the last fault");
         for (const auto& group : cluster_.groups())
-            if (!cluster_.is_well(group)) force(group);
+            if (lawfully_waits(group)) force(group);
         if (!run_until([&] { return all_well(); }, limits_.peace)) return not_well();
         read_everything();
-        if (!run_until([&] { return all_idle(); }, limits_.peace))
-            return watch_.violate("a healthy group does not answer");
+        if (!good()) return;
+        // What went wrong in the last moments of trouble may make yet another view.
         const auto level = [&] {
-            return std::ranges::all_of(cluster_.groups(), [&](const auto& group) { return watch_.is_level(group); });
+            return all_well() &&
+                   std::ranges::all_of(cluster_.groups(), [&](const auto& group) { return watch_.is_level(group); });
         };
-        if (!run_until(level, limits_.peace) && good())
+        if (!run_until(level, limits_.peace)) {
+            not_well();
             return watch_.violate("a backup in sync does not learn what is committed");
-        if (!all_well()) return not_well();
+        }
         for (const auto& group : cluster_.groups()) watch_.compare(group, !is_repeated(group));
+        for (const auto& group : cluster_.groups())
+            if (good()) write_something(group);
     }
     bool lawfully_waits(const std::string& group) const { return cluster_.waits(group) && !cluster_.is_held(group); }
     void not_well() {
@@ -228,10 +243,32 @@ private:
         oper.say(Cluster<S>::views_name, ViewForce{group, cluster_.view(group).primary.name});
         run_until([&] { return cluster_.view(group).forced != 0; }, limits_.peace);
     }
+    /// Every client is answered. One that was misled by another cluster may learn so only now, and then begins anew.
     void read_everything() {
+        for (const bool again : {false, true}) {
+            for (auto& customer : customers_)
+                if (!again || (!customer->has_read() && customer->is_misled()))
+                    customer->read_everything(limits_.peace);
+            if (!run_until([&] { return all_idle(); }, 2 * limits_.peace) && good())
+                return watch_.violate("a call has not ended long after its deadline");
+        }
         for (auto& customer : customers_)
-            for (std::uint64_t number = 0; auto input = workload_.last(number); ++number)
-                customer->call(*input, limits_.peace);
+            if (!customer->has_read() && good())
+                watch_.violate(customer->name() + " is not answered by a healthy group");
+    }
+    /// A healthy group takes commands too. They have no session, since all of these may be in use by clients that died;
+    /// nobody looks at what they did, and one or the other may be too large.
+    void write_something(const std::string& group) {
+        typename Customer::History history;
+        Habits habits;
+        habits.options.view_service = {Cluster<S>::views_name};
+        habits.options.group = group;
+        habits.options.session = false;
+        Customer last{world_, workload_, history, group + "last", habits};
+        for (int number = 0; number < 5; ++number) last.write(limits_.peace);
+        if (last.pending() == 0) return;                                    // a workload that only reads
+        run_until([&] { return last.pending() == 0; }, 2 * limits_.peace);  // it must not die before its calls
+        if (good() && last.counts().answered == 0) watch_.violate(group + " is well, but takes no command");
     }
 
     void judge() {
@@ -262,6 +299,7 @@ private:
     std::map<std::string, typename Customer::History> histories_;
     std::vector<std::unique_ptr<Customer>> customers_;
     std::optional<Nemesis<S>> nemesis_;
+    std::vector<Fault> played_;  // of the plan
     std::vector<std::string> lost_;
     Outcome outcome_;
 };
