@@ -80,6 +80,7 @@ private:
                                        Observer observer) {
         detail::require_valid(options.validate());
         detail::require_valid(record.cluster == ClusterId::none ? "the record names no cluster" : "");
+        detail::require_valid(record.groups.size() > options.max_groups ? "the record has more than max_groups" : "");
         ViewRules rules{options, record, transport.now()};
         return std::make_shared<State>(std::move(rules), std::move(transport), std::move(observer));
     }

@@ -13,6 +13,7 @@ import time
 # What no trial can reach yet, and why.
 NOT_YET = {"R5": "recovery needs the journal"}
 NEVER_SENT = {"internal": "no party says that of itself", "unauthorized": "nothing asks for rights yet"}
+MOST_UNDECIDED = 0.15  # of the histories
 
 
 def places(source):
@@ -41,6 +42,10 @@ def soak(program, *arguments):
     print("\n".join(told), flush=True)
     if ran.returncode != 0:
         sys.exit(ran.returncode)
+    trials, hard = (int(re.search(pattern, ran.stdout).group(1))
+                    for pattern in (r"(\d+) trials, ", r"(\d+) histories were too hard"))
+    if hard > trials * MOST_UNDECIDED:
+        sys.exit(f"{hard} of {trials} histories were not judged: the soak says too little")
     hits = {}
     for line in ran.stdout.splitlines():
         if line.startswith("reached "):

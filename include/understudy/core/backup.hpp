@@ -73,6 +73,7 @@ public:
         expires_ = after(step.now, step.options.transfer_ttl);
         if (auto wrong = incoming_->feed(install.data, install.last); !wrong.empty()) {
             incoming_.reset();
+            step.out.tell(Refused{call.peer, error::bad_chunk, "the snapshot cannot be restored: " + wrong});
             return refuse_chunk(step, call, "the snapshot cannot be restored: " + wrong);
         }
         auto next = incoming_->next();

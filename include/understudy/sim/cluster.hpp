@@ -78,6 +78,9 @@ public:
         end(name, [&] { world_.power_off(name); });
     }
 
+    /// Called with each server that is about to die, or has just died, and can still be looked at.
+    void on_death(std::function<void(const std::string&, const Server&)> function) { on_death_ = std::move(function); }
+
     /// A running server, or null.
     const Server* find(const std::string& name) const {
         auto found = servers_.find(name);
@@ -134,15 +137,17 @@ public:
             views_ = std::make_unique<Views>(std::move(transport), record_, options_.view, std::move(observer));
         run_views();
     }
-    /// Starts one in its place that has lost the record and is another cluster. It has room for a group of its own
-    /// only: a server that starts meanwhile, and belongs to nobody yet, would rightly join it. `crash_views` ends it.
+    /// Starts one in its place that belongs to another cluster and has views of our groups with high numbers. They are
+    /// full: a server that starts meanwhile, and belongs to nobody yet, would rightly join it. `crash_views` ends it.
     void start_impostor() {
         if (views_) return;
         impostor_ = true;
         auto options = options_.view;
-        options.max_groups = 1;
+        options.max_servers = 1;
         ViewRecord other{ClusterId{world_.random().split("impostor")() | 1}, options.dead_after(), {}};
-        other.groups.push_back({{.group = "elsewhere", .cluster = other.cluster, .ping_interval = {}, .view = {}}, {}});
+        const View view{1'000'000, {"nobody", Incarnation{1}, false}, {}, 0};
+        for (const auto& group : groups_)
+            other.groups.push_back({{group, other.cluster, options.ping_interval, view}, {}});
         views_ = std::make_unique<Views>(world_.network().transport(views_name), other, options);
         run_views();
     }
@@ -185,6 +190,7 @@ private:
     void end(const std::string& name, Death death) {
         auto& seat = servers_.at(name);
         if (!seat.server) return;
+        if (on_death_) on_death_(name, *seat.server);
         death();
         seat.server.reset();
     }
@@ -193,11 +199,14 @@ private:
         auto& seat = servers_.at(name);
         if (seat.life != life || !seat.server) return;
         note_failure(name, ec);
+        if (on_death_) on_death_(name, *seat.server);
         seat.server.reset();
     }
     void run_views() {
-        views_->async_run([this, here = std::weak_ptr<bool>{here_}](std::error_code ec) {
-            if (!here.expired()) note_failure(views_name, ec);
+        views_->async_run([this, life = ++views_life_, here = std::weak_ptr<bool>{here_}](std::error_code ec) {
+            if (here.expired() || life != views_life_) return;
+            note_failure(views_name, ec);
+            crash_views();  // as by `World::crash_at_send`: what it had decided it had kept
         });
     }
     void note_failure(const std::string& name, std::error_code ec) {
@@ -216,7 +225,9 @@ private:
     std::map<std::string, Seat> servers_;
     ViewRecord record_;
     std::unique_ptr<Views> views_;
+    std::uint64_t views_life_ = 0;
     bool impostor_ = false;
+    std::function<void(const std::string&, const Server&)> on_death_;
     std::string failure_;
     std::shared_ptr<bool> here_ = std::make_shared<bool>(true);
 };

@@ -140,7 +140,7 @@ private:
             case FaultKind::crash:
             case FaultKind::power_off: fault.a = server(); break;
             case FaultKind::crash_late:
-                fault.a = server();
+                fault.a = random_.chance(0.2) ? "views" : server();
                 fault.amount = static_cast<double>(random_.between(1, 40));
                 break;
             case FaultKind::views_gone:

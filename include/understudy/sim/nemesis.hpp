@@ -47,6 +47,8 @@ public:
     void heal() {
         healed_ = true;
         while (!active_.empty()) end(active_.begin()->first);
+        world().crash_at_send(Cluster<S>::views_name, 0);
+        cluster_.start_views();
         for (const auto& name : cluster_.servers()) {
             world().network().crash_at_send(name, 0);
             cluster_.start(name);
@@ -113,7 +115,9 @@ private:
             case FaultKind::breakage: return !fault.a.empty() && !fault.b.empty() && fault.a != fault.b;
             case FaultKind::crash:
             case FaultKind::power_off:
-            case FaultKind::crash_late: return is_server(fault.a) && cluster_.find(fault.a) && may_die(fault);
+            case FaultKind::crash_late:
+                if (fault.a == Cluster<S>::views_name) return cluster_.views_run() && !active(FaultKind::views_lost);
+                return is_server(fault.a) && cluster_.find(fault.a) && may_die(fault);
             case FaultKind::leave:
             case FaultKind::promote: return is_server(fault.a) && cluster_.find(fault.a);
             case FaultKind::views_gone:
@@ -165,7 +169,9 @@ private:
                 return;
             case FaultKind::slow: return world().slow_down(fault.a, {});
             case FaultKind::clock: return world().set_clock(fault.a, 1);
-            case FaultKind::crash_late: world().crash_at_send(fault.a, 0); return cluster_.start(fault.a);
+            case FaultKind::crash_late:
+                world().crash_at_send(fault.a, 0);
+                return fault.a == Cluster<S>::views_name ? cluster_.start_views() : cluster_.start(fault.a);
             case FaultKind::crash:
             case FaultKind::power_off:
             case FaultKind::leave: return cluster_.start(fault.a);

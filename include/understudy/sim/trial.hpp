@@ -91,6 +91,7 @@ public:
                    [this](const std::string& who, const Event& event) { told(who, event); }},
           watch_{cluster_, [this](const S& store) { return workload_.law(store); }} {
         outcome_.seed = seed;
+        cluster_.on_death([this](const std::string& name, const auto& server) { watch_.look_at(name, server); });
         const auto name_of = [](const std::string& group, std::size_t number) {
             return group + "c" + std::to_string(number);
         };

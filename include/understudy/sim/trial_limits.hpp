@@ -17,10 +17,10 @@ using namespace std::chrono_literals;
 struct TrialLimits {
     Duration trouble = 20s;  ///< How long there are faults.
     Duration peace = 15s;    ///< How soon all must be well after the last fault, and every call ended: 150 pings.
-    std::size_t clients = std::numeric_limits<std::size_t>::max();       ///< At most so many in each group.
-    bool every_fault = true;                                             ///< Of the plan; or only those of
-    std::vector<std::size_t> keep{};                                     ///< these numbers.
-    SearchBounds bounds{.max_steps = 1'000'000, .max_states = 200'000};  ///< Of the search, for each key.
+    std::size_t clients = std::numeric_limits<std::size_t>::max();     ///< At most so many in each group.
+    bool every_fault = true;                                           ///< Of the plan; or only those of
+    std::vector<std::size_t> keep{};                                   ///< these numbers.
+    SearchBounds bounds{.max_steps = 300'000, .max_states = 100'000};  ///< Of the search, for each key.
 
     /// Whether the fault of that number in the plan is to happen.
     bool plays(std::size_t number) const { return every_fault || std::ranges::find(keep, number) != keep.end(); }

@@ -48,11 +48,16 @@ public:
     void look() {
         ++looks_;
         for (const auto& name : cluster_.servers())
-            if (const auto* server = cluster_.find(name)) look_at(name, *server);
+            if (const auto* server = cluster_.find(name)) examine(name, *server);
         if (looks_ % 16 == 0 && cluster_.views_run()) cluster_.views().rules().deep_invariants();
         if (!cluster_.failure().empty()) violate(cluster_.failure());
     }
 
+    /// Looks at one server, as it is or as it died.
+    void look_at(const std::string& name, const PBService<S, SimTransport>& server) {
+        ++looks_;
+        examine(name, server);
+    }
     /// Whether all replicas in sync have applied the same. An entry of the primary's own, such as the closing of a
     /// session, may be under way at any moment.
     bool is_level(const std::string& group) const {
@@ -140,7 +145,7 @@ private:
 
     // ---- replicas ----------------------------------------------------------------------------------------
 
-    void look_at(const std::string& name, const PBService<S, SimTransport>& server) {
+    void examine(const std::string& name, const PBService<S, SimTransport>& server) {
         const auto& rules = server.rules();
         const auto& state = rules.state();
         const auto& options = cluster_.options().replica;
