@@ -36,7 +36,7 @@ inline ReplicaOptions draw_bounds(Random& random) {
     ReplicaOptions options;
     options.session_ttl = draw(random, std::array<Duration, 3>{12s, 30s, 10min});
     if (random.chance(0.4)) return options;
-    options.log_bytes = draw(random, std::array<std::size_t, 4>{300, 3'000, 30'000, 1 << 20});
+    options.log_bytes = draw(random, std::array<std::size_t, 4>{100, 3'000, 30'000, 1 << 20});
     options.transfer_log_bytes = draw(random, std::array<std::size_t, 3>{2'000, 20'000, 1 << 20});
     options.append_bytes = draw(random, std::array<std::size_t, 3>{200, 1'000, 10'000});
     options.window_bytes = options.append_bytes * draw(random, std::array<std::size_t, 3>{2, 8, 100});

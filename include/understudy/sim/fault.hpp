@@ -98,12 +98,23 @@ public:
         std::vector<Fault> plan;
         for (auto at = random_.exponential(every_); at < length; at += random_.exponential(every_)) {
             plan.push_back(draw_one(at));
+            const auto kind = plan.back().kind;
+            const bool handover = kind == FaultKind::promote || kind == FaultKind::leave;
+            if (handover && random_.chance(0.3)) plan.push_back(death_of_heir(at));
             if (random_.chance(0.1)) plan.push_back(draw_one(at));  // misfortunes seldom come alone
         }
         return plan;
     }
 
 private:
+    /// A handover whose heir dies under way.
+    Fault death_of_heir(Duration at) {
+        const auto group = random_.pick(targets_.groups);
+        return {.kind = FaultKind::crash,
+                .at = at + random_.between(Duration{1ms}, Duration{150ms}),
+                .length = of_any_size(10ms, longest_),
+                .a = group + ".backup"};
+    }
     Fault draw_one(Duration at) {
         Fault fault{.kind = random_.pick(kinds_), .at = at};
         fault.length = of_any_size(10ms, longest_);

@@ -241,8 +241,11 @@ private:
         watch_.forced(group);
         lost_.push_back(group);
         Stranger oper{world_, "operator of " + group};
-        oper.say(Cluster<S>::views_name, ViewForce{group, cluster_.view(group).primary.name});
-        run_until([&] { return cluster_.view(group).forced != 0; }, limits_.peace);
+        const auto forced = [&] { return cluster_.view(group).forced != 0; };
+        for (auto left = limits_.peace; good() && !forced() && left > Duration{}; left -= 1s) {
+            oper.say(Cluster<S>::views_name, ViewForce{group, cluster_.view(group).primary.name});
+            run_until(forced, 1s);  // it is refused until that server is heard again
+        }
     }
     /// Every client is answered. One that was misled by another cluster may learn so only now, and then begins anew.
     void read_everything() {
