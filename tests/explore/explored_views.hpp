@@ -272,7 +272,9 @@ public:
                 auto before = rules_;
                 Effects out;
                 rules_.receive({"late", "1", late}, now_, out);
-                if (!(rules_ == before)) return "a ping of a former life of " + name(server) + " counts";
+                const bool counts = !(rules_.status({}, now_) == before.status({}, now_)) || out.events.size() != 1;
+                rules_ = std::move(before);
+                if (counts) return "a ping of a former life of " + name(server) + " counts";
             }
         return {};
     }

@@ -63,7 +63,7 @@ TEST_SUITE("transport") {
         Address listen;
         SUBCASE("IPv4") { listen = "tcp://127.0.0.1:0"; }
         SUBCASE("IPv6") { listen = "tcp://[::1]:0"; }
-        SUBCASE("host name") { listen = "tcp://localhost:0"; }
+        SUBCASE("host name") { listen = "tcp://" + host_name() + ":0"; }
         SUBCASE("unix socket") { listen = folder.address("a"); }
         asio::io_context io;
         Party<> server{io, listen};
@@ -89,9 +89,9 @@ TEST_SUITE("transport") {
         asio::io_context io;
         TransportOptions options;
         options.listen = "tcp://0.0.0.0:0";
-        options.advertise = "tcp://localhost:0";
+        options.advertise = "tcp://" + host_name() + ":0";
         Party<> server{io, options};
-        CHECK(server.local().starts_with("tcp://localhost:"));
+        CHECK(server.local().starts_with("tcp://" + host_name() + ":"));
         Party<> client{io};
         client.transport.send(server.local(), message("x"));
         CHECK(run_until(io, [&] { return server->count<Delivered>() == 1; }));

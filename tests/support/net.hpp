@@ -2,6 +2,7 @@
 // that arrives at its transport, and raw sockets that behave as badly as a test asks for.
 #pragma once
 
+#include <netdb.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -28,6 +29,14 @@
 namespace understudy::test {
 
 using namespace std::chrono_literals;
+
+/// A name of this machine. A system without /etc/hosts has none; then it is the number.
+inline std::string host_name() {
+    addrinfo* found = nullptr;
+    const bool known = ::getaddrinfo("localhost", nullptr, nullptr, &found) == 0;
+    if (found) ::freeaddrinfo(found);
+    return known ? "localhost" : "127.0.0.1";
+}
 
 /// Runs the context until the condition holds; false if it does not within 30 s.
 template <typename Condition>

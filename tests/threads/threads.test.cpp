@@ -146,7 +146,8 @@ TEST_SUITE("threads") {
     private:
         // A name, so that the resolver and its thread take part.
         Address next_address() {
-            return over_tcp_ ? "tcp://localhost:0" : folder_.address(std::to_string(++last_address_));
+            return over_tcp_ ? "tcp://" + understudy::test::host_name() + ":0"
+                             : folder_.address(std::to_string(++last_address_));
         }
 
         bool over_tcp_;
