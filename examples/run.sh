@@ -9,11 +9,17 @@ jobs=$(nproc 2>/dev/null || sysctl -n hw.ncpu 2>/dev/null || echo 2)
 sh "$source/tests/setup.sh" programs
 
 # Whatever this system's compiler warns of is not the reader's business.
-compile() {
+configure() {
     set -- -DCMAKE_BUILD_TYPE=Release "-DCMAKE_CXX_FLAGS_RELEASE=-O2 -DNDEBUG" -DCMAKE_COMPILE_WARNING_AS_ERROR=OFF \
         -DUNDERSTUDY_BUILD_TESTS=OFF -DUNDERSTUDY_BUILD_EXAMPLES=ON
-    if [ ! -e "$build/CMakeCache.txt" ] && command -v ninja >/dev/null 2>&1; then set -- -GNinja "$@"; fi
-    cmake -S "$source" -B "$build" "$@" && cmake --build "$build" -j "$jobs" --target viewd pbd demo
+    if command -v ninja >/dev/null 2>&1; then set -- -GNinja "$@"; fi
+    rm -f "$build/CMakeCache.txt" # of a configuration that broke off
+    cmake -S "$source" -B "$build" "$@"
+}
+# A folder that is configured already is taken as it is.
+compile() {
+    if [ ! -e "$build/build.ninja" ] && [ ! -e "$build/Makefile" ]; then configure || return 1; fi
+    cmake --build "$build" -j "$jobs" --target viewd pbd demo
 }
 
 mkdir -p "$build"

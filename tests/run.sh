@@ -11,7 +11,7 @@ sh "$source/tests/setup.sh" tests
 generator=
 command -v ninja >/dev/null 2>&1 && [ ! -e "$build/CMakeCache.txt" ] && generator=-GNinja
 # Test files are compiled several at a time: what they all instantiate is then compiled once.
-cmake -S "$source" -B "$build" $generator -DCMAKE_BUILD_TYPE=Debug -DCMAKE_CXX_FLAGS_DEBUG="-O1 -g1" \
+cmake -S "$source" -B "$build" $generator -DCMAKE_BUILD_TYPE=Debug -DCMAKE_CXX_FLAGS_DEBUG=-O0 \
     -DCMAKE_UNITY_BUILD=ON -DCMAKE_UNITY_BUILD_BATCH_SIZE=7
 cmake --build "$build" -j "$jobs" --target all all_verify_interface_header_sets
 
