@@ -26,7 +26,7 @@ int main(int count, char** arguments) {
         std::cout << broken << '\n';
         return 1;
     }
-    const auto trials = count > 1 ? std::strtoull(arguments[1], nullptr, 10) : 20;
+    const auto trials = count > 1 ? std::strtoull(arguments[1], nullptr, 10) : 8;
     const auto wrong = us::sim::soak(ledger::Workload{}, trials);
     std::cout << (wrong.empty() ? std::to_string(trials) + " clusters in trouble, and the books are right" : wrong)
               << '\n';
