@@ -105,6 +105,55 @@ TEST_SUITE("sim_network") {
         CHECK(!std::ranges::is_sorted(payloads, {}, [](const auto& text) { return std::stoi(text.substr(5)); }));
     }
 
+    TEST_CASE_FIXTURE(Three, "a process that dies in place of a send has sent what came before and nothing after") {
+        world.crash_at_send("clerk", 3);
+        clerk.send(b, 0, 5);
+        world.run_for(1s);
+        CHECK(at_b.inbox.payloads() == std::vector{numbered(0), numbered(1)});
+        CHECK(at_b.gone() == 1);
+        CHECK(clerk.inbox.ended == make_error_code(error::closed));
+        Party next{world, world.network().client("clerk")};  // another life is not bound to die
+        next.send(b, 5, 10);
+        world.run_for(1s);
+        CHECK(at_b.got() == 7);
+    }
+
+    TEST_CASE_FIXTURE(Three, "a slow process begins its next turn only when the last one is over") {
+        world.slow_down(b, 100ms);
+        const auto turns = at_b.inbox.turns;
+        for (int n = 0; n < 50; ++n) {
+            clerk.send(b, n, n + 1);
+            world.run_for(10ms);
+        }
+        world.run_for(1s);
+        CHECK(at_b.got() == 50);
+        CHECK(at_b.inbox.turns - turns <= 7);
+        CHECK(at_b.inbox.turns - turns >= 5);
+        world.slow_down(b, 0s);
+        const auto before = at_b.inbox.turns;
+        for (int n = 0; n < 10; ++n) {
+            clerk.send(b, n, n + 1);
+            world.run_for(10ms);
+        }
+        CHECK(at_b.inbox.turns - before == 10);
+    }
+
+    TEST_CASE_FIXTURE(Three, "latencies with a heavy tail are mostly short and seldom long") {
+        world.links().set_quality("clerk", b, {.latency_least = 1ms, .latency_most = 1s, .heavy_tail = true});
+        int soon = 0, late = 0;
+        for (int n = 0; n < 200; ++n) {
+            const auto got = at_b.got();
+            const auto sent = world.now();
+            clerk.send(b, n, n + 1);
+            REQUIRE(world.run_until([&] { return at_b.got() > got; }, 2s));
+            soon += world.now() - sent < 4ms;
+            late += world.now() - sent > 60ms;
+        }
+        CHECK(soon > 100);
+        CHECK(late > 0);
+        CHECK(late < 40);
+    }
+
     TEST_CASE_FIXTURE(Three, "frames overtake one another only where that is allowed") {
         const auto sorted = [&](bool reorder) {
             at_b.inbox.arrivals.clear();
