@@ -21,7 +21,7 @@ struct Options {
     bool shrink = true;
     bool coverage = false;
     std::uint64_t repeat_each = 100;
-    double trouble = 20;
+    double trouble = 30;
     std::optional<std::size_t> clients;
     std::optional<std::vector<std::size_t>> keep;
 

@@ -24,6 +24,7 @@ struct HistoryShape {
     std::size_t keys = 1;
     double abandoned = 0.05;      ///< Of the steps of a call: it is left open, and may take effect much later.
     bool only_registers = false;  ///< Puts of values that are all different, and gets.
+    bool claims = false;          ///< Answers come with their place in the order of the store.
 };
 
 /// Each call takes effect at one instant between its beginning and its end, so what comes out is linearizable.
@@ -43,6 +44,7 @@ private:
         sim::HistoryOf<sim::KvModel>::Id id;
         sim::KvModel::Input input;
         std::optional<kv::Reply> reply{};
+        sim::Claim claim{};
     };
 
     void step(std::size_t client) {
@@ -60,7 +62,8 @@ private:
         } else if (!call->reply) {
             take_effect(*call);
         } else {
-            history_.answer(call->id, *std::exchange(call, {})->reply, now_);
+            const auto ended = *std::exchange(call, {});
+            history_.answer(ended.id, *ended.reply, now_, shape_.claims ? std::optional{ended.claim} : std::nullopt);
         }
         if (!late_.empty() && random_.chance(0.1)) {
             take_effect(late_.back());
@@ -77,9 +80,10 @@ private:
 
     void take_effect(Call& call) {
         if (call.input.index() == 0)
-            call.reply = store_.apply(std::get<0>(call.input));
+            call.reply = store_.apply(std::get<0>(call.input)), ++changes_;
         else
             call.reply = store_.query(std::get<1>(call.input));
+        call.claim = {changes_, call.input.index() != 0};
     }
 
     sim::KvModel::Input any_input() {
@@ -108,15 +112,17 @@ private:
     std::size_t values_ = 0;
     Time now_{};
     KvStore store_;
+    std::uint64_t changes_ = 0;
     sim::HistoryOf<sim::KvModel> history_;
 };
 
-/// Tries every order. For a few operations of one key.
+/// Tries every order that agrees with what is claimed. For a few operations of one key.
 inline bool some_order_explains(const KvOperations& left, const sim::KvModel& model, const sim::KvModel::State& state) {
     if (std::all_of(left.begin(), left.end(), [](auto& operation) { return operation.open(); })) return true;
     for (std::size_t i = 0; i < left.size(); ++i) {
         const bool too_late = std::any_of(left.begin(), left.end(), [&](const auto& other) {
-            return !other.open() && other.returned < left[i].called;
+            if (other.open()) return false;
+            return other.returned < left[i].called || (other.claim && left[i].claim && *other.claim < *left[i].claim);
         });
         auto next = state;
         if (too_late || !model.step(next, left[i].input, left[i].open() ? nullptr : &*left[i].output)) continue;

@@ -226,7 +226,8 @@ std::string violation(const M& model, const std::vector<OperationOf<M>>& operati
                " are of one key\n";
     bounds.max_steps /= 4;  // if it cannot be shrunk in that, a large one is better than none
     const auto smallest = Shrinker<M>{model, bounds}.shrink(std::move(judgement.culprit));
-    return "not linearizable, by " + of(smallest.size()) + ":\n" + timeline(model, smallest);
+    const std::string how = judgement.as_claimed ? " in the order that the object claims" : "";
+    return "not linearizable" + how + ", by " + of(smallest.size()) + ":\n" + timeline(model, smallest);
 }
 
 template <Model M>

@@ -101,14 +101,14 @@ public:
         const auto id = history_.begin(name_, input, world_.now());
         ++*pending_;
         // The client may die first; then nobody is told, and the operation stays open.
-        auto ended = [this, id, pending = pending_, command = input.index() == 0](std::error_code ec, auto reply) {
+        auto ended = [this, id, pending = pending_, command = input.index() == 0](std::error_code ec, auto result) {
             --*pending;
-            if (pending == pending_) this->ended(id, command, ec, std::move(reply));
+            if (pending == pending_) this->ended(id, command, ec, std::move(result));
         };
         if (auto* command = std::get_if<0>(&input))
-            client_->async_execute(*command, patience, std::move(ended));
+            client_->async_execute_at(*command, patience, std::move(ended));
         else
-            client_->async_query(std::get<1>(input), patience, std::move(ended));
+            client_->async_query_at(std::get<1>(input), patience, std::move(ended));
     }
 
 private:
@@ -128,10 +128,10 @@ private:
         open();
     }
 
-    void ended(typename History::Id id, bool command, std::error_code ec, typename S::Reply reply) {
+    void ended(typename History::Id id, bool command, std::error_code ec, Result<typename S::Reply> result) {
         if (!ec) {
             ++counts_.answered;
-            return history_.answer(id, std::move(reply), world_.now());
+            return history_.answer(id, std::move(result.value), world_.now(), Claim{result.at.index, !command});
         }
         misled_ = misled_ || ec == error::wrong_cluster;  // such a client is of no use any more
         if (command && !is_without_effect(ec)) {

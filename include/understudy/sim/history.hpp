@@ -2,6 +2,7 @@
 // checker judges (linearizability.hpp); it knows nothing of servers.
 #pragma once
 
+#include <compare>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
@@ -15,6 +16,14 @@
 
 namespace understudy::sim {
 
+/// Where in its own order an object says that an operation took effect: it was the change with this number, or it read
+/// what that change had left. No two changes have the same number.
+struct Claim {
+    std::uint64_t change = 0;
+    bool reads = false;
+    friend auto operator<=>(const Claim&, const Claim&) = default;
+};
+
 /// One call of a client. Without an output it is open: it may have taken effect at any time after it began, or never.
 template <typename I, typename O>
 struct Operation {
@@ -25,6 +34,7 @@ struct Operation {
     std::string client;
     Input input;
     std::optional<Output> output{};
+    std::optional<Claim> claim{};  // an answer may come with one
 
     // For people.
     Time begun{};
@@ -40,6 +50,7 @@ struct Operation {
     /// Forgets how it ended.
     void reopen() {
         output.reset();
+        claim.reset();
         ended = never;
         returned = not_returned;
     }
@@ -63,9 +74,10 @@ public:
         return calls_.size() - 1;
     }
 
-    void answer(Id id, Output output, Time now) {
+    void answer(Id id, Output output, Time now, std::optional<Claim> claim = {}) {
         auto& operation = end(id).operation;
         operation.output = std::move(output);
+        operation.claim = claim;
         operation.ended = now;
         operation.returned = events_++;
     }

@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include <understudy/sim/claimed_order.hpp>
 #include <understudy/sim/linear_search.hpp>
 #include <understudy/sim/model.hpp>
 
@@ -18,6 +19,7 @@ struct Judgement {
     Verdict verdict = Verdict::linearizable;
     SearchCounts counts;
     std::size_t keys = 0;
+    bool as_claimed = false;              ///< It is about the order that the object claims, not about every order.
     std::vector<OperationOf<M>> culprit;  ///< All operations of a key for which the verdict is as above, if not good.
 };
 
@@ -39,18 +41,38 @@ std::vector<std::vector<OperationOf<M>>> by_key(const M& model, const std::vecto
 
 }  // namespace detail
 
-/// One key that is violated makes the verdict, then one that is undecided.
+/// One key that is violated makes the verdict, then one that is undecided. If every answer comes with a claim, nothing
+/// but the claimed order is good, and every order is searched only for a key where that takes too long.
 template <Model M>
 Judgement<M> judge(const M& model, const std::vector<OperationOf<M>>& operations, SearchBounds bounds = {}) {
     Judgement<M> judgement;
-    for (auto& part : detail::by_key(model, operations)) {
+    const auto claims = study_claims(operations, judgement.culprit);
+    if (claims == Claims::contradicted) {
+        judgement.verdict = Verdict::violated;
+        judgement.as_claimed = true;
+        return judgement;
+    }
+    const auto decide = [&](const std::vector<OperationOf<M>>& part) {
         LinearSearch<M> search{model, part, bounds};
         const auto verdict = search.run();
-        ++judgement.keys;
         judgement.counts.steps += search.counts().steps;
         judgement.counts.states += search.counts().states;
+        return verdict;
+    };
+    for (auto& part : detail::by_key(model, operations)) {
+        ++judgement.keys;
+        auto verdict = Verdict::undecided;
+        bool as_claimed = false;
+        if (claims == Claims::plausible) {
+            auto ordered = in_claimed_order(part);
+            verdict = decide(ordered);
+            as_claimed = verdict == Verdict::violated;
+            if (as_claimed) part = std::move(ordered);
+        }
+        if (verdict == Verdict::undecided) verdict = decide(part);
         if (verdict == Verdict::linearizable || verdict == judgement.verdict) continue;
         judgement.verdict = verdict;
+        judgement.as_claimed = as_claimed;
         judgement.culprit = std::move(part);
         if (verdict == Verdict::violated) break;
     }

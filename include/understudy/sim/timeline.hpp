@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <cstdio>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -31,6 +32,11 @@ inline std::string milliseconds(Duration time) {
     std::array<char, 32> text{};
     std::snprintf(text.data(), text.size(), "%.3f", std::chrono::duration<double, std::milli>(time).count());
     return text.data();
+}
+
+/// " @7" is the seventh change, " @7+" a read after it.
+inline std::string placed(const std::optional<Claim>& claim) {
+    return claim ? " @" + std::to_string(claim->change) + (claim->reads ? "+" : "") : "";
 }
 
 /// Lines of cells, each column as wide as its widest; the first `numbers` columns stand at the right.
@@ -77,11 +83,12 @@ std::string timeline(const M& model, std::vector<OperationOf<M>> operations, std
         places[operation.called];
         if (!operation.open()) places[operation.returned];
     }
+    const bool claims = std::ranges::any_of(operations, [](auto& operation) { return operation.claim.has_value(); });
     std::size_t place = 0;
     for (auto& [number, column] : places) column = place++ * width / places.size();
 
     detail::Columns columns{2};
-    columns.line({"from", "to", "client", "operation", "answer"});
+    columns.line({"from", "to", "client", "operation", claims ? "answer, and its place" : "answer"});
     for (const auto& operation : operations) {
         const auto start = operations.front().begun;
         const auto from = places[operation.called], to = operation.open() ? width : places[operation.returned];
@@ -89,7 +96,8 @@ std::string timeline(const M& model, std::vector<OperationOf<M>> operations, std
         bar += operation.open() ? '>' : ']';
         columns.line({detail::milliseconds(operation.begun - start),
                       operation.open() ? "" : detail::milliseconds(operation.ended - start), operation.client,
-                      model.describe(operation.input), operation.open() ? "(open)" : model.describe(*operation.output),
+                      model.describe(operation.input),
+                      operation.open() ? "(open)" : model.describe(*operation.output) + detail::placed(operation.claim),
                       std::move(bar)});
     }
     return columns.text();

@@ -288,7 +288,8 @@ private:
             ++outcome_.undecided;
             return;
         }
-        watch_.violate(group + ": what its clients saw is not linearizable");
+        watch_.violate(group + ": what its clients saw is not linearizable" +
+                       (judgement.as_claimed ? " in the order of the log" : ""));
         Shrinker<typename W::Model> shrinker{model, limits_.bounds};
         outcome_.evidence = timeline(model, shrinker.shrink(judgement.culprit));
     }

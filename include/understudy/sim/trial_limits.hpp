@@ -15,7 +15,7 @@ using namespace std::chrono_literals;
 
 /// What is not left to the seed. A failing trial is shrunk by making these smaller.
 struct TrialLimits {
-    Duration trouble = 20s;  ///< How long there are faults.
+    Duration trouble = 30s;  ///< How long there are faults.
     Duration peace = 15s;    ///< How soon all must be well after the last fault, and every call ended: 150 pings.
     std::size_t clients = std::numeric_limits<std::size_t>::max();     ///< At most so many in each group.
     bool every_fault = true;                                           ///< Of the plan; or only those of
