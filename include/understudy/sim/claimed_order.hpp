@@ -1,5 +1,5 @@
-// An object may say of each answer where it stands in the object's own order, as a replicated log does. Where it says so
-// the search needs not look for an order: the claimed one must explain everything, and fit what the clients saw.
+// An object may say of each answer where it stands in its own order, as a replicated log does. Then nobody has to look
+// for an order: the claimed one must explain everything, and fit what the clients saw.
 #pragma once
 
 #include <algorithm>
