@@ -7,6 +7,7 @@
 #include <string>
 #include <utility>
 
+#include <understudy/core/apply_observer.hpp>
 #include <understudy/core/check.hpp>
 #include <understudy/core/coverage.hpp>
 #include <understudy/core/log.hpp>
@@ -41,12 +42,9 @@ struct ReplicatedState {
         UNDERSTUDY_CHECK(applied.index < commit);
         const Entry& entry = log[applied.index + 1];
         applied = entry.at;
-        switch (entry.kind) {
-            case EntryKind::open: sessions.open(entry.at, now); return {entry.at, {}, {}};
-            case EntryKind::close: sessions.close(entry.session); return {entry.at, {}, {}};
-            case EntryKind::command: break;
-        }
-        return entry.session == SessionId{} ? apply_command(entry) : apply_in_session(entry);
+        auto outcome = apply(entry, now);
+        tell_applied(this, entry, !outcome.failed && outcome.at == entry.at);
+        return outcome;
     }
 
     /// Keeps at most `keep` bytes of applied entries for catch-up, but never drops one after `through`.
@@ -64,6 +62,15 @@ struct ReplicatedState {
     }
 
 private:
+    Applied apply(const Entry& entry, Time now) {
+        switch (entry.kind) {
+            case EntryKind::open: sessions.open(entry.at, now); return {entry.at, {}, {}};
+            case EntryKind::close: sessions.close(entry.session); return {entry.at, {}, {}};
+            case EntryKind::command: break;
+        }
+        return entry.session == SessionId{} ? apply_command(entry) : apply_in_session(entry);
+    }
+
     Applied apply_command(const Entry& entry) {
         auto outcome = store.apply(entry.command);
         if (!outcome.ok) store_failure = std::move(outcome.text);

@@ -15,18 +15,18 @@ namespace understudy::sim {
 
 /// What the claims of a history are worth.
 enum class Claims {
-    incomplete,    ///< An answer has none: they cannot be used.
+    incomplete,    ///< There are none, or an answer has none: they cannot be used.
     contradicted,  ///< One came after another by its claim, and had returned before the other was called.
     plausible,     ///< Nothing that clients saw of the order speaks against them.
 };
 
-/// The answered operations in the order that is claimed; reads of one state in the order of their calls.
-/// Every answered operation has a claim. O(n log n).
+/// The operations that have a claim, in the order that is claimed; reads of one state in the order of their calls.
+/// O(n log n).
 template <typename Operation>
 std::vector<Operation> sorted_by_claim(const std::vector<Operation>& operations) {
     std::vector<Operation> sorted;
     for (const auto& operation : operations)
-        if (!operation.open()) sorted.push_back(operation);
+        if (operation.claim) sorted.push_back(operation);
     std::stable_sort(sorted.begin(), sorted.end(), [](const auto& a, const auto& b) {
         return a.claim != b.claim ? *a.claim < *b.claim : a.called < b.called;
     });
@@ -53,8 +53,8 @@ Claims study_claims(const std::vector<Operation>& operations, std::vector<Operat
     return Claims::plausible;
 }
 
-/// The history that clients would have seen, had the answered operations come one by one in the order that is claimed;
-/// an open one may still be anywhere after those that had returned before its call. If this is linearizable so is the
+/// The history that clients would have seen, had the operations come one by one in the order that is claimed; one that
+/// is open and has no claim may still be anywhere after those that had returned before its call. If this is linearizable so is the
 /// history, and for plausible claims the other way round means that they are false. O(n log n).
 template <typename Operation>
 std::vector<Operation> in_claimed_order(const std::vector<Operation>& operations) {
@@ -68,7 +68,7 @@ std::vector<Operation> in_claimed_order(const std::vector<Operation>& operations
     std::sort(returned.begin(), returned.end());
     for (std::uint64_t furthest = 0; auto& [event, next] : returned) next = furthest = std::max(furthest, next);
     for (const auto& operation : operations) {
-        if (!operation.open()) continue;
+        if (operation.claim) continue;
         const auto later =
             std::lower_bound(returned.begin(), returned.end(), std::pair{operation.called, std::uint64_t{0}});
         ordered.push_back(operation);

@@ -92,6 +92,12 @@ public:
         const auto* server = find(member.name);
         return server && server->status().incarnation == member.incarnation ? server : nullptr;
     }
+    /// Each server that runs.
+    template <typename Function>
+    void for_each(Function function) const {
+        for (const auto& [name, seat] : servers_)
+            if (seat.server) function(name, std::as_const(*seat.server));
+    }
     /// The names of all servers, also of those that do not run.
     std::vector<std::string> servers() const {
         std::vector<std::string> names;

@@ -88,7 +88,7 @@ public:
         std::size_t place = 0;
         std::erase_if(operations, [&](auto& operation) {
             if (!forgettable(operation) || place++ < first || place > first + count) return false;
-            if (model_.changes_nothing(operation.input, &*operation.output)) return true;
+            if (model_.changes_nothing(operation.input, operation.answer())) return true;
             operation.reopen();
             return false;
         });
@@ -150,7 +150,7 @@ private:
         if constexpr (RevealingModel<M>) {
             std::vector<std::size_t> resets;
             for (std::size_t i = operations.size(); i-- > 0;)
-                if (!operations[i].open() && model_.resets(operations[i].input, &*operations[i].output))
+                if (!operations[i].open() && model_.resets(operations[i].input, operations[i].answer()))
                     resets.push_back(i);
             for (std::size_t back = 0; back < resets.size(); back += 1 + back / 4) {
                 const auto reset = operations[resets[back]];

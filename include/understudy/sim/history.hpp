@@ -24,7 +24,8 @@ struct Claim {
     friend auto operator<=>(const Claim&, const Claim&) = default;
 };
 
-/// One call of a client. Without an output it is open: it may have taken effect at any time after it began, or never.
+/// One call of a client. One that has not returned is open: it may have taken effect at any time after it began, or
+/// never; with a claim, it did.
 template <typename I, typename O>
 struct Operation {
     using Input = I;
@@ -45,7 +46,9 @@ struct Operation {
     std::uint64_t called = 0;
     std::uint64_t returned = not_returned;
 
-    bool open() const { return !output; }
+    bool open() const { return returned == not_returned; }
+    /// Null if any would do.
+    const Output* answer() const { return output ? &*output : nullptr; }
 
     /// Forgets how it ended.
     void reopen() {
@@ -88,6 +91,9 @@ public:
     /// The library promised that it had no effect: `error::deadline_passed`, or a refusal. It is left out of what is
     /// judged, so an effect that it had after all is one that came from nowhere.
     void no_effect(Id id) { end(id).counts = false; }
+
+    /// How many events there were so far: the number of the next one.
+    std::uint64_t events() const { return events_; }
 
     /// Those that were not ended yet, and not left open either.
     std::size_t pending() const { return calls_.size() - ended_; }

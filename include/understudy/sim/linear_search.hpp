@@ -143,14 +143,16 @@ private:
     /// Asks the model what it knows of each operation without a state.
     void study() {
         for (auto& node : nodes_)
-            if (node.is_call) node.idle = model_.changes_nothing(node.operation->input, &*node.operation->output);
+            if (node.is_call) node.idle = model_.changes_nothing(node.operation->input, node.operation->answer());
         leaves_.resize(open_.size());
         if constexpr (RevealingModel<M>) {
             for (auto& node : nodes_) {
                 if (!node.is_call) continue;
-                const auto& [input, output] = std::tie(node.operation->input, *node.operation->output);
-                node.blind = model_.resets(input, &output);
-                if (const auto state = model_.found(input, output)) node.found = model_.hash(*state);
+                const auto& input = node.operation->input;
+                const auto* output = node.operation->answer();
+                node.blind = model_.resets(input, output);
+                if (!output) continue;
+                if (const auto state = model_.found(input, *output)) node.found = model_.hash(*state);
             }
             for (std::size_t i = 0; i < open_.size(); ++i) {
                 auto state = model_.initial();
@@ -233,7 +235,7 @@ private:
 
     bool step(State& state, const Operation& operation) {
         ++counts_.steps;
-        return model_.step(state, operation.input, operation.output ? &*operation.output : nullptr);
+        return model_.step(state, operation.input, operation.answer());
     }
 
     bool take_idle(Index node) {

@@ -94,11 +94,12 @@ std::string timeline(const M& model, std::vector<OperationOf<M>> operations, std
         const auto from = places[operation.called], to = operation.open() ? width : places[operation.returned];
         auto bar = std::string(from, ' ') + '[' + std::string(to > from ? to - from - 1 : 0, '-');
         bar += operation.open() ? '>' : ']';
-        columns.line({detail::milliseconds(operation.begun - start),
-                      operation.open() ? "" : detail::milliseconds(operation.ended - start), operation.client,
-                      model.describe(operation.input),
-                      operation.open() ? "(open)" : model.describe(*operation.output) + detail::placed(operation.claim),
-                      std::move(bar)});
+        columns.line(
+            {detail::milliseconds(operation.begun - start),
+             operation.ended == never ? "" : detail::milliseconds(operation.ended - start), operation.client,
+             model.describe(operation.input),
+             (operation.output ? model.describe(*operation.output) : "(open)") + detail::placed(operation.claim),
+             std::move(bar)});
     }
     return columns.text();
 }

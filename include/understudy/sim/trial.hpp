@@ -23,10 +23,12 @@
 #include <understudy/sim/crowd.hpp>
 #include <understudy/sim/fault.hpp>
 #include <understudy/sim/linearizability.hpp>
+#include <understudy/sim/log_witness.hpp>
 #include <understudy/sim/nemesis.hpp>
 #include <understudy/sim/watch.hpp>
 #include <understudy/sim/workload.hpp>
 #include <understudy/sim/world.hpp>
+#include <understudy/wire/store_text.hpp>
 
 namespace understudy::sim {
 
@@ -119,7 +121,10 @@ public:
         try {
             trouble();
             if (good()) peace();
-            if (good()) judge();
+            for (const auto& group : cluster_.groups())
+                if (good()) judge(group);
+            for (const auto& group : cluster_.groups())
+                if (good()) write_something(group);
         } catch (const std::exception& failure) {
             watch_.violate(failure.what());
         }
@@ -221,8 +226,6 @@ private:
             return watch_.violate("a backup in sync does not learn what is committed");
         }
         for (const auto& group : cluster_.groups()) watch_.compare(group, !is_repeated(group));
-        for (const auto& group : cluster_.groups())
-            if (good()) write_something(group);
     }
     bool lawfully_waits(const std::string& group) const { return cluster_.waits(group) && !cluster_.is_held(group); }
     void not_well() {
@@ -234,12 +237,12 @@ private:
     std::string in_pings(Duration length) const {
         return std::to_string(length / conditions_.cluster.view.ping_interval) + " ping intervals";
     }
-    /// R4: only an operator can go on. What was answered is judged as far as it goes; the rest is another history.
+    /// R4: only an operator can go on. What was answered so far is judged; then some of it may be gone.
     void force(const std::string& group) {
         ++outcome_.waits;
         judge(group);
         watch_.forced(group);
-        lost_.push_back(group);
+        forced_.emplace(group, histories_.at(group).events());
         Stranger oper{world_, "operator of " + group};
         const auto forced = [&] { return cluster_.view(group).forced != 0; };
         for (auto left = limits_.peace; good() && !forced() && left > Duration{}; left -= 1s) {
@@ -275,14 +278,22 @@ private:
         if (good() && last.counts().answered == 0) watch_.violate(group + " is well, but takes no command");
     }
 
-    void judge() {
-        for (const auto& group : cluster_.groups())
-            if (std::ranges::find(lost_, group) == lost_.end()) judge(group);
-    }
+    /// What the group's clients saw, of all that is not gone.
     void judge(const std::string& group) {
         if (is_repeated(group)) return;
+        auto operations = histories_.at(group).operations();
+        if (const auto forced = forced_.find(group); forced != forced_.end()) {
+            const auto kept = watch_.chronicle().kept(group, cluster_.view(group).forced);
+            if (!kept) return;  // nothing has been written since
+            drop_lost(operations, forced->second, *kept);
+        }
+        const auto text = [](const typename W::Model::Input& input) {
+            return input.index() == 0 ? wire::encode_command<S>(std::get<0>(input)) : std::string{};
+        };
+        if (auto wrong = place_open(operations, watch_.chronicle().changes(group), text); !wrong.empty())
+            return watch_.violate(group + ": " + wrong);
         const auto model = workload_.model();
-        const auto judgement = sim::judge(model, histories_.at(group).operations(), limits_.bounds);
+        const auto judgement = sim::judge(model, operations, limits_.bounds);
         if (judgement.verdict == Verdict::linearizable) return;
         if (judgement.verdict == Verdict::undecided) {
             ++outcome_.undecided;
@@ -304,8 +315,8 @@ private:
     std::map<std::string, typename Customer::History> histories_;
     std::vector<std::unique_ptr<Customer>> customers_;
     std::optional<Nemesis<S>> nemesis_;
-    std::vector<Fault> played_;  // of the plan
-    std::vector<std::string> lost_;
+    std::vector<Fault> played_;                    // of the plan
+    std::map<std::string, std::uint64_t> forced_;  // groups, and how many events their clients had seen before
     Outcome outcome_;
 };
 

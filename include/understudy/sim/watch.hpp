@@ -11,8 +11,10 @@
 #include <utility>
 #include <variant>
 
+#include <understudy/core/apply_observer.hpp>
 #include <understudy/core/check.hpp>
 #include <understudy/event.hpp>
+#include <understudy/sim/chronicle.hpp>
 #include <understudy/sim/cluster.hpp>
 #include <understudy/sim/random.hpp>
 #include <understudy/sim/store_model.hpp>
@@ -24,7 +26,18 @@ template <Store S>
 class Watch {
 public:
     /// `law` says what is wrong with a store in itself; empty if nothing is.
-    Watch(Cluster<S>& cluster, std::function<std::string(const S&)> law) : cluster_{cluster}, law_{std::move(law)} {}
+    /// One at a time on each thread.
+    Watch(Cluster<S>& cluster, std::function<std::string(const S&)> law)
+        : cluster_{cluster},
+          law_{std::move(law)},
+          earlier_{std::exchange(present(), this)},
+          earlier_observer_{set_apply_observer(&told_applied)} {}
+    Watch(const Watch&) = delete;
+    Watch& operator=(const Watch&) = delete;
+    ~Watch() {
+        set_apply_observer(earlier_observer_);
+        present() = earlier_;
+    }
 
     const std::string& violation() const { return violation_; }
     void violate(std::string what) {
@@ -32,6 +45,7 @@ public:
     }
     std::uint64_t view_changes() const { return view_changes_; }
     std::uint64_t snapshots() const { return snapshots_; }
+    const Chronicle& chronicle() const { return chronicle_; }
 
     /// An operator has forced a view: what was answered before may be gone.
     void forced(const std::string& group) { forced_.insert(group); }
@@ -44,11 +58,10 @@ public:
 
     // ---- states ------------------------------------------------------------------------------------------
 
-    /// Looks at all servers as they are now. What it has seen of a log it does not look at again.
+    /// Looks at all servers as they are now.
     void look() {
         ++looks_;
-        for (const auto& name : cluster_.servers())
-            if (const auto* server = cluster_.find(name)) examine(name, *server);
+        cluster_.for_each([this](const auto& name, const auto& server) { examine(name, server); });
         if (looks_ % 16 == 0 && cluster_.views_run()) cluster_.views().rules().deep_invariants();
         if (!cluster_.failure().empty()) violate(cluster_.failure());
     }
@@ -91,14 +104,6 @@ public:
     }
 
 private:
-    using Key = std::pair<std::string, ViewNumber>;  // group and forced view: a history that entries belong to
-    /// How far a life of a server has been looked at.
-    struct Seen {
-        Incarnation incarnation = Incarnation::none;
-        ViewNumber forced = 0;
-        Index index = 0;
-    };
-
     static std::string shown(Position at) {
         return "(" + std::to_string(at.view) + ", " + std::to_string(at.index) + ")";
     }
@@ -160,22 +165,25 @@ private:
         const auto under_way = state.log.bytes(state.commit, state.log.last().index);
         if (under_way > options.max_call_bytes + options.max_command)
             violate(name + " has " + std::to_string(under_way) + " bytes that are not committed");
+    }
 
-        auto& seen = seen_[name];
-        const auto forced = rules.view().view.forced;
-        const auto incarnation = server.status().incarnation;
-        if (seen.incarnation != incarnation || seen.forced != forced) seen = {incarnation, forced, 0};
-        for (auto index = std::max(seen.index + 1, state.log.first()); index <= state.commit; ++index) {
-            const auto& entry = state.log[index];
-            const auto content =
-                mix(mix(static_cast<std::uint64_t>(entry.kind), entry.command), mix(entry.session.index, entry.seq));
-            const auto [first, fresh] =
-                committed_.emplace(std::pair{Key{group, forced}, index}, std::pair{entry.at, content});
-            if (first->second != std::pair{entry.at, content})
-                violate(name + " has committed " + shown(entry.at) + " where another has " +
-                        shown(first->second.first));
-        }
-        seen.index = std::max(seen.index, state.commit);
+    // ---- what is committed -------------------------------------------------------------------------------
+
+    static Watch*& present() {
+        thread_local Watch* watch = nullptr;
+        return watch;
+    }
+    static void told_applied(const void* replica, const Entry& entry, bool effective) {
+        if (auto* watch = present()) watch->applied(replica, entry, effective);
+    }
+    void applied(const void* replica, const Entry& entry, bool effective) {
+        cluster_.for_each([&](const std::string& name, const auto& server) {
+            const auto& rules = server.rules();
+            if (&rules.state() != replica) return;
+            auto wrong =
+                chronicle_.applied(name, Cluster<S>::group_of(name), rules.view().view.forced, entry, effective);
+            if (!wrong.empty()) violate(std::move(wrong));
+        });
     }
 
     Cluster<S>& cluster_;
@@ -184,11 +192,12 @@ private:
     std::map<std::string, View> views_;
     std::set<std::tuple<std::string, ViewNumber, Address>> in_sync_;
     std::set<std::string> forced_;
-    std::map<std::string, Seen> seen_;
-    std::map<std::pair<Key, Index>, std::pair<Position, std::uint64_t>> committed_;
+    Chronicle chronicle_;
     std::uint64_t looks_ = 0;
     std::uint64_t view_changes_ = 0;
     std::uint64_t snapshots_ = 0;
+    Watch* earlier_;
+    ApplyObserver earlier_observer_;
 };
 
 }  // namespace understudy::sim

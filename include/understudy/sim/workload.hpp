@@ -36,8 +36,9 @@ concept Workload = Store<typename W::Store> && Model<typename W::Model> &&
     { workload.law(store) } -> std::convertible_to<std::string>;
 };
 
-/// Few and hot keys of the key/value store. Each value written is one that nobody else writes, so that a second effect
-/// of an append shows.
+/// Few and hot keys of the key/value store. Each value written to them is one that nobody else writes, so that a second
+/// effect of an append shows; but to one more key, where everybody writes the same few, so that a cas finds what it
+/// expects.
 struct KvWorkload {
     using Store = KvStore;
     using Model = KvModel;
@@ -55,6 +56,7 @@ struct KvWorkload {
     Model model() const { return {}; }
 
     Input next(Random& random, const std::string& client, std::uint64_t number) const {
+        if (random.below(8) == 0) return of_the_common_key(random);
         auto key = key_of(random.below(keys));
         auto value = client + "." + std::to_string(number) + ";";
         if (random.below(64) == 0) value.insert(0, 3'000, '.');  // more than a server may be set to take
@@ -74,7 +76,8 @@ struct KvWorkload {
         }
     }
     std::optional<Input> last(std::uint64_t number) const {
-        if (number >= keys) return std::nullopt;
+        if (number == keys) return kv::Query{kv::Get{common_key}};
+        if (number > keys) return std::nullopt;
         return kv::Query{kv::Get{key_of(number)}};
     }
     std::string law(const Store& store) const {
@@ -93,6 +96,17 @@ struct KvWorkload {
     }
 
 private:
+    static constexpr const char* common_key = "common";
+    static Input of_the_common_key(Random& random) {
+        const auto any = [&] { return std::to_string(random.below(3)); };
+        switch (random.below(8)) {
+            case 0: return kv::Command{kv::Put{common_key, any()}};
+            case 1: return kv::Command{kv::Erase{common_key}};
+            case 2: return kv::Query{kv::Get{common_key}};
+            default: return kv::Command{kv::Cas{common_key, any(), any()}};
+        }
+    }
+
     static std::string key_of(std::uint64_t number) { return "k" + std::to_string(number); }
 };
 

@@ -1,0 +1,49 @@
+// Whoever asks is told of each entry that a replica applies.
+#include <string>
+#include <vector>
+
+#include <doctest/doctest.h>
+
+#include <tests/support/list_store.hpp>
+#include <understudy/core/replicated_state.hpp>
+
+using namespace understudy;
+
+TEST_SUITE("core/apply observer") {
+    namespace {
+    using State = ReplicatedState<test::ListStore>;
+
+    struct Told {
+        const void* replica;
+        Index index;
+        bool effective;
+        friend bool operator==(const Told&, const Told&) = default;
+    };
+    std::vector<Told> told;
+    void note(const void* replica, const Entry& entry, bool effective) {
+        told.push_back({replica, entry.at.index, effective});
+    }
+
+    void commit(State& state, EntryKind kind, SessionId session = {}, Sequence seq = 0) {
+        state.log.append({{1, state.log.last().index + 1}, kind, session, seq, 0, "x"});
+        ++state.commit;
+        state.apply_next(Time{});
+    }
+    }  // namespace
+
+    TEST_CASE("an observer is told of each entry applied and of whether it took effect") {
+        State one{test::ListStore{}}, two{test::ListStore{}};
+        const SessionId session{1, 1};
+        told.clear();
+        const auto before = set_apply_observer(&note);
+        commit(one, EntryKind::open);
+        commit(one, EntryKind::command, session, 1);
+        commit(one, EntryKind::command, session, 1);  // S10: repeated
+        commit(one, EntryKind::command, SessionId{9, 9}, 1);
+        commit(two, EntryKind::command);
+        CHECK((set_apply_observer(before) == &note));
+        commit(two, EntryKind::command);
+        CHECK(told ==
+              std::vector<Told>{{&one, 1, true}, {&one, 2, true}, {&one, 3, false}, {&one, 4, false}, {&two, 1, true}});
+    }
+}
