@@ -54,8 +54,8 @@ Claims study_claims(const std::vector<Operation>& operations, std::vector<Operat
 }
 
 /// The history that clients would have seen, had the operations come one by one in the order that is claimed; one that
-/// is open and has no claim may still be anywhere after those that had returned before its call. If this is linearizable so is the
-/// history, and for plausible claims the other way round means that they are false. O(n log n).
+/// is open and has no claim may be anywhere after those that had returned before its call. If this is linearizable so
+/// is the history; if it is not, plausible claims are false. O(n log n).
 template <typename Operation>
 std::vector<Operation> in_claimed_order(const std::vector<Operation>& operations) {
     auto ordered = sorted_by_claim(operations);

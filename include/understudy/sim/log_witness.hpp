@@ -15,9 +15,9 @@
 
 namespace understudy::sim {
 
-/// Gives each open command of a history the place of its entry, and leaves out those that have none: they had no effect,
-/// and the group is at rest. `text(input)` is a command as it travels; empty for a query. Returns what is wrong, if the
-/// answers and the log are not of one piece.
+/// Gives each open command of a history the place of its entry, and leaves out those that have none: the group is at
+/// rest, so they had no effect. `text(input)` is a command as it travels; empty for a query. Returns what is wrong, if
+/// the answers and the log are not of one piece.
 ///
 /// Open commands of one text are given the entries of that text in the order of their calls. Since all that holds for
 /// an open one is what must come before it, no other way to pair them fits if this one does not. O(n log n).
