@@ -95,6 +95,22 @@ TEST_SUITE("replica_reads") {
         CHECK(group["a"].store().all == "x;");
     }
 
+    TEST_CASE("C4: sessions that expire together are closed as the log has room for it") {
+        ReplicaOptions options{.view_service = {ReplicaGroup::views}};
+        options.max_call_bytes = 1000;
+        auto group = pair_in_sync(options);
+        for (int i = 0; i < 100; ++i) group.open("a");
+        const auto& state = group["a"].state();
+        REQUIRE(state.sessions.size() == 100);
+        group.lost = [](auto&, auto& to, auto&) { return to == "b"; };
+        group.pass(group.options.session_ttl + group.options.session_ttl / 4);
+        CHECK(state.log.bytes(state.commit, state.log.last().index) <= 1000 + Log::size_of({}));
+        CHECK(state.log.last().index > state.commit);
+        group.lost = nullptr;
+        group.pass(3 * group.options.session_ttl);
+        CHECK(state.sessions.size() == 0);
+    }
+
     TEST_CASE("C4: a session's time counts from the takeover at the earliest") {
         auto group = pair_in_sync();
         group.open("a");

@@ -224,14 +224,18 @@ private:
                                   std::to_string(step.options.min_in_sync));
             return false;
         }
-        const auto& state = step.state;
-        if (state.log.bytes(state.commit, state.log.last().index) + bytes > step.options.max_call_bytes) {
+        if (under_way(step) + bytes > step.options.max_call_bytes) {
             reached("C6: a command beyond max_call_bytes is refused");
             step.answer_error(call, method, error::overloaded,
                               "max_call_bytes is " + std::to_string(step.options.max_call_bytes));
             return false;
         }
         return true;
+    }
+
+    /// Bytes that are logged and not committed.
+    static std::size_t under_way(const Step<S>& step) {
+        return step.state.log.bytes(step.state.commit, step.state.log.last().index);
     }
 
     /// A command that has taken effect is answered from the table; it need not be logged again (S10).
@@ -352,13 +356,14 @@ private:
                       QueryResult{{step.view().number, step.state.applied.index}, std::move(outcome.text)});
     }
 
-    /// C4: a session unused for `session_ttl` is closed by a replicated command.
+    /// C4: a session unused for `session_ttl` is closed by a replicated command; when the log has room for it (C6).
     void close_unused_sessions(Step<S>& step) {
         if (step.now < next_expiry_ && next_expiry_ != never) return;
         next_expiry_ = after(step.now, step.options.session_ttl / 8);
         if (required_count() < step.options.min_in_sync) return;
         for (const auto& [id, session] : step.state.sessions.all()) {
             if (session.closing || after(session.used, step.options.session_ttl) > step.now) continue;
+            if (under_way(step) > step.options.max_call_bytes) return;
             step.state.sessions.find(id)->closing = true;
             reached("C4: an unused session is closed by a replicated command");
             append(step, std::nullopt, {{}, EntryKind::close, id, 0, 0, {}});

@@ -163,7 +163,7 @@ private:
         if (retained > std::max(options.log_bytes, options.transfer_log_bytes) + options.max_command)
             violate(name + " retains " + std::to_string(retained) + " bytes of applied entries");
         const auto under_way = state.log.bytes(state.commit, state.log.last().index);
-        if (under_way > options.max_call_bytes + options.max_command)
+        if (under_way > options.max_call_bytes + Log::size_of({}))
             violate(name + " has " + std::to_string(under_way) + " bytes that are not committed");
     }
 
