@@ -28,7 +28,7 @@ TEST_SUITE("core/view_operator") {
         CHECK(stage.view().number == 3);
         stage.ping("a", 3, {.stopped = true});
         CHECK(stage.shown() == "view 4: primary c, backup b (in sync)");
-        CHECK(stage.why() == "R6: a has stopped, promoting c");
+        CHECK(stage.why() == "R6: a has stopped serving, as it was to, promoting c");
         CHECK(std::get<ViewResult>(stage.answer_to(id)).info.view == stage.view());
         stage.run(interval, {"a", "b", "c"});
         CHECK(stage.view().backup("a"));  // R3: the old primary is idle and joins again

@@ -48,6 +48,37 @@ TEST_SUITE("core/view_restart") {
         stage.pass(grace);
         CHECK(stage.view().primary.name == "b");
     }
+    TEST_CASE("R2: after a restart with a smaller k backups beyond it are removed once the primary pings") {
+        ViewStage stage{{.backups = 3}};
+        stage.set_up({"a", "b", "c"});
+        stage.ping("d", 0);  // joins: not in sync yet
+        REQUIRE(stage.shown() == "view 4: primary a, backups b (in sync), c (in sync), d (joining)");
+        SUBCASE("those in sync last") {
+            restart(stage, {.backups = 2});
+            stage.act("a");
+            CHECK(stage.shown() == "view 5: primary a, backups b (in sync), c (in sync)");
+            CHECK(stage.why() == "R2: no more than 2 backups are wanted");
+        }
+        SUBCASE("the last of them first") {
+            restart(stage, {.backups = 1});
+            CHECK(stage.view().number == 4);
+            stage.act("a");
+            CHECK(stage.shown() == "view 5: primary a, backup b (in sync)");
+            stage.run(5 * dead, {"a", "b", "c", "d"});
+            CHECK(stage.view().number == 5);
+        }
+        SUBCASE("also when another leads") {
+            restart(stage, {.backups = 1});
+            stage.run(2 * dead, {"b", "c", "d"});
+            CHECK(stage.shown() == "view 5: primary b, backup c (in sync)");
+        }
+    }
+    TEST_CASE("R3: after a restart with a larger k idle servers fill the view up") {
+        auto stage = trio();
+        restart(stage, {.backups = 2});
+        stage.run(dead, {"a", "b", "c"});
+        CHECK(stage.view().backups.size() == 2);
+    }
     TEST_CASE("R1: after a restart nobody is promoted who has not pinged since") {
         auto stage = trio();
         restart(stage);

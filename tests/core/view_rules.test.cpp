@@ -288,7 +288,7 @@ TEST_SUITE("core/view_rules") {
         stage.set_up({"a"});
         stage.ping("a", 1, {.stopped = true});
         CHECK(stage.shown() == "view 2: primary a, no backup");
-        CHECK(stage.why() == "R6: a has stopped, but no backup in sync is left: it leads again");
+        CHECK(stage.why() == "R6: a has stopped serving, as it was to, but no backup in sync is left: it leads again");
     }
 
     TEST_CASE("R6: a lost stop is told again with every ping") {

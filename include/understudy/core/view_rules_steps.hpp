@@ -243,7 +243,6 @@ inline void ViewRules::deep_invariants() const {
     for (const auto& [name, group] : groups_) {
         UNDERSTUDY_CHECK(group.info.group == name && group.info.cluster == cluster_);
         UNDERSTUDY_CHECK(group.servers.size() <= options_.max_servers);
-        UNDERSTUDY_CHECK(group.view().backups.size() <= options_.backups);
         UNDERSTUDY_CHECK(!group.acked || group.view().synced_count() == group.view().backups.size());
         UNDERSTUDY_CHECK(group.due == never || due_.contains({group.due, name}));
         scheduled += group.due != never;

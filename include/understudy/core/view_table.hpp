@@ -88,7 +88,16 @@ inline void add_backup(View& view, const Member& member) {
     view.backups.push_back({member.name, member.incarnation, false});
 }
 
-/// The view after this one, led by `primary`: the backups that live stay with their flags, idle servers fill up to k.
+/// Takes out what is more than k: last ones first, and those in sync after all others.
+inline void remove_surplus(View& view, std::size_t wanted) {
+    while (view.backups.size() > wanted) {
+        auto joining = std::find_if(view.backups.rbegin(), view.backups.rend(), [](auto& one) { return !one.synced; });
+        view.backups.erase(joining == view.backups.rend() ? std::prev(view.backups.end()) : std::prev(joining.base()));
+    }
+}
+
+/// The view after this one, led by `primary`: the backups that live stay with their flags, k of them at most; idle
+/// servers fill up to k.
 inline View succeed(const Situation& now, const Member& primary) {
     View next{now.view.number + 1, {primary.name, primary.incarnation, false}, {}, now.view.forced};
     bool same = primary.incarnation == now.view.primary.incarnation;
@@ -96,6 +105,7 @@ inline View succeed(const Situation& now, const Member& primary) {
         bool stays = seat.health != Health::dead && !(same && seat.unreachable);
         if (stays && seat.member.name != primary.name) next.backups.push_back(seat.member);
     }
+    remove_surplus(next, now.wanted);
     for (const auto& idle : now.idle) {
         if (next.backups.size() >= now.wanted) break;
         if (!next.member(idle.member.name) && !(same && idle.shunned)) add_backup(next, idle.member);
@@ -148,7 +158,7 @@ inline std::optional<Decision> hand_over(const Situation& now) {
     auto asked = std::ranges::find(now.backups, now.successor, [](const Seat& seat) { return seat.member.name; });
     auto* heir = asked != now.backups.end() && can_lead(*asked) ? &*asked : find_heir(now);
     auto old = now.view.primary.name;
-    auto why = "R6: " + old + " has stopped, ";
+    auto why = "R6: " + old + " has stopped serving, as it was to, ";
     if (heir) {
         reached("R6: a primary that has stopped is followed by a backup in sync");
         return Decision{succeed(now, heir->member), why + "promoting " + heir->member.name};
@@ -163,8 +173,14 @@ inline std::optional<Decision> remove_backups(const Situation& now) {
     std::string why;
     for (const auto& seat : now.backups)
         if (seat.health == Health::dead || seat.unreachable) why += (why.empty() ? "R2: " : ", ") + sentence(seat);
-    if (why.empty()) return std::nullopt;
-    reached("R2: a backup that is dead or unreachable is removed");
+    if (!why.empty()) {
+        reached("R2: a backup that is dead or unreachable is removed");
+    } else if (now.backups.size() > now.wanted) {
+        reached("R2: backups beyond k are removed");
+        why = "R2: no more than " + std::to_string(now.wanted) + " backups are wanted";
+    } else {
+        return std::nullopt;
+    }
     return Decision{succeed(now, now.view.primary), why};
 }
 
