@@ -57,6 +57,27 @@ TEST_SUITE("replica_views") {
         CHECK(group.outcome(group.put("a", "x")) == "not_primary");
     }
 
+    TEST_CASE("S6: a primary whose name a later process has learns the newer view from the refusal of its ping") {
+        ReplicaGroup group;
+        group.start("a", 1);
+        group.start("c", 3);
+        group.decide(group.member("a"));
+        REQUIRE(group.outcome(group.put("a", "x")) == "2");
+        auto info = group.info();
+        info.view = View{2, group.member("c"), {}, 2};
+        const Failure superseded{"view.ping", error::superseded, "a later process took the name a", info, {}, {}};
+        SUBCASE("if it is the view service that refuses") {
+            group.give("a", ReplicaGroup::views, make_call_id(Method::view_ping, 1), superseded);
+            CHECK_FALSE(group["a"].serving());
+            CHECK(group.count<SteppedDown>() == 1);
+            CHECK(group.outcome(group.put("a", "y")) == "not_primary");
+        }
+        SUBCASE("and not from anybody else") {
+            group.give("a", "stranger", make_call_id(Method::view_ping, 1), superseded);
+            CHECK(group["a"].serving());
+        }
+    }
+
     TEST_CASE("S1: an append of a lower view is refused with stale_view and my view") {
         auto group = pair_in_sync();
         group.decide(group.member("b"), {}, {"b"});

@@ -266,6 +266,7 @@ private:
 
     void ping_refused(ThisStep& step, const Call& call, const Failure& failure) {
         if (!pinger_.knows(call.peer)) return refuse_unasked(step, call);
+        if (failure.view) adopt(step, call.peer, *failure.view);  // S6: who was replaced is sent no view but this
         if (pinger_.refused(failure.code))
             step.out.tell(Refused{call.peer, failure.code, "the view service refused the ping: " + failure.text});
     }
