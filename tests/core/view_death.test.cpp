@@ -87,8 +87,39 @@ TEST_SUITE("core/view_death") {
         stage.wake();
         CHECK(stage.told<ServerLost>().empty());
         stage.act("b");
+        stage.pass(interval);
+        CHECK(stage.view().primary.name == "a");
+        stage.act("b");
         stage.pass(2 * grace);
         CHECK(stage.view().primary.name == "b");
+    }
+
+    TEST_CASE("R1: after a sleep of the whole machine nobody is lost who pings within an interval") {
+        auto stage = pair();
+        stage.pass(interval);
+        stage.now += 1h;
+        stage.wake();
+        stage.pass(interval / 2);
+        stage.act("b");
+        stage.pass(interval / 2 - 1ms);
+        stage.act("a");
+        stage.run(2 * dead, {"a", "b"});
+        CHECK(stage.told<ServerLost>().empty());
+        CHECK(stage.view().number == 2);
+    }
+
+    TEST_CASE("R3: the time that the service did not run does not count towards the 10 D of a report") {
+        ViewStage stage;
+        stage.set_up({"a", "b"});
+        stage.ping("a", 2, {.synced = {{}}, .unreachable = {"b"}});
+        REQUIRE(stage.view().backups.empty());
+        stage.act("a");
+        stage.now += 1h;
+        stage.wake();
+        stage.run(2 * dead, {"a", "b"});
+        CHECK(stage.view().backups.empty());
+        stage.run(10 * dead, {"a", "b"});
+        CHECK(stage.view().backup("b"));
     }
 
     TEST_CASE("R1: a service that is always late still finds the dead in the end") {

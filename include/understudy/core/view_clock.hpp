@@ -21,7 +21,7 @@ public:
         auto running = peek(now);
         if (now - running != stalled_) {
             reached("R1: time in which the view service did not run does not count");
-            late_ = true;
+            late_ += now - running - stalled_;
         }
         stalled_ = now - running;
         promised_ = std::max(promised_, now);
@@ -37,11 +37,11 @@ public:
     /// Ends a turn: the service will wake at `running` at the latest.
     void promise(Time running) {
         promised_ = host_time(running);
-        late_ = false;
+        late_ = Duration{};
     }
 
-    /// Whether this turn began too late.
-    bool late() const { return late_; }
+    /// How much too late this turn began.
+    Duration late() const { return late_; }
 
     /// What the host's clock will show at that running time.
     Time host_time(Time running) const { return running == never ? never : after(running, stalled_); }
@@ -52,7 +52,7 @@ private:
     Duration slack_;
     Duration stalled_{};
     Time promised_ = never;
-    bool late_ = false;
+    Duration late_{};
 };
 
 }  // namespace understudy::views
