@@ -132,18 +132,6 @@ TEST_SUITE("log witness") {
         }
     }
 
-    TEST_CASE("what an operator gave up is judged no more") {
-        Story story;
-        story.then(put("1"), nothing, {1}).then(put("2"), nothing, {2});
-        const auto forced = story.history.events();
-        story.then(get(), "1", {1, true}).then(put("3"), nothing, {2});
-        auto operations = story.history.operations();
-        CHECK(sim::judge(KvModel{}, operations).verdict == Verdict::violated);
-        sim::drop_lost(operations, forced, 1);
-        CHECK(operations.size() == 3);
-        CHECK(sim::judge(KvModel{}, operations).verdict == Verdict::linearizable);
-    }
-
     TEST_CASE("replicas that apply different entries are told apart") {
         Chronicle chronicle;
         CHECK(chronicle.applied("a", "g", 0, entry(1, "x"), true) == "");

@@ -2,4 +2,8 @@
 #include <tests/soak/run.hpp>
 #include <understudy/sim/workload.hpp>
 
-int understudy::test::soak_kv(const Options& options) { return run(options, sim::KvWorkload{}); }
+namespace understudy::test {
+namespace {
+const auto entered = soaks().emplace("kv", [](const Options& options) { return run(options, sim::KvWorkload{}); });
+}
+}  // namespace understudy::test

@@ -1,8 +1,9 @@
-// What `sim_soak` is asked to do, and the workloads that it knows.
+// What `sim_soak` is asked to do, and the stores that it knows.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -12,6 +13,7 @@
 namespace understudy::test {
 
 struct Options {
+    std::string store = "kv";
     std::uint64_t seeds = 0;
     std::uint64_t from = 1;
     std::optional<std::uint64_t> seed;
@@ -35,7 +37,13 @@ struct Options {
     }
 };
 
-/// Trials of the key/value store, compiled apart from the command line; the result is the program's exit code.
-int soak_kv(const Options& options);
+/// Runs trials of one store; the result is the program's exit code.
+using Soak = int (*)(const Options& options);
+
+/// By the name of the store. Each is compiled apart, and enters itself.
+inline std::map<std::string, Soak>& soaks() {
+    static std::map<std::string, Soak> all;
+    return all;
+}
 
 }  // namespace understudy::test

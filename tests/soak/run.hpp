@@ -16,9 +16,9 @@ namespace understudy::test {
 inline double seconds(Duration duration) { return std::chrono::duration<double>(duration).count(); }
 
 /// The one command that runs it again.
-inline std::string command(std::uint64_t seed, const sim::TrialLimits& limits) {
+inline std::string command(const Options& options, std::uint64_t seed, const sim::TrialLimits& limits) {
     std::ostringstream text;
-    text << "sim_soak --seed " << seed;
+    text << "sim_soak" << (options.store == "kv" ? "" : " --store " + options.store) << " --seed " << seed;
     if (limits.trouble != sim::TrialLimits{}.trouble) text << " --trouble " << seconds(limits.trouble);
     if (limits.clients < 100) text << " --clients " << limits.clients;
     if (limits.every_fault) return text.str();
@@ -31,7 +31,7 @@ inline std::string command(std::uint64_t seed, const sim::TrialLimits& limits) {
 template <typename W>
 int report(const Options& options, const W& workload, const sim::Outcome& failed) {
     std::cout << "\nFAILED: seed " << failed.seed << ": " << failed.violation << "\n"
-              << "again:  " << command(failed.seed, options.limits()) << "\n"
+              << "again:  " << command(options, failed.seed, options.limits()) << "\n"
               << std::flush;
     if (!options.shrink) {
         std::cout << failed.evidence;
@@ -41,7 +41,7 @@ int report(const Options& options, const W& workload, const sim::Outcome& failed
     std::cout << "\nThe least of it that fails: " << least.violation << "\n" << least.evidence;
     for (std::size_t number = 0; number < least.plan.size(); ++number)
         if (limits.plays(number)) std::cout << "  " << describe(least.plan[number]) << "\n";
-    std::cout << "told:   " << command(failed.seed, limits) << " --trace\n";
+    std::cout << "told:   " << command(options, failed.seed, limits) << " --trace\n";
     return 1;
 }
 

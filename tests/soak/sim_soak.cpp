@@ -2,6 +2,7 @@
 // `sim_soak --seed 7 --trace`.
 #include <sstream>
 #include <string>
+#include <vector>
 
 #include <CLI/CLI.hpp>
 
@@ -14,6 +15,9 @@ int main(int argc, char** argv) {
     CLI::App app{
         "Runs simulated clusters in trouble and checks what came of it.\n"
         "Exit code 0: nothing was violated; 1: something was, and the command to run it again is printed."};
+    std::vector<std::string> stores;
+    for (const auto& [name, soak] : soaks()) stores.push_back(name);
+    app.add_option("--store", options.store, "What is replicated")->check(CLI::IsMember(stores))->capture_default_str();
     app.add_option("--seeds", options.seeds, "How many trials (100, if no time is given)");
     app.add_option("--from", options.from, "The first seed")->capture_default_str();
     app.add_option("--seed", options.seed, "Run this seed alone");
@@ -33,5 +37,5 @@ int main(int argc, char** argv) {
         std::istringstream numbers{keep == "none" ? "" : keep};
         for (std::string number; std::getline(numbers, number, ',');) options.keep->push_back(std::stoul(number));
     }
-    return soak_kv(options);
+    return soaks().at(options.store)(options);
 }

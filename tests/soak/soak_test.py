@@ -61,7 +61,8 @@ def main():
     seeds = int(sys.argv[3]) if len(sys.argv) > 3 else 400
     fresh = os.environ.get("UNDERSTUDY_FROM") or str(int(time.time()) * 1000)
     hits = {}
-    for arguments in (["--seeds", str(seeds)], ["--seeds", str(seeds // 4), "--from", fresh]):
+    for arguments in (["--seeds", str(seeds)], ["--seeds", str(seeds // 4), "--from", fresh],
+                      ["--store", "ledger", "--seeds", str(seeds // 8), "--from", fresh]):
         for place, count in soak(program, *arguments).items():
             hits[place] = hits.get(place, 0) + count
     wanted = {place for place in places(source) if place.split(":")[0] not in NOT_YET}

@@ -22,7 +22,7 @@ struct ClusterOptions {
     std::size_t groups = 1;
     std::size_t servers = 3;   ///< In each group.
     ViewOptions view{};        ///< `backups` is k.
-    ReplicaOptions replica{};  ///< `view_service` and `group` are filled in.
+    ReplicaOptions replica{};  ///< `group` is filled in, and `view_service` if it is empty.
 };
 
 /// Parties are called `views`, and `g1.a`, `g1.b`, … in group `g1`.
@@ -38,7 +38,7 @@ public:
 
     Cluster(World& world, S initial, ClusterOptions options, ObserverOf observer = {})
         : world_{world}, initial_{std::move(initial)}, options_{std::move(options)}, observer_{std::move(observer)} {
-        options_.replica.view_service = {views_name};
+        if (options_.replica.view_service.empty()) options_.replica.view_service = {views_name};
         start_views();
         for (std::size_t group = 1; group <= options_.groups; ++group) {
             groups_.push_back("g" + std::to_string(group));
@@ -143,6 +143,8 @@ public:
             views_ = std::make_unique<Views>(std::move(transport), record_, options_.view, std::move(observer));
         run_views();
     }
+    /// Sets what it is to work with when it is started next.
+    void set_views(ViewOptions options) { options_.view = options; }
     /// Starts one in its place that belongs to another cluster and has views of our groups with high numbers. They are
     /// full: a server that starts meanwhile, and belongs to nobody yet, would rightly join it. `crash_views` ends it.
     void start_impostor() {
@@ -167,7 +169,7 @@ public:
     bool is_well(const std::string& group) const {
         if (!views_ || impostor_) return false;
         const auto info = view(group);
-        if (info.number == 0 || info.synced_count() != std::min(options_.view.backups, options_.servers - 1))
+        if (info.number == 0 || info.synced_count() < std::min(options_.view.backups, options_.servers - 1))
             return false;
         const auto* primary = find(info.primary);
         return primary && primary->serving() && primary->view().view.number == info.number;

@@ -58,6 +58,8 @@ inline Habits draw_habits(Random& random) {
     habits.at_once = draw(random, std::array<std::size_t, 4>{1, 2, 8, 30});
     habits.patience_least = draw(random, std::array<Duration, 2>{100ms, 1s});
     habits.patience_most = draw(random, std::array<Duration, 3>{1s, 4s, 10s});
+    habits.dumps = draw(random, std::array{0.0, 0.01, 0.1});
+    habits.options.give_up_after = habits.patience_most;
     habits.death = draw(random, std::array{0.0, 0.0, 0.002, 0.01});
     habits.options.resend_after = draw(random, std::array<Duration, 3>{100ms, 300ms, 1s});
     habits.options.retry_last = draw(random, std::array<Duration, 2>{100ms, 1s});
@@ -77,6 +79,7 @@ inline Conditions draw_conditions(Random random, const TrialLimits& limits) {
     cluster.servers = cluster.view.backups + 1 + random.below(3);
     cluster.replica = detail::draw_bounds(random);
     cluster.replica.min_in_sync = random.chance(0.25) ? 1 : 0;
+    if (random.chance(0.25)) cluster.replica.view_service = {"nobody", "views"};
     conditions.clients = std::min<std::size_t>(limits.clients, 2 + random.below(4));
     for (std::size_t number = 0; number < 3; ++number) conditions.habits.push_back(detail::draw_habits(random));
     if (random.chance(0.3)) conditions.calm.latency_most = detail::draw(random, std::array<Duration, 2>{5ms, 20ms});

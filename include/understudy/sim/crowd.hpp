@@ -1,11 +1,13 @@
 // The clients of a trial: they call without pause, many at a time, give up, die in the middle, and note what they saw.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <system_error>
 #include <utility>
 #include <vector>
@@ -14,6 +16,7 @@
 
 #include <understudy/client.hpp>
 #include <understudy/sim/history.hpp>
+#include <understudy/sim/testimony.hpp>
 #include <understudy/sim/workload.hpp>
 #include <understudy/sim/world.hpp>
 
@@ -26,6 +29,7 @@ struct Habits {
     std::size_t at_once = 1;  ///< Calls under way; a further one is left out.
     Duration patience_least = 300ms;
     Duration patience_most = 5s;
+    double dumps = 0;      ///< The share of calls that read everything there is, as one snapshot.
     double death = 0;      ///< The probability, at each call, that the client dies instead; another follows.
     bool repeats = false;  ///< The network repeats frames: then a refusal does not prove that nothing was done.
 };
@@ -36,21 +40,21 @@ struct CallCounts {
     std::uint64_t without_effect = 0;
     std::uint64_t unknown = 0;
     std::uint64_t deaths = 0;
+    std::uint64_t dumps = 0;
 };
 
-/// One client of one group. Its history outlives it.
+/// One client of one group.
 template <Workload W>
 class Customer {
 public:
     using S = typename W::Store;
     using Client = understudy::Client<S, SimTransport>;
     using Input = typename W::Model::Input;
-    using History = HistoryOf<typename W::Model>;
 
-    Customer(World& world, W& workload, History& history, std::string name, Habits habits)
+    Customer(World& world, W& workload, Testimony<W>& testimony, std::string name, Habits habits)
         : world_{world},
           workload_{workload},
-          history_{history},
+          testimony_{testimony},
           name_{std::move(name)},
           habits_{std::move(habits)},
           random_{world.random().split(name_)} {
@@ -72,7 +76,11 @@ public:
         world_.at(next, [this, end] {
             if (random_.chance(habits_.death))
                 die();
-            else if (pending() < habits_.at_once)
+            else if (pending() >= habits_.at_once)
+                ;  // left out
+            else if (random_.chance(habits_.dumps))
+                dump();
+            else
                 call(workload_.next(random_, name_, ++calls_),
                      random_.between(habits_.patience_least, habits_.patience_most));
             work(end);
@@ -98,7 +106,7 @@ public:
 
     void call(Input input, Duration patience) {
         if (std::exchange(misled_, false)) renew();
-        const auto id = history_.begin(name_, input, world_.now());
+        const auto id = testimony_.history.begin(name_, input, world_.now());
         ++*pending_;
         // The client may die first; then nobody is told, and the operation stays open.
         auto ended = [this, id, pending = pending_, command = input.index() == 0](std::error_code ec, auto result) {
@@ -109,6 +117,19 @@ public:
             client_->async_execute_at(*command, patience, std::move(ended));
         else
             client_->async_query_at(std::get<1>(input), patience, std::move(ended));
+    }
+
+    /// Reads a snapshot of everything.
+    void dump() {
+        if (std::exchange(misled_, false)) renew();
+        ++*pending_;
+        auto dumped = std::make_shared<Dumped>();
+        dumped->newest = testimony_.newest;
+        client_->async_dump([dumped](std::string_view piece) { dumped->bytes += piece; },
+                            [this, dumped, pending = pending_](std::error_code ec, Position at) {
+                                --*pending;
+                                if (pending == pending_) this->dumped(ec, std::move(*dumped), at);
+                            });
     }
 
 private:
@@ -128,18 +149,29 @@ private:
         open();
     }
 
-    void ended(typename History::Id id, bool command, std::error_code ec, Result<typename S::Reply> result) {
+    void ended(typename HistoryOf<typename W::Model>::Id id, bool command, std::error_code ec,
+               Result<typename S::Reply> result) {
         if (!ec) {
             ++counts_.answered;
-            return history_.answer(id, std::move(result.value), world_.now(), Claim{result.at.index, !command});
+            testimony_.newest = std::max(testimony_.newest, result.at.index);
+            return testimony_.history.answer(id, std::move(result.value), world_.now(),
+                                             Claim{result.at.index, !command});
         }
         misled_ = misled_ || ec == error::wrong_cluster;  // such a client is of no use any more
         if (command && !is_without_effect(ec)) {
             ++counts_.unknown;
-            return history_.leave_open(id);
+            return testimony_.history.leave_open(id);
         }
         ++counts_.without_effect;
-        history_.no_effect(id);
+        testimony_.history.no_effect(id);
+    }
+    void dumped(std::error_code ec, Dumped dump, Position at) {
+        misled_ = misled_ || ec == error::wrong_cluster;
+        if (ec) return;
+        ++counts_.dumps;
+        dump.at = at.index;
+        dump.ended = testimony_.history.events();
+        testimony_.dumps.push_back(std::move(dump));
     }
     /// What the library promises of each error (`Client`).
     bool is_without_effect(std::error_code ec) const {
@@ -151,7 +183,7 @@ private:
 
     World& world_;
     W& workload_;
-    History& history_;
+    Testimony<W>& testimony_;
     std::string name_;
     Habits habits_;
     Random random_;

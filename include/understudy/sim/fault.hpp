@@ -38,15 +38,23 @@ enum class FaultKind : std::uint8_t {
     crash_late,  ///< `a` dies in place of its `amount`-th send.
     views_gone,  ///< The view service dies, and goes on from its record when the fault ends.
     views_lost,  ///< The same, but meanwhile one answers at its address that knows nothing.
+    views_set,   ///< The view service dies, and goes on with another D or k (`tunings`) when the fault ends.
     leave,       ///< `a` wants to leave its group, and stays after all when the fault ends.
     promote,     ///< An operator asks for `a` as primary.
     stranger,    ///< Somebody sends `a` what no party of this cluster would.
 };
-inline constexpr std::array<std::string_view, 21> fault_names{
-    "loss",      "repeat",     "reorder",    "delay",      "cut",   "cut_both", "isolate",
-    "split",     "breakage",   "pause",      "slow",       "clock", "leap",     "crash",
-    "power_off", "crash_late", "views_gone", "views_lost", "leave", "promote",  "stranger"};
+inline constexpr std::array<std::string_view, 22> fault_names{
+    "loss",       "repeat",     "reorder",   "delay", "cut",     "cut_both", "isolate",   "split",
+    "breakage",   "pause",      "slow",      "clock", "leap",    "crash",    "power_off", "crash_late",
+    "views_gone", "views_lost", "views_set", "leave", "promote", "stranger"};
 inline std::string_view to_string(FaultKind kind) { return fault_names[static_cast<std::size_t>(kind)]; }
+
+/// What a view service goes on with, of what it began with.
+struct Tuning {
+    double ping_interval = 1;  ///< Times the first one.
+    int backups = 0;           ///< More than at first, within 1 and what the servers allow.
+};
+inline constexpr std::array tunings{Tuning{1, 0}, Tuning{0.5, 0}, Tuning{2, 0}, Tuning{1, 1}, Tuning{2, -1}};
 
 /// One fault. A party is named (`g1.b`, `views`, `c2`) or by its role when the fault begins: `g1.primary`,
 /// `g1.backup`, `g1.idle`.
@@ -156,6 +164,7 @@ private:
                 break;
             case FaultKind::views_gone:
             case FaultKind::views_lost: break;
+            case FaultKind::views_set: fault.amount = static_cast<double>(random_.below(tunings.size())); break;
             case FaultKind::stranger:
                 fault.a = random_.chance(0.2) ? "views" : server();
                 fault.length = {};

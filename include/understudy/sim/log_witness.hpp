@@ -52,13 +52,4 @@ std::string place_open(std::vector<Operation>& operations, const std::vector<Chr
     return {};
 }
 
-/// Leaves out what was answered before the event with the number `since` and is gone by an operator's decision: what
-/// stands after the change `kept`. O(n).
-template <typename Operation>
-void drop_lost(std::vector<Operation>& operations, std::uint64_t since, std::uint64_t kept) {
-    std::erase_if(operations, [&](const Operation& operation) {
-        return operation.returned < since && operation.claim && operation.claim->change > kept;
-    });
-}
-
 }  // namespace understudy::sim

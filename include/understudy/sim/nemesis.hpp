@@ -29,6 +29,7 @@ public:
         : cluster_{cluster},
           clients_{std::move(clients)},
           calm_{calm},
+          first_{cluster.options().view},
           note_{std::move(note)},
           stranger_{cluster.world(), "stranger"} {
         set_links();
@@ -121,7 +122,10 @@ private:
             case FaultKind::leave:
             case FaultKind::promote: return is_server(fault.a) && cluster_.find(fault.a);
             case FaultKind::views_gone:
-            case FaultKind::views_lost: return !active(FaultKind::views_gone) && !active(FaultKind::views_lost);
+            case FaultKind::views_lost:
+            case FaultKind::views_set:
+                return !active(FaultKind::views_gone) && !active(FaultKind::views_lost) &&
+                       !active(FaultKind::views_set);
             case FaultKind::loss:
             case FaultKind::repeat:
             case FaultKind::reorder:
@@ -146,7 +150,8 @@ private:
             case FaultKind::crash: bury(fault.a); return cluster_.crash(fault.a);
             case FaultKind::power_off: bury(fault.a); return cluster_.power_off(fault.a);
             case FaultKind::crash_late: return world().crash_at_send(fault.a, static_cast<std::uint64_t>(fault.amount));
-            case FaultKind::views_gone: return cluster_.crash_views();
+            case FaultKind::views_gone:
+            case FaultKind::views_set: return cluster_.crash_views();
             case FaultKind::views_lost: cluster_.crash_views(); return cluster_.start_impostor();
             case FaultKind::leave: return leave(fault.a, fault.length);
             case FaultKind::promote:
@@ -177,8 +182,21 @@ private:
             case FaultKind::leave: return cluster_.start(fault.a);
             case FaultKind::views_gone:
             case FaultKind::views_lost: cluster_.crash_views(); return cluster_.start_views();
+            case FaultKind::views_set:
+                tune(tunings[static_cast<std::size_t>(fault.amount)]);
+                cluster_.crash_views();
+                return cluster_.start_views();
             default: return;
         }
+    }
+
+    void tune(const Tuning& tuning) {
+        auto options = first_;
+        options.ping_interval = std::chrono::duration_cast<Duration>(options.ping_interval * tuning.ping_interval);
+        const auto most = static_cast<int>(cluster_.options().servers) - 1;
+        options.backups =
+            static_cast<std::size_t>(std::clamp(static_cast<int>(first_.backups) + tuning.backups, 1, most));
+        cluster_.set_views(options);
     }
 
     /// Only those that were heard: of two that were not, nobody can tell which is the later.
@@ -249,6 +267,7 @@ private:
     Cluster<S>& cluster_;
     std::vector<std::string> clients_;
     LinkQuality calm_;
+    ViewOptions first_;
     std::function<void(const std::string&)> note_;
     Stranger stranger_;
     std::map<Id, Fault> active_;

@@ -58,6 +58,7 @@ struct SoakSummary {
         calls.without_effect += outcome.calls.without_effect;
         calls.unknown += outcome.calls.unknown;
         calls.deaths += outcome.calls.deaths;
+        calls.dumps += outcome.calls.dumps;
         view_changes += outcome.view_changes;
         snapshots += outcome.snapshots;
         waits += outcome.waits;
@@ -73,7 +74,8 @@ inline std::ostream& operator<<(std::ostream& out, const SoakSummary& summary) {
     text << std::fixed << std::setprecision(1) << summary.trials << " trials, " << hours << " virtual hours, "
          << summary.view_changes << " views, " << summary.snapshots << " snapshots installed\n"
          << "calls: " << summary.calls.answered << " answered, " << summary.calls.unknown << " of unknown outcome, "
-         << summary.calls.without_effect << " without effect; " << summary.calls.deaths << " clients died\n"
+         << summary.calls.without_effect << " without effect, " << summary.calls.dumps << " dumps; "
+         << summary.calls.deaths << " clients died\n"
          << summary.waits << " groups waited for a lost state and were forced on, " << summary.undecided
          << " histories were too hard to judge, " << summary.repeated << " trials were repeated and came out the same\n"
          << "faults:";
@@ -160,8 +162,8 @@ std::string soak(const W& workload, std::uint64_t trials, std::uint64_t from = 1
         workload, from, [&](const SoakSummary& so_far) { return so_far.trials < trials; }, summary);
     if (failed.good()) return {};
     const auto least = shrink(failed, workload, {}).second;
-    auto text = "seed " + std::to_string(failed.seed) + ": " + least.violation + "\n" + least.evidence;
-    return text;
+    const auto seed = std::to_string(failed.seed);
+    return "seed " + seed + ": " + least.violation + "\n" + least.evidence + "again: soak(workload, 1, " + seed + ")\n";
 }
 
 }  // namespace understudy::sim

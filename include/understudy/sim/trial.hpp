@@ -19,16 +19,13 @@
 #include <understudy/core/check.hpp>
 #include <understudy/sim/cluster.hpp>
 #include <understudy/sim/conditions.hpp>
-#include <understudy/sim/counterexample.hpp>
 #include <understudy/sim/crowd.hpp>
 #include <understudy/sim/fault.hpp>
-#include <understudy/sim/linearizability.hpp>
-#include <understudy/sim/log_witness.hpp>
 #include <understudy/sim/nemesis.hpp>
+#include <understudy/sim/testimony.hpp>
 #include <understudy/sim/watch.hpp>
 #include <understudy/sim/workload.hpp>
 #include <understudy/sim/world.hpp>
-#include <understudy/wire/store_text.hpp>
 
 namespace understudy::sim {
 
@@ -104,9 +101,8 @@ public:
         nemesis_.emplace(cluster_, names, conditions_.calm, [this](const std::string& text) { tell(text); });
         plan();
         for (const auto& group : cluster_.groups()) {
-            histories_.emplace(group, typename Customer::History{});
             for (std::size_t number = 0; number < conditions_.clients; ++number)
-                customers_.push_back(std::make_unique<Customer>(world_, workload_, histories_.at(group),
+                customers_.push_back(std::make_unique<Customer>(world_, workload_, testimonies_[group],
                                                                 name_of(group, number), habits(group, number)));
         }
         if (narrator_)
@@ -138,6 +134,7 @@ public:
             outcome_.calls.without_effect += customer->counts().without_effect;
             outcome_.calls.unknown += customer->counts().unknown;
             outcome_.calls.deaths += customer->counts().deaths;
+            outcome_.calls.dumps += customer->counts().dumps;
         }
         outcome_.virtual_time = world_.now() - begun;
         outcome_.event_hash = world_.event_hash();
@@ -150,7 +147,7 @@ private:
 
     Habits habits(const std::string& group, std::size_t number) {
         auto habits = conditions_.habits.at(number % conditions_.habits.size());
-        habits.options.view_service = {Cluster<S>::views_name};
+        habits.options.view_service = cluster_.options().replica.view_service;
         habits.options.group = group;
         habits.options.session = !is_repeated(group);
         habits.repeats = std::ranges::find(played_, FaultKind::repeat, &Fault::kind) != played_.end();
@@ -225,7 +222,10 @@ private:
             not_well();
             return watch_.violate("a backup in sync does not learn what is committed");
         }
-        for (const auto& group : cluster_.groups()) watch_.compare(group, !is_repeated(group));
+        for (const auto& group : cluster_.groups()) {
+            watch_.compare(group, !is_repeated(group));
+            if (good()) judge_stores(group);
+        }
     }
     bool lawfully_waits(const std::string& group) const { return cluster_.waits(group) && !cluster_.is_held(group); }
     void not_well() {
@@ -235,14 +235,14 @@ private:
                                describe(cluster_.view(group)) + (cluster_.waits(group) ? ", and waits" : ""));
     }
     std::string in_pings(Duration length) const {
-        return std::to_string(length / conditions_.cluster.view.ping_interval) + " ping intervals";
+        return std::to_string(length / cluster_.options().view.ping_interval) + " ping intervals";
     }
     /// R4: only an operator can go on. What was answered so far is judged; then some of it may be gone.
     void force(const std::string& group) {
         ++outcome_.waits;
         judge(group);
         watch_.forced(group);
-        forced_.emplace(group, histories_.at(group).events());
+        testimonies_[group].force();
         Stranger oper{world_, "operator of " + group};
         const auto forced = [&] { return cluster_.view(group).forced != 0; };
         for (auto left = limits_.peace; good() && !forced() && left > Duration{}; left -= 1s) {
@@ -266,43 +266,40 @@ private:
     /// A healthy group takes commands too. They have no session, since all of these may be in use by clients that died;
     /// nobody looks at what they did, and one or the other may be too large.
     void write_something(const std::string& group) {
-        typename Customer::History history;
+        Testimony<W> nobodys;
         Habits habits;
-        habits.options.view_service = {Cluster<S>::views_name};
+        habits.options.view_service = cluster_.options().replica.view_service;
         habits.options.group = group;
         habits.options.session = false;
-        Customer last{world_, workload_, history, group + "last", habits};
+        Customer last{world_, workload_, nobodys, group + "last", habits};
         for (int number = 0; number < 5; ++number) last.write(limits_.peace);
         if (last.pending() == 0) return;                                    // a workload that only reads
         run_until([&] { return last.pending() == 0; }, 2 * limits_.peace);  // it must not die before its calls
         if (good() && last.counts().answered == 0) watch_.violate(group + " is well, but takes no command");
     }
 
-    /// What the group's clients saw, of all that is not gone.
+    /// The last entry that an operator's decision has left of what the group had committed; nothing if nobody knows,
+    /// since nothing was written after it.
+    std::optional<Index> kept(const std::string& group) const {
+        if (!testimonies_.at(group).forced) return ~Index{0};
+        return watch_.chronicle().kept(group, cluster_.view(group).forced);
+    }
     void judge(const std::string& group) {
-        if (is_repeated(group)) return;
-        auto operations = histories_.at(group).operations();
-        if (const auto forced = forced_.find(group); forced != forced_.end()) {
-            const auto kept = watch_.chronicle().kept(group, cluster_.view(group).forced);
-            if (!kept) return;  // nothing has been written since
-            drop_lost(operations, forced->second, *kept);
-        }
-        const auto text = [](const typename W::Model::Input& input) {
-            return input.index() == 0 ? wire::encode_command<S>(std::get<0>(input)) : std::string{};
-        };
-        if (auto wrong = place_open(operations, watch_.chronicle().changes(group), text); !wrong.empty())
-            return watch_.violate(group + ": " + wrong);
-        const auto model = workload_.model();
-        const auto judgement = sim::judge(model, operations, limits_.bounds);
-        if (judgement.verdict == Verdict::linearizable) return;
-        if (judgement.verdict == Verdict::undecided) {
-            ++outcome_.undecided;
-            return;
-        }
-        watch_.violate(group + ": what its clients saw is not linearizable" +
-                       (judgement.as_claimed ? " in the order of the log" : ""));
-        Shrinker<typename W::Model> shrinker{model, limits_.bounds};
-        outcome_.evidence = timeline(model, shrinker.shrink(judgement.culprit));
+        const auto kept_until = kept(group);
+        if (is_repeated(group) || !kept_until) return;
+        auto finding = judge_calls(workload_, testimonies_.at(group), watch_.chronicle().changes(group), *kept_until,
+                                   limits_.bounds);
+        outcome_.undecided += finding.undecided;
+        outcome_.evidence += finding.evidence;
+        if (!finding.wrong.empty()) watch_.violate(group + ": " + finding.wrong);
+    }
+    void judge_stores(const std::string& group) {
+        const auto kept_until = kept(group);
+        const auto* primary = cluster_.find(cluster_.view(group).primary);
+        if (!kept_until || !primary) return;
+        auto wrong = sim::judge_stores(workload_, testimonies_.at(group), watch_.chronicle().changes(group),
+                                       *kept_until, snapshot_bytes(primary->store()));
+        if (!wrong.empty()) watch_.violate(group + ": " + wrong);
     }
 
     TrialLimits limits_;
@@ -312,11 +309,10 @@ private:
     Conditions conditions_;
     Cluster<S> cluster_;
     Watch<S> watch_;
-    std::map<std::string, typename Customer::History> histories_;
+    std::map<std::string, Testimony<W>> testimonies_;  // by group
     std::vector<std::unique_ptr<Customer>> customers_;
     std::optional<Nemesis<S>> nemesis_;
-    std::vector<Fault> played_;                    // of the plan
-    std::map<std::string, std::uint64_t> forced_;  // groups, and how many events their clients had seen before
+    std::vector<Fault> played_;  // of the plan
     Outcome outcome_;
 };
 

@@ -162,6 +162,11 @@ private:
         const auto retained = state.log.bytes(state.log.base().index, state.applied.index);
         if (retained > std::max(options.log_bytes, options.transfer_log_bytes) + options.max_command)
             violate(name + " retains " + std::to_string(retained) + " bytes of applied entries");
+        const auto life = std::tuple{name, server.status().incarnation, rules.view().view.number};
+        if (rules.role() == Role::primary && !rules.serving())
+            stopped_.insert(life);
+        else if (rules.serving() && stopped_.contains(life))
+            violate(name + " serves again in the view in which it had stopped (S6)");
         const auto under_way = state.log.bytes(state.commit, state.log.last().index);
         if (under_way > options.max_call_bytes + Log::size_of({}))
             violate(name + " has " + std::to_string(under_way) + " bytes that are not committed");
@@ -193,6 +198,7 @@ private:
     std::set<std::tuple<std::string, ViewNumber, Address>> in_sync_;
     std::set<std::string> forced_;
     Chronicle chronicle_;
+    std::set<std::tuple<std::string, Incarnation, ViewNumber>> stopped_;  // primaries that served no more
     std::uint64_t looks_ = 0;
     std::uint64_t view_changes_ = 0;
     std::uint64_t snapshots_ = 0;

@@ -1,0 +1,112 @@
+// What the clients of a group say is compared with what it has committed: calls, dumps, and the store at the end.
+#include <doctest/doctest.h>
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <understudy/sim/testimony.hpp>
+
+TEST_SUITE("testimony") {
+    namespace {
+
+    using namespace understudy;
+    using sim::Claim;
+    using sim::Dumped;
+    using Changes = std::vector<sim::Chronicle::Change>;
+
+    constexpr Index everything = ~Index{0};
+    const sim::KvWorkload workload{.keys = 1, .cold_keys = 1};
+
+    kv::Command put(std::string value) { return kv::Put{"k0", std::move(value)}; }
+    kv::Query get() { return kv::Get{"k0"}; }
+    Changes log(const std::vector<std::string>& values) {
+        Changes changes;
+        for (Index index = 1; const auto& value : values)
+            changes.push_back({index++, KvStore::encode_command(put(value))});
+        return changes;
+    }
+    /// A snapshot after these values.
+    std::string bytes(const std::vector<std::string>& values) {
+        auto store = workload.initial();
+        for (const auto& value : values) store.apply(put(value));
+        return sim::snapshot_bytes(store);
+    }
+
+    struct Told : sim::Testimony<sim::KvWorkload> {
+        void then(sim::KvModel::Input input, kv::Reply reply, Claim claim) {
+            history.answer(history.begin("a", std::move(input), Time{}), std::move(reply), Time{}, claim);
+            newest = std::max(newest, claim.change);
+        }
+        void put(const std::string& value, Index index) {
+            then(kv::Command{kv::Put{"k0", value}}, std::monostate{}, {index});
+        }
+        void read(const std::string& value, Index index) { then(get(), value, {index, true}); }
+        void dump(const std::vector<std::string>& values, Index at) {
+            dumps.push_back({bytes(values), at, newest, history.events()});
+        }
+        std::string of_calls(const Changes& changes, Index kept = everything) const {
+            return sim::judge_calls(workload, *this, changes, kept, {}).wrong;
+        }
+        std::string of_stores(const Changes& changes, const std::string& last, Index kept = everything) const {
+            return sim::judge_stores(workload, *this, changes, kept, last);
+        }
+    };
+
+    }  // namespace
+
+    TEST_CASE("calls that fit the log are good and others are told with a history") {
+        Told told;
+        told.put("1", 1);
+        told.read("1", 1);
+        CHECK(told.of_calls(log({"1"})) == "");
+        told.read("2", 1);
+        const auto finding = sim::judge_calls(workload, told, log({"1"}), everything, {});
+        CHECK(finding.wrong == "what its clients saw is not linearizable in the order of the log");
+        CHECK(finding.evidence.find("get \"k0\"") != std::string::npos);
+        CHECK(told.of_calls(log({})) != "");
+    }
+
+    TEST_CASE("a store at the end is what the log makes of the first one") {
+        const Told told;
+        CHECK(told.of_stores(log({"1", "2"}), bytes({"1", "2"})) == "");
+        CHECK(told.of_stores(log({"1", "2"}), bytes({"1"})) == "the store is not what the log makes of it");
+    }
+
+    TEST_CASE("a dump holds what the log makes of the store up to its place") {
+        Told told;
+        told.dump({"1"}, 1);
+        CHECK(told.of_stores(log({"1", "2"}), bytes({"1", "2"})) == "");
+        told.dump({"1"}, 2);
+        CHECK(told.of_stores(log({"1", "2"}), bytes({"1", "2"})) ==
+              "a dump that ends with entry 2 is not what the log makes of the store");
+    }
+
+    TEST_CASE("a dump that was begun after an answer holds it") {
+        Told told;
+        told.put("1", 1);
+        told.put("2", 2);
+        told.dump({"1"}, 1);
+        CHECK(told.of_stores(log({"1", "2"}), bytes({"1", "2"})) ==
+              "a dump that ends with entry 1 was begun after entry 2 was answered");
+    }
+
+    TEST_CASE("what an operator gave up is judged no more and what is left goes on") {
+        Told told;
+        told.put("1", 1);
+        told.put("2", 2);
+        told.dump({"1", "2"}, 2);
+        const auto changes = log({"1", "3"});
+        CHECK(told.of_calls(changes, 1) != "");
+        told.force();
+        told.read("1", 1);
+        told.put("3", 2);
+        told.dump({"1"}, 1);
+        CHECK(told.of_calls(changes, 1) == "");
+        CHECK(told.of_stores(changes, bytes({"1", "3"}), 1) ==
+              "a dump that ends with entry 1 was begun after entry 2 was answered");
+        told.dumps.pop_back();
+        CHECK(told.of_stores(changes, bytes({"1", "3"}), 1) == "");
+        CHECK(told.of_stores(changes, bytes({"1", "3"})) != "");
+    }
+}
