@@ -54,7 +54,8 @@ using Arrivals = std::vector<Arrival>;
 ///  - `probe(address)` makes a fresh connection to see whether anybody listens; a `Probed` arrives;
 ///  - `pause(peer)` stops reading from a connection, `resume(peer)` goes on;
 ///  - `local()` is the address that peers dial, empty for a party that only dials. It is final after construction.
-///  - `close()` ends everything: the listener, the connections, a pending `next`.
+///  - `close()` ends everything: the listener, the connections, a pending `next`;
+///  - optional: `max_frame()`, the largest payload in bytes, so that a replica whose messages would not fit is refused.
 template <typename T>
 concept Transport = std::movable<T> &&
     requires(T transport, const T& fixed, Address address, std::string payload, Time time) {

@@ -7,6 +7,8 @@
 #include <asio/use_future.hpp>
 
 #include <tests/support/service_world.hpp>
+#include <understudy/sim/transport.hpp>
+#include <understudy/sim/world.hpp>
 
 using namespace understudy;
 using namespace std::chrono_literals;
@@ -53,6 +55,34 @@ TEST_SUITE("services") {
         CHECK(refusal([&] { Replica{KvStore{}, T{world.network, "s"}, lonely}; }) == error::invalid_options);
         CHECK(refusal([&] { Replica{KvStore{}, T{world.network}, good}; }) == error::invalid_options);
         CHECK(!refusal([&] { Replica{KvStore{}, T{world.network, "s"}, good}; }));
+    }
+
+    TEST_CASE("a replica whose messages do not fit a frame of its transport is refused") {
+        sim::World world{1};
+        const auto wrong = [&](ReplicaOptions options) -> std::string {
+            options.view_service = {"views"};
+            TransportOptions transport;
+            transport.listen = "s";
+            transport.max_frame = 1u << 20;
+            try {
+                PBService replica{KvStore{}, sim::SimTransport{world.network(), transport}, options};
+                return {};
+            } catch (const std::system_error& refused) {
+                CHECK(refused.code() == error::invalid_options);
+                return refused.what();
+            }
+        };
+        ReplicaOptions options;
+        CHECK(wrong(options).find("max_command is 1048576: ") == 0);
+        options.max_command = (1u << 20) - (64u << 10) + 1;
+        CHECK(wrong(options) != "");
+        --options.max_command;
+        CHECK(wrong(options) == "");
+        options.append_bytes = 500'000;
+        CHECK(wrong(options).find("append_bytes is 500000: ") == 0);
+        options.append_bytes = 1'000;
+        options.chunk_bytes = 700'000;
+        CHECK(wrong(options).find("chunk_bytes is 700000: ") == 0);
     }
 
     TEST_CASE("template arguments are deduced") {

@@ -1,6 +1,8 @@
 // What the services have in common: checked options, tokens of chance, and one `async_run` at a time.
 #pragma once
 
+#include <concepts>
+#include <cstddef>
 #include <cstdint>
 #include <exception>
 #include <memory>
@@ -14,12 +16,33 @@
 #include <understudy/detail/initiate.hpp>
 #include <understudy/detail/loop.hpp>
 #include <understudy/error.hpp>
+#include <understudy/options.hpp>
 
 namespace understudy::detail {
 
 /// Throws `std::system_error` with `error::invalid_options` if there is something wrong.
 inline void require_valid(const std::string& wrong) {
     if (!wrong.empty()) throw std::system_error{make_error_code(error::invalid_options), wrong};
+}
+
+/// Throws the same if the largest message of a replica, with a view and JSON around what it carries, does not fit a frame
+/// of its transport: it would be logged and then reach no backup. Only of a transport that says `max_frame()`.
+template <Transport T>
+void require_room(const T& transport, const ReplicaOptions& options) {
+    if constexpr (requires {
+                      { transport.max_frame() } -> std::convertible_to<std::size_t>;
+                  }) {
+        constexpr std::size_t around = 64u << 10;
+        const auto require = [limit = transport.max_frame()](const char* option, std::size_t bytes, double growth) {
+            if (static_cast<double>(bytes) * growth + around <= static_cast<double>(limit)) return;
+            require_valid(std::string{option} + " is " + std::to_string(bytes) +
+                          ": with what goes around it that does not fit the transport's max_frame, " +
+                          std::to_string(limit) + " bytes");
+        };
+        require("max_command", options.max_command, 1);
+        require("append_bytes", options.append_bytes, 2);  // small commands have as much around them
+        require("chunk_bytes", options.chunk_bytes, 1.5);  // base64
+    }
 }
 
 /// A random token; 0 means none, so it is never that.

@@ -68,6 +68,7 @@ public:
 
     asio::any_io_executor get_executor() const { return board_->executor(); }
     const Address& local() const { return board_->local(); }
+    std::size_t max_frame() const { return board_->max_frame(); }
     Time now() const { return boot_time(); }
     std::uint64_t random() { return board_->random(); }
 

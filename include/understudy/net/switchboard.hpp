@@ -60,6 +60,7 @@ public:
     const Address& local() const { return local_; }
     Doorbell& bell() { return *bell_; }
     std::uint64_t random() { return random_(); }
+    std::size_t max_frame() const { return options_.max_frame; }
 
     void send(const Address& to, std::string_view payload) {
         if (bell_->closed()) return;

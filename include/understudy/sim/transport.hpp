@@ -39,6 +39,7 @@ public:
     asio::any_io_executor get_executor() const { return endpoint_->executor(); }
     /// The address that peers dial; empty for a client.
     Address local() const { return endpoint_->options().listen.empty() ? Address{} : endpoint_->name(); }
+    std::size_t max_frame() const { return endpoint_->options().max_frame; }
     /// What links and faults call this party.
     const std::string& name() const { return endpoint_->name(); }
     Time now() const { return endpoint_->now(); }
