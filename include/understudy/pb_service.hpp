@@ -41,8 +41,8 @@ public:
     using Reply = typename S::Reply;
 
     /// Throws `std::system_error` with `error::invalid_options` and a sentence that says what is wrong, also if the
-    /// transport does not listen, or its frames are too small for what the options allow. The observer is called for every event; what it throws leaves the executor's `run()`
-    /// and harms nothing else.
+    /// transport does not listen, or its frames are too small for what the options allow. The observer is called for
+    /// every event; what it throws leaves the executor's `run()` and harms nothing else.
     PBService(S store, T transport, ReplicaOptions options, Observer observer = {})
         : state_{make(std::move(store), transport, std::move(options), std::move(observer))} {}
 

@@ -25,8 +25,8 @@ inline void require_valid(const std::string& wrong) {
     if (!wrong.empty()) throw std::system_error{make_error_code(error::invalid_options), wrong};
 }
 
-/// Throws the same if the largest message of a replica, with a view and JSON around what it carries, does not fit a frame
-/// of its transport: it would be logged and then reach no backup. Only of a transport that says `max_frame()`.
+/// Throws the same if the largest message of a replica, with a view and JSON around what it carries, does not fit a
+/// frame of its transport: it would be logged and then reach no backup. Only of a transport that says `max_frame()`.
 template <Transport T>
 void require_room(const T& transport, const ReplicaOptions& options) {
     if constexpr (requires {
