@@ -14,14 +14,16 @@ namespace understudy::views {
 /// before the promised time needs no such care: what arrived meanwhile is read before anybody is given up.
 class RunningClock {
 public:
-    explicit RunningClock(Duration slack) : slack_(slack) {}
+    /// `most`: it never takes longer than this to catch up.
+    RunningClock(Duration slack, Duration most) : slack_(slack), most_(most) {}
 
     /// The running time at `now`; called at the start of each step.
     Time read(Time now) {
         auto running = peek(now);
         if (now - running != stalled_) {
             reached("R1: time in which the view service did not run does not count");
-            late_ += now - running - stalled_;
+            late_ = true;
+            caught_up_ = std::max(caught_up_, after(running, std::min(now - running - stalled_, most_)));
         }
         stalled_ = now - running;
         promised_ = std::max(promised_, now);
@@ -37,11 +39,14 @@ public:
     /// Ends a turn: the service will wake at `running` at the latest.
     void promise(Time running) {
         promised_ = host_time(running);
-        late_ = Duration{};
+        late_ = false;
     }
 
-    /// How much too late this turn began.
-    Duration late() const { return late_; }
+    /// Whether this turn began too late.
+    bool late() const { return late_; }
+    /// The running time until which there may be something to read that arrived while the service did not run; and
+    /// whoever slept meanwhile may still have to wake. As long as it did not run, it may take.
+    Time caught_up() const { return caught_up_; }
 
     /// What the host's clock will show at that running time.
     Time host_time(Time running) const { return running == never ? never : after(running, stalled_); }
@@ -50,9 +55,11 @@ public:
 
 private:
     Duration slack_;
+    Duration most_;
     Duration stalled_{};
     Time promised_ = never;
-    Duration late_{};
+    bool late_ = false;
+    Time caught_up_{};
 };
 
 }  // namespace understudy::views

@@ -37,7 +37,7 @@ class ViewRules {
 public:
     /// `options` have been validated; `cluster` is a token drawn by the host for this service's state.
     ViewRules(ViewOptions options, ClusterId cluster, [[maybe_unused]] Time now)
-        : options_(options), cluster_(cluster), periods_(options), clock_(periods_.grace) {}
+        : options_(options), cluster_(cluster), periods_(options), clock_(periods_.grace, periods_.dead) {}
     /// Goes on where the service stood whose `record()` this is (protocol, section 2: a restart).
     ViewRules(ViewOptions options, const ViewRecord& record, Time now);
 

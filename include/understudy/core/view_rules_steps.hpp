@@ -114,7 +114,7 @@ inline void ViewRules::tend(Group& group, Step& step) {
             server.probe = never;
             step.effects.probes.push_back(address);
         }
-        if (!server.judge(step.now, periods_, clock_.late())) continue;
+        if (!server.judge(step.now, periods_, clock_.late(), clock_.caught_up())) continue;
         probing_.erase({address, name});
         tell(ServerLost{name, address, std::string{views::describe(server.loss)}}, step);
     }

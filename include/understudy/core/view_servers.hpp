@@ -17,7 +17,6 @@ namespace understudy::views {
 
 /// The spans of time that the view service judges by, all of them from its options.
 struct Periods {
-    Duration interval;  ///< Between two pings of a server.
     Duration dead;      ///< D
     Duration grace;     ///< From suspicion to loss: time to read what has arrived. Also how late a turn may begin.
     Duration remember;  ///< How long replaced incarnations and reports of unreachable servers count.
@@ -25,8 +24,7 @@ struct Periods {
     Duration patience;  ///< How long an operator's wish is kept.
 
     explicit Periods(const ViewOptions& options)
-        : interval(options.ping_interval),
-          dead(options.dead_after()),
+        : dead(options.dead_after()),
           grace(options.ping_interval / 10),
           remember(10 * dead),
           forget(100 * dead),
@@ -125,14 +123,14 @@ struct Server {
     }
 
     /// Silence of D makes it a suspect; it is lost a grace later, in a turn that began on time, so that every ping that
-    /// could be read was read before (section 2). After a turn that began late the grace is longer by as much, up to an
-    /// interval: whoever slept while the service did pings within that. Returns whether it was lost just now.
-    bool judge(Time now, const Periods& periods, Duration late) {
+    /// could be read was read before (section 2). While the service has to catch up the grace only begins afterwards.
+    /// Returns whether it was lost just now.
+    bool judge(Time now, const Periods& periods, bool late, Time caught_up) {
         if (loss != Loss::none || !silent(now, periods)) return false;
-        const bool excused = verdict != never && now >= verdict && late > Duration{} && ++late_turns < late_turns_max;
+        const bool excused = verdict != never && now >= verdict && late && ++late_turns < late_turns_max;
         if (excused) reached("R1: a turn that begins late condemns nobody");
         if (verdict == never || excused) {
-            verdict = now + periods.grace + std::min(late, periods.interval);
+            verdict = std::max(now, caught_up) + periods.grace;
             return false;
         }
         if (now < verdict) return false;
