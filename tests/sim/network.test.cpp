@@ -312,6 +312,25 @@ TEST_SUITE("sim_network") {
         CHECK(at_b.got() == 0);
     }
 
+    TEST_CASE_FIXTURE(Three, "a party whose new connections are refused lives on with those that it has") {
+        clerk.send(b, 0, 1);
+        world.run_for(50ms);
+        world.network().refuse(b, true);
+        clerk.send(b, 1, 2);
+        at_a.transport.probe(b);
+        at_a.transport.send(b, "{}");
+        world.run_for(50ms);
+        CHECK(at_b.got() == 2);
+        REQUIRE(at_a.inbox.count<Probed>() == 1);
+        CHECK(at_a.inbox.all<Probed>()[0].result == ProbeResult::refused);
+        CHECK(at_a.why() == "connection refused");
+        world.network().refuse(b, false);
+        world.run_for(2s);
+        at_a.transport.send(b, "{}");
+        world.run_for(50ms);
+        CHECK(at_b.got() == 3);
+    }
+
     TEST_CASE_FIXTURE(Three, "a machine without power is silent and cannot be probed until it is back") {
         world.power_off(b);
         clerk.send(b, 0, 1);

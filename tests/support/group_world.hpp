@@ -420,6 +420,7 @@ private:
     void post(Arriving event, Duration delay) { network_.emplace(now_ + delay, std::move(event)); }
     void probe(const Address& name) {
         auto result = servers_.at(name).rules ? ProbeResult::alive : ProbeResult::refused;
+        if (!calm_ && dice_.one_in(8)) result = ProbeResult::refused;  // forged: it may live
         if (blocked_.contains({"v", name})) result = ProbeResult::unknown;
         post({"v", {}, {}, std::pair{name, result}}, travel());
     }

@@ -29,6 +29,7 @@ enum class FaultKind : std::uint8_t {
     isolate,     ///< `a` is cut off from everybody.
     split,       ///< `a` and its clients on one side, all others on the other.
     breakage,    ///< The connections between `a` and `b` break, and what was under way is lost.
+    refuse,      ///< Connections to `a` are refused though it lives, and its own to the view service break.
     pause,       ///< The process of `a` takes no step while its clock goes on.
     slow,        ///< Each turn of `a` takes `amount` seconds.
     clock,       ///< The clock of `a` runs at the rate `amount`.
@@ -43,10 +44,10 @@ enum class FaultKind : std::uint8_t {
     promote,     ///< An operator asks for `a` as primary.
     stranger,    ///< Somebody sends `a` what no party of this cluster would.
 };
-inline constexpr std::array<std::string_view, 22> fault_names{
-    "loss",       "repeat",     "reorder",   "delay", "cut",     "cut_both", "isolate",   "split",
-    "breakage",   "pause",      "slow",      "clock", "leap",    "crash",    "power_off", "crash_late",
-    "views_gone", "views_lost", "views_set", "leave", "promote", "stranger"};
+inline constexpr std::array<std::string_view, 23> fault_names{
+    "loss",       "repeat",     "reorder",    "delay",     "cut",   "cut_both", "isolate", "split",
+    "breakage",   "refuse",     "pause",      "slow",      "clock", "leap",     "crash",   "power_off",
+    "crash_late", "views_gone", "views_lost", "views_set", "leave", "promote",  "stranger"};
 inline std::string_view to_string(FaultKind kind) { return fault_names[static_cast<std::size_t>(kind)]; }
 
 /// What a view service goes on with, of what it began with.
@@ -142,6 +143,7 @@ private:
             case FaultKind::split:
             case FaultKind::leave:
             case FaultKind::promote: fault.a = server(); break;
+            case FaultKind::refuse: fault.a = server(); break;
             case FaultKind::pause: fault.a = anybody(); break;
             case FaultKind::slow:
                 fault.a = anybody();

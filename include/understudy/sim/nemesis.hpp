@@ -141,6 +141,9 @@ private:
     void act(const Fault& fault) {
         switch (fault.kind) {
             case FaultKind::breakage: return world().network().break_connections(fault.a, fault.b);
+            case FaultKind::refuse:
+                if (++refusing_[fault.a] == 1) world().network().refuse(fault.a, true);
+                return world().network().break_connections(fault.a, Cluster<S>::views_name);
             case FaultKind::pause:
                 if (++paused_[fault.a] == 1) world().pause(fault.a);
                 return;
@@ -169,6 +172,9 @@ private:
     }
     void undo(const Fault& fault) {
         switch (fault.kind) {
+            case FaultKind::refuse:
+                if (--refusing_[fault.a] == 0) world().network().refuse(fault.a, false);
+                return;
             case FaultKind::pause:
                 if (--paused_[fault.a] == 0) world().unpause(fault.a);
                 return;
@@ -271,7 +277,7 @@ private:
     std::function<void(const std::string&)> note_;
     Stranger stranger_;
     std::map<Id, Fault> active_;
-    std::map<std::string, int> paused_;
+    std::map<std::string, int> paused_, refusing_;
     std::vector<std::pair<std::string, Incarnation>> dead_;
     std::array<std::uint64_t, fault_names.size()> counts_{};
     Id last_ = 0;

@@ -6,6 +6,7 @@
 #include <deque>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <string_view>
 #include <system_error>
@@ -86,6 +87,13 @@ public:
     void slow_down(const std::string& name, Duration turn_time) {
         nodes_[name].turn_time = turn_time;
         for (auto& endpoint : of(name)) endpoint->rearm();
+    }
+    /// New connections to that party are refused, as by a firewall, though it lives; those that it has stay.
+    void refuse(const std::string& name, bool on) {
+        if (on)
+            refusing_.insert(name);
+        else
+            refusing_.erase(name);
     }
     /// The process takes no step until `unpause`; its kernel goes on accepting and receiving.
     void pause(const std::string& name) {
@@ -231,7 +239,8 @@ private:
     void accept(Connection& connection) {
         const auto id = connection.id;
         auto listener = listeners_.find(connection.ends[0].peer);
-        if (listener == listeners_.end()) return transmit(connection, {Kind::refused, {id, 1}});
+        if (listener == listeners_.end() || refusing_.contains(connection.ends[0].peer))
+            return transmit(connection, {Kind::refused, {id, 1}});
         auto& endpoint = listener->second;
         transmit(connection, {Kind::accepted, {id, 1}});
         if (connection.probe) return;
@@ -388,6 +397,7 @@ private:
     Schedule& schedule_;
     Random random_;
     Links links_;
+    std::set<std::string> refusing_;
     std::map<std::string, Node> nodes_;  // stable: endpoints refer to theirs
     std::map<EndpointId, std::shared_ptr<Endpoint>> endpoints_;
     std::map<Address, std::shared_ptr<Endpoint>> listeners_;
