@@ -156,7 +156,7 @@ asio::awaitable<Exit> perform(Desk& desk, const Request& request) {
     std::error_code failed;
     try {
         Exit exit = co_await request.start(desk);
-        if (std::fflush(stdout) != 0) program::fail_io("stdout");
+        program::flush_printed();
         co_return exit;
     } catch (const std::system_error& failure) {
         failed = failure.code();

@@ -17,8 +17,6 @@
 
 namespace program {
 
-inline void say(std::string_view sentence) { std::cerr << "pbc: " + std::string{sentence} + '\n' << std::flush; }
-
 /// Throws `std::system_error`, since a sink of the library may throw nothing else.
 [[noreturn]] inline void fail_io(const char* what) { throw std::system_error{errno, std::generic_category(), what}; }
 
@@ -26,15 +24,27 @@ inline void write_to(std::FILE* file, std::string_view bytes, const char* what =
     if (std::fwrite(bytes.data(), 1, bytes.size(), file) != bytes.size()) fail_io(what);
 }
 inline void print(std::string_view bytes) { write_to(stdout, bytes); }
+/// What was printed has left, or this throws. It comes before anything is written to stderr: std::cerr flushes stdout
+/// too, and a failure of that is told to nobody while the bytes are dropped.
+inline void flush_printed() {
+    if (std::fflush(stdout) != 0) fail_io("stdout");
+    if (std::ferror(stdout)) throw std::system_error{EIO, std::generic_category(), "stdout"};
+}
 inline void print_line(std::string_view line) {
     print(std::string{line} + '\n');
-    if (std::fflush(stdout) != 0) fail_io("stdout");
+    flush_printed();
 }
 
 /// A value as it is; on a terminal it also ends its line.
 inline void print_value(std::string_view value) {
     print(value);
     if (::isatty(STDOUT_FILENO) && !value.ends_with('\n')) print("\n");
+    flush_printed();
+}
+
+inline void say(std::string_view sentence) {
+    flush_printed();
+    std::cerr << "pbc: " + std::string{sentence} + '\n' << std::flush;
 }
 
 /// All of stdin, but not more than a value may have.

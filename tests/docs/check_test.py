@@ -10,6 +10,7 @@ import tempfile
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 OPTIONS = "include/understudy/options.hpp"
+TESTS = [".test.cpp", "_test.py"]
 SOURCES = ["error.hpp", "event.hpp", "options.hpp"]
 
 # What is wrong with the tree, the file, what stands there, what it becomes, a part of the complaint.
@@ -50,7 +51,7 @@ def copy(root):
         place = os.path.join(root, os.path.relpath(folder, ROOT))
         os.makedirs(place, exist_ok=True)
         for name in names:
-            if name.endswith((".md", ".test.cpp")) or name in SOURCES or os.path.basename(folder) == "examples":
+            if name.endswith((".md", *TESTS)) or name in SOURCES or os.path.basename(folder) == "examples":
                 shutil.copy(os.path.join(folder, name), place)
             else:
                 open(os.path.join(place, name), "w", encoding="utf-8").close()

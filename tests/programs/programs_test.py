@@ -80,9 +80,9 @@ class Case(unittest.TestCase):
         self.addCleanup(daemon.close)
         return daemon
 
-    def program(self, *arguments, stdin=b"", code=0):
-        done = subprocess.run([os.path.join(PROGRAMS, arguments[0]), *arguments[1:]], input=stdin,
-                              capture_output=True, timeout=2 * BOUND)
+    def program(self, *arguments, stdin=b"", stdout=subprocess.PIPE, code=0):
+        done = subprocess.run([os.path.join(PROGRAMS, arguments[0]), *arguments[1:]], input=stdin, stdout=stdout,
+                              stderr=subprocess.PIPE, timeout=2 * BOUND)
         self.assertEqual(done.returncode, code, f"{arguments}: {done.stdout!r} {done.stderr.decode()}")
         self.complaint = done.stderr.decode()
         return done.stdout
@@ -213,6 +213,16 @@ class Data(Case):
         self.assertEqual(len(self.pbc("keys", "--prefix", "many/").splitlines()), 1000)
         self.pbc("load", file + ".none", code=1)
         self.assertIn("No such file", self.complaint)
+
+    @unittest.skipUnless(os.path.exists("/dev/full"), "there is no /dev/full here")
+    def test_what_could_not_be_printed_is_said(self):
+        for name in ("full/1", "full/2"):
+            self.pbc("put", name, "v")
+        with open("/dev/full", "wb") as full:
+            for command in (("get", "full/1"), ("cas", "full/1", "w"), ("keys", "--limit", "1"),
+                            ("append", "full/2", "w"), ("dump",), ("status",)):
+                self.pbc(*command, stdout=full, code=1)
+                self.assertEqual(self.complaint, "pbc: stdout: No space left on device\n", command)
 
     def test_status_shows_the_pair_in_sync(self):
         text = self.pbc("status").decode()
