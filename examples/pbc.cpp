@@ -27,7 +27,7 @@ struct Request {
     program::KeysArguments keys;
     program::LoadArguments load;
     program::StatusArguments status;
-    std::string key, server;
+    std::string key, server, dump_to = "-";
     std::optional<std::string> value;
     bool yes = false;
 };
@@ -39,6 +39,7 @@ constexpr auto examples =
     "  pbc tcp://127.0.0.1:7000 put colour blue\n"
     "  pbc tcp://127.0.0.1:7000 get colour\n"
     "  pbc tcp://127.0.0.1:7000 put photo < photo.jpg\n"
+    "  pbc tcp://127.0.0.1:7000 dump backup.jsonl\n"
     "  pbc tcp://127.0.0.1:7000 dump | pbc tcp://127.0.0.1:7000 --group copy load\n"
     "  pbc tcp://127.0.0.1:7000 status\n";
 
@@ -100,8 +101,9 @@ void add_data_commands(CLI::App& app, Request& request) {
 }
 
 void add_transfer_commands(CLI::App& app, Request& request) {
-    add(app, request, "dump", "Print a consistent snapshot of the group at work, as lines of JSON",
-        [](Desk& desk) { return program::dump(desk); });
+    auto* dump = add(app, request, "dump", "Write a consistent snapshot of the group at work, as lines of JSON",
+                     [&](Desk& desk) { return program::dump(desk, request.dump_to); });
+    dump->add_option("FILE", request.dump_to, "Replaced once all of the snapshot is on the disk; absent or -: stdout");
     auto* load = add(
         app, request, "load", "Put the lines of a dump into the group",
         [&](Desk& desk) { return program::load(desk, request.load); }, &request.load.file);

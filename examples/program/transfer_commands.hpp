@@ -4,7 +4,6 @@
 #include <chrono>
 #include <cstdio>
 #include <functional>
-#include <memory>
 #include <set>
 #include <string>
 #include <string_view>
@@ -16,45 +15,26 @@
 #include <asio/steady_timer.hpp>
 
 #include "data_commands.hpp"
+#include "dump_file.hpp"
 
 namespace program {
 
-struct CloseFile {
-    void operator()(std::FILE* file) const { std::fclose(file); }
-};
-using File = std::unique_ptr<std::FILE, CloseFile>;
-
-/// A temporary file without a name.
-inline File scratch_file() {
-    File file{std::tmpfile()};
-    if (!file) fail_io("a temporary file");
-    return file;
-}
-inline void copy_to_stdout(std::FILE* file) {
-    std::rewind(file);
-    std::string buffer(1u << 16, '\0');
-    while (const auto count = std::fread(buffer.data(), 1, buffer.size(), file)) print({buffer.data(), count});
-    if (std::ferror(file)) fail_io("a temporary file");
-}
-
-/// The snapshot goes into a temporary file first: stdout gets all of it or nothing, and if the primary changes
-/// meanwhile the dump can begin anew.
-inline asio::awaitable<Exit> dump(Desk& desk) {
+/// Nothing reaches stdout or FILE before all of the snapshot is there, so if the primary changes meanwhile the dump can
+/// begin anew.
+inline asio::awaitable<Exit> dump(Desk& desk, std::string target) {
     for (int attempt = 1;; ++attempt) {
-        const File file = scratch_file();
-        std::function<void(std::string_view)> sink = [&file](std::string_view piece) {
-            write_to(file.get(), piece, "a temporary file");
-        };
+        Draft draft{target};
+        std::function<void(std::string_view)> sink = [&draft](std::string_view piece) { draft.write(piece); };
         std::error_code ec;
         understudy::Position at = co_await desk.clerk.async_dump(sink, asio::redirect_error(asio::use_awaitable, ec));
         if (!ec) {
-            copy_to_stdout(file.get());
+            draft.publish();
             say("dumped group " + desk.target.group + " as it was at position " + std::to_string(at.view) + "." +
                 std::to_string(at.index));
             co_return Exit::done;
         }
         if (ec != understudy::error::bad_chunk || attempt == 10) throw std::system_error{ec};
-        say("the primary changed; nothing was printed yet, the dump begins anew");
+        say("the primary changed; nothing was written yet, the dump begins anew");
     }
 }
 

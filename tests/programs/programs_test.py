@@ -200,6 +200,29 @@ class Data(Case):
         self.assertEqual(self.pbc("--group", "copy", "dump"), dumped)
         self.pbc("erase", "large2")
 
+    def test_a_dump_replaces_a_file_only_when_it_is_whole(self):
+        file, link = os.path.join(self.folder, "records"), os.path.join(self.folder, "link")
+        os.symlink(file, link)
+        self.pbc("put", "kept", "v")
+        self.assertEqual(self.pbc("dump", file), b"")
+        with open(file, "rb") as kept:
+            good = kept.read()
+        self.assertIn(b'{"key":"kept","value":"v"}', good)
+        self.program("pbc", self.path("nobody"), "--timeout", "0.2", "dump", file, code=5)
+        self.assertEqual(sorted(os.listdir(self.folder)), ["link", "records"])
+        with open(file, "rb") as kept:
+            self.assertEqual(kept.read(), good)
+        self.pbc("put", "kept", "w")
+        self.pbc("dump", link)
+        with open(file, "rb") as kept:
+            self.assertIn(b'{"key":"kept","value":"w"}', kept.read())
+        self.assertEqual(sorted(os.listdir(self.folder)), ["link", "records"])
+        self.pbc("load", link)
+        self.pbc("dump", self.folder, code=1)
+        self.assertIn("is no file that could be replaced", self.complaint)
+        self.pbc("dump", os.path.join(self.folder, "none", "records"), code=1)
+        self.assertIn("No such file", self.complaint)
+
     def test_bad_lines_are_named_and_the_others_loaded(self):
         lines = b'{"key":"l1","value":"a"}\nrubbish\n{"key":"l2","value":7}\n{"key":"l1","value":"later"}\n'
         self.pbc("load", stdin=lines, code=1)
