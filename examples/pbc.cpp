@@ -137,11 +137,12 @@ std::optional<Exit> read(Request& request, int argc, char** argv) {
     CLI::App app{
         "A client of a replicated key/value store, and its operator's tool.\n"
         "Values are printed as they are; a line end is added only on a terminal.\n"
+        "For keys and values, dump and load VIEW_SERVICE may also be a server of the group, if viewd is gone.\n"
         "A KEY or VALUE that starts with - goes after --. `pbc VIEW_SERVICE COMMAND --help` tells of one command.",
         "pbc"};
     program::describe(app, examples);
     program::add_addresses(app, "VIEW_SERVICE", request.target.view_service,
-                           "Where viewd listens; several are tried in turn")
+                           "Where viewd listens, or for data a server (pbd); several are tried in turn")
         ->required();
     app.add_option("--group", request.target.group, "The group")->type_name("NAME")->capture_default_str();
     program::add_seconds(app, "--timeout", request.target.timeout, "How long to try [5; promote and force: 30]");

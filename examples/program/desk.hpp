@@ -110,14 +110,19 @@ inline asio::awaitable<Service> find_view_service(Desk& desk) {
     throw Ended{Exit::no_answer, nobody_there(desk.target)};
 }
 
+inline std::string nobody_serves(const std::string& group, const Address& view_service) {
+    return "group " + group + " has no server yet; start one: pbd " + view_service + " LISTEN --group " + group +
+           "\nIf viewd was started anew, servers from before still hold the data: do not stop them before "
+           "`pbc SERVER --group " +
+           group + " dump FILE`";
+}
+
 /// What to say of a call that failed with this code.
 inline asio::awaitable<Ended> explain(Desk& desk, std::error_code ec) {
     const auto exit = exit_code(ec);
     if (exit == Exit::no_answer && desk.clerk.view().view.number == 0) {
         Service service = co_await find_view_service(desk);
-        if (service.info.view.number == 0)
-            co_return Ended{exit, "group " + desk.target.group + " has no server yet; start one: pbd " +
-                                      service.address + " LISTEN --group " + desk.target.group};
+        if (service.info.view.number == 0) co_return Ended{exit, nobody_serves(desk.target.group, service.address)};
     }
     auto text = desk.doing + ": " + ec.message();
     if (!desk.why.empty() && ec.category() == understudy::error_category() && exit != Exit::no_match)

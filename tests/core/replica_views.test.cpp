@@ -287,7 +287,17 @@ TEST_SUITE("replica_views") {
         CHECK(group.outcome(group.ask("a", Execute{ClusterId{5}, "main", {}, 0, 0, "x"})) == "wrong_cluster");
         CHECK(group.outcome(group.ask("a", Execute{ReplicaGroup::cluster, "else", {}, 0, 0, "x"})) == "wrong_group");
         CHECK(group.outcome(group.ask("a", Open{ReplicaGroup::cluster, "main", 9})) == "unsupported_version");
-        CHECK(group.outcome(group.ask("a", ViewGet{"main"})) == "unknown_method");
+        CHECK(group.outcome(group.ask("a", ViewPromote{"main", "b"})) == "unknown_method");
+        CHECK(group.count<Refused>() == 4);
+    }
+
+    TEST_CASE("who asks a replica for the view learns it from a refusal that is no event") {
+        auto group = pair_in_sync();
+        for (const auto& id : {group.ask("b", ViewGet{"main"}), group.ask("b", ViewWatch{"main"})}) {
+            CHECK(group.outcome(id) == "unknown_method");
+            CHECK(std::get<Failure>(*group.answer(id)).view->view.primary.name == "a");
+        }
+        CHECK(group.count<Refused>() == 0);
     }
 
     TEST_CASE("a store that breaks its laws ends the replica with an event") {

@@ -277,6 +277,20 @@ class Failover(Case):
         self.assertRegex(text, rf"(?m)^  primary +{re.escape(self.two.address)} ")
         self.assertRegex(text, rf"(?m)^  dead +{re.escape(self.one.address)} ")
 
+    def test_a_server_stands_in_for_a_view_service_that_is_gone(self):
+        self.pair(second="tcp://127.0.0.1:0")
+        self.pbc("put", "k", "v")
+        self.views.end(signal.SIGKILL)
+        for server in (self.one, self.two):
+            self.assertEqual(self.program("pbc", server.address, "get", "k"), b"v")
+        self.views = self.start("viewd", self.path("views"))
+        self.program("pbc", self.views.address, "--timeout", "0.5", "get", "k", code=5)
+        self.assertIn("`pbc SERVER --group main dump FILE`", self.complaint)
+        self.assertIn(b'{"key":"k","value":"v"}\n', self.program("pbc", self.two.address, "dump"))
+        self.assertNotIn("unknown_method", self.two.text())
+        self.program("pbc", self.two.address, "status", code=1)
+        self.assertIn("the method belongs to a view service", self.complaint)
+
     def test_a_primary_that_is_told_to_go_hands_over(self):
         self.pair(second="tcp://127.0.0.1:0")
         self.pbc("put", "k", "v")

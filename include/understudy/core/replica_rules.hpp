@@ -275,13 +275,16 @@ private:
         step.out.tell(Refused{call.peer, error::invalid_request, "an answer that nobody asked for"});
     }
 
-    /// Anything else is not for a replica: a request is answered so, an answer is dropped.
+    /// Anything else is not for a replica: a request is answered so, an answer is dropped. A client may ask a replica
+    /// for the view when the view service is gone: the refusal carries it.
     template <typename Other>
     void handle(ThisStep& step, Call call, Other&&) {
-        if constexpr (std::is_same_v<Other, ViewGet> || std::is_same_v<Other, ViewWatch> ||
-                      std::is_same_v<Other, ViewStatus> || std::is_same_v<Other, ViewPromote> ||
-                      std::is_same_v<Other, ViewForce> || std::is_same_v<Other, Ping>)
-            step.refuse(call, {}, error::unknown_method, "this is a replica; the method belongs to a view service");
+        constexpr auto text = "this is a replica; the method belongs to a view service";
+        if constexpr (std::is_same_v<Other, ViewGet> || std::is_same_v<Other, ViewWatch>)
+            step.answer_error(call, {}, error::unknown_method, text);
+        else if constexpr (std::is_same_v<Other, ViewStatus> || std::is_same_v<Other, ViewPromote> ||
+                           std::is_same_v<Other, ViewForce> || std::is_same_v<Other, Ping>)
+            step.refuse(call, {}, error::unknown_method, text);
         else
             refuse_unasked(step, call);
     }
