@@ -1,8 +1,10 @@
 // pbd: one server of a replicated key/value store as a program. The view service tells it whether it is primary,
 // backup or idle.
+#include <algorithm>
 #include <chrono>
 #include <string>
 
+#include <asio/error.hpp>
 #include <asio/io_context.hpp>
 
 #include <understudy/kv_store.hpp>
@@ -65,22 +67,39 @@ std::optional<program::Exit> read(Settings& settings, int argc, char** argv) {
     return program::parse(app, argc, argv);
 }
 
+/// Whether the state ends with this process: something was written, and no other server has all of it.
+bool holds_alone(const us::ReplicaStatusResult& status) {
+    const auto in_sync = [](const us::BackupStatus& backup) { return backup.state == "in_sync"; };
+    return status.role == us::Role::primary && status.commit != 0 && status.info.view.synced_count() == 0 &&
+           std::ranges::none_of(status.backups, in_sync);
+}
+
 program::Exit serve(const Settings& settings) {
     asio::io_context io{1};
     us::PBService server{us::KvStore{}, us::net::AnyTransport{io, settings.transport}, settings.replica,
                          program::log_event};
     auto end = program::Exit::done;
+    const auto group = "group " + settings.replica.group;
+    const auto save = "`pbc " + server.local() + " --group " + settings.replica.group + " dump FILE`";
+    const auto stop = [&] {
+        if (holds_alone(server.status())) {
+            program::log(group + " had no other server in sync: its state is lost; " + save + " would have saved it");
+            end = program::Exit::failed;
+        }
+        server.stop();
+    };
     const auto leave = [&] {
         program::log("leaving the group; a second signal stops at once");
+        if (holds_alone(server.status()))
+            program::log(group + " has no other server in sync: its state ends with this process, unless " + save +
+                         " saves it first");
         server.async_leave(settings.leave_timeout, [&](std::error_code ec) {
-            if (!ec)
-                program::log("left the group");
-            else if (ec == us::error::deadline_passed)
-                program::log("nobody took over in time; stopping all the same");
-            server.stop();
+            if (ec == asio::error::operation_aborted) return;  // the second signal came first
+            program::log(ec ? "nobody took over in time; stopping all the same" : "left the group");
+            stop();
         });
     };
-    program::Farewell farewell{io, leave, [&] { server.stop(); }};
+    program::Farewell farewell{io, leave, stop};
     server.async_run([&](std::error_code ec) {
         farewell.cancel();
         if (!ec) return;

@@ -24,7 +24,7 @@ enum class Exit {
 inline constexpr std::string_view exit_table =
     "Exit codes:\n"
     "  0  done\n"
-    "  1  failed or refused; the message says what and where\n"
+    "  1  failed or refused; the message says what and where. Of pbd also: the state of its group is lost\n"
     "  2  wrong usage\n"
     "  3  the key does not exist, or `cas` found another value\n"
     "  4  outcome unknown: sent and not answered in time, it may or may not have taken effect\n"

@@ -319,6 +319,22 @@ class Failover(Case):
         alone.wait_for("primary in view 1")
         self.assertEqual(alone.end(signal.SIGTERM), 0)
         self.assertIn("nobody took over", alone.text())
+        self.assertNotIn("lost", alone.text())  # nothing was ever written
+
+    def test_the_last_server_says_that_it_takes_the_state_along(self):
+        self.views = self.start("viewd", self.path("views"))
+        for signals in (1, 2):
+            alone = self.start("pbd", self.views.address, self.path("alone"), "--group", f"g{signals}",
+                               "--leave-timeout", "0.1" if signals == 1 else "1000000")
+            alone.wait_for("primary in view 1")
+            self.pbc("--group", f"g{signals}", "put", "k", "v")
+            alone.process.send_signal(signal.SIGTERM)
+            alone.wait_for("has no other server in sync: its state ends with this process")
+            if signals == 2:
+                alone.process.send_signal(signal.SIGTERM)
+            self.assertEqual(alone.process.wait(BOUND), 1)
+            alone.wait_for(f"group g{signals} had no other server in sync: its state is lost")
+            self.assertEqual(alone.text().count("is lost"), 1)
 
     def test_promote(self):
         self.pair()
