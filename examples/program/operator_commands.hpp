@@ -82,24 +82,27 @@ inline asio::awaitable<Exit> promote(Desk& desk, Address server) {
     co_return Exit::done;
 }
 
-/// What an operator has to know before a view is forced.
-inline std::string price_of_force(const understudy::ViewStatusResult& status, const Address& server) {
-    if (status.groups.empty()) return "no server of this group was heard";
+/// What an operator has to know before a view is forced. Throws if nothing would be: a warning of loss would be idle.
+inline std::string price_of_force(const Desk& desk, const understudy::ViewStatusResult& status, const Address& server) {
+    const auto refuse = [&](const std::string& why) { throw Ended{Exit::failed, desk.doing + ": " + why}; };
+    if (status.groups.empty()) refuse("no server of this group was heard");
     const auto& group = status.groups.front();
     const auto known = std::ranges::find(group.servers, server, &understudy::ServerStatus::name);
-    if (known == group.servers.end()) return server + " is not known in this group; it must run and ping first";
+    if (known == group.servers.end()) refuse(server + " is not known in this group; it must run and ping first");
+    if (known->role == "dead") refuse(server + " is dead; it must run and ping first");
+    if (group.waiting_for.empty())
+        refuse("the group does not wait: " + describe(group.info.view) +
+               "; `promote` changes the primary, and loses nothing. If its servers have just died, ask again when "
+               "`status` shows it");
     const understudy::Member member{server, known->incarnation, false};
-    return describe(group.info.view) + "\n" + understudy::views::may_be_lost(group.info.view, member) +
-           (group.waiting_for.empty()
-                ? "\nThe group does not wait: its view is served, and `promote` would lose nothing."
-                : "");
+    return describe(group.info.view) + "\n" + understudy::views::may_be_lost(group.info.view, member);
 }
 
 inline asio::awaitable<Exit> force(Desk& desk, Address server, bool yes) {
     Service service = co_await find_view_service(desk);
     const std::optional<std::string> group = desk.target.group;
     understudy::ViewStatusResult status = co_await desk.admin.async_view_status(service.address, group);
-    std::cerr << price_of_force(status, server) << '\n';
+    std::cerr << price_of_force(desk, status, server) << '\n';
     if (!yes && !::isatty(STDIN_FILENO))
         throw Ended{Exit::failed, desk.doing + ": asks first, but stdin is no terminal; --yes goes on without asking"};
     if (!yes && !confirmed("Make " + server + " primary?"))

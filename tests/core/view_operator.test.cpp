@@ -186,8 +186,8 @@ TEST_SUITE("core/view_operator") {
         CHECK(status.waiting_for == std::vector<Address>{"tcp://a:1"});
         CHECK(status.waiting_why ==
               "R4: tcp://a:1 is silent; view 1 had no backup in sync, so no other server surely holds every answered "
-              "write. The group waits until it returns with its state; an operator can end the wait by making a live "
-              "server primary with the command `force`, which may lose answered writes");
+              "write. The group waits until tcp://a:1 is heard again with its state; an operator can end the wait by "
+              "making a live server primary with the command `force`, which may lose answered writes");
         REQUIRE(stage.told<GroupWaits>().size() == 1);
         CHECK(stage.told<GroupWaits>()[0].why == status.waiting_why);
     }
@@ -200,7 +200,40 @@ TEST_SUITE("core/view_operator") {
         stage.ping("b", 0);
         auto why = stage.status().waiting_why;
         CHECK(why.starts_with("R4: a is silent, b has restarted without its state; but for these no other server"));
-        CHECK(why.find("one of them returns") != std::string::npos);
+        CHECK(why.find("until a is heard again with its state") != std::string::npos);
+        stage.restart("a");
+        stage.ping("a", 0);
+        why = stage.status().waiting_why;
+        CHECK(why.starts_with("R4: a has restarted without its state, b has restarted without its state; "));
+    }
+
+    TEST_CASE("R4: nobody is told to wait for a process that is gone") {
+        for (bool restarted : {true, false}) {
+            ViewStage stage;
+            stage.set_up({"a"});
+            stage.ack();
+            if (restarted) stage.restart("a");
+            if (restarted) stage.ping("a", 0);
+            stage.gone("conn:a");
+            stage.probed("a", ProbeResult::refused);
+            auto why = stage.status().waiting_why;
+            CHECK(why.find("heard again") == std::string::npos);
+            CHECK(why.find("only an operator can end the wait") != std::string::npos);
+        }
+    }
+
+    TEST_CASE("R4: what a forced view may lose is told of the server as it was") {
+        View old{4, {"a", Incarnation{1}, false}, {{"b", Incarnation{2}, true}, {"c", Incarnation{3}, false}}, 0};
+        auto told = [&](const Address& name, std::uint64_t life) {
+            return views::may_be_lost(old, {name, Incarnation{life}, false});
+        };
+        CHECK(told("a", 1).starts_with("a surely holds every answered write."));
+        CHECK(told("b", 2).starts_with("b surely holds every answered write."));
+        CHECK(told("c", 3).starts_with("c was a backup not in sync yet: it may hold a part"));
+        CHECK(told("b", 9).starts_with("b is another process than in view 4: "));
+        CHECK(told("d", 5).starts_with("d had no role in view 4: "));
+        CHECK(told("d", 5).find("Until a has learned of view 5, clients that reach it") != std::string::npos);
+        CHECK(told("a", 9).find("Until a") == std::string::npos);
     }
 
     TEST_CASE("R4: a wait is told once and again when it begins anew") {

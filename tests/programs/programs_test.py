@@ -348,6 +348,9 @@ class Failover(Case):
         one = self.start("pbd", self.views.address, self.path("one"))
         one.wait_for("primary in view 1")
         self.pbc("put", "k", "v")
+        self.pbc("force", "--yes", one.address, code=1)
+        self.assertIn("the group does not wait: view 1: ", self.complaint)
+        self.assertNotIn("is lost", self.complaint)
         one.end(signal.SIGKILL)
         two = self.start("pbd", self.views.address, self.path("two"))
         self.views.wait_for("waits for")
@@ -355,6 +358,12 @@ class Failover(Case):
         self.assertIn(f"WAITS for {one.address}", text)
         self.assertIn("force SERVER", text)
 
+        self.assertIn("only an operator can end the wait", text)
+
+        for server, why in ((one.address, "is dead"), (self.path("none"), "is not known in this group")):
+            self.pbc("force", "--yes", server, code=1)
+            self.assertIn(why, self.complaint)
+            self.assertNotIn("lost", self.complaint)
         self.pbc("force", two.address, code=1)
         self.assertIn("is lost", self.complaint)
         self.assertIn("stdin is no terminal", self.complaint)

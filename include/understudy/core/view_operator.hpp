@@ -24,7 +24,10 @@ inline std::vector<Address> awaited(const Situation& now) {
     return names;
 }
 
-/// R4: for whom the group waits, why nobody else will do, and the command that ends it.
+/// A server that was only silent may be heard again with its state; one whose process is gone will not.
+inline bool may_return(const Seat& seat) { return seat.loss == Loss::none || seat.loss == Loss::silent; }
+
+/// R4: for whom the group waits, why nobody else will do, and what ends it.
 inline std::string why_waiting(const Situation& now) {
     auto fate = [](const Seat& seat) {
         auto text = seat.member.name + " " + std::string{describe(seat.loss)};
@@ -32,30 +35,40 @@ inline std::string why_waiting(const Situation& now) {
     };
     auto number = std::to_string(now.view.number);
     std::string who = fate(now.primary);
+    std::string back = may_return(now.primary) ? now.primary.member.name : std::string{};
     std::size_t holders = 1;
     for (const auto& seat : now.backups) {
         if (!seat.member.synced) continue;
         who += ", " + fate(seat);
+        if (may_return(seat)) back += (back.empty() ? "" : " or ") + seat.member.name;
         ++holders;
     }
     auto others = "no other server surely holds every answered write";
     auto backups = holders == 1 ? "view " + number + " had no backup in sync, so " : std::string{"but for these "};
-    return "R4: " + who + "; " + backups + others + ". The group waits until " + (holders == 1 ? "it" : "one of them") +
-           " returns with its state; an operator can end the wait by making a live server primary with the command"
-           " `force`, which may lose answered writes";
+    auto end =
+        back.empty()
+            ? ". As far as is known none of these processes is left, so only an operator can end the wait, by"
+            : ". The group waits until " + back + " is heard again with its state; an operator can end the wait by";
+    return "R4: " + who + "; " + backups + others + end +
+           " making a live server primary with the command `force`, which may lose answered writes";
 }
 
 /// What an operator is told who made `forced` primary in place of `old`.
 inline std::string may_be_lost(const View& old, const Member& forced) {
-    const auto* backup = old.backup(forced.name);
-    bool joining = backup && backup->incarnation == forced.incarnation;
+    const auto* member = old.member(forced.name);
+    bool same = member && member->incarnation == forced.incarnation;
     auto number = std::to_string(old.number);
-    auto holds = joining ? std::string{" was a backup not in sync yet: it may hold a part of what was written"}
-                         : " had no role in view " + number + ": it holds what it had when last in sync, or nothing";
-    return forced.name + holds + ". Every write answered up to view " + number + " that it lacks is lost. Until " +
-           old.primary.name + " has learned of view " + std::to_string(old.number + 1) +
-           ", clients that reach it may read old values there, and what it answers is lost too; servers that hold"
-           " more drop it when they join";
+    auto holds = [&]() -> std::string {
+        if (same && (member->synced || member == &old.primary)) return " surely holds every answered write";
+        if (same) return " was a backup not in sync yet: it may hold a part of what was written";
+        auto what = member ? " is another process than in view " : " had no role in view ";
+        return what + number + ": it holds what it had when last in sync, or nothing";
+    };
+    auto text = forced.name + holds() + ". Every write answered up to view " + number + " that it lacks is lost";
+    if (old.primary.name != forced.name)
+        text += ". Until " + old.primary.name + " has learned of view " + std::to_string(old.number + 1) +
+                ", clients that reach it may read old values there, and what it answers is lost too";
+    return text + ". Servers that hold more drop it when they join";
 }
 
 /// Why that server cannot be promoted in the present view; empty if it can.
