@@ -3,6 +3,7 @@
 #include <cstdlib>
 #include <iostream>
 
+// [preamble]
 #include <asio/co_spawn.hpp>
 #include <asio/detached.hpp>
 #include <asio/io_context.hpp>
@@ -13,6 +14,7 @@
 namespace us = understudy;
 using us::net::TcpTransport;
 using namespace std::chrono_literals;
+// [/preamble]
 
 using Replica = us::PBService<us::KvStore, TcpTransport>;
 
@@ -31,8 +33,8 @@ asio::awaitable<void> lesson(us::Clerk<TcpTransport>& clerk, Replica& one, Repli
 }
 
 int main() {
-    asio::io_context io;
     // [embed]
+    asio::io_context io;
     us::ViewService views{TcpTransport{io, "tcp://127.0.0.1:0"}};
     us::ReplicaOptions options{.view_service = {views.local()}};
     us::PBService one{us::KvStore{}, TcpTransport{io, "tcp://127.0.0.1:0"}, options};
