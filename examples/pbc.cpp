@@ -117,9 +117,7 @@ void add_operator_commands(CLI::App& app, Request& request) {
                        [&](Desk& desk) { return program::status(desk, request.status); });
     status->add_flag("--all", request.status.all, "Show all groups");
     status->add_flag("--json", request.status.json, "Print what view service and primary answered");
-    status->add_option("--events", request.status.events, "At most so many recent events")
-        ->type_name("N")
-        ->capture_default_str();
+    program::add_count(*status, "--events", request.status.events, "At most so many recent events");
     add(app, request, "watch", "Print each view as it comes, until interrupted",
         [](Desk& desk) { return program::watch(desk); });
     auto* promote = add(

@@ -32,9 +32,7 @@ constexpr auto examples =
     "  pbc tcp://127.0.0.1:7000 get colour\n";
 
 void add_limits(CLI::App& app, us::ReplicaOptions& replica) {
-    app.add_option("--min-in-sync", replica.min_in_sync, "Refuse writes with fewer backups in sync")
-        ->type_name("N")
-        ->capture_default_str();
+    program::add_count(app, "--min-in-sync", replica.min_in_sync, "Refuse writes with fewer backups in sync");
     program::add_size(app, "--log-bytes", replica.log_bytes, "Of the log, kept for servers that come back [64MiB]");
     program::add_size(app, "--transfer-log-bytes", replica.transfer_log_bytes,
                       "The same while a snapshot is sent [256MiB]");

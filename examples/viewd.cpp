@@ -37,13 +37,13 @@ std::optional<program::Exit> read(Settings& settings, int argc, char** argv) {
     program::add_address(app, "--advertise", settings.transport.advertise,
                          "The address at which others reach it; needed for 0.0.0.0");
     const auto take = [&](unsigned ms) { settings.views.ping_interval = std::chrono::milliseconds{ms}; };
-    app.add_option_function<unsigned>("--ping-interval", take, "How often servers ping [100]")->type_name("MS");
+    app.add_option_function<unsigned>("--ping-interval", take, "How often servers ping [100]")
+        ->check(program::not_negative())
+        ->type_name("MS");
     app.add_option("--dead-pings", settings.views.dead_pings, "After so many silent intervals a server is dead")
         ->type_name("N")
         ->capture_default_str();
-    app.add_option("--backups", settings.views.backups, "Backups wanted in each group")
-        ->type_name("K")
-        ->capture_default_str();
+    program::add_count(app, "--backups", settings.views.backups, "Backups wanted in each group")->type_name("K");
     return program::parse(app, argc, argv);
 }
 

@@ -57,9 +57,24 @@ CLI::Option* add_seconds(CLI::App& app, const std::string& name, Target& target,
     return app.add_option_function<double>(name, take, what)->type_name("SECONDS");
 }
 
+/// For options that are unsigned: a negative number would be taken as a huge one.
+inline CLI::Validator not_negative() {
+    const auto judge = [](std::string& text) {
+        return text.find('-') == text.npos ? std::string{} : text + " is negative";
+    };
+    return CLI::Validator{judge, ""};
+}
+
+/// A number that is not negative. `target` is unsigned.
+template <typename Unsigned>
+CLI::Option* add_count(CLI::App& app, const std::string& name, Unsigned& target, const std::string& what) {
+    return app.add_option(name, target, what)->check(not_negative())->type_name("N")->capture_default_str();
+}
+
 /// A number of bytes: 4096, 64KiB, 1MiB.
 inline CLI::Option* add_size(CLI::App& app, const std::string& name, std::size_t& target, const std::string& what) {
-    return app.add_option(name, target, what)->transform(CLI::AsSizeValue{false})->type_name("SIZE");
+    auto* option = app.add_option(name, target, what)->transform(CLI::AsSizeValue{false})->type_name("SIZE");
+    return option->transform(not_negative());  // the last transform is the first to see the text
 }
 
 /// Prepares what every program has. `examples` can be pasted into a shell.

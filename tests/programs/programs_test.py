@@ -412,7 +412,13 @@ class Mistakes(Case):
                           ("viewd",), ("viewd", "tcp://127.0.0.1"), ("viewd", "tcp://0.0.0.0:0"),
                           ("viewd", "tcp://127.0.0.1:0", "--dead-pings", "1"),
                           ("pbd", "tcp://127.0.0.1:1"), ("pbd", "tcp://127.0.0.1:1", "unix://x"),
-                          ("pbd", "tcp://127.0.0.1:1", "tcp://127.0.0.1:0", "--log-bytes", "much")):
+                          ("pbd", "tcp://127.0.0.1:1", "tcp://127.0.0.1:0", "--log-bytes", "much"),
+                          ("viewd", "tcp://127.0.0.1:0", "--backups", "-1"),
+                          ("viewd", "tcp://127.0.0.1:0", "--ping-interval", "-100"),
+                          ("pbd", "tcp://127.0.0.1:1", "tcp://127.0.0.1:0", "--min-in-sync", "-1"),
+                          ("pbd", "tcp://127.0.0.1:1", "tcp://127.0.0.1:0", "--log-bytes", "-5"),
+                          ("pbd", "tcp://127.0.0.1:1", "tcp://127.0.0.1:0", "--max-command", "-1MiB"),
+                          ("pbc", "tcp://127.0.0.1:1", "status", "--events", "-1")):
             self.assertEqual(self.program(*arguments, code=2), b"", arguments)
             self.assertTrue(self.complaint.startswith(arguments[0] + ": "), f"{arguments}: {self.complaint}")
 
