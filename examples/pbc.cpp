@@ -1,8 +1,11 @@
 // pbc: a client of a replicated key/value store, and its operator's tool, as a program.
+#include <algorithm>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include <asio/co_spawn.hpp>
 #include <asio/io_context.hpp>
@@ -131,6 +134,30 @@ void add_operator_commands(CLI::App& app, Request& request) {
     force->add_flag("--yes", request.yes, "Do not ask");
 }
 
+/// Shows where VIEW_SERVICE stands, also in the help of one command.
+struct Formatter : CLI::Formatter {
+    std::string make_usage(const CLI::App* app, std::string name) const override {
+        return CLI::Formatter::make_usage(app, app->get_parent() ? "pbc VIEW_SERVICE " + app->get_name() : name);
+    }
+};
+
+std::vector<std::string> commands(const CLI::App& app) {
+    std::vector<std::string> names;
+    for (const auto* command : app.get_subcommands([](const CLI::App*) { return true; }))
+        names.push_back(command->get_name());
+    return names;
+}
+
+/// The two mistakes that the parser does not name: no VIEW_SERVICE, and a word that is no command.
+std::string say_mistake(const CLI::App& app, const std::vector<std::string>& words) {
+    const auto known = commands(app);
+    if (!words.empty() && std::ranges::find(known, words.front()) != known.end())
+        return "VIEW_SERVICE comes first: pbc VIEW_SERVICE " + words.front() + " ...";
+    const auto left = app.remaining();
+    if (!app.get_subcommands().empty() || left.empty() || left.front().starts_with('-')) return {};
+    return understudy::wire::quoted(left.front()) + " is no command; there are " + understudy::detail::join(known);
+}
+
 std::optional<Exit> read(Request& request, int argc, char** argv) {
     CLI::App app{
         "A client of a replicated key/value store, and its operator's tool.\n"
@@ -138,6 +165,7 @@ std::optional<Exit> read(Request& request, int argc, char** argv) {
         "For keys and values, dump and load VIEW_SERVICE may also be a server of the group, if viewd is gone.\n"
         "A KEY or VALUE that starts with - goes after --. `pbc VIEW_SERVICE COMMAND --help` tells of one command.",
         "pbc"};
+    app.formatter(std::make_shared<Formatter>());
     program::describe(app, examples);
     program::add_addresses(app, "VIEW_SERVICE", request.target.view_service,
                            "Where viewd listens, or for data a server (pbd); several are tried in turn")
@@ -149,7 +177,7 @@ std::optional<Exit> read(Request& request, int argc, char** argv) {
     add_data_commands(app, request);
     add_transfer_commands(app, request);
     add_operator_commands(app, request);
-    return program::parse(app, argc, argv);
+    return program::parse(app, argc, argv, say_mistake);
 }
 
 /// Runs the command and says what became of it.

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <functional>
 #include <iostream>
 #include <optional>
 #include <string>
@@ -85,8 +86,10 @@ inline void describe(CLI::App& app, std::string_view examples) {
     app.footer("Examples:\n" + std::string{examples} + "\n" + std::string{exit_table});
 }
 
-/// Nothing if the program shall go on; else how it ends, and that was printed.
-inline std::optional<Exit> parse(CLI::App& app, int argc, const char* const* argv) {
+/// Nothing if the program shall go on; else how it ends, and that was printed. `say` may put a mistake better than the
+/// parser does, given the words of the command line; or say nothing.
+using Sayer = std::function<std::string(const CLI::App&, const std::vector<std::string>&)>;
+inline std::optional<Exit> parse(CLI::App& app, int argc, const char* const* argv, const Sayer& say = {}) {
     try {
         app.parse(argc, argv);
         return std::nullopt;
@@ -94,7 +97,9 @@ inline std::optional<Exit> parse(CLI::App& app, int argc, const char* const* arg
         app.exit(asked);
         return Exit::done;
     } catch (const CLI::ParseError& wrong) {
-        std::cerr << app.get_name() << ": " << wrong.what() << "\nTry `" << app.get_name() << " --help`.\n";
+        const auto better = say ? say(app, {argv + 1, argv + argc}) : std::string{};
+        std::cerr << app.get_name() << ": " << (better.empty() ? wrong.what() : better) << "\nTry `" << app.get_name()
+                  << " --help`.\n";
         return Exit::usage;
     }
 }

@@ -60,10 +60,18 @@ inline asio::awaitable<Exit> put(Desk& desk, PutArguments given) {
     const kv::Command command = kv::Put{given.key, value};
     require_possible(command);
     kv::Record record{std::move(given.key), std::move(value)};
-    if (given.pieces)
+    if (given.pieces) {
         co_await put_in_pieces(desk, std::move(record), given.max_command);
-    else
-        co_await desk.clerk.async_put(std::move(record.key), std::move(record.value));
+        co_return Exit::done;
+    }
+    std::error_code ec;
+    co_await desk.clerk.async_put(std::move(record.key), std::move(record.value),
+                                  asio::redirect_error(asio::use_awaitable, ec));
+    if (ec == understudy::error::too_large) {
+        Ended told = co_await explain(desk, ec);
+        throw Ended{told.exit, told.what() + std::string{"; with --pieces it is written in several steps"}};
+    }
+    if (ec) throw std::system_error{ec};
     co_return Exit::done;
 }
 

@@ -179,7 +179,7 @@ class Data(Case):
     def test_a_value_longer_than_a_command(self):
         value = os.urandom(1 << 20)  # in base64 more than --max-command
         self.pbc("put", "large", stdin=value, code=1)
-        self.assertIn("larger than the limit", self.complaint)
+        self.assertRegex(self.complaint, r"larger than the limit.*; with --pieces")
         self.pbc("put", "large", "--pieces", stdin=value)
         self.assertEqual(self.pbc("get", "large"), value)
         self.pbc("erase", "large")
@@ -421,6 +421,15 @@ class Mistakes(Case):
                           ("pbc", "tcp://127.0.0.1:1", "status", "--events", "-1")):
             self.assertEqual(self.program(*arguments, code=2), b"", arguments)
             self.assertTrue(self.complaint.startswith(arguments[0] + ": "), f"{arguments}: {self.complaint}")
+
+    def test_a_mistake_in_the_order_of_words_is_named(self):
+        self.program("pbc", "tcp://127.0.0.1:1", "frob", code=2)
+        self.assertIn("frob is no command; there are get, put, ", self.complaint)
+        for words in (("put", "k", "v"), ("status",)):
+            self.program("pbc", *words, code=2)
+            self.assertIn(f"VIEW_SERVICE comes first: pbc VIEW_SERVICE {words[0]} ...", self.complaint)
+        usage = self.program("pbc", "tcp://127.0.0.1:1", "put", "--help").decode()
+        self.assertIn("Usage: pbc VIEW_SERVICE put [OPTIONS] KEY [VALUE]", usage)
 
     def test_help_teaches(self):
         for name in ("viewd", "pbd", "pbc"):
