@@ -51,7 +51,7 @@ inline asio::awaitable<Exit> status(Desk& desk, StatusArguments given) {
     if (groups.empty())
         print_line((given.all ? "no group" : "no server of group " + desk.target.group) + " was heard yet");
     for (const auto& group : groups) print(describe_group(group, service.address));
-    print(describe_events(status.events, given.events));
+    print(describe_events(status.events, wanted, given.events));
     co_return Exit::done;
 }
 

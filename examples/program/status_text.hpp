@@ -78,8 +78,11 @@ inline std::string describe_group(const GroupReport& group, const Address& view_
     return text + describe_wait(status, view_service);
 }
 
-inline std::string describe_events(const std::vector<understudy::PastEvent>& events, std::size_t most) {
-    if (events.empty()) return {};
+/// The last ones of this group, or of all if none is named. Each event of a view service begins with its group.
+inline std::string describe_events(std::vector<understudy::PastEvent> events, const std::optional<std::string>& group,
+                                   std::size_t most) {
+    if (group) std::erase_if(events, [&](const auto& event) { return !event.text.starts_with(*group + ": "); });
+    if (events.empty() || most == 0) return {};
     std::string text = "recent events\n";
     const auto skipped = events.size() - std::min(most, events.size());
     for (auto event = events.begin() + static_cast<std::ptrdiff_t>(skipped); event != events.end(); ++event)

@@ -1,9 +1,11 @@
 // pbc's dump and load: a whole group as lines of JSON, `{"key":…,"value":…}`.
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <functional>
+#include <map>
 #include <set>
 #include <string>
 #include <string_view>
@@ -76,7 +78,7 @@ public:
             for (; record && batch.takes(record->record); record = next())
                 batch.add(record->line, std::move(record->record));
             co_await put(std::move(batch));
-            if (failed_) throw std::system_error{failed_};
+            if (!failures_.empty()) throw std::system_error{say_failures()};
         }
         say("loaded " + std::to_string(loaded_) + " keys" +
             (bad_ == 0 ? "" : ", left out " + std::to_string(bad_) + " bad lines"));
@@ -119,10 +121,21 @@ private:
             if (thrown) std::rethrow_exception(thrown);
             ++loaded_;
         } catch (const std::system_error& failure) {
-            failed_ = failure.code();
-            say("line " + std::to_string(line) + ": " + failure.code().message());
+            auto& [first, count] = failures_.try_emplace(failure.code(), line, 0).first->second;
+            first = std::min(first, line);
+            ++count;
         }
         if (--under_way_ == 0) all_done_.cancel();
+    }
+
+    /// Gives one of the causes.
+    std::error_code say_failures() const {
+        for (const auto& [code, lines] : failures_) {
+            const auto others = lines.second - 1;
+            say("line " + std::to_string(lines.first) +
+                (others == 0 ? "" : " and " + std::to_string(others) + " after it") + ": " + code.message());
+        }
+        return failures_.begin()->first;
     }
 
     Desk& desk_;
@@ -130,7 +143,8 @@ private:
     std::size_t max_command_;
     asio::steady_timer all_done_;
     std::size_t under_way_ = 0, loaded_ = 0, bad_ = 0;
-    std::error_code failed_;
+    /// Those of one batch, which mostly have one cause: the first line and how many there are.
+    std::map<std::error_code, std::pair<std::size_t, std::size_t>> failures_;
 };
 
 struct LoadArguments {

@@ -258,9 +258,24 @@ class Data(Case):
         self.assertIn("was heard yet", self.pbc("status", "--group", "none").decode())
         self.assertIn("group main", self.pbc("status", "--all").decode())
 
+    def test_status_shows_events_of_its_group(self):
+        self.start("pbd", self.views.address, self.path("seen"), "--group", "seen").wait_for("seen: primary in view 1")
+        for group, other in (("main", "seen"), ("seen", "main")):
+            text = self.pbc("status", "--group", group, "--events", "100").decode()
+            self.assertRegex(text, f"ago: {group}: ")
+            self.assertNotRegex(text, f"ago: {other}: ")
+        self.assertIn("ago: seen: ", self.pbc("status", "--all", "--group", "none", "--events", "100").decode())
+        for quiet in (("--group", "none"), ("--events", "0")):
+            self.assertNotIn("recent events", self.pbc("status", *quiet).decode())
+
     def test_a_group_without_servers_says_so(self):
         self.program("pbc", self.views.address, "--group", "none", "--timeout", "0.3", "get", "k", code=5)
         self.assertIn("group none has no server yet", self.complaint)
+        lines = b"".join(b'{"key":"%d","value":""}\n' % n for n in range(5))
+        self.program("pbc", self.views.address, "--group", "none", "--timeout", "0.3", "load", stdin=lines, code=5)
+        self.assertIn("line 1 and 4 after it: ", self.complaint)
+        self.assertIn("group none has no server yet", self.complaint)
+        self.assertEqual(len(re.findall("^pbc: line ", self.complaint, re.M)), 1)
 
 
 class Failover(Case):
