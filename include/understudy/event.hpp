@@ -39,7 +39,7 @@ struct GroupWaits {
 
 // ---- of a replica ----------------------------------------------------------------------------------------
 
-/// The replica adopted a view and with it this role.
+/// The replica adopted a view and with it this role; told of the first view too, if it is idle there.
 struct RoleChanged {
     std::string group;
     Role role;
@@ -87,8 +87,12 @@ struct SessionClosed {
 struct StoreFailed {
     std::string what;
 };
-/// The view service has not answered for D; the next address is tried.
+/// The view service has not answered for D; the next address is tried. Told once for each address until one answers.
 struct ViewServiceSilent {
+    Address address;
+};
+/// The view service answers a server again after it was silent.
+struct ViewServiceAnswers {
     Address address;
 };
 
@@ -117,7 +121,7 @@ struct Malformed {
 
 using Event = std::variant<ViewDecided, ServerSeen, ServerLost, GroupWaits, RoleChanged, SteppedDown, BackupJoining,
                            BackupInSync, BackupUnreachable, SnapshotInstalled, LogCut, SessionClosed, StoreFailed,
-                           ViewServiceSilent, CallFailed, Refused, Malformed>;
+                           ViewServiceSilent, ViewServiceAnswers, CallFailed, Refused, Malformed>;
 
 /// Called with each event, in order, on the service's executor, after the step that caused it. May be empty.
 using Observer = std::function<void(const Event&)>;
@@ -186,6 +190,9 @@ inline std::string describe(const Event& event) {
         std::string operator()(const StoreFailed& e) const { return "the store failed: " + e.what; }
         std::string operator()(const ViewServiceSilent& e) const {
             return "the view service at " + e.address + " does not answer";
+        }
+        std::string operator()(const ViewServiceAnswers& e) const {
+            return "the view service at " + e.address + " answers again";
         }
         std::string operator()(const CallFailed& e) const {
             return "a call ended with " + std::string{to_string(e.code)} + ": " + e.why;

@@ -273,6 +273,27 @@ TEST_SUITE("replica_views") {
         CHECK(group.count<ViewServiceSilent>() == 1);
     }
 
+    TEST_CASE("a view service that is away for long is told of once for each address and again when it answers") {
+        ReplicaGroup group;
+        group.options.view_service = {"views", "views2"};
+        group.start("a", 1);
+        for (int outage = 1; outage <= 2; ++outage) {
+            group.pass(std::chrono::minutes{1});
+            CHECK(group.count<ViewServiceSilent>() == 2 * outage);
+            for (int i = 0; i < 2; ++i) group.give("a", "views2", "1", PingResult{group.info(), {}, false});
+            CHECK(group.count<ViewServiceAnswers>() == outage);
+        }
+    }
+
+    TEST_CASE("a server that is idle in its first view says so") {
+        auto group = pair_in_sync();
+        auto told = group.count<RoleChanged>();
+        group.start("c", 9);
+        for (int i = 0; i < 2; ++i) group.give("c", ReplicaGroup::views, {}, ViewChanged{group.info()});
+        CHECK(group.count<RoleChanged>() == told + 1);
+        CHECK(std::get<RoleChanged>(group.events.back()).role == Role::idle);
+    }
+
     TEST_CASE("an answer that nobody asked for is refused with an event and changes nothing") {
         auto group = pair_in_sync();
         group.give("a", "stranger", "5", AppendResult{1, 50, 1});

@@ -283,6 +283,7 @@ class Failover(Case):
         self.pair()
         spare = self.start("pbd", self.views.address, "tcp://127.0.0.1:0")
         self.views.wait_for(f"heard {spare.address}")
+        spare.wait_for(r"main: idle in view \d")
         self.assertRegex(self.pbc("status").decode(), rf"(?m)^  idle +{re.escape(spare.address)} ")
         self.pbc("put", "k", "v")
         self.one.end(signal.SIGKILL)

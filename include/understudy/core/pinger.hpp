@@ -27,7 +27,10 @@ public:
 
     void send(Ping ping, Time now, Duration interval, Duration dead_after, Effects& out) {
         if (unanswered_since_ != never && now >= unanswered_since_ + dead_after) {
-            out.tell(ViewServiceSilent{address()});
+            if (silences_ < addresses_.size()) {  // once for each address, not once for each D of a long outage
+                out.tell(ViewServiceSilent{address()});
+                ++silences_;
+            }
             current_ = (current_ + 1) % addresses_.size();
             unanswered_since_ = never;
         }
@@ -37,13 +40,15 @@ public:
         next_ = now + interval;
     }
 
-    void answered() {
+    void answered(const Address& peer, Effects& out) {
         unanswered_since_ = never;
         refusal_.reset();
+        if (std::exchange(silences_, 0) != 0) out.tell(ViewServiceAnswers{peer});
     }
     /// Whether this refusal is news: the same one is told once, not with every ping.
     bool refused(error code) {
         unanswered_since_ = never;
+        silences_ = 0;
         return std::exchange(refusal_, code) != code;
     }
 
@@ -55,6 +60,7 @@ private:
     std::uint64_t n_ = 0;
     Time next_;
     Time unanswered_since_ = never;
+    std::size_t silences_ = 0;  // in a row, as far as they were told
     std::optional<error> refusal_;
 };
 

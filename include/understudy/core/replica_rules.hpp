@@ -232,7 +232,7 @@ private:
 
     void handle(ThisStep& step, Call call, PingResult&& result) {
         if (!pinger_.knows(call.peer)) return refuse_unasked(step, call);
-        pinger_.answered();
+        pinger_.answered(call.peer, step.out);
         if (result.lease > Duration{}) standing_.dead_after = workable(result.lease);
         adopt(step, call.peer, result.info);
         if (result.info.view.number == 0) standing_.info.ping_interval = workable(result.info.ping_interval);
@@ -303,8 +303,8 @@ private:
                 standing_.info.ping_interval = workable(info.ping_interval);
             return;
         }
-        auto before = role();
         auto seen = step.view().number;
+        auto before = seen == 0 ? std::nullopt : std::optional{role()};  // told of its first role, whichever that is
         reached("S1: a newer view is adopted");
         standing_.info = info;
         standing_.info.ping_interval = workable(info.ping_interval);
@@ -318,15 +318,14 @@ private:
         pinger_.now_please();
     }
 
-    void enter_view(ThisStep& step, Role before) {
+    void enter_view(ThisStep& step, std::optional<Role> before) {
         stopped_ = leaving_ && role() != Role::primary;
         backup_.enter_view();
         if (role() == Role::primary)
             primary_.serving() ? primary_.go_on(step) : primary_.take_over(step);  // S6, S5
         else if (primary_.serving())
             primary_.step_down(step, "view " + std::to_string(step.view().number) + " has another primary");  // S6
-        if (role() != before || step.view().number == 1)
-            step.out.tell(RoleChanged{options_.group, role(), step.view().number});
+        if (role() != before) step.out.tell(RoleChanged{options_.group, role(), step.view().number});
     }
 
     /// S3: after `view.force` what this server holds may conflict with what the forced primary holds.
