@@ -45,7 +45,8 @@ public:
     using Query = typename S::Query;
     using Reply = typename S::Reply;
 
-    /// Throws `std::system_error` with `error::invalid_options` and a sentence that says what is wrong.
+    /// Throws `std::system_error` with `error::invalid_options` and a sentence that says what is wrong, also if the
+    /// transport can never dial an address of the view service.
     explicit Client(T transport, ClerkOptions options = {}, Observer observer = {})
         : state_{make(transport, options, std::move(observer))} {}
 
@@ -120,6 +121,7 @@ private:
 
     static std::shared_ptr<State> make(T& transport, const ClerkOptions& options, Observer observer) {
         detail::require_valid(options.validate());
+        detail::require_dialable(transport, options.view_service);
         ClerkRules rules{options, transport.random()};
         return std::make_shared<State>(std::move(rules), std::move(transport), std::move(observer));
     }

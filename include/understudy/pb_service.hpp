@@ -41,8 +41,9 @@ public:
     using Reply = typename S::Reply;
 
     /// Throws `std::system_error` with `error::invalid_options` and a sentence that says what is wrong, also if the
-    /// transport does not listen, or its frames are too small for what the options allow. The observer is called for
-    /// every event; what it throws leaves the executor's `run()` and harms nothing else.
+    /// transport does not listen, can never dial an address of the view service, or has frames too small for what the
+    /// options allow. The observer is called for every event; what it throws leaves the executor's `run()` and harms
+    /// nothing else.
     PBService(S store, T transport, ReplicaOptions options, Observer observer = {})
         : state_{make(std::move(store), transport, std::move(options), std::move(observer))} {}
 
@@ -133,7 +134,8 @@ private:
     static std::shared_ptr<State> make(S store, T& transport, ReplicaOptions options, Observer observer) {
         detail::require_valid(options.validate());
         const Address name = transport.local();
-        detail::require_valid(name.empty() ? "a server must listen: its transport has no address" : "");
+        detail::require_listening(name);
+        detail::require_dialable(transport, options.view_service);
         detail::require_room(transport, options);
         const auto incarnation = Incarnation{detail::draw_token(transport)};
         Rules rules{wire::TypedStore<S>{std::move(store)}, std::move(options), name, incarnation, transport.now()};

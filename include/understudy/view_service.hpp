@@ -25,8 +25,9 @@ namespace understudy {
 template <Transport T>
 class ViewService {
 public:
-    /// Throws `std::system_error` with `error::invalid_options` and a sentence that says what is wrong.
-    /// The observer is called for every event; what it throws leaves the executor's `run()` and harms nothing else.
+    /// Throws `std::system_error` with `error::invalid_options` and a sentence that says what is wrong, also if the
+    /// transport does not listen. The observer is called for every event; what it throws leaves the executor's `run()`
+    /// and harms nothing else.
     explicit ViewService(T transport, ViewOptions options = {}, Observer observer = {})
         : state_{make(transport, options, std::move(observer))} {}
 
@@ -72,6 +73,7 @@ private:
 
     static std::shared_ptr<State> make(T& transport, const ViewOptions& options, Observer observer) {
         detail::require_valid(options.validate());
+        detail::require_listening(transport.local());
         const auto cluster = ClusterId{detail::draw_token(transport)};
         ViewRules rules{options, cluster, transport.now()};
         return std::make_shared<State>(std::move(rules), std::move(transport), std::move(observer));
@@ -79,6 +81,7 @@ private:
     static std::shared_ptr<State> make(T& transport, const ViewRecord& record, const ViewOptions& options,
                                        Observer observer) {
         detail::require_valid(options.validate());
+        detail::require_listening(transport.local());
         detail::require_valid(record.cluster == ClusterId::none ? "the record names no cluster" : "");
         detail::require_valid(record.groups.size() > options.max_groups ? "the record has more than max_groups" : "");
         ViewRules rules{options, record, transport.now()};

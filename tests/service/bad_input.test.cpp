@@ -165,6 +165,30 @@ TEST_SUITE("bad_input") {
         CHECK(has(what, "in use"));
     }
 
+    TEST_CASE("an address that the transport can never dial is refused by constructors") {
+        asio::io_context io;
+        const auto refusal = [&](const Address& views, bool client) -> std::string {
+            try {
+                net::TcpTransport transport =
+                    client ? net::TcpTransport{io} : net::TcpTransport{io, "tcp://127.0.0.1:0"};
+                const std::vector<Address> both{"tcp://127.0.0.1:1", views};
+                if (client)
+                    Clerk<net::TcpTransport>{std::move(transport), ClerkOptions{.view_service = both}};
+                else
+                    PBService{KvStore{}, std::move(transport), ReplicaOptions{.view_service = both}};
+                return {};
+            } catch (const std::system_error& failure) {
+                CHECK(failure.code() == error::invalid_options);
+                return failure.what();
+            }
+        };
+        for (const bool client : {true, false}) {
+            CHECK(has(refusal("localhost:7000", client), "\"localhost:7000\" is no address: expected tcp://host:port"));
+            CHECK(has(refusal("unix:///views", client), "this transport only knows tcp://host:port"));
+            CHECK(refusal("tcp://localhost:7000", client).empty());
+        }
+    }
+
     TEST_CASE("a view service that is not there yet is told of and found when it comes") {
         asio::io_context io;
         Address address;

@@ -51,6 +51,7 @@ TEST_SUITE("services") {
         ReplicaOptions lonely, good;
         good.view_service = {"views"};
         CHECK(refusal([&] { ViewService<T>{T{world.network, "v"}, hasty}; }) == error::invalid_options);
+        CHECK(refusal([&] { ViewService<T>{T{world.network}}; }) == error::invalid_options);
         using Replica = ServiceWorld::Replica;
         CHECK(refusal([&] { Replica{KvStore{}, T{world.network, "s"}, lonely}; }) == error::invalid_options);
         CHECK(refusal([&] { Replica{KvStore{}, T{world.network}, good}; }) == error::invalid_options);

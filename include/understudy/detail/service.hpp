@@ -9,6 +9,7 @@
 #include <string>
 #include <system_error>
 #include <utility>
+#include <vector>
 
 #include <asio/co_spawn.hpp>
 #include <asio/error.hpp>
@@ -43,6 +44,19 @@ void require_room(const T& transport, const ReplicaOptions& options) {
         require("append_bytes", options.append_bytes, 2);  // small commands have as much around them
         require("chunk_bytes", options.chunk_bytes, 1.5);  // base64
     }
+}
+
+/// A party that others dial has an address.
+inline void require_listening(const Address& name) {
+    require_valid(name.empty() ? "a server must listen: its transport has no address" : "");
+}
+/// Addresses that are to be dialled, if the transport can tell which of them it never could.
+template <Transport T>
+void require_dialable(const T& transport, const std::vector<Address>& addresses) {
+    if constexpr (requires(const Address& one) {
+                      { transport.objection(one) } -> std::same_as<std::string>;
+                  })
+        for (const auto& address : addresses) require_valid(transport.objection(address));
 }
 
 /// A random token; 0 means none, so it is never that.

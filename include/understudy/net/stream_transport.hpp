@@ -5,6 +5,7 @@
 #include <concepts>
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <string_view>
 #include <utility>
 
@@ -70,6 +71,7 @@ public:
     const Address& local() const { return board_->local(); }
     std::size_t max_frame() const { return board_->max_frame(); }
     Time now() const { return boot_time(); }
+    std::string objection(const Address& address) const { return board_->objection(address); }
     std::uint64_t random() { return board_->random(); }
 
     void send(const Address& to, std::string_view payload) { board_->send(to, payload); }

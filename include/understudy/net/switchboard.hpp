@@ -75,6 +75,13 @@ public:
         connection->send(payload);
     }
 
+    /// Why that address can never be dialled, or nothing.
+    std::string objection(const Address& address) const {
+        const auto parsed = parse_address(address, schemes_);
+        const auto* wrong = std::get_if<std::string>(&parsed);
+        return wrong ? *wrong : std::string{};
+    }
+
     void probe(const Address& address) {
         auto parsed = parse_address(address, schemes_);
         if (bell_->closed()) return;
