@@ -201,16 +201,17 @@ private:
     /// Nothing fails any more: the cluster gets well, and every call ends.
     void peace() {
         nemesis_->heal();
+        patience_ = recovery();
         const auto rest = [&] {
             return std::ranges::all_of(
                 cluster_.groups(), [&](const auto& group) { return cluster_.is_well(group) || lawfully_waits(group); });
         };
-        if (!run_until(rest, limits_.peace)) return not_well();
+        if (!run_until(rest, patience_)) return not_well();
         if (!run_until([&] { return all_idle(); }, limits_.peace))
             return watch_.violate("a call has not ended " + in_pings(limits_.peace) + " after the last fault");
         for (const auto& group : cluster_.groups())
             if (lawfully_waits(group)) force(group);
-        if (!run_until([&] { return all_well(); }, limits_.peace)) return not_well();
+        if (!run_until([&] { return all_well(); }, patience_)) return not_well();
         read_everything();
         if (!good()) return;
         // What went wrong in the last moments of trouble may make yet another view.
@@ -218,7 +219,7 @@ private:
             return all_well() &&
                    std::ranges::all_of(cluster_.groups(), [&](const auto& group) { return watch_.is_level(group); });
         };
-        if (!run_until(level, limits_.peace)) {
+        if (!run_until(level, patience_)) {
             not_well();
             return watch_.violate("a backup in sync does not learn what is committed");
         }
@@ -227,11 +228,27 @@ private:
             if (good()) judge_stores(group);
         }
     }
+    /// How long it may take to get well. Where the bounds let a joiner be sent one entry or chunk at a time, each takes a
+    /// round trip more; one joiner follows the other.
+    Duration recovery() const {
+        const auto& options = cluster_.options().replica;
+        const auto at_once =
+            std::max<std::size_t>(options.window_bytes / std::max<std::size_t>(options.append_bytes, 300), 1);
+        std::size_t steps = 0;
+        cluster_.for_each([&](const auto&, const auto& server) {
+            const auto& state = server.rules().state();
+            const auto bytes = snapshot_bytes(server.store()).size() + state.sessions.save().size();
+            const auto entries = static_cast<std::size_t>(state.log.last().index - state.log.base().index);
+            steps = std::max(steps, entries / at_once + bytes / options.chunk_bytes);
+        });
+        const auto trips = static_cast<Duration::rep>(steps * cluster_.options().view.backups);
+        return limits_.peace + 2 * conditions_.calm.latency_most * trips;
+    }
     bool lawfully_waits(const std::string& group) const { return cluster_.waits(group) && !cluster_.is_held(group); }
     void not_well() {
         for (const auto& group : cluster_.groups())
             if (!cluster_.is_well(group))
-                watch_.violate(group + " is not well " + in_pings(limits_.peace) + " after the last fault: " +
+                watch_.violate(group + " is not well " + in_pings(patience_) + " after the last fault: " +
                                describe(cluster_.view(group)) + (cluster_.waits(group) ? ", and waits" : ""));
     }
     std::string in_pings(Duration length) const {
@@ -313,6 +330,7 @@ private:
     std::vector<std::unique_ptr<Customer>> customers_;
     std::optional<Nemesis<S>> nemesis_;
     std::vector<Fault> played_;  // of the plan
+    Duration patience_{};
     Outcome outcome_;
 };
 
