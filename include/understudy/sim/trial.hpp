@@ -228,8 +228,8 @@ private:
             if (good()) judge_stores(group);
         }
     }
-    /// How long it may take to get well. Where the bounds let a joiner be sent one entry or chunk at a time, each takes a
-    /// round trip more; one joiner follows the other.
+    /// How long it may take to get well. Where the bounds are so small that a joiner is sent one entry or chunk at a
+    /// time, each takes a round trip more; one joiner follows the other.
     Duration recovery() const {
         const auto& options = cluster_.options().replica;
         const auto at_once =
