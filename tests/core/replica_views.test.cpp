@@ -17,6 +17,12 @@ TEST_SUITE("replica_views") {
         return group;
     }
     const Failure& failure(const ReplicaGroup& group, const CallId& id) { return std::get<Failure>(*group.answer(id)); }
+    std::vector<LogCut> cuts(const ReplicaGroup& group) {
+        std::vector<LogCut> found;
+        for (const auto& event : group.events)
+            if (const auto* cut = std::get_if<LogCut>(&event)) found.push_back(*cut);
+        return found;
+    }
     }  // namespace
 
     TEST_CASE("S9: a server starts empty with viewnum 0 and without a cluster") {
@@ -180,6 +186,64 @@ TEST_SUITE("replica_views") {
         CHECK_FALSE(group.pings["a"].stopped);
     }
 
+    TEST_CASE("S6: one that was told to stop stays so whatever it hears until a new view names it") {
+        ReplicaGroup group;
+        group.start("a", 1);
+        group.start("b", 2);
+        group.decide(group.member("a"), {group.member("b")});
+        group.settle();
+        REQUIRE(group.pings["a"].synced == std::vector<Address>{"b"});
+        const auto write = group.put("a", "x");
+        const auto answer = [&](bool stop) {
+            group.give("a", ReplicaGroup::views, "33", PingResult{group.info(), std::chrono::milliseconds{500}, stop});
+        };
+        answer(true);
+        int pings = 0;
+        group.lost = [&](auto& from, auto&, auto& message) {
+            const auto* ping = std::get_if<Ping>(&message);
+            if (!ping || from != "a") return false;
+            ++pings;
+            CHECK(ping->stopped);
+            CHECK(ping->synced.value_or(std::vector<Address>{}).empty());
+            return false;
+        };
+        const auto expect_stopped = [&](const char* after) {
+            CAPTURE(after);
+            CHECK_FALSE(group["a"].serving());
+            CHECK(group.outcome(group.put("a", "y")) == "not_primary");
+            CHECK(group.outcome(group.query("a")) == "not_primary");
+        };
+        expect_stopped("being told to stop");
+        answer(false);
+        expect_stopped("an answer to a ping without stop");
+        group.view.backups[0].synced = true;
+        group.give("a", ReplicaGroup::views, {}, ViewChanged{group.info()});
+        CHECK(group["a"].view().view.backups[0].synced);
+        expect_stopped("the same view with more in sync");
+        Effects effects;
+        group["a"].leave(group.now, effects);
+        group.turn("a");
+        expect_stopped("leave");
+        group["a"].stay(group.now, effects);
+        group.turn("a");
+        expect_stopped("stay");
+        group.settle();
+        group.give("a", "b", make_call_id(Method::replica_append, 2), AppendResult{1, 1, 1});
+        expect_stopped("late acknowledgements");
+        group.pass(std::chrono::milliseconds{300});
+        expect_stopped("a while");
+        CHECK(pings >= 3);
+        CHECK(group.outcome(write) == "not_primary");
+        CHECK(group["a"].state().commit == 0);
+        CHECK(group.count<SteppedDown>() == 1);
+        group.lost = nullptr;
+        group.decide(group.member("a"), {group.member("b", true)});
+        group.settle();
+        CHECK(group["a"].serving());
+        CHECK_FALSE(group.pings["a"].stopped);
+        CHECK(group["a"].store().all == "x;");
+    }
+
     TEST_CASE("R6: a leaving primary serves on until it is told to stop and a leaving backup is stopped at once") {
         auto group = pair_in_sync();
         for (const auto* name : {"a", "b"}) {
@@ -211,12 +275,46 @@ TEST_SUITE("replica_views") {
         group.decide(group.member("c"), {group.member("a")});
         CHECK(group["a"].state().log.last().index == 0);
         CHECK(group["a"].store().all.empty());
-        CHECK(group.count<LogCut>() == 2);
+        const auto cut = cuts(group);
+        REQUIRE(cut.size() == 2);
+        for (const auto& one : cut) {
+            CHECK(one.from == 1);
+            CHECK(one.entries == 1);
+        }
+        CHECK(cut[0].committed);        // a had answered it
+        CHECK_FALSE(cut[1].committed);  // b had not heard so
         group.settle();
         group.put("c", "y");
         group.settle();
         group.pass(std::chrono::milliseconds{300});
         CHECK(group["a"].store().all == "y;");
+    }
+
+    TEST_CASE(
+        "S3: an old primary that lives on during a forced view serves until it hears of that and then joins empty") {
+        ReplicaGroup group;
+        group.start("a", 1);
+        group.decide(group.member("a"));
+        CHECK(group.outcome(group.put("a", "x")) == "2");
+        group.start("c", 3);
+        group.view.forced = 2;
+        group.decide(group.member("c"), {}, {"c"});
+        CHECK(group.outcome(group.put("c", "new")) == "4");
+        CHECK(group.outcome(group.put("a", "y")) == "4");
+        CHECK(cuts(group).empty());
+        group.decide(group.member("c"), {group.member("a")});
+        const auto cut = cuts(group);
+        REQUIRE(cut.size() == 1);
+        CHECK(cut[0].from == 1);
+        CHECK(cut[0].entries == 2);
+        CHECK(cut[0].committed);
+        CHECK(group.count<SteppedDown>() == 1);
+        CHECK(group.outcome(group.put("a", "z")) == "not_primary");
+        group.pass(std::chrono::milliseconds{300});
+        CHECK(group["c"].store().all == "new;");
+        CHECK(group["a"].store() == group["c"].store());
+        CHECK(group.count<BackupInSync>() == 1);
+        CHECK(cuts(group).size() == 1);
     }
 
     TEST_CASE("S3: a primary counts on nothing that a backup held before a forced view") {
