@@ -296,6 +296,50 @@ TEST_SUITE("core/view_death") {
         CHECK(stage.role("a") == "primary");
     }
 
+    TEST_CASE("R1: a backup that died unheard is promoted and then replaced by the next one in sync") {
+        ViewStage stage{ViewOptions{.backups = 2}};
+        stage.set_up({"a", "b", "c"});
+        for (const auto* name : {"c", "b", "a"}) stage.act(name);
+        REQUIRE(stage.view().synced_count() == 2);
+        stage.run(2 * interval, {"a", "c"});  // b is dead already
+        stage.restart("a");
+        stage.ping("a", 0);
+        CHECK(stage.view().primary.name == "b");
+        CHECK(stage.told<ServerLost>().size() == 1);
+        stage.run(dead, {"a", "c"});
+        CHECK(stage.view().primary.name == "c");
+        CHECK(stage.view().backup("a"));
+        CHECK_FALSE(stage.view().member("b"));
+        REQUIRE(stage.told<ServerLost>().size() == 2);
+        CHECK(stage.told<ServerLost>()[1].server == "b");
+        CHECK(stage.told<ServerLost>()[1].why == "is silent");
+        CHECK(stage.told<GroupWaits>().empty());
+    }
+
+    TEST_CASE(
+        "R4: when the backup that was promoted turns out dead the group waits for it and not for the old primary") {
+        auto stage = pair();
+        stage.run(2 * interval, {"a"});  // b is dead already
+        stage.gone("conn:a");
+        stage.probed("a", ProbeResult::refused);
+        CHECK(stage.shown() == "view 3: primary b, no backup");
+        CHECK(stage.status().waiting_for.empty());
+        stage.pass(2 * dead);
+        CHECK(stage.status().waiting_for == std::vector<Address>{"b"});
+        CHECK(stage.status().waiting_why.starts_with("R4: b is silent"));
+        stage.restart("a");
+        stage.ping("a", 0);
+        stage.run(2 * dead, {"a"});
+        CHECK(stage.view().number == 3);
+        CHECK(stage.role("a") == "idle");
+        CHECK(stage.status().waiting_for == std::vector<Address>{"b"});
+        CHECK(stage.told<GroupWaits>().size() == 1);
+        stage.act("b");
+        CHECK(stage.status().waiting_for.empty());
+        CHECK(stage.role("b") == "primary");
+        CHECK(stage.shown() == "view 4: primary b, backup a (joining)");
+    }
+
     TEST_CASE("A loss is told once however long it lasts") {
         auto stage = pair();
         stage.run(20 * dead, {"b"});
