@@ -148,6 +148,40 @@ TEST_SUITE("core/view_rules") {
         CHECK(stage.shown() == "view 4: primary c, backup b (in sync)");
     }
 
+    TEST_CASE("R3: a primary whose reports leave nobody to join serves alone for 10 D and is then joined one by one") {
+        auto stage = with_backups(2);
+        const std::vector<Address> all{"a", "b", "c", "d"};
+        stage.set_up(all);
+        REQUIRE(stage.view().synced_count() == 2);
+        auto number = stage.view().number;
+        stage.ping("a", number, {.synced = {{"b", "c"}}, .unreachable = {"b", "c"}});
+        CHECK(stage.shown() == "view " + std::to_string(++number) + ": primary a, backup d (joining)");
+        stage.ping("a", number, {.synced = std::vector<Address>{}, .unreachable = {"d"}});
+        CHECK(stage.shown() == "view " + std::to_string(++number) + ": primary a, no backup");
+        SUBCASE("and they come back") {
+            stage.run(10 * dead - 2 * interval, all);
+            CHECK(stage.view().number == number);
+            CHECK(stage.status().waiting_for.empty());
+            CHECK(stage.told<GroupWaits>().empty());
+            for (int i = 0; i < 3; ++i) {
+                const auto before = stage.view().number;
+                stage.run(interval, all);
+                CHECK(stage.view().number <= before + 1);
+            }
+            stage.run(interval, all);
+            CHECK(stage.shown() ==
+                  "view " + std::to_string(number + 2) + ": primary a, backups b (in sync), c (in sync)");
+        }
+        SUBCASE("and it is lost") {
+            stage.restart("a");
+            stage.ping("a", 0);
+            stage.run(2 * dead, all);
+            CHECK(stage.view().number == number);
+            CHECK(stage.status().waiting_for == std::vector<Address>{"a"});
+            CHECK(stage.status().waiting_why.find("had no backup in sync") != std::string::npos);
+        }
+    }
+
     TEST_CASE("R3: a new life of a server that was reported unreachable may join at once") {
         ViewStage stage;
         stage.set_up({"a", "b"});
