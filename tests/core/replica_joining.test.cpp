@@ -30,6 +30,14 @@ TEST_SUITE("replica_joining") {
             group.give(to, from, envelope.id, std::move(envelope.message));
         }
     }
+    /// Delivers the oldest message that is under way.
+    void one_message(ReplicaGroup& group) {
+        REQUIRE_FALSE(group.wire.empty());
+        auto [from, envelope] = std::move(group.wire.front());
+        group.wire.pop_front();
+        auto to = envelope.peer;
+        if (group.servers.contains(to)) group.give(to, from, envelope.id, std::move(envelope.message));
+    }
     const Install* next_install(const ReplicaGroup& group) {
         for (const auto& [from, envelope] : group.wire)
             if (auto* install = std::get_if<Install>(&envelope.message)) return install;
@@ -95,10 +103,7 @@ TEST_SUITE("replica_joining") {
         group.decide(group.member("a"), {group.member("b")});
         int written = 0;
         for (int steps = 0; !group.wire.empty(); ++steps) {
-            auto [from, envelope] = group.wire.front();
-            group.wire.pop_front();
-            auto to = envelope.peer;
-            group.give(to, from, envelope.id, envelope.message);
+            one_message(group);
             if (steps % 5 == 0 && written < 10)
                 CHECK(group.outcome(group.put("a", "w" + std::to_string(written++))) != "none");
         }
@@ -124,12 +129,7 @@ TEST_SUITE("replica_joining") {
     TEST_CASE("S8: a chunk that does not continue the same snapshot is refused and says what is wanted") {
         auto group = trimmed();
         group.decide(group.member("a"), {group.member("b")}, {"a", "b"});
-        while (!next_install(group)) {
-            auto [from, envelope] = group.wire.front();
-            group.wire.pop_front();
-            auto to = envelope.peer;
-            group.give(to, from, envelope.id, envelope.message);
-        }
+        while (!next_install(group)) one_message(group);
         auto install = *next_install(group);
         install.view.whole.reset();
         group.wire.clear();
@@ -178,6 +178,61 @@ TEST_SUITE("replica_joining") {
         CHECK(group["b"].store() == group["a"].store());
     }
 
+    TEST_CASE("S8: a late first chunk of another snapshot delays a transfer and does not mix with it") {
+        for (std::uint64_t chunk = 1; chunk <= 6; ++chunk) {
+            CAPTURE(chunk);
+            auto group = trimmed();
+            group.decide(group.member("a"), {group.member("b")}, {"a", "b"});
+            while (!next_install(group) || next_install(group)->chunk < chunk) one_message(group);
+            const Install late{ReplicaGroup::cluster, "main", {2, {}}, {Incarnation{55}, {1, 25}}, 0,
+                               "2 0  mixed;",         false};
+            const auto id = group.ask("b", late);
+            CHECK(std::get<InstallResult>(*group.answer(id)).next == 1);
+            group.settle();
+            CHECK(group["b"].store() == group["a"].store());
+            CHECK(group["b"].state().sessions == group["a"].state().sessions);
+            CHECK(group["b"].state().applied == group["a"].state().applied);
+            CHECK(group.count<SnapshotInstalled>() == 1);
+            CHECK(group.count<BackupInSync>() == 1);
+        }
+    }
+
+    TEST_CASE("S8: a transfer that a new primary begins anew leaves the backup's state alone until it is whole") {
+        auto group = trimmed();
+        group.decide(group.member("a"), {group.member("b")});
+        group.settle();
+        group.decide(group.member("a"));
+        for (int i = 0; i < 20; ++i) group.put("a", "later");  // b knows what was before
+        group.start("c", 3);
+        group.decide(group.member("a"), {group.member("c")});
+        group.settle();
+        int chunks = 0;
+        group.lost = [&](auto&, auto& to, auto& message) {
+            return to == "b" && std::holds_alternative<Install>(message) && ++chunks > 3;
+        };
+        group.decide(group.member("a"), {group.member("c", true), group.member("b")});
+        group.settle();
+        REQUIRE(chunks > 3);
+        group.lost = nullptr;
+        group.servers.erase("a");
+        const auto before = group["b"].state();
+        REQUIRE_FALSE(before.store.all.empty());
+        const auto installed = group.count<SnapshotInstalled>();
+        group.decide(group.member("c"), {group.member("b")});
+        int steps = 0;
+        for (; !group.wire.empty() && group.count<SnapshotInstalled>() == installed; ++steps) {
+            CHECK(group["b"].state() == before);
+            one_message(group);
+        }
+        CHECK(steps > 10);
+        group.settle();
+        CHECK(group["b"].store() == group["c"].store());
+        CHECK(group["b"].state().sessions == group["c"].state().sessions);
+        CHECK(group["c"].store().all.ends_with("later;"));
+        CHECK(group.count<SnapshotInstalled>() == installed + 1);
+        CHECK(group.pings["c"].synced == std::vector<Address>{"b"});
+    }
+
     TEST_CASE("S8: a snapshot at or below the commit index changes nothing") {
         auto group = trimmed();
         group.decide(group.member("a"), {group.member("b")});
@@ -192,14 +247,24 @@ TEST_SUITE("replica_joining") {
     TEST_CASE("S8: a snapshot that cannot be read is refused and leaves the backup's state alone") {
         auto group = trimmed();
         group.decide(group.member("a"), {group.member("b")}, {"b"});
+        const Entry first{{2, 1}, EntryKind::open, {}, 0, 0, {}};
+        const Entry second{{2, 2}, EntryKind::command, {2, 1}, 1, 1, "x"};
+        const Entry third{{2, 3}, EntryKind::command, {2, 1}, 2, 1, "y"};
+        group.ask("b", Append{ReplicaGroup::cluster, "main", {2, {}}, {}, {first, second, third}, 2, 0});
+        const auto before = group["b"].state();
+        REQUIRE(before.store.all == "x;");
+        REQUIRE(before.log.last().index == 3);
         for (const auto* garbage : {"nonsense", "99999999999999999999999 ", "3 x y ", "2 0  "}) {
             Install install{ReplicaGroup::cluster, "main", {2, {}}, {Incarnation{1}, {1, 30}}, 0, garbage, true};
             auto id = group.ask("b", install);
-            if (std::string{garbage} == "2 0  ")
+            if (std::string{garbage} == "2 0  ") {
                 CHECK(std::holds_alternative<InstallResult>(*group.answer(id)));
-            else
+            } else {
                 CHECK(group.outcome(id) == "bad_chunk");
+                CHECK(group["b"].state() == before);
+            }
         }
+        CHECK(group["b"].store().all.empty());  // the last one could be read
     }
 
     TEST_CASE("S8: a half-received snapshot is forgotten after transfer_ttl in every role") {
