@@ -95,6 +95,59 @@ TEST_SUITE("replica_reads") {
         CHECK(group["a"].store().all == "x;");
     }
 
+    TEST_CASE(
+        "C4: while the closing of a session is not committed a retry has its first result and then nothing does") {
+        auto group = pair_in_sync();
+        const auto session = group.open("a");
+        const auto first = group.put("a", "x", session, 1, 1);
+        group.settle();
+        group.pass(110ms);
+        const Position at = std::get<ExecuteResult>(*group.answer(first)).at;
+        const auto expect_first = [&](const char* server) {
+            const auto retry = group.put(server, "x", session, 1, 1);
+            REQUIRE(group.outcome(retry) == "2");
+            CHECK(std::get<ExecuteResult>(*group.answer(retry)).at == at);
+        };
+        const auto last = group["a"].state().log.last().index;
+        Address serving;
+        CallId second;
+        SUBCASE("at the primary that logged it") {
+            group.lost = [](auto&, auto& to, auto&) { return to == "b"; };
+            group.now += group.options.session_ttl + group.options.session_ttl / 4;
+            group.turn("a");
+            REQUIRE(group["a"].state().log.last().index == last + 1);
+            expect_first("a");
+            second = group.put("a", "y", session, 2, 2);
+            serving = "a";
+        }
+        SUBCASE("at one that inherited it") {
+            group.lost = [](auto& from, auto&, auto&) { return from == "b"; };
+            group.now += group.options.session_ttl + group.options.session_ttl / 4;
+            group.turn("a");
+            group.settle();
+            REQUIRE(group["b"].state().log.last().index == last + 1);
+            group.lost = [](auto&, auto& to, auto&) { return to == "a"; };
+            group.decide(group.member("b"), {group.member("a", true)}, {"b"});
+            expect_first("b");
+            second = group.put("b", "y", session, 2, 2);
+            serving = "b";
+        }
+        CHECK(group.outcome(second) == "none");
+        CHECK(group.count<SessionClosed>() == 0);
+        group.lost = nullptr;
+        group.pass(1s);
+        CHECK(group.outcome(second) == "session_expired");
+        CHECK(group.count<SessionClosed>() == 1);
+        const auto late = group.put(serving, "x", session, 1, 1);
+        group.pass(1s);
+        CHECK(group.outcome(late) == "session_expired");
+        for (const auto* name : {"a", "b"}) {
+            CHECK(group[name].store().all == "x;");
+            CHECK(group[name].state().sessions.size() == 0);
+        }
+        CHECK(group.count<SessionClosed>() == 1);
+    }
+
     TEST_CASE("C4: sessions that expire together are closed as the log has room for it") {
         ReplicaOptions options{.view_service = {ReplicaGroup::views}};
         options.max_call_bytes = 1000;
@@ -136,6 +189,30 @@ TEST_SUITE("replica_reads") {
         for (int i = 0; i < 3; ++i) group.put("a", "x");
         CHECK(group.outcome(group.put("a", "x")) == "overloaded");
         CHECK(group["a"].state().log.last().index == last + 3);
+    }
+
+    TEST_CASE("C6: a session keeps at most max_results and a command too far beyond its low is not logged") {
+        ReplicaOptions options{.view_service = {ReplicaGroup::views}};
+        options.max_results = 2;
+        auto group = pair_in_sync(options);
+        const auto session = group.open("a");
+        const auto put = [&](Sequence seq, Sequence low) {
+            const auto id = group.put("a", std::to_string(seq), session, seq, low);
+            group.settle();
+            CHECK(group["a"].state().sessions.find(session)->results.size() <= 2);
+            return group.outcome(id);
+        };
+        CHECK(put(1, 1) == "2");
+        CHECK(put(2, 1) == "4");
+        const auto last = group["a"].state().log.last();
+        CHECK(put(3, 1) == "overloaded");
+        CHECK(group["a"].state().log.last() == last);
+        CHECK(put(3, 2) == "6");
+        CHECK(put(2, 2) == "4");
+        CHECK(put(5, 4) == "8");  // before the one that was numbered first
+        CHECK(put(4, 4) == "10");
+        CHECK(put(5, 4) == "8");
+        CHECK(group["a"].store().all == "1;2;3;5;4;");
     }
 
     TEST_CASE("C6: a connection with too many requests in progress is not read until half are answered") {
