@@ -256,6 +256,32 @@ TEST_SUITE("replica_log") {
         CHECK(group["b"].store().all == "x;");
     }
 
+    TEST_CASE("S10: a command that is retried at two primaries while it is inherited takes effect once") {
+        auto group = pair_in_sync();
+        const auto session = group.open("a");
+        group.pass(110ms);
+        const auto at = Position{1, group["a"].state().log.last().index + 1};
+        group.lost = [](auto& from, auto&, auto&) { return from == "b"; };
+        const auto first = group.put("a", "x", session, 1, 1);
+        group.settle();
+        REQUIRE(group["b"].state().log.last() == at);
+        REQUIRE(group["b"].state().commit < at.index);
+        group.lost = [](auto&, auto& to, auto&) { return to == "a"; };
+        group.decide(group.member("b"), {group.member("a", true)}, {"b"});
+        const auto at_new = group.put("b", "x", session, 1, 1);
+        const auto at_old = group.put("a", "x", session, 1, 1);
+        for (const auto& id : {first, at_new, at_old}) CHECK(group.outcome(id) == "none");
+        group.lost = nullptr;
+        group.pass(300ms);
+        REQUIRE(group.outcome(at_new) == "2");
+        CHECK(std::get<ExecuteResult>(*group.answer(at_new)).at == at);
+        CHECK(group.outcome(first) == "not_primary");
+        CHECK(group.outcome(at_old) == "not_primary");
+        for (const auto* name : {"a", "b"}) CHECK(group[name].store().all == "x;");
+        CHECK(group["a"].state().log == group["b"].state().log);
+        CHECK(group.count<LogCut>() == 1);
+    }
+
     TEST_CASE("C3: below low nothing takes effect and results are forgotten") {
         auto group = pair_in_sync();
         auto session = group.open("a");
