@@ -87,6 +87,8 @@ TEST_SUITE("explore/group") {
         expect_right_in_all("a does not know of b", plan, 300'000);
         plan = {.spares = 1, .operations = calls(1), .promoted = true, .budget = nothing};
         expect_right_in_all("a does not know of b and c joins", plan, 100'000);
+        plan = {.operations = calls(1, 2), .promoted = true, .budget = {0, 0, 0, 0, 1}};
+        expect_right_in_all("a does not know of b and both are asked the same", plan, 1'200'000);
     }
     TEST_CASE("S7: a backup that does not acknowledge is given up without a loss") {
         expect_right("D/2 passes", {.spares = 1, .operations = calls(1), .budget = {0, 0, 0, 1, 0}}, 100'000);
