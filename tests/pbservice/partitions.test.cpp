@@ -1,4 +1,5 @@
-// A primary that is cut off from the view service, and a get that reaches it too late.
+// A primary that is cut off from the view service, and a get that reaches it too late. Two servers of which one does
+// not hear the other, though both are heard by everybody else.
 #include <memory>
 #include <string>
 #include <string_view>
@@ -87,7 +88,49 @@ TEST_SUITE("pbservice") {
         scene.finish("111");
     }
 
+    /// For 30 s nothing passes from the primary to its backup, or nothing back; views and clients get through.
+    void half_a_line(Stage& stage, int servers, bool back) {
+        Cluster group{stage};
+        for (int n = 1; n <= servers; ++n) {
+            group.start(n);
+            REQUIRE(group.wait_ready(n == 1 ? 0 : 1));
+        }
+        stage.pass(D);
+        REQUIRE(group.primary() == 1);
+        REQUIRE(group.backup() == 2);
+        const auto before = group.view().number;
+        const auto lost = [name = stage.address("server2")](const Address& peer, std::string_view) {
+            return peer == name;
+        };
+        auto& faults = group.faults(1);
+        (back ? faults.lose_incoming : faults.lose_outgoing) = lost;
+        const auto end = stage.now() + 30s;
+        while (stage.now() < end) {
+            const auto next = stage.now() + 100ms;
+            REQUIRE(group.finish(group.put("a", "1"), 2 * D));
+            if (stage.now() < next) stage.pass(next - stage.now());
+        }
+        CHECK(group.primary() == 1);
+        const auto grown = group.view().number - before;
+        CHECK(grown >= 1);
+        CHECK(grown <= (servers == 2 ? 2 * (30s / (10 * D)) + 3 : 2));
+        (back ? faults.lose_incoming : faults.lose_outgoing) = nullptr;
+        CHECK(group.wait_ready(1, 12 * D));
+        group.must_put("a", "2");
+        CHECK(group.must_get("a") == "2");
+    }
+
     }  // namespace
+
+    TEST_CASE("S7: a line that is dead in one direction holds up no write for long and does not churn views") {
+        for (const int servers : {2, 3}) {
+            for (const bool back : {false, true}) {
+                CAPTURE(servers);
+                CAPTURE(back);
+                in_simulation([&](Stage& stage) { half_a_line(stage, servers, back); });
+            }
+        }
+    }
 
     TEST_CASE("Old primary does not serve Gets") {
         in_every_world([](Stage& stage) { old_primary_does_not_serve(stage); });
