@@ -23,13 +23,16 @@ TEST_SUITE("replica_pacing") {
         return group;
     }
 
-    /// Lets time pass in steps of a millisecond; "b" takes `per_append` for each append with entries.
-    /// Gives the entries that it was sent.
-    std::size_t pass_slowly(ReplicaGroup& group, Duration length, Duration per_append) {
-        std::size_t sent = 0;
-        std::deque<std::pair<Address, Envelope>> waiting;
-        Time free_at = group.now;
-        for (const auto end = group.now + length; group.now < end; group.now += 1ms) {
+    /// Time that passes in steps of a millisecond while "b" takes long for each append with entries, and each chunk.
+    struct Slow {
+        ReplicaGroup& group;
+        Duration per_append;
+        Duration per_chunk{};
+        std::size_t sent = 0;  ///< Entries that "b" was sent.
+        std::deque<std::pair<Address, Envelope>> waiting{};
+        Time free_at{};
+
+        void step() {
             for (auto& [name, server] : group.servers)
                 if (server.deadline() <= group.now) group.turn(name);
             while (!group.wire.empty()) {
@@ -46,10 +49,21 @@ TEST_SUITE("replica_pacing") {
                 waiting.pop_front();
                 const auto* append = std::get_if<Append>(&envelope.message);
                 if (append && !append->entries.empty()) free_at = group.now + per_append;
+                if (std::holds_alternative<Install>(envelope.message)) free_at = group.now + per_chunk;
                 group.give("b", from, envelope.id, std::move(envelope.message));
             }
+            group.now += 1ms;
         }
-        return sent;
+        void pass(Duration length) {
+            for (const auto end = group.now + length; group.now < end;) step();
+        }
+    };
+
+    /// Gives the entries that "b" was sent.
+    std::size_t pass_slowly(ReplicaGroup& group, Duration length, Duration per_append) {
+        Slow slow{group, per_append};
+        slow.pass(length);
+        return slow.sent;
     }
     }  // namespace
 
@@ -69,6 +83,53 @@ TEST_SUITE("replica_pacing") {
         auto sent = pass_slowly(group, 30s, 60ms);
         CHECK(group.count<BackupInSync>() == 1);
         CHECK(sent < 2 * 2000);
+    }
+
+    TEST_CASE("S8: a joiner slower than the writes gets in or begins anew and never fills the log") {
+        constexpr std::size_t kept = 20'000;
+        const auto entry = Log::size_of(Entry{}) + 1;
+        ReplicaGroup group;
+        group.options.append_bytes = 10 * Log::size_of(Entry{});
+        group.options.log_bytes = group.options.transfer_log_bytes = kept;
+        group.options.chunk_bytes = 1000;
+        group.options.max_calls = 200;
+        group.start("a", 1);
+        group.decide(group.member("a"));
+        for (int i = 0; i < 2000; ++i) group.put("a", std::string(50, 'x'));
+        group.start("b", 2);
+        group.answers.clear();
+        std::size_t asked = 0, largest = 0;
+        bool begins_anew = false;
+        Slow slow{group, 20ms};
+        SUBCASE("the snapshot is fast and the entries are slow") {}
+        SUBCASE("the snapshot is slow too") {
+            slow.per_chunk = 20ms;
+            begins_anew = true;
+        }
+        group.decide(group.member("a"), {group.member("b")});
+        for (const auto end = group.now + 30s; group.now < end; asked += 2) {
+            for (int i = 0; i < 2; ++i) group.put("a", "x");
+            slow.step();
+            largest = std::max(largest, group["a"].state().log.bytes());
+        }
+        const auto good = std::ranges::count_if(
+            group.answers, [](const auto& answer) { return std::holds_alternative<ExecuteResult>(answer.message); });
+        if (begins_anew) {
+            CHECK(group.count<BackupInSync>() == 0);
+            CHECK(group.count<BackupJoining>() > 3);
+            CHECK(group.answers.size() == asked);
+            CHECK(largest <= kept + 10 * entry);
+        } else {
+            CHECK(group.count<BackupInSync>() == 1);
+            CHECK(group.count<BackupJoining>() < 10);
+            CHECK(good > 30'000 / 20);  // what b can take at least: an entry in each append
+            CHECK(largest <= kept + (group.options.max_calls + 10) * entry);
+        }
+        CHECK(group.count<BackupUnreachable>() == 0);
+        slow.pass(8s);
+        CHECK(group.answers.size() == asked);
+        CHECK(group.count<BackupInSync>() == 1);
+        CHECK(group["b"].store() == group["a"].store());
     }
 
     TEST_CASE("S7: one that answers nothing any more is unreachable after D/2 although it answered before") {

@@ -252,7 +252,8 @@ private:
         // What is under way grows with what is acknowledged: a backup that is slow, or far behind, is not buried in
         // appends that are then sent again before it has read the first ones.
         window_ = std::clamp(window_, step.options.append_bytes, step.options.window_bytes);
-        while (sent_ < log.last().index && log.bytes(resume_, sent_) < window_) {
+        if (log.position(resume_)) resume_end_ = log.end_of(resume_);  // it may be trimmed before more is acknowledged
+        while (sent_ < log.last().index && log.end_of(sent_) - resume_end_ < window_) {
             send_append(step, calls, round, sent_, batch_end(step));
             sent_something = true;
         }
@@ -325,8 +326,9 @@ private:
     Mode mode_ = Mode::asking;
     bool knows_view_ = false;  // it has answered in this view, so the number is enough
     Index match_ = 0;
-    Index resume_ = 0;  // from here on entries are sent: its match, or what it said it holds
-    Index sent_ = 0;    // everything up to here was sent, or need not be
+    Index resume_ = 0;              // from here on entries are sent: its match, or what it said it holds
+    std::uint64_t resume_end_ = 0;  // the bytes before that in the log, when it last reached back so far
+    Index sent_ = 0;                // everything up to here was sent, or need not be
     Round round_sent_ = 0;
     Round round_acknowledged_ = 0;
     std::optional<OutgoingSnapshot<S>> transfer_;

@@ -64,6 +64,11 @@ public:
         base_ = base;
     }
 
+    /// Bytes of all entries up to and with that one, or up to the first that is held if it was trimmed.
+    std::uint64_t end_of(Index index) const {
+        if (index <= base_.index) return base_end_;
+        return slots_[static_cast<std::size_t>(index - first())].end;
+    }
     /// Bytes that the entries after `after`, through `through`, take in memory (about).
     std::size_t bytes(Index after, Index through) const {
         return through <= after ? 0 : static_cast<std::size_t>(end_of(through) - end_of(after));
@@ -80,11 +85,6 @@ private:
         std::uint64_t end = 0;  // running sum of sizes, so that any range is measured by one subtraction
         friend bool operator==(const Slot&, const Slot&) = default;
     };
-
-    std::uint64_t end_of(Index index) const {
-        if (index <= base_.index) return base_end_;
-        return slots_[static_cast<std::size_t>(index - first())].end;
-    }
 
     Position base_;
     std::uint64_t base_end_ = 0;
