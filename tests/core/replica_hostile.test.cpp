@@ -45,6 +45,18 @@ TEST_SUITE("replica_hostile") {
         CHECK(group["b"].state().log.last() == Position{1, 2});
     }
 
+    TEST_CASE("S8: a snapshot of less than what was acknowledged in the view takes nothing back") {
+        auto group = backup();
+        group.ask("b", append(1, {}, {entry(1, 1, "x"), entry(1, 2, "y"), entry(1, 3, "z")}));
+        CHECK(group.outcome(group.ask("b", install(1, {1, 2}))) == "other");
+        CHECK(group["b"].state().log.last() == Position{1, 3});
+        CHECK(group["b"].state().applied == Position{1, 2});
+        CHECK(group["b"].store().all == "x;");  // the snapshot's
+        CHECK(group.outcome(group.ask("b", append(1, {1, 3}, {}, 3))) == "other");
+        CHECK(group["b"].state().applied == Position{1, 3});
+        CHECK(group["b"].store().all == "x;z;");
+    }
+
     TEST_CASE("S8: a snapshot of a later view or without a next index is refused") {
         auto group = backup();
         CHECK(group.outcome(group.ask("b", install(1, {2, 5}))) == "invalid_params");
@@ -73,7 +85,9 @@ TEST_SUITE("replica_hostile") {
         group.give("b", ReplicaGroup::views, {}, ViewChanged{lie});
         CHECK(group["b"].serving());
         CHECK(group["b"].view() == info);
-        auto grown = info;
+        group.give("b", "c", make_call_id(Method::replica_append, 1), AppendResult{1, 0, 0});
+        CHECK(group.pings["b"].synced == std::vector<Address>{"c"});
+        auto grown = info;  // what a view service makes of that is no lie
         grown.view.backups[0].synced = true;
         group.give("b", ReplicaGroup::views, {}, ViewChanged{grown});
         CHECK(group["b"].view() == grown);

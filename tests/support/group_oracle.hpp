@@ -13,6 +13,7 @@
 #include <doctest/doctest.h>
 
 #include <tests/support/list_store.hpp>
+#include <tests/support/promotable.hpp>
 #include <understudy/core/clerk_rules.hpp>
 #include <understudy/core/replica_rules.hpp>
 
@@ -67,8 +68,10 @@ public:
 
     // ---- replicas ---------------------------------------------------------------------------------------
 
-    /// At one index all replicas are equal, whenever they get there.
-    void see(const ReplicaRules<ListStore>& rules, std::size_t max_sessions) {
+    /// After a turn that sends this: at one index all replicas are equal, whenever they get there.
+    void see(const ReplicaRules<ListStore>& rules, const Effects& sent, Time now, std::size_t max_sessions) {
+        const auto forgotten = not_counted_on(rules, sent, now);
+        ensure(forgotten.empty(), "a primary does not count on " + forgotten + " though that may be promoted");
         const auto& state = rules.state();
         std::hash<std::string> hash;
         auto seen = std::tuple{state.applied, hash(state.store.all), hash(state.sessions.save())};

@@ -10,7 +10,10 @@
 
 #include <understudy/core/replica_rules.hpp>
 
+#include <doctest/doctest.h>
+
 #include "list_store.hpp"
+#include "promotable.hpp"
 
 namespace understudy::test {
 
@@ -136,6 +139,7 @@ private:
         auto& server = servers.at(name);
         server.wake(now, effects);
         server.deep_invariants();
+        CHECK(not_counted_on(server, effects, now) == "");
         for (auto& event : effects.events) events.push_back(std::move(event));
         for (auto& envelope : effects.outbox) {
             if (lost && lost(name, envelope.peer, envelope.message)) continue;

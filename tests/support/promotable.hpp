@@ -1,0 +1,33 @@
+// What a serving primary owes to those that may take over from it, looked at after each of its turns: whom its view or
+// its ping calls in sync, it counts on (S4). Else it could commit without one that is then promoted.
+#pragma once
+
+#include <algorithm>
+#include <string>
+#include <variant>
+
+#include <understudy/core/replica_rules.hpp>
+
+namespace understudy::test {
+
+/// Who may be promoted and is not counted on; empty if nobody. `sent`: what the turn that just ended sends.
+template <typename S>
+Address not_counted_on(const ReplicaRules<S>& rules, const Effects& sent, Time now) {
+    if (!rules.serving()) return {};
+    const auto backups = rules.status(now).backups;
+    const auto counts = [&](const Address& name) {
+        const auto found = std::ranges::find(backups, name, &BackupStatus::name);
+        return found != backups.end() && (found->state == "in_sync" || found->state == "unreachable");
+    };
+    for (const auto& backup : rules.view().view.backups)
+        if (backup.synced && !counts(backup.name)) return backup.name;
+    for (const auto& envelope : sent.outbox) {
+        const auto* ping = std::get_if<Ping>(&envelope.message);
+        if (!ping || !ping->synced) continue;
+        for (const auto& name : *ping->synced)
+            if (!counts(name)) return name;
+    }
+    return {};
+}
+
+}  // namespace understudy::test
