@@ -81,6 +81,29 @@ TEST_SUITE("listen") {
         CHECK(failure_to_listen(address).empty());
     }
 
+    TEST_CASE("a name of several addresses is in use if one of them is taken though another is free") {
+        net::detail::TcpEndpoints endpoints;
+        for (const auto* host : {"127.0.0.1", "127.0.0.2"}) endpoints.push_back({asio::ip::make_address(host), 0});
+        net::Target target{.scheme = net::Schemes::tcp, .host = "two.example", .port = 0, .path = {}};
+        SUBCASE("the first") {}
+        SUBCASE("the last") { std::ranges::reverse(endpoints); }
+        auto holder = net::detail::listen_at_each({endpoints.front()}, target);
+        target.port = holder.target.port;
+        for (auto& endpoint : endpoints) endpoint.port(target.port);
+        std::ranges::sort(endpoints);
+        std::error_code code;
+        try {
+            net::detail::listen_at_each(endpoints, target);
+        } catch (const std::system_error& thrown) {
+            code = thrown.code();
+            CHECK(std::string{thrown.what()}.starts_with("listen on tcp://two.example:"));
+        }
+        CHECK(code == std::errc::address_in_use);
+        holder.sockets.clear();
+        endpoints.push_back({asio::ip::make_address("192.0.2.1"), target.port});  // of another machine
+        CHECK(net::detail::listen_at_each(endpoints, target).sockets.size() == 2);
+    }
+
     TEST_CASE("options that make no sense are refused with a sentence") {
         std::error_code code;
         TransportOptions options;

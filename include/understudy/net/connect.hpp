@@ -51,6 +51,8 @@ struct Connected {
 /// May be cancelled at any time. `run` is to be awaited once, on the executor.
 class Attempt : public std::enable_shared_from_this<Attempt> {
 public:
+    using Endpoint = asio::generic::stream_protocol::endpoint;
+
     explicit Attempt(const asio::any_io_executor& executor)
         : executor_{executor}, timer_{executor}, resolver_{executor}, socket_{executor} {}
 
@@ -69,8 +71,15 @@ public:
         const auto self = shared_from_this();
         limit(timer_, timeout, [](Attempt& attempt) { attempt.stop(asio::error::timed_out); });
 
-        std::error_code fault;
-        auto endpoints = co_await resolve(std::move(target), &fault);
+        std::error_code unresolved;
+        auto endpoints = co_await resolve(std::move(target), &unresolved);
+        co_return co_await reach(std::move(endpoints), timeout, unresolved);
+    }
+
+    /// The part of `run` that comes after resolving: tries these in turn, each for its share of `timeout`. `fault` is
+    /// what there is to say if there are none.
+    asio::awaitable<Connected> reach(std::vector<Endpoint> endpoints, Duration timeout, std::error_code fault) {
+        const auto self = shared_from_this();
         std::size_t refusals = 0;
         for (std::size_t at = 0; at < endpoints.size() && !stopped_; ++at) {
             fault = co_await connect(endpoints[at], timeout / static_cast<Duration::rep>(endpoints.size()));
@@ -83,8 +92,6 @@ public:
     }
 
 private:
-    using Endpoint = asio::generic::stream_protocol::endpoint;
-
     void stop(std::error_code why) {
         if (!stopped_) stopped_ = why;
         asio::error_code ignored;

@@ -72,19 +72,14 @@ inline Listening listen_unix(const Target& target) {
     return listening;
 }
 
+using TcpEndpoints = std::vector<asio::ip::tcp::endpoint>;
+
 // A name may have addresses that are not this machine's; those are left out. But one that is taken is an error even if
 // another is free: two processes must never listen under one name.
-inline Listening listen_tcp(const asio::any_io_executor& executor, const Target& target) {
-    using Resolver = asio::ip::tcp::resolver;
-    asio::error_code unresolved;
-    const auto found = Resolver{executor}.resolve(target.host, std::to_string(target.port),
-                                                  Resolver::passive | Resolver::numeric_service, unresolved);
-    if (unresolved) fail_to_listen(target, unresolved);
-
+inline Listening listen_at_each(const TcpEndpoints& endpoints, const Target& target) {
     Listening listening{.target = target, .advertise = {}, .path = {}, .sockets = {}};
     std::error_code fault = std::make_error_code(std::errc::address_not_available);
-    for (const auto& entry : found) {
-        const auto endpoint = entry.endpoint();
+    for (const auto& endpoint : endpoints) {
         const auto size = static_cast<socklen_t>(endpoint.size());
         auto socket = bind_and_listen(endpoint.protocol().family(), endpoint.data(), size, fault);
         if (!socket && fault != std::errc::address_not_available && fault != std::errc::address_family_not_supported)
@@ -96,6 +91,17 @@ inline Listening listen_tcp(const asio::any_io_executor& executor, const Target&
     }
     if (listening.sockets.empty()) fail_to_listen(target, fault);
     return listening;
+}
+
+inline Listening listen_tcp(const asio::any_io_executor& executor, const Target& target) {
+    using Resolver = asio::ip::tcp::resolver;
+    asio::error_code unresolved;
+    const auto found = Resolver{executor}.resolve(target.host, std::to_string(target.port),
+                                                  Resolver::passive | Resolver::numeric_service, unresolved);
+    if (unresolved) fail_to_listen(target, unresolved);
+    TcpEndpoints endpoints;
+    for (const auto& entry : found) endpoints.push_back(entry.endpoint());
+    return listen_at_each(endpoints, target);
 }
 
 }  // namespace detail

@@ -1,0 +1,62 @@
+// Probes of a name that has several addresses: what some of them say is not what all of them say.
+#include <doctest/doctest.h>
+
+#include <optional>
+
+#include <tests/support/net.hpp>
+
+using namespace understudy;
+using namespace understudy::test;
+
+TEST_SUITE("probes") {
+    namespace {
+
+    using Endpoints = std::vector<net::Attempt::Endpoint>;
+
+    asio::awaitable<void> reach(std::shared_ptr<net::Attempt> attempt, Endpoints endpoints,
+                                std::optional<ProbeResult>* result) {
+        const std::error_code unresolved = asio::error::host_not_found;
+        const auto outcome = co_await attempt->reach(std::move(endpoints), 5s, unresolved);
+        *result = net::judge(outcome);
+    }
+    std::optional<ProbeResult> probe(asio::io_context& io, Endpoints endpoints) {
+        std::optional<ProbeResult> result;
+        auto attempt = std::make_shared<net::Attempt>(io.get_executor());
+        asio::co_spawn(io, reach(std::move(attempt), std::move(endpoints), &result), asio::detached);
+        REQUIRE(run_until(io, [&] { return result.has_value(); }));
+        return result;
+    }
+
+    // Bound and not listening: nobody else has it meanwhile, and it refuses.
+    asio::ip::tcp::endpoint take_port(const net::Descriptor& socket) {
+        const asio::ip::tcp::endpoint any{asio::ip::address_v4::loopback(), 0};
+        REQUIRE(::bind(socket.get(), any.data(), static_cast<socklen_t>(any.size())) == 0);
+        return {any.address(), net::detail::bound_port(socket)};
+    }
+
+    }  // namespace
+
+    TEST_CASE("a probe of a name with several addresses is refused only if all of them refuse") {
+        TemporaryFolder folder;
+        asio::io_context io;
+        const auto at = [&](const char* name) { return asio::local::stream_protocol::endpoint{folder.file(name)}; };
+        const auto nobody = at("nobody");
+        const net::Descriptor taken{::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)};
+        const auto closed = take_port(taken);
+        const net::AnyTransport server{io, folder.address("alive")};
+        const auto alive = at("alive");
+        // Somebody is there, but of another kind: that fails at once, and is no refusal.
+        const net::Descriptor other{::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0)};
+        const auto address = net::unix_socket_address(folder.file("other"));
+        REQUIRE(::bind(other.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0);
+        const auto faulty = at("other");
+
+        CHECK(probe(io, {nobody, closed}) == ProbeResult::refused);
+        CHECK(probe(io, {closed, faulty}) == ProbeResult::unknown);
+        CHECK(probe(io, {faulty, nobody}) == ProbeResult::unknown);
+        CHECK(probe(io, {closed, alive}) == ProbeResult::alive);
+        CHECK(probe(io, {faulty, alive}) == ProbeResult::alive);
+        CHECK(probe(io, {alive, faulty}) == ProbeResult::alive);
+        CHECK(probe(io, {}) == ProbeResult::unknown);
+    }
+}
