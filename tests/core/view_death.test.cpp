@@ -108,6 +108,21 @@ TEST_SUITE("core/view_death") {
         CHECK(stage.view().number == 2);
     }
 
+    TEST_CASE("R1: a stall saves also those who were suspects before it") {
+        auto stage = pair();
+        stage.pass(6ms);
+        stage.act("b");
+        stage.pass(dead - 6ms);  // now a is a suspect, and b would be next
+        stage.now += 3s;
+        stage.wake();
+        stage.pass(dead);
+        CHECK(stage.told<ServerLost>().empty());
+        stage.act("a");
+        stage.act("b");
+        stage.run(2 * dead, {"a", "b"});
+        CHECK(stage.told<ServerLost>().empty());
+    }
+
     TEST_CASE("R3: the time that the service did not run does not count towards the 10 D of a report") {
         ViewStage stage;
         stage.set_up({"a", "b"});

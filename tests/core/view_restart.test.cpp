@@ -55,12 +55,14 @@ TEST_SUITE("core/view_restart") {
         REQUIRE(stage.shown() == "view 4: primary a, backups b (in sync), c (in sync), d (joining)");
         SUBCASE("those in sync last") {
             restart(stage, {.backups = 2});
-            stage.act("a");
+            for (const auto* name : {"b", "c", "d"}) stage.act(name);
+            stage.ping("a", 4, {.synced = {{"b", "c"}}});
             CHECK(stage.shown() == "view 5: primary a, backups b (in sync), c (in sync)");
             CHECK(stage.why() == "R2: no more than 2 backups are wanted");
         }
         SUBCASE("the last of them first") {
             restart(stage, {.backups = 1});
+            for (const auto* name : {"b", "c", "d"}) stage.act(name);
             CHECK(stage.view().number == 4);
             stage.act("a");
             CHECK(stage.shown() == "view 5: primary a, backup b (in sync)");
@@ -71,6 +73,27 @@ TEST_SUITE("core/view_restart") {
             restart(stage, {.backups = 1});
             stage.run(2 * dead, {"b", "c", "d"});
             CHECK(stage.shown() == "view 5: primary b, backup c (in sync)");
+        }
+    }
+    TEST_CASE("R2: no living backup is removed as too many in place of one that may be dead") {
+        ViewStage stage{{.backups = 2}};
+        stage.set_up({"a", "b", "c"});
+        restart(stage, {.backups = 1});
+        stage.act("c");
+        stage.act("a");
+        CHECK(stage.view().number == 3);  // b has not been heard yet
+        SUBCASE("it is dead") {
+            stage.run(2 * dead, {"a", "c"});
+            CHECK(stage.shown() == "view 4: primary a, backup c (in sync)");
+        }
+        SUBCASE("it lives") {
+            stage.act("b");
+            CHECK(stage.shown() == "view 4: primary a, backup b (in sync)");
+        }
+        SUBCASE("the primary dies first") {
+            stage.restart("a");
+            stage.ping("a", 0);
+            CHECK(stage.shown() == "view 4: primary c, backup b (in sync)");
         }
     }
     TEST_CASE("R3: after a restart with a larger k idle servers fill the view up") {

@@ -96,7 +96,8 @@ TEST_SUITE("core/view_table") {
         every_situation(1, [&](const Situation& now) {
             if (now.acked || now.primary.health != Health::ok || now.stopped) return;
             auto decision = decide(now);
-            bool changed = now.backups[0].health == Health::dead || now.backups[0].unreachable || now.wanted == 0;
+            bool surplus = now.wanted == 0 && now.backups[0].health == Health::ok;
+            bool changed = now.backups[0].health == Health::dead || now.backups[0].unreachable || surplus;
             REQUIRE(decision.has_value() == changed);
         });
     }

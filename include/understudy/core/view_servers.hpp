@@ -127,7 +127,7 @@ struct Server {
     /// Returns whether it was lost just now.
     bool judge(Time now, const Periods& periods, bool late, Time caught_up) {
         if (loss != Loss::none || !silent(now, periods)) return false;
-        const bool excused = verdict != never && now >= verdict && late && ++late_turns < late_turns_max;
+        const bool excused = verdict != never && late && ++late_turns < late_turns_max;
         if (excused) reached("R1: a turn that begins late condemns nobody");
         if (verdict == never || excused) {
             verdict = std::max(now, caught_up) + periods.grace;

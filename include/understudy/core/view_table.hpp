@@ -88,11 +88,14 @@ inline void add_backup(View& view, const Member& member) {
     view.backups.push_back({member.name, member.incarnation, false});
 }
 
-/// Takes out what is more than k: last ones first, and those in sync after all others.
-inline void remove_surplus(View& view, std::size_t wanted) {
-    while (view.backups.size() > wanted) {
-        auto joining = std::find_if(view.backups.rbegin(), view.backups.rend(), [](auto& one) { return !one.synced; });
-        view.backups.erase(joining == view.backups.rend() ? std::prev(view.backups.end()) : std::prev(joining.base()));
+/// Takes out what is more than k: first who is not in sync, then who is not surely alive, and the last of these first.
+inline void remove_surplus(std::vector<const Seat*>& seats, std::size_t wanted) {
+    const auto worth = [](const Seat* seat) { return seat->member.synced ? seat->health == Health::ok ? 2 : 1 : 0; };
+    while (seats.size() > wanted) {
+        auto least = seats.begin();
+        for (auto at = seats.begin(); at != seats.end(); ++at)
+            if (worth(*at) <= worth(*least)) least = at;
+        seats.erase(least);
     }
 }
 
@@ -101,11 +104,13 @@ inline void remove_surplus(View& view, std::size_t wanted) {
 inline View succeed(const Situation& now, const Member& primary) {
     View next{now.view.number + 1, {primary.name, primary.incarnation, false}, {}, now.view.forced};
     bool same = primary.incarnation == now.view.primary.incarnation;
+    std::vector<const Seat*> staying;
     for (const auto& seat : now.backups) {
         bool stays = seat.health != Health::dead && !(same && seat.unreachable);
-        if (stays && seat.member.name != primary.name) next.backups.push_back(seat.member);
+        if (stays && seat.member.name != primary.name) staying.push_back(&seat);
     }
-    remove_surplus(next, now.wanted);
+    remove_surplus(staying, now.wanted);
+    for (const auto* seat : staying) next.backups.push_back(seat->member);
     for (const auto& idle : now.idle) {
         if (next.backups.size() >= now.wanted) break;
         if (!next.member(idle.member.name) && !(same && idle.shunned)) add_backup(next, idle.member);
@@ -168,6 +173,8 @@ inline std::optional<Decision> hand_over(const Situation& now) {
     return Decision{succeed(now, now.view.primary), why + "but no backup in sync is left: it leads again"};
 }
 
+inline bool is_doubtful(const Seat& seat) { return seat.health == Health::doubtful; }
+
 // R2
 inline std::optional<Decision> remove_backups(const Situation& now) {
     std::string why;
@@ -175,7 +182,7 @@ inline std::optional<Decision> remove_backups(const Situation& now) {
         if (seat.health == Health::dead || seat.unreachable) why += (why.empty() ? "R2: " : ", ") + sentence(seat);
     if (!why.empty()) {
         reached("R2: a backup that is dead or unreachable is removed");
-    } else if (now.backups.size() > now.wanted) {
+    } else if (now.backups.size() > now.wanted && std::ranges::none_of(now.backups, is_doubtful)) {
         reached("R2: backups beyond k are removed");
         why = "R2: no more than " + std::to_string(now.wanted) + " backups are wanted";
     } else {
