@@ -40,6 +40,22 @@ TEST_SUITE("bytes") {
         CHECK(encode_bytes("plain and then \xC3") == R"({"b64":"cGxhaW4gYW5kIHRoZW4gww=="})");
     }
 
+    TEST_CASE("bytes whose escapes would be longer than base64 travel as base64") {
+        const auto encoded = [](std::string_view bytes) {
+            std::string out = "before";
+            encode_bulk(out, bytes);
+            return out.substr(6);
+        };
+        CHECK(encoded("plain") == R"("plain")");
+        CHECK(encoded("\xFF\xFE") == R"({"b64":"//4="})");
+        CHECK(encoded(std::string(2, '\0')) == R"("\u0000\u0000")");
+        for (const char byte : {'\0', '"', '\\', '\n'}) {
+            const std::string bytes(1000, byte);
+            CHECK(encoded(bytes).size() == base64_size(1000) + 10);
+            CHECK(decode_bytes(encoded(bytes)) == bytes);
+        }
+    }
+
     TEST_CASE("a text that is cut in the middle of a character survives its pieces") {
         const std::string text = "\xF0\x9F\x98\x80 caf\xC3\xA9 \xE2\x82\xAC";
         for (std::size_t cut = 0; cut <= text.size(); ++cut) {

@@ -22,8 +22,10 @@ inline constexpr auto base64_values = [] {
 }();
 }  // namespace detail
 
+inline constexpr std::size_t base64_size(std::size_t bytes) { return (bytes + 2) / 3 * 4; }
+
 inline void append_base64(std::string& out, std::string_view bytes) {
-    out.reserve(out.size() + (bytes.size() + 2) / 3 * 4);
+    out.reserve(out.size() + base64_size(bytes.size()));
     for (std::size_t i = 0; i < bytes.size(); i += 3) {
         const auto left = bytes.size() - i;
         std::uint32_t group = 0;

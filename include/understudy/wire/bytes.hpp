@@ -20,6 +20,18 @@ inline void encode_bytes(std::string& out, std::string_view bytes) {
     out += "\"}";
 }
 
+/// The same for what is long: as base64 too, where escapes would make the string longer than that.
+inline void encode_bulk(std::string& out, std::string_view bytes) {
+    const auto before = out.size();
+    constexpr std::size_t around = 10;  // {"b64":""}
+    encode_bytes(out, bytes);
+    if (out.size() - before <= base64_size(bytes.size()) + around) return;
+    out.resize(before);
+    out += R"({"b64":")";
+    append_base64(out, bytes);
+    out += "\"}";
+}
+
 inline std::string encode_bytes(std::string_view bytes) {
     std::string out;
     encode_bytes(out, bytes);

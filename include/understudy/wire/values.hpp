@@ -94,7 +94,7 @@ inline bool read(Reader& in, Json<std::string> it) {
     it.text.assign(text);
     return !text.empty();
 }
-inline void write(Writer to, Bytes<const std::string> it) { encode_bytes(to.out, it.text); }
+inline void write(Writer to, Bytes<const std::string> it) { encode_bulk(to.out, it.text); }
 inline bool read(Reader& in, Bytes<std::string> it) {
     const auto kind = in.scan.peek();
     if (kind != Kind::string && kind != Kind::object) return in.refuse("a string or {\"b64\": ...}");
