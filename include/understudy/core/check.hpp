@@ -23,7 +23,7 @@ inline std::atomic<CheckHandler> check_handler{&abort_on_failed_check};
 }
 }  // namespace detail
 
-/// Replaces the handler and returns the one before. The only process-wide state of the library.
+/// Replaces the handler of the whole process and returns the one before.
 inline CheckHandler set_check_handler(CheckHandler handler) { return detail::check_handler.exchange(handler); }
 
 }  // namespace understudy

@@ -266,7 +266,10 @@ private:
 
     void ping_refused(ThisStep& step, const Call& call, const Failure& failure) {
         if (!pinger_.knows(call.peer)) return refuse_unasked(step, call);
-        if (failure.view) adopt(step, call.peer, *failure.view);  // S6: who was replaced is sent no view but this
+        if (failure.view) {
+            reached("S6: a refused ping teaches the newer view");
+            adopt(step, call.peer, *failure.view);  // who was replaced is sent no other
+        }
         if (pinger_.refused(failure.code))
             step.out.tell(Refused{call.peer, failure.code, "the view service refused the ping: " + failure.text});
     }
@@ -304,7 +307,7 @@ private:
             return;
         }
         auto seen = step.view().number;
-        auto before = seen == 0 ? std::nullopt : std::optional{role()};  // told of its first role, whichever that is
+        auto before = role();
         reached("S1: a newer view is adopted");
         standing_.info = info;
         standing_.info.ping_interval = workable(info.ping_interval);
@@ -314,18 +317,19 @@ private:
             if (primary_.serving()) primary_.step_down(step, "view " + std::to_string(forced) + " was forced");
             if (role() != Role::primary) drop_everything(step);
         }
-        enter_view(step, before);
+        enter_view(step, before, seen == 0);
         pinger_.now_please();
     }
 
-    void enter_view(ThisStep& step, std::optional<Role> before) {
+    /// `news`: its role is told although it is the same as before.
+    void enter_view(ThisStep& step, Role before, bool news) {
         stopped_ = leaving_ && role() != Role::primary;
         backup_.enter_view();
         if (role() == Role::primary)
             primary_.serving() ? primary_.go_on(step) : primary_.take_over(step);  // S6, S5
         else if (primary_.serving())
             primary_.step_down(step, "view " + std::to_string(step.view().number) + " has another primary");  // S6
-        if (role() != before) step.out.tell(RoleChanged{options_.group, role(), step.view().number});
+        if (role() != before || news) step.out.tell(RoleChanged{options_.group, role(), step.view().number});
     }
 
     /// S3: after `view.force` what this server holds may conflict with what the forced primary holds.

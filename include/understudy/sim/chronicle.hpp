@@ -41,21 +41,22 @@ public:
     /// The commands that took effect, in their order: of the history that the newest forced view has left.
     std::vector<Change> changes(const std::string& group) const {
         std::vector<Change> all;
-        const auto found = eras_.find(group);
-        if (found == eras_.end()) return all;
-        for (const auto& [forced, era] : found->second) {
-            while (!all.empty() && all.back().index >= era.begin()->first) all.pop_back();
-            for (const auto& [index, told] : era)
-                if (told.kind == EntryKind::command && told.effective) all.push_back({index, told.command});
-        }
+        for (const auto& [index, told] : lineage(group, ~ViewNumber{0}))
+            if (told.kind == EntryKind::command && told.effective) all.push_back({index, told.command});
         return all;
     }
 
-    /// The last entry that was kept of what the group had before that view was forced, if anything was applied since.
+    /// The last entry that was kept of what the group had before that view was forced: all up to there stands in both
+    /// histories. Nothing if nothing was applied since.
     std::optional<Index> kept(const std::string& group, ViewNumber forced) const {
         const auto found = eras_.find(group);
         if (found == eras_.end() || !found->second.contains(forced)) return {};
-        return found->second.at(forced).begin()->first - 1;
+        const auto before = lineage(group, forced - 1);
+        for (const auto& [index, told] : found->second.at(forced)) {
+            const auto old = before.find(index);
+            if (old == before.end() || !(old->second == told)) return index - 1;
+        }
+        return found->second.at(forced).rbegin()->first;
     }
 
 private:
@@ -71,6 +72,19 @@ private:
 
     static std::string shown(Position at) {
         return "(" + std::to_string(at.view) + ", " + std::to_string(at.index) + ")";
+    }
+
+    /// What the forced views up to that one have left.
+    std::map<Index, Told> lineage(const std::string& group, ViewNumber last) const {
+        std::map<Index, Told> all;
+        const auto found = eras_.find(group);
+        if (found == eras_.end()) return all;
+        for (const auto& [forced, era] : found->second) {
+            if (forced > last) break;
+            all.erase(all.lower_bound(era.begin()->first), all.end());
+            all.insert(era.begin(), era.end());
+        }
+        return all;
     }
 
     std::map<std::string, std::map<ViewNumber, std::map<Index, Told>>> eras_;  // by group and forced view

@@ -169,7 +169,8 @@ public:
     bool is_well(const std::string& group) const {
         if (!views_ || impostor_) return false;
         const auto info = view(group);
-        if (info.number == 0 || info.synced_count() < std::min(options_.view.backups, options_.servers - 1))
+        if (info.number == 0 || info.backups.size() > options_.view.backups ||
+            info.synced_count() < std::min(options_.view.backups, options_.servers - 1))
             return false;
         const auto* primary = find(info.primary);
         return primary && primary->serving() && primary->view().view.number == info.number;

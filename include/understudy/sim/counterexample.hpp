@@ -211,6 +211,13 @@ private:
     std::uint64_t steps_of_one_ = 0;          // that one may take
 };
 
+/// The smallest bad history that can be found in what was judged bad.
+template <Model M>
+std::vector<OperationOf<M>> smallest_bad(const M& model, Judgement<M> judgement, SearchBounds bounds) {
+    if (judgement.contradicted) return std::move(judgement.culprit);
+    return Shrinker<M>{model, bounds}.shrink(std::move(judgement.culprit));
+}
+
 /// Judges a history and tells what is wrong with it, the smallest bad history as a timeline; nothing if it is good.
 /// For a test: `CHECK(violation(model, history) == "")`.
 template <Model M>
@@ -225,7 +232,7 @@ std::string violation(const M& model, const std::vector<OperationOf<M>>& operati
                std::to_string(judgement.counts.states) + " states: " + of(judgement.culprit.size()) +
                " are of one key\n";
     bounds.max_steps /= 4;  // if it cannot be shrunk in that, a large one is better than none
-    const auto smallest = Shrinker<M>{model, bounds}.shrink(std::move(judgement.culprit));
+    const auto smallest = smallest_bad(model, std::move(judgement), bounds);
     const std::string how = judgement.as_claimed ? " in the order that the object claims" : "";
     return "not linearizable" + how + ", by " + of(smallest.size()) + ":\n" + timeline(model, smallest);
 }

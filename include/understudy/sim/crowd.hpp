@@ -64,6 +64,7 @@ public:
     Customer& operator=(const Customer&) = delete;
 
     const std::string& name() const { return name_; }
+    const std::string& group() const { return habits_.options.group; }
     const CallCounts& counts() const { return counts_; }
     std::size_t pending() const { return *pending_; }
     /// Whether it has met a view service of another cluster, so that its next call begins anew.
@@ -97,6 +98,8 @@ public:
     }
     bool has_read() const { return counts_.answered >= to_answer_; }
 
+    /// Whatever the workload says is next.
+    void call_any(Duration patience) { call(workload_.next(random_, name_, ++calls_), patience); }
     /// One command, if the workload has any.
     void write(Duration patience) {
         for (int tries = 0; tries < 1'000; ++tries)

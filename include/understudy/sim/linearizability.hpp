@@ -20,6 +20,7 @@ struct Judgement {
     SearchCounts counts;
     std::size_t keys = 0;
     bool as_claimed = false;              ///< It is about the order that the object claims, not about every order.
+    bool contradicted = false;            ///< By the culprits alone, two operations: what they claim cannot be.
     std::vector<OperationOf<M>> culprit;  ///< All operations of a key for which the verdict is as above, if not good.
 };
 
@@ -49,7 +50,7 @@ Judgement<M> judge(const M& model, const std::vector<OperationOf<M>>& operations
     const auto claims = study_claims(operations, judgement.culprit);
     if (claims == Claims::contradicted) {
         judgement.verdict = Verdict::violated;
-        judgement.as_claimed = true;
+        judgement.as_claimed = judgement.contradicted = true;
         return judgement;
     }
     const auto decide = [&](const std::vector<OperationOf<M>>& part) {
@@ -59,15 +60,19 @@ Judgement<M> judge(const M& model, const std::vector<OperationOf<M>>& operations
         judgement.counts.states += search.counts().states;
         return verdict;
     };
-    for (auto& part : detail::by_key(model, operations)) {
+    auto parts = detail::by_key(model, operations);
+    // The order is one of all keys together.
+    auto ordered = claims == Claims::plausible ? detail::by_key(model, in_claimed_order(operations))
+                                               : std::vector<std::vector<OperationOf<M>>>{};
+    for (std::size_t i = 0; i < parts.size(); ++i) {
+        auto& part = parts[i];
         ++judgement.keys;
         auto verdict = Verdict::undecided;
         bool as_claimed = false;
         if (claims == Claims::plausible) {
-            auto ordered = in_claimed_order(part);
-            verdict = decide(ordered);
+            verdict = decide(ordered[i]);
             as_claimed = verdict == Verdict::violated;
-            if (as_claimed) part = std::move(ordered);
+            if (as_claimed) part = std::move(ordered[i]);
         }
         if (verdict == Verdict::undecided) verdict = decide(part);
         if (verdict == Verdict::linearizable || verdict == judgement.verdict) continue;

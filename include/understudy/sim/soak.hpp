@@ -47,7 +47,7 @@ private:
 struct SoakSummary {
     std::uint64_t trials = 0;
     CallCounts calls{};
-    std::uint64_t view_changes = 0, snapshots = 0, waits = 0, undecided = 0, repeated = 0;
+    std::uint64_t view_changes = 0, snapshots = 0, waits = 0, judged_again = 0, undecided = 0, repeated = 0;
     Duration virtual_time{};
     std::array<std::uint64_t, fault_names.size()> faults{};
     std::map<std::string, std::uint64_t> hits{};  ///< By place; refusals by the error's name.
@@ -62,6 +62,7 @@ struct SoakSummary {
         view_changes += outcome.view_changes;
         snapshots += outcome.snapshots;
         waits += outcome.waits;
+        judged_again += outcome.judged_again;
         undecided += outcome.undecided;
         virtual_time += outcome.virtual_time;
         for (std::size_t kind = 0; kind < faults.size(); ++kind) faults[kind] += outcome.faults[kind];
@@ -76,8 +77,9 @@ inline std::ostream& operator<<(std::ostream& out, const SoakSummary& summary) {
          << "calls: " << summary.calls.answered << " answered, " << summary.calls.unknown << " of unknown outcome, "
          << summary.calls.without_effect << " without effect, " << summary.calls.dumps << " dumps; "
          << summary.calls.deaths << " clients died\n"
-         << summary.waits << " groups waited for a lost state and were forced on, " << summary.undecided
-         << " histories were too hard to judge, " << summary.repeated << " trials were repeated and came out the same\n"
+         << summary.waits << " groups waited for a lost state and were forced on (" << summary.judged_again
+         << " judged again), " << summary.undecided << " histories were too hard to judge, " << summary.repeated
+         << " trials were repeated and came out the same\n"
          << "faults:";
     for (std::size_t kind = 0; kind < summary.faults.size(); ++kind)
         text << ' ' << fault_names[kind] << ' ' << summary.faults[kind];

@@ -42,11 +42,15 @@ struct Testimony {
         newest = 0;
     }
 
-    /// Leaves out what was seen before a view was forced, of entries after the last that was `kept`.
+    /// Leaves out what was seen before a view was forced, of entries after the last that was `kept`. A command that was
+    /// answered there is open again: a copy that an earlier primary had logged may be in what is left.
     void drop_lost(std::vector<OperationOf<typename W::Model>>& operations, Index kept) const {
         if (!forced) return;
-        std::erase_if(operations, [&](const auto& operation) {
-            return operation.returned < *forced && operation.claim && operation.claim->change > kept;
+        std::erase_if(operations, [&](auto& operation) {
+            if (operation.returned >= *forced || !operation.claim || operation.claim->change <= kept) return false;
+            const bool read = operation.claim->reads;
+            operation.reopen();
+            return read;
         });
     }
     void drop_lost(std::vector<Dumped>& some, Index kept) const {
@@ -74,19 +78,21 @@ Finding judge_calls(const W& workload, const Testimony<W>& testimony, const std:
     Finding finding{place_open(operations, changes, text)};
     if (!finding.wrong.empty()) return finding;
     const auto model = workload.model();
-    const auto judgement = sim::judge(model, operations, bounds);
+    auto judgement = sim::judge(model, operations, bounds);
     finding.undecided = judgement.verdict == Verdict::undecided;
     if (judgement.verdict != Verdict::violated) return finding;
     finding.wrong = "what its clients saw is not linearizable";
     if (judgement.as_claimed) finding.wrong += " in the order of the log";
-    finding.evidence = timeline(model, Shrinker<typename W::Model>{model, bounds}.shrink(judgement.culprit));
+    finding.evidence = timeline(model, smallest_bad(model, std::move(judgement), bounds));
     return finding;
 }
 
-/// Whether the store, `bytes` at the end, and each dump of it is what the log makes of what the group began with.
+/// Whether each dump of the store, and the store at the end, if its `bytes` are given, is what the log makes of what
+/// the group began with.
 template <Workload W>
 std::string judge_stores(const W& workload, const Testimony<W>& testimony,
-                         const std::vector<Chronicle::Change>& changes, Index kept, const std::string& bytes) {
+                         const std::vector<Chronicle::Change>& changes, Index kept,
+                         const std::optional<std::string>& bytes = {}) {
     auto dumps = testimony.dumps;
     testimony.drop_lost(dumps, kept);
     std::ranges::stable_sort(dumps, {}, &Dumped::at);
@@ -102,7 +108,7 @@ std::string judge_stores(const W& workload, const Testimony<W>& testimony,
             return place + " was begun after entry " + std::to_string(dump.newest) + " was answered";
         if (play(dump.at) != dump.bytes) return place + " is not what the log makes of the store";
     }
-    return play(~Index{0}) == bytes ? "" : "the store is not what the log makes of it";
+    return !bytes || play(~Index{0}) == *bytes ? "" : "the store is not what the log makes of it";
 }
 
 }  // namespace understudy::sim

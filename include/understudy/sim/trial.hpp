@@ -39,8 +39,9 @@ struct Outcome {
     CallCounts calls{};
     std::uint64_t view_changes = 0;
     std::uint64_t snapshots = 0;
-    std::uint64_t waits = 0;      ///< Groups that rightly waited in the end (R4) and were forced on.
-    std::uint64_t undecided = 0;  ///< Keys whose history was too hard to judge within bounds.
+    std::uint64_t waits = 0;         ///< Groups that rightly waited in the end (R4) and were forced on.
+    std::uint64_t judged_again = 0;  ///< Of these, whose clients were judged once more, with what they did afterwards.
+    std::uint64_t undecided = 0;     ///< Keys whose history was too hard to judge within bounds.
     Duration virtual_time{};
     std::uint64_t event_hash = 0;
 
@@ -212,6 +213,7 @@ private:
         for (const auto& group : cluster_.groups())
             if (lawfully_waits(group)) force(group);
         if (!run_until([&] { return all_well(); }, patience_)) return not_well();
+        go_on_after_force();
         read_everything();
         if (!good()) return;
         // What went wrong in the last moments of trouble may make yet another view.
@@ -258,14 +260,35 @@ private:
     void force(const std::string& group) {
         ++outcome_.waits;
         judge(group);
+        judge_stores(group);
         watch_.forced(group);
         testimonies_[group].force();
         Stranger oper{world_, "operator of " + group};
         const auto forced = [&] { return cluster_.view(group).forced != 0; };
         for (auto left = limits_.peace; good() && !forced() && left > Duration{}; left -= 1s) {
-            oper.say(Cluster<S>::views_name, ViewForce{group, cluster_.view(group).primary.name});
+            oper.say(Cluster<S>::views_name, ViewForce{group, fullest(group)});
             run_until(forced, 1s);  // it is refused until that server is heard again
         }
+    }
+    /// Of the servers that run, the one that has applied the most.
+    Address fullest(const std::string& group) const {
+        Address name = cluster_.view(group).primary.name;
+        Index most = 0;
+        cluster_.for_each([&](const std::string& one, const auto& server) {
+            const auto applied = server.rules().state().applied.index;
+            if (Cluster<S>::group_of(one) != group || applied <= most) return;
+            name = one;
+            most = applied;
+        });
+        return name;
+    }
+    /// Where a view was forced, clients go on with what is left.
+    void go_on_after_force() {
+        for (auto& customer : customers_)
+            if (testimonies_.at(customer->group()).forced)
+                for (int number = 0; number < 10; ++number) customer->call_any(limits_.peace);
+        if (!run_until([&] { return all_idle(); }, 2 * limits_.peace) && good())
+            watch_.violate("a call has not ended long after its deadline");
     }
     /// Every client is answered. One that was misled by another cluster may learn so only now, and then begins anew.
     void read_everything() {
@@ -297,13 +320,14 @@ private:
 
     /// The last entry that an operator's decision has left of what the group had committed; nothing if nobody knows,
     /// since nothing was written after it.
-    std::optional<Index> kept(const std::string& group) const {
-        if (!testimonies_.at(group).forced) return ~Index{0};
+    std::optional<Index> kept(const std::string& group) {
+        if (!testimonies_[group].forced) return ~Index{0};
         return watch_.chronicle().kept(group, cluster_.view(group).forced);
     }
     void judge(const std::string& group) {
         const auto kept_until = kept(group);
         if (is_repeated(group) || !kept_until) return;
+        outcome_.judged_again += testimonies_[group].forced.has_value();
         auto finding = judge_calls(workload_, testimonies_.at(group), watch_.chronicle().changes(group), *kept_until,
                                    limits_.bounds);
         outcome_.undecided += finding.undecided;
@@ -312,10 +336,12 @@ private:
     }
     void judge_stores(const std::string& group) {
         const auto kept_until = kept(group);
-        const auto* primary = cluster_.find(cluster_.view(group).primary);
-        if (!kept_until || !primary) return;
-        auto wrong = sim::judge_stores(workload_, testimonies_.at(group), watch_.chronicle().changes(group),
-                                       *kept_until, snapshot_bytes(primary->store()));
+        if (!kept_until) return;
+        std::optional<std::string> bytes;
+        if (const auto* primary = cluster_.find(cluster_.view(group).primary); primary && cluster_.is_well(group))
+            bytes = snapshot_bytes(primary->store());
+        auto wrong =
+            sim::judge_stores(workload_, testimonies_[group], watch_.chronicle().changes(group), *kept_until, bytes);
         if (!wrong.empty()) watch_.violate(group + ": " + wrong);
     }
 

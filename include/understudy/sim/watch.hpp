@@ -26,7 +26,7 @@ template <Store S>
 class Watch {
 public:
     /// `law` says what is wrong with a store in itself; empty if nothing is.
-    /// One at a time on each thread.
+    /// One at a time on each thread, and on the thread that made it.
     Watch(Cluster<S>& cluster, std::function<std::string(const S&)> law)
         : cluster_{cluster},
           law_{std::move(law)},
