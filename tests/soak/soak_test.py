@@ -15,6 +15,7 @@ NOT_YET = {"R5": "recovery needs the journal"}
 NEVER_SENT = {"internal": "no party says that of itself", "unauthorized": "nothing asks for rights yet"}
 # Reached once in some hundred trials: a test of the machine alone shows each; here it is only told.
 RARE = {"S8: a transfer of an earlier view is taken up again", "S8: a half-received snapshot is dropped after a while",
+        "S6: a refused ping teaches the newer view",
         "S8: the log no longer goes back to what the backup holds",
         "R6: a primary that has stopped leads again if nobody else can",
         "C4: a call of an expired session is not repeated in the next one"}
