@@ -94,7 +94,7 @@ class Tidy(unittest.TestCase):
         self.assertEqual(faults({path: "// " + "ä" * 117 + "\n"}), [])
         self.fails({path: "// TODO\n"}, "TODO")
         self.fails({path: "// see /home/me/a\n"}, "machine")
-        self.assertEqual(faults({path: "// see tcp://work/a and a/work/b\n"}), [])
+        self.assertEqual(faults({path: "// see tcp://home/a and a/home/b\n"}), [])
 
     def test_time_and_chance(self):
         core, clerk = "include/understudy/core/log.hpp", "include/understudy/clerk.hpp"
