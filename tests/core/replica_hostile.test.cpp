@@ -93,6 +93,36 @@ TEST_SUITE("replica_hostile") {
         CHECK(group["b"].view() == grown);
     }
 
+    TEST_CASE("S8: a backup that answers every chunk and takes none is asked again once a ping interval") {
+        ReplicaGroup group;
+        group.options.log_bytes = 0;
+        const auto info = led_by_b(group, 100ms);
+        group.give("b", ReplicaGroup::views, {}, ViewChanged{info});
+        group.give("b", "c", make_call_id(Method::replica_append, 1), AppendResult{1, 0, 0});
+        group.put("b", "x");
+        auto behind = info;
+        behind.view.number = 2;
+        behind.view.backups[0].incarnation = Incarnation{4};  // a new process, which holds nothing
+        group.wire.clear();
+        group.give("b", ReplicaGroup::views, {}, ViewChanged{behind});
+        int chunks = 0;
+        for (int turn = 0; turn < 50; ++turn) {
+            CHECK(group["b"].deadline() > group.now);
+            for (auto sent = std::exchange(group.wire, {}); auto& [from, envelope] : sent) {
+                if (auto* install = std::get_if<Install>(&envelope.message)) {
+                    ++chunks;
+                    group.give("b", "c", envelope.id, InstallResult{2, install->snapshot, 0});
+                } else {
+                    group.give("b", "c", envelope.id,
+                               Failure{"replica.append", error::mismatch, {}, behind, Held{}, {}});
+                }
+            }
+            group.now = std::max(group.now, group["b"].deadline());
+            group.turn("b");
+        }
+        CHECK(chunks > 10);
+    }
+
     TEST_CASE("a ping interval or D that cannot be worked with neither spins nor overflows") {
         for (const auto length : {Duration{}, Duration{1}, Duration::max()}) {
             ReplicaGroup group;

@@ -306,6 +306,9 @@ private:
     }
 
     void send_chunks(Step<S>& step, std::uint64_t& calls) {
+        // Only a backup without rules answers the last chunk and lacks one before it. It is asked again, later.
+        if (sending_.empty() && step.now >= last_sent_ + step.standing.info.ping_interval)
+            next_chunk_ = transfer_->acknowledged();
         while (transfer_->can_send(next_chunk_) &&
                next_chunk_ < transfer_->acknowledged() + step.options.chunk_window) {
             Install install{step.standing.info.cluster,
