@@ -1,0 +1,100 @@
+// What a client measures of itself and of its servers: after a warm-up, for a while.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <cstdio>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "tests/bench/processes.hpp"
+#include "tests/bench/statistics.hpp"
+
+namespace understudy::bench {
+
+using Clock = std::chrono::steady_clock;
+
+/// One measurement. CPU is in seconds.
+struct Sample {
+    double seconds = 0, operations = 0;
+    double p50 = 0, p99 = 0;  ///< Microseconds.
+    double client_cpu = 0, server_cpu = 0;
+    double foreign_cpu = 0;  ///< What others used of the machine meanwhile.
+
+    double rate() const { return operations / seconds; }
+    double cpu_each() const { return (client_cpu + server_cpu) / operations * 1e6; }
+};
+
+inline std::string to_text(const Sample& it) {
+    std::ostringstream text;
+    for (const double value :
+         {it.seconds, it.operations, it.p50, it.p99, it.client_cpu, it.server_cpu, it.foreign_cpu})
+        text << value << ' ';
+    return text.str();
+}
+inline Sample to_sample(const std::string& text) {
+    Sample it;
+    std::istringstream{text} >> it.seconds >> it.operations >> it.p50 >> it.p99 >> it.client_cpu >> it.server_cpu >>
+        it.foreign_cpu;
+    return it;
+}
+
+class Meter {
+public:
+    Meter(double seconds, std::vector<pid_t> servers) : seconds_{seconds}, servers_{std::move(servers)} {}
+
+    /// An operation is done; false once all has been measured.
+    bool done(Clock::time_point asked, Clock::time_point now) {
+        if (state_ == State::over) return false;
+        if (state_ == State::idle) {
+            state_ = State::warming;
+            until_ = now + warm_up;
+        } else if (now >= until_) {
+            if (state_ == State::measuring) return finish(now), false;
+            begin(now);
+        } else if (state_ == State::measuring) {
+            latencies_.push_back(static_cast<std::uint32_t>((now - asked).count()));
+        }
+        return true;
+    }
+    bool over() const { return state_ == State::over; }
+    const Sample& sample() const { return sample_; }
+
+private:
+    enum class State { idle, warming, measuring, over };
+    static constexpr auto warm_up = std::chrono::milliseconds{150};
+
+    void begin(Clock::time_point now) {
+        state_ = State::measuring;
+        begun_ = now;
+        until_ = now + std::chrono::nanoseconds{static_cast<std::int64_t>(seconds_ * 1e9)};
+        latencies_.reserve(1u << 20);
+        read_cpu(-1);
+    }
+    void finish(Clock::time_point now) {
+        state_ = State::over;
+        read_cpu(+1);
+        sample_.seconds = std::chrono::duration<double>(now - begun_).count();
+        sample_.operations = static_cast<double>(latencies_.size());
+        sample_.p50 = quantile(latencies_, 0.5) / 1e3;
+        sample_.p99 = quantile(latencies_, 0.99) / 1e3;
+    }
+    void read_cpu(int sign) {
+        const double own = cpu_seconds(getpid());
+        double servers = 0;
+        for (const auto server : servers_) servers += cpu_seconds(server);
+        sample_.client_cpu += sign * own;
+        sample_.server_cpu += sign * servers;
+        sample_.foreign_cpu += sign * (busy_seconds() - own - servers);
+    }
+
+    double seconds_;
+    std::vector<pid_t> servers_;
+    State state_ = State::idle;
+    Clock::time_point begun_, until_;
+    std::vector<std::uint32_t> latencies_;  // nanoseconds
+    Sample sample_;
+};
+
+}  // namespace understudy::bench

@@ -1,0 +1,117 @@
+// A group of this library: view service, primary and backup, each a process; and clerks that load it.
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include <asio/detached.hpp>
+#include <asio/io_context.hpp>
+
+#include <understudy/admin.hpp>
+#include <understudy/net/any.hpp>
+#include <understudy/understudy.hpp>
+
+#include "tests/bench/meter.hpp"
+
+namespace understudy::bench {
+
+class Group {
+public:
+    Group(Network network, const std::string& folder) {
+        const auto place = [&](const char* name) {
+            return Place{network, network == Network::tcp ? free_port() : std::uint16_t{0}, folder + "/" + name}
+                .address();
+        };
+        view_service_ = place("views");
+        views_ = Process{[this] {
+            asio::io_context io{1};
+            ViewService views{net::AnyTransport{io, view_service_}};
+            views.async_run(asio::detached);
+            io.run();
+        }};
+        const auto serve = [this](const Address& listen) {
+            asio::io_context io{1};
+            PBService server{KvStore{}, net::AnyTransport{io, listen}, ReplicaOptions{.view_service = {view_service_}}};
+            server.async_run(asio::detached);
+            io.run();
+        };
+        const auto first = place("one"), second = place("two");
+        primary_ = Process{[=] { serve(first); }};
+        await_view(1);
+        backup_ = Process{[=] { serve(second); }};
+        await_view(2);
+    }
+    std::vector<pid_t> processes() const { return {views_.id(), primary_.id(), backup_.id()}; }
+
+    /// Calls as `shape` says, until the meter has seen enough.
+    void load(const Shape& shape, Meter& meter) const {
+        asio::io_context io{1};
+        ClerkOptions options;
+        options.view_service = {view_service_};
+        std::vector<std::unique_ptr<Lane>> lanes;
+        for (std::size_t n = 0; n < shape.connections; ++n) {
+            auto clerk = std::make_shared<Clerk<net::AnyTransport>>(net::AnyTransport{io}, options);
+            for (std::size_t i = 0; i < shape.in_flight; ++i) {
+                lanes.push_back(std::make_unique<Lane>(Lane{io, shape, meter, clerk, lanes.size(), {}}));
+                lanes.back()->go_on();
+            }
+        }
+        io.run();
+    }
+
+private:
+    /// One call after the other.
+    struct Lane {
+        asio::io_context& io;
+        const Shape& shape;
+        Meter& meter;
+        std::shared_ptr<Clerk<net::AnyTransport>> clerk;
+        std::size_t calls = 0;
+        Clock::time_point asked;
+
+        void go_on() {
+            asked = Clock::now();
+            const auto done = [this](std::error_code ec, auto&&...) { ended(ec); };
+            calls += 7;
+            switch (shape.operation) {
+                case Operation::put:
+                    return clerk->async_put(key(calls), std::string(shape.bytes, 'v'), [this](auto ec) { ended(ec); });
+                case Operation::append:  // a value is at most a mebibyte long: then comes another key
+                    return clerk->async_append(key(calls) + "." + std::to_string(calls * shape.bytes / 7 / (512u << 10)),
+                                               std::string(shape.bytes, 'v'), done);
+                case Operation::get: return clerk->async_get(key(calls), done);
+            }
+        }
+        void ended(std::error_code ec) {
+            if (ec && ec != error::key_not_found) throw std::system_error{ec, "understudy"};
+            if (meter.done(asked, Clock::now())) return go_on();
+            io.stop();
+        }
+    };
+
+    /// Until the primary has said that it operates in view `number` with its backups in sync.
+    void await_view(ViewNumber number) const {
+        for (;;) {
+            asio::io_context io{1};
+            Admin admin{net::AnyTransport{io}};
+            bool there = false;
+            admin.async_view_status(view_service_, std::nullopt, [&](std::error_code ec, const ViewStatusResult& status) {
+                there = !ec && !status.groups.empty() && status.groups[0].acked &&
+                        status.groups[0].info.view.number >= number &&
+                        status.groups[0].info.view.synced_count() == status.groups[0].info.view.backups.size();
+                io.stop();
+            });
+            io.run();
+            if (there) return;
+            std::this_thread::sleep_for(std::chrono::milliseconds{20});
+        }
+    }
+
+    Address view_service_;
+    Process views_, primary_, backup_;
+};
+
+}  // namespace understudy::bench

@@ -1,0 +1,150 @@
+// Redis with one replica, for comparison. Writes are SET (or APPEND) and WAIT 1, reads GET; through hiredis.
+#pragma once
+
+#include <hiredis/hiredis.h>
+
+#include <algorithm>
+#include <chrono>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <vector>
+
+#include "tests/bench/meter.hpp"
+
+namespace understudy::bench {
+
+class RedisGroup {
+public:
+    RedisGroup(Network network, const std::string& folder) : network_{network} {
+        port_ = free_port();
+        const auto behind = free_port();
+        path_ = folder + "/redis";
+        primary_ = start(port_, path_, folder, {});
+        wait_until_up(port_);
+        replica_ = start(behind, folder + "/redis_replica", folder, {"--replicaof", "127.0.0.1 " + std::to_string(port_)});
+        const auto context = connect_tcp(port_);
+        for (;;) {
+            const auto reply = ask(context.get(), "WAIT 1 100");
+            if (reply->type == REDIS_REPLY_INTEGER && reply->integer >= 1) break;
+        }
+        std::this_thread::sleep_for(std::chrono::seconds{2});  // after a full sync WAIT stalls for up to a second
+    }
+    std::vector<pid_t> processes() const { return {primary_.id(), replica_.id()}; }
+
+    /// Calls as `shape` says; with `batch` those of one connection share one WAIT.
+    void load(const Shape& shape, Meter& meter, bool batch) const {
+        Poll poll;
+        std::vector<Connection> connections(shape.connections);
+        for (std::uint32_t n = 0; n < connections.size(); ++n) {
+            auto& it = connections[n];
+            it.context = network_ == Network::tcp ? connect_tcp(port_) : connect_unix(path_);
+            unblock(it.context->fd);
+            it.context->flags &= ~REDIS_BLOCK;
+            it.calls = n;
+            poll.add(it.context->fd, n);
+            ask_again(it, shape, batch);
+        }
+        while (!meter.over())
+            poll.wait(-1, [&](std::uint32_t n) {
+                auto& it = connections[n];
+                if (redisBufferRead(it.context.get()) != REDIS_OK) throw std::runtime_error{it.context->errstr};
+                for (void* reply = nullptr; next_reply(it, reply);) {
+                    check(static_cast<redisReply*>(reply));
+                    freeReplyObject(reply);
+                    if (--it.expected > 0) continue;
+                    const auto now = Clock::now();
+                    for (std::size_t i = 0; i < shape.in_flight; ++i) meter.done(it.asked, now);
+                    ask_again(it, shape, batch);
+                }
+            });
+    }
+
+private:
+    struct Free {
+        void operator()(redisContext* context) const { redisFree(context); }
+        void operator()(redisReply* reply) const { freeReplyObject(reply); }
+    };
+    using Context = std::unique_ptr<redisContext, Free>;
+    using Reply = std::unique_ptr<redisReply, Free>;
+
+    struct Connection {
+        Context context;
+        std::size_t calls = 0;
+        std::size_t expected = 0;  // replies
+        Clock::time_point asked;
+    };
+
+    static bool next_reply(Connection& it, void*& reply) {
+        reply = nullptr;
+        if (redisGetReplyFromReader(it.context.get(), &reply) != REDIS_OK) throw std::runtime_error{"redis"};
+        return reply != nullptr;
+    }
+    static void check(const redisReply* reply) {
+        if (reply->type == REDIS_REPLY_ERROR) throw std::runtime_error{reply->str};
+    }
+
+    static void ask_again(Connection& it, const Shape& shape, bool batch) {
+        static const std::string value(shape.bytes, 'v');
+        const bool write = shape.operation != Operation::get;
+        auto* to = it.context.get();
+        it.asked = Clock::now();
+        for (std::size_t i = 0; i < shape.in_flight; ++i) {
+            const auto name = key(it.calls += 7);
+            if (!write) redisAppendCommand(to, "GET %b", name.data(), name.size());
+            else if (shape.operation == Operation::put)
+                redisAppendCommand(to, "SET %b %b", name.data(), name.size(), value.data(), value.size());
+            else redisAppendCommand(to, "APPEND %s.%d %b", name.c_str(), static_cast<int>(it.calls * shape.bytes / 7 / (512u << 10)),
+                                    value.data(), value.size());
+            if (write && !batch) redisAppendCommand(to, "WAIT 1 0");
+        }
+        if (write && batch) redisAppendCommand(to, "WAIT 1 0");
+        it.expected = shape.in_flight * (write && !batch ? 2 : 1) + (write && batch ? 1 : 0);
+        for (int done = 0; !done;)
+            if (redisBufferWrite(to, &done) != REDIS_OK) throw std::runtime_error{to->errstr};
+    }
+
+    static Process start(std::uint16_t port, const std::string& path, const std::string& folder,
+                         std::vector<std::string> more) {
+        std::vector<std::string> arguments{"redis-server", "--port", std::to_string(port), "--bind", "127.0.0.1",
+                                           "--unixsocket", path, "--save", "", "--appendonly", "no", "--dir", folder,
+                                           "--loglevel", "warning", "--repl-diskless-sync-delay", "0",
+                                           "--repl-backlog-size", "256mb"};
+        arguments.insert(arguments.end(), more.begin(), more.end());
+        return Process{[&] {
+            std::vector<char*> raw;
+            for (auto& argument : arguments) raw.push_back(argument.data());
+            raw.push_back(nullptr);
+            execvp(raw[0], raw.data());
+            fail("redis-server");
+        }};
+    }
+    static Context connect_tcp(std::uint16_t port) { return checked(redisConnect("127.0.0.1", port)); }
+    static Context connect_unix(const std::string& path) { return checked(redisConnectUnix(path.c_str())); }
+    static Context checked(redisContext* made) {
+        Context context{made};
+        if (!made || made->err) throw std::runtime_error{made ? made->errstr : "redis"};
+        return context;
+    }
+    static Reply ask(redisContext* context, const char* command) {
+        Reply reply{static_cast<redisReply*>(redisCommand(context, command))};
+        if (!reply) throw std::runtime_error{context->errstr};
+        return reply;
+    }
+    static void wait_until_up(std::uint16_t port) {
+        for (int tries = 0; tries < 200; ++tries) {
+            const Context context{redisConnect("127.0.0.1", port)};
+            if (context && !context->err) return;
+            std::this_thread::sleep_for(std::chrono::milliseconds{20});
+        }
+        throw std::runtime_error{"redis-server does not start"};
+    }
+
+    Network network_;
+    std::uint16_t port_ = 0;
+    std::string path_;
+    Process primary_, replica_;
+};
+
+}  // namespace understudy::bench

@@ -1,0 +1,59 @@
+// What one measurement is of: who is measured, over which sockets, and what its clients do.
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+
+namespace understudy::bench {
+
+/// `raw`: a relay that parses nothing, the limit. `redis`: a Redis with one replica; writes are SET and WAIT 1.
+/// `redis_batch`: its best case, all commands of a connection and one WAIT in one write.
+enum class System { ours, raw, redis, redis_batch };
+enum class Network { tcp, unix_sockets };
+enum class Operation { put, append, get };
+
+/// `connections` of `in_flight` calls each; values of `bytes`. With `one_cpu` all processes share CPU 0, so that what
+/// is measured is work and not how long a wake-up of another CPU takes.
+struct Shape {
+    Network network = Network::tcp;
+    Operation operation = Operation::put;
+    std::size_t connections = 1;
+    std::size_t in_flight = 1;
+    std::size_t bytes = 100;
+    bool one_cpu = false;
+
+    std::size_t outstanding() const { return connections * in_flight; }
+};
+
+constexpr std::string_view to_string(System system) {
+    switch (system) {
+        case System::ours: return "understudy";
+        case System::raw: return "raw relay";
+        case System::redis: return "Redis";
+        case System::redis_batch: return "Redis, one WAIT";
+    }
+    return {};
+}
+constexpr std::string_view to_string(Network network) { return network == Network::tcp ? "TCP" : "Unix"; }
+constexpr std::string_view to_string(Operation operation) {
+    switch (operation) {
+        case Operation::put: return "put";
+        case Operation::append: return "append";
+        case Operation::get: return "get";
+    }
+    return {};
+}
+
+inline std::string describe(const Shape& shape) {
+    std::string text{to_string(shape.operation)};
+    text += ", " + std::string{to_string(shape.network)} + ", " + std::to_string(shape.bytes) + " B, " +
+            std::to_string(shape.connections) + " x " + std::to_string(shape.in_flight);
+    return shape.one_cpu ? text + ", one CPU" : text;
+}
+
+/// The clients' keys: few enough to stay in the caches of all systems alike.
+inline constexpr std::size_t keys = 1000;
+inline std::string key(std::size_t n) { return "key" + std::to_string(1000 + n % keys); }
+
+}  // namespace understudy::bench
