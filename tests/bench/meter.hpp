@@ -23,6 +23,7 @@ struct Sample {
     double foreign_cpu = 0;  ///< What others used of the machine meanwhile.
 
     double rate() const { return operations / seconds; }
+    double client_cpu_each() const { return client_cpu / operations * 1e6; }
     double cpu_each() const { return (client_cpu + server_cpu) / operations * 1e6; }
 };
 

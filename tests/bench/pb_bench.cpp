@@ -139,7 +139,8 @@ void report(const Shape& shape, const Bench::Rounds& rounds, nlohmann::json& out
                      p99 = median(samples, &Sample::p99), cpu = median(samples, &Sample::cpu_each);
         std::cout << "  " << std::left << std::setw(16) << to_string(system) << std::right << std::setprecision(0)
                   << std::setw(8) << rate << "/s  p50 " << std::setw(6) << p50 << " us  p99 " << std::setw(6) << p99
-                  << " us  CPU " << std::setprecision(1) << std::setw(5) << cpu << " us";
+                  << " us  CPU " << std::setprecision(1) << std::setw(5) << cpu << " us ("
+                  << median(samples, &Sample::client_cpu_each) << " of the clients)";
         nlohmann::json row;
         row["shape"] = describe(shape);
         row["system"] = to_string(system);

@@ -56,6 +56,18 @@ inline void decode_and_encode(std::string_view text) {
     UNDERSTUDY_CHECK(wire::encode(first.id, std::get<wire::Decoded>(again).message) == written);
 }
 
+/// Where the reading for the usual form takes a text, the general reading takes it for the same.
+inline void readings_agree(std::string_view text) {
+    wire::Decoded usual;
+    if (wire::UsualForm{text}.read(usual.id, usual.message)) {
+        const auto any = wire::decode_any(text);
+        UNDERSTUDY_CHECK(std::holds_alternative<wire::Decoded>(any));
+        UNDERSTUDY_CHECK(std::get<wire::Decoded>(any) == usual);
+    }
+    if (const auto command = understudy::detail::decode_usual_kv_command(text))
+        UNDERSTUDY_CHECK(understudy::detail::decode_any_kv_command(text) == *command);
+}
+
 inline void bytes_survive(std::string_view text) {
     UNDERSTUDY_CHECK(wire::decode_bytes(wire::encode_bytes(text)) == text);
     UNDERSTUDY_CHECK(wire::bytes_from_json(wire::bytes_to_json(text)) == text);
@@ -89,6 +101,7 @@ void codec_agrees(std::string_view text, Decode decode, Encode encode) {
 inline void fuzz_json(std::string_view text) {
     detail::same_verdict(text);
     detail::decode_and_encode(text);
+    detail::readings_agree(text);
     detail::bytes_survive(text);
     detail::codec_agrees(text, &KvStore::decode_command, &KvStore::encode_command);
     detail::codec_agrees(text, &KvStore::decode_query, &KvStore::encode_query);

@@ -12,6 +12,7 @@
 #include <understudy/wire/bytes.hpp>
 #include <understudy/wire/scan.hpp>
 #include <understudy/wire/text.hpp>
+#include <understudy/wire/usual.hpp>
 
 namespace understudy::detail {
 
@@ -95,7 +96,20 @@ inline KvMembers read_kv_members(std::string_view text) {
     return KvMembers::read(scan);
 }
 
-inline kv::Command decode_kv_command(std::string_view text) {
+/// The form that `encode_kv` gives the most frequent commands, as long as it needs no escapes; else nothing, and then
+/// the general reading decides.
+inline std::optional<kv::Command> decode_usual_kv_command(std::string_view text) {
+    wire::UsualForm form{text};
+    std::string_view key, value;
+    const bool put = form.literal(R"({"op":"put","key":)");
+    if (!put && !form.literal(R"({"op":"append","key":)")) return std::nullopt;
+    if (!form.plain(key) || !form.literal(R"(,"value":)") || !form.plain(value) || !form.literal("}") || !form.at_end())
+        return std::nullopt;
+    if (put) return kv::Put{std::string{key}, std::string{value}};
+    return kv::Append{std::string{key}, std::string{value}};
+}
+
+inline kv::Command decode_any_kv_command(std::string_view text) {
     auto members = read_kv_members(text);
     auto op = KvMembers::need(members.op, "op", "a command");
     auto key = [&] { return KvMembers::need(members.key, "key", op); };
@@ -105,6 +119,11 @@ inline kv::Command decode_kv_command(std::string_view text) {
     if (op == "erase") return kv::Erase{key()};
     if (op == "cas") return kv::Cas{key(), value(), std::move(members.expect)};
     throw std::invalid_argument("unknown op '" + wire::quoted(op) + "', expected put, append, erase or cas");
+}
+
+inline kv::Command decode_kv_command(std::string_view text) {
+    if (auto usual = decode_usual_kv_command(text)) return *std::move(usual);
+    return decode_any_kv_command(text);
 }
 
 inline kv::Query decode_kv_query(std::string_view text) {
@@ -139,8 +158,10 @@ inline kv::Reply decode_kv_reply(std::string_view text) {
     }
     if (kind == wire::Kind::string || (kind == wire::Kind::object && text.find("\"b64\"") != text.npos)) {
         std::string value;
-        if (auto mark = scan.mark(); wire::scan_bytes(scan, value)) return finish(std::move(value));
-        else scan.rewind(mark);
+        if (auto mark = scan.mark(); wire::scan_bytes(scan, value))
+            return finish(std::move(value));
+        else
+            scan.rewind(mark);
     }
     if (kind == wire::Kind::object) {
         auto members = KvMembers::read(scan);

@@ -1,0 +1,158 @@
+// The messages that a busy group consists of, in the form in which `encode` writes them: read in one pass over the
+// bytes, without looking at member names one by one. Whatever differs by a byte is left to the general reading, and so
+// is whatever is wrong: this never refuses. Where it reads a payload, both readings agree (tests/fuzz, target `json`).
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include <understudy/core/call_id.hpp>
+#include <understudy/core/message.hpp>
+#include <understudy/wire/scan.hpp>
+#include <understudy/wire/utf8.hpp>
+
+namespace understudy::wire {
+
+/// One reading: every step takes what it names, or returns false, and then the whole reading counts for nothing.
+class UsualForm {
+public:
+    explicit UsualForm(std::string_view payload) : at_{payload.data()}, end_{at_ + payload.size()} {}
+
+    /// A command, a query or an append, or the answer to one. `message` is undefined after a false.
+    bool read(CallId& id, Message& message) {
+        if (!literal(R"({"jsonrpc":"2.0","id":)")) return false;
+        const char* const start = at_;
+        std::uint64_t number = 0;
+        if (!take(number)) return false;
+        id.assign(start, at_);
+        return (request(message) || answer(id, message)) && literal("}") && at_ == end_;
+    }
+
+    /// Takes `text` if it comes next.
+    bool literal(std::string_view text) {
+        if (static_cast<std::size_t>(end_ - at_) < text.size() || std::memcmp(at_, text.data(), text.size()) != 0)
+            return false;
+        at_ += text.size();
+        return true;
+    }
+
+    /// A string of printable ASCII without escapes.
+    bool plain(std::string_view& text) {
+        if (at_ == end_ || *at_ != '"') return false;
+        const char* const start = at_ + 1;
+        const char* const stop = skip_plain(start, end_);
+        if (stop == end_ || *stop != '"') return false;
+        text = {start, static_cast<std::size_t>(stop - start)};
+        at_ = stop + 1;
+        return true;
+    }
+
+    bool at_end() const { return at_ == end_; }
+
+private:
+    bool request(Message& message) {
+        if (literal(R"(,"method":"pb.execute","params":)")) return take(message.emplace<Execute>());
+        if (literal(R"(,"method":"replica.append","params":)")) return take(message.emplace<Append>());
+        return literal(R"(,"method":"pb.query","params":)") && take(message.emplace<Query>());
+    }
+    bool answer(const CallId& id, Message& message) {
+        if (!literal(R"(,"result":)")) return false;
+        switch (call_method(id)) {
+            case Method::pb_execute: return take(message.emplace<ExecuteResult>());
+            case Method::pb_query: return take(message.emplace<QueryResult>());
+            case Method::replica_append: return take(message.emplace<AppendResult>());
+            default: return false;
+        }
+    }
+
+    // ---- messages ---------------------------------------------------------------------------------------
+
+    bool take(Execute& it) {
+        return address(it) && in_session(it) && literal(R"(,"command":)") && json(it.command) && literal("}");
+    }
+    bool take(Query& it) { return address(it) && literal(R"(,"query":)") && json(it.query) && literal("}"); }
+    bool take(Append& it) {
+        if (!address(it) || !literal(R"(,"view":)") || !take(it.view.number) || !literal(R"(,"prev":)") ||
+            !take(it.prev))
+            return false;
+        if (literal(R"(,"entries":[)")) do {
+                if (!take(it.entries.emplace_back())) return false;
+            } while (!literal("]") && literal(","));
+        return literal(R"(,"commit":)") && take(it.commit) && optional(R"(,"round":)", it.round) && literal("}");
+    }
+    bool take(Entry& it) {
+        return literal(R"({"at":)") && take(it.at) && in_session(it) && literal(R"(,"command":)") && json(it.command) &&
+               literal("}");
+    }
+    template <typename Result>
+    requires requires(Result& it) { it.value; }
+    bool take(Result& it) {
+        return literal(R"({"at":)") && take(it.at) && literal(R"(,"value":)") && json(it.value) && literal("}");
+    }
+    bool take(AppendResult& it) {
+        return literal(R"({"view":)") && take(it.view) && literal(R"(,"match":)") && take(it.match) &&
+               optional(R"(,"round":)", it.round) && literal("}");
+    }
+
+    // ---- what they share --------------------------------------------------------------------------------
+
+    /// Whom it is for: the cluster and the group.
+    bool address(auto& it) {
+        std::string_view group;
+        if (!literal(R"({"cluster":)") || !take(it.cluster) || !literal(R"(,"group":)") || !plain(group)) return false;
+        it.group = group;
+        return true;
+    }
+    bool in_session(auto& it) {
+        return optional(R"(,"session":)", it.session) && optional(R"(,"seq":)", it.seq) &&
+               optional(R"(,"low":)", it.low);
+    }
+    template <typename T>
+    bool optional(std::string_view name, T& value) {
+        return !literal(name) || take(value);
+    }
+
+    // ---- values -----------------------------------------------------------------------------------------
+
+    bool take(std::uint64_t& number) {
+        const char* const start = at_;
+        number = 0;
+        for (; at_ != end_ && *at_ >= '0' && *at_ <= '9'; ++at_) number = number * 10 + std::uint64_t(*at_ - '0');
+        const auto digits = at_ - start;  // 19 of them fit
+        return digits > 0 && digits <= 19 && (*start != '0' || digits == 1);
+    }
+    bool take(Position& it) { return literal("[") && take(it.view) && literal(",") && take(it.index) && literal("]"); }
+    bool take(ClusterId& token) {
+        if (end_ - at_ < 18 || at_[0] != '"' || at_[17] != '"') return false;
+        std::uint64_t value = 0;
+        for (int i = 1; i <= 16; ++i) {
+            const char digit = at_[i];
+            if (digit >= '0' && digit <= '9')
+                value = value << 4 | std::uint64_t(digit - '0');
+            else if (digit >= 'a' && digit <= 'f')
+                value = value << 4 | std::uint64_t(digit - 'a' + 10);
+            else
+                return false;
+        }
+        token = ClusterId{value};
+        at_ += 18;
+        return true;
+    }
+    /// Any JSON value, as its text.
+    bool json(JsonText& out) {
+        Scanner scan{{at_, static_cast<std::size_t>(end_ - at_)}};
+        const auto text = scan.value();
+        out = text;
+        at_ = scan.mark();
+        return !text.empty();
+    }
+
+    const char* at_;
+    const char* end_;
+};
+
+}  // namespace understudy::wire
