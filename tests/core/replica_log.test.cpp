@@ -165,6 +165,17 @@ TEST_SUITE("replica_log") {
         CHECK(group.outcome(id) == "2");
     }
 
+    TEST_CASE("S4: an acknowledgement that the former life of a backup sent does not count for the present one") {
+        auto group = pair_in_sync();
+        group.put("a", "x");
+        group.settle();
+        group.start("b", 3);  // it holds nothing
+        group.lost = [](auto&, auto& to, auto&) { return to == "b"; };
+        group.decide(group.member("a"), {group.member("b")}, {"a"});
+        group.give("a", "b", make_call_id(Method::replica_append, 2), AppendResult{1, 1, 0});
+        CHECK(group.pings["a"].synced == std::vector<Address>{});
+    }
+
     TEST_CASE("S4: a match that is known carries over to the next view with the same process as backup") {
         auto group = pair_in_sync();
         group.put("a", "x");

@@ -3,6 +3,7 @@
 # find, because another rule makes up for it in a whole cluster, the tests of the bare machines have to find.
 # `sh tests/mutants/run.sh [NAME...]` prints by which check and after how many seeds each was caught, and at the end
 # `caught N of N`; exit code 1 if one was not. UNDERSTUDY_SEEDS sets how many seeds it may take (5000).
+# A run that was broken off goes on: what was caught is kept in the build folder until the library or the soak changes.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 source=$(cd "$here/../.." && pwd)
@@ -14,6 +15,13 @@ flags="-std=c++20 -O1 -DASIO_STANDALONE -DASIO_NO_DEPRECATED -pthread"
 if [ "${1:-}" = --one ]; then # called by itself, for one patch
     name=$2
     work=$build/$name
+    sum() { (cd "$source" && find "$@" -type f | LC_ALL=C sort | xargs cat | cksum | cut -d ' ' -f 1); }
+    by_soak=$build/caught/$name.$(sum include tests/soak "tests/mutants/$name.patch" 2>/dev/null)
+    by_tests=$by_soak.$(sum tests/core tests/support)
+    for kept in "$by_soak" "$by_tests"; do
+        [ ! -e "$kept" ] || exec cat "$kept"
+    done
+    mkdir -p "$build/caught"
     rm -rf "$work"
     mkdir -p "$work/tests"
     cp -R "$source/include" "$work"
@@ -42,14 +50,14 @@ if [ "${1:-}" = --one ]; then # called by itself, for one patch
         if tests_of_machines "$work" >"$work/log" 2>&1; then
             echo "MISSED $name: $(head -n 1 "$here/$name.patch")"
         elif test=$(sed -n 's/^TEST CASE:  *//p' "$work/log" | head -n 1) && [ -n "$test" ]; then
-            echo "caught $name after $seeds seeds without effect: tests/core, \"$test\""
+            echo "caught $name after $seeds seeds without effect: tests/core, \"$test\"" | tee "$by_tests"
         else
             echo "MISSED $name: the tests of the machines ended without a verdict: $(tail -n 1 "$work/log")"
         fi
     else
         found=$(sed -n 's/^FAILED: seed \([0-9]*\): \(.*\)/\1 \2/p' "$work/log" | head -n 1 | cut -c 1-160)
         [ -n "$found" ] || found="? $(tail -n 1 "$work/log")"
-        echo "caught $name after ${found%% *} seeds: ${found#* }"
+        echo "caught $name after ${found%% *} seeds: ${found#* }" | tee "$by_soak"
     fi
     rm -rf "$work/include" "$work/tests" "$work/kv.o" "$work/soak" "$work/machines"
     exit 0

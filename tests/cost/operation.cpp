@@ -1,0 +1,98 @@
+// What one operation costs: a fixed script over the simulated network, through codec, loop and machines, so that the
+// figures depend on the code and the compiler and not on the machine's mood. Prints allocations per operation; under
+// callgrind, tests/cost/check.py reads the instructions between the two marks.
+#include <cstdio>
+#include <cstdlib>
+#include <memory>
+#include <new>
+#include <string>
+
+#include <asio/detached.hpp>
+
+#include <understudy/sim/world.hpp>
+#include <understudy/understudy.hpp>
+
+namespace {
+
+std::size_t allocations = 0;
+
+}  // namespace
+
+[[gnu::noinline]] void* operator new(std::size_t size) {
+    ++allocations;
+    if (void* memory = std::malloc(size)) return memory;
+    throw std::bad_alloc{};
+}
+[[gnu::noinline]] void operator delete(void* memory) noexcept { std::free(memory); }
+[[gnu::noinline]] void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
+
+namespace us = understudy;
+using us::SimTransport;
+using namespace std::chrono_literals;
+
+namespace {
+
+enum class Operation { put, get };
+
+/// A group of two and a clerk that keeps so many calls in flight.
+class Script {
+public:
+    explicit Script(std::size_t in_flight) : in_flight_{in_flight} {
+        views_.async_run(asio::detached);
+        for (auto* server : {&one_, &two_}) server->async_run(asio::detached);
+        world_.run_until([&] { return views_.view().view.synced_count() == 1; }, 60s);
+    }
+
+    void run(Operation operation, std::size_t count) {
+        operation_ = operation;
+        left_ = count;
+        under_way_ = in_flight_;
+        for (std::size_t n = 0; n < in_flight_; ++n) next(n);
+        world_.run_until([&] { return under_way_ == 0; }, 3600s);
+    }
+
+private:
+    void next(std::size_t n) {
+        if (left_ == 0) return void(--under_way_);
+        --left_;
+        auto key = "key" + std::to_string(1000 + n);
+        if (operation_ == Operation::put)
+            clerk_.async_put(std::move(key), std::string(100, 'v'), [this, n](std::error_code ec) { done(ec, n); });
+        else
+            clerk_.async_get(std::move(key), [this, n](std::error_code ec, const std::string&) { done(ec, n); });
+    }
+    void done(std::error_code ec, std::size_t n) {
+        if (ec) std::abort();
+        next((n + 7) % 1000);
+    }
+
+    us::sim::World world_{1};
+    us::ViewService<SimTransport> views_{world_.network().transport("views")};
+    us::ReplicaOptions options_{.view_service = {"views"}, .log_bytes = 1u << 20};
+    us::PBService<us::KvStore, SimTransport> one_{us::KvStore{}, world_.network().transport("one"), options_};
+    us::PBService<us::KvStore, SimTransport> two_{us::KvStore{}, world_.network().transport("two"), options_};
+    us::Clerk<SimTransport> clerk_{world_.network().client("clerk"), us::ClerkOptions{.view_service = {"views"}}};
+    std::size_t in_flight_;
+    Operation operation_ = Operation::put;
+    std::size_t left_ = 0, under_way_ = 0;
+};
+
+}  // namespace
+
+/// What callgrind counts; the empty statement keeps it apart from what it calls.
+extern "C" [[gnu::noinline]] void measured(Script& script, Operation operation, std::size_t count) {
+    asm volatile("");
+    script.run(operation, count);
+}
+
+int main(int argc, char** argv) {
+    if (argc != 4) return std::fprintf(stderr, "operation put|get IN_FLIGHT COUNT\n"), 2;
+    const auto operation = std::string{argv[1]} == "get" ? Operation::get : Operation::put;
+    Script script{std::strtoul(argv[2], nullptr, 10)};
+    const auto count = std::strtoul(argv[3], nullptr, 10);
+    script.run(Operation::put, 10'000);  // until buffers and the log have the size that they keep
+    if (operation == Operation::get) script.run(operation, 2'000);
+    const auto before = allocations;
+    measured(script, operation, count);
+    std::printf("%.2f allocations\n", static_cast<double>(allocations - before) / static_cast<double>(count));
+}
