@@ -29,8 +29,7 @@ struct Sample {
 
 inline std::string to_text(const Sample& it) {
     std::ostringstream text;
-    for (const double value :
-         {it.seconds, it.operations, it.p50, it.p99, it.client_cpu, it.server_cpu, it.foreign_cpu})
+    for (const double value : {it.seconds, it.operations, it.p50, it.p99, it.client_cpu, it.server_cpu, it.foreign_cpu})
         text << value << ' ';
     return text.str();
 }

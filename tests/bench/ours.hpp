@@ -1,10 +1,8 @@
 // A group of this library: view service, primary and backup, each a process; and clerks that load it.
 #pragma once
 
-#include <chrono>
 #include <memory>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include <asio/detached.hpp>
@@ -80,8 +78,9 @@ private:
                 case Operation::put:
                     return clerk->async_put(key(calls), std::string(shape.bytes, 'v'), [this](auto ec) { ended(ec); });
                 case Operation::append:  // a value is at most a mebibyte long: then comes another key
-                    return clerk->async_append(key(calls) + "." + std::to_string(calls * shape.bytes / 7 / (512u << 10)),
-                                               std::string(shape.bytes, 'v'), done);
+                    return clerk->async_append(
+                        key(calls) + "." + std::to_string(calls * shape.bytes / 7 / (512u << 10)),
+                        std::string(shape.bytes, 'v'), done);
                 case Operation::get: return clerk->async_get(key(calls), done);
             }
         }
@@ -92,22 +91,15 @@ private:
         }
     };
 
-    /// Until the primary has said that it operates in view `number` with its backups in sync.
+    /// Until the group is in view `number`, or a later one, with all its backups in sync.
     void await_view(ViewNumber number) const {
-        for (;;) {
-            asio::io_context io{1};
-            Admin admin{net::AnyTransport{io}};
-            bool there = false;
-            admin.async_view_status(view_service_, std::nullopt, [&](std::error_code ec, const ViewStatusResult& status) {
-                there = !ec && !status.groups.empty() && status.groups[0].acked &&
-                        status.groups[0].info.view.number >= number &&
-                        status.groups[0].info.view.synced_count() == status.groups[0].info.view.backups.size();
-                io.stop();
-            });
-            io.run();
-            if (there) return;
-            std::this_thread::sleep_for(std::chrono::milliseconds{20});
-        }
+        asio::io_context io{1};
+        Admin admin{net::AnyTransport{io}};
+        const auto look = [&](const ViewInfo& info) {
+            if (info.view.number >= number && info.view.synced_count() == info.view.backups.size()) io.stop();
+        };
+        admin.async_watch(view_service_, "main", look, asio::detached);
+        io.run();
     }
 
     Address view_service_;

@@ -67,8 +67,9 @@ public:
             std::ranges::shuffle(systems, random_);
             std::map<System, Sample> samples;
             for (const auto system : systems) samples[system] = measure(system, shape, raw.get());
-            const bool disturbed = std::ranges::any_of(
-                samples, [&](const auto& it) { return it.second.foreign_cpu / it.second.seconds > settings_.most_foreign; });
+            const bool disturbed = std::ranges::any_of(samples, [&](const auto& it) {
+                return it.second.foreign_cpu / it.second.seconds > settings_.most_foreign;
+            });
             if (disturbed && ++dropped <= 3 * settings_.rounds) continue;
             if (disturbed) std::cout << "  (others used the machine in this round)\n";
             for (const auto& [system, sample] : samples) rounds[system].push_back(sample);
@@ -89,7 +90,7 @@ private:
             shape.connections *= shape.in_flight;
             shape.in_flight = 1;
         }
-        const auto servers = system == System::ours ? ours_->processes()
+        const auto servers = system == System::ours  ? ours_->processes()
                              : system == System::raw ? raw->processes()
                                                      : redis_->processes();
         for (const auto server : servers) pin(server, shape.one_cpu);
@@ -119,7 +120,8 @@ private:
 
 std::vector<double> ratios(const std::vector<Sample>& ours, const std::vector<Sample>& other, auto figure) {
     std::vector<double> all;
-    for (std::size_t i = 0; i < ours.size(); ++i) all.push_back(std::invoke(figure, ours[i]) / std::invoke(figure, other[i]));
+    for (std::size_t i = 0; i < ours.size(); ++i)
+        all.push_back(std::invoke(figure, ours[i]) / std::invoke(figure, other[i]));
     return all;
 }
 double median(const std::vector<Sample>& rounds, auto figure) {
@@ -132,7 +134,8 @@ void report(const Shape& shape, const Bench::Rounds& rounds, nlohmann::json& out
     std::cout << describe(shape) << '\n' << std::fixed;
     const auto& ours = rounds.at(System::ours);
     const auto print = [&](const char* name, const Estimate& it) {
-        std::cout << "  " << name << ' ' << std::setprecision(2) << it.median << " (" << it.low << "-" << it.high << ')';
+        std::cout << "  " << name << ' ' << std::setprecision(2) << it.median << " (" << it.low << "-" << it.high
+                  << ')';
     };
     for (const auto& [system, samples] : rounds) {
         const double rate = median(samples, &Sample::rate), p50 = median(samples, &Sample::p50),
@@ -191,19 +194,35 @@ void run(const Settings& settings) {
 int main(int argc, char** argv) {
     Settings settings;
     CLI::App app{"Measures replicated writes and reads beside a raw relay and Redis, in turns"};
-    app.add_option("--network", settings.networks, "tcp, unix")->delimiter(',')->check(CLI::IsMember({"tcp", "unix"}))->capture_default_str();
-    app.add_option("--operation", settings.operations, "put, append, get")->delimiter(',')->check(CLI::IsMember({"put", "append", "get"}))->capture_default_str();
-    app.add_option("--clients", settings.clients, "How many calls are under way")->delimiter(',')->capture_default_str();
+    app.add_option("--network", settings.networks, "tcp, unix")
+        ->delimiter(',')
+        ->check(CLI::IsMember({"tcp", "unix"}))
+        ->capture_default_str();
+    app.add_option("--operation", settings.operations, "put, append, get")
+        ->delimiter(',')
+        ->check(CLI::IsMember({"put", "append", "get"}))
+        ->capture_default_str();
+    app.add_option("--clients", settings.clients, "How many calls are under way")
+        ->delimiter(',')
+        ->capture_default_str();
     app.add_option("--as", settings.how, "Each on a connection of its own, or all in flight on one")
-        ->check(CLI::IsMember({"connections", "in_flight"}))->capture_default_str();
+        ->check(CLI::IsMember({"connections", "in_flight"}))
+        ->capture_default_str();
     app.add_option("--bytes", settings.bytes, "Length of a value")->delimiter(',')->capture_default_str();
-    app.add_option("--systems", settings.systems, "What to measure beside this library: raw, redis")->delimiter(',')
-        ->check(CLI::IsMember({"ours", "raw", "redis"}))->capture_default_str();
-    app.add_option("--rounds", settings.rounds, "How often each is measured")->check(CLI::PositiveNumber)->capture_default_str();
-    app.add_option("--seconds", settings.seconds, "How long each time")->check(CLI::PositiveNumber)->capture_default_str();
+    app.add_option("--systems", settings.systems, "What to measure beside this library: raw, redis")
+        ->delimiter(',')
+        ->check(CLI::IsMember({"ours", "raw", "redis"}))
+        ->capture_default_str();
+    app.add_option("--rounds", settings.rounds, "How often each is measured")
+        ->check(CLI::PositiveNumber)
+        ->capture_default_str();
+    app.add_option("--seconds", settings.seconds, "How long each time")
+        ->check(CLI::PositiveNumber)
+        ->capture_default_str();
     app.add_flag("--one-cpu", settings.one_cpu, "Pin all processes to CPU 0");
     app.add_option("--most-foreign", settings.most_foreign,
-                   "Rounds in which others use more than this share of a CPU are repeated")->capture_default_str();
+                   "Rounds in which others use more than this share of a CPU are repeated")
+        ->capture_default_str();
     app.add_option("--json", settings.json, "A file for the figures");
     CLI11_PARSE(app, argc, argv);
     try {

@@ -8,7 +8,6 @@
 #include <memory>
 #include <string>
 #include <string_view>
-#include <thread>
 #include <vector>
 
 #include "tests/bench/meter.hpp"
@@ -23,13 +22,14 @@ public:
         path_ = folder + "/redis";
         primary_ = start(port_, path_, folder, {});
         wait_until_up(port_);
-        replica_ = start(behind, folder + "/redis_replica", folder, {"--replicaof", "127.0.0.1 " + std::to_string(port_)});
+        replica_ =
+            start(behind, folder + "/redis_replica", folder, {"--replicaof", "127.0.0.1 " + std::to_string(port_)});
         const auto context = connect_tcp(port_);
         for (;;) {
             const auto reply = ask(context.get(), "WAIT 1 100");
             if (reply->type == REDIS_REPLY_INTEGER && reply->integer >= 1) break;
         }
-        std::this_thread::sleep_for(std::chrono::seconds{2});  // after a full sync WAIT stalls for up to a second
+        settle(context.get());
     }
     std::vector<pid_t> processes() const { return {primary_.id(), replica_.id()}; }
 
@@ -92,11 +92,14 @@ private:
         it.asked = Clock::now();
         for (std::size_t i = 0; i < shape.in_flight; ++i) {
             const auto name = key(it.calls += 7);
-            if (!write) redisAppendCommand(to, "GET %b", name.data(), name.size());
+            if (!write)
+                redisAppendCommand(to, "GET %b", name.data(), name.size());
             else if (shape.operation == Operation::put)
                 redisAppendCommand(to, "SET %b %b", name.data(), name.size(), value.data(), value.size());
-            else redisAppendCommand(to, "APPEND %s.%d %b", name.c_str(), static_cast<int>(it.calls * shape.bytes / 7 / (512u << 10)),
-                                    value.data(), value.size());
+            else
+                redisAppendCommand(to, "APPEND %s.%d %b", name.c_str(),
+                                   static_cast<int>(it.calls * shape.bytes / 7 / (512u << 10)), value.data(),
+                                   value.size());
             if (write && !batch) redisAppendCommand(to, "WAIT 1 0");
         }
         if (write && batch) redisAppendCommand(to, "WAIT 1 0");
@@ -107,10 +110,25 @@ private:
 
     static Process start(std::uint16_t port, const std::string& path, const std::string& folder,
                          std::vector<std::string> more) {
-        std::vector<std::string> arguments{"redis-server", "--port", std::to_string(port), "--bind", "127.0.0.1",
-                                           "--unixsocket", path, "--save", "", "--appendonly", "no", "--dir", folder,
-                                           "--loglevel", "warning", "--repl-diskless-sync-delay", "0",
-                                           "--repl-backlog-size", "256mb"};
+        std::vector<std::string> arguments{"redis-server",
+                                           "--port",
+                                           std::to_string(port),
+                                           "--bind",
+                                           "127.0.0.1",
+                                           "--unixsocket",
+                                           path,
+                                           "--save",
+                                           "",
+                                           "--appendonly",
+                                           "no",
+                                           "--dir",
+                                           folder,
+                                           "--loglevel",
+                                           "warning",
+                                           "--repl-diskless-sync-delay",
+                                           "0",
+                                           "--repl-backlog-size",
+                                           "256mb"};
         arguments.insert(arguments.end(), more.begin(), more.end());
         return Process{[&] {
             std::vector<char*> raw;
@@ -133,12 +151,20 @@ private:
         return reply;
     }
     static void wait_until_up(std::uint16_t port) {
-        for (int tries = 0; tries < 200; ++tries) {
+        for (const auto end = Clock::now() + std::chrono::seconds{10}; Clock::now() < end;) {
             const Context context{redisConnect("127.0.0.1", port)};
             if (context && !context->err) return;
-            std::this_thread::sleep_for(std::chrono::milliseconds{20});
         }
         throw std::runtime_error{"redis-server does not start"};
+    }
+    /// For about a second after a full sync a WAIT can take that long.
+    static void settle(redisContext* context) {
+        for (int quick = 0; quick < 1000;) {
+            const auto begun = Clock::now();
+            ask(context, "SET settle 1");
+            ask(context, "WAIT 1 0");
+            quick = Clock::now() - begun < std::chrono::milliseconds{20} ? quick + 1 : 0;
+        }
     }
 
     Network network_;

@@ -64,7 +64,8 @@ inline int listen_at(const Place& place) {
 }
 inline int dial(const Place& place) {
     const int made = detail::make_socket(place.network);
-    must(detail::with_address(place, [&](auto* address, auto size) { return connect(made, address, size); }), "connect");
+    must(detail::with_address(place, [&](auto* address, auto size) { return connect(made, address, size); }),
+         "connect");
     return made;
 }
 inline int accept_one(int listener, Network network) {

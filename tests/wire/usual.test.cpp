@@ -1,5 +1,5 @@
-// The reading for the usual form takes what `encode` writes of the frequent messages, and never reads anything in another
-// way than the general reading does.
+// The reading for the usual form takes what `encode` writes of the frequent messages, and never reads anything in
+// another way than the general reading does.
 #include <doctest/doctest.h>
 
 #include <set>
@@ -65,7 +65,7 @@ TEST_SUITE("usual") {
         CHECK(kinds.size() >= 4);
     }
 
-    TEST_CASE("whichever byte of a frequent message is another or missing, what is taken is read alike") {
+    TEST_CASE("a frequent message of which any byte is another or missing is read alike or not taken") {
         const ClusterId cluster{0xfedcba9876543210};
         const Entry entry{{3, 9}, EntryKind::command, {1, 2}, 5, 4, "{}"};
         const Message messages[] = {Execute{cluster, "g", {1, 2}, 5, 4, "[0]"}, Query{cluster, "g", "\"q\""},
