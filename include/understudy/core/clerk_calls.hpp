@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <optional>
 #include <set>
@@ -15,6 +16,7 @@
 #include <understudy/core/call_id.hpp>
 #include <understudy/core/check.hpp>
 #include <understudy/core/message.hpp>
+#include <understudy/core/recycling_allocator.hpp>
 
 namespace understudy {
 
@@ -59,6 +61,8 @@ struct ClerkCall {
 /// All calls under way. Everything costs O(log n).
 class ClerkCalls {
 public:
+    using Keys = std::set<CallKey, std::less<>, RecyclingAllocator<CallKey>>;
+
     /// Answers to older sendings than these are not waited for.
     static constexpr std::size_t max_sendings = 8;
 
@@ -69,7 +73,7 @@ public:
     ClerkCall& at(CallKey key) { return calls_.at(key); }
 
     /// The commands, or the reads, that wait to be sent, in the order in which they are to be sent.
-    const std::set<CallKey>& waiting(bool commands) const { return commands ? commands_ : reads_; }
+    const Keys& waiting(bool commands) const { return commands ? commands_ : reads_; }
 
     /// Whether sending `n` was made at all; if not, nobody waits for its answer.
     bool made(std::uint64_t n) const { return n > 0 && n < next_; }
@@ -172,7 +176,7 @@ public:
     friend bool operator==(const ClerkCalls&, const ClerkCalls&) = default;
 
 private:
-    std::set<CallKey>& lane(const ClerkCall& call) { return call.is_command() ? commands_ : reads_; }
+    Keys& lane(const ClerkCall& call) { return call.is_command() ? commands_ : reads_; }
     void settle(ClerkCall& call) {
         call.flying = false;
         --flying_;
@@ -186,12 +190,16 @@ private:
         timers_.insert({time, call.key});
     }
 
-    std::map<CallKey, ClerkCall> calls_;
-    std::map<std::uint64_t, CallKey> sendings_;
-    std::set<std::pair<Time, CallKey>> timers_;  // one for each call
-    std::set<CallKey> commands_, reads_;         // those that wait to be sent
+    using Timer = std::pair<Time, CallKey>;
+    template <typename Value>
+    using Map = std::map<std::uint64_t, Value, std::less<>, RecyclingAllocator<std::pair<const std::uint64_t, Value>>>;
+
+    Map<ClerkCall> calls_;
+    Map<CallKey> sendings_;
+    std::set<Timer, std::less<>, RecyclingAllocator<Timer>> timers_;  // one for each call
+    Keys commands_, reads_;                                           // those that wait to be sent
     std::size_t flying_ = 0, flying_bytes_ = 0;
-    std::uint64_t next_ = 1;                     // the number of the next sending
+    std::uint64_t next_ = 1;  // the number of the next sending
 };
 
 }  // namespace understudy

@@ -2,8 +2,10 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <set>
 
+#include <understudy/core/recycling_allocator.hpp>
 #include <understudy/core/types.hpp>
 
 namespace understudy {
@@ -38,7 +40,7 @@ public:
 private:
     SessionId id_;
     Sequence next_ = 1;
-    std::set<Sequence> unanswered_;
+    std::set<Sequence, std::less<>, RecyclingAllocator<Sequence>> unanswered_;
 };
 
 /// The request that opens a session, sent until one is answered. Any answer of this round will do; a session whose

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -11,6 +12,7 @@
 #include <utility>
 
 #include <understudy/core/message.hpp>
+#include <understudy/core/recycling_allocator.hpp>
 #include <understudy/core/text_fields.hpp>
 
 namespace understudy {
@@ -22,9 +24,10 @@ public:
         JsonText value;
         friend bool operator==(const Result&, const Result&) = default;
     };
+    using Results = std::map<Sequence, Result, std::less<>, RecyclingAllocator<std::pair<const Sequence, Result>, 64>>;
     struct Session {
         Sequence low = 0;  ///< Below it every call was answered or given up.
-        std::map<Sequence, Result> results;
+        Results results;
         Time used{};           ///< By this server's clock; only a primary minds it, and it does not travel.
         bool closing = false;  ///< This primary has logged its closing; does not travel either.
         friend bool operator==(const Session& a, const Session& b) { return a.low == b.low && a.results == b.results; }

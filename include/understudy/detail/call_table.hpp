@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <system_error>
 #include <unordered_map>
@@ -12,6 +13,7 @@
 #include <asio/async_result.hpp>
 #include <asio/cancellation_type.hpp>
 
+#include <understudy/core/recycling_allocator.hpp>
 #include <understudy/detail/completion.hpp>
 
 namespace understudy::detail {
@@ -39,7 +41,10 @@ public:
     bool has(std::uint64_t key) const { return calls_.contains(key); }
 
 private:
-    std::unordered_map<std::uint64_t, Completion<Answer>> calls_;
+    using Entry = std::pair<const std::uint64_t, Completion<Answer>>;
+    std::unordered_map<std::uint64_t, Completion<Answer>, std::hash<std::uint64_t>, std::equal_to<>,
+                       RecyclingAllocator<Entry>>
+        calls_;
     std::uint64_t last_key_ = 0;
 };
 
