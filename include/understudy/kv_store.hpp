@@ -40,11 +40,11 @@ public:
     // ---- the state machine ----
 
     /// What forbids the command whatever the store holds, or an empty string.
-    std::string check(const Command& command) const {
-        const auto limit = exceeded(command);
-        if (limit == 0) return {};
-        return (limit == kv::max_key ? "the key" : "a value") + std::string{" exceeds "} + std::to_string(limit) +
-               " bytes";
+    std::string check(const Command& command) const { return describe(exceeded(command)); }
+    /// The same of a command's text, which is decoded only where that is needed. Throws as `decode_command` does.
+    std::string check_text(std::string_view text) const {
+        const auto usual = detail::UsualKvCommand::read(text);
+        return usual ? describe(exceeded(usual->key, usual->value)) : check(decode_command(text));
     }
 
     Reply apply(const Command& command) {
@@ -80,15 +80,21 @@ public:
 
 private:
     /// The limit that the command exceeds by itself; 0 if none.
+    static std::size_t exceeded(std::string_view key, std::string_view value) {
+        return key.size() > kv::max_key ? kv::max_key : value.size() > kv::max_value ? kv::max_value : 0;
+    }
     static std::size_t exceeded(const Command& command) {
         return std::visit(
-            [](const auto& concrete) -> std::size_t {
-                if (concrete.key.size() > kv::max_key) return kv::max_key;
-                if constexpr (requires { concrete.value; })
-                    if (concrete.value.size() > kv::max_value) return kv::max_value;
-                return 0;
+            [](const auto& concrete) {
+                if constexpr (requires { concrete.value; }) return exceeded(concrete.key, concrete.value);
+                else return exceeded(concrete.key, {});
             },
             command);
+    }
+    static std::string describe(std::size_t limit) {
+        if (limit == 0) return {};
+        return (limit == kv::max_key ? "the key" : "a value") + std::string{" exceeds "} + std::to_string(limit) +
+               " bytes";
     }
 
     Reply run(const kv::Put& put) {

@@ -96,18 +96,26 @@ inline KvMembers read_kv_members(std::string_view text) {
     return KvMembers::read(scan);
 }
 
-/// The form that `encode_kv` gives the most frequent commands, as long as it needs no escapes; else nothing, and then
-/// the general reading decides.
-inline std::optional<kv::Command> decode_usual_kv_command(std::string_view text) {
-    wire::UsualForm form{text};
+/// A put or an append in the form that `encode_kv` gives it, as long as it needs no escapes.
+struct UsualKvCommand {
+    bool put = false;
     std::string_view key, value;
-    const bool put = form.literal(R"({"op":"put","key":)");
-    if (!put && !form.literal(R"({"op":"append","key":)")) return std::nullopt;
-    if (!form.plain(key) || !form.literal(R"(,"value":)") || !form.plain(value) || !form.literal("}") || !form.at_end())
-        return std::nullopt;
-    if (put) return kv::Put{std::string{key}, std::string{value}};
-    return kv::Append{std::string{key}, std::string{value}};
-}
+
+    /// Nothing if the text is another one; then the general reading decides.
+    static std::optional<UsualKvCommand> read(std::string_view text) {
+        wire::UsualForm form{text};
+        UsualKvCommand it;
+        it.put = form.literal(R"({"op":"put","key":)");
+        if (!it.put && !form.literal(R"({"op":"append","key":)")) return std::nullopt;
+        const bool good = form.plain(it.key) && form.literal(R"(,"value":)") && form.plain(it.value) &&
+                          form.literal("}") && form.at_end();
+        return good ? std::optional{it} : std::nullopt;
+    }
+    kv::Command command() const {
+        if (put) return kv::Put{std::string{key}, std::string{value}};
+        return kv::Append{std::string{key}, std::string{value}};
+    }
+};
 
 inline kv::Command decode_any_kv_command(std::string_view text) {
     auto members = read_kv_members(text);
@@ -122,7 +130,7 @@ inline kv::Command decode_any_kv_command(std::string_view text) {
 }
 
 inline kv::Command decode_kv_command(std::string_view text) {
-    if (auto usual = decode_usual_kv_command(text)) return *std::move(usual);
+    if (const auto usual = UsualKvCommand::read(text)) return usual->command();
     return decode_any_kv_command(text);
 }
 
@@ -240,10 +248,17 @@ private:
     std::string& out_;
 };
 
+/// About how long the text of a command becomes; of other things 0.
+inline std::size_t kv_text_size(const auto& it) {
+    if constexpr (requires { it.key.size() + it.value.size(); }) return it.key.size() + it.value.size() + 40;
+    else return 0;
+}
+
 /// A command, a query or a reply, as JSON text.
 template <typename... Alternatives>
 std::string encode_kv(const std::variant<Alternatives...>& value) {
     std::string out;
+    out.reserve(std::visit([](const auto& it) { return kv_text_size(it); }, value));
     std::visit(KvWriter{out}, value);
     return out;
 }

@@ -84,9 +84,13 @@ public:
     std::string check(std::string_view text) const {
         std::string refusal;
         auto fault = detail::guarded("command: ", [&] {
-            [[maybe_unused]] const auto command = decode_command(text);
-            if constexpr (requires { { store_.check(command) } -> std::convertible_to<std::string>; })
-                refusal = store_.check(command);
+            if constexpr (requires { { store_.check_text(text) } -> std::convertible_to<std::string>; }) {
+                refusal = store_.check_text(text);
+            } else {
+                [[maybe_unused]] const auto command = decode_command(text);
+                if constexpr (requires { { store_.check(command) } -> std::convertible_to<std::string>; })
+                    refusal = store_.check(command);
+            }
         });
         return fault.empty() ? refusal : fault;
     }

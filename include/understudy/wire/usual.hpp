@@ -33,10 +33,10 @@ public:
     }
 
     /// Takes `text` if it comes next.
-    bool literal(std::string_view text) {
-        if (static_cast<std::size_t>(end_ - at_) < text.size() || std::memcmp(at_, text.data(), text.size()) != 0)
-            return false;
-        at_ += text.size();
+    template <std::size_t size>
+    bool literal(const char (&text)[size]) {
+        if (static_cast<std::size_t>(end_ - at_) < size - 1 || std::memcmp(at_, text, size - 1) != 0) return false;
+        at_ += size - 1;
         return true;
     }
 
@@ -111,8 +111,8 @@ private:
         return optional(R"(,"session":)", it.session) && optional(R"(,"seq":)", it.seq) &&
                optional(R"(,"low":)", it.low);
     }
-    template <typename T>
-    bool optional(std::string_view name, T& value) {
+    template <std::size_t size, typename T>
+    bool optional(const char (&name)[size], T& value) {
         return !literal(name) || take(value);
     }
 
@@ -142,13 +142,26 @@ private:
         at_ += 18;
         return true;
     }
-    /// Any JSON value, as its text.
+    /// Any JSON value, as its text. Most commands are objects of strings.
     bool json(JsonText& out) {
-        Scanner scan{{at_, static_cast<std::size_t>(end_ - at_)}};
-        const auto text = scan.value();
-        out = text;
-        at_ = scan.mark();
-        return !text.empty();
+        const char* const start = at_;
+        if (!object_of_strings()) {
+            Scanner scan{{start, static_cast<std::size_t>(end_ - start)}};
+            const auto text = scan.value();
+            at_ = scan.mark();
+            out = text;
+            return !text.empty();
+        }
+        out.assign(start, at_);
+        return true;
+    }
+    bool object_of_strings() {
+        std::string_view text;
+        if (!literal("{")) return false;
+        do {
+            if (!plain(text) || !literal(":") || !plain(text)) return false;
+        } while (literal(","));
+        return literal("}");
     }
 
     const char* at_;

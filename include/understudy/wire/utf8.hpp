@@ -1,6 +1,7 @@
 // Well-formed UTF-8 (RFC 3629, Unicode table 3-7): no overlong forms, no surrogates, nothing above U+10FFFF.
 #pragma once
 
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -46,9 +47,13 @@ inline const char* skip_plain(const char* at, const char* end) {
         std::uint64_t word;
         std::memcpy(&word, at, 8);
         const auto quote = word ^ ones * '"', backslash = word ^ ones * '\\';
-        // A top bit set in one of these means a byte >= 0x80, below 0x20, or equal to zero after the xor;
-        // a borrow can only add false alarms, which the loop below sorts out.
-        if ((word | (word - ones * 0x20) | (quote - ones) | (backslash - ones)) & tops) break;
+        // The top bit of a byte is set if it is >= 0x80, below 0x20, or zero after the xor. A borrow can add false
+        // alarms, but only in bytes of a higher value than a true one.
+        const auto special = (word | ((word - ones * 0x20) & ~word) | ((quote - ones) & ~quote) |
+                              ((backslash - ones) & ~backslash)) & tops;
+        if (special == 0) continue;
+        if constexpr (std::endian::native == std::endian::little) return at + std::countr_zero(special) / 8;
+        break;
     }
     while (at != end && static_cast<unsigned char>(*at) >= 0x20 && static_cast<unsigned char>(*at) < 0x80 &&
            *at != '"' && *at != '\\')

@@ -1,0 +1,148 @@
+// The frequent messages, written in one pass: what stands around their commands is put together in a small buffer.
+// The text is the same, byte for byte, as what their field lists give (messages.hpp); the rest is left to those.
+#pragma once
+
+#include <charconv>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <string>
+#include <string_view>
+#include <variant>
+
+#include <understudy/core/message.hpp>
+#include <understudy/wire/utf8.hpp>
+
+namespace understudy::wire {
+
+/// Writes to the end of a string. A message that it does not know is left alone: then it returns false and has written
+/// nothing.
+class UsualWriter {
+public:
+    explicit UsualWriter(std::string& out) : out_{out} {}
+
+    bool write(const CallId& id, const Message& message) {
+        if (id.empty() || id.size() > longest_id) return false;
+        return std::visit([&](const auto& it) { return write(id, it); }, message);
+    }
+
+private:
+    static constexpr std::size_t longest_id = 32, longest_group = 64, longest_number = 20;
+
+    template <typename Other>
+    bool write(const CallId&, const Other&) {
+        return false;
+    }
+    bool write(const CallId& id, const Execute& it) {
+        if (!is_plain(it.group)) return false;
+        begin(id);
+        put(R"(,"method":"pb.execute","params":{"cluster":")").put_address(it.cluster, it.group).put_session(it);
+        put(R"(,"command":)").put_json(it.command).put("}}");
+        return end();
+    }
+    bool write(const CallId& id, const Query& it) {
+        if (!is_plain(it.group)) return false;
+        begin(id);
+        put(R"(,"method":"pb.query","params":{"cluster":")").put_address(it.cluster, it.group);
+        put(R"(,"query":)").put_json(it.query).put("}}");
+        return end();
+    }
+    bool write(const CallId& id, const Append& it) {
+        if (!is_plain(it.group) || it.view.whole) return false;
+        for (const auto& entry : it.entries)
+            if (entry.kind != EntryKind::command) return false;
+        begin(id);
+        put(R"(,"method":"replica.append","params":{"cluster":")").put_address(it.cluster, it.group);
+        put(R"(,"view":)").put(it.view.number).put(R"(,"prev":)").put(it.prev);
+        if (!it.entries.empty()) {
+            put(R"(,"entries":[)");
+            for (const auto& entry : it.entries) {
+                if (&entry != it.entries.data()) put(",");
+                put(R"({"at":)").put(entry.at).put_session(entry);
+                put(R"(,"command":)").put_json(entry.command).put("}");
+            }
+            put("]");
+        }
+        put(R"(,"commit":)").put(it.commit);
+        if (it.round != 0) put(R"(,"round":)").put(it.round);
+        put("}}");
+        return end();
+    }
+    bool write(const CallId& id, const AppendResult& it) {
+        begin(id);
+        put(R"(,"result":{"view":)").put(it.view).put(R"(,"match":)").put(it.match);
+        if (it.round != 0) put(R"(,"round":)").put(it.round);
+        put("}}");
+        return end();
+    }
+    bool write(const CallId& id, const ExecuteResult& it) { return write_value(id, it); }
+    bool write(const CallId& id, const QueryResult& it) { return write_value(id, it); }
+    bool write_value(const CallId& id, const auto& it) {
+        begin(id);
+        put(R"(,"result":{"at":)").put(it.at).put(R"(,"value":)").put_json(it.value).put("}}");
+        return end();
+    }
+
+    // ---- parts ------------------------------------------------------------------------------------------
+
+    static bool is_plain(std::string_view group) {
+        return group.size() <= longest_group &&
+               skip_plain(group.data(), group.data() + group.size()) == group.data() + group.size();
+    }
+    void begin(const CallId& id) { put(R"({"jsonrpc":"2.0","id":)").put_text(id); }
+    bool end() {
+        flush();
+        return true;
+    }
+
+    UsualWriter& put_address(ClusterId cluster, const std::string& group) {
+        make_room(16);
+        for (int shift = 60; shift >= 0; shift -= 4)
+            *at_++ = "0123456789abcdef"[static_cast<std::uint64_t>(cluster) >> shift & 15];
+        return put(R"(","group":")").put_text(group).put("\"");
+    }
+    void put_session(const auto& it) {
+        if (it.session != SessionId{}) put(R"(,"session":)").put(it.session);
+        if (it.seq != 0) put(R"(,"seq":)").put(it.seq);
+        if (it.low != 0) put(R"(,"low":)").put(it.low);
+    }
+    UsualWriter& put_json(const JsonText& text) {
+        flush();
+        if (text.empty()) return put("null");
+        out_ += text;
+        return *this;
+    }
+    template <std::size_t size>
+    UsualWriter& put(const char (&literal)[size]) {
+        make_room(size - 1);
+        std::memcpy(at_, literal, size - 1);
+        at_ += size - 1;
+        return *this;
+    }
+    UsualWriter& put_text(const std::string& text) {  // a short one
+        make_room(text.size());
+        std::memcpy(at_, text.data(), text.size());
+        at_ += text.size();
+        return *this;
+    }
+    UsualWriter& put(std::uint64_t number) {
+        make_room(longest_number);
+        at_ = std::to_chars(at_, at_ + longest_number, number).ptr;
+        return *this;
+    }
+    UsualWriter& put(const Position& it) { return put("[").put(it.view).put(",").put(it.index).put("]"); }
+
+    void make_room(std::size_t size) {
+        if (static_cast<std::size_t>(buffer_ + sizeof buffer_ - at_) < size) flush();
+    }
+    void flush() {
+        out_.append(buffer_, at_);
+        at_ = buffer_;
+    }
+
+    std::string& out_;
+    char buffer_[256];
+    char* at_ = buffer_;
+};
+
+}  // namespace understudy::wire
