@@ -65,7 +65,7 @@ public:
         calls_.clear();
     }
     /// The caller of the entry just appended; none for an entry of the primary's own.
-    void push(std::optional<Call> call) { calls_.push_back(std::move(call)); }
+    void push(std::optional<Call>&& call) { calls_.push_back(std::move(call)); }
 
     /// Who waited for the entry at `index`; entries are taken in order.
     std::optional<Call> take(Index index) {

@@ -172,7 +172,7 @@ private:
         if (call.seq != 0) session_.end(call.session, call.seq);  // C3: also one that is given up
         calls_.remove(call);
     }
-    void finish(ClerkCall& call, Finished how) {
+    void finish(ClerkCall& call, Finished&& how) {
         how.key = call.key;
         finished_.push_back(std::move(how));
         remove(call);
@@ -349,7 +349,7 @@ private:
         lane.backoff.reset();
         lost_ = false;
     }
-    void answer(const Envelope& envelope, Method method, Finished how, Effects& out) {
+    void answer(const Envelope& envelope, Method method, Finished&& how, Effects& out) {
         auto name = read_call_id(envelope.id);
         auto* call = calls_.by_sending(name.n);
         if (name.method != method || !calls_.made(name.n) || (call && call->method != method))

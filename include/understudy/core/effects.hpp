@@ -29,8 +29,9 @@ struct Effects {
     std::vector<Address> probes;
     std::vector<Hold> holds;
 
-    void send(Address to, CallId id, Message message) {
-        outbox.push_back({std::move(to), std::move(id), std::move(message)});
+    template <typename To, typename Id = CallId, typename M = Message>
+    void send(To&& to, Id&& id, M&& message) {
+        outbox.emplace_back(std::forward<To>(to), std::forward<Id>(id), std::forward<M>(message));
     }
     void tell(Event event) { events.push_back(std::move(event)); }
     void clear() {

@@ -34,11 +34,11 @@ public:
         return slots_[static_cast<std::size_t>(index - first())].entry;
     }
 
-    void append(Entry entry) {
+    void append(Entry&& entry) {
         UNDERSTUDY_CHECK(entry.at.index == last().index + 1);
         UNDERSTUDY_CHECK(entry.at.view >= last().view);
         auto end = end_of(last().index) + size_of(entry);
-        slots_.push_back({std::move(entry), end});
+        slots_.emplace_back(std::move(entry), end);
     }
 
     /// Removes the entries from `from` on, and says how many these were.

@@ -82,7 +82,7 @@ public:
 
     // ---- requests ----
 
-    void open(Step<S>& step, Call call) {
+    void open(Step<S>& step, Call&& call) {
         if (!admit_write(step, call, "pb.open", 0)) return;
         if (step.state.sessions.size() + opening_ >= step.options.max_sessions) {
             reached("C6: a session beyond max_sessions is refused");
@@ -93,7 +93,7 @@ public:
         append(step, std::move(call), {{}, EntryKind::open, {}, 0, 0, {}});
     }
 
-    void execute(Step<S>& step, Call call, Execute&& request) {
+    void execute(Step<S>& step, Call&& call, Execute&& request) {
         if (answer_repeated(step, call, request)) return;
         if (!admit_write(step, call, "pb.execute", request.command.size())) return;
         if (request.command.size() > step.options.max_command)
@@ -111,13 +111,13 @@ public:
                {{}, EntryKind::command, request.session, request.seq, request.low, std::move(request.command)});
     }
 
-    void read(Step<S>& step, Call call, std::string method, JsonText query) {
+    void read(Step<S>& step, Call&& call, std::string method, JsonText query) {
         if (!admit(step, call, method)) return;
         load_.begin(call.peer, step.options.max_calls_per_peer, step.out);
         reads_.push_back({std::move(call), step.state.commit, 0, method == "pb.dump", std::move(query)});
     }
 
-    void dump(Step<S>& step, Call call, const Dump& request) {
+    void dump(Step<S>& step, Call&& call, const Dump& request) {
         if (!request.at) return read(step, std::move(call), "pb.dump", {});
         dumps_.go_on(step, call, *request.at, request.chunk);
     }
@@ -252,7 +252,7 @@ private:
         return true;
     }
 
-    void append(Step<S>& step, std::optional<Call> call, Entry entry) {
+    void append(Step<S>& step, std::optional<Call>&& call, Entry&& entry) {
         if (call) load_.begin(call->peer, step.options.max_calls_per_peer, step.out);
         entry.at = {step.view().number, step.state.log.last().index + 1};
         reached("S2: a command is logged before it is applied");
@@ -303,7 +303,7 @@ private:
             auto call = waiting_.take(index);
             if (kind == EntryKind::open && call && opening_ > 0) --opening_;
             if (kind == EntryKind::close) step.out.tell(SessionClosed{state.log[index].session});
-            if (call) withheld_.push_back({std::move(*call), answer(kind, std::move(applied))});
+            if (call) withheld_.emplace_back(std::move(*call), answer(kind, std::move(applied)));
         }
         if (required_count() < step.options.min_in_sync) {
             if (!withheld_.empty()) reached("S11: an answer waits until enough backups are in sync again");

@@ -119,22 +119,22 @@ private:
 
     // ---- requests of clients ----
 
-    void handle(ThisStep& step, Call call, Open&& request) {
+    void handle(ThisStep& step, Call&& call, Open&& request) {
         if (request.protocol != protocol_version) return refuse_version(step, call, "pb.open", request.protocol);
         if (admit_client(step, call, "pb.open", request)) primary_.open(step, std::move(call));
     }
-    void handle(ThisStep& step, Call call, Execute&& request) {
+    void handle(ThisStep& step, Call&& call, Execute&& request) {
         if (admit_client(step, call, "pb.execute", request))
             primary_.execute(step, std::move(call), std::move(request));
     }
-    void handle(ThisStep& step, Call call, Query&& request) {
+    void handle(ThisStep& step, Call&& call, Query&& request) {
         if (admit_client(step, call, "pb.query", request))
             primary_.read(step, std::move(call), "pb.query", std::move(request.query));
     }
-    void handle(ThisStep& step, Call call, Dump&& request) {
+    void handle(ThisStep& step, Call&& call, Dump&& request) {
         if (admit_client(step, call, "pb.dump", request)) primary_.dump(step, std::move(call), request);
     }
-    void handle(ThisStep& step, Call call, ReplicaStatus&& request) {
+    void handle(ThisStep& step, Call&& call, ReplicaStatus&& request) {
         if (request.group && *request.group != options_.group)
             return refuse_group(step, call, "pb.status", *request.group);
         step.out.send(std::move(call.peer), std::move(call.id), status(step.now));
@@ -174,10 +174,10 @@ private:
 
     // ---- messages of the primary ----
 
-    void handle(ThisStep& step, Call call, Append&& append) {
+    void handle(ThisStep& step, Call&& call, Append&& append) {
         if (admit_primary(step, call, "replica.append", append)) backup_.append(step, call, std::move(append));
     }
-    void handle(ThisStep& step, Call call, Install&& install) {
+    void handle(ThisStep& step, Call&& call, Install&& install) {
         if (install.protocol != protocol_version)
             return refuse_version(step, call, "replica.install", install.protocol);
         if (admit_primary(step, call, "replica.install", install)) backup_.install(step, call, install);
@@ -206,14 +206,14 @@ private:
 
     // ---- answers of backups ----
 
-    void handle(ThisStep& step, Call call, AppendResult&& result) {
+    void handle(ThisStep& step, Call&& call, AppendResult&& result) {
         auto* link = admit_answer(step, call, result.view);
         if (!link) return;
         if (result.match > state_.log.last().index)
             return step.out.tell(Refused{call.peer, error::bad_request, "acknowledges entries that were never sent"});
         link->answered(call.id, result, step);
     }
-    void handle(ThisStep& step, Call call, InstallResult&& result) {
+    void handle(ThisStep& step, Call&& call, InstallResult&& result) {
         if (auto* link = admit_answer(step, call, result.view)) link->answered_chunk(call.id, result, step);
     }
 
@@ -230,7 +230,7 @@ private:
 
     // ---- the view service ----
 
-    void handle(ThisStep& step, Call call, PingResult&& result) {
+    void handle(ThisStep& step, Call&& call, PingResult&& result) {
         if (!pinger_.knows(call.peer)) return refuse_unasked(step, call);
         pinger_.answered(call.peer, step.out);
         if (result.lease > Duration{}) standing_.dead_after = workable(result.lease);
@@ -243,12 +243,12 @@ private:
         primary_.step_down(step, "told to stop");
         pinger_.now_please();
     }
-    void handle(ThisStep& step, Call call, ViewChanged&& push) {
+    void handle(ThisStep& step, Call&& call, ViewChanged&& push) {
         if (!pinger_.knows(call.peer)) return refuse_unasked(step, call);
         adopt(step, call.peer, push.info);
     }
 
-    void handle(ThisStep& step, Call call, Failure&& failure) {
+    void handle(ThisStep& step, Call&& call, Failure&& failure) {
         if (failure.to == "view.ping") return ping_refused(step, call, failure);
         if (failure.view) adopt(step, call.peer, *failure.view);  // S6: a refusal teaches the newer view
         auto* link = primary_.serving() ? primary_.find(call.peer) : nullptr;
@@ -281,7 +281,7 @@ private:
     /// Anything else is not for a replica: a request is answered so, an answer is dropped. A client may ask a replica
     /// for the view when the view service is gone: the refusal carries it.
     template <typename Other>
-    void handle(ThisStep& step, Call call, Other&&) {
+    void handle(ThisStep& step, Call&& call, Other&&) {
         constexpr auto text = "this is a replica; the method belongs to a view service";
         if constexpr (std::is_same_v<Other, ViewGet> || std::is_same_v<Other, ViewWatch>)
             step.answer_error(call, {}, error::unknown_method, text);

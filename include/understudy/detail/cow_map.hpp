@@ -98,8 +98,9 @@ public:
     }
 
     void assign(std::string_view key, std::string_view value) {
-        if (!find(key)) return insert(key, value);
-        auto& record = slot(key);
+        auto* found = slot(key);
+        if (!found) return insert(key, value);
+        auto& record = *found;
         payload_bytes_ = payload_bytes_ - record->value_size + value.size();
         auto capacity = record->value_capacity;
         if (record.unique() && capacity >= value.size() && capacity / 2 <= value.size()) {
@@ -113,11 +114,12 @@ public:
     /// Appends to the value, or inserts it; returns the new length. In place where there is room, which grows
     /// by halves, so that many small appends cost what they add.
     std::size_t append(std::string_view key, std::string_view tail) {
-        if (!find(key)) {
+        auto* found = slot(key);
+        if (!found) {
             insert(key, tail);
             return tail.size();
         }
-        auto& record = slot(key);
+        auto& record = *found;
         auto length = record->value_size + tail.size();
         payload_bytes_ += tail.size();
         if (!record.unique() || record->value_capacity < length)
@@ -163,11 +165,13 @@ private:
         return *node;
     }
 
-    /// Where the record of a key that exists hangs, the path to it being this map's alone.
-    Shared<Record>& slot(std::string_view key) {
+    /// Where the record of the key hangs, or null if there is none. The path to it becomes this map's alone.
+    Shared<Record>* slot(std::string_view key) {
+        if (!root_) return nullptr;
         auto* node = &own(root_);
         while (!node->leaf()) node = &own(node->children[node->branch(key)]);
-        return node->records[node->place(key)];
+        const auto at = node->place(key);
+        return at < node->records.size() && node->records[at]->key() == key ? &node->records[at] : nullptr;
     }
 
     /// A key that does not exist.
