@@ -51,6 +51,7 @@ public:
         id_ = must(fork(), "fork");
         if (id_ != 0) return;
         prctl(PR_SET_PDEATHSIG, SIGKILL);
+        signal(SIGPIPE, SIG_IGN);  // a client that goes is no reason to end
         int status = 0;
         try {
             work();

@@ -72,9 +72,9 @@ private:
     static void answer_all(int primary, RawSizes sizes) {
         std::vector<char> buffer(1u << 20);
         const std::string answers(sizes.answer * (buffer.size() / sizes.request + 1), 'a');
-        for (std::size_t received = 0;;) {
-            const auto count = read_some(primary, buffer.data(), buffer.size());
-            received += count;
+        std::size_t received = 0;
+        for (ssize_t count; (count = read(primary, buffer.data(), buffer.size())) > 0;) {
+            received += static_cast<std::size_t>(count);
             write_all(primary, answers.data(), received / sizes.request * sizes.answer);
             received %= sizes.request;
         }
@@ -120,7 +120,14 @@ private:
             write_all(backup, forward.data(), forward.size());
             for (const int socket : answered)
                 if (auto client = clients.find(socket); client != clients.end())
-                    write_all(socket, answers.data(), std::exchange(client->second.owed, 0) * sizes.answer);
+                    answer(socket, answers, std::exchange(client->second.owed, 0) * sizes.answer);
+        }
+    }
+
+    static void answer(int client, const std::string& answers, std::size_t size) {
+        try {
+            write_all(client, answers.data(), size);
+        } catch (const std::system_error&) {  // it has gone, and reading will tell so
         }
     }
 
