@@ -29,6 +29,8 @@ if [ "$what" = tests ]; then
     missing meson works meson
     missing python3 works python3
     missing ccache works ccache
+    missing valgrind works valgrind
+    missing strace works strace
 fi
 # A clang of 17 or newer with its libFuzzer; run.sh also takes an older one, where nothing else is to be had.
 fuzzes() {
