@@ -44,6 +44,12 @@ struct ViewOptions {
     friend bool operator==(const ViewOptions&, const ViewOptions&) = default;
 };
 
+/// How a primary makes sure that a read is not stale.
+enum class Reads {
+    confirm,  ///< It asks its backups whether the view still stands; one round serves all reads that wait for it.
+    lease,    ///< It asks nobody while the view service has promised to promote nobody; if that runs out, as above.
+};
+
 /// Of a replica. Sizes are in bytes.
 struct ReplicaOptions {
     std::vector<Address> view_service;  ///< Tried in turn.
@@ -65,6 +71,8 @@ struct ReplicaOptions {
     Duration session_ttl = 10min;
     Duration transfer_ttl = 60s;  ///< A half-received snapshot is kept this long.
     Duration dump_ttl = 60s;
+    Reads reads = Reads::confirm;  ///< The same on all servers of a group.
+    unsigned lease_margin = 10;    ///< By how many percent this clock may be slower than the view service's.
 
     std::string validate() const;
     friend bool operator==(const ReplicaOptions&, const ReplicaOptions&) = default;
@@ -111,6 +119,7 @@ inline std::string ReplicaOptions::validate() const {
     if (window_bytes < append_bytes) return "window_bytes is smaller than append_bytes";
     if (max_calls == 0 || max_calls_per_peer == 0 || max_sessions == 0 || max_results == 0 || chunk_window == 0)
         return "max_calls, max_calls_per_peer, max_sessions, max_results and chunk_window must be positive";
+    if (lease_margin == 0 || lease_margin >= 100) return "lease_margin must be 1 to 99 percent";
     return {};
 }
 inline std::string ClerkOptions::validate() const {

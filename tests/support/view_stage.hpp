@@ -39,6 +39,7 @@ public:
     std::vector<Event> events;
     std::vector<Address> probes;
     std::string group = "main";
+    bool leases = false;  ///< Whether the servers say that they read by lease.
 
     // ---- servers ----
 
@@ -50,7 +51,7 @@ public:
     }
     Ping make_ping(const Address& name, ViewNumber viewnum, const Said& said = {}) {
         Ping ping{group, name, life(name), ++lives_[name].n, viewnum, said.cluster, said.synced, said.unreachable,
-                  said.stopped, said.leaving, said.recovered, protocol_version};
+                  said.stopped, said.leaving, said.recovered, protocol_version, leases};
         return ping;
     }
     /// Pings, which is a whole turn, and gives the answer.

@@ -36,6 +36,7 @@ struct Ping {
     bool leaving = false;                        ///< Wants to leave (R6).
     std::vector<Incarnation> recovered;          ///< Incarnations whose state it continues (S9).
     int protocol = 1;
+    bool lease = false;                          ///< As primary it reads by lease.
     friend bool operator==(const Ping&, const Ping&) = default;
 };
 struct PingResult {

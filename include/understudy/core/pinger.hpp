@@ -25,7 +25,8 @@ public:
     const Address& address() const { return addresses_[current_]; }
     bool knows(const Address& peer) const { return std::ranges::find(addresses_, peer) != addresses_.end(); }
 
-    void send(Ping ping, Time now, Duration interval, Duration dead_after, Effects& out) {
+    /// Returns the number of the ping.
+    std::uint64_t send(Ping ping, Time now, Duration interval, Duration dead_after, Effects& out) {
         if (unanswered_since_ != never && now >= unanswered_since_ + dead_after) {
             if (silences_ < addresses_.size()) {  // once for each address, not once for each D of a long outage
                 out.tell(ViewServiceSilent{address()});
@@ -38,6 +39,7 @@ public:
         ping.n = ++n_;
         out.send(address(), make_call_id(Method::view_ping, n_), std::move(ping));
         next_ = now + interval;
+        return n_;
     }
 
     void answered(const Address& peer, Effects& out) {

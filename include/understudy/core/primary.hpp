@@ -143,11 +143,14 @@ public:
         advance(step);
         apply(step);
         if (!step.state.store_failure.empty()) return;
-        begin_round();
+        if (!step.leased) begin_round(step);
         answer_reads(step);
         for (auto& link : links_) link.flush(step, calls_made_, round_);
         step.state.trim(step.options.log_bytes, trimmable(step));
     }
+
+    /// Whether reads wait that no round was begun for, since a lease held.
+    bool relies_on_lease() const { return !reads_.empty() && reads_.back().round == 0; }
 
     /// What is kept for a while only: that ends in every role.
     void expire(Time now) {
@@ -326,9 +329,10 @@ private:
     }
 
     /// Reads, confirm: one round serves all reads that wait when it is sent.
-    void begin_round() {
+    void begin_round(const Step<S>& step) {
         if (reads_.empty() || reads_.back().round != 0) return;
         reached("S5: a round confirms the reads that wait");
+        if (step.options.reads == Reads::lease) reached("S5: without a lease reads are confirmed by a round");
         ++round_;
         for (auto& read : reads_)
             if (read.round == 0) read.round = round_;
@@ -342,7 +346,8 @@ private:
         if (!reads_.empty() && applied.index < inherited_) reached("S5: reads wait for what the primary inherited");
         while (!reads_.empty() && applied.index >= inherited_) {  // S5
             auto& read = reads_.front();
-            if (read.round > confirmed || read.needed > applied.index) return;
+            if ((read.round > confirmed && !step.leased) || read.needed > applied.index) return;
+            if (step.leased) reached("S5: a lease answers reads without a round");
             load_.end(read.call.peer, step.options.max_calls_per_peer, step.out);
             read.dump ? dumps_.begin(step, read.call) : answer_query(step, read);
             reads_.pop_front();

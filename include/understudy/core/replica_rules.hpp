@@ -11,6 +11,7 @@
 
 #include <understudy/core/backup.hpp>
 #include <understudy/core/check.hpp>
+#include <understudy/core/lease.hpp>
 #include <understudy/core/pinger.hpp>
 #include <understudy/core/primary.hpp>
 #include <understudy/version.hpp>
@@ -62,7 +63,8 @@ public:
 
     Time deadline() const {
         if (failed()) return never;
-        return std::min({pinger_.deadline(), primary_.deadline(standing_), backup_.deadline()});
+        auto next = std::min({pinger_.deadline(), primary_.deadline(standing_), backup_.deadline()});
+        return primary_.relies_on_lease() ? std::min(next, lease_.until()) : next;
     }
 
     void invariants() const {
@@ -115,7 +117,7 @@ public:
 private:
     using ThisStep = Step<S>;
 
-    ThisStep at(Time now, Effects& out) { return {state_, standing_, options_, now, out}; }
+    ThisStep at(Time now, Effects& out) { return {state_, standing_, options_, now, out, lease_.holds(now)}; }
 
     // ---- requests of clients ----
 
@@ -237,11 +239,19 @@ private:
         adopt(step, call.peer, result.info);
         if (result.info.view.number == 0) standing_.info.ping_interval = workable(result.info.ping_interval);
         heard_leaving_ = leaving_ && sent_leaving_;
+        take_lease(call, result);
         if (!result.stop || result.info.view.number != step.view().number || !primary_.serving()) return;
         reached("R6: a primary that is told to stop stops");
         stopped_ = true;
+        lease_.end();
         primary_.step_down(step, "told to stop");
         pinger_.now_please();
+    }
+    /// Reads, lease: it counts from an answer that names this server primary of the view in which it operates.
+    void take_lease(const Call& call, const PingResult& result) {
+        if (options_.reads != Reads::lease || !primary_.serving() || result.stop) return;
+        if (result.info.view.number != standing_.info.view.number) return;
+        lease_.granted(call_number(call.id), std::min(result.lease, standing_.dead_after), options_.lease_margin);
     }
     void handle(ThisStep& step, Call&& call, ViewChanged&& push) {
         if (!pinger_.knows(call.peer)) return refuse_unasked(step, call);
@@ -324,6 +334,7 @@ private:
     /// `news`: its role is told although it is the same as before.
     void enter_view(ThisStep& step, Role before, bool news) {
         stopped_ = leaving_ && role() != Role::primary;
+        lease_.end();
         backup_.enter_view();
         if (role() == Role::primary)
             primary_.serving() ? primary_.go_on(step) : primary_.take_over(step);  // S6, S5
@@ -353,7 +364,9 @@ private:
         }
         ping.stopped = stopped_;
         ping.leaving = sent_leaving_ = leaving_;
-        pinger_.send(std::move(ping), now, standing_.info.ping_interval, standing_.dead_after, out);
+        ping.lease = options_.reads == Reads::lease;
+        auto n = pinger_.send(std::move(ping), now, standing_.info.ping_interval, standing_.dead_after, out);
+        if (options_.reads == Reads::lease) lease_.sent(n, now);
     }
 
     void end_with_failure(ThisStep& step) {
@@ -367,6 +380,7 @@ private:
     Primary<S> primary_;
     Backup<S> backup_;
     Pinger pinger_;
+    Lease lease_;
     bool leaving_ = false;
     bool sent_leaving_ = false;
     bool heard_leaving_ = false;

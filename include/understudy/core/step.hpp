@@ -38,6 +38,7 @@ struct Step {
     const ReplicaOptions& options;
     Time now;
     Effects& out;
+    bool leased = false;  ///< Whether a lease holds at `now`.
 
     const View& view() const { return standing.info.view; }
 

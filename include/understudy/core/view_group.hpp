@@ -75,6 +75,12 @@ struct Group {
     Situation situation(Time now, const Periods& periods, std::size_t wanted) const;
     void adopt(const View& next, bool any_primary);
     bool told_to_stop(std::string_view name, Time now, const Periods& periods) const;
+    /// Whether a refused connection proves that this server is dead. A firewall can forge one, and where leases are in
+    /// use another primary must not begin before they have run out.
+    bool refusal_proves(std::string_view name) const {
+        const auto* server = find(name);
+        return !server->may_lease() || is_near(name) || seat(name, server->incarnation) != &view().primary;
+    }
     Time next_due(Time now, const Periods& periods) const;
 
     friend bool operator==(const Group&, const Group&) = default;
@@ -82,6 +88,14 @@ struct Group {
 private:
     void read_report(const Ping& ping, Heard& heard, Time now);
     Seat look_at(const Member& member, Time now, const Periods& periods) const;
+    /// Until when the primary, whose name a later process took, may still read by lease: a ping can come late, so that
+    /// it is not sure that the later process is the one that was heard later.
+    Time lease_of_replaced_primary() const {
+        const auto* server = view().number == 0 ? nullptr : find(view().primary.name);
+        if (!server) return {};
+        auto old = std::ranges::find(server->replaced, view().primary.incarnation, &Replaced::incarnation);
+        return old == server->replaced.end() ? Time{} : old->lease_until;
+    }
     bool is_reported(Incarnation incarnation) const {
         return std::ranges::find(reports, incarnation, &Report::incarnation) != reports.end();
     }
@@ -154,6 +168,10 @@ inline Seat Group::look_at(const Member& member, Time now, const Periods& period
                std::ranges::find(server->recovered, member.incarnation) != server->recovered.end()) {
         seat.recovered = Member{member.name, server->incarnation, false};
     }
+    if (&member == &view().primary && server->incarnation != member.incarnation && now < lease_of_replaced_primary()) {
+        reached("R1: a primary that was replaced counts as alive while it may read by lease");
+        seat.health = Health::doubtful;
+    }
     return seat;
 }
 
@@ -206,6 +224,7 @@ inline Time Group::next_due(Time now, const Periods& periods) const {
     for (const auto& [name, server] : servers)
         next = std::min(next, server.due(periods, view().member(name) != nullptr));
     for (const auto& report : reports) next = std::min(next, report.at + periods.remember);
+    if (const auto lease = lease_of_replaced_primary(); lease > now) next = std::min(next, lease);
     if (!wish) return next;
     if (auto ready = members_heard + periods.dead; wish->force && ready > now) next = std::min(next, ready);
     return std::min(next, wish->asked + periods.patience);

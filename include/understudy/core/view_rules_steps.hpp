@@ -192,7 +192,9 @@ inline void ViewRules::probed(const Address& name, ProbeResult result, Time now,
         if (result == ProbeResult::alive) server.probe_later(step.now);
         if (result != ProbeResult::alive) server.stop_probing();
         if (!server.probing) probing_.erase({name, group_name});
-        if (result == ProbeResult::refused) {  // proof of death: the connection broke and nobody listens there any more
+        const bool proof = result == ProbeResult::refused && group.refusal_proves(name);
+        if (result == ProbeResult::refused && !proof) reached("R1: a refusal is no proof where leases are in use");
+        if (proof) {  // proof of death: the connection broke and nobody listens there any more
             reached("R1: a broken connection and a refused one are proof of death");
             server.loss = views::Loss::refused;
             tell(ServerLost{group_name, name, std::string{views::describe(server.loss)}}, step);

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <string_view>
 #include <vector>
 
 #include <understudy/core/coverage.hpp>
@@ -40,10 +41,16 @@ struct Replaced {
     Incarnation incarnation = Incarnation::none;
     Time at{};
     std::uint64_t n = 0;  ///< Number of its last ping.
+    Time lease_until{};   ///< Until then it may answer reads by lease.
     Time since = never;   ///< From when on it has pinged again and again although its successor is lost;
     Time until{};         ///< its last ping of these.
     friend bool operator==(const Replaced&, const Replaced&) = default;
 };
+
+/// Whether the address is surely one of the view service's own machine, where nobody can forge a refusal.
+inline bool is_near(std::string_view address) {
+    return address.starts_with("unix://") || address.starts_with("tcp://127.") || address.starts_with("tcp://[::1]:");
+}
 
 /// All times are running time (`RunningClock`).
 struct Server {
@@ -56,6 +63,7 @@ struct Server {
     bool leaving = false;
     bool stopped = false;
     bool restored = false;  ///< Of the view service's record; it has not pinged since.
+    bool leases = false;    ///< Reads by lease when it is primary.
     bool forgot = false;    ///< Pinged 0 after more while a member; stays until it is a member no more.
     Loss loss = Loss::none;
     std::vector<Incarnation> recovered;
@@ -74,6 +82,9 @@ struct Server {
         return restored || silent(now, periods) ? Health::doubtful : Health::ok;
     }
 
+    /// Whether it may read by lease; of one that has not pinged since a restart that is not known.
+    bool may_lease() const { return leases || restored; }
+
     bool was_replaced(Incarnation token) const {
         return std::ranges::find(replaced, token, &Replaced::incarnation) != replaced.end();
     }
@@ -84,7 +95,9 @@ struct Server {
         while (surplus-- > 0 && now - old->at >= periods.remember) ++old;
         replaced.erase(replaced.begin(), old);
         if (replaced.size() >= replaced_max) return false;
-        if (incarnation != Incarnation::none) replaced.push_back({incarnation, now, n, never, {}});
+        if (incarnation == Incarnation::none) return true;
+        replaced.push_back({incarnation, now, n, may_lease() ? heard + periods.dead : Time{}, never, {}});
+        heard = Time{};
         return true;
     }
 
@@ -104,14 +117,15 @@ struct Server {
 
     /// Whether the ping says anything else than the last one did.
     bool differs(const Ping& ping) const {
-        return restored || viewnum != ping.viewnum || leaving != ping.leaving || stopped != ping.stopped ||
+        return restored || leases != ping.lease || viewnum != ping.viewnum || leaving != ping.leaving || stopped != ping.stopped ||
                recovered != ping.recovered;
     }
     void take(const Ping& ping, const Address& from, Time now) {
         incarnation = ping.incarnation;
         n = ping.n;
-        heard = now;
+        heard = std::max(heard, now);  // it is later after a restart with a smaller D, for leases of the larger one
         restored = false;
+        leases = ping.lease;
         if (peer != from) peer = from;
         viewnum = ping.viewnum;
         leaving = ping.leaving;

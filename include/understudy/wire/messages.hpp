@@ -22,6 +22,7 @@ void fields(auto& visit, Like<Ping> auto& ping) {
     visit.optional("stopped", ping.stopped);
     visit.optional("leaving", ping.leaving);
     visit.optional("recovered", ping.recovered);
+    visit.optional("lease", ping.lease);
 }
 void fields(auto& visit, Like<PingResult> auto& result) {
     visit.required("view", result.info);

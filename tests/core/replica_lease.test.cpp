@@ -1,0 +1,194 @@
+// Reads by lease: when a primary may answer from its own state, asking nobody.
+#include <doctest/doctest.h>
+
+#include "../support/replica_group.hpp"
+
+using namespace understudy;
+using namespace understudy::test;
+using namespace std::chrono_literals;
+
+TEST_SUITE("replica_lease") {
+    namespace {
+    /// `a` leads, `b` is in sync and hears nothing any more, so that no round of `a` is ever confirmed. D is 500 ms and
+    /// the margin 10%: a lease lasts for 450 ms.
+    struct Leasing {
+        ReplicaGroup group;
+
+        explicit Leasing(Reads reads = Reads::lease) {
+            group.options.reads = reads;
+            group.start("a", 1);
+            group.start("b", 2);
+            group.decide(group.member("a"), {group.member("b", true)});
+            group.settle();
+            group.put("a", "x");
+            group.settle();
+            group.pass(100ms);
+            group.lost = [](auto&, auto& to, auto&) { return to == "b"; };
+        }
+        PingResult result() { return {group.info(), 500ms, false}; }
+        /// The view service answers the last ping of `a`, or one so many before it.
+        void answer(std::uint64_t before = 0) { answer(result(), before); }
+        void answer(PingResult result, std::uint64_t before = 0) {
+            const auto n = group.pings["a"].n - before;
+            group.give("a", ReplicaGroup::views, make_call_id(Method::view_ping, n), std::move(result));
+        }
+        bool reads() { return group.outcome(group.query("a")) == "x;"; }
+    };
+    }  // namespace
+
+    TEST_CASE("S5: with a lease a read is answered at once and nothing is sent for it") {
+        Leasing it;
+        CHECK_FALSE(it.reads());
+        it.answer();
+        it.group.wire.clear();
+        CHECK(it.reads());
+        CHECK(it.group.wire.empty());
+        CHECK(it.group.pings["a"].lease);
+    }
+
+    TEST_CASE("S5: without the option no answer gives a lease") {
+        Leasing it{Reads::confirm};
+        it.answer();
+        CHECK_FALSE(it.reads());
+        CHECK_FALSE(it.group.pings["a"].lease);
+    }
+
+    TEST_CASE("S5: a lease counts from when its ping was sent and is shorter than D by the margin") {
+        Leasing it;
+        it.group.pass(100ms);
+        const auto sent = it.group.now;  // a ping every 100 ms
+        REQUIRE(it.group["a"].deadline() > sent);
+        it.group.now += 60ms;  // the answer takes that long
+        it.answer();
+        it.group.now = sent + 449ms;
+        CHECK(it.reads());
+        it.group.now = sent + 450ms;
+        CHECK_FALSE(it.reads());
+    }
+
+    TEST_CASE("S5: the answer to an earlier ping gives what that ping is worth and shortens nothing") {
+        Leasing it;
+        it.group.pass(300ms);
+        const auto last = it.group.now;
+        it.answer(2);
+        it.group.now = last + 249ms;
+        CHECK(it.reads());
+        it.group.now = last + 250ms;
+        CHECK_FALSE(it.reads());
+        it.group.now = last;
+        it.answer();
+        it.answer(1);
+        it.group.now = last + 449ms;
+        CHECK(it.reads());
+    }
+
+    TEST_CASE("S5: the answer to a ping that was never sent or was answered before gives nothing") {
+        Leasing it;
+        const auto before = it.group.pings["a"].n;
+        it.group.give("a", ReplicaGroup::views, make_call_id(Method::view_ping, before + 1), it.result());
+        it.group.give("a", ReplicaGroup::views, {}, it.result());
+        CHECK_FALSE(it.reads());
+    }
+
+    TEST_CASE("S5: an answer that names another view or another primary gives no lease") {
+        Leasing it;
+        auto older = it.result();
+        older.info.view.number -= 1;
+        it.answer(older);
+        CHECK_FALSE(it.reads());
+        auto newer = it.result();
+        newer.info.view = View{newer.info.view.number + 1, it.group.member("b"), {it.group.member("a")}};
+        it.answer(newer);
+        CHECK(it.group.outcome(it.group.query("a")) == "not_primary");
+    }
+
+    TEST_CASE("S5: a lease ends with its view and the next one begins with an answer that names the new view") {
+        Leasing it;
+        it.answer();
+        REQUIRE(it.reads());
+        it.group.decide(it.group.member("a"), {it.group.member("b", true)}, {"a"});
+        CHECK_FALSE(it.reads());
+        it.answer();
+        CHECK(it.reads());
+    }
+
+    TEST_CASE("R6: a primary that is told to stop reads by no lease any more") {
+        Leasing it;
+        it.answer();
+        auto stop = it.result();
+        stop.stop = true;
+        it.answer(stop);
+        CHECK(it.group.outcome(it.group.query("a")) == "not_primary");
+    }
+
+    TEST_CASE("S5: a read by lease waits until what was committed when it came is applied") {
+        Leasing it;
+        it.group.decide(it.group.member("b", true), {it.group.member("a", true)}, {"b"});
+        it.group.start("c", 3);
+        it.group.lost = [](auto&, auto& to, auto&) { return to == "c"; };
+        it.group.decide(it.group.member("a"), {it.group.member("c", true)}, {"a"});
+        it.group.put("a", "y");  // inherited by nobody, not committed either
+        it.answer();
+        CHECK(it.reads());
+        it.group.decide(it.group.member("a"), {it.group.member("c", true)}, {"a"});
+        it.answer();
+        CHECK(it.reads());
+    }
+
+    TEST_CASE("S5: a new primary with a lease reads nothing before all that it inherited is applied") {
+        ReplicaGroup group;
+        group.options.reads = Reads::lease;
+        group.start("a", 1);
+        group.start("b", 2);
+        group.start("c", 3);
+        group.decide(group.member("a"), {group.member("b", true), group.member("c", true)});
+        group.settle();
+        group.lost = [](auto&, auto& to, auto&) { return to == "c" || to == "a"; };
+        group.put("a", "x");
+        group.settle();  // b has the entry, a never learns of it
+        group.decide(group.member("b"), {group.member("c", true)}, {"b"});
+        group.give("b", ReplicaGroup::views, make_call_id(Method::view_ping, group.pings["b"].n),
+                   PingResult{group.info(), 500ms, false});
+        const auto read = group.query("b");
+        CHECK(group.outcome(read) == "none");
+        group.lost = nullptr;
+        group.pass(30ms);
+        CHECK(group.outcome(read) == "x;");
+    }
+
+    TEST_CASE("S5: a lease that runs out while a read waits makes way for a round") {
+        ReplicaGroup group;
+        group.options.reads = Reads::lease;
+        group.start("a", 1);
+        group.start("b", 2);
+        group.start("c", 3);
+        group.decide(group.member("a"), {group.member("b", true), group.member("c", true)});
+        group.settle();
+        group.lost = [](auto&, auto& to, auto&) { return to != "b"; };
+        group.put("a", "x");
+        group.settle();
+        group.decide(group.member("b"), {group.member("c", true)}, {"b"});
+        group.give("b", ReplicaGroup::views, make_call_id(Method::view_ping, group.pings["b"].n),
+                   PingResult{group.info(), 20ms, false});
+        const auto read = group.query("b");
+        bool round = false;
+        group.lost = [&](auto&, auto&, auto& message) {
+            if (auto* append = std::get_if<Append>(&message)) round = round || append->round != 0;
+            return true;
+        };
+        group.pass(17ms);
+        CHECK_FALSE(round);
+        group.pass(10ms);  // it goes with the next append that is due
+        CHECK(round);
+        CHECK(group.outcome(read) == "none");
+    }
+
+    TEST_CASE("a margin of nothing or of everything is refused") {
+        ReplicaOptions options{.view_service = {"views"}};
+        CHECK(options.validate().empty());
+        options.lease_margin = 0;
+        CHECK(options.validate() == "lease_margin must be 1 to 99 percent");
+        options.lease_margin = 100;
+        CHECK_FALSE(options.validate().empty());
+    }
+}
