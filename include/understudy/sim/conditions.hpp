@@ -35,6 +35,7 @@ T draw(Random& random, const std::array<T, N>& values) {
 inline ReplicaOptions draw_bounds(Random& random) {
     ReplicaOptions options;
     options.session_ttl = draw(random, std::array<Duration, 3>{12s, 30s, 10min});
+    options.reads = draw(random, std::array{Reads::confirm, Reads::lease});
     if (random.chance(0.4)) return options;
     options.log_bytes = draw(random, std::array<std::size_t, 4>{100, 3'000, 30'000, 1 << 20});
     options.transfer_log_bytes = draw(random, std::array<std::size_t, 3>{2'000, 20'000, 1 << 20});

@@ -88,6 +88,7 @@ struct Targets {
     std::vector<std::string> groups;
     std::vector<std::string> servers;
     std::vector<std::string> clients;
+    bool leases = false;  ///< Clocks then differ by less than the margin of a lease, and the view service's never leaps.
 };
 
 /// Draws plans, in the swarm's way (Groce et al., 2012): each seed has some kinds of faults in play and others not, and
@@ -151,10 +152,10 @@ private:
                 break;
             case FaultKind::clock:
                 fault.a = anybody();
-                fault.amount = random_.pick(rates);
+                fault.amount = targets_.leases ? random_.pick(rates_for_leases) : random_.pick(rates);
                 break;
             case FaultKind::leap:
-                fault.a = anybody();
+                fault.a = targets_.leases ? server() : anybody();
                 fault.amount = random_.pick(leaps);
                 fault.length = {};
                 break;
@@ -206,6 +207,7 @@ private:
     static constexpr std::array delays{0.005, 0.02, 0.1, 0.5, 2.0};
     static constexpr std::array turn_times{0.001, 0.01, 0.05, 0.3};
     static constexpr std::array rates{0.5, 0.9, 0.99, 1.01, 1.1, 2.0};
+    static constexpr std::array rates_for_leases{0.955, 0.99, 1.01, 1.045};
     static constexpr std::array leaps{0.05, 0.3, 0.6, 3.0, 60.0};
 
     Random random_;

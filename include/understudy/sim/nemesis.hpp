@@ -37,7 +37,9 @@ public:
     Nemesis(const Nemesis&) = delete;
     Nemesis& operator=(const Nemesis&) = delete;
 
-    Targets targets() const { return {cluster_.groups(), cluster_.servers(), clients_}; }
+    Targets targets() const {
+        return {cluster_.groups(), cluster_.servers(), clients_, cluster_.options().replica.reads == Reads::lease};
+    }
 
     void unleash(const std::vector<Fault>& plan) {
         const auto start = world().now();
