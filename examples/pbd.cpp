@@ -33,6 +33,12 @@ constexpr auto examples =
 
 void add_limits(CLI::App& app, us::ReplicaOptions& replica) {
     program::add_count(app, "--min-in-sync", replica.min_in_sync, "Refuse writes with fewer backups in sync");
+    const auto set_reads = [&replica](const std::string& how) {
+        replica.reads = how == "lease" ? us::Reads::lease : us::Reads::confirm;
+    };
+    app.add_option_function<std::string>("--reads", set_reads,
+                                         "Reads ask the backups, or rely on a lease of the view service [confirm]")
+        ->check(CLI::IsMember({"confirm", "lease"}));
     program::add_size(app, "--log-bytes", replica.log_bytes, "Of the log, kept for servers that come back [64MiB]");
     program::add_size(app, "--transfer-log-bytes", replica.transfer_log_bytes,
                       "The same while a snapshot is sent [256MiB]");

@@ -44,7 +44,7 @@ struct ViewOptions {
     friend bool operator==(const ViewOptions&, const ViewOptions&) = default;
 };
 
-/// How a primary makes sure that a read is not stale.
+/// How a primary makes sure that a read is not stale. Both are linearizable (protocol, Reads).
 enum class Reads {
     confirm,  ///< It asks its backups whether the view still stands; one round serves all reads that wait for it.
     lease,    ///< It asks nobody while the view service has promised to promote nobody; if that runs out, as above.

@@ -1,4 +1,4 @@
-// What operations cost: a fixed script over the simulated network, through codec, loop and machines, so that the figures
+// What operations cost: a fixed script over the simulated network, through codec, loop and machines. So the figures
 // depend on the code and the compiler and not on the machine's mood. tests/cost/check.py runs it with different counts,
 // under callgrind too, and compares what one more operation costs with what is recorded.
 #include <cstdio>

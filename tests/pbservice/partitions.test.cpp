@@ -16,7 +16,7 @@ TEST_SUITE("pbservice") {
     constexpr int deaf = 7;
 
     struct Scene {
-        explicit Scene(Stage& stage) : group{stage} {
+        explicit Scene(Stage& stage, Reads reads = Reads::confirm) : group{stage, reads} {
             group.start(1);
             REQUIRE(group.wait_ready(0));
             group.start(2);
@@ -70,6 +70,30 @@ TEST_SUITE("pbservice") {
         Scene scene{stage};
         scene.cut_and_read();
         scene.group.must_put("a", "2");
+        scene.release();
+        scene.finish("2");
+    }
+
+    /// It still reads by itself while its lease lasts, though nobody answers its pings any more.
+    void old_primary_reads_by_lease_and_then_not(Stage& stage) {
+        Scene scene{stage, Reads::lease};
+        auto& group = scene.group;
+        const auto old_primary = group.primary();
+        int rounds = 0;
+        auto& faults = group.faults(old_primary);
+        faults.lose_outgoing = [&](const Address&, std::string_view payload) {
+            rounds += payload.find("\"round\":") != std::string_view::npos;
+            return false;
+        };
+        bool leased = false;
+        for (int tries = 0; !leased && tries < 1000; ++tries) {
+            rounds = 0;
+            CHECK(group.must_get("a") == "1");
+            leased = rounds == 0;
+        }
+        REQUIRE(leased);
+        scene.cut_and_read();
+        group.must_put("a", "2");
         scene.release();
         scene.finish("2");
     }
@@ -132,6 +156,9 @@ TEST_SUITE("pbservice") {
         }
     }
 
+    TEST_CASE("S5: a primary that reads by lease serves no gets once another leads") {
+        in_every_world([](Stage& stage) { old_primary_reads_by_lease_and_then_not(stage); });
+    }
     TEST_CASE("Old primary does not serve Gets") {
         in_every_world([](Stage& stage) { old_primary_does_not_serve(stage); });
     }

@@ -433,6 +433,7 @@ class Mistakes(Case):
                           ("viewd", "tcp://127.0.0.1:0", "--ping-interval", "-100"),
                           ("pbd", "tcp://127.0.0.1:1", "tcp://127.0.0.1:0", "--min-in-sync", "-1"),
                           ("pbd", "tcp://127.0.0.1:1", "tcp://127.0.0.1:0", "--log-bytes", "-5"),
+                          ("pbd", "tcp://127.0.0.1:1", "tcp://127.0.0.1:0", "--reads", "stale"),
                           ("pbd", "tcp://127.0.0.1:1", "tcp://127.0.0.1:0", "--max-command", "-1MiB"),
                           ("pbc", "tcp://127.0.0.1:1", "status", "--events", "-1")):
             self.assertEqual(self.program(*arguments, code=2), b"", arguments)

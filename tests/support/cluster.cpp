@@ -56,7 +56,7 @@ struct Cluster::Parts {
     std::map<int, Desk> clerks;
 };
 
-Cluster::Cluster(Stage& stage) : stage_{stage}, parts_{std::make_unique<Parts>(stage)} {}
+Cluster::Cluster(Stage& stage, Reads reads) : stage_{stage}, reads_{reads}, parts_{std::make_unique<Parts>(stage)} {}
 Cluster::~Cluster() = default;
 
 View Cluster::view() const { return parts_->views.view().view; }
@@ -73,6 +73,7 @@ void Cluster::start(int n) {
     seat.name = carrier.local();
     ReplicaOptions options;
     options.view_service = {parts_->views.local()};
+    options.reads = reads_;
     seat.server =
         std::make_unique<PBService<KvStore, Parts::Carrier>>(KvStore{}, std::move(carrier), std::move(options));
     seat.server->async_run(asio::detached);

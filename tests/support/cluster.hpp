@@ -10,6 +10,7 @@
 
 #include <tests/support/stage.hpp>
 #include <understudy/core/types.hpp>
+#include <understudy/options.hpp>
 
 namespace understudy::test {
 
@@ -29,7 +30,7 @@ struct Ended {
 /// Services and clients are named in its source file alone: they are compiled once for all scenarios.
 class Cluster {
 public:
-    explicit Cluster(Stage& stage);
+    explicit Cluster(Stage& stage, Reads reads = Reads::confirm);
     ~Cluster();
 
     Stage& stage() { return stage_; }
@@ -86,6 +87,7 @@ private:
     struct Parts;
 
     Stage& stage_;
+    Reads reads_;
     std::unique_ptr<Parts> parts_;
 };
 

@@ -11,8 +11,8 @@
 namespace understudy {
 
 /// A view service promotes nobody on silence before D has passed since it received a ping. So until D after that ping
-/// was *sent* nobody else can have become primary: by one clock. The two parties read two clocks, of which this server's
-/// may be the slower one; what it can lose in D is the margin, and a lease is shorter by that.
+/// was *sent* nobody else can have become primary, by one clock. There are two, and this server's may be the slower
+/// one: what it can lose in D is the margin, by which a lease is shorter.
 class Lease {
 public:
     /// Ping number `n` goes out.

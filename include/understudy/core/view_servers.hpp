@@ -117,8 +117,8 @@ struct Server {
 
     /// Whether the ping says anything else than the last one did.
     bool differs(const Ping& ping) const {
-        return restored || leases != ping.lease || viewnum != ping.viewnum || leaving != ping.leaving || stopped != ping.stopped ||
-               recovered != ping.recovered;
+        return restored || leases != ping.lease || viewnum != ping.viewnum || leaving != ping.leaving ||
+               stopped != ping.stopped || recovered != ping.recovered;
     }
     void take(const Ping& ping, const Address& from, Time now) {
         incarnation = ping.incarnation;

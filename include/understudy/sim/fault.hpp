@@ -88,7 +88,7 @@ struct Targets {
     std::vector<std::string> groups;
     std::vector<std::string> servers;
     std::vector<std::string> clients;
-    bool leases = false;  ///< Clocks then differ by less than the margin of a lease, and the view service's never leaps.
+    bool leases = false;  ///< Clocks differ by less than the margin of a lease, and the view service's never leaps.
 };
 
 /// Draws plans, in the swarm's way (Groce et al., 2012): each seed has some kinds of faults in play and others not, and
