@@ -26,8 +26,8 @@ TEST_SUITE("pbservice") {
         }
 
         /// Cuts the primary off from the view service and holds back a get that is sent to it, until the backup took
-        /// over.
-        void cut_and_read() {
+        /// over. `alone`: from its backup too, which would else tell it of the newer view.
+        void cut_and_read(bool alone = false) {
             old_primary = group.primary();
             heir = group.backup();
             auto& faults = group.faults(old_primary);
@@ -36,9 +36,11 @@ TEST_SUITE("pbservice") {
             };
             group.cut_from_views(faults);
             group.cut_from_views(group.clerk_faults(deaf));
-            faults.lose_outgoing = [this, lost = faults.lose_outgoing](const Address& peer, std::string_view payload) {
+            const auto cut = alone ? group.stage().address("server" + std::to_string(heir)) : Address{};
+            faults.lose_outgoing = [this, cut, lost = faults.lose_outgoing](const Address& peer,
+                                                                            std::string_view payload) {
                 stale_answers += payload.find("\"value\":\"1\"") != std::string_view::npos;
-                return lost(peer, payload);
+                return peer == cut || lost(peer, payload);
             };
             get = group.get("a", deaf);
             REQUIRE(group.stage().until([&] { return !faults.held.empty(); }, D));
@@ -92,7 +94,7 @@ TEST_SUITE("pbservice") {
             leased = rounds == 0;
         }
         REQUIRE(leased);
-        scene.cut_and_read();
+        scene.cut_and_read(true);
         group.must_put("a", "2");
         scene.release();
         scene.finish("2");
