@@ -18,31 +18,52 @@ namespace understudy::bench {
 
 class Group {
 public:
-    Group(Network network, const std::string& folder) {
-        const auto place = [&](const char* name) {
-            return Place{network, network == Network::tcp ? free_port() : std::uint16_t{0}, folder + "/" + name}
-                .address();
-        };
-        view_service_ = place("views");
+    Group(Network network, const std::string& folder, Reads reads = Reads::confirm)
+        : reads_{reads}, view_service_{place(network, folder, "views")} {
         views_ = Process{[this] {
             asio::io_context io{1};
             ViewService views{net::AnyTransport{io, view_service_}};
             views.async_run(asio::detached);
             io.run();
         }};
-        const auto serve = [this](const Address& listen) {
-            asio::io_context io{1};
-            PBService server{KvStore{}, net::AnyTransport{io, listen}, ReplicaOptions{.view_service = {view_service_}}};
-            server.async_run(asio::detached);
-            io.run();
-        };
-        const auto first = place("one"), second = place("two");
-        primary_ = Process{[=] { serve(first); }};
+        servers_.push_back({place(network, folder, "one"), {}});
+        servers_.push_back({place(network, folder, "two"), {}});
+        start(0);
         await_view(1);
-        backup_ = Process{[=] { serve(second); }};
+        start(1);
         await_view(2);
     }
-    std::vector<pid_t> processes() const { return {views_.id(), primary_.id(), backup_.id()}; }
+    std::vector<pid_t> processes() const { return {views_.id(), servers_[0].process.id(), servers_[1].process.id()}; }
+    const Address& view_service() const { return view_service_; }
+
+    /// Starts server `n`, empty.
+    void start(std::size_t n) {
+        servers_[n].process = Process{[this, listen = servers_[n].address] {
+            asio::io_context io{1};
+            const ReplicaOptions options{.view_service = {view_service_}, .reads = reads_};
+            PBService server{KvStore{}, net::AnyTransport{io, listen}, options};
+            server.async_run(asio::detached);
+            io.run();
+        }};
+    }
+    void kill(std::size_t n) { servers_[n].process.kill_now(); }
+
+    /// Until the group is in view `number`, or a later one, with all its backups in sync; returns that view.
+    View await_view(ViewNumber number, std::size_t backups = 0) const {
+        asio::io_context io{1};
+        Admin admin{net::AnyTransport{io}};
+        View view;
+        const auto look = [&](const ViewInfo& info) {
+            view = info.view;
+            const auto count = view.backups.size();
+            if (view.number >= number && view.synced_count() == count && count >= backups) io.stop();
+        };
+        admin.async_watch(view_service_, "main", look, asio::detached);
+        io.run();
+        return view;
+    }
+    /// The number of the server that leads the view.
+    std::size_t leader(const View& view) const { return view.primary.name == servers_[0].address ? 0 : 1; }
 
     /// Calls as `shape` says, until the meter has seen enough.
     void load(const Shape& shape, Meter& meter) const {
@@ -91,19 +112,18 @@ private:
         }
     };
 
-    /// Until the group is in view `number`, or a later one, with all its backups in sync.
-    void await_view(ViewNumber number) const {
-        asio::io_context io{1};
-        Admin admin{net::AnyTransport{io}};
-        const auto look = [&](const ViewInfo& info) {
-            if (info.view.number >= number && info.view.synced_count() == info.view.backups.size()) io.stop();
-        };
-        admin.async_watch(view_service_, "main", look, asio::detached);
-        io.run();
+    static Address place(Network network, const std::string& folder, const char* name) {
+        return Place{network, network == Network::tcp ? free_port() : std::uint16_t{0}, folder + "/" + name}.address();
     }
 
+    struct Server {
+        Address address;
+        Process process;
+    };
+    Reads reads_;
     Address view_service_;
-    Process views_, primary_, backup_;
+    Process views_;
+    std::vector<Server> servers_;
 };
 
 }  // namespace understudy::bench

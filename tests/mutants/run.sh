@@ -34,7 +34,7 @@ if [ "${1:-}" = --one ]; then # called by itself, for one patch
         rm -f "$1/tests/core/layers.test.cpp"
         for file in "$1"/tests/core/*.test.cpp; do echo "#include \"$file\""; done >"$1/tests/machines.cpp"
         $compiler $flags -O0 -I"$1/include" -I"$1" "$1/tests/machines.cpp" "$1/tests/main.cpp" -o "$1/machines" &&
-            timeout 900 "$1/machines"
+            timeout 900 "$1/machines" --abort-after=1
     }
     if [ "$name" = none ]; then # the code as it is: these tests have to pass
         tests_of_machines "$work" >"$work/log" 2>&1 || { tail -n 20 "$work/log"; exit 255; }
