@@ -57,8 +57,9 @@ public:
         return state_->machine.status(group, state_->transport.now());
     }
 
-    /// What a successor at the same address has to know. It is of use only if it is newer than every view that was
-    /// announced: an older one would give a number twice.
+    /// What a successor at the same address has to know. It is of use only if nothing was announced that depends on a
+    /// newer one: an older record would give a number twice, or end leases too early. So it is to be kept before the
+    /// service runs, also when it goes on from a record with other options, and before each message that depends on it.
     ViewRecord record() const { return state_->machine.record(); }
 
     /// The machine at work, for tests that look inside; what it shows is no part of the interface.

@@ -11,8 +11,10 @@ TEST_SUITE("core/view_lease") {
     constexpr Duration grace = interval / 10;
 
     /// The first leads, the second is in sync. Both have just pinged.
-    ViewStage pair(const Address& first = "a", const Address& second = "b", bool leases = true) {
+    ViewStage pair(const Address& first = "a", const Address& second = "b", bool leases = true,
+                   const Address& connection = "conn:") {
         ViewStage stage;
+        stage.connection = connection;
         stage.leases = leases;
         stage.set_up({first, second});
         stage.act(first);
@@ -52,13 +54,51 @@ TEST_SUITE("core/view_lease") {
     TEST_CASE("R1: a refusal on the own machine is proof also where leases are in use") {
         for (const auto* address : {"unix:///run/a", "tcp://127.0.0.1:7001", "tcp://[::1]:7001"}) {
             CAPTURE(address);
-            auto stage = pair(address);
-            stage.gone("conn:" + Address{address});
+            auto stage = pair(address, "b", true, "tcp://127.0.0.1:51234#");
+            stage.gone("tcp://127.0.0.1:51234#" + Address{address});
             stage.probed(address, ProbeResult::refused);
             CHECK(stage.view().primary.name == "b");
         }
-        for (const auto* address : {"tcp://10.0.0.1:7001", "tcp://localhost.example:7001", "tcp://[2001:db8::1]:7001"})
+        for (const auto* address : {"tcp://10.0.0.1:7001", "tcp://127.example:7001", "tcp://[2001:db8::1]:7001"})
             CHECK_FALSE(views::is_near(address));
+    }
+
+    TEST_CASE("R1: a refusal proves nothing if a server only calls itself near") {
+        auto stage = pair("tcp://127.0.0.1:7001", "b", true, "tcp://10.0.0.9:51234#");
+        stage.gone("tcp://10.0.0.9:51234#tcp://127.0.0.1:7001");
+        stage.probed("tcp://127.0.0.1:7001", ProbeResult::refused);
+        CHECK(stage.view().primary.name == "tcp://127.0.0.1:7001");
+    }
+
+    TEST_CASE("R1: the lease of a primary that was replaced is waited for also after a restart") {
+        auto stage = pair();
+        stage.restart("a");  // or a ping of an earlier life that comes late
+        stage.ping("a", 0);
+        REQUIRE(stage.view().primary.name == "a");
+        restart(stage);
+        CHECK(until_replaced(stage, "b") >= dead);
+        CHECK(stage.view().primary.name == "b");
+    }
+
+    TEST_CASE("R6: what a later process of its name says does not end the lease of a primary") {
+        auto stage = pair();
+        const auto number = stage.view().number;
+        stage.restart("a");
+        stage.ping("a", 0);
+        stage.ping("a", number, {.stopped = true, .leaving = true});
+        CHECK(stage.view().primary.name == "a");
+        CHECK(until_replaced(stage, "b") > dead / 2);
+    }
+
+    TEST_CASE("R4: a primary that is known to be dead does not count as alive again when its name is taken") {
+        auto stage = pair();
+        stage.gone("conn:b");
+        stage.probed("b", ProbeResult::refused);
+        stage.pass(2 * dead);
+        REQUIRE(stage.status().waiting_for == std::vector<Address>{"a"});
+        stage.restart("a");
+        stage.ping("a", 0);
+        CHECK_FALSE(stage.status().waiting_why.empty());
     }
 
     TEST_CASE("R1: a refusal is proof of the death of a backup which reads nothing by lease") {

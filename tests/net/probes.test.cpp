@@ -27,6 +27,22 @@ TEST_SUITE("probes") {
         return result;
     }
 
+    /// Through a transport, as the view service asks.
+    std::optional<ProbeResult> ask(asio::io_context& io, net::AnyTransport& transport, const Address& address) {
+        transport.probe(address);
+        std::optional<ProbeResult> result;
+        asio::co_spawn(
+            io,
+            [](net::AnyTransport& from, std::optional<ProbeResult>* found) -> asio::awaitable<void> {
+                const Arrivals arrivals = co_await from.next(never);
+                for (const auto& arrival : arrivals)
+                    if (const auto* probed = std::get_if<Probed>(&arrival)) *found = probed->result;
+            }(transport, &result),
+            asio::detached);
+        REQUIRE(run_until(io, [&] { return result.has_value(); }));
+        return result;
+    }
+
     // Bound and not listening: nobody else has it meanwhile, and it refuses.
     asio::ip::tcp::endpoint take_port(const net::Descriptor& socket) {
         const asio::ip::tcp::endpoint any{asio::ip::address_v4::loopback(), 0};
@@ -58,5 +74,17 @@ TEST_SUITE("probes") {
         CHECK(probe(io, {faulty, alive}) == ProbeResult::alive);
         CHECK(probe(io, {alive, faulty}) == ProbeResult::alive);
         CHECK(probe(io, {}) == ProbeResult::unknown);
+    }
+
+    TEST_CASE("a server whose socket file was removed is not taken for dead while it lives") {
+        TemporaryFolder folder;
+        asio::io_context io;
+        const auto at = folder.address("server");
+        std::optional<net::AnyTransport> server{std::in_place, io, at};
+        net::AnyTransport other{io};
+        REQUIRE(::unlink(folder.file("server").c_str()) == 0);
+        CHECK(ask(io, other, at) == ProbeResult::alive);
+        server.reset();
+        CHECK(ask(io, other, at) == ProbeResult::refused);
     }
 }

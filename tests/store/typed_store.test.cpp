@@ -73,6 +73,10 @@ TEST_SUITE("typed_store") {
         std::string text, incoming;
     };
 
+    struct Choosy : KvStore {
+        std::string check(const Command&) const { return "not today"; }
+    };
+
     static_assert(TextStore<TypedStore<KvStore>> && std::copyable<TypedStore<KvStore>> &&
                   std::equality_comparable<TypedStore<KvStore>>);
     static_assert(TextStore<TypedStore<Ledger>> && std::equality_comparable<TypedStore<Ledger>>);
@@ -143,6 +147,10 @@ TEST_SUITE("typed_store") {
         CHECK(restore(other, whole(store, 5), 3) == "");
         CHECK(other == store);
         CHECK(restore(other, "x\n", 1).starts_with("restore: snapshot line 1 is malformed"));
+    }
+
+    TEST_CASE("a check of text that a store inherits does not stand in for its own check") {
+        CHECK(TypedStore<Choosy>{}.check(R"({"op":"put","key":"a","value":"b"})") == "not today");
     }
 
     TEST_CASE("nothing that a store throws escapes") {

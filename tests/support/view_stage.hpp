@@ -39,7 +39,8 @@ public:
     std::vector<Event> events;
     std::vector<Address> probes;
     std::string group = "main";
-    bool leases = false;  ///< Whether the servers say that they read by lease.
+    bool leases = false;           ///< Whether the servers say that they read by lease.
+    Address connection = "conn:";  ///< How their connections are called; the server's name follows.
 
     // ---- servers ----
 
@@ -56,7 +57,7 @@ public:
     }
     /// Pings, which is a whole turn, and gives the answer.
     PingResult ping(const Address& name, ViewNumber viewnum, const Said& said = {}) {
-        auto answer = call(said.peer.empty() ? "conn:" + name : said.peer, make_ping(name, viewnum, said));
+        auto answer = call(said.peer.empty() ? connection + name : said.peer, make_ping(name, viewnum, said));
         auto* result = std::get_if<PingResult>(&answer);
         return result ? *result : PingResult{};
     }

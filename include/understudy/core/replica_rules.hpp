@@ -250,7 +250,10 @@ private:
     /// Reads, lease: it counts from an answer that names this server primary of the view in which it operates.
     void take_lease(const Call& call, const PingResult& result) {
         if (options_.reads != Reads::lease || !primary_.serving() || result.stop) return;
-        if (result.info.view.number != standing_.info.view.number) return;
+        const auto& theirs = result.info;
+        const bool same = theirs.cluster == standing_.info.cluster && theirs.group == options_.group &&
+                          theirs.view.number == standing_.info.view.number;
+        if (!same) return;
         lease_.granted(call_number(call.id), std::min(result.lease, standing_.dead_after), options_.lease_margin);
     }
     void handle(ThisStep& step, Call&& call, ViewChanged&& push) {

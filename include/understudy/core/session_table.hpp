@@ -24,7 +24,7 @@ public:
         JsonText value;
         friend bool operator==(const Result&, const Result&) = default;
     };
-    using Results = std::map<Sequence, Result, std::less<>, RecyclingAllocator<std::pair<const Sequence, Result>, 64>>;
+    using Results = std::map<Sequence, Result, std::less<>, RecyclingAllocator<std::pair<const Sequence, Result>, 8>>;
     struct Session {
         Sequence low = 0;  ///< Below it every call was answered or given up.
         Results results;

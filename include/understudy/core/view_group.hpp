@@ -79,7 +79,7 @@ struct Group {
     /// use another primary must not begin before they have run out.
     bool refusal_proves(std::string_view name) const {
         const auto* server = find(name);
-        return !server->may_lease() || is_near(name) || seat(name, server->incarnation) != &view().primary;
+        return !server->may_lease() || server->near || seat(name, server->incarnation) != &view().primary;
     }
     Time next_due(Time now, const Periods& periods) const;
 
@@ -185,7 +185,8 @@ inline Situation Group::situation(Time now, const Periods& periods, std::size_t 
     for (const auto& backup : view().backups) result.backups.push_back(look_at(backup, now, periods));
     const auto* primary = find(view().primary.name);
     bool lives = primary && result.primary.health != Health::dead;
-    result.stopped = lives && primary->stopped && primary->viewnum == view().number;
+    const bool itself = lives && primary->incarnation == view().primary.incarnation;
+    result.stopped = itself && primary->stopped && primary->viewnum == view().number;
     if (wish && !wish->force) result.successor = wish->server.name;
 
     std::vector<std::pair<std::uint64_t, Idle>> idle;

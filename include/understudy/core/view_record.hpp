@@ -50,6 +50,8 @@ inline Group restore(const GroupRecord& record, Time now, Duration old_dead_afte
         if (lives.empty()) continue;
         auto& server = group.servers[name];
         for (auto life : lives) server.replaced.push_back({life, now});
+        for (auto& old : server.replaced)  // a primary that was replaced and still counted as alive
+            if (old.incarnation == group.view().primary.incarnation) old.lease_until = heard + periods.dead;
         server.replaced.pop_back();
         server.incarnation = lives.back();
         server.heard = now;

@@ -47,9 +47,13 @@ struct Replaced {
     friend bool operator==(const Replaced&, const Replaced&) = default;
 };
 
-/// Whether the address is surely one of the view service's own machine, where nobody can forge a refusal.
+/// Whether the address is one of the machine that uses it: a path, or a loopback address in numbers.
 inline bool is_near(std::string_view address) {
-    return address.starts_with("unix://") || address.starts_with("tcp://127.") || address.starts_with("tcp://[::1]:");
+    if (address.starts_with("unix://") || address.starts_with("tcp://[::1]:")) return true;
+    constexpr std::string_view loopback = "tcp://127.";
+    if (!address.starts_with(loopback)) return false;
+    address.remove_prefix(loopback.size());
+    return address.substr(0, address.find(':')).find_first_not_of("0123456789.") == address.npos;
 }
 
 /// All times are running time (`RunningClock`).
@@ -63,6 +67,7 @@ struct Server {
     bool leaving = false;
     bool stopped = false;
     bool restored = false;  ///< Of the view service's record; it has not pinged since.
+    bool near = false;      ///< On this machine, by its name and its connection: nobody can forge a refusal.
     bool leases = false;    ///< Reads by lease when it is primary.
     bool forgot = false;    ///< Pinged 0 after more while a member; stays until it is a member no more.
     Loss loss = Loss::none;
@@ -96,7 +101,8 @@ struct Server {
         replaced.erase(replaced.begin(), old);
         if (replaced.size() >= replaced_max) return false;
         if (incarnation == Incarnation::none) return true;
-        replaced.push_back({incarnation, now, n, may_lease() ? heard + periods.dead : Time{}, never, {}});
+        const bool may_read = loss == Loss::none && may_lease();
+        replaced.push_back({incarnation, now, n, may_read ? heard + periods.dead : Time{}, never, {}});
         heard = Time{};
         return true;
     }
@@ -127,6 +133,7 @@ struct Server {
         restored = false;
         leases = ping.lease;
         if (peer != from) peer = from;
+        near = is_near(ping.server) && is_near(from);
         viewnum = ping.viewnum;
         leaving = ping.leaving;
         stopped = ping.stopped;

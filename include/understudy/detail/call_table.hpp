@@ -27,8 +27,11 @@ public:
 
     /// Completes a call; does nothing if it is not under way any more. The handler runs later, through its executor.
     void finish(std::uint64_t key, std::error_code ec, Answer answer = {}) {
-        auto call = calls_.extract(key);
-        if (!call.empty()) call.mapped().post(ec, std::move(answer));
+        const auto found = calls_.find(key);
+        if (found == calls_.end()) return;
+        auto completion = std::move(found->second);
+        calls_.erase(found);
+        completion.post(ec, std::move(answer));
     }
     void finish_all(std::error_code ec) {
         auto finished = std::exchange(calls_, {});

@@ -191,9 +191,12 @@ private:
 
     static asio::awaitable<void> examine(std::shared_ptr<Switchboard> self, Address address,
                                          std::shared_ptr<Attempt> attempt, Target target) {
+        const std::string path = target.path;
         const auto outcome = co_await attempt->run(std::move(target), self->options_.connect_timeout);
         self->attempts_.erase(attempt);
-        self->bell_->push(Probed{std::move(address), judge(outcome)});
+        auto result = judge(outcome);
+        if (result == ProbeResult::refused && !path.empty() && UnixPath::is_held(path)) result = ProbeResult::alive;
+        self->bell_->push(Probed{std::move(address), result});
     }
 
     std::shared_ptr<Attempt> attempt() { return *attempts_.insert(std::make_shared<Attempt>(executor_)).first; }

@@ -52,6 +52,12 @@ public:
         return ::unlink(path_.c_str()) == 0 ? std::error_code{} : last_error();
     }
 
+    /// Whether a process holds the path: it lives, also if somebody has removed its socket file.
+    static bool is_held(const std::string& path) {
+        const Descriptor file{::open((path + ".lock").c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW)};
+        return file && ::flock(file.get(), LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+    }
+
     /// To be called after `bind`: from now on the file at the path is ours to remove.
     void bound() { ours_ = ::lstat(path_.c_str(), &file_) == 0; }
 

@@ -84,7 +84,7 @@ public:
     std::string check(std::string_view text) const {
         std::string refusal;
         auto fault = detail::guarded("command: ", [&] {
-            if constexpr (requires { { store_.check_text(text) } -> std::convertible_to<std::string>; }) {
+            if constexpr (checks_text) {
                 refusal = store_.check_text(text);
             } else {
                 [[maybe_unused]] const auto command = decode_command(text);
@@ -156,6 +156,11 @@ public:
     }
 
 private:
+    // A store's own member, not one that it inherits: what it inherits knows nothing of its `check`.
+    static constexpr bool checks_text = requires {
+        requires std::same_as<decltype(&S::check_text), std::string (S::*)(std::string_view) const>;
+    };
+
     template <typename Decode, typename Run>
     static TextOutcome answer(std::string_view about, Decode&& decode, Run&& run) {
         std::string reply;
