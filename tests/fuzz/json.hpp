@@ -67,8 +67,8 @@ inline void readings_agree(std::string_view text) {
         UNDERSTUDY_CHECK(std::holds_alternative<wire::Decoded>(any));
         UNDERSTUDY_CHECK(std::get<wire::Decoded>(any) == usual);
     }
-    if (const auto usual = understudy::detail::UsualKvCommand::read(text))
-        UNDERSTUDY_CHECK(understudy::detail::decode_any_kv_command(text) == usual->command());
+    if (const auto put = understudy::detail::UsualKvCommand::read(text))
+        UNDERSTUDY_CHECK(understudy::detail::decode_any_kv_command(text) == put->command());
 }
 
 inline void bytes_survive(std::string_view text) {

@@ -5,6 +5,7 @@
 
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include <understudy/core/check.hpp>
@@ -75,7 +76,7 @@ inline State build_state(Bytes& in) {
         if (entry.kind == EntryKind::command)
             entry.command = in.one_in(4) ? KvStore::encode_command(kv::Erase{key})
                                          : KvStore::encode_command(kv::Append{key, value});
-        state.log.append(entry);
+        state.log.append(std::move(entry));
         ++state.commit;
         state.apply_next(Time{});
     }
