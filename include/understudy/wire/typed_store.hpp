@@ -96,9 +96,14 @@ public:
     }
 
     TextOutcome apply(std::string_view text) {
-        return answer(
-            "command: ", [&] { return decode_command(text); },
-            [&](const auto& command) -> typename S::Reply { return store_.apply(command); });
+        if constexpr (applies_text)
+            return answer(
+                "command: ", [&] { return text; },
+                [&](std::string_view command) -> typename S::Reply { return store_.apply_text(command); });
+        else
+            return answer(
+                "command: ", [&] { return decode_command(text); },
+                [&](const auto& command) -> typename S::Reply { return store_.apply(command); });
     }
     TextOutcome query(std::string_view text) const {
         return answer(
@@ -156,9 +161,12 @@ public:
     }
 
 private:
-    // A store's own member, not one that it inherits: what it inherits knows nothing of its `check`.
+    // A store's own members, not what it inherits: that knows nothing of its `check` and its `apply`.
     static constexpr bool checks_text = requires {
         requires std::same_as<decltype(&S::check_text), std::string (S::*)(std::string_view) const>;
+    };
+    static constexpr bool applies_text = requires {
+        requires std::same_as<decltype(&S::apply_text), typename S::Reply (S::*)(std::string_view)>;
     };
 
     template <typename Decode, typename Run>
