@@ -52,6 +52,14 @@ public:
         return std::visit([this](const auto& concrete) { return run(concrete); }, command);
     }
 
+    /// As `apply`, of a command's text, which is decoded only where that is needed. Throws as `decode_command` does.
+    Reply apply_text(std::string_view text) {
+        const auto usual = detail::UsualKvCommand::read(text);
+        if (!usual) return apply(decode_command(text));
+        if (const auto limit = exceeded(usual->key, usual->value)) return kv::TooLarge{limit};
+        return usual->put ? put(usual->key, usual->value) : append(usual->key, usual->value);
+    }
+
     Reply query(const Query& query) const {
         return std::visit([this](const auto& concrete) { return answer(concrete); }, query);
     }
@@ -86,8 +94,10 @@ private:
     static std::size_t exceeded(const Command& command) {
         return std::visit(
             [](const auto& concrete) {
-                if constexpr (requires { concrete.value; }) return exceeded(concrete.key, concrete.value);
-                else return exceeded(concrete.key, {});
+                if constexpr (requires { concrete.value; })
+                    return exceeded(concrete.key, concrete.value);
+                else
+                    return exceeded(concrete.key, {});
             },
             command);
     }
@@ -97,15 +107,17 @@ private:
                " bytes";
     }
 
-    Reply run(const kv::Put& put) {
-        map_.assign(put.key, put.value);
+    Reply put(std::string_view key, std::string_view value) {
+        map_.assign(key, value);
         return std::monostate{};
     }
-    Reply run(const kv::Append& append) {
-        const auto length = map_.find(append.key).value_or("").size();
-        if (length + append.value.size() > kv::max_value) return kv::TooLarge{kv::max_value};
-        return std::uint64_t{map_.append(append.key, append.value)};
+    Reply append(std::string_view key, std::string_view value) {
+        const auto length = map_.find(key).value_or("").size();
+        if (length + value.size() > kv::max_value) return kv::TooLarge{kv::max_value};
+        return std::uint64_t{map_.append(key, value)};
     }
+    Reply run(const kv::Put& it) { return put(it.key, it.value); }
+    Reply run(const kv::Append& it) { return append(it.key, it.value); }
     Reply run(const kv::Erase& erase) { return map_.erase(erase.key); }
     Reply run(const kv::Cas& cas) {
         const auto current = map_.find(cas.key);

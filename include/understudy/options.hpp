@@ -20,7 +20,7 @@ struct TransportOptions {
     std::size_t max_frame = 16u << 20;       ///< A larger frame closes the connection.
     std::size_t max_send_queue = 64u << 20;  ///< A connection whose peer reads too slowly for this is closed.
     std::size_t max_connections = 20000;     ///< Accepted ones; a further one is closed at once.
-    std::size_t max_turn = 1u << 20;         ///< Arrived bytes handed over in one turn.
+    std::size_t max_turn = 32u << 10;        ///< Arrived bytes handed over in one turn; more wait for the next.
     Duration connect_timeout = 2s;
     Duration redial_first = 10ms;  ///< The wait after a failed dial; doubles, with jitter, up to
     Duration redial_last = 1s;     ///< this.

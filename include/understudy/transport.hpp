@@ -55,6 +55,7 @@ using Arrivals = std::vector<Arrival>;
 ///  - `pause(peer)` stops reading from a connection, `resume(peer)` goes on;
 ///  - `local()` is the address that peers dial, empty for a party that only dials. It is final after construction.
 ///  - `close()` ends everything: the listener, the connections, a pending `next`;
+///  - optional: `reuse(arrivals)` takes back what `next` gave, for its memory;
 ///  - optional: `max_frame()`, the largest payload in bytes, so that a replica whose messages would not fit is refused;
 ///  - optional: `objection(address)`, why that can never be dialled, or nothing, as a `std::string`, so that a service
 ///    or client whose options name such an address is refused.

@@ -6,10 +6,10 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
-#include <map>
 #include <optional>
 #include <set>
 #include <string>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -17,6 +17,7 @@
 #include <understudy/core/check.hpp>
 #include <understudy/core/message.hpp>
 #include <understudy/core/recycling_allocator.hpp>
+#include <understudy/core/timer_queue.hpp>
 
 namespace understudy {
 
@@ -58,7 +59,7 @@ struct ClerkCall {
     friend bool operator==(const ClerkCall&, const ClerkCall&) = default;
 };
 
-/// All calls under way. Everything costs O(log n).
+/// All calls under way. What each of them needs costs O(log n).
 class ClerkCalls {
 public:
     using Keys = std::set<CallKey, std::less<>, RecyclingAllocator<CallKey>>;
@@ -88,9 +89,9 @@ public:
         auto key = call.key;
         UNDERSTUDY_CHECK(!calls_.contains(key));
         call.timer = call.deadline;
-        timers_.insert({call.timer, key});
-        lane(call).insert(key);
+        lane(call).insert(lane(call).end(), key);
         calls_.emplace(key, std::move(call));
+        start_timer(calls_.at(key));
     }
 
     /// The call is about to be sent; its answer is awaited until `until`. Returns the sending's number.
@@ -137,25 +138,30 @@ public:
     }
 
     /// The call whose time has come, or null.
-    ClerkCall* due(Time now) {
-        return timers_.empty() || timers_.begin()->first > now ? nullptr : &calls_.at(timers_.begin()->second);
-    }
-    Time deadline() const { return timers_.empty() ? never : timers_.begin()->first; }
+    ClerkCall* due(Time now) { return timers_.deadline() > now ? nullptr : &calls_.at(timers_.first()); }
+    Time deadline() const { return timers_.deadline(); }
 
-    /// Any call, or null.
-    ClerkCall* first() { return calls_.empty() ? nullptr : &calls_.begin()->second; }
+    /// The keys of all calls in their order. O(n log n).
+    std::vector<CallKey> keys() const {
+        std::vector<CallKey> all;
+        for (const auto& [key, call] : calls_) all.push_back(key);
+        std::ranges::sort(all);
+        return all;
+    }
 
     void remove(ClerkCall& call) {
-        auto key = call.key;
-        if (call.flying) settle(call);
-        lane(call).erase(key);
-        timers_.erase({call.timer, key});
+        const auto key = call.key;
+        if (call.flying)
+            settle(call);
+        else
+            lane(call).erase(key);
         for (auto n : call.sendings) sendings_.erase(n);
+        const auto timer = call.timer;
         calls_.erase(key);
+        end_timer(timer, key);
     }
 
     void invariants() const {
-        UNDERSTUDY_CHECK(calls_.size() == timers_.size());
         UNDERSTUDY_CHECK(calls_.size() == flying_ + commands_.size() + reads_.size());
         UNDERSTUDY_CHECK(flying_ <= sendings_.size());
     }
@@ -163,7 +169,7 @@ public:
     void deep_invariants() const {
         std::size_t flying = 0, bytes = 0, sendings = 0;
         for (const auto& [key, call] : calls_) {
-            UNDERSTUDY_CHECK(key == call.key && call.timer <= call.deadline && timers_.contains({call.timer, key}));
+            UNDERSTUDY_CHECK(key == call.key && call.timer <= call.deadline && timers_.contains(call.timer, key));
             UNDERSTUDY_CHECK(call.flying != waiting(call.is_command()).contains(key));
             UNDERSTUDY_CHECK(call.possible <= call.sent && call.sendings.size() <= max_sendings);
             for (auto n : call.sendings) UNDERSTUDY_CHECK(sendings_.at(n) == key);
@@ -172,8 +178,12 @@ public:
             sendings += call.sendings.size();
         }
         UNDERSTUDY_CHECK(flying == flying_ && bytes == flying_bytes_ && sendings == sendings_.size());
+        UNDERSTUDY_CHECK(timers_.deadline() == never || is_current(timers_.deadline(), timers_.first()));
     }
-    friend bool operator==(const ClerkCalls&, const ClerkCalls&) = default;
+    /// The timers follow from the calls.
+    friend bool operator==(const ClerkCalls& a, const ClerkCalls& b) {
+        return a.calls_ == b.calls_ && a.sendings_ == b.sendings_ && a.next_ == b.next_;
+    }
 
 private:
     Keys& lane(const ClerkCall& call) { return call.is_command() ? commands_ : reads_; }
@@ -185,19 +195,27 @@ private:
     void set_timer(ClerkCall& call, Time time) {
         time = std::min(time, call.deadline);
         if (time == call.timer) return;
-        timers_.erase({call.timer, call.key});
-        call.timer = time;
-        timers_.insert({time, call.key});
+        const auto former = std::exchange(call.timer, time);
+        start_timer(call);
+        end_timer(former, call.key);
+    }
+    void start_timer(const ClerkCall& call) { timers_.start(call.timer, call.key); }
+    void end_timer(Time time, CallKey key) {
+        timers_.end(time, key, calls_.size(), [this](Time at, CallKey of) { return is_current(at, of); });
+    }
+    bool is_current(Time time, CallKey key) const {
+        const auto found = calls_.find(key);
+        return found != calls_.end() && found->second.timer == time;
     }
 
-    using Timer = std::pair<Time, CallKey>;
     template <typename Value>
-    using Map = std::map<std::uint64_t, Value, std::less<>, RecyclingAllocator<std::pair<const std::uint64_t, Value>>>;
+    using Map = std::unordered_map<std::uint64_t, Value, std::hash<std::uint64_t>, std::equal_to<>,
+                                   RecyclingAllocator<std::pair<const std::uint64_t, Value>>>;
 
     Map<ClerkCall> calls_;
     Map<CallKey> sendings_;
-    std::set<Timer, std::less<>, RecyclingAllocator<Timer>> timers_;  // one for each call
-    Keys commands_, reads_;                                           // those that wait to be sent
+    TimerQueue timers_;      // of each call that has one
+    Keys commands_, reads_;  // those that wait to be sent
     std::size_t flying_ = 0, flying_bytes_ = 0;
     std::uint64_t next_ = 1;  // the number of the next sending
 };

@@ -194,11 +194,12 @@ private:
     }
     void end_all(error code, std::string why) {
         if (ended_) return;
-        while (auto* call = calls_.first()) {
+        for (const auto key : calls_.keys()) {
+            auto& call = calls_.at(key);
             if (code == error::closed)
-                finish(*call, {.error = code, .detail = why});
+                finish(call, {.error = code, .detail = why});
             else
-                fail(*call, code, why);
+                fail(call, code, why);
         }
         ended_ = code;
         ended_why_ = std::move(why);

@@ -27,7 +27,7 @@ inline void ClerkRules::view_refused(const Address& peer, std::uint64_t n, Failu
     auto by_all = follower_.refused(n, failure.code);
     if (failure.view) learn(*failure.view, peer, now, out);
     if (ended_ || has_view() || !by_all || cure_of(failure.code) != Cure::none) return;
-    while (auto* call = calls_.first()) fail(*call, failure.code, trouble_);
+    for (const auto key : calls_.keys()) fail(calls_.at(key), failure.code, trouble_);
 }
 
 inline void ClerkRules::open_refused(const Address& peer, std::uint64_t n, Failure& failure, Time now, Effects& out) {

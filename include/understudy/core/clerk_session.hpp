@@ -1,11 +1,11 @@
 // A client's session (rule C3): how it is opened, its name, and which of its sequence numbers are unanswered.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
-#include <functional>
-#include <set>
+#include <deque>
+#include <utility>
 
-#include <understudy/core/recycling_allocator.hpp>
 #include <understudy/core/types.hpp>
 
 namespace understudy {
@@ -24,23 +24,27 @@ public:
     void forget() { *this = {}; }
 
     Sequence take() {
-        unanswered_.insert(unanswered_.end(), next_);
-        return next_++;
+        ended_.push_back(false);
+        ++unanswered_;
+        return low_ + ended_.size() - 1;
     }
     /// The call of that number has ended: answered, given up or cancelled.
     void end(SessionId session, Sequence seq) {
-        if (session == id_) unanswered_.erase(seq);
+        if (session != id_ || seq < low_ || std::exchange(ended_[static_cast<std::size_t>(seq - low_)], true)) return;
+        --unanswered_;
+        for (; !ended_.empty() && ended_.front(); ++low_) ended_.pop_front();
     }
     /// The lowest number still unanswered; the next one if all are answered.
-    Sequence low() const { return unanswered_.empty() ? next_ : *unanswered_.begin(); }
-    std::size_t unanswered() const { return unanswered_.size(); }
+    Sequence low() const { return low_; }
+    std::size_t unanswered() const { return unanswered_; }
 
     friend bool operator==(const ClerkSession&, const ClerkSession&) = default;
 
 private:
     SessionId id_;
-    Sequence next_ = 1;
-    std::set<Sequence, std::less<>, RecyclingAllocator<Sequence>> unanswered_;
+    Sequence low_ = 1;
+    std::deque<bool> ended_;  // whether `low_` has, and each number after it
+    std::size_t unanswered_ = 0;
 };
 
 /// The request that opens a session, sent until one is answered. Any answer of this round will do; a session whose

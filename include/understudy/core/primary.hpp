@@ -247,11 +247,10 @@ private:
         auto* session = step.state.sessions.find(request.session);
         if (!session) return false;
         session->used = step.now;
-        if (step.state.sessions.judge(request.session, request.seq) != SessionTable::Verdict::repeated) return false;
-        if (required_count() < step.options.min_in_sync) return false;
+        const auto* first = session->results.find(request.seq);
+        if (!first || required_count() < step.options.min_in_sync) return false;
         reached("S10: a command that has taken effect is answered from the table");
-        const auto& first = step.state.sessions.result(request.session, request.seq);
-        step.out.send(call.peer, call.id, ExecuteResult{first.at, first.value});
+        step.out.send(call.peer, call.id, ExecuteResult{first->at, first->value});
         return true;
     }
 

@@ -78,24 +78,26 @@ private:
     }
 
     Applied apply_in_session(const Entry& entry) {
-        switch (sessions.judge(entry.session, entry.seq)) {  // S10
-            case SessionTable::Verdict::unknown_session:
-                reached("S10: a command of a closed session has no effect");
-                return {entry.at, {}, error::session_expired};
+        auto* session = sessions.find(entry.session);
+        if (!session) {
+            reached("S10: a command of a closed session has no effect");
+            return {entry.at, {}, error::session_expired};
+        }
+        switch (session->judge(entry.seq)) {  // S10
             case SessionTable::Verdict::forgotten:
                 reached("S10: a command below the session's low has no effect");
                 return {entry.at, {}, error::bad_request};
             case SessionTable::Verdict::repeated: {
                 reached("S10: a command has no second effect");
-                const auto& first = sessions.result(entry.session, entry.seq);
-                return {first.at, first.value, {}};
+                const auto* first = session->results.find(entry.seq);
+                return {first->at, first->value, {}};
             }
             case SessionTable::Verdict::fresh: break;
         }
         reached("C3: results below low are forgotten");
-        sessions.raise_low(entry.session, std::min(entry.low, entry.seq));
+        session->raise_low(std::min(entry.low, entry.seq));
         auto applied_now = apply_command(entry);
-        sessions.record(entry.session, entry.seq, {applied_now.at, applied_now.value});
+        session->results.record({entry.seq, applied_now.at, applied_now.value});
         return applied_now;
     }
 };

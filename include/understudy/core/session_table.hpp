@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cstddef>
-#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -12,52 +11,36 @@
 #include <utility>
 
 #include <understudy/core/message.hpp>
-#include <understudy/core/recycling_allocator.hpp>
+#include <understudy/core/session_results.hpp>
 #include <understudy/core/text_fields.hpp>
 
 namespace understudy {
 
 class SessionTable {
 public:
-    struct Result {
-        Position at;
-        JsonText value;
-        friend bool operator==(const Result&, const Result&) = default;
-    };
-    using Results = std::map<Sequence, Result, std::less<>, RecyclingAllocator<std::pair<const Sequence, Result>, 8>>;
+    /// What is known of a command before it is applied.
+    enum class Verdict { fresh, repeated, forgotten };
+
     struct Session {
         Sequence low = 0;  ///< Below it every call was answered or given up.
-        Results results;
+        SessionResults results;
         Time used{};           ///< By this server's clock; only a primary minds it, and it does not travel.
         bool closing = false;  ///< This primary has logged its closing; does not travel either.
+
+        Verdict judge(Sequence seq) const {
+            if (results.find(seq)) return Verdict::repeated;
+            return seq < low ? Verdict::forgotten : Verdict::fresh;
+        }
+        /// Forgets the results below `to`; from now on nothing below it takes effect (C3).
+        void raise_low(Sequence to) {
+            low = std::max(low, to);
+            results.forget_below(low);
+        }
         friend bool operator==(const Session& a, const Session& b) { return a.low == b.low && a.results == b.results; }
     };
 
-    /// What is known of a command before it is applied.
-    enum class Verdict { fresh, repeated, forgotten, unknown_session };
-
-    Verdict judge(SessionId id, Sequence seq) const {
-        auto session = find(id);
-        if (!session) return Verdict::unknown_session;
-        if (session->results.contains(seq)) return Verdict::repeated;
-        return seq < session->low ? Verdict::forgotten : Verdict::fresh;
-    }
-
-    /// The result of a command that was judged `repeated`.
-    const Result& result(SessionId id, Sequence seq) const { return sessions_.at(id).results.at(seq); }
-
     void open(SessionId id, Time now) { sessions_[id].used = now; }
     void close(SessionId id) { sessions_.erase(id); }
-
-    /// Forgets the results below `low`; from now on nothing below it takes effect (C3).
-    void raise_low(SessionId id, Sequence low) {
-        auto& session = sessions_.at(id);
-        session.low = std::max(session.low, low);
-        session.results.erase(session.results.begin(), session.results.lower_bound(session.low));
-    }
-    void record(SessionId id, Sequence seq, Result result) {
-        sessions_.at(id).results.insert_or_assign(seq, std::move(result));
-    }
 
     const Session* find(SessionId id) const {
         auto found = sessions_.find(id);
@@ -85,8 +68,8 @@ public:
         for (const auto& [id, session] : sessions_) {
             for (auto number : {id.view, id.index, session.low, Sequence{session.results.size()}})
                 put_number(text, number);
-            for (const auto& [seq, result] : session.results) {
-                for (auto number : {seq, result.at.view, result.at.index}) put_number(text, number);
+            for (const auto& result : session.results.all()) {
+                for (auto number : {result.seq, result.at.view, result.at.index}) put_number(text, number);
                 put_bytes(text, result.value);
             }
         }
@@ -102,11 +85,10 @@ public:
             auto& session = table.sessions_[{view, read.number()}];
             session.low = read.number();
             for (auto results = read.number(); results > 0 && read.ok(); --results) {
-                auto seq = read.number();
-                auto& result = session.results[seq];
-                result.at.view = read.number();
-                result.at.index = read.number();
-                result.value = read.bytes();
+                const auto seq = read.number();
+                const auto at_view = read.number();
+                const auto at_index = read.number();
+                session.results.record({seq, {at_view, at_index}, read.bytes()});
             }
         }
         if (!read.ok() || !read.rest().empty()) return std::nullopt;

@@ -9,6 +9,7 @@
 #include <unordered_map>
 #include <utility>
 
+#include <asio/any_io_executor.hpp>
 #include <asio/associated_cancellation_slot.hpp>
 #include <asio/async_result.hpp>
 #include <asio/cancellation_type.hpp>
@@ -27,12 +28,13 @@ public:
 
     /// Completes a call; does nothing if it is not under way any more. The handler runs later, through its executor.
     void finish(std::uint64_t key, std::error_code ec, Answer answer = {}) {
-        const auto found = calls_.find(key);
-        if (found == calls_.end()) return;
-        auto completion = std::move(found->second);
-        calls_.erase(found);
-        completion.post(ec, std::move(answer));
+        if (auto completion = take(key)) completion.post(ec, std::move(answer));
     }
+    /// As `finish`, but together with others: `post_finished` follows.
+    void finish_with_others(std::uint64_t key, std::error_code ec, Answer answer) {
+        if (auto completion = take(key)) due_->add(std::move(completion), ec, std::move(answer));
+    }
+    void post_finished(const asio::any_io_executor& service) { due_->post(service); }
     void finish_all(std::error_code ec) {
         auto finished = std::exchange(calls_, {});
         for (auto& [key, completion] : finished) completion.post(ec, {});
@@ -44,10 +46,19 @@ public:
     bool has(std::uint64_t key) const { return calls_.contains(key); }
 
 private:
+    Completion<Answer> take(std::uint64_t key) {
+        const auto found = calls_.find(key);
+        if (found == calls_.end()) return {};
+        auto completion = std::move(found->second);
+        calls_.erase(found);
+        return completion;
+    }
+
     using Entry = std::pair<const std::uint64_t, Completion<Answer>>;
     std::unordered_map<std::uint64_t, Completion<Answer>, std::hash<std::uint64_t>, std::equal_to<>,
                        RecyclingAllocator<Entry>>
         calls_;
+    std::shared_ptr<DueCompletions<Answer>> due_ = std::make_shared<DueCompletions<Answer>>();
     std::uint64_t last_key_ = 0;
 };
 

@@ -77,9 +77,10 @@ private:
         for (auto& done : this->machine.take_finished()) {
             if (done.error && !done.detail.empty()) this->tell(CallFailed{*done.error, std::move(done.detail)});
             if (done.dump) done.value = std::move(done.dump->data);
-            calls.finish(done.key, done.error ? make_error_code(*done.error) : std::error_code{},
-                         {done.at, std::move(done.value), !done.dump || done.dump->last});
+            calls.finish_with_others(done.key, done.error ? make_error_code(*done.error) : std::error_code{},
+                                     {done.at, std::move(done.value), !done.dump || done.dump->last});
         }
+        calls.post_finished(this->executor());
     }
 };
 

@@ -2,11 +2,13 @@
 // Asio 1.22 has no any_completion_handler; this is the part of it that the services need.
 #pragma once
 
+#include <cstddef>
 #include <memory>
 #include <system_error>
 #include <tuple>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 #include <asio/any_io_executor.hpp>
 #include <asio/associated_allocator.hpp>
@@ -36,12 +38,20 @@ public:
     /// a step of the service's own executor, from which the handler's is entered: `use_future` then needs no thread.
     void post(std::error_code ec, Result result) { held_.release()->post(ec, std::move(result)); }
 
+    /// Whether the handler's executor is the service's own, and a step that runs there may call `run`.
+    bool runs_in_service() const { return held_->in_service; }
+    /// Calls the handler. Only once.
+    void run(std::error_code ec, Result result) { held_.release()->run(ec, std::move(result)); }
+
 private:
     struct Base {
         virtual void post(std::error_code ec, Result&& result) = 0;  // and ends its own life
+        virtual void run(std::error_code ec, Result&& result) = 0;   // the same
         virtual void destroy() = 0;
+        bool in_service;
 
     protected:
+        explicit Base(bool here) : in_service{here} {}
         ~Base() = default;
     };
     struct Destroy {
@@ -58,8 +68,8 @@ template <typename Result>
 template <typename Handler, typename Translate>
 struct Completion<Result>::Held final : Base {
     using Executor = asio::associated_executor_t<Handler, asio::any_io_executor>;
-    using Allocator = typename std::allocator_traits<
-        asio::associated_allocator_t<Handler>>::template rebind_alloc<Held>;
+    using Allocator =
+        typename std::allocator_traits<asio::associated_allocator_t<Handler>>::template rebind_alloc<Held>;
     using Traits = std::allocator_traits<Allocator>;
 
     Handler handler;
@@ -67,15 +77,25 @@ struct Completion<Result>::Held final : Base {
     asio::any_io_executor own;
     asio::executor_work_guard<Executor> work;
 
-    Held(Handler&& h, Executor executor, const asio::any_io_executor& service, Translate&& t)
-        : handler{std::move(h)}, translate{std::move(t)}, own{service}, work{std::move(executor)} {}
+    Held(Handler&& h, const Executor& executor, const asio::any_io_executor& service, Translate&& t)
+        : Base{is_same(executor, service)},
+          handler{std::move(h)},
+          translate{std::move(t)},
+          own{service},
+          work{executor} {}
+
+    static bool is_same(const Executor& executor, const asio::any_io_executor& service) {
+        if constexpr (std::is_same_v<Executor, asio::any_io_executor>)
+            return executor == service;
+        else
+            return false;
+    }
 
     static Held* make(Handler&& handler, const asio::any_io_executor& service, Translate&& translate) {
         Allocator allocator{asio::get_associated_allocator(handler)};
         Executor executor = asio::get_associated_executor(handler, service);
         auto* room = Traits::allocate(allocator, 1);  // nothing below throws, as handlers move without throwing
-        return ::new (static_cast<void*>(room))
-            Held{std::move(handler), std::move(executor), service, std::move(translate)};
+        return ::new (static_cast<void*>(room)) Held{std::move(handler), executor, service, std::move(translate)};
     }
 
     void destroy() override {
@@ -88,14 +108,7 @@ struct Completion<Result>::Held final : Base {
         auto allocator = asio::get_associated_allocator(handler);
         auto step = std::move(own);
         auto call = [h = std::move(handler), t = std::move(translate), ec, r = std::move(result)]() mutable {
-            using Value = std::invoke_result_t<Translate&, std::error_code&, Result&&>;
-            if constexpr (std::is_void_v<Value>) {
-                t(ec, std::move(r));
-                std::move(h)(ec);
-            } else {
-                Value value = t(ec, std::move(r));
-                std::move(h)(ec, std::move(value));
-            }
+            complete(h, t, ec, std::move(r));
         };
         auto enter = [busy = std::move(work), allocator, c = std::move(call)]() mutable {
             auto executor = busy.get_executor();
@@ -104,6 +117,66 @@ struct Completion<Result>::Held final : Base {
         destroy();  // the memory is free again before the handler runs, so that its next call can use it
         asio::post(step, asio::bind_allocator(allocator, std::move(enter)));
     }
+
+    void run(std::error_code ec, Result&& result) override {
+        const auto busy = std::move(work);
+        auto h = std::move(handler);
+        auto t = std::move(translate);
+        destroy();
+        complete(h, t, ec, std::move(result));
+    }
+
+    static void complete(Handler& h, Translate& t, std::error_code ec, Result&& result) {
+        using Value = std::invoke_result_t<Translate&, std::error_code&, Result&&>;
+        if constexpr (std::is_void_v<Value>) {
+            t(ec, std::move(result));
+            std::move(h)(ec);
+        } else {
+            Value value = t(ec, std::move(result));
+            std::move(h)(ec, std::move(value));
+        }
+    }
+};
+
+/// Completions that are due together: those whose handlers run on the service's own executor share one step of it.
+/// Shared by its owner and by that step.
+template <typename Result>
+class DueCompletions : public std::enable_shared_from_this<DueCompletions<Result>> {
+public:
+    void add(Completion<Result> completion, std::error_code ec, Result result) {
+        if (!completion.runs_in_service()) return completion.post(ec, std::move(result));
+        due_.push_back({std::move(completion), ec, std::move(result)});
+    }
+    /// Has what was added run soon, never from within this call.
+    void post(const asio::any_io_executor& service) {
+        if (due_.size() == done_ || std::exchange(posted_, true)) return;
+        asio::post(service, [self = this->shared_from_this(), service] { self->run(service); });
+    }
+
+private:
+    struct Due {
+        Completion<Result> completion;
+        std::error_code ec;
+        Result result;
+    };
+
+    // A handler may throw, and it may run the executor itself: what is due after it has a step of its own for that.
+    void run(const asio::any_io_executor& service) {
+        posted_ = false;
+        while (done_ < due_.size()) {
+            auto next = std::move(due_[done_++]);
+            if (done_ == due_.size()) {
+                due_.clear();
+                done_ = 0;
+            }
+            post(service);
+            next.completion.run(next.ec, std::move(next.result));
+        }
+    }
+
+    std::vector<Due> due_;
+    std::size_t done_ = 0;
+    bool posted_ = false;
 };
 
 }  // namespace understudy::detail

@@ -57,6 +57,7 @@ public:
         const Time now = transport.now();
         for (auto& arrival : arrivals)
             std::visit([&](auto& one) { take(one, now); }, arrival);
+        if constexpr (requires { transport.reuse(std::move(arrivals)); }) transport.reuse(std::move(arrivals));
         machine.wake(now, effects_);
         machine.invariants();  // before anything leaves: a machine that is wrong says nothing more
         carry_out();

@@ -35,7 +35,9 @@ public:
     virtual bool may_read(Connection& connection) = 0;
     /// There is something to write: the owner calls `flush` when the turn is over.
     virtual void flush_later(Connection& connection) = 0;
-    virtual void delivered(Connection& connection, std::string payload) = 0;
+    virtual void deliver(Connection& connection, std::string_view payload) = 0;
+    /// All that a read gave was delivered.
+    virtual void delivered() = 0;
     /// The peer broke the framing. The connection says goodbye by itself and calls `released` when it is closed.
     virtual void broken(Connection& connection, error code, std::string what) = 0;
     /// The connection is closed.
@@ -189,10 +191,14 @@ private:
         decoder_.commit(count);
         while (const auto payload = decoder_.next()) {
             heard_ = true;
-            owner_->delivered(*this, std::string{*payload});
+            owner_->deliver(*this, *payload);
         }
-        if (decoder_.failed()) return say_goodbye();
-        await_bytes();
+        const auto owner = owner_;  // a turn that begins now may close this connection
+        if (decoder_.failed())
+            say_goodbye();
+        else
+            await_bytes();
+        owner->delivered();
     }
 
     std::string why_ended(std::error_code fault) const {

@@ -1,6 +1,7 @@
 // The one place where a transport's owner waits. Arrivals gather here; the first of them rings, and by the time the
 // owner comes to the door everything that was ready meanwhile stands there too: that is how a turn gets its batch.
-// Nothing is set up or torn down per turn: the deadline's timer stays armed while it is not later than needed.
+// Nothing is set up or torn down per turn: the deadline's timer stays armed while it is not later than needed, and
+// what was read in a former turn gives its memory to the next.
 #pragma once
 
 #include <algorithm>
@@ -11,6 +12,7 @@
 #include <iterator>
 #include <memory>
 #include <optional>
+#include <string_view>
 #include <system_error>
 #include <utility>
 #include <variant>
@@ -27,6 +29,7 @@
 
 #include <understudy/core/check.hpp>
 #include <understudy/error.hpp>
+#include <understudy/net/arrival_pool.hpp>
 #include <understudy/net/descriptor.hpp>
 #include <understudy/transport.hpp>
 
@@ -43,17 +46,29 @@ public:
           after_turn_{std::move(after_turn)} {}
 
     /// Whether so much waits already that nothing more should be read.
-    bool full() const { return waiting_bytes_ >= max_turn_; }
+    bool full() const { return waiting_bytes_ / turns_waiting >= max_turn_; }
     /// Whether the owner is at work right now; `after_turn` will follow.
     bool in_turn() const { return in_turn_; }
     bool closed() const { return closed_; }
 
     void push(Arrival arrival) {
         if (closed_) return;
-        waiting_bytes_ += weight(arrival);
-        arrivals_.push_back(std::move(arrival));
+        add(std::move(arrival));
         ring();
     }
+    /// As `push`, but rings only with `delivered`, once one connection has given all that it had.
+    void deliver(const Address& from, std::string_view payload) {
+        if (!closed_) add(pool_.fill(from, payload));
+    }
+    /// Where mostly one connection is active, nothing else can be ready: its turn begins at once.
+    void delivered() {
+        if (arrivals_.empty()) return;
+        ++reads_;
+        if (waiter_ && !rung_ && alone_.at_once()) return answer();
+        ring();
+    }
+    /// Takes back what `next` gave.
+    void reuse(Arrivals&& used) { pool_.take_back(std::move(used)); }
 
     /// Ends the present or the next `next`.
     void wake() {
@@ -111,6 +126,23 @@ private:
         std::uint64_t number_;
     };
 
+    // Guesses whether a turn will have one reader only. Every now and then a turn waits for others to see whether any
+    // came meanwhile; one that finds some is enough to have the next turns wait too.
+    class Alone {
+    public:
+        bool at_once() { return alone_for_ >= sure_after && ++turns_ % looks_each != 0; }
+        void waited(std::size_t readers) { alone_for_ = readers > 1 ? 0 : alone_for_ + 1; }
+
+    private:
+        static constexpr std::uint64_t sure_after = 4, looks_each = 16;
+        std::uint64_t alone_for_ = 0, turns_ = 0;
+    };
+
+    void add(Arrival arrival) {
+        waiting_bytes_ += weight(arrival);
+        arrivals_.push_back(std::move(arrival));
+    }
+
     static std::size_t weight(const Arrival& arrival) {
         const auto* delivered = std::get_if<Delivered>(&arrival);
         return sizeof(Arrival) + (delivered ? delivered->payload.size() : 0);
@@ -138,11 +170,15 @@ private:
     void ring() {
         if (!waiter_ || rung_) return;
         rung_ = true;
-        asio::post(executor_, [bell = shared_from_this()] { bell->answer(); });
+        asio::post(executor_, [bell = shared_from_this()] {
+            bell->rung_ = false;
+            if (bell->reads_ > 0) bell->alone_.waited(bell->reads_);
+            bell->answer();
+        });
     }
 
     void answer() {
-        rung_ = false;
+        reads_ = 0;
         if (!waiter_) return;
         if (closed_) return complete(error::closed);
         if (cancelled_) return complete(asio::error::operation_aborted);
@@ -173,7 +209,7 @@ private:
     Arrivals take() {
         if (waiting_bytes_ <= max_turn_) {
             waiting_bytes_ = 0;
-            return std::exchange(arrivals_, {});
+            return std::exchange(arrivals_, pool_.empty_turn());
         }
         std::size_t taken = 0;
         auto end = arrivals_.begin();
@@ -217,12 +253,16 @@ private:
     }
 
     static constexpr Duration longest_wait = std::chrono::minutes{1};
+    static constexpr std::size_t turns_waiting = 32;
 
     asio::any_io_executor executor_;
     asio::steady_timer timer_;
     std::size_t max_turn_;
     std::function<void()> after_turn_;
     Arrivals arrivals_;
+    ArrivalPool pool_;
+    Alone alone_;
+    std::size_t reads_ = 0;  // connections that delivered since the last turn
     std::size_t waiting_bytes_ = 0;
     std::optional<Waiter> waiter_;
     Time armed_until_{};

@@ -41,8 +41,8 @@ struct ExecutorArgument {
 ///    next `send` dials again, after a wait (`redial_first`, doubling up to `redial_last`, with jitter).
 ///    A connection that ends before anything came over it counts as a failed dial;
 ///  - a connection that ends gives one `Gone`, after all that came over it;
-///  - while arrived bytes beyond `max_turn` wait for `next`, nothing more is read; while a peer is paused, the end of
-///    its connection may not be seen.
+///  - while arrived bytes of 32 turns (`max_turn`) wait for `next`, nothing more is read; while a peer is paused, the
+///    end of its connection may not be seen.
 ///
 /// Not thread-safe: everything, also the coroutine that awaits `next`, runs on the executor, which is a strand if
 /// several threads run its context. Destroying it closes it: a pending `next` then ends with `error::closed`.
@@ -76,6 +76,7 @@ public:
 
     void send(const Address& to, std::string_view payload) { board_->send(to, payload); }
     asio::awaitable<Arrivals> next(Time deadline) { return board_->bell().next(deadline); }
+    void reuse(Arrivals&& used) { board_->bell().reuse(std::move(used)); }
     void wake() { board_->bell().wake(); }
     void probe(const Address& address) { board_->probe(address); }
     void pause(const Address& peer) { board_->pause(peer); }

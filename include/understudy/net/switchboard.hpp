@@ -235,9 +235,10 @@ private:
         asio::post(executor_, [self = shared_from_this()] { self->flush(); });
     }
 
-    void delivered(Connection& connection, std::string payload) override {
-        bell_->push(Delivered{connection.peer(), std::move(payload)});
+    void deliver(Connection& connection, std::string_view payload) override {
+        bell_->deliver(connection.peer(), payload);
     }
+    void delivered() override { bell_->delivered(); }
 
     void broken(Connection& connection, error code, std::string what) override {
         bell_->push(Broken{connection.peer(), code, what});
