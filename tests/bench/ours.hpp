@@ -1,8 +1,10 @@
 // A group of this library: view service, primary and backup, each a process; and clerks that load it.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <asio/detached.hpp>
@@ -16,10 +18,20 @@
 
 namespace understudy::bench {
 
+/// A server's whole life in its process.
+inline void serve(const Address& listen, const ReplicaOptions& options) {
+    asio::io_context io{1};
+    PBService server{KvStore{}, net::AnyTransport{io, listen}, options};
+    server.async_run(asio::detached);
+    io.run();
+}
+
 class Group {
 public:
-    Group(Network network, const std::string& folder, Reads reads = Reads::confirm)
-        : reads_{reads}, view_service_{place(network, folder, "views")} {
+    using Serve = std::function<void(const Address& listen, const ReplicaOptions& options)>;
+
+    Group(Network network, const std::string& folder, Reads reads = Reads::confirm, Serve with = serve)
+        : reads_{reads}, serve_{std::move(with)}, view_service_{place(network, folder, "views")} {
         views_ = Process{[this] {
             asio::io_context io{1};
             ViewService views{net::AnyTransport{io, view_service_}};
@@ -36,17 +48,17 @@ public:
     std::vector<pid_t> processes() const { return {views_.id(), servers_[0].process.id(), servers_[1].process.id()}; }
     const Address& view_service() const { return view_service_; }
 
-    /// Starts server `n`, empty.
+    /// Starts server `n`, empty, in place of the one that may still be there.
     void start(std::size_t n) {
+        servers_[n].process.kill_now();
         servers_[n].process = Process{[this, listen = servers_[n].address] {
-            asio::io_context io{1};
-            const ReplicaOptions options{.view_service = {view_service_}, .reads = reads_};
-            PBService server{KvStore{}, net::AnyTransport{io, listen}, options};
-            server.async_run(asio::detached);
-            io.run();
+            ReplicaOptions options{.view_service = {view_service_}, .reads = reads_};
+            options.max_command = 4u << 20;  // for values of a mebibyte
+            serve_(listen, options);
         }};
     }
-    void kill(std::size_t n) { servers_[n].process.kill_now(); }
+    Process& server(std::size_t n) { return servers_[n].process; }
+    Process& views() { return views_; }
 
     /// Until the group is in view `number`, or a later one, with all its backups in sync; returns that view.
     View await_view(ViewNumber number, std::size_t backups = 0) const {
@@ -65,6 +77,21 @@ public:
     /// The number of the server that leads the view.
     std::size_t leader(const View& view) const { return view.primary.name == servers_[0].address ? 0 : 1; }
 
+    /// Gives each key a value of so many bytes.
+    void fill(std::size_t bytes) const {
+        asio::io_context io{1};
+        ClerkOptions options;
+        options.view_service = {view_service_};
+        Clerk<net::AnyTransport> clerk{net::AnyTransport{io}, options};
+        std::size_t left = keys(bytes);
+        for (std::size_t n = 0; n < keys(bytes); ++n)
+            clerk.async_put(key(n), std::string(bytes, 'v'), [&](std::error_code ec) {
+                if (ec) throw std::system_error{ec, "understudy"};
+                if (--left == 0) io.stop();
+            });
+        io.run();
+    }
+
     /// Calls as `shape` says, until the meter has seen enough.
     void load(const Shape& shape, Meter& meter) const {
         asio::io_context io{1};
@@ -74,7 +101,7 @@ public:
         for (std::size_t n = 0; n < shape.connections; ++n) {
             auto clerk = std::make_shared<Clerk<net::AnyTransport>>(net::AnyTransport{io}, options);
             for (std::size_t i = 0; i < shape.in_flight; ++i) {
-                lanes.push_back(std::make_unique<Lane>(Lane{io, shape, meter, clerk, lanes.size(), {}}));
+                lanes.push_back(std::make_unique<Lane>(Lane{io, shape, meter, clerk, lanes.size()}));
                 lanes.back()->go_on();
             }
         }
@@ -88,25 +115,21 @@ private:
         const Shape& shape;
         Meter& meter;
         std::shared_ptr<Clerk<net::AnyTransport>> clerk;
+        std::size_t number;
         std::size_t calls = 0;
-        Clock::time_point asked;
+        Clock::time_point asked{};
 
         void go_on() {
-            asked = Clock::now();
+            const auto n = calls++;
+            const auto key = key_of(shape, number, n);
             const auto done = [this](std::error_code ec, auto&&...) { ended(ec); };
-            calls += 7;
-            switch (shape.operation) {
-                case Operation::put:
-                    return clerk->async_put(key(calls), std::string(shape.bytes, 'v'), [this](auto ec) { ended(ec); });
-                case Operation::append:  // a value is at most a mebibyte long: then comes another key
-                    return clerk->async_append(
-                        key(calls) + "." + std::to_string(calls * shape.bytes / 7 / (512u << 10)),
-                        std::string(shape.bytes, 'v'), done);
-                case Operation::get: return clerk->async_get(key(calls), done);
-            }
+            asked = Clock::now();
+            if (reads(shape.operation)) return clerk->async_get(key, done);
+            if (begins_value(shape, n)) return clerk->async_put(key, std::string(shape.bytes, 'v'), done);
+            clerk->async_append(key, std::string(shape.bytes, 'v'), done);
         }
         void ended(std::error_code ec) {
-            if (ec && ec != error::key_not_found) throw std::system_error{ec, "understudy"};
+            if (ec) throw std::system_error{ec, "understudy"};
             if (meter.done(asked, Clock::now())) return go_on();
             io.stop();
         }
@@ -121,6 +144,7 @@ private:
         Process process;
     };
     Reads reads_;
+    Serve serve_;
     Address view_service_;
     Process views_;
     std::vector<Server> servers_;

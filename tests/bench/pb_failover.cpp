@@ -1,111 +1,174 @@
-// How long nobody can write after the primary dies: it is killed again and again while clients write. What counts is
-// the longest time without an answered write around each kill. The dead server comes back empty, and gets in sync
-// before the next kill.
+// How long nobody can write when the primary goes: again and again it is killed, stopped, cut off or asked to leave
+// while clients write. What counts is the longest time without an answered write around each turn. The server comes
+// back empty, and gets in sync before the next turn. Or, with `--watch`, that nothing is taken for a death that is
+// none.
 #include <stdlib.h>
 
 #include <algorithm>
 #include <cstdio>
 #include <filesystem>
 #include <iostream>
+#include <map>
+#include <memory>
+#include <random>
 #include <string>
 #include <vector>
 
 #include <CLI/CLI.hpp>
+#include <asio/signal_set.hpp>
 
-#include "tests/bench/ours.hpp"
 #include "tests/bench/statistics.hpp"
+#include "tests/bench/watch.hpp"
+#include "tests/bench/writers.hpp"
+#include "tests/support/faulty_transport.hpp"
 
 namespace {
 
 using namespace understudy;
 using namespace understudy::bench;
 
-/// Writes as fast as answers come, and says when each came: nanoseconds of the monotonic clock, to a descriptor.
-void write_for_ever(const Address& view_service, std::size_t clients, int to) {
-    asio::io_context io{1};
-    ClerkOptions options;
-    options.view_service = {view_service};
-    struct Writer {
-        Clerk<net::AnyTransport> clerk;
-        int to;
-        std::size_t n;
+enum class How { kill, stop, partition, leave };
+const std::map<std::string, How> kinds{
+    {"kill", How::kill}, {"stop", How::stop}, {"partition", How::partition}, {"leave", How::leave}};
 
-        void next() {
-            clerk.async_put(key(n), std::string(100, 'v'), [this](std::error_code ec) {
-                if (ec) throw std::system_error{ec, "understudy"};
-                const std::int64_t now = Clock::now().time_since_epoch().count();
-                write_all(to, reinterpret_cast<const char*>(&now), sizeof now);
-                next();
-            });
-        }
-    };
-    std::vector<std::unique_ptr<Writer>> writers;
-    for (std::size_t n = 0; n < clients; ++n) {
-        writers.push_back(
-            std::make_unique<Writer>(Writer{Clerk<net::AnyTransport>{net::AnyTransport{io}, options}, to, n}));
-        writers.back()->next();
-    }
+struct Settings {
+    std::string network = "tcp", how = "kill";
+    std::size_t turns = 200, clients = 16;
+    double watch = 0, pause = 0;  // seconds, milliseconds
+
+    How kind() const { return kinds.at(how); }
+};
+
+constexpr int to_leave = SIGUSR1, to_cut = SIGUSR2;
+
+/// As `serve`. Told `to_leave` it leaves its group and ends. Told `to_cut` it runs on, its connections stay as they
+/// are, and no message comes in or goes out any more.
+void serve_with_faults(const Address& listen, const ReplicaOptions& options) {
+    asio::io_context io{1};
+    const auto faults = std::make_shared<test::Faults>();
+    PBService server{KvStore{}, test::FaultyTransport{net::AnyTransport{io, listen}, faults}, options};
+    asio::signal_set leave{io, to_leave}, cut{io, to_cut};
+    leave.async_wait([&](std::error_code ec, int) {
+        if (ec) return;
+        server.async_leave(std::chrono::seconds{10}, [&](std::error_code failed) {
+            if (failed) throw std::system_error{failed, "leave"};
+            io.stop();
+        });
+    });
+    cut.async_wait([&](std::error_code ec, int) {
+        if (ec) return;
+        faults->lose_incoming = faults->lose_outgoing = [](const auto&, auto) { return true; };
+    });
+    server.async_run(asio::detached);
     io.run();
 }
 
-/// Reads until an answer came at least `after` the time `from`, and returns the longest gap between two answers.
-std::int64_t longest_gap(int answers, std::int64_t from, std::int64_t after) {
-    std::int64_t last = 0, longest = 0;
-    for (std::int64_t at = 0; last < from + after; last = at) {
-        for (std::size_t got = 0; got < sizeof at;) {
-            const auto count = read(answers, reinterpret_cast<char*>(&at) + got, sizeof at - got);
-            if (count <= 0) throw std::runtime_error{"the writers ended"};
-            got += static_cast<std::size_t>(count);
-        }
-        if (last != 0 && at >= from) longest = std::max(longest, at - last);
+void strike(How how, Process& primary) {
+    switch (how) {
+        case How::kill: return primary.kill_now();
+        case How::stop: return primary.signal_with(SIGSTOP);
+        case How::partition: return primary.signal_with(to_cut);
+        case How::leave: return primary.signal_with(to_leave);
     }
-    return longest;
 }
 
-void run(Network network, std::size_t kills, std::size_t clients) {
-    std::string folder = std::filesystem::temp_directory_path() / "pb_failover_XXXXXX";
-    if (!mkdtemp(folder.data())) fail("mkdtemp");
+/// How long to look at answers: what a handover does to them comes when the view changes, and not at once.
+std::int64_t span(How how) {
+    return std::chrono::nanoseconds{how == How::leave ? ViewOptions{}.dead_after() : 50ms}.count();
+}
+
+/// One turn; the group is in sync before and after it.
+Gaps take_turn(Group& group, View& view, How how, Answers& answers, int from) {
+    const auto leader = group.leader(view);
+    // They write; and a ping was sent at any time before, not always as long ago.
+    static std::mt19937 random{std::random_device{}()};
+    answers.read_until(from, nanoseconds_now(),
+                       20'000'000 + random() % 1000 * ViewOptions{}.ping_interval.count() / 1000);
+    const auto begun = nanoseconds_now();
+    strike(how, group.server(leader));
+    const auto gaps = answers.read_until(from, begun, span(how));
+    if (how == How::leave) {
+        if (group.await_view(0).number <= view.number) throw std::runtime_error{"a server took too long to leave"};
+        if (group.server(leader).wait() != 0) throw std::runtime_error{"a server could not leave"};
+    }
+    const auto number = group.await_view(view.number + 1).number;
+    group.start(leader);
+    view = group.await_view(number, 1);
+    return gaps;
+}
+
+void print(const char* what, const std::vector<double>& gaps) {
+    std::printf("  %-34s median %.1f ms, p90 %.1f ms, p99 %.1f ms, longest %.1f ms\n", what, quantile(gaps, 0.5),
+                quantile(gaps, 0.9), quantile(gaps, 0.99), *std::ranges::max_element(gaps));
+}
+
+void report(const Settings& settings, const std::vector<double>& of_all, const std::vector<double>& of_one) {
+    std::printf("%s, %s, %zu clients, %zu turns: longest time without an answered write\n", settings.how.c_str(),
+                settings.network.c_str(), settings.clients, settings.turns);
+    print("to any client", of_all);
+    print("to the client that waits longest", of_one);
+    if (settings.kind() != How::stop && settings.kind() != How::partition) return;
+    const ViewOptions options;
+    const double bound = std::chrono::duration<double, std::milli>{options.dead_after() + 2 * options.ping_interval} /
+                         std::chrono::milliseconds{1};
+    std::printf("  D + 2 ping intervals = %.0f ms, exceeded in %td turns (for some client in %td)\n", bound,
+                std::ranges::count_if(of_all, [&](double gap) { return gap > bound; }),
+                std::ranges::count_if(of_one, [&](double gap) { return gap > bound; }));
+}
+
+bool run(const Settings& settings, const std::string& folder) {
     int ends[2];
     must(pipe(ends), "pipe");
-    std::vector<double> gaps;
-    {
-        Group group{network, folder};
-        Process writers{[&] { write_for_ever(group.view_service(), clients, ends[1]); }};
-        close(ends[1]);
-        for (auto view = group.await_view(2, 1); gaps.size() < kills;) {
-            const auto leader = group.leader(view);
-            const std::int64_t before = Clock::now().time_since_epoch().count();
-            longest_gap(ends[0], before, 20'000'000);  // they write
-            const std::int64_t killed = Clock::now().time_since_epoch().count();
-            group.kill(leader);
-            gaps.push_back(static_cast<double>(longest_gap(ends[0], killed, 50'000'000)) / 1e6);
-            const auto number = group.await_view(view.number + 1).number;
-            group.start(leader);
-            view = group.await_view(number, 1);
-        }
+    const auto network = settings.network == "tcp" ? Network::tcp : Network::unix_sockets;
+    const bool plain = settings.watch > 0 || settings.kind() == How::kill || settings.kind() == How::stop;
+    Group group{network, folder, Reads::confirm, plain ? serve : serve_with_faults};
+    const auto pause = std::chrono::duration_cast<Duration>(std::chrono::duration<double, std::milli>{settings.pause});
+    Process writers{[&] { write_for_ever(group.view_service(), settings.clients, pause, ends[1]); }};
+    close(ends[1]);
+    auto view = group.await_view(2, 1);
+    if (settings.watch > 0) return Watch{group, writers, ends[0], settings.clients}.run(settings.watch) == 0;
+    Answers answers{settings.clients};
+    std::vector<double> of_all, of_one;
+    while (of_all.size() < settings.turns) {
+        const auto gaps = take_turn(group, view, settings.kind(), answers, ends[0]);
+        of_all.push_back(static_cast<double>(gaps.of_all) / 1e6);
+        of_one.push_back(static_cast<double>(gaps.of_one) / 1e6);
     }
-    std::filesystem::remove_all(folder);
-    std::printf(
-        "%s, %zu clients, %zu kills: longest time without an answered write, median %.1f ms, p90 %.1f ms, "
-        "p99 %.1f ms, longest %.1f ms\n",
-        std::string{to_string(network)}.c_str(), clients, kills, quantile(gaps, 0.5), quantile(gaps, 0.9),
-        quantile(gaps, 0.99), *std::ranges::max_element(gaps));
+    report(settings, of_all, of_one);
+    return true;
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-    std::string network = "tcp";
-    std::size_t kills = 200, clients = 16;
-    CLI::App app{"Kills the primary of a group under load, again and again, and measures how long nobody can write"};
-    app.add_option("--network", network, "tcp, unix")->check(CLI::IsMember({"tcp", "unix"}))->capture_default_str();
-    app.add_option("--kills", kills, "How often")->check(CLI::PositiveNumber)->capture_default_str();
-    app.add_option("--clients", clients, "How many write")->check(CLI::PositiveNumber)->capture_default_str();
+    Settings settings;
+    CLI::App app{"Takes the primary from a group under load, again and again, and measures how long nobody can write"};
+    app.add_option("--network", settings.network, "tcp, unix")
+        ->check(CLI::IsMember({"tcp", "unix"}))
+        ->capture_default_str();
+    app.add_option("--how", settings.how, "kill: SIGKILL; stop: SIGSTOP; partition: no message passes; leave: asked to")
+        ->check(CLI::IsMember(kinds))
+        ->capture_default_str();
+    app.add_option("--turns,--kills", settings.turns, "How often")->check(CLI::PositiveNumber)->capture_default_str();
+    app.add_option("--clients", settings.clients, "How many write")->check(CLI::PositiveNumber)->capture_default_str();
+    app.add_option("--pause", settings.pause, "Milliseconds that a client waits after an answer")
+        ->check(CLI::NonNegativeNumber)
+        ->capture_default_str();
+    app.add_option(
+           "--watch", settings.watch,
+           "For so many seconds, take nothing away but stall all processes and keep the CPUs busy; fails if the "
+           "view changes")
+        ->check(CLI::PositiveNumber);
     CLI11_PARSE(app, argc, argv);
+    std::string folder = std::filesystem::temp_directory_path() / "pb_failover_XXXXXX";
+    int status = 1;
     try {
-        run(network == "tcp" ? Network::tcp : Network::unix_sockets, kills, clients);
+        if (!mkdtemp(folder.data())) fail("mkdtemp");
+        status = run(settings, folder) ? 0 : 1;
     } catch (const std::exception& failure) {
         std::cerr << "pb_failover: " << failure.what() << '\n';
-        return 1;
     }
+    std::error_code ignored;
+    std::filesystem::remove_all(folder, ignored);
+    return status;
 }

@@ -27,6 +27,13 @@ inline double cpu_seconds(pid_t process) {
     return nanoseconds / 1e9;
 }
 
+/// Seconds that a process was ready to run and no CPU was free for it.
+inline double waited_seconds(pid_t process) {
+    double used = 0, nanoseconds = 0;
+    std::ifstream{"/proc/" + std::to_string(process) + "/schedstat"} >> used >> nanoseconds;
+    return nanoseconds / 1e9;
+}
+
 /// Seconds of CPU that the whole machine was busy.
 inline double busy_seconds() {
     std::string name;
@@ -39,6 +46,13 @@ inline void pin(pid_t process, bool one_cpu) {
     cpu_set_t set;
     CPU_ZERO(&set);
     for (int cpu = 0; cpu < (one_cpu ? 1 : CPU_SETSIZE); ++cpu) CPU_SET(cpu, &set);
+    sched_setaffinity(process, sizeof set, &set);
+}
+
+inline void pin_to(pid_t process, int cpu) {
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    CPU_SET(cpu, &set);
     sched_setaffinity(process, sizeof set, &set);
 }
 
@@ -70,6 +84,7 @@ public:
     ~Process() { kill_now(); }
 
     pid_t id() const { return id_; }
+    void signal_with(int number) const { kill(id_, number); }
     void kill_now() {
         if (id_ == 0) return;
         kill(id_, SIGKILL);

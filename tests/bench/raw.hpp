@@ -146,7 +146,7 @@ private:
 
     RawSizes sizes_;
     Place place_;
-    Process primary_, backup_;
+    Process backup_, primary_;  // the primary ends first
 };
 
 }  // namespace understudy::bench

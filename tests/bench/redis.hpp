@@ -5,9 +5,11 @@
 
 #include <algorithm>
 #include <chrono>
+#include <initializer_list>
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "tests/bench/meter.hpp"
@@ -33,6 +35,15 @@ public:
     }
     std::vector<pid_t> processes() const { return {primary_.id(), replica_.id()}; }
 
+    /// Gives each key a value of so many bytes.
+    void fill(std::size_t bytes) const {
+        const auto context = connect_tcp(port_);
+        const std::string value(bytes, 'v');
+        for (std::size_t n = 0; n < keys(bytes); ++n)
+            check(ask(context.get(), "SET %s %b", key(n).c_str(), value.data(), value.size()).get());
+        check(ask(context.get(), "WAIT 1 0").get());
+    }
+
     /// Calls as `shape` says; with `batch` those of one connection share one WAIT.
     void load(const Shape& shape, Meter& meter, bool batch) const {
         Poll poll;
@@ -42,7 +53,7 @@ public:
             it.context = network_ == Network::tcp ? connect_tcp(port_) : connect_unix(path_);
             unblock(it.context->fd);
             it.context->flags &= ~REDIS_BLOCK;
-            it.calls = n;
+            it.number = n;
             poll.add(it.context->fd, n);
             ask_again(it, shape, batch);
         }
@@ -71,7 +82,8 @@ private:
 
     struct Connection {
         Context context;
-        std::size_t calls = 0;
+        std::size_t number = 0;
+        std::size_t turns = 0;     // in each of them, every call in flight once
         std::size_t expected = 0;  // replies
         Clock::time_point asked;
     };
@@ -83,52 +95,45 @@ private:
     }
     static void check(const redisReply* reply) {
         if (reply->type == REDIS_REPLY_ERROR) throw std::runtime_error{reply->str};
+        if (reply->type == REDIS_REPLY_NIL) throw std::runtime_error{"Redis lacks a key"};
     }
 
     static void ask_again(Connection& it, const Shape& shape, bool batch) {
         static const std::string value(shape.bytes, 'v');
-        const bool write = shape.operation != Operation::get;
+        const bool write = !reads(shape.operation);
         auto* to = it.context.get();
+        const auto n = it.turns++;
         it.asked = Clock::now();
         for (std::size_t i = 0; i < shape.in_flight; ++i) {
-            const auto name = key(it.calls += 7);
-            if (!write)
-                redisAppendCommand(to, "GET %b", name.data(), name.size());
-            else if (shape.operation == Operation::put)
-                redisAppendCommand(to, "SET %b %b", name.data(), name.size(), value.data(), value.size());
+            const auto name = key_of(shape, it.number * shape.in_flight + i, n);
+            if (write)
+                redisAppendCommand(to, begins_value(shape, n) ? "SET %b %b" : "APPEND %b %b", name.data(), name.size(),
+                                   value.data(), value.size());
             else
-                redisAppendCommand(to, "APPEND %s.%d %b", name.c_str(),
-                                   static_cast<int>(it.calls * shape.bytes / 7 / (512u << 10)), value.data(),
-                                   value.size());
+                redisAppendCommand(to, "GET %b", name.data(), name.size());
             if (write && !batch) redisAppendCommand(to, "WAIT 1 0");
         }
         if (write && batch) redisAppendCommand(to, "WAIT 1 0");
         it.expected = shape.in_flight * (write && !batch ? 2 : 1) + (write && batch ? 1 : 0);
-        for (int done = 0; !done;)
+        for (int done = 0; !done;) {
             if (redisBufferWrite(to, &done) != REDIS_OK) throw std::runtime_error{to->errstr};
+            if (!done) await_room(to->fd);
+        }
     }
 
     static Process start(std::uint16_t port, const std::string& path, const std::string& folder,
                          std::vector<std::string> more) {
-        std::vector<std::string> arguments{"redis-server",
-                                           "--port",
-                                           std::to_string(port),
-                                           "--bind",
-                                           "127.0.0.1",
-                                           "--unixsocket",
-                                           path,
-                                           "--save",
-                                           "",
-                                           "--appendonly",
-                                           "no",
-                                           "--dir",
-                                           folder,
-                                           "--loglevel",
-                                           "warning",
-                                           "--repl-diskless-sync-delay",
-                                           "0",
-                                           "--repl-backlog-size",
-                                           "256mb"};
+        std::vector<std::string> arguments{"redis-server", "--port", std::to_string(port), "--bind", "127.0.0.1"};
+        for (const auto& [name, value] :
+             std::initializer_list<std::pair<std::string, std::string>>{{"--unixsocket", path},
+                                                                        {"--logfile", path + ".log"},
+                                                                        {"--save", ""},
+                                                                        {"--appendonly", "no"},
+                                                                        {"--dir", folder},
+                                                                        {"--loglevel", "warning"},
+                                                                        {"--repl-diskless-sync-delay", "0"},
+                                                                        {"--repl-backlog-size", "256mb"}})
+            arguments.insert(arguments.end(), {name, value});
         arguments.insert(arguments.end(), more.begin(), more.end());
         return Process{[&] {
             std::vector<char*> raw;
@@ -145,8 +150,8 @@ private:
         if (!made || made->err) throw std::runtime_error{made ? made->errstr : "redis"};
         return context;
     }
-    static Reply ask(redisContext* context, const char* command) {
-        Reply reply{static_cast<redisReply*>(redisCommand(context, command))};
+    static Reply ask(redisContext* context, const char* command, auto... values) {
+        Reply reply{static_cast<redisReply*>(redisCommand(context, command, values...))};
         if (!reply) throw std::runtime_error{context->errstr};
         return reply;
     }

@@ -1,6 +1,8 @@
 // What one measurement is of: who is measured, over which sockets, and what its clients do.
 #pragma once
 
+#include <algorithm>
+#include <array>
 #include <cstddef>
 #include <string>
 #include <string_view>
@@ -11,7 +13,10 @@ namespace understudy::bench {
 /// `redis_batch`: its best case, all commands of a connection and one WAIT in one write.
 enum class System { ours, raw, redis, redis_batch };
 enum class Network { tcp, unix_sockets };
-enum class Operation { put, append, get };
+/// `get` is confirmed by a round, `get_lease` asks nobody; both are a GET to Redis.
+enum class Operation { put, append, get, get_lease };
+inline constexpr std::array all_operations{Operation::put, Operation::append, Operation::get, Operation::get_lease};
+constexpr bool reads(Operation it) { return it == Operation::get || it == Operation::get_lease; }
 
 /// `connections` of `in_flight` calls each; values of `bytes`. With `one_cpu` all processes share CPU 0, so that what
 /// is measured is work and not how long a wake-up of another CPU takes.
@@ -41,6 +46,7 @@ constexpr std::string_view to_string(Operation operation) {
         case Operation::put: return "put";
         case Operation::append: return "append";
         case Operation::get: return "get";
+        case Operation::get_lease: return "get_lease";
     }
     return {};
 }
@@ -52,8 +58,19 @@ inline std::string describe(const Shape& shape) {
     return shape.one_cpu ? text + ", one CPU" : text;
 }
 
-/// The clients' keys: few enough to stay in the caches of all systems alike.
-inline constexpr std::size_t keys = 1000;
-inline std::string key(std::size_t n) { return "key" + std::to_string(1000 + n % keys); }
+/// How many keys there are: few enough to stay in the caches of all systems alike, and in 32 MiB.
+constexpr std::size_t keys(std::size_t bytes) { return std::clamp<std::size_t>((32u << 20) / bytes, 16, 1000); }
+inline std::string key(std::size_t n) { return "key" + std::to_string(1000 + n); }
+
+/// The key of call number `n` of a caller: one after the other, but for appends.
+inline std::string key_of(const Shape& shape, std::size_t caller, std::size_t n) {
+    if (shape.operation == Operation::append) return "long" + std::to_string(caller);
+    return key((caller + 7 * n) % keys(shape.bytes));
+}
+/// Whether call number `n` of a caller sets the value and does not add to it: at first, and again where it would exceed
+/// a mebibyte, or two values.
+constexpr bool begins_value(const Shape& shape, std::size_t n) {
+    return shape.operation == Operation::put || n % std::max<std::size_t>(2, (1u << 20) / shape.bytes) == 0;
+}
 
 }  // namespace understudy::bench

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -94,12 +95,20 @@ inline std::size_t read_some(int socket, char* to, std::size_t size) {
     errno = count == 0 ? ECONNRESET : errno;
     fail("read");
 }
+/// Until something can be written to a non-blocking socket.
+inline void await_room(int socket) {
+    pollfd wanted{socket, POLLOUT, 0};
+    poll(&wanted, 1, -1);
+}
 /// All bytes, also into a non-blocking socket without room.
 inline void write_all(int socket, const char* from, std::size_t size) {
     while (size > 0) {
         const auto count = write(socket, from, size);
         if (count < 0 && errno != EAGAIN && errno != EINTR) fail("write");
-        if (count <= 0) continue;
+        if (count < 0) {
+            await_room(socket);
+            continue;
+        }
         from += count;
         size -= static_cast<std::size_t>(count);
     }

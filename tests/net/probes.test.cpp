@@ -1,4 +1,6 @@
 // Probes of a name that has several addresses: what some of them say is not what all of them say.
+#include <poll.h>
+
 #include <doctest/doctest.h>
 
 #include <optional>
@@ -27,20 +29,23 @@ TEST_SUITE("probes") {
         return result;
     }
 
-    /// Through a transport, as the view service asks.
-    std::optional<ProbeResult> ask(asio::io_context& io, net::AnyTransport& transport, const Address& address) {
-        transport.probe(address);
+    std::optional<ProbeResult> probed(asio::io_context& io, net::AnyTransport& transport) {
         std::optional<ProbeResult> result;
         asio::co_spawn(
             io,
             [](net::AnyTransport& from, std::optional<ProbeResult>* found) -> asio::awaitable<void> {
                 const Arrivals arrivals = co_await from.next(never);
                 for (const auto& arrival : arrivals)
-                    if (const auto* probed = std::get_if<Probed>(&arrival)) *found = probed->result;
+                    if (const auto* answer = std::get_if<Probed>(&arrival)) *found = answer->result;
             }(transport, &result),
             asio::detached);
         REQUIRE(run_until(io, [&] { return result.has_value(); }));
         return result;
+    }
+    /// Through a transport, as the view service asks.
+    std::optional<ProbeResult> ask(asio::io_context& io, net::AnyTransport& transport, const Address& address) {
+        transport.probe(address);
+        return probed(io, transport);
     }
 
     // Bound and not listening: nobody else has it meanwhile, and it refuses.
@@ -86,5 +91,19 @@ TEST_SUITE("probes") {
         CHECK(ask(io, other, at) == ProbeResult::alive);
         server.reset();
         CHECK(ask(io, other, at) == ProbeResult::refused);
+    }
+
+    TEST_CASE("a probe that got through to a listener that dies is none without an answer") {
+        asio::io_context io;
+        const asio::ip::tcp::endpoint any{asio::ip::address_v4::loopback(), 0};
+        std::optional<asio::ip::tcp::acceptor> listener{std::in_place, io, any};
+        const auto port = std::to_string(listener->local_endpoint().port());
+        net::AnyTransport other{io};
+        other.probe("tcp://127.0.0.1:" + port);
+        pollfd waits{listener->native_handle(), POLLIN, 0};
+        while (::poll(&waits, 1, 0) == 0) REQUIRE(io.run_one() == 1);
+        listener.reset();  // with the connection that nobody accepted
+        CHECK(probed(io, other) == ProbeResult::alive);
+        CHECK(ask(io, other, "tcp://127.0.0.1:" + port) == ProbeResult::refused);
     }
 }

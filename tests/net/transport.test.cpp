@@ -126,6 +126,49 @@ TEST_SUITE("transport") {
         CHECK(server->turns.size() == 1);
     }
 
+    TEST_CASE("peers that become active after one was alone come to share their turns again") {
+        asio::io_context io;
+        Party<> server{io, "tcp://127.0.0.1:0"};
+        std::vector<RawPeer> peers;
+        for (int i = 0; i < 10; ++i) peers.push_back(RawPeer::connected_to(server.local()));
+        std::size_t sent = 0;
+        const auto say = [&](RawPeer& peer) { peer.write(frame(message(std::to_string(++sent)))); };
+        const auto all_heard = [&] { return server->count<Delivered>() == sent; };
+        settle(io);
+        for (int i = 0; i < 50; ++i) {
+            say(peers[0]);
+            REQUIRE(run_until(io, all_heard));
+        }
+        CHECK(server->turns.size() == 50);
+        for (int round = 0; round < 40; ++round) {
+            for (auto& peer : peers) say(peer);
+            REQUIRE(run_until(io, all_heard));
+        }
+        const auto before = server->turns.size();
+        for (auto& peer : peers) say(peer);
+        REQUIRE(run_until(io, all_heard));
+        CHECK(server->turns.size() == before + 1);
+    }
+
+    TEST_CASE("what a turn gave back is filled again and nothing of it is seen") {
+        net::ArrivalPool pool;
+        Arrivals used;
+        used.push_back(Delivered{"first", std::string(500, 'x')});
+        used.push_back(Gone{"first", "closed"});
+        used.push_back(Delivered{"second", std::string(5'000, 'y')});  // too long to be kept
+        const auto* memory = std::get<Delivered>(used[0]).payload.data();
+        const auto* turn = used.data();
+        pool.take_back(std::move(used));
+        const auto filled = pool.fill("third", "short");
+        CHECK(filled.from == "third");
+        CHECK(filled.payload == "short");
+        CHECK(filled.payload.data() == memory);
+        CHECK(pool.fill("fourth", "other").payload == "other");
+        const auto next = pool.empty_turn();
+        CHECK(next.empty());
+        CHECK(next.data() == turn);
+    }
+
     TEST_CASE("a turn hands over no more than max_turn bytes and the rest follows in order") {
         asio::io_context io;
         TransportOptions options;

@@ -72,6 +72,24 @@ TEST_SUITE("kv_store") {
 
     }  // namespace
 
+    TEST_CASE("the text of a command has the effect and the answer of the command") {
+        const std::string long_value(kv::max_value + 1, 'v');
+        const kv::Command commands[] = {kv::Put{"a", "1"},           kv::Append{"a", "2"},
+                                        kv::Append{"b", "\"3\" \n"}, kv::Put{"c", "\xff"},
+                                        kv::Put{"a", long_value},    kv::Append{"a", long_value},
+                                        kv::Cas{"a", "4", "12"},     kv::Erase{"b"},
+                                        kv::Append{"d", ""},         kv::Put{"\xc3\xa4", "\xf0\x9f\x8c\x8d"}};
+        KvStore by_text, by_command;
+        for (const auto& command : commands) {
+            const auto text = KvStore::encode_command(command);
+            CAPTURE(text.substr(0, 60));
+            CHECK(by_text.apply_text(text) == by_command.apply(command));
+            CHECK(by_text == by_command);
+        }
+        CHECK(thrown([&] { by_text.apply_text(R"({"op":"put","key":"a"})"); }) == "put needs the member 'value'");
+        CHECK(by_text == by_command);
+    }
+
     TEST_CASE("put and get and append and erase answer as the protocol says") {
         KvStore store;
         CHECK(ask(store, R"({"op":"get","key":"a"})") == "null");

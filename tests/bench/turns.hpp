@@ -1,0 +1,136 @@
+// The systems that are measured over one kind of sockets: in every round each once, in a new order.
+#pragma once
+
+#include <stdlib.h>
+
+#include <algorithm>
+#include <compare>
+#include <filesystem>
+#include <iostream>
+#include <map>
+#include <memory>
+#include <random>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "tests/bench/ours.hpp"
+#include "tests/bench/raw.hpp"
+#include "tests/bench/redis.hpp"
+
+namespace understudy::bench {
+
+struct Turns {
+    int rounds = 5;
+    double seconds = 0.7;           ///< Each time.
+    double most_foreign = 0.1;      ///< Rounds in which others use more than this share of a CPU are repeated.
+    bool raw = true, redis = true;  ///< What to measure beside this library.
+};
+
+/// Who takes a turn in each round, with what.
+struct Entrant {
+    System system = System::ours;
+    Operation operation = Operation::put;
+    auto operator<=>(const Entrant&) const = default;
+};
+/// What is compared with that operation of this library: the relay knows writes only, and Redis one kind of read.
+constexpr Entrant peer(System system, Operation operation) {
+    if (system == System::ours) return {system, operation};
+    if (reads(operation)) return {system, Operation::get};
+    return {system, system == System::raw ? Operation::put : operation};
+}
+
+using Rounds = std::map<Entrant, std::vector<Sample>>;
+
+class Bench {
+public:
+    Bench(Network network, const Turns& turns, const std::vector<Operation>& operations)
+        : network_{network}, turns_{turns}, operations_{operations} {
+        folder_ = std::filesystem::temp_directory_path() / "pb_bench_XXXXXX";
+        if (!mkdtemp(folder_.data())) fail("mkdtemp");
+        for (const auto reads : {Reads::confirm, Reads::lease}) {
+            const auto fits = [&](Operation it) { return reads_of(it) == reads; };
+            if (std::ranges::none_of(operations, fits)) continue;
+            auto folder = folder_ + (reads == Reads::lease ? "/lease" : "/confirm");
+            std::filesystem::create_directory(folder);
+            ours_[reads] = std::make_unique<Group>(network, folder, reads);
+        }
+        if (turns.redis) redis_ = std::make_unique<RedisGroup>(network, folder_);
+    }
+    ~Bench() {
+        std::error_code ignored;
+        std::filesystem::remove_all(folder_, ignored);
+    }
+
+    /// Each of the operations with this shape.
+    Rounds measure(const Shape& shape) {
+        std::unique_ptr<RawGroup> raw;
+        std::set<Entrant> all;
+        for (const auto operation : operations_) {
+            all.insert({System::ours, operation});
+            if (turns_.raw && !reads(operation)) all.insert(peer(System::raw, operation));
+            if (redis_) all.insert(peer(System::redis, operation));
+            if (redis_ && shape.in_flight > 1) all.insert(peer(System::redis_batch, operation));
+        }
+        if (std::ranges::any_of(all, [](const Entrant& it) { return it.system == System::raw; }))
+            raw = std::make_unique<RawGroup>(network_, folder_, RawSizes{shape.bytes});
+        if (std::ranges::any_of(operations_, reads)) {
+            for (const auto& [reads, group] : ours_) group->fill(shape.bytes);
+            if (redis_) redis_->fill(shape.bytes);
+        }
+        Rounds rounds;
+        std::vector<Entrant> order(all.begin(), all.end());
+        for (int round = 0, dropped = 0; round < turns_.rounds;) {
+            std::ranges::shuffle(order, random_);
+            std::map<Entrant, Sample> samples;
+            for (const auto& entrant : order) samples[entrant] = measure(entrant, shape, raw.get());
+            const bool disturbed = std::ranges::any_of(samples, [&](const auto& it) {
+                return it.second.foreign_cpu / it.second.seconds > turns_.most_foreign;
+            });
+            if (disturbed && ++dropped <= 3 * turns_.rounds) continue;
+            if (disturbed) std::cout << "  (others used the machine in this round)\n";
+            for (const auto& [entrant, sample] : samples) rounds[entrant].push_back(sample);
+            ++round;
+        }
+        std::error_code ignored;
+        for (const char* name : {"/raw", "/raw_backup"}) std::filesystem::remove(folder_ + name, ignored);
+        return rounds;
+    }
+
+private:
+    static Reads reads_of(Operation it) { return it == Operation::get_lease ? Reads::lease : Reads::confirm; }
+
+    Sample measure(const Entrant& entrant, Shape shape, const RawGroup* raw) const {
+        shape.operation = entrant.operation;
+        const auto system = entrant.system;
+        if (system == System::redis && shape.in_flight > 1) {  // as many clients of Redis, since each WAIT blocks one
+            shape.connections *= shape.in_flight;
+            shape.in_flight = 1;
+        }
+        const Group* ours = system == System::ours ? ours_.at(reads_of(shape.operation)).get() : nullptr;
+        const auto servers = ours ? ours->processes() : system == System::raw ? raw->processes() : redis_->processes();
+        for (const auto server : servers) pin(server, shape.one_cpu);
+        return to_sample(output_of([&](int to) {
+            pin(0, shape.one_cpu);
+            Meter meter{turns_.seconds, servers};
+            switch (system) {
+                case System::ours: ours->load(shape, meter); break;
+                case System::raw: raw->load(shape, meter); break;
+                case System::redis: redis_->load(shape, meter, false); break;
+                case System::redis_batch: redis_->load(shape, meter, true); break;
+            }
+            const auto text = to_text(meter.sample());
+            write_all(to, text.data(), text.size());
+        }));
+    }
+
+    Network network_;
+    Turns turns_;
+    std::vector<Operation> operations_;
+    std::string folder_;
+    std::map<Reads, std::unique_ptr<Group>> ours_;
+    std::unique_ptr<RedisGroup> redis_;
+    std::mt19937 random_{std::random_device{}()};
+};
+
+}  // namespace understudy::bench

@@ -1,0 +1,228 @@
+// A group that loses nobody on a machine that is not quiet: its processes are stalled, the view service for long, the
+// servers for less than may be taken for their death, and spinning processes take the CPUs away. Any change of the view
+// is a false failover, or follows from one.
+#pragma once
+
+#include <cmath>
+#include <cstdio>
+#include <deque>
+#include <map>
+#include <random>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include <asio/co_spawn.hpp>
+#include <asio/posix/stream_descriptor.hpp>
+#include <asio/signal_set.hpp>
+#include <asio/steady_timer.hpp>
+#include <asio/this_coro.hpp>
+#include <asio/use_awaitable.hpp>
+
+#include "tests/bench/writers.hpp"
+
+namespace understudy::bench {
+
+class Watch {
+public:
+    Watch(Group& group, const Process& writers, int answers, std::size_t clients)
+        : group_{group}, answers_{clients}, from_{io_, answers}, view_{group.await_view(2, 1)} {
+        const auto leader = group.leader(view_);
+        parties_ = {{"view service", &group.views(), d / 10, 4 * d, Duration::max()},
+                    // It may have pinged an interval before the stall, and another one is left for it to wake.
+                    {"primary", &group.server(leader), d / 50, d - 2 * interval, d - interval},
+                    // The primary reports who acknowledges nothing for D/2.
+                    {"backup", &group.server(1 - leader), d / 50, d / 2 - interval, d / 2 - interval / 2},
+                    {"writers", &writers, {}, {}, {}}};
+    }
+
+    /// Returns how often the view changed.
+    std::size_t run(double length) {
+        for (auto& party : parties_)
+            if (party.longest > Duration{}) start(stall(party));
+        for (unsigned cpu = 0; cpu < std::thread::hardware_concurrency(); ++cpu) start(spin(static_cast<int>(cpu)));
+        start(look_around());
+        start(read_answers());
+        admin_.async_watch(
+            group_.view_service(), "main", [this](const ViewInfo& info) { seen(info.view); }, asio::detached);
+        asio::signal_set asked_to_end{io_, SIGINT, SIGTERM};
+        asked_to_end.async_wait([this](std::error_code, int) { io_.stop(); });
+        io_.run_for(to_duration(length));
+        report();
+        return changes_;
+    }
+
+private:
+    /// A process of the group, and how long it is stalled: up to `longest`, which a late signal may extend.
+    struct Party {
+        const char* name;
+        const Process* process;
+        Duration shortest, longest;
+        Duration allowed;                     ///< A longer stall may lawfully cost a view.
+        std::map<int, std::size_t> stalls{};  ///< By their length in tenths of D, rounded up;
+                                              ///< in whole ones if it is longer than D.
+        std::size_t too_long = 0;
+        double waited = 0;           ///< For a CPU, in seconds, since it began.
+        std::deque<double> waits{};  ///< The same in the latest looks around.
+        double most_waited = 0;      ///< In one look.
+    };
+
+    static constexpr Duration d = ViewOptions{}.ping_interval * ViewOptions{}.dead_pings;
+    static constexpr Duration interval = ViewOptions{}.ping_interval;
+    static constexpr Duration look = interval / 2;
+    static constexpr std::size_t looks_kept = 40, stalls_kept = 12;
+
+    void start(asio::awaitable<void> task) {
+        asio::co_spawn(io_, std::move(task), [](std::exception_ptr thrown) {
+            if (thrown) std::rethrow_exception(thrown);
+        });
+    }
+    double random(double low, double high) { return std::uniform_real_distribution{low, high}(random_); }
+    static double seconds(Duration duration) { return std::chrono::duration<double>{duration}.count(); }
+    static double milliseconds(Duration duration) { return seconds(duration) * 1e3; }
+    static Duration to_duration(double seconds) {
+        return std::chrono::duration_cast<Duration>(std::chrono::duration<double>{seconds});
+    }
+    double age() const { return seconds(Clock::now() - begun_); }
+    asio::awaitable<void> sleep(Duration duration) {
+        asio::steady_timer timer{io_, duration};
+        co_await timer.async_wait(asio::use_awaitable);
+    }
+
+    /// Short stalls are as frequent as long ones, by the logarithm of their length.
+    asio::awaitable<void> stall(Party& party) {
+        const double low = std::log(seconds(party.shortest)), high = std::log(seconds(party.longest));
+        for (;;) {
+            co_await sleep(to_duration(random(1, 10) * seconds(d)));
+            const auto begun = Clock::now();
+            const Process& process = *party.process;
+            process.signal_with(SIGSTOP);
+            co_await sleep(to_duration(std::exp(random(low, high))));
+            process.signal_with(SIGCONT);
+            const Duration took = Clock::now() - begun;
+            const auto unit = took <= d ? d / 10 : d;
+            ++party.stalls[static_cast<int>((took + unit - Duration{1}) / unit * (unit / (d / 10)))];
+            recent_.push_back(std::string{party.name} + ", from " + std::to_string(age() - seconds(took)) + " s for " +
+                              std::to_string(milliseconds(took)) + " ms");
+            if (recent_.size() > stalls_kept) recent_.pop_front();
+            if (took <= party.allowed) continue;
+            ++party.too_long;
+            std::printf("%.3f s: stalled longer than planned: %s\n", age(), recent_.back().c_str());
+        }
+    }
+
+    /// For a tenth of the time, one to three processes that do nothing else than use this CPU.
+    asio::awaitable<void> spin(int cpu) {
+        for (;;) {
+            const double length = random(0.2, 2);
+            co_await sleep(to_duration(length * random(5, 13)));
+            std::vector<Process> hogs;
+            for (int n = static_cast<int>(random(1, 4)); n > 0; --n)
+                hogs.emplace_back([cpu] {
+                    pin_to(0, cpu);
+                    for (volatile unsigned spins = 0;;) spins = spins + 1;
+                });
+            co_await sleep(to_duration(length));
+            spun_ += static_cast<double>(hogs.size()) * length;
+        }
+    }
+
+    /// Who waits for a CPU, this process included: late timers.
+    asio::awaitable<void> look_around() {
+        for (auto& party : parties_) party.waited = waited_seconds(party.process->id());
+        for (double told = 0;;) {
+            const auto due = Clock::now() + look;
+            co_await sleep(look);
+            late_ = std::max(late_, seconds(Clock::now() - due));
+            for (auto& party : parties_) {
+                const double waited = waited_seconds(party.process->id());
+                party.waits.push_back(waited - std::exchange(party.waited, waited));
+                party.most_waited = std::max(party.most_waited, party.waits.back());
+                if (party.waits.size() > looks_kept) party.waits.pop_front();
+            }
+            if (age() < told + 300) continue;
+            told = age();
+            report();
+        }
+    }
+
+    asio::awaitable<void> read_answers() {
+        std::vector<Answer> buffer(1024);
+        for (;;) {  // writes of so few bytes are atomic, so that what is there are whole ones
+            const auto bytes = co_await from_.async_read_some(
+                asio::buffer(buffer.data(), buffer.size() * sizeof(Answer)), asio::use_awaitable);
+            const auto before = gaps_.of_all;
+            for (std::size_t n = 0; n < bytes / sizeof(Answer); ++n) answers_.take(buffer[n], gaps_);
+            // A primary's and a backup's stall one after the other are no longer than D.
+            if (gaps_.of_all > std::max(before, std::chrono::nanoseconds{d}.count())) {
+                std::printf("%.3f s: no write was answered for %.1f ms\n", age(),
+                            static_cast<double>(gaps_.of_all) / 1e6);
+                tell_recent();
+            }
+            answered_ += bytes / sizeof(Answer);
+        }
+    }
+
+    void seen(const View& view) {
+        if (view.number <= view_.number) return;
+        ++changes_;
+        std::printf("%.3f s: FALSE FAILOVER: from %s to %s\n", age(), describe(view_).c_str(), describe(view).c_str());
+        if (group_.leader(view) != group_.leader(view_)) {
+            std::swap(parties_[1].process, parties_[2].process);
+            std::swap(parties_[1].waited, parties_[2].waited);
+        }
+        view_ = view;
+        tell_recent();
+        start(tell_reason());
+    }
+    void tell_recent() const {
+        for (const auto& stall : recent_) std::printf("  stall: %s\n", stall.c_str());
+        for (const auto& party : parties_) {
+            std::printf("  %s waited for a CPU, in ms, between the latest looks, every %.0f ms:", party.name,
+                        milliseconds(look));
+            for (const double waited : party.waits) std::printf(" %.0f", waited * 1e3);
+            std::printf("\n");
+        }
+    }
+    asio::awaitable<void> tell_reason() {
+        const auto status = co_await admin_.async_view_status(group_.view_service(), "main", asio::use_awaitable);
+        for (const auto& event : status.events)
+            if (event.age < 20 * d) std::printf("  %.0f ms ago: %s\n", milliseconds(event.age), event.text.c_str());
+        std::fflush(stdout);
+    }
+
+    void report() const {
+        std::printf(
+            "%.0f s: %zu changes of the view; %zu writes answered, longest gap %.1f ms, for one client %.1f ms\n",
+            age(), changes_, answered_, static_cast<double>(gaps_.of_all) / 1e6,
+            static_cast<double>(gaps_.of_one) / 1e6);
+        for (const auto& party : parties_) {
+            std::printf("  %s: waited for a CPU %.1f ms at most between looks, every %.0f ms", party.name,
+                        party.most_waited * 1e3, milliseconds(look));
+            for (const auto& [tenths, count] : party.stalls)
+                std::printf("%s%zu up to %.1f D", party.stalls.begin()->first == tenths ? "; stalls: " : ", ", count,
+                            tenths / 10.0);
+            if (party.too_long > 0) std::printf("; %zu of them longer than planned", party.too_long);
+            std::printf("\n");
+        }
+        std::printf("  spinning processes: %.0f s of work; this process woke %.1f ms late at most\n", spun_,
+                    late_ * 1e3);
+        std::fflush(stdout);
+    }
+
+    asio::io_context io_{1};
+    Admin<net::AnyTransport> admin_{net::AnyTransport{io_}};
+    Group& group_;
+    Answers answers_;
+    asio::posix::stream_descriptor from_;
+    View view_;
+    std::vector<Party> parties_;
+    std::mt19937_64 random_{std::random_device{}()};
+    const Clock::time_point begun_ = Clock::now();
+    std::deque<std::string> recent_;
+    Gaps gaps_;
+    std::size_t answered_ = 0, changes_ = 0;
+    double late_ = 0, spun_ = 0;  // seconds
+};
+
+}  // namespace understudy::bench

@@ -1,0 +1,85 @@
+#include <doctest/doctest.h>
+
+#include <map>
+#include <random>
+#include <string>
+
+#include <understudy/core/session_results.hpp>
+
+using namespace understudy;
+
+TEST_SUITE("session_results") {
+    namespace {
+
+    SessionResults::Result result(Sequence seq) { return {seq, {1, seq}, std::to_string(seq)}; }
+
+    std::string sequences(const SessionResults& results) {
+        std::string text;
+        for (const auto& one : results.all()) text += std::to_string(one.seq) + " ";
+        return text;
+    }
+
+    }  // namespace
+
+    TEST_CASE("results are found by their number until it is forgotten") {
+        SessionResults results;
+        CHECK(results.find(1) == nullptr);
+        for (Sequence seq : {1, 2, 4, 5}) results.record(result(seq));
+        CHECK(results.find(3) == nullptr);
+        CHECK(results.find(6) == nullptr);
+        CHECK(*results.find(4) == result(4));
+        results.forget_below(2);
+        CHECK(results.find(1) == nullptr);
+        CHECK(sequences(results) == "2 4 5 ");
+        results.forget_below(6);
+        CHECK(results.size() == 0);
+        CHECK(results.find(5) == nullptr);
+    }
+
+    TEST_CASE("a result that comes out of turn takes its place and one that is there is replaced") {
+        SessionResults results;
+        for (Sequence seq : {5, 9, 3, 7, 1}) results.record(result(seq));
+        results.forget_below(2);
+        results.record(result(4));
+        CHECK(sequences(results) == "3 4 5 7 9 ");
+        results.record({7, {2, 70}, "again"});
+        CHECK(results.size() == 5);
+        CHECK(results.find(7)->value == "again");
+    }
+
+    TEST_CASE("equal are those that hold the same whatever they have forgotten") {
+        SessionResults grown, fresh;
+        for (Sequence seq = 1; seq <= 20; ++seq) grown.record(result(seq));
+        grown.forget_below(18);
+        for (Sequence seq = 18; seq <= 20; ++seq) fresh.record(result(seq));
+        CHECK(grown == fresh);
+        fresh.forget_below(19);
+        CHECK(grown != fresh);
+    }
+
+    TEST_CASE("any order of recording and forgetting gives what a map would hold") {
+        std::mt19937 random{7};
+        SessionResults results;
+        std::map<Sequence, SessionResults::Result> model;
+        Sequence low = 0, high = 1;
+        for (int step = 0; step < 20'000; ++step) {
+            if (random() % 4 != 0) {
+                const auto seq = low + random() % (high - low + 3);
+                high = std::max(high, seq);
+                const SessionResults::Result recorded{seq, {2, random() % 100}, std::to_string(random() % 1000)};
+                results.record(recorded);
+                model.insert_or_assign(seq, recorded);
+            } else {
+                low = std::min(high, low + random() % 5);
+                results.forget_below(low);
+                model.erase(model.begin(), model.lower_bound(low));
+            }
+            REQUIRE(results.size() == model.size());
+            const auto sought = low + random() % (high - low + 2);
+            const auto found = model.find(sought);
+            const auto* held = results.find(sought);
+            REQUIRE((held != nullptr) == (found != model.end()));
+            if (held) REQUIRE(*held == found->second);
+        }
+    }
+}
