@@ -171,9 +171,10 @@ private:
     std::error_code stopped_;
 };
 
-/// What a finished attempt proves about a listener.
+/// What a finished attempt proves about a listener. A connection that was reset before it was seen to stand had got
+/// through: whoever dies with connections that wait to be accepted leaves that behind, and is asked again.
 inline ProbeResult judge(const Connected& outcome) {
-    if (!outcome.fault) return ProbeResult::alive;
+    if (!outcome.fault || outcome.fault == std::errc::connection_reset) return ProbeResult::alive;
     return outcome.refused ? ProbeResult::refused : ProbeResult::unknown;
 }
 
