@@ -64,6 +64,18 @@ public:
         return std::visit([this](const auto& concrete) { return answer(concrete); }, query);
     }
 
+    /// As `query`, from the query's text to the reply's. Throws as `decode_query` does.
+    std::string query_text(std::string_view text) const {
+        const auto key = detail::usual_kv_get(text);
+        if (!key) return encode(query(decode_query(text)));
+        std::string reply;
+        if (const auto value = map_.find(*key))
+            wire::encode_bytes(reply, *value);
+        else
+            reply = "null";
+        return reply;
+    }
+
     /// The number of keys, and the bytes of keys and values.
     std::size_t size() const { return map_.size(); }
     std::size_t payload_bytes() const { return map_.payload_bytes(); }

@@ -72,6 +72,35 @@ TEST_SUITE("kv_store") {
 
     }  // namespace
 
+    TEST_CASE("the text of a query has the answer of the query") {
+        KvStore store;
+        for (const auto& [key, value] : {std::pair{"a", "1"}, {"b", "\"2\" \n"}, {"c", "\xff"}, {"\"d\"", "\xc3\xa4"}})
+            store.apply(kv::Put{key, value});
+        for (const kv::Query& query : {kv::Query{kv::Get{"a"}},
+                                       {kv::Get{"b"}},
+                                       {kv::Get{"c"}},
+                                       {kv::Get{"\"d\""}},
+                                       {kv::Get{"none"}},
+                                       {kv::Keys{"", {}, 3}}}) {
+            const auto text = KvStore::encode_query(query);
+            CAPTURE(text);
+            CHECK(store.query_text(text) == KvStore::encode(store.query(query)));
+        }
+        CHECK(thrown([&] { store.query_text(R"({"op":"get"})"); }) == "get needs the member 'key'");
+    }
+
+    TEST_CASE("a reply in its usual form is read as any other") {
+        for (const char* text : {"null", "\"\"", "\"plain\"", "\"esc\\u0041ped\"", "\"\xc3\xa4\""}) {
+            CAPTURE(text);
+            const auto other = " " + std::string{text};  // read in the general way
+            CHECK(KvStore::decode_reply(text) == KvStore::decode_reply(other));
+        }
+        for (const char* text : {"\"open", "\"two\" \"words\"", "nul", "\"control\n\"", "\"\xff\""}) {
+            CAPTURE(text);
+            CHECK_THROWS_AS(KvStore::decode_reply(text), std::invalid_argument);
+        }
+    }
+
     TEST_CASE("the text of a command has the effect and the answer of the command") {
         const std::string long_value(kv::max_value + 1, 'v');
         const kv::Command commands[] = {kv::Put{"a", "1"},           kv::Append{"a", "2"},

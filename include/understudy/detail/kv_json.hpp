@@ -134,6 +134,14 @@ inline kv::Command decode_kv_command(std::string_view text) {
     return decode_any_kv_command(text);
 }
 
+/// The key that a `get` asks for, where its text is in the form that `encode_kv` gives it and needs no escapes.
+inline std::optional<std::string_view> usual_kv_get(std::string_view text) {
+    wire::UsualForm form{text};
+    std::string_view key;
+    const bool good = form.literal(R"({"op":"get","key":)") && form.plain(key) && form.literal("}") && form.at_end();
+    return good ? std::optional{key} : std::nullopt;
+}
+
 inline kv::Query decode_kv_query(std::string_view text) {
     auto members = read_kv_members(text);
     auto op = KvMembers::need(members.op, "op", "a query");
@@ -151,7 +159,17 @@ inline kv::Record decode_kv_record(std::string_view line) {
     return {std::move(key), KvMembers::need(members.value, "value", "a line")};
 }
 
+/// A value, or nothing, in the form that most replies have.
+inline std::optional<kv::Reply> usual_kv_reply(std::string_view text) {
+    if (text == "null") return std::monostate{};
+    wire::UsualForm form{text};
+    std::string_view value;
+    if (!form.plain(value) || !form.at_end()) return std::nullopt;
+    return std::string{value};
+}
+
 inline kv::Reply decode_kv_reply(std::string_view text) {
+    if (auto usual = usual_kv_reply(text)) return std::move(*usual);
     wire::Scanner scan{text};
     auto finish = [&](kv::Reply reply) {
         if (!scan.ok() || !scan.end()) throw std::invalid_argument(scan.error());

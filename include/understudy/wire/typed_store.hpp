@@ -106,9 +106,15 @@ public:
                 [&](const auto& command) -> typename S::Reply { return store_.apply(command); });
     }
     TextOutcome query(std::string_view text) const {
-        return answer(
-            "query: ", [&] { return decode_query(text); },
-            [&](const auto& query) -> typename S::Reply { return store_.query(query); });
+        if constexpr (queries_text) {
+            std::string reply;
+            auto fault = detail::guarded("query: ", [&] { reply = store_.query_text(text); });
+            return fault.empty() ? TextOutcome{true, std::move(reply)} : TextOutcome{false, std::move(fault)};
+        } else {
+            return answer(
+                "query: ", [&] { return decode_query(text); },
+                [&](const auto& query) -> typename S::Reply { return store_.query(query); });
+        }
     }
 
     auto snapshot() const {
@@ -161,12 +167,15 @@ public:
     }
 
 private:
-    // A store's own members, not what it inherits: that knows nothing of its `check` and its `apply`.
+    // A store's own members, not what it inherits: that knows nothing of its `check`, `apply` and `query`.
     static constexpr bool checks_text = requires {
         requires std::same_as<decltype(&S::check_text), std::string (S::*)(std::string_view) const>;
     };
     static constexpr bool applies_text = requires {
         requires std::same_as<decltype(&S::apply_text), typename S::Reply (S::*)(std::string_view)>;
+    };
+    static constexpr bool queries_text = requires {
+        requires std::same_as<decltype(&S::query_text), std::string (S::*)(std::string_view) const>;
     };
 
     template <typename Decode, typename Run>

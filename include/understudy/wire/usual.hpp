@@ -142,15 +142,15 @@ private:
         at_ += 18;
         return true;
     }
-    /// Any JSON value, as its text. Most commands are objects of strings.
+    /// Any JSON value, as its text. Most are strings or objects of strings.
     bool json(JsonText& out) {
         const char* const start = at_;
-        if (!object_of_strings()) {
+        if (std::string_view text; !plain(text) && !object_of_strings()) {
             Scanner scan{{start, static_cast<std::size_t>(end_ - start)}};
-            const auto text = scan.value();
+            const auto value = scan.value();
             at_ = scan.mark();
-            out = text;
-            return !text.empty();
+            out = value;
+            return !value.empty();
         }
         out.assign(start, at_);
         return true;
