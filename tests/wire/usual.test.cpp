@@ -2,6 +2,7 @@
 // another way than the general reading does.
 #include <doctest/doctest.h>
 
+#include <random>
 #include <set>
 #include <string>
 #include <variant>
@@ -43,6 +44,27 @@ TEST_SUITE("usual") {
         CHECK(taken(QueryResult{{3, 9}, put}, Method::pb_query));
         CHECK(taken(AppendResult{3, 10, 0}, Method::replica_append));
         CHECK(taken(AppendResult{3, 10, 17}, Method::replica_append));
+        for (const std::string data : {"", "plain", "{\"key\":\"a\"}\n", "\t\r\\ \xc3\xa9", "\xff\xfe no text"})
+            for (const bool last : {false, true})
+                CHECK(taken(Install{cluster, "main", {3, {}}, {Incarnation{17}, {2, 8}}, 5, data, last},
+                            Method::replica_install));
+    }
+
+    TEST_CASE("a chunk of any bytes and any length is read alike") {
+        std::mt19937 random{3};
+        int taken_count = 0;
+        for (int round = 0; round < 400; ++round) {
+            std::string data(random() % 9000, 'x');  // across the pieces in which it is copied
+            for (auto n = random() % 40; n > 0 && !data.empty(); --n)
+                data[random() % data.size()] = static_cast<char>(round % 2 ? random() % 128 : "\"\\\n\t"[random() % 4]);
+            const Install install{ClusterId{1}, "main", {3, {}}, {Incarnation{17}, {2, 8}}, 5, data, false};
+            const auto text = wire::encode(make_call_id(Method::replica_install, 7), install);
+            taken_count += taken(text);
+            const auto read = wire::decode(text);
+            REQUIRE(std::holds_alternative<wire::Decoded>(read));
+            REQUIRE(std::get<Install>(std::get<wire::Decoded>(read).message).data == data);
+        }
+        CHECK(taken_count >= 200);
     }
 
     TEST_CASE("every message has one text whichever way it is written") {

@@ -25,35 +25,47 @@ inline constexpr auto base64_values = [] {
 inline constexpr std::size_t base64_size(std::size_t bytes) { return (bytes + 2) / 3 * 4; }
 
 inline void append_base64(std::string& out, std::string_view bytes) {
-    out.reserve(out.size() + base64_size(bytes.size()));
-    for (std::size_t i = 0; i < bytes.size(); i += 3) {
-        const auto left = bytes.size() - i;
-        std::uint32_t group = 0;
-        for (std::size_t j = 0; j < 3; ++j)
-            group = group << 8 | (j < left ? static_cast<unsigned char>(bytes[i + j]) : 0u);
-        for (std::size_t j = 0; j < 4; ++j)
-            out.push_back(j <= left ? detail::base64_digits[group >> (18 - 6 * j) & 63] : '=');
-    }
+    const auto start = out.size();
+    out.resize(start + base64_size(bytes.size()));
+    char* to = out.data() + start;
+    const auto byte = [&](std::size_t i) { return std::uint32_t{static_cast<unsigned char>(bytes[i])}; };
+    const auto put = [&to](std::uint32_t group, int digits) {
+        for (int j = 0; j < digits; ++j) *to++ = detail::base64_digits[group >> (18 - 6 * j) & 63];
+    };
+    std::size_t i = 0;
+    for (; i + 3 <= bytes.size(); i += 3) put(byte(i) << 16 | byte(i + 1) << 8 | byte(i + 2), 4);
+    if (bytes.size() - i == 1) put(byte(i) << 16, 2), *to++ = '=', *to++ = '=';
+    if (bytes.size() - i == 2) put(byte(i) << 16 | byte(i + 1) << 8, 3), *to++ = '=';
 }
 
 /// The bytes, or nothing if the text is not strict base64.
 inline std::optional<std::string> decode_base64(std::string_view text) {
     if (text.size() % 4 != 0) return std::nullopt;
-    std::string bytes;
-    bytes.reserve(text.size() / 4 * 3);
-    for (std::size_t i = 0; i < text.size(); i += 4) {
-        const bool last = i + 4 == text.size();
-        const std::size_t padding = !last || text[i + 3] != '=' ? 0 : text[i + 2] != '=' ? 1 : 2;
-        std::uint32_t group = 0;
-        for (std::size_t j = 0; j < 4; ++j) {
-            const auto digit = static_cast<unsigned char>(text[i + j]);
-            const std::uint32_t value = j < 4 - padding ? detail::base64_values[digit] : 0;
-            if (value > 63) return std::nullopt;
-            group = group << 6 | value;
-        }
-        if (group & ((1u << 8 * padding) - 1)) return std::nullopt;
-        for (std::size_t j = 0; j < 3 - padding; ++j) bytes.push_back(static_cast<char>(group >> (16 - 8 * j) & 0xFF));
+    if (text.empty()) return std::string{};
+    const auto digit = [&](std::size_t i) {
+        return std::uint32_t{detail::base64_values[static_cast<unsigned char>(text[i])]};
+    };
+    const std::size_t padding = text.back() != '=' ? 0 : text[text.size() - 2] != '=' ? 1 : 2;
+    std::string bytes(text.size() / 4 * 3 - padding, '\0');
+    char* to = bytes.data();
+    const auto put = [&to](std::uint32_t group, std::size_t count) {
+        for (std::size_t j = 0; j < count; ++j) *to++ = static_cast<char>(group >> (16 - 8 * j) & 0xFF);
+    };
+    const auto last = text.size() - 4;
+    std::uint32_t all = 0;  // 64, which no digit has, if any of them is none
+    for (std::size_t i = 0; i < last; i += 4) {
+        const std::uint32_t a = digit(i), b = digit(i + 1), c = digit(i + 2), d = digit(i + 3);
+        all |= a | b | c | d;
+        put(a << 18 | b << 12 | c << 6 | d, 3);
     }
+    std::uint32_t group = 0;
+    for (std::size_t j = 0; j < 4; ++j) {
+        const auto value = j < 4 - padding ? digit(last + j) : 0;
+        all |= value;
+        group = group << 6 | (value & 63);
+    }
+    if (all > 63 || (group & ((1u << 8 * padding) - 1))) return std::nullopt;
+    put(group, 3 - padding);
     return bytes;
 }
 

@@ -1,6 +1,7 @@
 // JSON texts, written: strings with their escapes, numbers, and what error texts quote.
 #pragma once
 
+#include <algorithm>
 #include <charconv>
 #include <concepts>
 #include <cstddef>
@@ -14,34 +15,39 @@ namespace understudy::wire {
 /// Appends `text` as a JSON string and returns true; if it is not UTF-8, appends nothing and returns false.
 inline bool append_string(std::string& out, std::string_view text) {
     constexpr std::string_view hex = "0123456789abcdef";
+    constexpr std::size_t piece = 1024, slack = 32;  // one step adds a piece at most, and then an escape
+    char buffer[4096];
+    char* to = buffer;
     const auto start = out.size();
     const char* at = text.data();
     const char* const end = at + text.size();
-    out.push_back('"');
-    while (true) {
-        const char* const plain = at;
-        at = skip_plain(at, end);
-        out.append(plain, at);
+    *to++ = '"';
+    while (at != end) {
+        if (buffer + sizeof buffer - to < std::ptrdiff_t{piece + slack}) out.append(buffer, to), to = buffer;
+        to = copy_plain(to, at, end - at > std::ptrdiff_t{piece} ? at + piece : end);
         if (at == end) break;
         const auto byte = static_cast<unsigned char>(*at);
         if (byte >= 0x80) {
             const auto length = utf8_length(at, end);
             if (length == 0) return out.resize(start), false;
-            out.append(at, length);
+            to = std::copy_n(at, length, to);
             at += length;
             continue;
         }
-        out.push_back('\\');
+        if (byte >= 0x20 && byte != '"' && byte != '\\') continue;  // the piece ends, and nothing else
+        *to++ = '\\';
         switch (*at++) {
-            case '"': out.push_back('"'); break;
-            case '\\': out.push_back('\\'); break;
-            case '\n': out.push_back('n'); break;
-            case '\r': out.push_back('r'); break;
-            case '\t': out.push_back('t'); break;
-            default: out.append("u00").push_back(hex[byte >> 4]), out.push_back(hex[byte & 15]);
+            case '"': *to++ = '"'; break;
+            case '\\': *to++ = '\\'; break;
+            case '\n': *to++ = 'n'; break;
+            case '\r': *to++ = 'r'; break;
+            case '\t': *to++ = 't'; break;
+            default:
+                for (const char digit : {'u', '0', '0', hex[byte >> 4], hex[byte & 15]}) *to++ = digit;
         }
     }
-    out.push_back('"');
+    *to++ = '"';
+    out.append(buffer, to);
     return true;
 }
 

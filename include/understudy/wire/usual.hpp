@@ -3,15 +3,18 @@
 // is whatever is wrong: this never refuses. Where it reads a payload, both readings agree (tests/fuzz, target `json`).
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 
 #include <understudy/core/call_id.hpp>
 #include <understudy/core/message.hpp>
+#include <understudy/wire/base64.hpp>
 #include <understudy/wire/scan.hpp>
 #include <understudy/wire/utf8.hpp>
 
@@ -22,7 +25,8 @@ class UsualForm {
 public:
     explicit UsualForm(std::string_view payload) : at_{payload.data()}, end_{at_ + payload.size()} {}
 
-    /// A command, a query or an append, or the answer to one. `message` is undefined after a false.
+    /// A command, a query or an append, or the answer to one; or a chunk of a snapshot. `message` is undefined after a
+    /// false.
     bool read(CallId& id, Message& message) {
         if (!literal(R"({"jsonrpc":"2.0","id":)")) return false;
         const char* const start = at_;
@@ -51,13 +55,72 @@ public:
         return true;
     }
 
+    /// Bytes in their usual form, escaped where they must be. `bytes` lies in the text or in `room`.
+    bool bytes(std::string_view& bytes, std::string& room) {
+        if (plain(bytes)) return true;
+        if (literal(R"({"b64":)")) {
+            auto decoded = plain(bytes) && literal("}") ? decode_base64(bytes) : std::nullopt;
+            if (!decoded) return false;
+            room = std::move(*decoded);
+        } else if (!unescape(room)) {
+            return false;
+        }
+        bytes = room;
+        return true;
+    }
+
     bool at_end() const { return at_ == end_; }
 
 private:
+    /// A string, copied and unescaped in one pass. Escapes that are seldom needed are left to the general reading.
+    bool unescape(std::string& out) {
+        constexpr std::size_t piece = 2048, slack = 32;  // one step adds a piece at most, and then one character
+        if (at_ == end_ || *at_ != '"') return false;
+        char buffer[4096];
+        char* to = buffer;
+        out.clear();
+        for (const char* at = at_ + 1; at != end_;) {
+            if (buffer + sizeof buffer - to < std::ptrdiff_t{piece + slack}) out.append(buffer, to), to = buffer;
+            to = copy_plain(to, at, end_ - at > std::ptrdiff_t{piece} ? at + piece : end_);
+            if (at == end_) return false;
+            if (*at == '"') {
+                out.append(buffer, to);
+                at_ = at + 1;
+                return true;
+            }
+            if (*at == '\\') {
+                if (end_ - at < 2) return false;
+                const char meant = unescaped(at[1]);
+                if (meant == '\0') return false;
+                *to++ = meant;
+                at += 2;
+            } else if (static_cast<unsigned char>(*at) < 0x20) {
+                return false;
+            } else if (static_cast<unsigned char>(*at) >= 0x80) {
+                const auto length = utf8_length(at, end_);
+                if (length == 0) return false;
+                to = std::copy_n(at, length, to);
+                at += length;
+            }
+        }
+        return false;
+    }
+    static char unescaped(char escape) {
+        switch (escape) {
+            case '"':
+            case '\\': return escape;
+            case 'n': return '\n';
+            case 'r': return '\r';
+            case 't': return '\t';
+            default: return '\0';
+        }
+    }
+
     bool request(Message& message) {
         if (literal(R"(,"method":"pb.execute","params":)")) return take(message.emplace<Execute>());
         if (literal(R"(,"method":"replica.append","params":)")) return take(message.emplace<Append>());
-        return literal(R"(,"method":"pb.query","params":)") && take(message.emplace<Query>());
+        if (literal(R"(,"method":"pb.query","params":)")) return take(message.emplace<Query>());
+        return literal(R"(,"method":"replica.install","params":)") && take(message.emplace<Install>());
     }
     bool answer(const CallId& id, Message& message) {
         if (!literal(R"(,"result":)")) return false;
@@ -83,6 +146,21 @@ private:
                 if (!take(it.entries.emplace_back())) return false;
             } while (!literal("]") && literal(","));
         return literal(R"(,"commit":)") && take(it.commit) && optional(R"(,"round":)", it.round) && literal("}");
+    }
+    bool take(Install& it) {
+        std::string_view group, data;
+        std::uint64_t protocol = 0;
+        if (!literal(R"({"protocol":)") || !take(protocol) || protocol > 999 || !literal(R"(,"cluster":)") ||
+            !take(it.cluster) || !literal(R"(,"group":)") || !plain(group) || !literal(R"(,"view":)") ||
+            !take(it.view.number) || !literal(R"(,"snapshot":{"by":)") || !take(it.snapshot.by) ||
+            !literal(R"(,"at":)") || !take(it.snapshot.at) || !literal(R"(},"chunk":)") || !take(it.chunk) ||
+            !literal(R"(,"data":)") || !bytes(data, it.data))
+            return false;
+        it.protocol = static_cast<int>(protocol);
+        it.group = group;
+        if (data.data() != it.data.data()) it.data = data;
+        it.last = literal(R"(,"last":true)");
+        return literal("}");
     }
     bool take(Entry& it) {
         return literal(R"({"at":)") && take(it.at) && in_session(it) && literal(R"(,"command":)") && json(it.command) &&
@@ -126,7 +204,9 @@ private:
         return digits > 0 && digits <= 19 && (*start != '0' || digits == 1);
     }
     bool take(Position& it) { return literal("[") && take(it.view) && literal(",") && take(it.index) && literal("]"); }
-    bool take(ClusterId& token) {
+    template <typename Token>
+    requires std::is_enum_v<Token>
+    bool take(Token& token) {
         if (end_ - at_ < 18 || at_[0] != '"' || at_[17] != '"') return false;
         std::uint64_t value = 0;
         for (int i = 1; i <= 16; ++i) {
@@ -138,7 +218,7 @@ private:
             else
                 return false;
         }
-        token = ClusterId{value};
+        token = Token{value};
         at_ += 18;
         return true;
     }
