@@ -170,6 +170,46 @@ TEST_SUITE("cow_map") {
         CHECK_FALSE(one == other);
     }
 
+    TEST_CASE("keys above all others are added at the end and others are refused there") {
+        CowMap map, copy;
+        Model model;
+        for (int i = 0; i < 6000; ++i) {
+            const auto key = std::to_string(200000 + 2 * i);
+            if (i % 700 == 0) copy = map;
+            REQUIRE(map.push_back(key, "value " + key));
+            model[key] = "value " + key;
+            REQUIRE_FALSE(map.push_back(key, ""));
+            REQUIRE_FALSE(map.push_back(std::to_string(200000 + 2 * i - 1), ""));
+        }
+        check_same(map, model);
+        CHECK(copy.size() == 5600);
+        CHECK(content(copy).rbegin()->first == std::to_string(200000 + 2 * 5599));
+    }
+
+    TEST_CASE("a copy that lets go of what was read leaves other copies and what is ahead alone") {
+        for (bool shared : {false, true}) {
+            CowMap map;
+            Model model;
+            for (int i = 0; i < 6000; ++i)
+                map.assign(std::to_string(100000 + i), model[std::to_string(100000 + i)] = "v");
+            auto read = map, other = map;
+            if (!shared) other = {};
+            std::mt19937 random{5};
+            auto at = read.begin();
+            for (auto expected = model.begin(); expected != model.end(); ++expected) {
+                REQUIRE_FALSE(at.at_end());
+                REQUIRE(at.key() == expected->first);
+                REQUIRE(at.value() == "v");
+                map.assign(std::to_string(100000 + random() % 6000), "changed meanwhile");
+                at.next();
+                if (at.in_new_leaf()) read.release_before(at);
+            }
+            CHECK(at.at_end());
+            CHECK(map.size() == 6000);
+            if (shared) check_same(other, model);
+        }
+    }
+
     TEST_CASE("keys are ordered by their unsigned bytes") {
         CowMap map;
         for (const char* key : {"\xff", "a", "\x80", "\x7f", "aa", "B"}) map.assign(key, "");

@@ -53,8 +53,8 @@ private:
 /// A leaf holds records; any other node holds children, and between each two of them a bound:
 /// all keys left of it are smaller, all keys right of it are not.
 struct CowNode {
-    static constexpr std::size_t most = 64;          ///< Records or children of a node.
-    static constexpr std::size_t least = most / 4;   ///< The same, but for the root.
+    static constexpr std::size_t most = 64;         ///< Records or children of a node.
+    static constexpr std::size_t least = most / 4;  ///< The same, but for the root.
 
     std::uint32_t owners = 0;
     std::vector<Shared<Record>> records;
@@ -111,6 +111,21 @@ public:
         }
     }
 
+    /// Adds a key above all others. False, and nothing is changed, if it is not above them.
+    bool push_back(std::string_view key, std::string_view value) {
+        if (size_ == 0) return insert(key, value), true;
+        auto* node = &own(root_);
+        while (!node->leaf()) node = &own(node->children.back());
+        auto& records = node->records;
+        if (records.back()->key() >= key) return false;
+        if (records.size() == CowNode::most) return insert(key, value), true;
+        records.reserve(CowNode::most);
+        records.push_back(Record::make(key, value, value.size()));
+        payload_bytes_ += key.size() + value.size();
+        ++size_;
+        return true;
+    }
+
     /// Appends to the value, or inserts it; returns the new length. In place where there is room, which grows
     /// by halves, so that many small appends cost what they add.
     std::size_t append(std::string_view key, std::string_view tail) {
@@ -151,6 +166,10 @@ public:
     Cursor begin() const;
     /// At the first key that is not below `key`.
     Cursor lower_bound(std::string_view key) const;
+
+    /// Lets go of what lies before the cursor, as far as nobody else holds it; this copy is then good for that cursor
+    /// alone. What others have changed since is so given back bit by bit, and not all at the end.
+    void release_before(const Cursor& at);
 
     friend bool operator==(const CowMap& left, const CowMap& right);
 
@@ -288,6 +307,8 @@ private:
 class CowMap::Cursor {
 public:
     bool at_end() const { return depth_ == 0; }
+    /// At the first record of a leaf.
+    bool in_new_leaf() const { return depth_ > 0 && path_[depth_ - 1].at == 0; }
     std::string_view key() const { return record().key(); }
     std::string_view value() const { return record().value(); }
     void next() {
@@ -327,6 +348,16 @@ private:
 
 inline CowMap::Cursor CowMap::begin() const { return lower_bound({}); }
 inline CowMap::Cursor CowMap::lower_bound(std::string_view key) const { return {root_.get(), key}; }
+
+inline void CowMap::release_before(const Cursor& at) {
+    auto* node = &root_;
+    for (std::size_t depth = 0; depth + 1 < at.depth_ && node->unique(); ++depth) {
+        auto& children = (*node)->children;
+        const auto here = at.path_[depth].at;
+        for (auto n = here; n > 0 && children[n - 1]; --n) children[n - 1] = {};
+        node = &children[here];
+    }
+}
 
 inline bool operator==(const CowMap& left, const CowMap& right) {
     if (left.root_.get() == right.root_.get()) return true;

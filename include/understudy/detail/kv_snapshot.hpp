@@ -22,25 +22,41 @@ public:
     /// The next 1 to `max` bytes; none at the end.
     std::string read(std::size_t max) {
         std::string bytes;
-        while (bytes.size() < max && (used_ < line_.size() || next_line())) {
+        bytes.reserve(std::min(max, usual_chunk) + short_line);
+        while (bytes.size() < max && (used_ < line_.size() || !at_.at_end())) {
+            if (used_ == line_.size() && at_.key().size() + at_.value().size() < short_line) {
+                append_kv_line(bytes, at_.key(), at_.value());
+                go_on();
+                continue;
+            }
+            if (used_ == line_.size()) next_line();
             auto count = std::min(max - bytes.size(), line_.size() - used_);
             bytes.append(line_, used_, count);
             used_ += count;
+        }
+        if (bytes.size() > max) {  // the last line is long enough for the next piece too
+            line_.assign(bytes, max);
+            used_ = 0;
+            bytes.resize(max);
         }
         return bytes;
     }
 
 private:
-    bool next_line() {
-        if (at_.at_end()) return false;
+    static constexpr std::size_t short_line = 1024, usual_chunk = 256u << 10;
+
+    void next_line() {
         line_.clear();
         used_ = 0;
         append_kv_line(line_, at_.key(), at_.value());
+        go_on();
+    }
+    void go_on() {
         at_.next();
-        return true;
+        if (at_.in_new_leaf()) map_.release_before(at_);
     }
 
-    CowMap map_;          // keeps alive what the cursor walks over
+    CowMap map_;  // keeps alive what the cursor walks over
     CowMap::Cursor at_;
     std::string line_;
     std::size_t used_ = 0;
@@ -74,7 +90,9 @@ public:
         return std::move(map_);
     }
 
-    friend bool operator==(const KvLoader&, const KvLoader&) = default;
+    friend bool operator==(const KvLoader& a, const KvLoader& b) {
+        return a.map_ == b.map_ && a.partial_ == b.partial_ && a.lines_ == b.lines_;
+    }
 
 private:
     static constexpr std::size_t max_line = 6 * (kv::max_key + kv::max_value) + 4096;
@@ -84,20 +102,30 @@ private:
     }
 
     void line(std::string_view text) try {
-        auto record = decode_kv_record(text);
-        if (record.key.size() > kv::max_key || record.value.size() > kv::max_value)
-            fail("holds a key or value above the limit");
-        if (lines_ > 0 && record.key <= last_key_) fail("is out of order: keys must ascend");
-        map_.assign(record.key, record.value);
-        last_key_ = std::move(record.key);
-        ++lines_;
+        std::string_view key, value;
+        if (usual(text, key, value)) return add(key, value);
+        const auto record = decode_kv_record(text);
+        add(record.key, record.value);
     } catch (const std::invalid_argument& wrong) {
         fail(std::string{"is malformed: "} + wrong.what());
     }
 
+    /// Reads a line as `append_kv_line` writes it; a false says nothing about it.
+    bool usual(std::string_view text, std::string_view& key, std::string_view& value) {
+        wire::UsualForm form{text};
+        return form.literal(R"({"key":)") && form.bytes(key, key_room_) && form.literal(R"(,"value":)") &&
+               form.bytes(value, value_room_) && form.literal("}") && form.at_end();
+    }
+
+    void add(std::string_view key, std::string_view value) {
+        if (key.size() > kv::max_key || value.size() > kv::max_value) fail("holds a key or value above the limit");
+        if (!map_.push_back(key, value)) fail("is out of order: keys must ascend");
+        ++lines_;
+    }
+
     CowMap map_;
     std::string partial_;
-    std::string last_key_;
+    std::string key_room_, value_room_;  // of what was escaped in the line
     std::size_t lines_ = 0;
 };
 
