@@ -1,6 +1,8 @@
 // How a backup that lacks something gets it: S8, from the log or by a snapshot.
 #include <doctest/doctest.h>
 
+#include <algorithm>
+
 #include "../support/replica_group.hpp"
 
 using namespace understudy;
@@ -111,6 +113,23 @@ TEST_SUITE("replica_joining") {
         CHECK(written > 3);
         CHECK(group["b"].store() == group["a"].store());
         CHECK(group.count<SnapshotInstalled>() == 1);
+    }
+
+    TEST_CASE("S8: a turn sends one chunk and the next turn follows at once") {
+        auto group = trimmed();
+        group.decide(group.member("a"), {group.member("b")});
+        while (!next_install(group)) one_message(group);
+        const auto installs = [&] {
+            return std::ranges::count_if(
+                group.wire, [](const auto& sent) { return std::holds_alternative<Install>(sent.second.message); });
+        };
+        CHECK(installs() == 1);
+        CHECK(group["a"].deadline() <= group.now);
+        group.turn("a");
+        CHECK(installs() == 2);
+        CHECK(group["a"].deadline() > group.now);  // as many as the window allows
+        group.turn("a");
+        CHECK(installs() == 2);
     }
 
     TEST_CASE("S8: lost and repeated chunks are sent again and change nothing twice") {
@@ -297,6 +316,30 @@ TEST_SUITE("replica_joining") {
             group.put("a", "x");
             one_way(group);
         }
+        CHECK(group.count<BackupInSync>() == 1);
+    }
+
+    TEST_CASE("S4: writes do not wait for all that is under way to a joining backup") {
+        ReplicaGroup group;
+        group.options.append_bytes = 10 * Log::size_of(Entry{});
+        group.start("a", 1);
+        group.decide(group.member("a"));
+        for (int i = 0; i < 40; ++i) group.put("a", "");
+        group.start("b", 2);
+        group.decide(group.member("a"), {group.member("b")});
+        const auto all_sent = [&] {
+            return std::ranges::any_of(group.wire, [](const auto& sent) {
+                const auto* append = std::get_if<Append>(&sent.second.message);
+                return append && !append->entries.empty() && append->entries.back().at.index == 40;
+            });
+        };
+        while (!all_sent()) one_message(group);
+        const auto call = group.put("a", "");
+        CHECK(group.outcome(call) == "none");
+        while (group.outcome(call) == "none") one_message(group);
+        CHECK(group["a"].status(group.now).backups.at(0).match < 40);
+        CHECK(group.count<BackupInSync>() == 0);
+        group.settle();
         CHECK(group.count<BackupInSync>() == 1);
     }
 

@@ -38,6 +38,10 @@ public:
     std::uint64_t bytes_sent() const { return transfer_ ? transfer_->acknowledged_bytes() : 0; }
     /// About to be in sync: everything was sent to it, it follows the log, and it answers.
     bool arriving() const { return caught_up_ && mode_ == Mode::log && !unreachable_; }
+    /// How far the commit index may go while this backup is arriving: its match and what it may still lag behind, which
+    /// shrinks with what it acknowledges. So it gets in sync while writes go on, and writes slow down instead of
+    /// waiting for all that is under way.
+    Index holds_back_to() const { return match_ + lag_; }
     /// The entries after this one may still be needed to bring this backup up.
     Index pinned() const { return transfer_ ? transfer_->id().at.index : mode_ == Mode::log ? resume_ : ~Index{0}; }
 
@@ -69,6 +73,7 @@ public:
         heard(id, step);
         knows_view_ = true;
         if (mode_ != Mode::snapshot) follow_log();
+        if (result.match > match_) lag_ -= std::min(lag_, (result.match - match_ + 1) / 2);
         match_ = std::max(match_, result.match);
         window_ += step.state.log.bytes(resume_, match_);
         resume_ = std::max(resume_, match_);
@@ -156,12 +161,17 @@ public:
             resend_at_ = never;
             must_send_ = true;
         }
+        chunk_due_ = false;
         if (mode_ == Mode::snapshot)
             send_chunks(step, calls);
         else
             send_entries(step, calls, round);
         must_send_ = false;
-        caught_up_ = mode_ == Mode::log && (caught_up_ || sent_ == step.state.log.last().index);
+        if (mode_ != Mode::log || sent_ != step.state.log.last().index) {
+            caught_up_ = caught_up_ && mode_ == Mode::log;
+        } else if (!std::exchange(caught_up_, true)) {
+            lag_ = sent_ - std::min(sent_, match_);
+        }
     }
 
     /// S7: nothing was acknowledged for D/2 although something was sent. True once, when that is found. It takes two
@@ -180,6 +190,7 @@ public:
     }
 
     Time deadline(Duration dead_after, Duration ping_interval) const {
+        if (chunk_due_) return last_sent_;
         if (sending_.empty()) return last_sent_ + ping_interval;
         auto judged = unreachable_ ? never : suspected_ != never ? suspected_ : unanswered_since() + dead_after / 2;
         return std::min(resend_at_, judged);
@@ -309,8 +320,8 @@ private:
         // Only a backup without rules answers the last chunk and lacks one before it. It is asked again, later.
         if (sending_.empty() && step.now >= last_sent_ + step.standing.info.ping_interval)
             next_chunk_ = transfer_->acknowledged();
-        while (transfer_->can_send(next_chunk_) &&
-               next_chunk_ < transfer_->acknowledged() + step.options.chunk_window) {
+        // One in each turn: what else has arrived meanwhile does not wait for all that the window has room for.
+        if (has_room_for_chunk(step.options.chunk_window)) {
             Install install{step.standing.info.cluster,
                             step.standing.info.group,
                             view_ref(step),
@@ -322,6 +333,12 @@ private:
             note_sent(++calls, step);
             step.out.send(member_.name, make_call_id(Method::replica_install, calls), std::move(install));
         }
+        chunk_due_ = has_room_for_chunk(step.options.chunk_window);
+    }
+
+    bool has_room_for_chunk(std::size_t chunk_window) const {
+        return mode_ == Mode::snapshot && transfer_->can_send(next_chunk_) &&
+               next_chunk_ < transfer_->acknowledged() + chunk_window;
     }
 
     Member member_;
@@ -336,12 +353,14 @@ private:
     Round round_acknowledged_ = 0;
     std::optional<OutgoingSnapshot<S>> transfer_;
     std::uint64_t next_chunk_ = 0;
+    bool chunk_due_ = false;  // the next turn, which follows at once, sends another chunk
 
     std::deque<Sending> sending_;      // sends without an answer, oldest first
     std::uint64_t ignore_before_ = 0;  // refusals of sends before this one say nothing new
     bool resend_from_here_ = false;
     bool must_send_ = true;
     bool caught_up_ = false;  // everything in the log was sent once
+    Index lag_ = 0;           // how many entries it may still be behind while it is arriving
     bool unreachable_ = false;
     Time last_sent_{};
     Time resend_at_ = never;

@@ -279,8 +279,11 @@ private:
     void advance(Step<S>& step) {
         auto& state = step.state;
         auto held_by_all = state.log.last().index;
-        for (const auto& link : links_)  // one that is about to be in sync would else trail the writes for ever
-            if (link.required() || link.arriving()) held_by_all = std::min(held_by_all, link.match());
+        for (const auto& link : links_) {
+            if (link.required()) held_by_all = std::min(held_by_all, link.match());
+            // One that is about to be in sync would else trail the writes for ever.
+            if (link.arriving()) held_by_all = std::min(held_by_all, link.holds_back_to());
+        }
         if (held_by_all > state.commit) reached("S4: what all of Q holds is committed");
         state.commit = std::max(state.commit, held_by_all);
         for (auto& link : links_) {
