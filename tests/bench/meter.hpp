@@ -14,6 +14,9 @@
 namespace understudy::bench {
 
 using Clock = std::chrono::steady_clock;
+inline double seconds_since(Clock::time_point begun) {
+    return std::chrono::duration<double>(Clock::now() - begun).count();
+}
 
 /// One measurement. CPU is in seconds.
 struct Sample {

@@ -1,6 +1,7 @@
 // A group of this library: view service, primary and backup, each a process; and clerks that load it.
 #pragma once
 
+#include <algorithm>
 #include <functional>
 #include <memory>
 #include <string>
@@ -14,24 +15,42 @@
 #include <understudy/net/any.hpp>
 #include <understudy/understudy.hpp>
 
+#include "tests/bench/content.hpp"
 #include "tests/bench/meter.hpp"
 
 namespace understudy::bench {
 
-/// A server's whole life in its process.
-inline void serve(const Address& listen, const ReplicaOptions& options) {
+/// A server's whole life in its process. Once it is primary it puts `content` into its store.
+inline void serve(const Address& listen, const ReplicaOptions& options, const Content& content = {},
+                  Observer observer = {}) {
     asio::io_context io{1};
-    PBService server{KvStore{}, net::AnyTransport{io, listen}, options};
+    PBService server{KvStore{}, net::AnyTransport{io, listen}, options, std::move(observer)};
     server.async_run(asio::detached);
+    std::size_t next = 0;
+    const std::string value(content.bytes / content.pieces(), 'v');
+    std::function<void(std::error_code)> fill = [&](std::error_code ec) {
+        if (ec) throw std::system_error{ec, "fill"};
+        if (next == content.commands()) return;
+        const auto name = content.key(next++ / content.pieces());
+        server.async_execute(kv::Append{name, value}, [&](std::error_code failed, auto&&) { fill(failed); });
+    };
+    server.async_wait_primary([&](std::error_code ec) {
+        for (int lane = 0; lane < 256; ++lane) fill(ec);
+    });
     io.run();
 }
 
 class Group {
 public:
-    using Serve = std::function<void(const Address& listen, const ReplicaOptions& options)>;
+    using Serve = std::function<void(const Address& listen, const ReplicaOptions& options, const Content& content)>;
 
-    Group(Network network, const std::string& folder, Reads reads = Reads::confirm, Serve with = serve)
-        : reads_{reads}, serve_{std::move(with)}, view_service_{place(network, folder, "views")} {
+    /// `content`: what the first server puts into its store before the second one starts.
+    Group(
+        Network network, const std::string& folder, ReplicaOptions replica = {}, Content content = {},
+        Serve with = [](const auto&... how) { serve(how...); })
+        : replica_{std::move(replica)}, serve_{std::move(with)}, view_service_{place(network, folder, "views")} {
+        replica_.view_service = {view_service_};
+        replica_.max_command = std::max<std::size_t>(replica_.max_command, 4u << 20);  // for values of a mebibyte
         views_ = Process{[this] {
             asio::io_context io{1};
             ViewService views{net::AnyTransport{io, view_service_}};
@@ -40,22 +59,20 @@ public:
         }};
         servers_.push_back({place(network, folder, "one"), {}});
         servers_.push_back({place(network, folder, "two"), {}});
-        start(0);
+        start(0, content);
         await_view(1);
+        await_applied(0, content.commands());
         start(1);
         await_view(2);
     }
     std::vector<pid_t> processes() const { return {views_.id(), servers_[0].process.id(), servers_[1].process.id()}; }
     const Address& view_service() const { return view_service_; }
 
-    /// Starts server `n`, empty, in place of the one that may still be there.
-    void start(std::size_t n) {
+    /// Starts server `n`, empty, in place of the one that may still be there; once it is primary it fills its store.
+    void start(std::size_t n, Content content = {}) {
         servers_[n].process.kill_now();
-        servers_[n].process = Process{[this, listen = servers_[n].address] {
-            ReplicaOptions options{.view_service = {view_service_}, .reads = reads_};
-            options.max_command = 4u << 20;  // for values of a mebibyte
-            serve_(listen, options);
-        }};
+        servers_[n].process =
+            Process{[this, content, listen = servers_[n].address] { serve_(listen, replica_, content); }};
     }
     Process& server(std::size_t n) { return servers_[n].process; }
     Process& views() { return views_; }
@@ -73,6 +90,22 @@ public:
         admin.async_watch(view_service_, "main", look, asio::detached);
         io.run();
         return view;
+    }
+    /// Until server `n` has applied its log up to `index`.
+    ReplicaStatusResult await_applied(std::size_t n, Index index) const {
+        asio::io_context io{1};
+        Admin admin{net::AnyTransport{io}};
+        ReplicaStatusResult status;
+        std::function<void()> look = [&] {
+            admin.async_replica_status(servers_[n].address, [&](std::error_code ec, ReplicaStatusResult result) {
+                if (ec) throw std::system_error{ec, "status"};
+                status = std::move(result);
+                status.applied < index ? look() : io.stop();
+            });
+        };
+        look();
+        io.run();
+        return status;
     }
     /// The number of the server that leads the view.
     std::size_t leader(const View& view) const { return view.primary.name == servers_[0].address ? 0 : 1; }
@@ -143,7 +176,7 @@ private:
         Address address;
         Process process;
     };
-    Reads reads_;
+    ReplicaOptions replica_;
     Serve serve_;
     Address view_service_;
     Process views_;

@@ -43,7 +43,7 @@ constexpr int to_leave = SIGUSR1, to_cut = SIGUSR2;
 
 /// As `serve`. Told `to_leave` it leaves its group and ends. Told `to_cut` it runs on, its connections stay as they
 /// are, and no message comes in or goes out any more.
-void serve_with_faults(const Address& listen, const ReplicaOptions& options) {
+void serve_with_faults(const Address& listen, const ReplicaOptions& options, const Content&) {
     asio::io_context io{1};
     const auto faults = std::make_shared<test::Faults>();
     PBService server{KvStore{}, test::FaultyTransport{net::AnyTransport{io, listen}, faults}, options};
@@ -121,7 +121,9 @@ bool run(const Settings& settings, const std::string& folder) {
     must(pipe(ends), "pipe");
     const auto network = settings.network == "tcp" ? Network::tcp : Network::unix_sockets;
     const bool plain = settings.watch > 0 || settings.kind() == How::kill || settings.kind() == How::stop;
-    Group group{network, folder, Reads::confirm, plain ? serve : serve_with_faults};
+    Group::Serve with = serve_with_faults;
+    if (plain) with = [](const auto&... server) { serve(server...); };
+    Group group{network, folder, {}, {}, std::move(with)};
     const auto pause = std::chrono::duration_cast<Duration>(std::chrono::duration<double, std::milli>{settings.pause});
     Process writers{[&] { write_for_ever(group.view_service(), settings.clients, pause, ends[1]); }};
     close(ends[1]);

@@ -12,13 +12,14 @@
 #include <utility>
 #include <vector>
 
+#include "tests/bench/content.hpp"
 #include "tests/bench/meter.hpp"
 
 namespace understudy::bench {
 
 class RedisGroup {
 public:
-    RedisGroup(Network network, const std::string& folder) : network_{network} {
+    RedisGroup(Network network, const std::string& folder) : network_{network}, folder_{folder} {
         port_ = free_port();
         const auto behind = free_port();
         path_ = folder + "/redis";
@@ -33,6 +34,24 @@ public:
         }
         settle(context.get());
     }
+    /// A primary alone, filled.
+    RedisGroup(Network network, const std::string& folder, const Content& content)
+        : network_{network}, port_{free_port()}, path_{folder + "/redis"}, folder_{folder} {
+        primary_ = start(port_, path_, folder, {});
+        wait_until_up(port_);
+        const auto context = connect_tcp(port_);
+        const std::string value(content.bytes, 'v');
+        constexpr std::size_t batch = 100;
+        for (std::size_t n = 0; n < content.keys; n += batch) {
+            const auto end = std::min(n + batch, content.keys);
+            for (auto i = n; i < end; ++i) append_set(context.get(), content.key(i), value);
+            for (auto i = n; i < end; ++i) {
+                void* reply = nullptr;
+                if (redisGetReply(context.get(), &reply) != REDIS_OK) throw std::runtime_error{context->errstr};
+                freeReplyObject(reply);
+            }
+        }
+    }
     std::vector<pid_t> processes() const { return {primary_.id(), replica_.id()}; }
 
     /// Gives each key a value of so many bytes.
@@ -42,6 +61,50 @@ public:
         for (std::size_t n = 0; n < keys(bytes); ++n)
             check(ask(context.get(), "SET %s %b", key(n).c_str(), value.data(), value.size()).get());
         check(ask(context.get(), "WAIT 1 0").get());
+    }
+    /// Starts an empty replica and waits until its link is up; `no_disk`: it reads what comes from the socket.
+    void join(bool no_disk) {
+        replica_.kill_now();
+        const auto behind = free_port();
+        replica_ = start(behind, folder_ + "/redis_replica", folder_,
+                         {"--replicaof", "127.0.0.1 " + std::to_string(port_), "--repl-diskless-load",
+                          no_disk ? "on-empty-db" : "disabled"});
+        while (field(behind, "master_link_status") != "up") pass(0.001);
+    }
+    void lose_replica() { replica_.kill_now(); }
+    /// A field of INFO; empty while nobody answers.
+    std::string field(const std::string& name) const { return field(port_, name); }
+
+    /// Clients, each with one SET outstanding, until `done` says no.
+    void write(std::size_t clients, std::size_t bytes, auto name, const auto& done) const {
+        Poll poll;
+        std::vector<Connection> connections(clients);
+        const std::string value(bytes, 'v');
+        const auto go_on = [&](Connection& it) {
+            append_set(it.context.get(), name(), value);
+            it.asked = Clock::now();
+            for (int all = 0; !all;)
+                if (redisBufferWrite(it.context.get(), &all) != REDIS_OK) throw std::runtime_error{it.context->errstr};
+        };
+        for (std::uint32_t n = 0; n < clients; ++n) {
+            auto& it = connections[n];
+            it.context = network_ == Network::tcp ? connect_tcp(port_) : connect_unix(path_);
+            unblock(it.context->fd);
+            it.context->flags &= ~REDIS_BLOCK;
+            poll.add(it.context->fd, n);
+            go_on(it);
+        }
+        for (bool on = true; on;)
+            poll.wait(-1, [&](std::uint32_t n) {
+                auto& it = connections[n];
+                if (redisBufferRead(it.context.get()) != REDIS_OK) throw std::runtime_error{it.context->errstr};
+                for (void* reply = nullptr; next_reply(it, reply);) {
+                    check(static_cast<redisReply*>(reply));
+                    freeReplyObject(reply);
+                    on = done(it.asked, Clock::now()) && on;
+                    if (on) go_on(it);
+                }
+            });
     }
 
     /// Calls as `shape` says; with `batch` those of one connection share one WAIT.
@@ -106,11 +169,12 @@ private:
         it.asked = Clock::now();
         for (std::size_t i = 0; i < shape.in_flight; ++i) {
             const auto name = key_of(shape, it.number * shape.in_flight + i, n);
-            if (write)
-                redisAppendCommand(to, begins_value(shape, n) ? "SET %b %b" : "APPEND %b %b", name.data(), name.size(),
-                                   value.data(), value.size());
-            else
+            if (!write)
                 redisAppendCommand(to, "GET %b", name.data(), name.size());
+            else if (begins_value(shape, n))
+                append_set(to, name, value);
+            else
+                redisAppendCommand(to, "APPEND %b %b", name.data(), name.size(), value.data(), value.size());
             if (write && !batch) redisAppendCommand(to, "WAIT 1 0");
         }
         if (write && batch) redisAppendCommand(to, "WAIT 1 0");
@@ -119,6 +183,21 @@ private:
             if (redisBufferWrite(to, &done) != REDIS_OK) throw std::runtime_error{to->errstr};
             if (!done) await_room(to->fd);
         }
+    }
+
+    static void append_set(redisContext* to, const std::string& name, const std::string& value) {
+        redisAppendCommand(to, "SET %b %b", name.data(), name.size(), value.data(), value.size());
+    }
+    static std::string field(std::uint16_t port, const std::string& name) {
+        const Context context{redisConnect("127.0.0.1", port)};
+        if (!context || context->err) return {};
+        const Reply reply{static_cast<redisReply*>(redisCommand(context.get(), "INFO"))};
+        if (!reply || reply->type != REDIS_REPLY_STRING) return {};
+        const std::string text{reply->str, reply->len};
+        const auto at = text.find("\n" + name + ":");
+        if (at == text.npos) return {};
+        const auto begin = at + name.size() + 2;
+        return text.substr(begin, text.find('\r', begin) - begin);
     }
 
     static Process start(std::uint16_t port, const std::string& path, const std::string& folder,
@@ -174,7 +253,7 @@ private:
 
     Network network_;
     std::uint16_t port_ = 0;
-    std::string path_;
+    std::string path_, folder_;
     Process primary_, replica_;
 };
 

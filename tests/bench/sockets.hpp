@@ -24,6 +24,9 @@ namespace understudy::bench {
 [[noreturn]] inline void fail(const char* what) { throw std::system_error{errno, std::generic_category(), what}; }
 inline int must(int result, const char* what) { return result < 0 ? fail(what) : void(), result; }
 
+/// Lets time pass in which others work.
+inline void pass(double seconds) { poll(nullptr, 0, static_cast<int>(seconds * 1e3)); }
+
 /// Where somebody listens: a port on this machine, or a path.
 struct Place {
     Network network = Network::tcp;

@@ -53,7 +53,9 @@ public:
             if (std::ranges::none_of(operations, fits)) continue;
             auto folder = folder_ + (reads == Reads::lease ? "/lease" : "/confirm");
             std::filesystem::create_directory(folder);
-            ours_[reads] = std::make_unique<Group>(network, folder, reads);
+            ReplicaOptions replica;
+            replica.reads = reads;
+            ours_[reads] = std::make_unique<Group>(network, folder, replica);
         }
         if (turns.redis) redis_ = std::make_unique<RedisGroup>(network, folder_);
     }
