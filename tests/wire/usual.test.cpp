@@ -67,6 +67,48 @@ TEST_SUITE("usual") {
         CHECK(taken_count >= 200);
     }
 
+    TEST_CASE("the pings of servers that are well are taken as they are written") {
+        Ping ping;
+        ping.group = "main";
+        ping.server = "tcp://127.0.0.1:7001";
+        ping.incarnation = Incarnation{0xfedcba9876543210};
+        ping.n = 1;
+        CHECK(taken(ping, Method::view_ping));
+        ping.viewnum = 3;
+        ping.cluster = ClusterId{0x0123456789abcdef};
+        CHECK(taken(ping, Method::view_ping));
+        for (const auto& synced : {std::vector<Address>{}, {"a"}, {"a", "unix:///b"}}) {
+            ping.synced = synced;
+            ping.lease = !ping.lease;
+            CHECK(taken(ping, Method::view_ping));
+        }
+    }
+
+    TEST_CASE("the answers to pings have one text whichever way they are written") {
+        const Member one{"tcp://127.0.0.1:7001", Incarnation{1}, false}, two{"unix:///two", Incarnation{2}, true},
+            three{std::string(128, '3'), Incarnation{3}, false};
+        using namespace std::chrono_literals;
+        const auto same = [](const View& view, Duration lease, bool stop) {
+            const PingResult answer{{"main", ClusterId{0xab}, 100ms, view}, lease, stop};
+            std::string usual, any;
+            if (!wire::UsualWriter{usual}.write("33", Message{answer})) return false;
+            wire::encode_any(any, "33", answer);
+            CHECK(usual == any);
+            return true;
+        };
+        CHECK(same({}, 500ms, false));
+        CHECK(same({1, one, {}, 0}, 500ms, false));
+        CHECK(same({7, one, {two}, 0}, 0ms, true));
+        CHECK(same({18446744073709551615u, three, {one, two}, 6}, 500ms, false));
+        CHECK(same({8, one, {two, three, {"four", Incarnation{4}, true}}, 6}, 500ms, true));
+        CHECK_FALSE(same({7, one, {two}, 0}, 1500us, false));
+        CHECK_FALSE(same({7, one, {two}, 0}, -1ms, false));
+        CHECK_FALSE(same({0, {}, {two}, 0}, 500ms, false));
+        CHECK_FALSE(same({7, one, {{"caf\xc3\xa9", Incarnation{4}, true}}, 0}, 500ms, false));
+        CHECK_FALSE(same({7, {"a\"b", Incarnation{4}, false}, {}, 0}, 500ms, false));
+        CHECK_FALSE(same({7, {std::string(129, 'x'), Incarnation{4}, false}, {}, 0}, 500ms, false));
+    }
+
     TEST_CASE("every message has one text whichever way it is written") {
         RandomMessages random{4};
         std::set<std::size_t> kinds;
@@ -82,7 +124,7 @@ TEST_SUITE("usual") {
                 CHECK(usual == any);
                 kinds.insert(kind);
             }
-        CHECK(kinds.size() == 6);
+        CHECK(kinds.size() == 7);
     }
 
     TEST_CASE("what is rare is left to the general reading") {
@@ -92,6 +134,17 @@ TEST_SUITE("usual") {
                           Method::replica_append));
         CHECK_FALSE(taken(Query{cluster, "caf\xc3\xa9", "1"}, Method::pb_query));
         CHECK_FALSE(taken(ViewGet{"main"}, Method::view_get));
+        const auto pinged = [](auto change) {
+            Ping ping;
+            change(ping);
+            return taken(ping, Method::view_ping);
+        };
+        CHECK(pinged([](Ping&) {}));
+        CHECK_FALSE(pinged([](Ping& it) { it.unreachable = {"b"}; }));
+        CHECK_FALSE(pinged([](Ping& it) { it.stopped = true; }));
+        CHECK_FALSE(pinged([](Ping& it) { it.leaving = true; }));
+        CHECK_FALSE(pinged([](Ping& it) { it.recovered = {Incarnation{1}}; }));
+        CHECK_FALSE(pinged([](Ping& it) { it.protocol = 2; }));
         CHECK_FALSE(taken(R"({"jsonrpc":"2.0","id":"a","result":{"at":[1,2],"value":1}})"));
         CHECK_FALSE(taken(R"({"jsonrpc":"2.0","id":18446744073709551615,"result":{"view":1,"match":2}})"));
     }
@@ -108,11 +161,19 @@ TEST_SUITE("usual") {
     TEST_CASE("a frequent message of which any byte is another or missing is read alike or not taken") {
         const ClusterId cluster{0xfedcba9876543210};
         const Entry entry{{3, 9}, EntryKind::command, {1, 2}, 5, 4, "{}"};
-        const Message messages[] = {Execute{cluster, "g", {1, 2}, 5, 4, "[0]"}, Query{cluster, "g", "\"q\""},
+        Ping ping;
+        ping.group = ping.server = "g";
+        ping.cluster = cluster;
+        ping.synced = {"b", "c"};
+        ping.lease = true;
+        const Message messages[] = {Execute{cluster, "g", {1, 2}, 5, 4, "[0]"},
+                                    Query{cluster, "g", "\"q\""},
                                     Append{cluster, "g", {3, {}}, {2, 8}, {entry, entry}, 8, 1},
-                                    ExecuteResult{{3, 9}, "null"}, AppendResult{3, 10, 1}};
-        const Method methods[] = {Method::pb_execute, Method::pb_query, Method::replica_append, Method::pb_execute,
-                                  Method::replica_append};
+                                    ExecuteResult{{3, 9}, "null"},
+                                    AppendResult{3, 10, 1},
+                                    ping};
+        const Method methods[] = {Method::pb_execute, Method::pb_query,       Method::replica_append,
+                                  Method::pb_execute, Method::replica_append, Method::view_ping};
         int still = 0;
         for (std::size_t n = 0; n < std::size(messages); ++n) {
             const auto text = wire::encode(make_call_id(methods[n], 7), messages[n]);

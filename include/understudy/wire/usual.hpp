@@ -1,16 +1,19 @@
-// The messages that a busy group consists of, in the form in which `encode` writes them: read in one pass over the
-// bytes, without looking at member names one by one. Whatever differs by a byte is left to the general reading, and so
-// is whatever is wrong: this never refuses. Where it reads a payload, both readings agree (tests/fuzz, target `json`).
+// The messages that a busy group and its view service exchange most, in the form in which `encode` writes them: read in
+// one pass over the bytes, without looking at member names one by one. Whatever differs by a byte is left to the
+// general reading, and so is whatever is wrong: this never refuses. Where it reads a payload, both readings agree
+// (tests/fuzz, target `json`).
 #pragma once
 
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 #include <understudy/core/call_id.hpp>
 #include <understudy/core/message.hpp>
@@ -25,8 +28,8 @@ class UsualForm {
 public:
     explicit UsualForm(std::string_view payload) : at_{payload.data()}, end_{at_ + payload.size()} {}
 
-    /// A command, a query or an append, or the answer to one; or a chunk of a snapshot. `message` is undefined after a
-    /// false.
+    /// A command, a query or an append, or the answer to one; a chunk of a snapshot; or a ping. `message` is undefined
+    /// after a false.
     bool read(CallId& id, Message& message) {
         if (!literal(R"({"jsonrpc":"2.0","id":)")) return false;
         const char* const start = at_;
@@ -120,6 +123,7 @@ private:
         if (literal(R"(,"method":"pb.execute","params":)")) return take(message.emplace<Execute>());
         if (literal(R"(,"method":"replica.append","params":)")) return take(message.emplace<Append>());
         if (literal(R"(,"method":"pb.query","params":)")) return take(message.emplace<Query>());
+        if (literal(R"(,"method":"view.ping","params":)")) return take(message.emplace<Ping>());
         return literal(R"(,"method":"replica.install","params":)") && take(message.emplace<Install>());
     }
     bool answer(const CallId& id, Message& message) {
@@ -176,14 +180,20 @@ private:
                optional(R"(,"round":)", it.round) && literal("}");
     }
 
+    /// Of a server that neither complains nor leaves.
+    bool take(Ping& it) {
+        return literal(R"({"protocol":1,"group":)") && take(it.group) && literal(R"(,"server":)") && take(it.server) &&
+               literal(R"(,"incarnation":)") && take(it.incarnation) && literal(R"(,"n":)") && take(it.n) &&
+               literal(R"(,"viewnum":)") && take(it.viewnum) && optional(R"(,"cluster":)", it.cluster) &&
+               optional(R"(,"synced":)", it.synced) && (!literal(R"(,"lease":true)") || (it.lease = true)) &&
+               literal("}");
+    }
+
     // ---- what they share --------------------------------------------------------------------------------
 
     /// Whom it is for: the cluster and the group.
     bool address(auto& it) {
-        std::string_view group;
-        if (!literal(R"({"cluster":)") || !take(it.cluster) || !literal(R"(,"group":)") || !plain(group)) return false;
-        it.group = group;
-        return true;
+        return literal(R"({"cluster":)") && take(it.cluster) && literal(R"(,"group":)") && take(it.group);
     }
     bool in_session(auto& it) {
         return optional(R"(,"session":)", it.session) && optional(R"(,"seq":)", it.seq) &&
@@ -192,6 +202,10 @@ private:
     template <std::size_t size, typename T>
     bool optional(const char (&name)[size], T& value) {
         return !literal(name) || take(value);
+    }
+    template <std::size_t size, typename T>
+    bool optional(const char (&name)[size], std::optional<T>& value) {
+        return !literal(name) || take(value.emplace());
     }
 
     // ---- values -----------------------------------------------------------------------------------------
@@ -204,6 +218,20 @@ private:
         return digits > 0 && digits <= 19 && (*start != '0' || digits == 1);
     }
     bool take(Position& it) { return literal("[") && take(it.view) && literal(",") && take(it.index) && literal("]"); }
+    bool take(std::string& text) {
+        std::string_view found;
+        if (!plain(found)) return false;
+        text = found;
+        return true;
+    }
+    bool take(std::vector<std::string>& list) {
+        if (!literal("[")) return false;
+        if (literal("]")) return true;
+        do {
+            if (!take(list.emplace_back())) return false;
+        } while (literal(","));
+        return literal("]");
+    }
     template <typename Token>
     requires std::is_enum_v<Token>
     bool take(Token& token) {

@@ -3,11 +3,14 @@
 #pragma once
 
 #include <charconv>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <string>
 #include <string_view>
+#include <type_traits>
+#include <utility>
 #include <variant>
 
 #include <understudy/core/message.hpp>
@@ -27,7 +30,7 @@ public:
     }
 
 private:
-    static constexpr std::size_t longest_id = 32, longest_group = 64, longest_number = 20;
+    static constexpr std::size_t longest_id = 32, longest_name = 128, longest_number = 20;
 
     template <typename Other>
     bool write(const CallId&, const Other&) {
@@ -36,14 +39,14 @@ private:
     bool write(const CallId& id, const Execute& it) {
         if (!is_plain(it.group)) return false;
         begin(id);
-        put(R"(,"method":"pb.execute","params":{"cluster":")").put_address(it.cluster, it.group).put_session(it);
+        put(R"(,"method":"pb.execute","params":{"cluster":)").put_address(it.cluster, it.group).put_session(it);
         put(R"(,"command":)").put_json(it.command).put("}}");
         return end();
     }
     bool write(const CallId& id, const Query& it) {
         if (!is_plain(it.group)) return false;
         begin(id);
-        put(R"(,"method":"pb.query","params":{"cluster":")").put_address(it.cluster, it.group);
+        put(R"(,"method":"pb.query","params":{"cluster":)").put_address(it.cluster, it.group);
         put(R"(,"query":)").put_json(it.query).put("}}");
         return end();
     }
@@ -52,7 +55,7 @@ private:
         for (const auto& entry : it.entries)
             if (entry.kind != EntryKind::command) return false;
         begin(id);
-        put(R"(,"method":"replica.append","params":{"cluster":")").put_address(it.cluster, it.group);
+        put(R"(,"method":"replica.append","params":{"cluster":)").put_address(it.cluster, it.group);
         put(R"(,"view":)").put(it.view.number).put(R"(,"prev":)").put(it.prev);
         if (!it.entries.empty()) {
             put(R"(,"entries":[)");
@@ -83,12 +86,37 @@ private:
         return end();
     }
 
+    bool write(const CallId& id, const PingResult& it) {
+        const auto& view = it.info.view;
+        if (!is_plain(it.info.group) || !is_plain(view.primary.name) || !is_whole(it.info.ping_interval) ||
+            !is_whole(it.lease))
+            return false;
+        if (view.number == 0 && !view.backups.empty()) return false;
+        for (const auto& backup : view.backups)
+            if (!is_plain(backup.name)) return false;
+        begin(id);
+        put(R"(,"result":{"view":{"group":)").put_quoted(it.info.group).put(R"(,"cluster":)").put(it.info.cluster);
+        put(R"(,"ping_interval":)").put_milliseconds(it.info.ping_interval).put(R"(,"viewnum":)").put(view.number);
+        if (view.number != 0) put(R"(,"primary":)").put_quoted(view.primary.name);
+        put(R"(,"backups":[)").put_names(view, false).put(R"(],"synced":[)").put_names(view, true);
+        put(R"(],"incarnations":{)");
+        if (view.number != 0) put_incarnation(view.primary);
+        for (const auto& backup : view.backups) put(",").put_incarnation(backup);
+        put("}");
+        if (view.forced != 0) put(R"(,"forced":)").put(view.forced);
+        put(R"(},"lease_ms":)").put_milliseconds(it.lease);
+        if (it.stop) put(R"(,"stop":true)");
+        put("}}");
+        return end();
+    }
+
     // ---- parts ------------------------------------------------------------------------------------------
 
-    static bool is_plain(std::string_view group) {
-        return group.size() <= longest_group &&
-               skip_plain(group.data(), group.data() + group.size()) == group.data() + group.size();
+    static bool is_plain(std::string_view name) {
+        return name.size() <= longest_name &&
+               skip_plain(name.data(), name.data() + name.size()) == name.data() + name.size();
     }
+    static bool is_whole(Duration it) { return it >= Duration{} && it % std::chrono::milliseconds{1} == Duration{}; }
     void begin(const CallId& id) { put(R"({"jsonrpc":"2.0","id":)").put_text(id); }
     bool end() {
         flush();
@@ -96,11 +124,19 @@ private:
     }
 
     UsualWriter& put_address(ClusterId cluster, const std::string& group) {
-        make_room(16);
-        for (int shift = 60; shift >= 0; shift -= 4)
-            *at_++ = "0123456789abcdef"[static_cast<std::uint64_t>(cluster) >> shift & 15];
-        return put(R"(","group":")").put_text(group).put("\"");
+        return put(cluster).put(R"(,"group":)").put_quoted(group);
     }
+    /// The names of all backups or of those in sync.
+    UsualWriter& put_names(const View& view, bool synced) {
+        bool first = true;
+        for (const auto& backup : view.backups) {
+            if (synced && !backup.synced) continue;
+            if (!std::exchange(first, false)) put(",");
+            put_quoted(backup.name);
+        }
+        return *this;
+    }
+    void put_incarnation(const Member& member) { put_quoted(member.name).put(":").put(member.incarnation); }
     void put_session(const auto& it) {
         if (it.session != SessionId{}) put(R"(,"session":)").put(it.session);
         if (it.seq != 0) put(R"(,"seq":)").put(it.seq);
@@ -124,6 +160,19 @@ private:
         std::memcpy(at_, text.data(), text.size());
         at_ += text.size();
         return *this;
+    }
+    UsualWriter& put_quoted(const std::string& text) { return put("\"").put_text(text).put("\""); }
+    template <typename Token>
+    requires std::is_enum_v<Token> UsualWriter& put(Token token) {
+        make_room(18);
+        *at_++ = '"';
+        for (int shift = 60; shift >= 0; shift -= 4)
+            *at_++ = "0123456789abcdef"[static_cast<std::uint64_t>(token) >> shift & 15];
+        *at_++ = '"';
+        return *this;
+    }
+    UsualWriter& put_milliseconds(Duration it) {
+        return put(static_cast<std::uint64_t>(it / std::chrono::milliseconds{1}));
     }
     UsualWriter& put(std::uint64_t number) {
         make_room(longest_number);
