@@ -95,7 +95,7 @@ private:
     void on(const Other&, const Envelope& call, Step& step);
 
     void take_wish(const std::string& name, const Address& server, bool force, const Envelope& call, Step& step);
-    std::optional<Failure> objection(const Ping& ping) const;
+    std::optional<Failure> objection(const Ping& ping, const Group* group) const;
     void settle(Group& group, Step& step, const Address& informed, bool push,
                 const std::optional<Member>& newcomer = {});
     void adopt(Group& group, views::Decision decision, bool any_primary, Step& step);

@@ -50,8 +50,8 @@ void ViewRules::on(const Other&, const Envelope& call, Step& step) {
     }
 }
 
-/// Why a ping does not get in, as far as that can be said without its group.
-inline std::optional<Failure> ViewRules::objection(const Ping& ping) const {
+/// Why a ping does not get in. Its group is null if it would be a new one.
+inline std::optional<Failure> ViewRules::objection(const Ping& ping, const Group* group) const {
     auto because = [](error code, std::string text) {
         return Failure{std::string{to_string(Method::view_ping)}, code, std::move(text), {}, {}, {}};
     };
@@ -69,22 +69,21 @@ inline std::optional<Failure> ViewRules::objection(const Ping& ping) const {
     auto limit = [](const char* what, std::size_t value) {
         return std::string{"no further "} + what + " is let in: the limit is " + std::to_string(value);
     };
-    auto group = groups_.find(ping.group);
-    if (group == groups_.end() && groups_.size() >= options_.max_groups)
+    if (!group && groups_.size() >= options_.max_groups)
         return because(error::overloaded, limit("group", options_.max_groups));
-    bool newcomer = group != groups_.end() && !group->second.find(ping.server);
-    if (newcomer && group->second.servers.size() >= options_.max_servers)
+    if (group && group->servers.size() >= options_.max_servers && !group->find(ping.server))
         return because(error::overloaded, limit("server of this group", options_.max_servers));
     return std::nullopt;
 }
 
 inline void ViewRules::on(const Ping& ping, const Envelope& call, Step& step) {
-    if (auto failure = objection(ping)) return refuse(call, std::move(*failure), step);
-    auto [place, fresh] = groups_.try_emplace(ping.group);
-    auto& group = place->second;
-    if (fresh) group.info = {ping.group, cluster_, options_.ping_interval, {}};
+    auto* found = find_group(ping.group);
+    if (auto failure = objection(ping, found)) return refuse(call, std::move(*failure), step);
+    auto& group = found ? *found : groups_[ping.group];
+    if (!found) group.info = {ping.group, cluster_, options_.ping_interval, {}};
     const auto* known = group.find(ping.server);
-    auto peer_before = known ? known->peer : Address{};
+    bool moves = !known || known->peer != call.peer;
+    auto peer_before = known && moves ? known->peer : Address{};
     bool probing_before = known && known->probing;
 
     auto heard = group.hear(ping, call.peer, step.now, periods_);
@@ -96,7 +95,7 @@ inline void ViewRules::on(const Ping& ping, const Envelope& call, Step& step) {
         return refuse(call, {std::string{to_string(Method::view_ping)}, code, text, group.info, {}, {}}, step);
     }
     if (heard.verdict == Verdict::counts) {
-        if (peer_before != call.peer) move_server(group, ping.server, peer_before, call.peer);
+        if (moves) move_server(group, ping.server, peer_before, call.peer);
         if (probing_before) probing_.erase({ping.server, ping.group});
         if (heard.lost != views::Loss::none)
             tell(ServerLost{ping.group, ping.server, std::string{views::describe(heard.lost)}}, step);
@@ -104,8 +103,8 @@ inline void ViewRules::on(const Ping& ping, const Envelope& call, Step& step) {
         bool blank = ping.viewnum == 0 && !ping.cluster && ping.recovered.empty() && !ping.leaving;  // R0
         std::optional<Member> newcomer;
         if (blank) newcomer = Member{ping.server, ping.incarnation, false};
-        auto informed = call.id.empty() ? Address{} : call.peer;
-        if (heard.news || group.wish) settle(group, step, informed, heard.grew, newcomer);
+        const bool answered = !call.id.empty();
+        if (heard.news || group.wish) settle(group, step, answered ? call.peer : Address{}, heard.grew, newcomer);
     }
     const auto& server = *group.find(ping.server);
     // A member that counts as dead gets no lease, though its view may stand for want of another primary.

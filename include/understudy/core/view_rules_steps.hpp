@@ -27,6 +27,7 @@ inline ViewRecord ViewRules::record() const {
 /// A view that is new is pushed over every connection but `informed`, which learns it from its answer.
 inline void ViewRules::settle(Group& group, Step& step, const Address& informed, bool push,
                               const std::optional<Member>& newcomer) {
+    reached("R0 to R6: a group is looked at as a whole");
     auto holds = situation(group, step.now);
     holds.newcomer = newcomer;
     if (auto decision = views::decide(holds)) {
