@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
 #include <cstdint>
 #include <cstring>
 #include <string>
@@ -130,12 +131,21 @@ public:
     template <typename Ready>
     void wait(int milliseconds, Ready ready) {
         epoll_event events[256];
-        const int count = epoll_wait(poll_, events, 256, milliseconds);
-        for (int i = 0; i < count; ++i) ready(events[i].data.u32);
+        tell(events, epoll_wait(poll_, events, 256, milliseconds), ready);
+    }
+    /// The same, for waits that are shorter than a millisecond.
+    template <typename Ready>
+    void wait(std::chrono::nanoseconds longest, Ready ready) {
+        epoll_event events[256];
+        const timespec limit{longest.count() / 1'000'000'000, longest.count() % 1'000'000'000};
+        tell(events, epoll_pwait2(poll_, events, 256, &limit, nullptr), ready);
     }
     ~Poll() { close(poll_); }
 
 private:
+    static void tell(const epoll_event* events, int count, auto& ready) {
+        for (int i = 0; i < count; ++i) ready(events[i].data.u32);
+    }
     int poll_ = must(epoll_create1(EPOLL_CLOEXEC), "epoll_create1");
 };
 

@@ -1,0 +1,107 @@
+// A fleet and the rules of a view service, with nothing between them and a time of their own: what the rules alone
+// cost, for more servers than one machine has connections for.
+#pragma once
+
+#include <malloc.h>
+#include <time.h>
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include <understudy/core/view_rules.hpp>
+
+#include "tests/support/fleet.hpp"
+
+namespace understudy::test {
+
+/// Bytes that are allocated now, by the allocator's account.
+inline double allocated_bytes() {
+    const auto all = mallinfo2();
+    return static_cast<double>(all.uordblks + all.hblkhd);
+}
+
+class FleetRules {
+public:
+    FleetRules(std::size_t servers, ViewOptions options)
+        : fleet_{servers},
+          silent_(servers),
+          gap_{options.ping_interval / static_cast<std::int64_t>(servers)},
+          rules_{std::make_unique<ViewRules>(options, ClusterId{1}, now_)} {}
+
+    const Fleet& fleet() const { return fleet_; }
+    Time now() const { return now_; }
+    /// Called when a server hears of a new view.
+    std::function<void(std::size_t server)> on_news = [](std::size_t) {};
+
+    double cpu = 0;         ///< Seconds, of the rules.
+    std::size_t pings = 0;  ///< Answered.
+    std::size_t lost = 0;   ///< Servers that the service gave up.
+    void measure() {
+        cpu = 0;
+        pings = 0;
+    }
+    void silence(std::size_t server) { silent_[server] = true; }
+
+    /// A turn in each millisecond takes the pings that were due meanwhile, until `done()`.
+    template <typename Done>
+    void run(Done done) {
+        for (; !done(); now_ += std::chrono::milliseconds{1}) turn();
+    }
+    void run_for(Duration length) {
+        run([this, until = now_ + length] { return now_ >= until; });
+    }
+    /// What the rules hold; they end with it.
+    double memory() {
+        const auto before = allocated_bytes();
+        rules_.reset();
+        return before - allocated_bytes();
+    }
+
+private:
+    void turn() {
+        arrived_.clear();
+        for (; due_ <= now_; due_ += gap_, next_ = (next_ + 1) % fleet_.size()) {
+            if (silent_[next_]) continue;
+            const auto& ping = fleet_.next_ping(next_);
+            arrived_.push_back({"#" + std::to_string(next_), make_call_id(Method::view_ping, ping.n), ping});
+        }
+        const auto before = cpu_seconds();
+        for (auto& envelope : arrived_) rules_->receive(std::move(envelope), now_, effects_);
+        rules_->wake(now_, effects_);
+        cpu += cpu_seconds() - before;
+
+        for (const auto& sent : effects_.outbox) {
+            const auto* answer = std::get_if<PingResult>(&sent.message);
+            const auto* pushed = std::get_if<ViewChanged>(&sent.message);
+            pings += answer != nullptr;
+            const auto server = static_cast<std::size_t>(std::stoul(sent.peer.substr(1)));
+            if ((answer || pushed) && fleet_.tell(server, answer ? answer->info : pushed->info)) on_news(server);
+        }
+        for (const auto& event : effects_.events) lost += std::holds_alternative<ServerLost>(event);
+        effects_.clear();
+    }
+    static double cpu_seconds() {
+        timespec now{};
+        clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+        return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) / 1e9;
+    }
+
+    Fleet fleet_;
+    std::vector<bool> silent_;
+    Duration gap_;
+    Time now_{std::chrono::hours{1}};
+    Time due_ = now_;
+    std::size_t next_ = 0;
+    std::unique_ptr<ViewRules> rules_;
+    std::vector<Envelope> arrived_;
+    Effects effects_;
+};
+
+}  // namespace understudy::test
