@@ -235,6 +235,25 @@ TEST_SUITE("clerk_rules") {
         CHECK(ends[0].dump == DumpResult{{3, 4}, 2, "bytes", true});
     }
 
+    TEST_CASE("C6: a dump that cannot begin for want of room keeps those that go on from nothing") {
+        ClerkOptions options;
+        options.window = 1;
+        Desk desk{options};
+        desk.clerk.dump(1, {}, 0, {}, desk.now);
+        desk.answer(desk.turn().at(0), ViewResult{view(1, "tcp://a")});
+        desk.refuse(desk.turn().at(0), error::overloaded);
+        desk.clerk.dump(2, {}, 0, {}, desk.now);
+        desk.clerk.dump(3, Position{3, 4}, 2, {}, desk.now);
+        const auto sent = desk.turn();
+        REQUIRE(sent.size() == 1);
+        CHECK(std::get<Dump>(sent[0].message).at == Position{3, 4});
+        desk.answer(sent[0], DumpResult{{3, 4}, 2, "bytes", true});
+        CHECK(desk.turn().empty());
+        const auto later = desk.sleep();
+        REQUIRE(later.size() == 1);
+        CHECK(std::get<Dump>(later[0].message).at == std::nullopt);
+    }
+
     TEST_CASE("a dump whose snapshot is gone ends at once with bad_chunk") {
         Desk desk;
         desk.clerk.dump(1, Position{3, 4}, 2, {}, desk.now);

@@ -283,6 +283,22 @@ TEST_SUITE("replica_reads") {
         CHECK(group.outcome(group.ask("a", Dump{ReplicaGroup::cluster, "main", {}, 0})) == "overloaded");
     }
 
+    TEST_CASE("C6: a dump whose reader's connection has ended makes room for another") {
+        ReplicaOptions options{.view_service = {ReplicaGroup::views}};
+        options.max_dumps = 1;
+        auto group = alone(options);
+        group.put("a", "x");
+        const Dump begin{ReplicaGroup::cluster, "main", {}, 0};
+        const auto piece = std::get<DumpResult>(*group.answer(group.ask("a", begin)));
+        group.put("a", "y");
+        CHECK(group.outcome(group.ask("a", begin)) == "overloaded");
+        group.lose("a", "somebody else");
+        CHECK(group.outcome(group.ask("a", begin)) == "overloaded");
+        group.lose("a", ReplicaGroup::client);
+        CHECK(group.outcome(group.ask("a", Dump{begin.cluster, "main", piece.at, 1})) == "bad_chunk");
+        CHECK(std::get<DumpResult>(*group.answer(group.ask("a", begin))).at > piece.at);
+    }
+
     TEST_CASE("the first call of a dump that comes twice does not disturb the reading") {
         ReplicaOptions options{.view_service = {ReplicaGroup::views}};
         options.chunk_bytes = 3;

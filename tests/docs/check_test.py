@@ -24,7 +24,7 @@ SPOILED = [
     ("a link to nowhere", "docs/embedding.md", r"\(stores.md\)", "(shops.md)", "shops.md: there is no such file"),
     ("an image that is missing", "README.md", r"structure\.svg", "none.svg", "none.svg: there is no such file"),
     ("a link to no heading", "README.md", r"#building", "#sleeping", "#sleeping: there is no such heading"),
-    ("an option that is missing", "docs/embedding.md", r"\| `max_turn`.*\n", "", "max_turn | 1 MiB: this option"),
+    ("an option that is missing", "docs/embedding.md", r"\| `max_turn`.*\n", "", "max_turn | 32 KiB: this option"),
     ("an option that differs", "docs/embedding.md", r"`max_dumps` \| 4", "`max_dumps` | 5", "max_dumps | 5"),
     ("an option that the code changed", OPTIONS, r"max_dumps = 4", "max_dumps = 40", "max_dumps | 40"),
     ("options out of order", "docs/embedding.md", r"(.*`max_frame`.*\n)(.*\n)", r"\2\1", "in the order of the code"),

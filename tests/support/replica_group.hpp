@@ -67,6 +67,12 @@ struct ReplicaGroup {
         Effects effects;
         finish(name, effects);
     }
+    /// A server's connection with somebody ends.
+    void lose(const Address& name, const Address& peer) {
+        Effects effects;
+        servers.at(name).gone(peer, now, effects);
+        finish(name, effects);
+    }
 
     /// Delivers what is under way until nothing is.
     void settle() {

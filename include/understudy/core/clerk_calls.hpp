@@ -3,9 +3,11 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <iterator>
 #include <optional>
 #include <set>
 #include <string>
@@ -35,6 +37,11 @@ struct Finished {
     friend bool operator==(const Finished&, const Finished&) = default;
 };
 
+/// Calls of one kind wait together to be sent: what keeps one from being taken keeps the next one too. `snapshot` is a
+/// dump that begins; while servers have no room for one more, those that go on can make some.
+enum class CallKind : std::uint8_t { command, read, snapshot };
+inline constexpr CallKind call_kinds[] = {CallKind::command, CallKind::read, CallKind::snapshot};
+
 /// One call under way.
 struct ClerkCall {
     CallKey key = 0;
@@ -53,7 +60,11 @@ struct ClerkCall {
     std::optional<error> refusal{};    ///< The last definite refusal,
     std::string detail{};              ///< and its text.
 
-    bool is_command() const { return method == Method::pb_execute; }
+    CallKind kind() const {
+        if (method == Method::pb_execute) return CallKind::command;
+        return method == Method::pb_dump && !dump_at ? CallKind::snapshot : CallKind::read;
+    }
+    bool is_command() const { return kind() == CallKind::command; }
     /// Whether it may have taken effect. A read has none.
     bool maybe() const { return is_command() && possible > 0; }
     friend bool operator==(const ClerkCall&, const ClerkCall&) = default;
@@ -73,8 +84,8 @@ public:
     bool has(CallKey key) const { return calls_.contains(key); }
     ClerkCall& at(CallKey key) { return calls_.at(key); }
 
-    /// The commands, or the reads, that wait to be sent, in the order in which they are to be sent.
-    const Keys& waiting(bool commands) const { return commands ? commands_ : reads_; }
+    /// Those of a kind that wait to be sent, in the order in which they are to be sent.
+    const Keys& waiting(CallKind kind) const { return waiting_[static_cast<std::size_t>(kind)]; }
 
     /// Whether sending `n` was made at all; if not, nobody waits for its answer.
     bool made(std::uint64_t n) const { return n > 0 && n < next_; }
@@ -162,7 +173,7 @@ public:
     }
 
     void invariants() const {
-        UNDERSTUDY_CHECK(calls_.size() == flying_ + commands_.size() + reads_.size());
+        UNDERSTUDY_CHECK(calls_.size() == flying_ + waiting_[0].size() + waiting_[1].size() + waiting_[2].size());
         UNDERSTUDY_CHECK(flying_ <= sendings_.size());
     }
     /// O(calls), for simulation.
@@ -170,7 +181,7 @@ public:
         std::size_t flying = 0, bytes = 0, sendings = 0;
         for (const auto& [key, call] : calls_) {
             UNDERSTUDY_CHECK(key == call.key && call.timer <= call.deadline && timers_.contains(call.timer, key));
-            UNDERSTUDY_CHECK(call.flying != waiting(call.is_command()).contains(key));
+            UNDERSTUDY_CHECK(call.flying != waiting(call.kind()).contains(key));
             UNDERSTUDY_CHECK(call.possible <= call.sent && call.sendings.size() <= max_sendings);
             for (auto n : call.sendings) UNDERSTUDY_CHECK(sendings_.at(n) == key);
             flying += call.flying;
@@ -186,7 +197,7 @@ public:
     }
 
 private:
-    Keys& lane(const ClerkCall& call) { return call.is_command() ? commands_ : reads_; }
+    Keys& lane(const ClerkCall& call) { return waiting_[static_cast<std::size_t>(call.kind())]; }
     void settle(ClerkCall& call) {
         call.flying = false;
         --flying_;
@@ -215,7 +226,7 @@ private:
     Map<ClerkCall> calls_;
     Map<CallKey> sendings_;
     TimerQueue timers_;      // of each call that has one
-    Keys commands_, reads_;  // those that wait to be sent
+    std::array<Keys, std::size(call_kinds)> waiting_;
     std::size_t flying_ = 0, flying_bytes_ = 0;
     std::uint64_t next_ = 1;  // the number of the next sending
 };

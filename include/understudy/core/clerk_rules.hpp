@@ -3,7 +3,9 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <cstdint>
+#include <iterator>
 #include <optional>
 #include <string>
 #include <utility>
@@ -43,8 +45,7 @@ public:
         : options_(checked(std::move(options))),
           chance_(seed),
           follower_(options_),
-          commands_{Backoff{options_.retry_first, options_.retry_last}},
-          reads_(commands_) {}
+          lanes_{Lane{Backoff{options_.retry_first, options_.retry_last}}, lanes_[0], lanes_[0]} {}
 
     /// Executes a command once (or, without a session, at least once: C5). `give_up_after`: nothing means the option's.
     void execute(CallKey key, JsonText command, std::optional<Duration> give_up_after, Time now) {
@@ -117,7 +118,8 @@ public:
     }
     Time deadline() const {
         if (ended_) return never;
-        auto time = std::min({calls_.deadline(), send_time(true), send_time(false), open_time()});
+        auto time = std::min(calls_.deadline(), open_time());
+        for (const auto kind : call_kinds) time = std::min(time, send_time(kind));
         return wants_view() ? std::min(time, follower_.deadline()) : time;
     }
     void invariants() const {
@@ -133,7 +135,7 @@ public:
     friend bool operator==(const ClerkRules&, const ClerkRules&) = default;
 
 private:
-    // Commands wait together, and reads do: what keeps one from being taken keeps the next one too.
+    // When calls of a kind may be sent.
     struct Lane {
         Backoff backoff;
         Time resume_at{};
@@ -147,7 +149,9 @@ private:
     bool has_view() const { return view_.view.number != 0; }
     const Member& primary() const { return view_.view.primary; }
     bool wants_view() const { return following_ || calls_.size() > 0; }
-    Lane& lane(const ClerkCall& call) { return call.is_command() ? commands_ : reads_; }
+    Lane& lane(CallKind kind) { return lanes_[static_cast<std::size_t>(kind)]; }
+    const Lane& lane(CallKind kind) const { return lanes_[static_cast<std::size_t>(kind)]; }
+    Lane& lane(const ClerkCall& call) { return lane(call.kind()); }
 
     // ---- calls begin and end -----------------------------------------------------------------------------
 
@@ -210,17 +214,17 @@ private:
     bool room() const { return calls_.flying() < options_.window && calls_.flying_bytes() < options_.window_bytes; }
     bool session_ready() const { return !options_.session || session_.is_open(); }
 
-    // When the next command, or read, may be sent.
-    Time send_time(bool commands) const {
-        if (!has_view() || !room() || calls_.waiting(commands).empty()) return never;
-        if (commands && !session_ready()) return never;
-        return (commands ? commands_ : reads_).resume_at;
+    // When the next one of a kind may be sent.
+    Time send_time(CallKind kind) const {
+        if (!has_view() || !room() || calls_.waiting(kind).empty()) return never;
+        if (kind == CallKind::command && !session_ready()) return never;
+        return lane(kind).resume_at;
     }
     std::optional<CallKey> next_call(Time now) const {
         std::optional<CallKey> first;
-        for (bool commands : {true, false})
-            if (send_time(commands) <= now)
-                if (auto key = *calls_.waiting(commands).begin(); !first || key < *first) first = key;
+        for (const auto kind : call_kinds)
+            if (send_time(kind) <= now)
+                if (auto key = *calls_.waiting(kind).begin(); !first || key < *first) first = key;
         return first;
     }
     void send(ClerkCall& call, Time now, Effects& out) {
@@ -255,8 +259,8 @@ private:
         }
     }
     Time open_time() const {
-        if (!has_view() || session_ready() || calls_.waiting(true).empty()) return never;
-        return std::max(opening_.until(), commands_.resume_at);
+        if (!has_view() || session_ready() || calls_.waiting(CallKind::command).empty()) return never;
+        return std::max(opening_.until(), lane(CallKind::command).resume_at);
     }
     void open_session(Time now, Effects& out) {
         if (open_time() > now) return;
@@ -271,13 +275,12 @@ private:
         if (lane.resume_at <= now) lane.resume_at = after(now, lane.backoff.next(chance_));
     }
     void pause_all(Time now) {
-        pause(commands_, now);
-        pause(reads_, now);
+        for (auto& lane : lanes_) pause(lane, now);
     }
     void resume_all() {
-        for (auto* lane : {&commands_, &reads_}) {
-            lane->resume_at = Time{};
-            lane->backoff.reset();
+        for (auto& lane : lanes_) {
+            lane.resume_at = Time{};
+            lane.backoff.reset();
         }
         lost_ = false;
     }
@@ -334,7 +337,7 @@ private:
         if (!opening_.answered(name.n)) return;
         session_.open(result.session);
         trouble_.clear();
-        answered(commands_);
+        answered(lane(CallKind::command));
     }
     void handle(const Envelope& envelope, ExecuteResult& result, Time, Effects& out) {
         answer(envelope, Method::pb_execute, {.at = result.at, .value = std::move(result.value)}, out);
@@ -384,7 +387,7 @@ private:
     ClerkCalls calls_;
     ClerkSession session_;
     SessionOpening opening_;
-    Lane commands_, reads_;
+    std::array<Lane, std::size(call_kinds)> lanes_;
     bool following_ = false;
     bool lost_ = false;    // the connection to the primary ended, and nothing was heard since
     std::string trouble_;  // why the view service, or the opening of a session, was last refused

@@ -35,10 +35,10 @@ inline void ClerkRules::open_refused(const Address& peer, std::uint64_t n, Failu
         opening_.lost();
         switch (cure_of(failure.code)) {
             case Cure::none:
-                while (!calls_.waiting(true).empty())
-                    fail(calls_.at(*calls_.waiting(true).begin()), failure.code, failure.text);
+                while (!calls_.waiting(CallKind::command).empty())
+                    fail(calls_.at(*calls_.waiting(CallKind::command).begin()), failure.code, failure.text);
                 break;
-            case Cure::wait: pause(commands_, now); break;
+            case Cure::wait: pause(lane(CallKind::command), now); break;
             case Cure::session:
             case Cure::elsewhere: pause_all(now); break;
         }

@@ -47,6 +47,11 @@ public:
         answer(step, call, dump);
     }
 
+    /// A reply address ends with its connection: nobody can ask for more of what was read over that.
+    void gone(const Address& peer) {
+        const auto begun = std::erase_if(open_, [&](const auto& dump) { return dump.first.first == peer; });
+        if (begun > 0) reached("C6: a snapshot that a client read is given up with its connection");
+    }
     void expire(Time now) {
         std::erase_if(open_, [&](const auto& dump) { return dump.second.expires <= now; });
     }

@@ -124,6 +124,7 @@ public:
 
     void gone(Step<S>& step, const Address& peer) {
         load_.gone(peer);
+        dumps_.gone(peer);
         if (auto* link = find(peer)) link->gone(step);
     }
 
