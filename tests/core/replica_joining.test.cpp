@@ -2,6 +2,8 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <deque>
+#include <utility>
 
 #include "../support/replica_group.hpp"
 
@@ -341,6 +343,35 @@ TEST_SUITE("replica_joining") {
         CHECK(group.count<BackupInSync>() == 0);
         group.settle();
         CHECK(group.count<BackupInSync>() == 1);
+    }
+
+    TEST_CASE("S4: a backup that returns to a long log gets in sync within a few round trips of writes") {
+        for (const int history : {0, 1'000, 5'000}) {
+            CAPTURE(history);
+            ReplicaGroup group;
+            for (const char* name : {"a", "b"}) group.start(name, *name - 'a' + 1u);
+            group.decide(group.member("a"), {group.member("b")});
+            group.pass(1s);
+            for (int i = 0; i < history; ++i) group.put("a", "");
+            group.settle();
+            group.decide(group.member("a"), {});
+            group.settle();
+            group.put("a", "");
+            group.events.clear();
+            group.decide(group.member("a"), {group.member("b")});
+            std::deque<std::pair<Address, Envelope>> under_way;
+            int trips = 0;
+            for (; trips < 50 && group.count<BackupInSync>() == 0; ++trips) {
+                for (int i = 0; i < 5; ++i) group.put("a", "");
+                std::swap(under_way, group.wire);
+                for (auto& [from, envelope] : std::exchange(under_way, {}))
+                    if (const auto to = envelope.peer; group.servers.contains(to))
+                        group.give(to, from, envelope.id, std::move(envelope.message));
+                group.now += 1ms;
+                group.turn("a");
+            }
+            CHECK(trips < 20);
+        }
     }
 
     TEST_CASE("S4: a joining backup that falls silent does not hold up the writes for longer than D/2") {

@@ -15,7 +15,7 @@ TEST_SUITE("session_results") {
 
     std::string sequences(const SessionResults& results) {
         std::string text;
-        for (const auto& one : results.all()) text += std::to_string(one.seq) + " ";
+        results.each([&](const auto& one) { text += std::to_string(one.seq) + " "; });
         return text;
     }
 
@@ -36,15 +36,26 @@ TEST_SUITE("session_results") {
         CHECK(results.find(5) == nullptr);
     }
 
-    TEST_CASE("a result that comes out of turn takes its place and one that is there is replaced") {
+    TEST_CASE("a result that comes out of turn takes its place") {
         SessionResults results;
         for (Sequence seq : {5, 9, 3, 7, 1}) results.record(result(seq));
         results.forget_below(2);
         results.record(result(4));
         CHECK(sequences(results) == "3 4 5 7 9 ");
-        results.record({7, {2, 70}, "again"});
-        CHECK(results.size() == 5);
-        CHECK(results.find(7)->value == "again");
+        CHECK(results.find(4)->value == "4");
+    }
+
+    TEST_CASE("those that come far out of turn are found in order and forgotten with the rest") {
+        SessionResults falling, rising;
+        for (Sequence seq = 5'000; seq > 0; --seq) falling.record(result(seq));
+        for (Sequence seq = 1; seq <= 5'000; ++seq) rising.record(result(seq));
+        CHECK(sequences(falling) == sequences(rising));
+        CHECK(falling == rising);
+        for (auto* results : {&falling, &rising}) results->forget_below(2'000);
+        CHECK(falling.size() == 3'001);
+        CHECK(falling == rising);
+        CHECK(falling.find(1'999) == nullptr);
+        CHECK(*falling.find(2'000) == result(2'000));
     }
 
     TEST_CASE("equal are those that hold the same whatever they have forgotten") {
@@ -64,13 +75,12 @@ TEST_SUITE("session_results") {
         Sequence low = 0, high = 1;
         for (int step = 0; step < 20'000; ++step) {
             if (random() % 4 != 0) {
-                const auto seq = low + random() % (high - low + 3);
+                const auto seq = low + random() % (high - low + (random() % 50 == 0 ? 400 : 3));
                 high = std::max(high, seq);
                 const SessionResults::Result recorded{seq, {2, random() % 100}, std::to_string(random() % 1000)};
-                results.record(recorded);
-                model.insert_or_assign(seq, recorded);
+                if (model.emplace(seq, recorded).second) results.record(recorded);
             } else {
-                low = std::min(high, low + random() % 5);
+                low = std::min(high, low + random() % 12);
                 results.forget_below(low);
                 model.erase(model.begin(), model.lower_bound(low));
             }

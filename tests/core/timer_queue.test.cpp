@@ -85,6 +85,18 @@ TEST_SUITE("timer_queue") {
         CHECK(timers.queue.first() == 0);
     }
 
+    TEST_CASE("timers that come back to the same time are kept once") {
+        Timers timers;
+        for (std::uint64_t key = 0; key < 1'000; ++key) timers.start(key, at(60));
+        for (int round = 0; round < 20; ++round)
+            for (std::uint64_t key = 0; key < 1'000; ++key) {
+                timers.start(key, at(1'000 + static_cast<int>(key)));
+                timers.start(key, at(60));
+            }
+        CHECK(timers.queue.kept() <= 2 * timers.times.size() + 65);
+        CHECK(timers.queue.deadline() == at(60));
+    }
+
     TEST_CASE("whatever is started and ended the first is the earliest under way") {
         std::mt19937 random{11};
         Timers timers;

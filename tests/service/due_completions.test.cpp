@@ -76,6 +76,18 @@ TEST_SUITE("due completions") {
         CHECK(service.order == "1234");
     }
 
+    TEST_CASE("one that stops the context keeps the others waiting until that runs again") {
+        Service service;
+        service.note(1, [&] { service.io.stop(); });
+        service.note(2);
+        service.post();
+        service.io.run();
+        CHECK(service.order == "1");
+        service.io.restart();
+        service.io.run();
+        CHECK(service.order == "12");
+    }
+
     TEST_CASE("those that one of them adds run in a later step") {
         Service service;
         service.note(1, [&] {
@@ -98,6 +110,17 @@ TEST_SUITE("due completions") {
         service.post();
         service.io.run();
         CHECK(entered);
+    }
+
+    TEST_CASE("an executor that ends destroys also a handler that owns what is due") {
+        auto owned = std::make_shared<int>(7);
+        {
+            Service service;
+            service.add(1, [owned, due = service.due](std::error_code, int) { FAIL("called"); });
+            service.post();
+            service.due = nullptr;
+        }
+        CHECK(owned.use_count() == 1);
     }
 
     TEST_CASE("an executor that ends with some of them due destroys their handlers uncalled") {

@@ -78,6 +78,7 @@ public:
         window_ += step.state.log.bytes(resume_, match_);
         resume_ = std::max(resume_, match_);
         sent_ = std::max(sent_, resume_);
+        lag_ = std::min(lag_, sent_ - match_);  // at first its match may not have been known
         round_acknowledged_ = std::max(round_acknowledged_, std::min(result.round, round_sent_));
     }
 

@@ -30,7 +30,8 @@ public:
     }
     /// The call of that number has ended: answered, given up or cancelled.
     void end(SessionId session, Sequence seq) {
-        if (session != id_ || seq < low_ || std::exchange(ended_[static_cast<std::size_t>(seq - low_)], true)) return;
+        const auto place = static_cast<std::size_t>(seq - low_);  // none, if a server gave out the same session twice
+        if (session != id_ || seq < low_ || place >= ended_.size() || std::exchange(ended_[place], true)) return;
         --unanswered_;
         for (; !ended_.empty() && ended_.front(); ++low_) ended_.pop_front();
     }

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <map>
 #include <span>
 #include <utility>
 #include <vector>
@@ -11,7 +12,8 @@
 
 namespace understudy {
 
-/// Results by sequence number, mostly recorded in its order and forgotten from the lowest on: then all is O(1).
+/// Results by sequence number. They are mostly recorded in its order and forgotten from the lowest on: then all is
+/// O(1), and otherwise O(log n).
 class SessionResults {
 public:
     struct Result {
@@ -21,40 +23,66 @@ public:
         friend bool operator==(const Result&, const Result&) = default;
     };
 
-    std::span<const Result> all() const { return std::span{results_}.subspan(forgotten_); }
-    std::size_t size() const { return results_.size() - forgotten_; }
+    std::size_t size() const { return row().size() + strays_.size(); }
 
     /// Null if there is none.
     const Result* find(Sequence seq) const {
-        if (size() == 0 || seq > results_.back().seq) return nullptr;
-        const auto found = std::ranges::lower_bound(all(), seq, {}, &Result::seq);
-        return found->seq == seq ? &*found : nullptr;
+        if (!row().empty() && seq <= row_.back().seq) {
+            const auto found = std::ranges::lower_bound(row(), seq, {}, &Result::seq);
+            if (found->seq == seq) return &*found;
+        }
+        if (strays_.empty()) return nullptr;
+        const auto stray = strays_.find(seq);
+        return stray == strays_.end() ? nullptr : &stray->second;
     }
-    /// One that is there is replaced.
+    /// There must be none of that number.
     void record(Result result) {
-        if (size() == 0 || result.seq > results_.back().seq) return results_.push_back(std::move(result));
-        const auto place = std::ranges::lower_bound(begin(), results_.end(), result.seq, {}, &Result::seq);
-        if (place->seq == result.seq)
-            *place = std::move(result);
+        if (row().empty() || result.seq > row_.back().seq) return row_.push_back(std::move(result));
+        const auto place = std::ranges::lower_bound(row(), result.seq, {}, &Result::seq) - row().begin();
+        const auto at = row_.begin() + static_cast<std::ptrdiff_t>(forgotten_) + place;
+        if (row_.end() - at <= nearly_in_order)
+            row_.insert(at, std::move(result));
         else
-            results_.insert(place, std::move(result));
+            strays_.emplace(result.seq, std::move(result));
     }
     void forget_below(Sequence low) {
-        for (; size() > 0 && results_[forgotten_].seq < low; ++forgotten_) JsonText{}.swap(results_[forgotten_].value);
-        if (forgotten_ < results_.size() - forgotten_) return;  // so that each is moved at most once
-        results_.erase(results_.begin(), begin());
-        forgotten_ = 0;
+        strays_.erase(strays_.begin(), strays_.lower_bound(low));
+        for (; !row().empty() && row().front().seq < low; ++forgotten_) JsonText{}.swap(row_[forgotten_].value);
+        if (forgotten_ < row().size()) return;  // so that each is moved at most once
+        row_.erase(row_.begin(), row_.begin() + static_cast<std::ptrdiff_t>(std::exchange(forgotten_, 0)));
+        if (row_.capacity() > much_room && row_.size() < row_.capacity() / 8) row_.shrink_to_fit();
+    }
+
+    /// Calls `visit` with each, in the order of their numbers.
+    template <typename Visit>
+    void each(Visit visit) const {
+        auto stray = strays_.begin();
+        for (const auto& result : row()) {
+            for (; stray != strays_.end() && stray->first < result.seq; ++stray) visit(stray->second);
+            visit(result);
+        }
+        for (; stray != strays_.end(); ++stray) visit(stray->second);
     }
 
     friend bool operator==(const SessionResults& a, const SessionResults& b) {
-        return std::ranges::equal(a.all(), b.all());
+        bool same = a.size() == b.size();
+        a.each([&](const Result& result) {
+            const auto* other = same ? b.find(result.seq) : nullptr;
+            same = other && *other == result;
+        });
+        return same;
     }
 
 private:
-    std::vector<Result>::iterator begin() { return results_.begin() + static_cast<std::ptrdiff_t>(forgotten_); }
+    // Where one is missing for long and then comes, those behind it are not moved.
+    static constexpr std::ptrdiff_t nearly_in_order = 256;
+    static constexpr std::size_t much_room = 1024;
 
-    std::vector<Result> results_;
-    std::size_t forgotten_ = 0;  // so many at the front are void
+    std::span<const Result> row() const { return std::span{row_}.subspan(forgotten_); }
+
+    std::vector<Result> row_;
+    std::size_t forgotten_ = 0;          // so many at the front of the row are void
+    std::map<Sequence, Result> strays_;  // that came far out of turn
 };
 
 }  // namespace understudy

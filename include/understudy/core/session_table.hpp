@@ -68,10 +68,10 @@ public:
         for (const auto& [id, session] : sessions_) {
             for (auto number : {id.view, id.index, session.low, Sequence{session.results.size()}})
                 put_number(text, number);
-            for (const auto& result : session.results.all()) {
+            session.results.each([&](const auto& result) {
                 for (auto number : {result.seq, result.at.view, result.at.index}) put_number(text, number);
                 put_bytes(text, result.value);
-            }
+            });
         }
         return text;
     }
@@ -88,6 +88,7 @@ public:
                 const auto seq = read.number();
                 const auto at_view = read.number();
                 const auto at_index = read.number();
+                if (session.results.find(seq)) return std::nullopt;
                 session.results.record({seq, {at_view, at_index}, read.bytes()});
             }
         }

@@ -32,7 +32,8 @@ public:
     void end(Time time, std::uint64_t key, std::size_t under_way, IsCurrent is_current) {
         if (heap_.size() > 2 * under_way + few) {
             std::erase_if(heap_, [&](const Timer& timer) { return !is_current(timer.first, timer.second); });
-            std::ranges::make_heap(heap_, std::greater{});
+            std::ranges::sort(heap_);  // then it is a heap, and one that was started twice stands side by side
+            heap_.erase(std::unique(heap_.begin(), heap_.end()), heap_.end());
         }
         if (heap_.empty() || heap_.front() != Timer{time, key}) return;
         while (!heap_.empty() && !is_current(heap_.front().first, heap_.front().second)) {

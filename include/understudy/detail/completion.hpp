@@ -16,6 +16,7 @@
 #include <asio/bind_allocator.hpp>
 #include <asio/dispatch.hpp>
 #include <asio/executor_work_guard.hpp>
+#include <asio/io_context.hpp>
 #include <asio/post.hpp>
 
 namespace understudy::detail {
@@ -150,7 +151,7 @@ public:
     /// Has what was added run soon, never from within this call.
     void post(const asio::any_io_executor& service) {
         if (due_.size() == done_ || std::exchange(posted_, true)) return;
-        asio::post(service, [self = this->shared_from_this(), service] { self->run(service); });
+        asio::post(service, Step{this->shared_from_this(), service});
     }
 
 private:
@@ -160,10 +161,35 @@ private:
         Result result;
     };
 
-    // A handler may throw, and it may run the executor itself: what is due after it has a step of its own for that.
+    // An executor that ends with this undone destroys the handlers, one of which may own all this.
+    class Step {
+    public:
+        Step(std::shared_ptr<DueCompletions> due, asio::any_io_executor service)
+            : due_{std::move(due)}, service_{std::move(service)} {}
+        Step(Step&&) noexcept = default;
+        Step& operator=(Step&&) = delete;
+        ~Step() {
+            if (due_) due_->drop();
+        }
+        void operator()() { std::exchange(due_, nullptr)->run(service_); }
+
+    private:
+        std::shared_ptr<DueCompletions> due_;
+        asio::any_io_executor service_;
+    };
+
+    void drop() {
+        posted_ = false;
+        done_ = 0;
+        const auto dropped = std::exchange(due_, {});
+    }
+
+    // A handler may throw, stop its context, or run it itself: what is due after it has a step of its own for that.
     void run(const asio::any_io_executor& service) {
         posted_ = false;
+        const auto* in_context = service.target<asio::io_context::executor_type>();
         while (done_ < due_.size()) {
+            if (in_context && in_context->context().stopped()) return post(service);
             auto next = std::move(due_[done_++]);
             if (done_ == due_.size()) {
                 due_.clear();
