@@ -45,7 +45,7 @@ public:
         : options_(checked(std::move(options))),
           chance_(seed),
           follower_(options_),
-          lanes_{Lane{Backoff{options_.retry_first, options_.retry_last}}, lanes_[0], lanes_[0]} {}
+          lanes_{new_lane(), new_lane(), new_lane()} {}
 
     /// Executes a command once (or, without a session, at least once: C5). `give_up_after`: nothing means the option's.
     void execute(CallKey key, JsonText command, std::optional<Duration> give_up_after, Time now) {
@@ -149,6 +149,7 @@ private:
     bool has_view() const { return view_.view.number != 0; }
     const Member& primary() const { return view_.view.primary; }
     bool wants_view() const { return following_ || calls_.size() > 0; }
+    Lane new_lane() const { return {Backoff{options_.retry_first, options_.retry_last}}; }
     Lane& lane(CallKind kind) { return lanes_[static_cast<std::size_t>(kind)]; }
     const Lane& lane(CallKind kind) const { return lanes_[static_cast<std::size_t>(kind)]; }
     Lane& lane(const ClerkCall& call) { return lane(call.kind()); }
