@@ -67,6 +67,8 @@ public:
     const std::string& group() const { return habits_.options.group; }
     const CallCounts& counts() const { return counts_; }
     std::size_t pending() const { return *pending_; }
+    /// How many requests it may have under way.
+    std::size_t window() const { return habits_.options.window; }
     /// Whether it has met a view service of another cluster, so that its next call begins anew.
     bool is_misled() const { return misled_; }
 

@@ -208,8 +208,8 @@ private:
                 cluster_.groups(), [&](const auto& group) { return cluster_.is_well(group) || lawfully_waits(group); });
         };
         if (!run_until(rest, patience_)) return not_well();
-        if (!run_until([&] { return all_idle(); }, limits_.peace))
-            return watch_.violate("a call has not ended " + in_pings(limits_.peace) + " after the last fault");
+        if (const auto patience = ending(); !run_until([&] { return all_idle(); }, patience))
+            return watch_.violate("a call has not ended " + in_pings(patience) + " after the last fault");
         for (const auto& group : cluster_.groups())
             if (lawfully_waits(group)) force(group);
         if (!run_until([&] { return all_well(); }, patience_)) return not_well();
@@ -243,8 +243,21 @@ private:
             const auto entries = static_cast<std::size_t>(state.log.last().index - state.log.base().index);
             steps = std::max(steps, entries / at_once + bytes / options.chunk_bytes);
         });
-        const auto trips = static_cast<Duration::rep>(steps * cluster_.options().view.backups);
-        return limits_.peace + 2 * conditions_.calm.latency_most * trips;
+        return peace_and(steps * cluster_.options().view.backups);
+    }
+    /// How long it may take until every call has ended. A client with a small window asks for the pieces of its dumps
+    /// one after the other, each of which takes a round trip.
+    Duration ending() const {
+        std::size_t pieces = 1, trips = 0;
+        cluster_.for_each([&](const auto&, const auto& server) {
+            pieces = std::max(pieces, snapshot_bytes(server.store()).size() / cluster_.options().replica.chunk_bytes);
+        });
+        for (const auto& customer : customers_)
+            trips = std::max(trips, customer->pending() * (pieces + 2) / customer->window());
+        return peace_and(trips);
+    }
+    Duration peace_and(std::size_t round_trips) const {
+        return limits_.peace + 2 * conditions_.calm.latency_most * static_cast<Duration::rep>(round_trips);
     }
     bool lawfully_waits(const std::string& group) const { return cluster_.waits(group) && !cluster_.is_held(group); }
     void not_well() {
