@@ -87,23 +87,16 @@ public:
                 if (redisBufferWrite(it.context.get(), &all) != REDIS_OK) throw std::runtime_error{it.context->errstr};
         };
         for (std::uint32_t n = 0; n < clients; ++n) {
-            auto& it = connections[n];
-            it.context = network_ == Network::tcp ? connect_tcp(port_) : connect_unix(path_);
-            unblock(it.context->fd);
-            it.context->flags &= ~REDIS_BLOCK;
-            poll.add(it.context->fd, n);
-            go_on(it);
+            open(connections[n], poll, n);
+            go_on(connections[n]);
         }
         for (bool on = true; on;)
             poll.wait(-1, [&](std::uint32_t n) {
                 auto& it = connections[n];
-                if (redisBufferRead(it.context.get()) != REDIS_OK) throw std::runtime_error{it.context->errstr};
-                for (void* reply = nullptr; next_reply(it, reply);) {
-                    check(static_cast<redisReply*>(reply));
-                    freeReplyObject(reply);
+                take_replies(it, [&] {
                     on = done(it.asked, Clock::now()) && on;
                     if (on) go_on(it);
-                }
+                });
             });
     }
 
@@ -112,26 +105,18 @@ public:
         Poll poll;
         std::vector<Connection> connections(shape.connections);
         for (std::uint32_t n = 0; n < connections.size(); ++n) {
-            auto& it = connections[n];
-            it.context = network_ == Network::tcp ? connect_tcp(port_) : connect_unix(path_);
-            unblock(it.context->fd);
-            it.context->flags &= ~REDIS_BLOCK;
-            it.number = n;
-            poll.add(it.context->fd, n);
-            ask_again(it, shape, batch);
+            open(connections[n], poll, n);
+            ask_again(connections[n], shape, batch);
         }
         while (!meter.over())
             poll.wait(-1, [&](std::uint32_t n) {
                 auto& it = connections[n];
-                if (redisBufferRead(it.context.get()) != REDIS_OK) throw std::runtime_error{it.context->errstr};
-                for (void* reply = nullptr; next_reply(it, reply);) {
-                    check(static_cast<redisReply*>(reply));
-                    freeReplyObject(reply);
-                    if (--it.expected > 0) continue;
+                take_replies(it, [&] {
+                    if (--it.expected > 0) return;
                     const auto now = Clock::now();
                     for (std::size_t i = 0; i < shape.in_flight; ++i) meter.done(it.asked, now);
                     ask_again(it, shape, batch);
-                }
+                });
             });
     }
 
@@ -151,6 +136,22 @@ private:
         Clock::time_point asked;
     };
 
+    void open(Connection& it, Poll& poll, std::uint32_t number) const {
+        it.context = network_ == Network::tcp ? connect_tcp(port_) : connect_unix(path_);
+        unblock(it.context->fd);
+        it.context->flags &= ~REDIS_BLOCK;
+        it.number = number;
+        poll.add(it.context->fd, number);
+    }
+    /// Reads what there is, and calls `each` for each reply.
+    static void take_replies(Connection& it, const auto& each) {
+        if (redisBufferRead(it.context.get()) != REDIS_OK) throw std::runtime_error{it.context->errstr};
+        for (void* reply = nullptr; next_reply(it, reply);) {
+            check(static_cast<redisReply*>(reply));
+            freeReplyObject(reply);
+            each();
+        }
+    }
     static bool next_reply(Connection& it, void*& reply) {
         reply = nullptr;
         if (redisGetReplyFromReader(it.context.get(), &reply) != REDIS_OK) throw std::runtime_error{"redis"};
