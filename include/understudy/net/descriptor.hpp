@@ -12,37 +12,13 @@
 #include <cerrno>
 #include <chrono>
 #include <system_error>
-#include <utility>
 
 #include <understudy/core/types.hpp>
+#include <understudy/detail/descriptor.hpp>
 
 namespace understudy::net {
 
-/// A file descriptor that is closed when its owner goes.
-class Descriptor {
-public:
-    Descriptor() = default;
-    explicit Descriptor(int value) : value_{value} {}
-    Descriptor(Descriptor&& other) noexcept : value_{std::exchange(other.value_, -1)} {}
-    Descriptor& operator=(Descriptor&& other) noexcept {
-        if (this != &other) {
-            reset();
-            value_ = std::exchange(other.value_, -1);
-        }
-        return *this;
-    }
-    ~Descriptor() { reset(); }
-
-    int get() const { return value_; }
-    int release() { return std::exchange(value_, -1); }
-    explicit operator bool() const { return value_ >= 0; }
-    void reset() {
-        if (value_ >= 0) ::close(std::exchange(value_, -1));
-    }
-
-private:
-    int value_ = -1;
-};
+using ::understudy::detail::Descriptor;
 
 inline std::error_code last_error() { return {errno, std::system_category()}; }
 
