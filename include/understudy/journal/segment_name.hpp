@@ -1,0 +1,44 @@
+// The names of segment files: PREFIX-0123456789abcdef.log, and with `.new` behind it while the file is being begun.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace understudy::journal {
+
+inline constexpr std::string_view unfinished_suffix = ".new";
+
+/// The last `digits` hexadecimal digits of a number.
+inline std::string hexadecimal(std::uint64_t number, std::size_t digits) {
+    std::string text(digits, '0');
+    for (auto at = text.rbegin(); at != text.rend(); ++at, number >>= 4) *at = "0123456789abcdef"[number & 0xF];
+    return text;
+}
+
+inline std::string segment_name(std::string_view prefix, std::uint64_t number) {
+    return std::string{prefix} + "-" + hexadecimal(number, 16) + ".log";
+}
+
+/// The number of the segment that a file of that name is; nothing for any other file.
+inline std::optional<std::uint64_t> segment_number(std::string_view prefix, std::string_view name) {
+    constexpr std::string_view digits = "0123456789abcdef";
+    if (!name.starts_with(prefix) || name.size() != prefix.size() + 21) return std::nullopt;
+    std::uint64_t number = 0;
+    for (const char digit : name.substr(prefix.size() + 1, 16)) {
+        const auto value = digits.find(digit);
+        if (value == digits.npos) return std::nullopt;
+        number = number << 4 | value;
+    }
+    return name == segment_name(prefix, number) ? std::optional{number} : std::nullopt;
+}
+
+/// Whether it is a segment whose beginning did not end.
+inline bool is_unfinished_segment(std::string_view prefix, std::string_view name) {
+    return name.ends_with(unfinished_suffix) &&
+           segment_number(prefix, name.substr(0, name.size() - unfinished_suffix.size()));
+}
+
+}  // namespace understudy::journal
