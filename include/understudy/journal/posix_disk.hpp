@@ -1,0 +1,195 @@
+// A directory of the operating system as a journal's disk.
+#pragma once
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstddef>
+#include <cstdint>
+#include <cstdio>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <understudy/detail/descriptor.hpp>
+#include <understudy/journal/disk.hpp>
+
+namespace understudy::journal {
+
+namespace detail {
+
+using understudy::detail::Descriptor;
+
+/// Repeats a system call as long as signals interrupt it.
+template <typename Call>
+auto uninterrupted(Call call) {
+    auto result = call();
+    while (result < 0 && errno == EINTR) result = call();
+    return result;
+}
+
+/// What was written to the file, and its size, is on stable storage.
+inline int sync_data(int file) {
+#ifdef __APPLE__
+    return uninterrupted([&] { return ::fcntl(file, F_FULLFSYNC); });
+#else
+    return uninterrupted([&] { return ::fdatasync(file); });
+#endif
+}
+
+}  // namespace detail
+
+/// See `DiskFile`.
+class PosixFile {
+public:
+    PosixFile(detail::Descriptor file, std::string path, std::size_t step)
+        : file_{std::move(file)}, path_{std::move(path)}, step_{step} {}
+
+    void append(std::string_view bytes) {
+        write(bytes, end_);
+        end_ += bytes.size();
+        if (step_ > 0 && end_ > grown_) grow();
+    }
+    void sync() {
+        if (detail::sync_data(file_.get()) != 0) fail_disk("sync", path_, errno);
+    }
+    void close() {
+        if (grown_ > end_ &&
+            detail::uninterrupted([&] { return ::ftruncate(file_.get(), static_cast<off_t>(end_)); }) != 0)
+            fail_disk("truncate", path_, errno);
+        file_.reset();
+    }
+
+private:
+    void write(std::string_view bytes, std::uint64_t at) {
+        while (!bytes.empty()) {
+            const auto written = detail::uninterrupted(
+                [&] { return ::pwrite(file_.get(), bytes.data(), bytes.size(), static_cast<off_t>(at)); });
+            if (written < 0) fail_disk("write", path_, errno);
+            bytes.remove_prefix(static_cast<std::size_t>(written));
+            at += static_cast<std::uint64_t>(written);
+        }
+    }
+    /// Zeros ahead of what is appended: a sync that changes neither the file's size nor where it lies writes the data
+    /// alone, and no journal of the file system. (Space that is only reserved would have to be marked as written.)
+    void grow() {
+        grown_ = (end_ / step_ + 1) * step_;
+        write(std::string(static_cast<std::size_t>(grown_ - end_), '\0'), end_);
+    }
+
+    detail::Descriptor file_;
+    std::string path_;
+    std::size_t step_;
+    std::uint64_t end_ = 0;    // of what was appended
+    std::uint64_t grown_ = 0;  // zeros are written up to here
+};
+
+/// Files are readable by their owner alone, and closed on exec.
+class PosixDisk {
+public:
+    using File = PosixFile;
+
+    /// Opens the directory, or makes it in an existing one, and holds a lock on the file `lock` in it. Throws
+    /// `std::system_error`: `device_or_resource_busy` if somebody else has it, of this process or another.
+    explicit PosixDisk(std::string directory) : path_{std::move(directory)} {
+        if (::mkdir(path_.c_str(), 0700) == 0)
+            sync_parent();
+        else if (errno != EEXIST)
+            fail_disk("create directory", path_, errno);
+        directory_ = open_directory(AT_FDCWD, path_, path_);
+        lock_ = open_at("lock", O_RDWR | O_CREAT, "open");
+        if (detail::uninterrupted([&] { return ::flock(lock_.get(), LOCK_EX | LOCK_NB); }) != 0)
+            fail_disk("lock (is another server using the directory?)", path("lock"),
+                      errno == EWOULDBLOCK ? EBUSY : errno);
+    }
+
+    std::string path(const std::string& name) const { return path_ + "/" + name; }
+
+    std::vector<std::string> list() const {
+        const auto failed = [&] { fail_disk("list", path_, errno); };
+        auto descriptor = open_directory(directory_.get(), ".", path_);
+        const std::unique_ptr<DIR, int (*)(DIR*)> stream{::fdopendir(descriptor.get()), &::closedir};
+        if (!stream) failed();
+        descriptor.release();
+        std::vector<std::string> names;
+        errno = 0;
+        for (const dirent* entry; (entry = ::readdir(stream.get())) != nullptr; errno = 0)
+            if (const std::string name{entry->d_name}; name != "." && name != ".." && name != "lock")
+                names.push_back(name);
+        if (errno != 0) failed();
+        std::sort(names.begin(), names.end());
+        return names;
+    }
+
+    std::uint64_t size(const std::string& name) const {
+        struct stat found {};
+        if (::fstatat(directory_.get(), name.c_str(), &found, 0) != 0) fail_disk("examine", path(name), errno);
+        return static_cast<std::uint64_t>(found.st_size);
+    }
+
+    std::string read(const std::string& name, std::uint64_t offset, std::size_t most) const {
+        const auto file = open_at(name, O_RDONLY, "open");
+        std::string bytes(most, '\0');
+        std::size_t filled = 0;
+        while (filled < most) {
+            const auto got = detail::uninterrupted([&] {
+                return ::pread(file.get(), bytes.data() + filled, most - filled, static_cast<off_t>(offset + filled));
+            });
+            if (got < 0) fail_disk("read", path(name), errno);
+            if (got == 0) break;
+            filled += static_cast<std::size_t>(got);
+        }
+        bytes.resize(filled);
+        return bytes;
+    }
+
+    PosixFile create(const std::string& name, std::size_t step) {
+        return {open_at(name, O_WRONLY | O_CREAT | O_EXCL, "create"), path(name), step};
+    }
+    void rename(const std::string& from, const std::string& to) {
+        if (::renameat(directory_.get(), from.c_str(), directory_.get(), to.c_str()) != 0)
+            fail_disk("rename to " + to, path(from), errno);
+    }
+    void remove(const std::string& name) {
+        if (::unlinkat(directory_.get(), name.c_str(), 0) != 0) fail_disk("remove", path(name), errno);
+    }
+    void sync_directory() { sync(directory_, path_); }
+
+private:
+    static detail::Descriptor open_directory(int from, const std::string& name, const std::string& path) {
+        detail::Descriptor directory{detail::uninterrupted(
+            [&] { return ::openat(from, name.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC); })};
+        if (!directory) fail_disk("open directory", path, errno);
+        return directory;
+    }
+    detail::Descriptor open_at(const std::string& name, int flags, const char* operation) const {
+        detail::Descriptor file{detail::uninterrupted([&] {
+            return ::openat(directory_.get(), name.c_str(), flags | O_CLOEXEC | O_NOFOLLOW, 0600);
+        })};
+        if (!file) fail_disk(operation, path(name), errno);
+        return file;
+    }
+    static void sync(const detail::Descriptor& directory, const std::string& path) {
+        if (detail::uninterrupted([&] { return ::fsync(directory.get()); }) != 0)
+            fail_disk("sync directory", path, errno);
+    }
+    void sync_parent() const {
+        const auto parent = path_ + "/..";
+        sync(open_directory(AT_FDCWD, parent, parent), parent);
+    }
+
+    std::string path_;
+    detail::Descriptor directory_;
+    detail::Descriptor lock_;  // the kernel lets it go with the process
+};
+
+static_assert(Disk<PosixDisk>);
+
+}  // namespace understudy::journal
