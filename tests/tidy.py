@@ -29,7 +29,7 @@ LAYERS = {
     "detail": Layer({"core", "wire", "transport", "detail"}, True, True),
     "service": Layer({"core", "wire", "transport", "detail", "service"}, True, True),
     "net": Layer({"core", "wire", "transport", "detail", "net"}, True, False),
-    "sim": Layer({"core", "wire", "transport", "detail", "service", "sim"}, True, True),
+    "sim": Layer({"core", "wire", "transport", "detail", "service", "journal", "sim"}, True, True),
     "journal": Layer({"core", "wire", "transport", "detail", "journal"}, True, True),
 }
 
