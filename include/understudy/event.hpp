@@ -87,6 +87,10 @@ struct SessionClosed {
 struct StoreFailed {
     std::string what;
 };
+/// Stable storage failed; this replica takes no further part (S9).
+struct JournalFailed {
+    std::string what;
+};
 /// The view service has not answered for D; the next address is tried. Told once for each address until one answers.
 struct ViewServiceSilent {
     Address address;
@@ -121,7 +125,7 @@ struct Malformed {
 
 using Event = std::variant<ViewDecided, ServerSeen, ServerLost, GroupWaits, RoleChanged, SteppedDown, BackupJoining,
                            BackupInSync, BackupUnreachable, SnapshotInstalled, LogCut, SessionClosed, StoreFailed,
-                           ViewServiceSilent, ViewServiceAnswers, CallFailed, Refused, Malformed>;
+                           JournalFailed, ViewServiceSilent, ViewServiceAnswers, CallFailed, Refused, Malformed>;
 
 /// Called with each event, in order, on the service's executor, after the step that caused it. May be empty.
 using Observer = std::function<void(const Event&)>;
@@ -188,6 +192,7 @@ inline std::string describe(const Event& event) {
             return "closed unused session " + std::to_string(e.session.view) + "." + std::to_string(e.session.index);
         }
         std::string operator()(const StoreFailed& e) const { return "the store failed: " + e.what; }
+        std::string operator()(const JournalFailed& e) const { return "stable storage failed: " + e.what; }
         std::string operator()(const ViewServiceSilent& e) const {
             return "the view service at " + e.address + " does not answer";
         }

@@ -68,6 +68,7 @@ struct ReplicaOptions {
     std::size_t max_sessions = 65536;
     std::size_t max_results = 65536;  ///< Results kept for one session.
     std::size_t max_dumps = 4;        ///< Snapshots open for clients.
+    std::size_t journal_bytes = 64u << 20;  ///< Written since its last snapshot: then a journal gets another (S9).
     Duration session_ttl = 10min;
     Duration transfer_ttl = 60s;  ///< A half-received snapshot is kept this long.
     Duration dump_ttl = 60s;

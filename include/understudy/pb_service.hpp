@@ -1,6 +1,7 @@
 // A replica of the host's store: the thing that is kept on several servers and survives one of them.
 #pragma once
 
+#include <concepts>
 #include <functional>
 #include <map>
 #include <memory>
@@ -16,6 +17,7 @@
 #include <understudy/core/replica_rules.hpp>
 #include <understudy/detail/replica_party.hpp>
 #include <understudy/event.hpp>
+#include <understudy/journal.hpp>
 #include <understudy/options.hpp>
 #include <understudy/result.hpp>
 #include <understudy/store.hpp>
@@ -31,9 +33,12 @@ namespace understudy {
 /// handler's executor, never from within the call that started it, and supports terminal cancellation. Verbs other
 /// than `async_run` end with `error::closed` if that is not under way, and with `operation_aborted` when it ends.
 ///
+/// Without a journal its state lives in memory, and a server that is started again is a new and empty one. With one it
+/// goes on from what it had (protocol, S9): a group whose members all died comes back with every answered write.
+///
 /// Not thread-safe: use it, and run its transport's executor, on one strand. Destroying it is `stop()`: to its group it
 /// has crashed then; `async_leave` first spares that the wait for another primary.
-template <Store S, Transport T>
+template <Store S, Transport T, Journal J = NoJournal>
 class PBService {
 public:
     using Command = typename S::Command;
@@ -45,10 +50,19 @@ public:
     /// options allow. The observer is called for every event; what it throws leaves the executor's `run()` and harms
     /// nothing else.
     PBService(S store, T transport, ReplicaOptions options, Observer observer = {})
-        : state_{make(std::move(store), transport, std::move(options), std::move(observer))} {}
+        requires std::same_as<J, NoJournal>
+        : state_{make(std::move(store), transport, NoJournal{}, std::move(options), std::move(observer))} {}
+
+    /// Reads the journal, which may block and takes as long as the store needs to apply what is there, and goes on from
+    /// it. Throws as above, and what the journal throws if it is damaged; `error::invalid_options` too if it was
+    /// written by a server of another name or group.
+    PBService(S store, T transport, J journal, ReplicaOptions options, Observer observer = {})
+        requires(!std::same_as<J, NoJournal>)
+        : state_{make(std::move(store), transport, std::move(journal), std::move(options), std::move(observer))} {}
 
     /// Serves until `stop()` or a failure. Completes with `void(std::error_code)`: no error after `stop()`;
-    /// `error::internal` if the store failed (an event says how); what the transport failed with;
+    /// `error::internal` if the store failed, `error::journal_failed` if stable storage did (an event says how); what
+    /// the transport failed with;
     /// `asio::error::already_started` if another one is under way, `error::closed` if it was stopped before.
     /// Terminal cancellation ends it with `operation_aborted`; it can then be run again and knows all that it knew.
     template <typename Token = asio::use_awaitable_t<>>
@@ -127,19 +141,33 @@ public:
     asio::any_io_executor get_executor() const { return state_->executor(); }
 
 private:
-    using State = detail::ReplicaParty<S, T>;
+    using State = detail::ReplicaParty<S, T, J>;
     using Rules = typename State::Rules;
     using Wait = detail::Wait<Rules>;
 
-    static std::shared_ptr<State> make(S store, T& transport, ReplicaOptions options, Observer observer) {
+    static std::shared_ptr<State> make(S store, T& transport, J journal, ReplicaOptions options, Observer observer) {
         detail::require_valid(options.validate());
         const Address name = transport.local();
         detail::require_listening(name);
         detail::require_dialable(transport, options.view_service);
         detail::require_room(transport, options);
         const auto incarnation = Incarnation{detail::draw_token(transport)};
-        Rules rules{wire::TypedStore<S>{std::move(store)}, std::move(options), name, incarnation, transport.now()};
-        return std::make_shared<State>(std::move(rules), std::move(transport), std::move(observer));
+        wire::TypedStore<S> typed{std::move(store)};
+        const auto now = transport.now();
+        if constexpr (std::same_as<J, NoJournal>) {
+            Rules rules{std::move(typed), std::move(options), name, incarnation, now};
+            return std::make_shared<State>(std::move(rules), std::move(transport), NoJournal{}, std::move(observer));
+        } else {
+            Recovery reader{std::move(typed), options.log_bytes};
+            journal.read(reader);
+            auto from = std::move(reader).finish();
+            detail::require_own(from.standing, name, options.group);
+            Rules rules{std::move(from), std::move(options), name, incarnation, now, journal.promises()};
+            auto state = std::make_shared<State>(std::move(rules), std::move(transport), std::move(journal),
+                                                 std::move(observer));
+            State::start_journal(state);
+            return state;
+        }
     }
 
     template <typename Token>

@@ -12,6 +12,7 @@
 
 #include <doctest/doctest.h>
 
+#include "journal_model.hpp"
 #include "list_store.hpp"
 #include "promotable.hpp"
 
@@ -34,9 +35,26 @@ struct ReplicaGroup {
     View view;
     std::function<bool(const Address& from, const Address& to, const Message&)> lost;
     std::uint64_t next_id = 0;
+    std::map<Address, JournalModel> journals;
+    bool keep_up = true;
 
     void start(const Address& name, std::uint64_t incarnation) {
         servers.insert_or_assign(name, Replica{ListStore{}, options, name, Incarnation{incarnation}, now});
+        turn(name);
+    }
+    /// Starts a server that goes on from its journal; a new one at first.
+    void start_with_journal(const Address& name, std::uint64_t incarnation, bool promised = true) {
+        auto& journal = journals[name];
+        journal.end_life();
+        Recovery<ListStore> reader{ListStore{}, options.log_bytes};
+        CHECK(journal.read(reader) == "");
+        servers.insert_or_assign(name, Replica{std::move(reader).finish(), options, name, Incarnation{incarnation},
+                                               now, promised});
+        turn(name);
+    }
+    /// What a server wrote is on stable storage now; with `keep_up` it is so at once, turn by turn.
+    void persist(const Address& name) {
+        servers.at(name).persisted(journals.at(name).sync());
         turn(name);
     }
     Replica& operator[](const Address& name) { return servers.at(name); }
@@ -146,6 +164,8 @@ private:
         server.wake(now, effects);
         server.deep_invariants();
         CHECK(not_counted_on(server, effects, now) == "");
+        const bool wrote = effects.journal.has_value();
+        if (wrote) journals.at(name).write(*effects.journal, server.state().log);
         for (auto& event : effects.events) events.push_back(std::move(event));
         for (auto& envelope : effects.outbox) {
             if (lost && lost(name, envelope.peer, envelope.message)) continue;
@@ -156,6 +176,7 @@ private:
             else
                 wire.emplace_back(name, std::move(envelope));
         }
+        if (wrote && keep_up) persist(name);
     }
 };
 

@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include <understudy/core/snapshot_transfer.hpp>
 #include <understudy/core/step.hpp>
@@ -14,10 +15,16 @@ namespace understudy {
 template <TextStore S>
 class Backup {
 public:
-    /// Another view: what was acknowledged before does not count in it (S2).
-    void enter_view() { acknowledged_ = 0; }
+    /// Another view: what was acknowledged before does not count in it (S2), nor does what waits to be.
+    void enter_view() {
+        acknowledged_ = 0;
+        told_commit_ = 0;
+        if (!withheld_.empty()) reached("S9: what is not on stable storage when its view ends is not acknowledged");
+        withheld_.clear();
+    }
     /// What was received of a snapshot is void.
     void forget() { incoming_.reset(); }
+    bool receives() const { return incoming_.has_value(); }
 
     /// An append of this view's primary (S2, S3).
     void append(Step<S>& step, const Call& call, Append&& append) {
@@ -40,7 +47,7 @@ public:
                 return step.refuse(call, "replica.append", error::invalid_params, "entries: a view is out of order");
             if (entry.at.index <= state.log.last().index) {
                 reached("S3: entries that conflict are cut off");
-                auto removed = state.log.cut(entry.at.index);
+                auto removed = state.cut(entry.at.index);
                 step.out.tell(LogCut{entry.at.index, removed, entry.at.index <= state.commit});
             }
             state.log.append(std::move(entry));
@@ -49,8 +56,8 @@ public:
         if (end < state.log.last().index) reached("S3: what was not compared is not acknowledged");
         acknowledged_ = std::max(acknowledged_, end);
         if (append.commit > acknowledged_) reached("S2: nothing is applied that was not acknowledged in this view");
-        state.commit = std::max(state.commit, std::min(append.commit, acknowledged_));  // S2
-        step.out.send(call.peer, call.id, AppendResult{step.view().number, end, append.round});
+        told_commit_ = std::max(told_commit_, append.commit);
+        answer(step, call, end, AppendResult{step.view().number, end, append.round});
     }
 
     /// A chunk of a snapshot (S8).
@@ -61,10 +68,10 @@ public:
             reached("S8: a snapshot at or below the commit index changes nothing");
             incoming_.reset();
             acknowledged_ = std::max(acknowledged_, at.index);
-            return answer_chunk(step, call, install, install.chunk + 1);
+            return answer(step, call, at.index, chunk_result(step, install, install.chunk + 1));
         }
         if (incoming_ && incoming_->id() == install.snapshot && install.chunk < incoming_->next())
-            return answer_chunk(step, call, install, incoming_->next());  // a repeat
+            return answer(step, call, 0, chunk_result(step, install, incoming_->next()));  // a repeat
         if (auto wrong = check(state, at, step.view().number); !wrong.empty())
             return step.refuse(call, "replica.install", error::invalid_params, std::move(wrong));
         if (install.chunk == 0) incoming_.emplace(install.snapshot, state.empty);
@@ -77,6 +84,8 @@ public:
             return refuse_chunk(step, call, "the snapshot cannot be restored: " + wrong);
         }
         auto next = incoming_->next();
+        if (state.durable.in_use())
+            state.durable.add({at, install.chunk, install.data, install.last, !state.log.has(at)});
         if (install.last) {
             step.out.tell(SnapshotInstalled{at, incoming_->bytes()});
             reached("S8: a snapshot replaces the state when its last chunk was read");
@@ -84,12 +93,20 @@ public:
             incoming_.reset();
             acknowledged_ = std::max(acknowledged_, at.index);
         }
-        answer_chunk(step, call, install, next);
+        answer(step, call, install.last ? at.index : 0, chunk_result(step, install, next));
     }
 
-    /// Applies what is committed; S2: never beyond what was acknowledged in this view.
+    /// Acknowledges what is on stable storage now. Applies what is committed; S2: never beyond what was acknowledged in
+    /// this view.
     void wake(Step<S>& step) {
         auto& state = step.state;
+        const auto held = state.durable_index();
+        std::erase_if(withheld_, [&](Withheld& one) {
+            if (one.through > held) return false;
+            step.out.send(std::move(one.call.peer), std::move(one.call.id), std::move(one.result));
+            return true;
+        });
+        state.commit = std::max(state.commit, std::min({told_commit_, acknowledged_, held}));  // S2, S9
         while (state.applied.index < state.commit && state.store_failure.empty()) state.apply_next(step.now);
         state.trim(step.options.log_bytes, ~Index{0});
     }
@@ -144,8 +161,14 @@ private:
                         " conflicts with one that was acknowledged");
     }
 
-    void answer_chunk(Step<S>& step, const Call& call, const Install& install, std::uint64_t next) const {
-        step.out.send(call.peer, call.id, InstallResult{step.view().number, install.snapshot, next});
+    static InstallResult chunk_result(const Step<S>& step, const Install& install, std::uint64_t next) {
+        return {step.view().number, install.snapshot, next};
+    }
+    /// S9: an answer that says that everything through `through` is held waits until that is on stable storage.
+    void answer(Step<S>& step, const Call& call, Index through, Message result) {
+        if (through <= step.state.durable_index()) return step.out.send(call.peer, call.id, std::move(result));
+        reached("S9: what is not on stable storage is not acknowledged");
+        withheld_.push_back({through, call, std::move(result)});
     }
     void refuse_chunk(Step<S>& step, const Call& call, std::string text) const {
         reached("S8: a chunk that does not continue the snapshot is refused");
@@ -156,7 +179,16 @@ private:
         step.out.send(call.peer, call.id, std::move(failure));
     }
 
-    Index acknowledged_ = 0;  // in this view
+    struct Withheld {
+        Index through = 0;
+        Call call;
+        Message result;
+        friend bool operator==(const Withheld&, const Withheld&) = default;
+    };
+
+    Index acknowledged_ = 0;  // in this view: this was compared, and is acknowledged as soon as it is held
+    Index told_commit_ = 0;   // in this view
+    std::vector<Withheld> withheld_;
     std::optional<IncomingSnapshot<S>> incoming_;
     Time expires_ = never;
 };

@@ -70,7 +70,7 @@ public:
     // ---- what comes in ----
 
     void answered(const CallId& id, const AppendResult& result, const Step<S>& step) {
-        heard(id, step);
+        heard(id, step, result.match);
         knows_view_ = true;
         if (mode_ != Mode::snapshot) follow_log();
         if (result.match > match_) lag_ -= std::min(lag_, (result.match - match_ + 1) / 2);
@@ -203,6 +203,7 @@ private:
     struct Sending {
         std::uint64_t n = 0;
         Time at{};
+        Index through = 0;  // entries up to here were under way with it
         friend bool operator==(const Sending&, const Sending&) = default;
     };
     static constexpr std::size_t max_tracked = 256;
@@ -216,23 +217,28 @@ private:
             {step.standing.dead_after / 20, std::min(round_trip_ * 3, step.standing.dead_after / 4), backoff_});
     }
 
-    void note_sent(std::uint64_t n, const Step<S>& step) {
+    void note_sent(std::uint64_t n, const Step<S>& step, Index through = 0) {
         if (sending_.empty() || resend_at_ == never) resend_at_ = step.now + resend_interval(step);
         if (sending_.size() < max_tracked)
-            sending_.push_back({n, step.now});
+            sending_.push_back({n, step.now, through});
         else
-            sending_.back().n = n;
+            sending_.back() = {n, sending_.back().at, std::max(sending_.back().through, through)};
         last_sent_ = step.now;
     }
 
-    void heard(const CallId& id, const Step<S>& step) {
+    /// An answer: to that send and to those before it, but for entries that it does not acknowledge.
+    void heard(const CallId& id, const Step<S>& step, Index match = ~Index{0}) {
         auto n = call_number(id);
-        while (!sending_.empty() && sending_.front().n <= n) {
+        while (!sending_.empty() && sending_.front().n <= n && sending_.front().through <= match) {
             if (sending_.front().n == n) {
                 auto took = step.now - sending_.front().at;
                 round_trip_ = std::max(took, (round_trip_ * 7 + took) / 8);
             }
             sending_.pop_front();
+        }
+        if (!sending_.empty() && sending_.front().n <= n) {
+            reached("S7: a backup that answers and does not get its entries stored is not heard");
+            return;
         }
         heard_at_ = step.now;
         unreachable_ = false;
@@ -265,11 +271,14 @@ private:
         // appends that are then sent again before it has read the first ones.
         window_ = std::clamp(window_, step.options.append_bytes, step.options.window_bytes);
         if (log.position(resume_)) resume_end_ = log.end_of(resume_);  // it may be trimmed before more is acknowledged
+        // Entries wait for the backup's disk (S9), and no read waits with them: a round goes by itself.
+        const bool by_itself = step.state.durable.in_use() && required_ && round > round_sent_ && log.position(match_);
+        if (by_itself) send_append(step, calls, round, match_, match_);
         while (sent_ < log.last().index && log.end_of(sent_) - resume_end_ < window_) {
             send_append(step, calls, round, sent_, batch_end(step));
             sent_something = true;
         }
-        if (sent_something) return;
+        if (sent_something || by_itself) return;
         bool heartbeat = sending_.empty() && step.now >= last_sent_ + step.standing.info.ping_interval;
         if (heartbeat) reached("S7: an idle backup is sent an empty append every ping interval");
         if (must_send_ || heartbeat || (required_ && round > round_sent_))
@@ -297,7 +306,7 @@ private:
         for (auto index = after_index; index < through; ++index) append.entries.push_back(log[index + 1]);
         sent_ = std::max(sent_, through);
         round_sent_ = round;
-        note_sent(++calls, step);
+        note_sent(++calls, step, through);
         step.out.send(member_.name, make_call_id(Method::replica_append, calls), std::move(append));
     }
 

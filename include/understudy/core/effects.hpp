@@ -2,9 +2,11 @@
 #pragma once
 
 #include <concepts>
+#include <optional>
 #include <utility>
 #include <vector>
 
+#include <understudy/core/journal_batch.hpp>
 #include <understudy/core/message.hpp>
 #include <understudy/event.hpp>
 
@@ -28,6 +30,7 @@ struct Effects {
     std::vector<Event> events;
     std::vector<Address> probes;
     std::vector<Hold> holds;
+    std::optional<JournalBatch> journal;  ///< What goes to stable storage, together with entries of the machine's log.
 
     template <typename To, typename Id = CallId, typename M = Message>
     void send(To&& to, Id&& id, M&& message) {
@@ -39,6 +42,7 @@ struct Effects {
         events.clear();
         probes.clear();
         holds.clear();
+        journal.reset();
     }
 };
 

@@ -279,7 +279,7 @@ private:
     /// S4: the commit index, and who enters Q.
     void advance(Step<S>& step) {
         auto& state = step.state;
-        auto held_by_all = state.log.last().index;
+        auto held_by_all = state.durable_index();  // S9
         for (const auto& link : links_) {
             if (link.required()) held_by_all = std::min(held_by_all, link.match());
             // One that is about to be in sync would else trail the writes for ever.

@@ -11,6 +11,7 @@
 
 #include <understudy/core/backup.hpp>
 #include <understudy/core/check.hpp>
+#include <understudy/core/journaling.hpp>
 #include <understudy/core/lease.hpp>
 #include <understudy/core/pinger.hpp>
 #include <understudy/core/primary.hpp>
@@ -23,13 +24,15 @@ class ReplicaRules {
 public:
     /// `name` is the address that others reach this server at, `incarnation` is drawn anew for each start.
     ReplicaRules(S store, ReplicaOptions options, Address name, Incarnation incarnation, Time now)
-        : options_{std::move(options)}, state_{std::move(store)}, pinger_{options_.view_service, now} {
-        UNDERSTUDY_CHECK(options_.validate().empty());
-        standing_.name = std::move(name);
-        standing_.incarnation = incarnation;
-        standing_.info.group = options_.group;
-        standing_.info.ping_interval = ViewOptions{}.ping_interval;
-        standing_.dead_after = ViewOptions{}.dead_after();
+        : ReplicaRules{ReplicatedState<S>{std::move(store)}, std::move(options), std::move(name), incarnation, now} {}
+
+    /// Goes on from a journal (S9). `promised`: a batch is called `persisted` only when it is on stable storage, so
+    /// that the next life may say that it continues this one.
+    ReplicaRules(Recovered<S> from, ReplicaOptions options, Address name, Incarnation incarnation, Time now,
+                 bool promised)
+        : ReplicaRules{std::move(from.state), std::move(options), std::move(name), incarnation, now} {
+        standing_.info.cluster = from.standing.info.cluster;
+        journaling_.begin(from, state_, standing_, promised);
     }
 
     // ---- machine ----
@@ -58,12 +61,27 @@ public:
         primary_.expire(now);
         backup_.expire(now);
         if (primary_.take_ping_now()) pinger_.now_please();
-        if (pinger_.due(now)) ping(now, out);
+        if (pinger_.due(now) && journaling_.introduced()) ping(now, out);
+        journaling_.end_turn(state_, options_, standing_.incarnation, backup_.receives(), out);
+    }
+
+    /// S9: that batch, and those before it, are on stable storage; or, where that is not promised, were handed over.
+    void persisted(std::uint64_t batch) { journaling_.persisted(batch, state_); }
+    /// S9: what was written last may be lost, and nothing more can be written: this server is done.
+    void journal_failed(const std::string& why, Time now, Effects& out) {
+        if (failed()) return;
+        reached("S9: a server whose stable storage fails is done");
+        journaling_.fail(why);
+        out.tell(JournalFailed{why});
+        auto step = at(now, out);
+        primary_.step_down(step, "stable storage failed");
     }
 
     Time deadline() const {
         if (failed()) return never;
-        auto next = std::min({pinger_.deadline(), primary_.deadline(standing_), backup_.deadline()});
+        if (journaling_.due(options_) && !backup_.receives()) return Time{};
+        auto next = std::min(primary_.deadline(standing_), backup_.deadline());
+        if (journaling_.introduced()) next = std::min(next, pinger_.deadline());
         return primary_.relies_on_lease() ? std::min(next, lease_.until()) : next;
     }
 
@@ -98,7 +116,9 @@ public:
 
     // ---- what is ----
 
-    bool failed() const { return !state_.store_failure.empty(); }
+    bool failed() const { return !state_.store_failure.empty() || !journaling_.failure().empty(); }
+    /// Why stable storage failed; empty if it did not.
+    const std::string& journal_failure() const { return journaling_.failure(); }
     Role role() const { return standing_.role(); }
     const ViewInfo& view() const { return standing_.info; }
     /// Is primary, and was not told to stop.
@@ -116,6 +136,16 @@ public:
 
 private:
     using ThisStep = Step<S>;
+
+    ReplicaRules(ReplicatedState<S> state, ReplicaOptions options, Address name, Incarnation incarnation, Time now)
+        : options_{std::move(options)}, state_{std::move(state)}, pinger_{options_.view_service, now} {
+        UNDERSTUDY_CHECK(options_.validate().empty());
+        standing_.name = std::move(name);
+        standing_.incarnation = incarnation;
+        standing_.info.group = options_.group;
+        standing_.info.ping_interval = ViewOptions{}.ping_interval;
+        standing_.dead_after = ViewOptions{}.dead_after();
+    }
 
     ThisStep at(Time now, Effects& out) { return {state_, standing_, options_, now, out, lease_.holds(now)}; }
 
@@ -182,7 +212,9 @@ private:
     void handle(ThisStep& step, Call&& call, Install&& install) {
         if (install.protocol != protocol_version)
             return refuse_version(step, call, "replica.install", install.protocol);
-        if (admit_primary(step, call, "replica.install", install)) backup_.install(step, call, install);
+        if (!admit_primary(step, call, "replica.install", install)) return;
+        backup_.install(step, call, install);
+        if (backup_.receives() || install.last) journaling_.replaced(state_);
     }
 
     /// S1: a higher view is adopted, a lower one refused; only in my own view do I obey, and only as its backup.
@@ -313,8 +345,9 @@ private:
                 step.out.tell(Refused{from, error::wrong_cluster, "a view of another cluster or group"});
             return;
         }
-        if (!is_newer(info.view, step.view())) {
-            if (info.view.number < step.view().number) reached("S1: an older view is not adopted");
+        if (!is_newer(info.view, step.view()) || info.view.number < journaling_.former_view()) {
+            if (info.view.number < std::max(step.view().number, journaling_.former_view()))
+                reached("S1: an older view is not adopted");
             if (info.view.number == step.view().number && info.view.number != 0)
                 standing_.info.ping_interval = workable(info.ping_interval);
             return;
@@ -324,8 +357,10 @@ private:
         reached("S1: a newer view is adopted");
         standing_.info = info;
         standing_.info.ping_interval = workable(info.ping_interval);
-        if (info.view.number == seen) return;                 // only more backups in sync
-        if (auto forced = info.view.forced; forced > seen) {  // what others held before they may have dropped
+        journaling_.adopted(state_, standing_);
+        if (info.view.number == seen) return;  // only more backups in sync
+        if (auto forced = info.view.forced; forced > std::max(seen, journaling_.former_view())) {
+            // What others held before they may have dropped.
             reached("S3: after a forced view a server drops what it has");
             if (primary_.serving()) primary_.step_down(step, "view " + std::to_string(forced) + " was forced");
             if (role() != Role::primary) drop_everything(step);
@@ -351,6 +386,7 @@ private:
         if (state_.log.last().index != 0) step.out.tell(LogCut{1, state_.log.last().index, state_.commit > 0});
         state_.clear();
         backup_.forget();
+        journaling_.replaced(state_);
     }
 
     void ping(Time now, Effects& out) {
@@ -358,8 +394,10 @@ private:
         ping.group = options_.group;
         ping.server = standing_.name;
         ping.incarnation = standing_.incarnation;
-        if (standing_.info.view.number == 0) reached("S9: a server starts empty and says so");
-        ping.viewnum = standing_.info.view.number;  // S9: 0 after a start, and `recovered` stays empty: no journal
+        ping.viewnum = standing_.info.view.number;  // 0 after a start
+        ping.recovered = journaling_.recovered();
+        if (!ping.recovered.empty()) reached("S9: a server says whose state it continues");
+        else if (ping.viewnum == 0) reached("S9: a server starts empty and says so");
         if (standing_.knows_cluster()) ping.cluster = standing_.info.cluster;
         if (role() == Role::primary && primary_.serving()) {
             ping.synced = primary_.required();
@@ -384,6 +422,7 @@ private:
     Backup<S> backup_;
     Pinger pinger_;
     Lease lease_;
+    Journaling<S> journaling_;
     bool leaving_ = false;
     bool sent_leaving_ = false;
     bool heard_leaving_ = false;

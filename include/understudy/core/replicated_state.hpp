@@ -10,6 +10,7 @@
 #include <understudy/core/apply_observer.hpp>
 #include <understudy/core/check.hpp>
 #include <understudy/core/coverage.hpp>
+#include <understudy/core/durable.hpp>
 #include <understudy/core/log.hpp>
 #include <understudy/core/session_table.hpp>
 #include <understudy/store.hpp>
@@ -31,11 +32,25 @@ struct ReplicatedState {
     S store;
     SessionTable sessions;
     Log log;
+    Durable durable;
     Index commit = 0;           ///< Everything up to here is committed, as far as this server knows.
     Position applied;           ///< The store and the sessions are the outcome of everything up to here.
     std::string store_failure;  ///< Not empty: the store broke its laws, and this replica is done.
 
     Held held() const { return {log.last(), commit}; }
+    /// Up to here the log counts as held: it is on stable storage, where there is a journal (S9).
+    Index durable_index() const { return durable.held(log); }
+
+    /// Cuts off the entries from `from` on, and says how many these were.
+    Index cut(Index from) {
+        durable.cut(from);
+        return log.cut(from);
+    }
+    /// Starts the log anew after a snapshot that ends with `base`.
+    void reset(Position base) {
+        durable.reset(base.index);
+        log.reset(base);
+    }
 
     /// Applies the next committed entry; the caller has checked that there is one and that the store has not failed.
     Applied apply_next(Time now) {
@@ -49,15 +64,23 @@ struct ReplicatedState {
 
     /// Keeps at most `keep` bytes of applied entries for catch-up, but never drops one after `through`.
     void trim(std::size_t keep, Index through) {
-        while (log.first() <= std::min(applied.index, through) && log.bytes(log.base().index, applied.index) > keep)
-            log.trim(log.first());
+        through = std::min({through, applied.index, durable_index()});
+        while (log.first() <= through && log.bytes(log.base().index, applied.index) > keep) log.trim(log.first());
     }
 
     /// Drops everything, as if this server had just been started.
-    void clear() { *this = ReplicatedState{std::move(empty)}; }
+    void clear() {
+        auto journal = std::move(durable);
+        *this = ReplicatedState{std::move(empty)};
+        durable = std::move(journal);
+        if (!durable.in_use()) return;
+        durable.reset(0);
+        durable.add({{}, 0, {}, true, true});
+    }
 
     friend bool operator==(const ReplicatedState& a, const ReplicatedState& b) requires std::equality_comparable<S> {
-        return a.store == b.store && a.sessions == b.sessions && a.log == b.log && a.commit == b.commit &&
+        return a.store == b.store && a.sessions == b.sessions && a.log == b.log && a.durable == b.durable &&
+               a.commit == b.commit &&
                a.applied == b.applied && a.store_failure == b.store_failure;
     }
 

@@ -106,7 +106,7 @@ public:
 
     /// Replaces `state` by what was received. Later entries stay if the log has the snapshot's last one (S8).
     void finish(ReplicatedState<S>& state) {
-        if (!state.log.has(id_.at)) state.log.reset(id_.at);
+        if (!state.log.has(id_.at)) state.reset(id_.at);
         state.store = std::move(store_);
         state.sessions = std::move(sessions_);
         state.applied = id_.at;

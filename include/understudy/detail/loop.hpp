@@ -58,6 +58,7 @@ public:
         for (auto& arrival : arrivals)
             std::visit([&](auto& one) { take(one, now); }, arrival);
         if constexpr (requires { transport.reuse(std::move(arrivals)); }) transport.reuse(std::move(arrivals));
+        about_to_wake(now, effects_);
         machine.wake(now, effects_);
         machine.invariants();  // before anything leaves: a machine that is wrong says nothing more
         carry_out();
@@ -71,6 +72,8 @@ public:
 protected:
     virtual void answered(Envelope) {}  ///< The machine answers a call of the host's own.
     virtual void turn_ended() {}        ///< See what the machine has finished.
+    virtual void about_to_wake(Time, Effects&) {}  ///< Tell the machine what else has happened.
+    virtual void keep(JournalBatch&) {}            ///< Hand this to stable storage, before anything leaves.
 
     /// What an observer throws leaves the executor's `run()`, as from any handler; the service goes on.
     void tell(const Event& event) {
@@ -105,6 +108,7 @@ private:
     /// An observer may call back into the service: what that adds waits for the next turn.
     void carry_out() {
         std::swap(effects_, doing_);
+        if (doing_.journal) keep(*doing_.journal);
         for (auto& sent : doing_.outbox) {
             if (sent.peer == local_peer) answered(std::move(sent));
             else send(sent);

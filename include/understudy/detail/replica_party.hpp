@@ -2,8 +2,10 @@
 #pragma once
 
 #include <algorithm>
+#include <cstdint>
 #include <functional>
 #include <map>
+#include <memory>
 #include <system_error>
 #include <utility>
 #include <variant>
@@ -15,6 +17,7 @@
 #include <understudy/detail/call_table.hpp>
 #include <understudy/detail/service.hpp>
 #include <understudy/detail/typed_call.hpp>
+#include <understudy/journal.hpp>
 #include <understudy/wire/typed_store.hpp>
 
 namespace understudy::detail {
@@ -33,13 +36,23 @@ struct Wait {
     bool leaving = false;  ///< The server leaves meanwhile, and stays after all if that takes too long.
 };
 
-template <Store S, Transport T>
+template <Store S, Transport T, Journal J>
 class ReplicaParty final : public Party<ReplicaRules<wire::TypedStore<S>>, T> {
 public:
     using Rules = ReplicaRules<wire::TypedStore<S>>;
-    using Party<Rules, T>::Party;
+    using Base = Party<Rules, T>;
+
+    ReplicaParty(Rules rules, T&& carrier, J&& kept, Observer observer)
+        : Base{std::move(rules), std::move(carrier), std::move(observer)}, journal_{std::move(kept)} {}
 
     CallTable<Answer> calls;
+
+    /// Lets the loop know when the journal has got on.
+    static void start_journal(const std::shared_ptr<ReplicaParty>& self) {
+        self->journal_.start(self->executor(), [party = std::weak_ptr{self}] {
+            if (const auto alive = party.lock(); alive && !alive->stopped()) alive->transport.wake();
+        });
+    }
 
     void start(std::uint64_t key, LocalExecute call) {
         if (!admit(key, call.command)) return;
@@ -108,6 +121,15 @@ private:
             calls.finish(key, {}, {read->at, std::move(read->value)});
     }
 
+    void about_to_wake(Time now, Effects& out) override {
+        if (const auto batch = journal_.persisted(); batch != persisted_) {
+            persisted_ = batch;
+            this->machine.persisted(batch);
+        }
+        if (const auto why = journal_.failure(); !why.empty()) this->machine.journal_failed(why, now, out);
+    }
+    void keep(JournalBatch& batch) override { journal_.write(batch, this->machine.state().log); }
+
     void turn_ended() override {
         const auto now = this->transport.now();
         for (auto wait = waits_.begin(); wait != waits_.end();) {
@@ -120,8 +142,12 @@ private:
             calls.finish(wait->first, met ? std::error_code{} : error::deadline_passed);
             wait = waits_.erase(wait);
         }
-        if (this->machine.failed()) this->stop(error::internal);
+        if (this->machine.failed())
+            this->stop(this->machine.journal_failure().empty() ? error::internal : error::journal_failed);
     }
+
+    J journal_;
+    std::uint64_t persisted_ = 0;
     std::map<std::uint64_t, Waiting> waits_;
 };
 

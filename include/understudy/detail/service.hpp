@@ -46,6 +46,18 @@ void require_room(const T& transport, const ReplicaOptions& options) {
     }
 }
 
+/// A journal is that of one server: under another name nobody would know whose state it is.
+inline void require_own(const HardState& standing, const Address& name, const std::string& group) {
+    if (standing.name.empty()) return;
+    const auto require = [](const char* what, const std::string& theirs, const std::string& ours) {
+        if (theirs == ours) return;
+        require_valid(std::string{"the journal is that of a server "} + what + " " + theirs + ", this one is " + what +
+                      " " + ours + ": start it as that, or with an empty journal to join as a new server");
+    };
+    require("named", standing.name, name);
+    require("of group", standing.info.group, group);
+}
+
 /// A party that others dial has an address.
 inline void require_listening(const Address& name) {
     require_valid(name.empty() ? "a server must listen: its transport has no address" : "");

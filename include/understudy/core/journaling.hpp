@@ -1,0 +1,90 @@
+// A replica and its journal (rule S9): which lives it continues, what is noted of this one, and what each turn adds.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <understudy/core/compaction.hpp>
+#include <understudy/core/recovery.hpp>
+#include <understudy/core/step.hpp>
+
+namespace understudy {
+
+/// Without a journal it does nothing.
+template <TextStore S>
+class Journaling {
+public:
+    /// A server that is started again and again without hearing of a view lists so many lives: the first and the last.
+    static constexpr std::size_t max_lives = 200;
+
+    /// A life begins that goes on from `from`, whose state `state` is.
+    void begin(const Recovered<S>& from, ReplicatedState<S>& state, const Standing& standing, bool promised) {
+        introduced_ = false;
+        former_view_ = from.standing.info.view.number;
+        if (promised) {
+            recovered_ = from.standing.lives;
+            while (recovered_.size() >= max_lives) recovered_.erase(recovered_.begin() + 1);
+            lives_ = recovered_;
+            lives_.push_back(standing.incarnation);
+        }
+        compaction_.restore(from.entry_bytes, from.snapshot_bytes);
+        note(state, standing, from.standing.info.view);
+    }
+
+    /// This life is noted in the journal: the world may hear of it.
+    bool introduced() const { return introduced_; }
+    /// The newest view that a former life adopted.
+    ViewNumber former_view() const { return former_view_; }
+    /// The former lives whose state this one continues.
+    const std::vector<Incarnation>& recovered() const { return recovered_; }
+    const std::string& failure() const { return failure_; }
+    void fail(std::string why) { failure_ = std::move(why); }
+
+    /// A view that names this life names no former one, and no later view will.
+    void adopted(ReplicatedState<S>& state, const Standing& standing) {
+        if (!state.durable.in_use()) return;
+        if (standing.role() != Role::idle && !lives_.empty()) {
+            recovered_.clear();
+            lives_ = {standing.incarnation};
+        }
+        note(state, standing, standing.info.view);
+    }
+    /// A snapshot, or nothing at all, takes the place of the whole state.
+    void replaced(const ReplicatedState<S>& state) { compaction_.abandon(state); }
+
+    void persisted(std::uint64_t batch, ReplicatedState<S>& state) {
+        introduced_ = true;
+        state.durable.persisted(batch);
+        compaction_.persisted(batch);
+    }
+
+    /// `receives`: a snapshot is being received, so none is written.
+    void end_turn(ReplicatedState<S>& state, const ReplicaOptions& options, Incarnation life, bool receives,
+                  Effects& out) {
+        if (!receives) compaction_.wake(state, options, life);
+        out.journal = state.durable.take(state.log, state.commit);
+    }
+    /// Whether the next turn is due at once.
+    bool due(const ReplicaOptions& options) const { return compaction_.due(options); }
+
+    friend bool operator==(const Journaling&, const Journaling&) = default;
+
+private:
+    void note(ReplicatedState<S>& state, const Standing& standing, const View& view) {
+        auto info = standing.info;
+        info.view = view;
+        state.durable.note({standing.name, std::move(info), lives_});
+    }
+
+    bool introduced_ = true;
+    ViewNumber former_view_ = 0;
+    std::vector<Incarnation> recovered_;
+    std::vector<Incarnation> lives_;  // those and this one, if the next life may continue it
+    Compaction<S> compaction_;
+    std::string failure_;
+};
+
+}  // namespace understudy

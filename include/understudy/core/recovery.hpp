@@ -1,0 +1,118 @@
+// A replica's state from its journal (rule S9): the newest snapshot, then every batch that was written.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <understudy/core/journal_batch.hpp>
+#include <understudy/core/snapshot_transfer.hpp>
+
+namespace understudy {
+
+/// What a journal gave back. `standing.lives` is empty for a new one.
+template <TextStore S>
+struct Recovered {
+    ReplicatedState<S> state;
+    HardState standing;
+    std::uint64_t entry_bytes = 0;     ///< Of the entries after the snapshot, about.
+    std::uint64_t snapshot_bytes = 0;  ///< Of the snapshot.
+};
+
+/// Is told what a journal holds: the pieces of the newest snapshot, if there is one, and then the batches in their
+/// order. Each step returns what was wrong, or an empty string; after something was wrong nothing can be recovered.
+class JournalReader {
+public:
+    virtual ~JournalReader() = default;
+    virtual std::string snapshot(const SnapshotPiece& piece) = 0;
+    /// All that counts of a batch which was written before a snapshot that takes the place of everything.
+    virtual void standing(HardState standing) = 0;
+    virtual std::string batch(const JournalBatch& batch, std::vector<Entry>&& entries) = 0;
+};
+
+/// Puts the state together again. Memory is bounded by the store and the log: what is known to be committed is applied
+/// as it comes.
+template <TextStore S>
+class Recovery final : public JournalReader {
+public:
+    /// `store` as the host gave it; `log_bytes` of applied entries are kept for others to catch up (`ReplicaOptions`).
+    Recovery(S store, std::size_t log_bytes)
+        : result_{ReplicatedState<S>{std::move(store)}, {}}, log_bytes_{log_bytes} {}
+
+    std::string snapshot(const SnapshotPiece& piece) override {
+        if (piece.n == 0) incoming_.emplace(SnapshotId{{}, piece.at}, state().empty);
+        const bool empty_server = piece.n == 0 && piece.last && piece.at == Position{} && piece.data.empty();
+        result_.snapshot_bytes += piece.data.size();
+        auto wrong = empty_server ? std::string{} : incoming_->feed(piece.data, piece.last);
+        if (!piece.last || !wrong.empty()) return wrong;
+        if (!empty_server) incoming_->finish(state());
+        incoming_.reset();
+        base_ = piece.at;
+        return {};
+    }
+
+    void standing(HardState standing) override { result_.standing = std::move(standing); }
+
+    std::string batch(const JournalBatch& batch, std::vector<Entry>&& entries) override {
+        if (batch.standing) standing(*batch.standing);
+        if (auto wrong = take(batch.prev, std::move(entries)); !wrong.empty()) return wrong;
+        auto& to = state();
+        to.commit = std::max(to.commit, std::min(batch.commit, to.log.last().index));
+        while (to.applied.index < to.commit) {
+            to.apply_next({});
+            if (!to.store_failure.empty())
+                return "the store cannot apply entry " + std::to_string(to.applied.index) + ": " + to.store_failure;
+        }
+        to.trim(log_bytes_, ~Index{0});
+        return {};
+    }
+
+    Recovered<S> finish() && {
+        state().durable.use_journal(state().log.last().index);
+        return std::move(result_);
+    }
+
+private:
+    ReplicatedState<S>& state() { return result_.state; }
+
+    /// Entries take the place of what the log had after `prev`. What was written before the snapshot may have left the
+    /// history that the snapshot continues, before it was cut off: only a run that passes through its position counts.
+    std::string take(Position prev, std::vector<Entry>&& entries) {
+        auto& log = state().log;
+        if (state().commit > base_.index && prev.index < state().commit)
+            return "entries from " + std::to_string(prev.index + 1) + " on are replaced, which were committed";
+        if (prev.index <= base_.index) {
+            if (log.last().index > base_.index) log.cut(base_.index + 1);
+            continues_ = prev == base_;
+        } else if (continues_) {
+            if (!log.has(prev)) return missing(log.last().index + 1, prev.index);
+            if (log.last().index > prev.index) log.cut(prev.index + 1);
+        }
+        for (auto& entry : entries) {
+            if (entry.at.index != prev.index + 1 || entry.at.view < prev.view) return "entries are out of order";
+            prev = entry.at;
+            if (entry.at.index <= base_.index) {
+                continues_ = entry.at == base_;
+            } else if (continues_) {
+                result_.entry_bytes += Log::size_of(entry);
+                log.append(std::move(entry));
+            }
+        }
+        return {};
+    }
+    static std::string missing(Index from, Index through) {
+        return "entries " + std::to_string(from) + " to " + std::to_string(through) + " are missing";
+    }
+
+    Recovered<S> result_;
+    std::optional<IncomingSnapshot<S>> incoming_;
+    Position base_;           // of the snapshot
+    bool continues_ = true;  // the log, as it was then, has the snapshot's last entry
+    std::size_t log_bytes_;
+};
+
+}  // namespace understudy

@@ -1,0 +1,303 @@
+// S9: with a journal nothing counts as held before it is on stable storage, and the next life goes on from it.
+#include <doctest/doctest.h>
+
+#include "tests/support/replica_group.hpp"
+
+using namespace understudy;
+using namespace understudy::test;
+
+TEST_SUITE("replica_journal") {
+    /// `a` leads `b`, both with journals that are synced when a test says so from now on.
+    ReplicaGroup pair() {
+        ReplicaGroup group;
+        group.start_with_journal("a", 1);
+        group.start_with_journal("b", 2);
+        group.decide(group.member("a"), {group.member("b", true)});
+        group.settle();
+        group.keep_up = false;
+        return group;
+    }
+    /// The machine of `name` loses its power, and the server is started again.
+    void cut_power(ReplicaGroup & group, const Address& name, std::uint64_t incarnation) {
+        group.journals.at(name).lose_power();
+        group.start_with_journal(name, incarnation);
+        group.persist(name);
+    }
+
+    TEST_CASE("S9: a backup acknowledges nothing before it is on stable storage") {
+        auto group = pair();
+        const auto call = group.put("a", "x");
+        group.persist("a");
+        group.settle();
+        CHECK(group.outcome(call) == "none");
+        group.persist("b");
+        group.settle();
+        CHECK(group.outcome(call) == "2");
+    }
+
+    TEST_CASE("S9: a primary counts itself only for what is on its own stable storage") {
+        auto group = pair();
+        const auto call = group.put("a", "x");
+        group.settle();
+        group.persist("b");
+        group.settle();
+        CHECK(group.outcome(call) == "none");
+        CHECK(group["a"].state().commit == 0);
+        group.persist("a");
+        CHECK(group.outcome(call) == "2");
+    }
+
+    TEST_CASE("S9: a server sends its entries while its own disk is at work") {
+        auto group = pair();
+        group.put("a", "x");
+        group.settle();
+        CHECK(group["b"].state().log.last().index == 1);
+        CHECK(group["a"].state().durable_index() == 0);
+    }
+
+    TEST_CASE("S9: what was not on stable storage when its view ended is not acknowledged later") {
+        auto group = pair();
+        group.put("a", "x");
+        group.settle();
+        group.decide(group.member("b"), {group.member("a", true)}, {"b"});  // `a` does not hear of it
+        group.persist("b");
+        for (const auto& [from, envelope] : group.wire) CHECK(!std::holds_alternative<AppendResult>(envelope.message));
+    }
+
+    TEST_CASE("S9: a server is heard of only when its life is noted in the journal") {
+        ReplicaGroup group;
+        group.keep_up = false;
+        group.start_with_journal("a", 1);
+        group.pass(1s);
+        CHECK(!group.pings.contains("a"));
+        group.persist("a");
+        CHECK(group.pings.at("a").incarnation == Incarnation{1});
+        CHECK(group.pings.at("a").recovered.empty());
+    }
+
+    TEST_CASE("S9: a server that is started again says which lives it continues") {
+        ReplicaGroup group;
+        for (std::uint64_t life : {1, 2, 3}) group.start_with_journal("a", life);
+        CHECK(group.pings.at("a").recovered == std::vector{Incarnation{1}, Incarnation{2}});
+        CHECK(group.pings.at("a").viewnum == 0);
+        CHECK(!group.pings.at("a").cluster);
+        group.decide(group.member("a"));
+        group.start_with_journal("a", 4);  // the view named the third life, so nobody will name an older one
+        CHECK(group.pings.at("a").recovered == std::vector{Incarnation{3}});
+        CHECK(group.pings.at("a").viewnum == 0);
+        CHECK(group.pings.at("a").cluster == ReplicaGroup::cluster);
+    }
+
+    TEST_CASE("S9: a life that was not noted on stable storage is missing") {
+        ReplicaGroup group;
+        group.start_with_journal("a", 1);
+        group.keep_up = false;
+        group.start_with_journal("a", 2);
+        group.journals.at("a").lose_power();
+        group.start_with_journal("a", 3);
+        group.persist("a");
+        CHECK(group.pings.at("a").recovered == std::vector{Incarnation{1}});
+    }
+
+    TEST_CASE("S9: a life that does not wait for stable storage neither continues another nor is continued") {
+        ReplicaGroup group;
+        group.start_with_journal("a", 1);
+        group.start_with_journal("a", 2, false);
+        CHECK(group.pings.at("a").recovered.empty());
+        group.start_with_journal("a", 3);
+        CHECK(group.pings.at("a").recovered.empty());
+        group.start_with_journal("a", 4);
+        CHECK(group.pings.at("a").recovered == std::vector{Incarnation{3}});
+    }
+
+    TEST_CASE("S9: of very many lives the first and the last are named") {
+        ReplicaGroup group;
+        for (std::uint64_t life = 1; life <= 300; ++life) group.start_with_journal("a", life);
+        const auto& lives = group.pings.at("a").recovered;
+        CHECK(lives.size() < 256);
+        CHECK(lives.front() == Incarnation{1});
+        CHECK(lives.back() == Incarnation{299});
+    }
+
+    TEST_CASE("R5: a group that lost its power goes on with every answered write") {
+        auto group = pair();
+        group.keep_up = true;
+        const auto session = group.open("a");
+        const auto first = group.put("a", "x", session, 1, 1);
+        group.settle();
+        group.pass(200ms);
+        REQUIRE(group.outcome(first) == "2");
+        group.keep_up = false;
+        group.put("a", "lost", session, 2, 1);
+        for (const auto& name : {"a", "b"}) cut_power(group, name, name[0] == 'a' ? 3 : 4);
+        group.keep_up = true;
+        group.decide(group.member("a"), {group.member("b")});
+        group.settle();
+        const auto repeated = group.put("a", "x", session, 1, 1);
+        group.settle();
+        CHECK(group.outcome(repeated) == "2");
+        CHECK(group["a"].store().all == "x;");
+        group.pass(200ms);
+        CHECK(group["b"].store().all == "x;");
+    }
+
+    TEST_CASE("S8: a server that comes back with its journal is brought up from the log") {
+        auto group = pair();
+        group.keep_up = true;
+        for (const auto* text : {"1", "2", "3"}) group.put("a", text);
+        group.pass(200ms);
+        group.decide(group.member("a"), {});
+        group.put("a", "4");
+        group.start_with_journal("b", 5);
+        CHECK(group["b"].store().all == "1;2;3;");
+        group.events.clear();
+        group.decide(group.member("a"), {group.member("b")});
+        group.pass(200ms);
+        CHECK(group["b"].store().all == "1;2;3;4;");
+        CHECK(group.count<SnapshotInstalled>() == 0);
+        CHECK(group.count<BackupInSync>() == 1);
+    }
+
+    TEST_CASE("S3: an old primary that comes back gives up the entries that nobody else had") {
+        auto group = pair();
+        group.keep_up = true;
+        group.put("a", "kept");
+        group.pass(200ms);
+        group.lost = [](auto&, auto& to, auto&) { return to == "b"; };
+        group.put("a", "alone");  // on the disk of `a` only
+        group.lost = nullptr;
+        group.wire.clear();
+        group.decide(group.member("b"), {}, {"b"});
+        group.put("b", "instead");
+        group.settle();
+        group.start_with_journal("a", 6);
+        CHECK(group["a"].state().log.last() == Position{1, 2});
+        group.decide(group.member("b"), {group.member("a")});
+        group.pass(200ms);
+        CHECK(group.count<LogCut>() == 1);
+        CHECK(group["a"].store().all == "kept;instead;");
+        group.start_with_journal("a", 7);  // and the cut is kept
+        CHECK(group["a"].state().log.last() == group["b"].state().log.last());
+        CHECK(group["a"].state().log.has(group["b"].state().log.last()));
+    }
+
+    TEST_CASE("S8: a received snapshot is acknowledged when it is on stable storage and is there after a restart") {
+        ReplicaGroup group;
+        group.options.log_bytes = 0;
+        group.start_with_journal("a", 1);
+        group.decide(group.member("a"));
+        for (const auto* text : {"1", "2", "3"}) group.put("a", text);
+        group.start_with_journal("b", 2);
+        group.keep_up = false;
+        group.decide(group.member("a"), {group.member("b")});
+        for (int turn = 0; turn < 20; ++turn) group.persist("a"), group.settle();
+        CHECK(group.count<SnapshotInstalled>() == 1);
+        CHECK(group["a"].status(group.now).backups[0].match == 0);
+        auto without = group;  // a power cut now
+        cut_power(without, "b", 3);
+        CHECK(without["b"].store().all == "");
+        group.keep_up = true;
+        group.persist("b");
+        group.pass(200ms);
+        CHECK(group["a"].status(group.now).backups[0].match == 3);
+        group.start_with_journal("b", 3);
+        CHECK(group["b"].store().all == "1;2;3;");
+        CHECK(group["b"].state().log.last() == Position{1, 3});
+    }
+
+    TEST_CASE("S9: a journal gets snapshots of its own and a restart goes on from the last one") {
+        auto group = pair();
+        group.keep_up = true;
+        group.options.journal_bytes = 1000;
+        group.options.chunk_bytes = 16;
+        for (const auto* name : {"a", "b"}) group.start_with_journal(name, name[0] == 'a' ? 5 : 6);
+        group.decide(group.member("a"), {group.member("b")});
+        std::string all;
+        for (int n = 0; n < 60; ++n) {
+            group.put("a", std::to_string(n));
+            group.settle();
+            all += std::to_string(n) + ";";
+        }
+        group.pass(1s);
+        CHECK(group.journals.at("a").snapshots() > 2);
+        CHECK(group.journals.at("b").snapshots() > 2);
+        for (const auto* name : {"a", "b"}) {
+            group.start_with_journal(name, name[0] == 'a' ? 7 : 8);
+            group.decide(group.member(name));
+            group.pass(200ms);
+            CHECK(group[name].store().all == all);
+        }
+    }
+
+    TEST_CASE("S3: what a server dropped after a forced view stays dropped after a restart") {
+        auto group = pair();
+        group.keep_up = true;
+        group.put("a", "x");
+        group.settle();
+        group.start_with_journal("c", 9);
+        group.view = View{2, group.member("c"), {group.member("b")}, 2};
+        for (const auto* name : {"c", "b"}) group.give(name, ReplicaGroup::views, {}, ViewChanged{group.info()});
+        group.start_with_journal("b", 10);
+        CHECK(group["b"].store().all == "");
+        CHECK(group["b"].state().log.last() == Position{});
+    }
+
+    TEST_CASE("S1: after a restart a view older than what a former life knew is not adopted") {
+        auto group = pair();
+        group.keep_up = true;
+        auto old = group.info();
+        group.decide(group.member("b"), {group.member("a", true)});
+        group.start_with_journal("b", 5);
+        group.give("b", ReplicaGroup::views, {}, ViewChanged{old});
+        CHECK(group["b"].view().view.number == 0);
+        group.give("b", ReplicaGroup::views, {}, ViewChanged{group.info()});
+        CHECK(group["b"].view().view.number == 2);
+        CHECK(group["b"].role() == Role::idle);  // it names a former life
+    }
+
+    TEST_CASE("S9: reads go on while disks are at work") {
+        auto group = pair();
+        group.keep_up = true;
+        group.put("a", "x");
+        group.settle();
+        group.keep_up = false;
+        const auto write = group.put("a", "y");
+        const auto read = group.query("a");
+        group.settle();
+        CHECK(group.outcome(read) == "x;");
+        CHECK(group.outcome(write) == "none");
+    }
+
+    TEST_CASE("S7: a backup that answers while its disk does not get on for D/2 is unreachable") {
+        auto group = pair();
+        group.put("a", "x");
+        group.persist("a");
+        for (int n = 0; n < 40; ++n) {
+            group.query("a");
+            group.pass(10ms);
+        }
+        CHECK(group.count<BackupUnreachable>() == 1);
+        group.persist("b");
+        group.pass(200ms);
+        CHECK(group.pings.at("a").unreachable.empty());
+    }
+
+    TEST_CASE("S9: a server whose stable storage fails steps down and says nothing more") {
+        auto group = pair();
+        const auto call = group.put("a", "x");
+        Effects effects;
+        group["a"].journal_failed("no space left on device", group.now, effects);
+        REQUIRE(!effects.events.empty());
+        CHECK(describe(effects.events.front()) == "stable storage failed: no space left on device");
+        CHECK(group["a"].failed());
+        CHECK(!group["a"].serving());
+        CHECK(group["a"].deadline() == never);
+        group.settle();
+        group.persist("b");
+        group.settle();
+        CHECK(group.outcome(call) == "none");
+        group.pings.clear();
+        group.pass(1s);
+        CHECK(!group.pings.contains("a"));
+    }
+}

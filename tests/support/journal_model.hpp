@@ -1,0 +1,75 @@
+// A journal as the rules see it: what was written, what of it is on stable storage, and what that makes of a restart.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <understudy/core/recovery.hpp>
+
+namespace understudy::test {
+
+class JournalModel {
+public:
+    void write(const JournalBatch& batch, const Log& log) {
+        Kept kept{batch, {}};
+        for (auto index = batch.prev.index + 1; index <= batch.through; ++index) kept.entries.push_back(log[index]);
+        kept_.push_back(std::move(kept));
+    }
+    /// Everything written so far is on stable storage; gives the number of the last batch.
+    std::uint64_t sync() {
+        synced_ = kept_.size();
+        return kept_.empty() ? 0 : kept_.back().batch.number;
+    }
+    /// The machine loses its power: what is not on stable storage is gone.
+    void lose_power() { kept_.resize(synced_); }
+    /// The process ends; what it wrote stays.
+    void end_life() { synced_ = kept_.size(); }
+    std::size_t batches() const { return kept_.size(); }
+    /// How many snapshots are whole.
+    int snapshots() const {
+        int count = 0;
+        for (const auto& kept : kept_)
+            for (const auto& piece : kept.batch.pieces) count += piece.last;
+        return count;
+    }
+
+    /// Tells what is kept; what was wrong, or an empty string.
+    std::string read(JournalReader& reader) const {
+        std::vector<SnapshotPiece> newest, partial;
+        std::size_t written_in = 0;
+        for (std::size_t n = 0; n < kept_.size(); ++n) {
+            for (const auto& piece : kept_[n].batch.pieces) {
+                if (piece.n == 0) partial.clear();
+                partial.push_back(piece);
+                if (!piece.last) continue;
+                newest = std::exchange(partial, {});
+                written_in = n;
+            }
+        }
+        for (const auto& piece : newest)
+            if (auto wrong = reader.snapshot(piece); !wrong.empty()) return wrong;
+        const bool replaces = !newest.empty() && newest.back().replaces;
+        for (std::size_t n = 0; n < kept_.size(); ++n) {
+            const auto& [batch, entries] = kept_[n];
+            if (replaces && n < written_in) {
+                if (batch.standing) reader.standing(*batch.standing);
+            } else if (auto wrong = reader.batch(batch, std::vector<Entry>{entries}); !wrong.empty()) {
+                return wrong;
+            }
+        }
+        return {};
+    }
+
+private:
+    struct Kept {
+        JournalBatch batch;
+        std::vector<Entry> entries;
+    };
+    std::vector<Kept> kept_;
+    std::size_t synced_ = 0;
+};
+
+}  // namespace understudy::test
