@@ -30,7 +30,9 @@ TEST_SUITE("core/view_random") {
     /// Five servers that follow the protocol, as far as chance lets them, and a view service that is watched.
     class Play {
     public:
-        explicit Play(std::uint64_t seed) : wanted_(seed % 4), chance_(seed), stage_(ViewOptions{.backups = wanted_}) {}
+        explicit Play(std::uint64_t seed) : wanted_(seed % 4), chance_(seed), stage_(ViewOptions{.backups = wanted_}) {
+            stage_.rules.track_changes({});
+        }
 
         void step() {
             auto name = names_[chance_.below(names_.size())];
@@ -38,12 +40,24 @@ TEST_SUITE("core/view_random") {
             if (!act(name)) check(before, stage_.view());
             waits_ += stage_.told<GroupWaits>().size();
             stage_.clear();
+            store();
         }
         ViewNumber views() const { return stage_.view().number; }
         std::size_t forces() const { return forces_; }
         std::size_t waits() const { return waits_; }
+        std::size_t writes() const { return writes_; }
 
     private:
+        /// A store that is told of changes alone has the whole record after each step.
+        void store() {
+            if (stage_.rules.has_changes()) {
+                apply(stored_, stage_.rules.changes());
+                stage_.rules.changes_stored();
+                ++writes_;
+            }
+            REQUIRE(stored_ == stage_.rules.record());
+        }
+
         /// One event. True if it was the passing of time, in which each view is checked as it comes.
         bool act(const Address& name) {
             switch (chance_.below(16)) {
@@ -159,14 +173,17 @@ TEST_SUITE("core/view_random") {
         std::vector<Ping> kept_;
         std::size_t forces_ = 0;
         std::size_t waits_ = 0;
+        ViewRecord stored_;
+        std::size_t writes_ = 0;
     };
 
     }  // namespace
 
-    TEST_CASE("R0 to R6: in 300 plays of 2000 events every view follows by the rules from the one before") {
+    TEST_CASE("R0 to R6: in 300 plays of 2000 events every view follows by the rules and is stored by its changes") {
         ViewNumber views = 0;
         std::size_t forces = 0;
         std::size_t waits = 0;
+        std::size_t writes = 0;
         for (std::uint64_t seed = 1; seed <= 300; ++seed) {
             CAPTURE(seed);
             Play play(seed);
@@ -174,9 +191,12 @@ TEST_SUITE("core/view_random") {
             views += play.views();
             forces += play.forces();
             waits += play.waits();
+            writes += play.writes();
         }
         CHECK(views > 3000);  // else the plays tried nothing
         CHECK(forces > 100);
         CHECK(waits > 300);
+        CHECK(writes > views);
+        CHECK(writes < 300 * 2000 / 2);  // most pings change nothing that has to be stored
     }
 }

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <map>
+#include <string>
 #include <vector>
 
 #include <understudy/core/types.hpp>
@@ -23,9 +24,40 @@ struct GroupRecord {
 struct ViewRecord {
     ClusterId cluster = ClusterId::none;
     Duration dead_after{};  ///< D, by which leases were given out.
-    std::vector<GroupRecord> groups;
+    std::vector<GroupRecord> groups;  ///< In the order of their names.
     friend bool operator==(const ViewRecord&, const ViewRecord&) = default;
 };
+
+/// What became different in a record: all that a store has to write, however many groups there are.
+struct ViewChanges {
+    ClusterId cluster = ClusterId::none;
+    Duration dead_after{};
+    std::vector<GroupRecord> groups;  ///< Those that are new or different, whole.
+    std::vector<std::string> gone;    ///< The names of those that are no more.
+    friend bool operator==(const ViewChanges&, const ViewChanges&) = default;
+};
+
+namespace views {
+/// Where the group of that name stands among these, or would stand.
+auto place_of(const std::string& name, auto& groups) {
+    return std::ranges::lower_bound(
+        groups, name, {}, [](const GroupRecord& one) -> const std::string& { return one.info.group; });
+}
+}  // namespace views
+
+/// Makes of the former record the present one. A group that it has costs a look-up, any other a shift of those after.
+inline void apply(ViewRecord& record, const ViewChanges& changes) {
+    record.cluster = changes.cluster;
+    record.dead_after = changes.dead_after;
+    for (const auto& group : changes.groups) {
+        auto at = views::place_of(group.info.group, record.groups);
+        if (at != record.groups.end() && at->info.group == group.info.group) *at = group;
+        else record.groups.insert(at, group);
+    }
+    for (const auto& name : changes.gone)
+        if (auto at = views::place_of(name, record.groups); at != record.groups.end() && at->info.group == name)
+            record.groups.erase(at);
+}
 
 namespace views {
 

@@ -56,6 +56,18 @@ public:
     }
     /// What must be kept to go on after a restart. Complete whenever a message leaves that depends on it.
     ViewRecord record() const;
+
+    /// From now on what changes in `record()` is noted, at first how it differs from what is `stored`: for a host that
+    /// keeps it somewhere. Takes as long as the records are large; afterwards a change of a group costs a look-up.
+    void track_changes(const ViewRecord& stored);
+    /// Whether there is something to store before anything of this turn is carried out; never if nothing is tracked.
+    bool has_changes() const { return unstored_ && (unstored_->head || !unstored_->groups.empty()); }
+    /// What a store lacks that had everything when `changes_stored` was last called.
+    ViewChanges changes() const;
+    void changes_stored() {
+        if (unstored_) unstored_.emplace();
+    }
+
     /// One group, or all of them; an unknown group gives none. Ages are running time.
     ViewStatusResult status(const std::optional<std::string>& group, Time now) const;
 
@@ -78,6 +90,11 @@ private:
         std::set<std::string> wishes;
         bool empty() const { return servers.empty() && watches.empty() && wishes.empty(); }
         friend bool operator==(const Links&, const Links&) = default;
+    };
+    struct Unstored {
+        bool head = false;  // what is not of one group
+        std::set<std::string> groups;
+        friend bool operator==(const Unstored&, const Unstored&) = default;
     };
     struct Past {
         Time at;
@@ -105,6 +122,9 @@ private:
     void tend(Group& group, Step& step);
     void forget_dead(Group& group, Time now);
     void reschedule(Group& group, Time now);
+    void note_change(const Group& group) {
+        if (unstored_) unstored_->groups.insert(group.info.group);
+    }
     Links* find_links(const Address& peer);
     void drop_if_empty(const Address& peer);
     void move_server(const Group& group, const Address& name, const Address& from, const Address& to);
@@ -150,6 +170,7 @@ private:
     std::set<std::pair<Address, std::string>> probing_;  // server and group
     std::set<std::pair<Time, std::string>> due_;         // one entry per group with anything to wait for
     std::deque<Past> past_;
+    std::optional<Unstored> unstored_;  // nothing if nobody asks
 };
 
 }  // namespace understudy

@@ -95,6 +95,7 @@ inline void ViewRules::on(const Ping& ping, const Envelope& call, Step& step) {
         return refuse(call, {std::string{to_string(Method::view_ping)}, code, text, group.info, {}, {}}, step);
     }
     if (heard.verdict == Verdict::counts) {
+        if (heard.seen || heard.grew) note_change(group);
         if (moves) move_server(group, ping.server, peer_before, call.peer);
         if (probing_before) probing_.erase({ping.server, ping.group});
         if (heard.lost != views::Loss::none)

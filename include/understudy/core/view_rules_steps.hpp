@@ -23,6 +23,29 @@ inline ViewRecord ViewRules::record() const {
     return record;
 }
 
+inline void ViewRules::track_changes(const ViewRecord& stored) {
+    const auto known = record();
+    auto& lacking = unstored_.emplace();
+    lacking.head = known.cluster != stored.cluster || known.dead_after != stored.dead_after;
+    for (const auto& kept : stored.groups) lacking.groups.insert(kept.info.group);
+    for (const auto& group : known.groups) {
+        auto kept = views::place_of(group.info.group, stored.groups);
+        if (kept != stored.groups.end() && *kept == group) lacking.groups.erase(group.info.group);
+        else lacking.groups.insert(group.info.group);
+    }
+}
+
+inline ViewChanges ViewRules::changes() const {
+    ViewChanges changes{cluster_, std::max(periods_.dead, former_dead_), {}, {}};
+    if (!unstored_) return changes;
+    for (const auto& name : unstored_->groups) {
+        auto found = groups_.find(name);
+        if (found == groups_.end()) changes.gone.push_back(name);
+        else changes.groups.push_back(views::record_of(found->second));
+    }
+    return changes;
+}
+
 /// Everything that may follow once something changed: at most one view of the table's, then what an operator wished.
 /// A view that is new is pushed over every connection but `informed`, which learns it from its answer.
 inline void ViewRules::settle(Group& group, Step& step, const Address& informed, bool push,
@@ -50,6 +73,7 @@ inline void ViewRules::settle(Group& group, Step& step, const Address& informed,
 
 inline void ViewRules::adopt(Group& group, views::Decision decision, bool any_primary, Step& step) {
     group.adopt(decision.next, any_primary);
+    note_change(group);
     forget_dead(group, step.now);
     tell(ViewDecided{group.info, std::move(decision.why)}, step);
 }
@@ -132,6 +156,7 @@ inline void ViewRules::forget_dead(Group& group, Time now) {
         bool idle = server.loss != views::Loss::none && !group.view().member(name);
         bool ghost = idle && now - server.heard >= periods_.forget;
         if (ghost) move_server(group, name, server.peer, {});
+        if (ghost) note_change(group);
         at = ghost ? group.servers.erase(at) : std::next(at);
     }
 }
