@@ -17,7 +17,7 @@ WIDTH = 120
 HEADER_ERROR, HEADER_NOTE = 450, 300
 
 CORE_FILES = {"error", "event", "kv_types", "options", "result", "store", "version"}
-SEAMS = {"transport", "journal"}  # concepts of what a host plugs in
+SEAMS = {"transport", "journal", "view_store"}  # concepts of what a host plugs in
 RULES_INSIDE = {"view_rules", "replica_rules", "clerk_rules"}
 CORE_BANNED = {"thread", "mutex", "shared_mutex", "condition_variable", "future", "random", "iostream", "fstream"}
 

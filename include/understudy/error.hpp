@@ -18,6 +18,7 @@ enum class error {
     invalid_options,  ///< Options contradict each other or name something that cannot be used.
     internal,         ///< A peer failed in a way that it could not name.
     journal_failed,   ///< Stable storage failed: nothing more can be promised.
+    store_conflict,   ///< Another view service has written to this one's store.
 
     parse_error,      ///< Not a well-formed JSON text.
     invalid_request,  ///< JSON, but not a JSON-RPC 2.0 message.
@@ -57,6 +58,7 @@ inline constexpr std::array error_table{
     ErrorRow{error::invalid_options, 0, "invalid_options", "invalid options"},
     ErrorRow{error::internal, -32603, "internal", "internal error of the peer"},
     ErrorRow{error::journal_failed, 0, "journal_failed", "stable storage failed"},
+    ErrorRow{error::store_conflict, 0, "store_conflict", "another view service has written to this one's store"},
     ErrorRow{error::parse_error, -32700, "parse_error", "not a JSON text"},
     ErrorRow{error::invalid_request, -32600, "invalid_request", "not a JSON-RPC 2.0 message"},
     ErrorRow{error::unknown_method, -32601, "unknown_method", "unknown method"},

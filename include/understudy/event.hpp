@@ -36,6 +36,12 @@ struct GroupWaits {
     std::vector<Address> waiting_for;
     std::string why;
 };
+/// The store of the view service failed, or is used by another one. The service ends, and announces nothing that
+/// depends on what was not stored.
+struct ViewStoreFailed {
+    error code;
+    std::string what;
+};
 
 // ---- of a replica ----------------------------------------------------------------------------------------
 
@@ -123,9 +129,10 @@ struct Malformed {
     std::string what;
 };
 
-using Event = std::variant<ViewDecided, ServerSeen, ServerLost, GroupWaits, RoleChanged, SteppedDown, BackupJoining,
-                           BackupInSync, BackupUnreachable, SnapshotInstalled, LogCut, SessionClosed, StoreFailed,
-                           JournalFailed, ViewServiceSilent, ViewServiceAnswers, CallFailed, Refused, Malformed>;
+using Event = std::variant<ViewDecided, ServerSeen, ServerLost, GroupWaits, ViewStoreFailed, RoleChanged, SteppedDown,
+                           BackupJoining, BackupInSync, BackupUnreachable, SnapshotInstalled, LogCut, SessionClosed,
+                           StoreFailed, JournalFailed, ViewServiceSilent, ViewServiceAnswers, CallFailed, Refused,
+                           Malformed>;
 
 /// Called with each event, in order, on the service's executor, after the step that caused it. May be empty.
 using Observer = std::function<void(const Event&)>;
@@ -162,6 +169,9 @@ inline std::string describe(const Event& event) {
         std::string operator()(const ServerLost& e) const { return e.group + ": lost " + e.server + ": " + e.why; }
         std::string operator()(const GroupWaits& e) const {
             return e.group + ": waits for " + detail::join(e.waiting_for) + ": " + e.why;
+        }
+        std::string operator()(const ViewStoreFailed& e) const {
+            return "the view store: " + std::string{to_string(e.code)} + ": " + e.what;
         }
         std::string operator()(const RoleChanged& e) const {
             return e.group + ": " + std::string{to_string(e.role)} + " in view " + std::to_string(e.view);

@@ -15,3 +15,4 @@
 #include <understudy/transport.hpp>
 #include <understudy/version.hpp>
 #include <understudy/view_service.hpp>
+#include <understudy/view_store.hpp>

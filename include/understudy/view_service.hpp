@@ -1,6 +1,7 @@
 // The view service: it hears the servers' pings and decides who is primary.
 #pragma once
 
+#include <concepts>
 #include <memory>
 #include <optional>
 #include <string>
@@ -13,31 +14,47 @@
 
 #include <understudy/core/view_rules.hpp>
 #include <understudy/detail/service.hpp>
+#include <understudy/detail/view_party.hpp>
 #include <understudy/event.hpp>
 #include <understudy/options.hpp>
 #include <understudy/transport.hpp>
+#include <understudy/view_store.hpp>
 
 namespace understudy {
 
 /// A view service over any transport (protocol, section 2). It supervises any number of groups and works while its
 /// `async_run` is under way. Not thread-safe: use it, and run its transport's executor, on one strand.
 /// Destroying it stops it.
-template <Transport T>
+///
+/// With a store (`ViewStore`) it survives its process: it goes on from what the store holds, and what follows from a
+/// turn leaves only once what the turn changed is stored. Without one, it is a new cluster after each start.
+template <Transport T, typename S = NoViewStore>
+    requires std::same_as<S, NoViewStore> || ViewStore<S>
 class ViewService {
 public:
     /// Throws `std::system_error` with `error::invalid_options` and a sentence that says what is wrong, also if the
     /// transport does not listen. The observer is called for every event; what it throws leaves the executor's `run()`
     /// and harms nothing else.
     explicit ViewService(T transport, ViewOptions options = {}, Observer observer = {})
+        requires std::same_as<S, NoViewStore>
         : state_{make(transport, options, std::move(observer))} {}
 
     /// Goes on where the service stood whose `record()` this is: same cluster, same views. Every member counts as
     /// having just pinged, so that nobody is lost for the time without a view service.
     ViewService(T transport, const ViewRecord& record, ViewOptions options = {}, Observer observer = {})
+        requires std::same_as<S, NoViewStore>
         : state_{make(transport, record, options, std::move(observer))} {}
 
-    /// Serves until `stop()` or a failure of the transport. Completes with `void(std::error_code)`: no error after
-    /// `stop()`, `asio::error::already_started` if another one is under way, `error::closed` if it was stopped before.
+    /// Goes on where the service stood that used this store before, as above, or begins a new cluster if the store is
+    /// empty. It is read when `async_run` begins.
+    ViewService(T transport, S store, ViewOptions options = {}, Observer observer = {})
+        requires ViewStore<S>
+        : state_{make(transport, std::move(store), options, std::move(observer))} {}
+
+    /// Serves until `stop()` or a failure of the transport or the store. Completes with `void(std::error_code)`: no
+    /// error after `stop()`, `asio::error::already_started` if another one is under way, `error::closed` if it was
+    /// stopped before, `error::journal_failed` if the store failed, `error::store_conflict` if another view service has
+    /// written to it, `error::invalid_options` if it holds more groups than `max_groups` (an event says how).
     /// Terminal cancellation ends it with `operation_aborted`; it can then be run again and knows all that it knew.
     template <typename Token = asio::use_awaitable_t<>>
     auto async_run(Token&& token = Token()) {
@@ -70,23 +87,31 @@ public:
     asio::any_io_executor get_executor() const { return state_->executor(); }
 
 private:
-    using State = detail::Party<ViewRules, T>;
+    using State = typename detail::ViewPartyOf<T, S>::type;
 
-    static std::shared_ptr<State> make(T& transport, const ViewOptions& options, Observer observer) {
+    static void require(const T& transport, const ViewOptions& options) {
         detail::require_valid(options.validate());
         detail::require_listening(transport.local());
-        const auto cluster = ClusterId{detail::draw_token(transport)};
-        ViewRules rules{options, cluster, transport.now()};
-        return std::make_shared<State>(std::move(rules), std::move(transport), std::move(observer));
+    }
+    static std::shared_ptr<State> make(T& transport, const ViewOptions& options, Observer observer) {
+        require(transport, options);
+        return std::make_shared<State>(begin(transport, options), std::move(transport), std::move(observer));
     }
     static std::shared_ptr<State> make(T& transport, const ViewRecord& record, const ViewOptions& options,
                                        Observer observer) {
-        detail::require_valid(options.validate());
-        detail::require_listening(transport.local());
-        detail::require_valid(record.cluster == ClusterId::none ? "the record names no cluster" : "");
-        detail::require_valid(record.groups.size() > options.max_groups ? "the record has more than max_groups" : "");
+        require(transport, options);
+        detail::require_valid(detail::objection(record, options));
         ViewRules rules{options, record, transport.now()};
         return std::make_shared<State>(std::move(rules), std::move(transport), std::move(observer));
+    }
+    static std::shared_ptr<State> make(T& transport, S store, const ViewOptions& options, Observer observer) {
+        require(transport, options);
+        return std::make_shared<State>(begin(transport, options), std::move(transport), std::move(observer),
+                                       std::move(store), options);
+    }
+    static ViewRules begin(T& transport, const ViewOptions& options) {
+        const auto cluster = ClusterId{detail::draw_token(transport)};
+        return ViewRules{options, cluster, transport.now()};
     }
 
     detail::Handle<State> state_;

@@ -2,6 +2,7 @@
 // It waits until something has arrived or the machine's deadline has come, tells the machine, and does what it says.
 #pragma once
 
+#include <concepts>
 #include <exception>
 #include <memory>
 #include <string>
@@ -52,8 +53,8 @@ public:
         transport.wake();
     }
 
-    /// One turn: all that has arrived, one `wake`, and then everything that the machine wants done.
-    void turn(Arrivals arrivals) {
+    /// One turn: all that has arrived and one `wake`. Then `end_turn` does everything that the machine wants done.
+    void begin_turn(Arrivals arrivals) {
         const Time now = transport.now();
         for (auto& arrival : arrivals)
             std::visit([&](auto& one) { take(one, now); }, arrival);
@@ -61,6 +62,8 @@ public:
         about_to_wake(now, effects_);
         machine.wake(now, effects_);
         machine.invariants();  // before anything leaves: a machine that is wrong says nothing more
+    }
+    void end_turn() {
         carry_out();
         turn_ended();
     }
@@ -154,15 +157,30 @@ private:
     std::shared_ptr<P> party_;
 };
 
+/// A party that remembers: `prepare()` comes before the first turn, and what a turn leaves to store is stored before
+/// that turn is carried out. No other turn begins meanwhile: to the machine that is time in which it did not run.
+template <typename P>
+concept Remembers = requires(P& party) {
+    { party.prepare() } -> std::same_as<asio::awaitable<void>>;
+    { party.has_unstored() } -> std::same_as<bool>;
+    { party.store() } -> std::same_as<asio::awaitable<void>>;
+};
+
 /// The loop. It ends when the party is stopped, or with what its transport threw (which, if it was cancelled, means
 /// that the loop can be started again).
 template <typename P>
 asio::awaitable<void> run(Running<P> party) {
     std::exception_ptr thrown;
     try {
+        if constexpr (Remembers<P>) co_await party->prepare();
         while (!party->stopped()) {
             Arrivals arrivals = co_await party->transport.next(party->deadline());
-            party->turn(std::move(arrivals));
+            party->begin_turn(std::move(arrivals));
+            if constexpr (Remembers<P>) {
+                if (party->has_unstored()) co_await party->store();
+                if (party->stopped()) break;  // meanwhile: nothing may leave, and nobody be told, any more
+            }
+            party->end_turn();
         }
     } catch (...) {
         thrown = std::current_exception();

@@ -1,0 +1,135 @@
+// A view service that remembers: its rules, its store, and what is known of that.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <system_error>
+#include <utility>
+
+#include <asio/awaitable.hpp>
+#include <asio/error.hpp>
+
+#include <understudy/core/view_rules.hpp>
+#include <understudy/detail/loop.hpp>
+#include <understudy/error.hpp>
+#include <understudy/options.hpp>
+#include <understudy/view_store.hpp>
+
+namespace understudy::detail {
+
+/// Why a view service cannot go on from that record; empty if it can.
+inline std::string objection(const ViewRecord& record, const ViewOptions& options) {
+    if (record.cluster == ClusterId::none) return "the record names no cluster";
+    if (record.groups.size() <= options.max_groups) return {};
+    return "the record has " + std::to_string(record.groups.size()) + " groups, more than max_groups, which is " +
+           std::to_string(options.max_groups);
+}
+
+template <Transport T, ViewStore S>
+class ViewParty final : public Party<ViewRules, T> {
+public:
+    ViewParty(ViewRules rules, T&& carrier, Observer observer, S store, const ViewOptions& options)
+        : Party<ViewRules, T>{std::move(rules), std::move(carrier), std::move(observer)},
+          store_{std::move(store)},
+          options_{options} {}
+
+    /// Before the first turn of a run: goes on from what the store holds, and makes the store its own by a set, so that
+    /// a former view service that still works on it ends with its next one.
+    asio::awaitable<void> prepare() {
+        if (!owned_ || unsettled_) {
+            const auto found = co_await load();
+            if (this->stopped()) co_return;
+            if (!owned_ && !unsettled_) begin(found);
+            else settle(found);
+        }
+        if (!owned_ || this->machine.has_changes()) co_await store();
+    }
+
+    bool has_unstored() const { return this->machine.has_changes(); }
+
+    /// After this the last turn can be carried out. Throws if it cannot be stored. If this is cancelled, `prepare`
+    /// finds out what became of it.
+    asio::awaitable<void> store() {
+        unsettled_ = true;
+        std::string failure;
+        bool stored = false;
+        try {
+            auto changes = this->machine.changes();
+            stored = co_await store_.async_compare_and_set(version_, std::move(changes));
+        } catch (const std::system_error& thrown) {
+            if (thrown.code() == asio::error::operation_aborted) throw;
+            failure = thrown.what();
+        }
+        if (!failure.empty()) give_up(error::journal_failed, "a set failed: " + failure);
+        if (!stored) give_up(error::store_conflict, "it no longer has version " + std::to_string(version_));
+        is_stored();
+    }
+
+private:
+    asio::awaitable<std::optional<StoredViews>> load() {
+        std::optional<StoredViews> found;
+        std::string failure;
+        try {
+            found = co_await store_.async_load();
+        } catch (const std::system_error& thrown) {
+            if (thrown.code() == asio::error::operation_aborted) throw;
+            failure = thrown.what();
+        }
+        if (!failure.empty()) give_up(error::journal_failed, "a load failed: " + failure);
+        co_return found;
+    }
+
+    void begin(const std::optional<StoredViews>& found) {
+        ViewRecord record;
+        if (found) {
+            if (auto wrong = objection(found->record, options_); !wrong.empty())
+                give_up(error::invalid_options, std::move(wrong));
+            record = found->record;
+            version_ = found->version;
+            this->machine = ViewRules{options_, record, this->transport.now()};
+        }
+        this->machine.track_changes(record);
+    }
+
+    /// A former run ended in the middle of a set. What it was to store is still what the rules know: no turn has begun
+    /// since. What that turn wanted done is carried out with the next one.
+    void settle(const std::optional<StoredViews>& found) {
+        const auto version = found ? found->version : 0;
+        const bool ours = version == version_ + 1 && found->record == this->machine.record();
+        if (ours) is_stored();
+        else if (version != version_)
+            give_up(error::store_conflict, "it has version " + std::to_string(version) + ", not " +
+                                               std::to_string(version_) + " or what was to follow that");
+        this->transport.wake();
+    }
+
+    void is_stored() {
+        ++version_;
+        owned_ = true;
+        unsettled_ = false;
+        this->machine.changes_stored();
+    }
+
+    [[noreturn]] void give_up(error code, std::string what) {
+        if (!this->stopped()) this->tell(ViewStoreFailed{code, what});
+        throw std::system_error{make_error_code(code), what};
+    }
+
+    S store_;
+    ViewOptions options_;
+    std::uint64_t version_ = 0;  // of what the store holds, as far as is known
+    bool owned_ = false;         // some set of ours was done
+    bool unsettled_ = false;     // the last one was begun, and whether it was done is not known
+};
+
+template <Transport T, typename S>
+struct ViewPartyOf {
+    using type = ViewParty<T, S>;
+};
+template <Transport T>
+struct ViewPartyOf<T, NoViewStore> {
+    using type = Party<ViewRules, T>;
+};
+
+}  // namespace understudy::detail

@@ -1,0 +1,104 @@
+// A ViewStore whose answers wait until a test gives them. What it holds, and what was asked of it, outlives it.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <system_error>
+#include <utility>
+
+#include <asio/any_io_executor.hpp>
+#include <asio/associated_cancellation_slot.hpp>
+#include <asio/async_result.hpp>
+#include <asio/awaitable.hpp>
+#include <asio/error.hpp>
+#include <asio/use_awaitable.hpp>
+
+#include <understudy/detail/completion.hpp>
+#include <understudy/view_store.hpp>
+
+namespace understudy::test {
+
+/// What a `HeldStore` holds, and the call that waits. Unless it is `held`, each call is answered at once.
+struct Shelf {
+    asio::any_io_executor executor;
+    bool held = false;
+    std::uint64_t version = 0;
+    ViewRecord record;
+    int loads = 0, sets = 0;
+
+    bool waits() const { return static_cast<bool>(pending); }
+    /// Does what is waited for, and answers.
+    void answer() { std::exchange(pending, {}).post({}, do_it()); }
+    /// Fails, having done it or not.
+    void fail(bool done) {
+        if (done) do_it();
+        std::exchange(pending, {}).post(asio::error::no_buffer_space, false);
+    }
+    /// The call was cancelled, but it is done all the same.
+    void do_late() { do_it(); }
+
+    // ---- for the store ----
+
+    std::uint64_t expected = 0;
+    std::optional<ViewChanges> changes;  // of a set
+    detail::Completion<bool> pending;
+
+    bool do_it() {
+        if (!changes) return true;
+        const auto asked = *std::exchange(changes, {});
+        if (version != expected) return false;
+        apply(record, asked);
+        ++version;
+        return true;
+    }
+};
+
+class HeldStore {
+public:
+    explicit HeldStore(std::shared_ptr<Shelf> shelf) : shelf_{std::move(shelf)} {}
+    HeldStore(HeldStore&&) = default;
+    HeldStore& operator=(HeldStore&&) = default;
+
+    asio::awaitable<std::optional<StoredViews>> async_load() {
+        ++shelf_->loads;
+        co_await wait();
+        if (shelf_->version == 0) co_return std::nullopt;
+        co_return StoredViews{shelf_->version, shelf_->record};
+    }
+    asio::awaitable<bool> async_compare_and_set(std::uint64_t expected, ViewChanges changes) {
+        ++shelf_->sets;
+        shelf_->expected = expected;
+        shelf_->changes = std::move(changes);
+        co_return co_await wait();
+    }
+
+private:
+    struct Wait {
+        std::shared_ptr<Shelf> shelf;
+        template <typename Handler>
+        void operator()(Handler handler) const {
+            auto slot = asio::get_associated_cancellation_slot(handler);
+            if (slot.is_connected()) slot.assign(Cancel{shelf});
+            const auto as_it_is = [](std::error_code&, bool stored) { return stored; };
+            shelf->pending = {std::move(handler), shelf->executor, as_it_is};
+            if (!shelf->held) shelf->answer();
+        }
+    };
+    struct Cancel {
+        std::weak_ptr<Shelf> shelf;
+        void operator()(asio::cancellation_type) const {
+            if (auto alive = shelf.lock(); alive && alive->pending)
+                std::exchange(alive->pending, {}).post(asio::error::operation_aborted, false);
+        }
+    };
+    asio::awaitable<bool> wait() {
+        return asio::async_initiate<const asio::use_awaitable_t<>, void(std::error_code, bool)>(Wait{shelf_},
+                                                                                               asio::use_awaitable);
+    }
+
+    std::shared_ptr<Shelf> shelf_;
+};
+static_assert(ViewStore<HeldStore>);
+
+}  // namespace understudy::test
