@@ -13,6 +13,7 @@
 #include <vector>
 
 #include <understudy/pb_service.hpp>
+#include <understudy/sim/view_store.hpp>
 #include <understudy/sim/world.hpp>
 #include <understudy/view_service.hpp>
 
@@ -23,6 +24,7 @@ struct ClusterOptions {
     std::size_t servers = 3;   ///< In each group.
     ViewOptions view{};        ///< `backups` is k.
     ReplicaOptions replica{};  ///< `group` is filled in, and `view_service` if it is empty.
+    Duration store_latency{};  ///< Of the view service's disk.
 };
 
 /// Parties are called `views`, and `g1.a`, `g1.b`, … in group `g1`.
@@ -30,15 +32,20 @@ template <Store S>
 class Cluster {
 public:
     using Server = PBService<S, SimTransport>;
-    using Views = ViewService<SimTransport>;
+    using Views = ViewService<SimTransport, SimViewStore>;
     /// Told of each event and of who had it.
     using ObserverOf = std::function<void(const std::string& who, const Event&)>;
 
     static inline const std::string views_name = "views";
 
     Cluster(World& world, S initial, ClusterOptions options, ObserverOf observer = {})
-        : world_{world}, initial_{std::move(initial)}, options_{std::move(options)}, observer_{std::move(observer)} {
+        : world_{world},
+          initial_{std::move(initial)},
+          options_{std::move(options)},
+          observer_{std::move(observer)},
+          chance_{world.random().split("disk")} {
         if (options_.replica.view_service.empty()) options_.replica.view_service = {views_name};
+        disk_->set_latency(options_.store_latency);
         start_views();
         for (std::size_t group = 1; group <= options_.groups; ++group) {
             groups_.push_back("g" + std::to_string(group));
@@ -109,25 +116,31 @@ public:
 
     bool views_run() const { return views_ != nullptr; }
     Views& views() { return *views_; }
-    /// The newest view that the view service (the present one or, while there is none, the last) decided.
-    View view(const std::string& group) const {
-        if (views_ && !impostor_) return views_->view(group).view;
-        for (const auto& known : record_.groups)
-            if (known.info.group == group) return known.info.view;
-        return {};
+    /// What it has stored, which outlives it.
+    ViewDisk& disk() { return *disk_; }
+    /// The newest view of the group that is stored, and so may be known to others.
+    View stored_view(const std::string& group) const {
+        auto found = views::place_of(group, disk_->record().groups);
+        return found != disk_->record().groups.end() && found->info.group == group ? found->info.view : View{};
     }
-    /// Whether the view service has heard of that life of a server.
+    /// The newest view that the view service decided, even if nobody can know it yet.
+    View view(const std::string& group) const {
+        auto stored = stored_view(group);
+        if (!views_ || impostor_) return stored;
+        auto decided = views_->view(group).view;
+        return is_newer(decided, stored) ? decided : stored;
+    }
+    /// Whether the view service has heard of that life of a server, and will not forget it.
     bool has_heard(const std::string& name, Incarnation life) const {
-        const auto record = views_ && !impostor_ ? views_->record() : record_;
-        for (const auto& group : record.groups)
+        for (const auto& group : disk_->record().groups)
             if (auto found = group.lives.find(name); found != group.lives.end())
                 return std::ranges::find(found->second, life) != found->second.end();
         return false;
     }
-    /// It dies, but its record lives on.
+    /// It dies, but its disk lives on: what it was about to store may be there or not.
     void crash_views() {
         if (!views_) return;
-        if (!impostor_) record_ = views_->record();
+        if (!impostor_) disk_->crash(chance_.chance(0.5));
         world_.crash(views_name);
         views_.reset();
         impostor_ = false;
@@ -135,14 +148,13 @@ public:
     /// Starts it, where it stood, unless it runs.
     void start_views() {
         if (views_) return;
-        auto transport = world_.network().transport(views_name);
-        auto observer = observer_of(views_name);
-        if (record_.cluster == ClusterId::none)
-            views_ = std::make_unique<Views>(std::move(transport), options_.view, std::move(observer));
-        else
-            views_ = std::make_unique<Views>(std::move(transport), record_, options_.view, std::move(observer));
+        if (on_views_start_) on_views_start_(disk_->record());
+        views_ = std::make_unique<Views>(world_.network().transport(views_name), SimViewStore{world_, disk_},
+                                         options_.view, observer_of(views_name));
         run_views();
     }
+    /// Called whenever the view service starts, with what is stored.
+    void on_views_start(std::function<void(const ViewRecord&)> function) { on_views_start_ = std::move(function); }
     /// Sets what it is to work with when it is started next.
     void set_views(ViewOptions options) { options_.view = options; }
     /// Starts one in its place that belongs to another cluster and has views of our groups with high numbers. They are
@@ -156,7 +168,8 @@ public:
         const View view{1'000'000, {"nobody", Incarnation{1}, false}, {}, 0};
         for (const auto& group : groups_)
             other.groups.push_back({{group, other.cluster, options.ping_interval, view}, {}});
-        views_ = std::make_unique<Views>(world_.network().transport(views_name), other, options);
+        SimViewStore store{world_, std::make_shared<ViewDisk>(std::move(other))};
+        views_ = std::make_unique<Views>(world_.network().transport(views_name), std::move(store), options);
         run_views();
     }
 
@@ -214,8 +227,8 @@ private:
     void run_views() {
         views_->async_run([this, life = ++views_life_, here = std::weak_ptr<bool>{here_}](std::error_code ec) {
             if (here.expired() || life != views_life_) return;
-            note_failure(views_name, ec);
-            crash_views();  // as by `World::crash_at_send`: what it had decided it had kept
+            if (!disk_->to_blame()) note_failure(views_name, ec);
+            crash_views();  // as by `World::crash_at_send`
         });
     }
     void note_failure(const std::string& name, std::error_code ec) {
@@ -232,11 +245,13 @@ private:
     ObserverOf observer_;
     std::vector<std::string> groups_;
     std::map<std::string, Seat> servers_;
-    ViewRecord record_;
+    std::shared_ptr<ViewDisk> disk_ = std::make_shared<ViewDisk>();
+    Random chance_;
     std::unique_ptr<Views> views_;
     std::uint64_t views_life_ = 0;
     bool impostor_ = false;
     std::function<void(const std::string&, const Server&)> on_death_;
+    std::function<void(const ViewRecord&)> on_views_start_;
     std::string failure_;
     std::shared_ptr<bool> here_ = std::make_shared<bool>(true);
 };

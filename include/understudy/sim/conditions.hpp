@@ -84,6 +84,7 @@ inline Conditions draw_conditions(Random random, const TrialLimits& limits) {
     conditions.clients = std::min<std::size_t>(limits.clients, 2 + random.below(4));
     for (std::size_t number = 0; number < 3; ++number) conditions.habits.push_back(detail::draw_habits(random));
     if (random.chance(0.3)) conditions.calm.latency_most = detail::draw(random, std::array<Duration, 2>{5ms, 20ms});
+    cluster.store_latency = detail::draw(random, std::array<Duration, 4>{0ms, 1ms, 5ms, 50ms});
     return conditions;
 }
 

@@ -37,18 +37,23 @@ enum class FaultKind : std::uint8_t {
     crash,       ///< `a` dies, and starts again with nothing when the fault ends.
     power_off,   ///< The same, and nobody is told.
     crash_late,  ///< `a` dies in place of its `amount`-th send.
-    views_gone,  ///< The view service dies, and goes on from its record when the fault ends.
+    views_gone,  ///< The view service dies, and goes on from its disk when the fault ends.
     views_lost,  ///< The same, but meanwhile one answers at its address that knows nothing.
     views_set,   ///< The view service dies, and goes on with another D or k (`tunings`) when the fault ends.
+    disk_fails,  ///< The view service's disk fails, or somebody else has written to it (`DiskTrouble`).
+    disk_slow,   ///< Each call of it takes `amount` seconds.
     leave,       ///< `a` wants to leave its group, and stays after all when the fault ends.
     promote,     ///< An operator asks for `a` as primary.
     stranger,    ///< Somebody sends `a` what no party of this cluster would.
 };
-inline constexpr std::array<std::string_view, 23> fault_names{
-    "loss",       "repeat",     "reorder",    "delay",     "cut",   "cut_both", "isolate", "split",
-    "breakage",   "refuse",     "pause",      "slow",      "clock", "leap",     "crash",   "power_off",
-    "crash_late", "views_gone", "views_lost", "views_set", "leave", "promote",  "stranger"};
+inline constexpr std::array<std::string_view, 25> fault_names{
+    "loss",       "repeat",     "reorder",    "delay",     "cut",        "cut_both",  "isolate", "split",   "breakage",
+    "refuse",     "pause",      "slow",       "clock",     "leap",       "crash",     "power_off",
+    "crash_late", "views_gone", "views_lost", "views_set", "disk_fails", "disk_slow", "leave",   "promote", "stranger"};
 inline std::string_view to_string(FaultKind kind) { return fault_names[static_cast<std::size_t>(kind)]; }
+
+/// What is wrong with the view service's disk: sets fail and are not done, or are done, or it is not its own any more.
+enum class DiskTrouble : std::uint8_t { fails_before, fails_after, taken };
 
 /// What a view service goes on with, of what it began with.
 struct Tuning {
@@ -167,6 +172,8 @@ private:
                 break;
             case FaultKind::views_gone:
             case FaultKind::views_lost: break;
+            case FaultKind::disk_fails: fault.amount = static_cast<double>(random_.below(3)); break;
+            case FaultKind::disk_slow: fault.amount = random_.pick(delays); break;
             case FaultKind::views_set: fault.amount = static_cast<double>(random_.below(tunings.size())); break;
             case FaultKind::stranger:
                 fault.a = random_.chance(0.2) ? "views" : server();

@@ -126,11 +126,13 @@ private:
             case FaultKind::views_gone:
             case FaultKind::views_lost:
             case FaultKind::views_set:
+            case FaultKind::disk_fails:
                 return !active(FaultKind::views_gone) && !active(FaultKind::views_lost) &&
-                       !active(FaultKind::views_set);
+                       !active(FaultKind::views_set) && !active(FaultKind::disk_fails);
             case FaultKind::loss:
             case FaultKind::repeat:
             case FaultKind::reorder:
+            case FaultKind::disk_slow:
             case FaultKind::delay: return true;
             default: return !fault.a.empty();
         }
@@ -158,6 +160,8 @@ private:
             case FaultKind::views_gone:
             case FaultKind::views_set: return cluster_.crash_views();
             case FaultKind::views_lost: cluster_.crash_views(); return cluster_.start_impostor();
+            case FaultKind::disk_fails: return spoil(static_cast<DiskTrouble>(fault.amount));
+            case FaultKind::disk_slow: return cluster_.disk().set_latency(seconds(fault.amount));
             case FaultKind::leave: return leave(fault.a, fault.length);
             case FaultKind::promote:
                 return stranger_.promote(Cluster<S>::views_name, Cluster<S>::group_of(fault.a), fault.a);
@@ -190,6 +194,11 @@ private:
             case FaultKind::leave: return cluster_.start(fault.a);
             case FaultKind::views_gone:
             case FaultKind::views_lost: cluster_.crash_views(); return cluster_.start_views();
+            case FaultKind::disk_fails:
+                cluster_.disk().set_health(DiskHealth::good);
+                cluster_.crash_views();
+                return cluster_.start_views();
+            case FaultKind::disk_slow: return cluster_.disk().set_latency(cluster_.options().store_latency);
             case FaultKind::views_set:
                 tune(tunings[static_cast<std::size_t>(fault.amount)]);
                 cluster_.crash_views();
@@ -198,6 +207,11 @@ private:
         }
     }
 
+    void spoil(DiskTrouble trouble) {
+        if (trouble == DiskTrouble::taken) return cluster_.disk().write_elsewhere();
+        const bool done = trouble == DiskTrouble::fails_after;
+        cluster_.disk().set_health(done ? DiskHealth::fails_after : DiskHealth::fails_before);
+    }
     void tune(const Tuning& tuning) {
         auto options = first_;
         options.ping_interval = std::chrono::duration_cast<Duration>(options.ping_interval * tuning.ping_interval);

@@ -31,7 +31,9 @@ public:
         : cluster_{cluster},
           law_{std::move(law)},
           earlier_{std::exchange(present(), this)},
-          earlier_observer_{set_apply_observer(&told_applied)} {}
+          earlier_observer_{set_apply_observer(&told_applied)} {
+        cluster_.on_views_start([this](const ViewRecord& record) { go_on_from(record); });
+    }
     Watch(const Watch&) = delete;
     Watch& operator=(const Watch&) = delete;
     ~Watch() {
@@ -110,8 +112,20 @@ private:
 
     // ---- views -------------------------------------------------------------------------------------------
 
+    /// A view that was stored counts, though perhaps nobody was told of it; one that was announced is never unknown.
+    void go_on_from(const ViewRecord& record) {
+        auto stored = views_;
+        for (auto& [group, view] : stored) view = {};
+        for (const auto& group : record.groups) stored[group.info.group] = group.info.view;
+        for (const auto& [group, next] : stored)
+            if (const auto& before = views_[group]; next != before && !is_newer(next, before))
+                violate(group + ": the view service goes on from " + describe(next) + " after " + describe(before));
+        views_ = std::move(stored);
+    }
     void see(const std::string&, const ViewDecided& decided) {
         const auto& group = decided.info.group;
+        if (cluster_.stored_view(group).number < decided.info.view.number)
+            violate(group + ": announced before it was stored: " + describe(decided.info.view));
         const auto& next = decided.info.view;
         auto& before = views_[group];
         ++view_changes_;
