@@ -1,6 +1,7 @@
 // A disk in memory that does to a journal what kernels, power cuts and broken hardware do (storage.hpp).
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -96,7 +97,7 @@ public:
 
     void append(std::string_view bytes) {
         process_->begin(DiskOperation::append, "write", name_, [&](const DiskFault& fault) {
-            file_->write(end_, bytes.substr(0, fault.written));
+            file_->write(end_, bytes.substr(0, file_->writable_part(end_, std::min(fault.written, bytes.size()))));
         });
         file_->write(end_, bytes);
         end_ += bytes.size();
@@ -108,6 +109,7 @@ public:
         process_->begin(DiskOperation::sync, "sync", name_, [&](const DiskFault&) { file_->fail_to_sync(); });
         file_->sync();
     }
+    void renamed(const std::string& name) { name_ = name; }
     void close() {
         process_->begin(DiskOperation::close, "truncate", name_);
         if (grown_ > end_) file_->truncate(end_);

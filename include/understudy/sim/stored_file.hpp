@@ -33,6 +33,11 @@ public:
             unsynced.forgotten = false;
         }
     }
+    /// So much of a write that ends after `size` bytes is seen: within the file, kernels write whole pages.
+    std::size_t writable_part(std::size_t offset, std::size_t size) const {
+        const auto end = offset + size;
+        return end >= seen_.size() ? size : std::max(end / sector_bytes_ * sector_bytes_, offset) - offset;
+    }
     void truncate(std::size_t size) {
         seen_.resize(size);
         sizes_.push_back(size);

@@ -1,0 +1,173 @@
+// A log after crashes at every point of a script, with every kind of thing lost: what was synced is there, and nothing
+// that was not appended.
+#include <doctest/doctest.h>
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <system_error>
+
+#include <tests/support/journal_life.hpp>
+
+using namespace understudy;
+using namespace understudy::test;
+using sim::DiskFault;
+using sim::DiskOperation;
+using sim::Random;
+using sim::Storage;
+
+TEST_SUITE("crashes") {
+    namespace {
+
+    constexpr std::size_t subsets = 100;
+    constexpr std::array<std::size_t, 2> sector_sizes{512, 4096};
+    constexpr std::array<std::size_t, 2> grow_sizes{0, 1024};
+
+    // The process dies before that operation; of an append, a part may have taken effect.
+    DiskFault death_before(std::uint64_t operation, std::size_t written = 0) {
+        return {.nth = operation, .written = written, .lasting = true};
+    }
+
+    // How many operations a life without faults has.
+    std::uint64_t operations_of_a_life(journal::FrameLogOptions options) {
+        Storage storage;
+        Account account;
+        live(storage, account, options);
+        return storage.operations();
+    }
+
+    // Calls it with every kind of disk.
+    template <typename Body>
+    void for_each_disk(Body body) {
+        for (const auto sector_bytes : sector_sizes)
+            for (const auto grow : grow_sizes) {
+                CAPTURE(sector_bytes);
+                CAPTURE(grow);
+                body(sector_bytes, small_segments(grow));
+            }
+    }
+
+    }  // namespace
+
+    TEST_CASE("the script has several segments and removes one") {
+        Storage storage;
+        Account account;
+        live(storage, account, small_segments(0));
+        CHECK(account.synced == account.appended.rbegin()->first);
+        CHECK(storage.files().size() >= 3);
+        CHECK_FALSE(storage.files().contains("log-0000000000000001.log"));
+    }
+
+    TEST_CASE("a power cut before any operation leaves what was synced and a part of what was appended") {
+        for_each_disk([](std::size_t sector_bytes, journal::FrameLogOptions options) {
+            const auto operations = operations_of_a_life(options);
+            for (std::uint64_t operation = 1; operation <= operations + 1; ++operation)
+                for (std::uint64_t subset = 0; subset < subsets; ++subset) {
+                    CAPTURE(operation);
+                    CAPTURE(subset);
+                    auto random = Random{operation}.split("subset", subset);
+                    Storage storage{sector_bytes};
+                    Account account;
+                    storage.inject(death_before(operation, random.below(900)));
+                    live(storage, account, options);
+                    storage.crash_power(random);
+                    const auto found = recover(storage, options);
+                    REQUIRE(account.complaint(found, account.synced) == "");
+                    storage.crash_power(random);
+                    REQUIRE(recover(storage, options) == found);
+                }
+        });
+    }
+
+    TEST_CASE("a power cut before any operation of a recovery loses nothing that was synced") {
+        for_each_disk([](std::size_t sector_bytes, journal::FrameLogOptions options) {
+            const auto operations = operations_of_a_life(options);
+            for (std::uint64_t operation = 1; operation <= operations + 1; ++operation)
+                for (std::uint64_t second = 1, survived = 0; survived < 4; ++second) {
+                    CAPTURE(operation);
+                    CAPTURE(second);
+                    auto first_random = Random{operation}.split("first");
+                    auto random = Random{operation}.split("second", second);
+                    Storage storage{sector_bytes};
+                    Account account;
+                    storage.inject(death_before(operation, first_random.below(900)));
+                    live(storage, account, options);
+                    first_random.chance(0.3) ? storage.crash_process() : storage.crash_power(first_random);
+                    storage.inject(death_before(second, random.below(900)));
+                    try {
+                        account.recovered(recover(storage, options));
+                        ++survived;
+                    } catch (const std::system_error&) {
+                        REQUIRE(survived == 0);
+                    }
+                    storage.crash_power(random);
+                    REQUIRE(account.complaint(recover(storage, options), account.synced) == "");
+                }
+        });
+    }
+
+    TEST_CASE("a process that is killed before any operation loses nothing that it had flushed") {
+        for_each_disk([](std::size_t sector_bytes, journal::FrameLogOptions options) {
+            const auto operations = operations_of_a_life(options);
+            for (std::uint64_t operation = 1; operation <= operations + 1; ++operation)
+                for (const std::size_t written : {0u, 32u, 512u, 1024u}) {
+                    CAPTURE(operation);
+                    CAPTURE(written);
+                    Storage storage{sector_bytes};
+                    Account account;
+                    storage.inject(death_before(operation, written));
+                    live(storage, account, options);
+                    storage.crash_process();
+                    REQUIRE(account.complaint(recover(storage, options), account.flushed) == "");
+                }
+        });
+    }
+
+    TEST_CASE("what a recovery gives after a sync that failed stays") {
+        for_each_disk([](std::size_t sector_bytes, journal::FrameLogOptions options) {
+            bool failed = true;
+            for (std::uint64_t nth = 1; failed; ++nth)
+                for (std::uint64_t subset = 0; subset < subsets; ++subset) {
+                    CAPTURE(nth);
+                    CAPTURE(subset);
+                    auto random = Random{nth}.split("subset", subset);
+                    Storage storage{sector_bytes};
+                    Account account;
+                    storage.inject({.operation = DiskOperation::sync, .nth = nth});
+                    failed = !live(storage, account, options);
+                    storage.crash_process();  // the kernel still shows what it will never write
+                    const auto found = recover(storage, options);
+                    REQUIRE(account.complaint(found, account.flushed) == "");
+                    storage.crash_power(random);
+                    REQUIRE(recover(storage, options) == found);
+                }
+        });
+    }
+
+    TEST_CASE("many lives that end in any way lose nothing that one of them synced") {
+        for (std::uint64_t seed = 1; seed <= 2000; ++seed) {
+            CAPTURE(seed);
+            Random random{seed};
+            Storage storage{random.pick(sector_sizes)};
+            Account account;
+            for (int life = 0; life < 8; ++life) {
+                CAPTURE(life);
+                const auto options = small_segments(random.pick(grow_sizes));
+                if (random.chance(0.7)) storage.inject(death_before(1 + random.below(60), random.below(900)));
+                if (random.chance(0.3))
+                    storage.inject({.operation = DiskOperation::sync, .nth = 1 + random.below(12)});
+                try {
+                    JournalLife process{storage, account, options};
+                    const auto found = process.recover();
+                    REQUIRE(account.complaint(found, account.synced) == "");
+                    account.recovered(found);
+                    play(process);
+                } catch (const std::system_error&) {
+                    // the next life begins with what is there
+                }
+                random.chance(0.5) ? storage.crash_process() : storage.crash_power(random);
+            }
+        }
+    }
+}

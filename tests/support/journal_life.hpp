@@ -1,0 +1,142 @@
+// Processes that use a log on a simulated disk, and what may be expected of it when they have died.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <utility>
+
+#include <understudy/journal/frame_log.hpp>
+#include <understudy/sim/disk.hpp>
+
+namespace understudy::test {
+
+using Frames = std::map<std::uint64_t, std::string>;
+
+/// What the user of a log knows about it.
+struct Account {
+    Frames appended{};                 ///< All that may be there.
+    std::uint64_t flushed = 0;         ///< Up to here it has left the process.
+    std::uint64_t synced = 0;          ///< Up to here it was reported to be on stable storage.
+    std::uint64_t removed_before = 0;  ///< Lower numbers may be gone.
+
+    /// What is wrong if these frames are found, of which all up to `least` must be there; empty if nothing is.
+    std::string complaint(const Frames& found, std::uint64_t least) const {
+        for (const auto& [number, payload] : found)
+            if (const auto known = appended.find(number); known == appended.end() || known->second != payload)
+                return "frame " + std::to_string(number) + " was not appended so";
+        for (const auto& [number, payload] : appended) {
+            const bool needed = number >= removed_before && number <= least;
+            const bool inside = !found.empty() && number >= found.begin()->first && number <= found.rbegin()->first;
+            if ((needed || inside) && !found.contains(number)) return "frame " + std::to_string(number) + " is lost";
+        }
+        return {};
+    }
+    /// A new life has found that.
+    void recovered(const Frames& found) {
+        appended = found;
+        flushed = synced = found.empty() ? 0 : found.rbegin()->first;
+    }
+};
+
+/// Segments so small that a few frames fill one.
+inline journal::FrameLogOptions small_segments(std::size_t grow_bytes) {
+    return {.segment_bytes = 1500, .max_frame = 4096, .buffer_bytes = 2048, .grow_bytes = grow_bytes};
+}
+
+/// One life of a process. Writes down in an account what it does.
+class JournalLife {
+public:
+    JournalLife(sim::Storage& storage, Account& account, journal::FrameLogOptions options)
+        : disk_{storage}, log_{disk_, "log", 0x5a17 + storage.life(), options}, account_{account} {}
+    JournalLife(const JournalLife&) = delete;
+    JournalLife& operator=(const JournalLife&) = delete;
+
+    Frames recover() {
+        Frames found;
+        log_.recover([&](std::uint64_t number, std::string_view payload) { found.emplace(number, payload); });
+        return found;
+    }
+    void append(std::size_t size) {
+        const auto number = log_.last() + 1;
+        auto payload = std::to_string(number) + ":";
+        payload.resize(std::max(size, payload.size()), static_cast<char>('a' + number % 26));
+        account_.appended[number] = payload;
+        log_.append(payload);
+    }
+    void flush() {
+        log_.flush();
+        account_.flushed = log_.last();
+    }
+    void sync() {
+        log_.sync();
+        account_.flushed = account_.synced = log_.last();
+    }
+    void seal() {
+        log_.seal();
+        account_.flushed = account_.synced = log_.last();
+    }
+    void remove_before(std::uint64_t number) {
+        account_.removed_before = std::max(account_.removed_before, number);
+        log_.remove_before(number);
+    }
+    journal::FrameLog<sim::Disk>& log() { return log_; }
+
+private:
+    sim::Disk disk_;
+    journal::FrameLog<sim::Disk> log_;
+    Account& account_;
+};
+
+/// A bit of everything: frames within a sector and across some, groups, segments that are full, a removal, marks.
+inline void play(JournalLife& life) {
+    life.append(1);
+    life.sync();
+    life.append(40);
+    life.append(700);
+    life.sync();
+    life.append(10);
+    life.flush();
+    life.append(100);
+    life.sync();
+    life.seal();
+    life.append(900);
+    life.sync();
+    life.append(600);
+    life.append(500);
+    life.flush();
+    life.append(30);
+    life.remove_before(life.log().segments().back().first - 1);
+    life.append(5);
+    life.seal();
+    life.append(33);
+    life.append(520);
+    life.flush();
+    life.append(64);
+    life.sync();
+}
+
+/// A life from its start: recovery, then the script. False if it ends early, as a process does when the disk fails.
+inline bool live(sim::Storage& storage, Account& account, journal::FrameLogOptions options) {
+    try {
+        JournalLife life{storage, account, options};
+        life.recover();
+        play(life);
+        return true;
+    } catch (const std::system_error&) {
+        return false;
+    }
+}
+
+/// What the next process finds.
+inline Frames recover(sim::Storage& storage, journal::FrameLogOptions options) {
+    Account account;
+    JournalLife life{storage, account, options};
+    return life.recover();
+}
+
+}  // namespace understudy::test
