@@ -4,13 +4,11 @@
 
 #include <netdb.h>
 #include <poll.h>
-#include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <chrono>
 #include <cstddef>
-#include <filesystem>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -23,6 +21,7 @@
 #include <asio/detached.hpp>
 #include <asio/io_context.hpp>
 
+#include <tests/support/temporary_folder.hpp>
 #include <understudy/net/any.hpp>
 #include <understudy/wire/frame.hpp>
 
@@ -115,22 +114,6 @@ struct Party {
 
     std::shared_ptr<Diary> diary = std::make_shared<Diary>();
     T transport;
-};
-
-/// A folder that goes when the test ends. Its path is short, as those of sockets must be.
-class TemporaryFolder {
-public:
-    TemporaryFolder() {
-        std::string name = "/tmp/understudy-XXXXXX";
-        path_ = ::mkdtemp(name.data());
-    }
-    TemporaryFolder(TemporaryFolder&&) = delete;
-    ~TemporaryFolder() { std::filesystem::remove_all(path_); }
-    std::string file(std::string_view name) const { return path_ + "/" + std::string{name}; }
-    Address address(std::string_view name) const { return "unix://" + file(name); }
-
-private:
-    std::string path_;
 };
 
 /// A plain socket in the hands of somebody who does not keep to the rules. Never blocks.

@@ -18,11 +18,13 @@ namespace understudy::journal {
 ///   of them may be there.
 /// - `sync()` returns when all that was appended, and the file's size, are on stable storage; its name may not be. If
 ///   it fails nobody knows what is there, also not after a later call that succeeds: the file is to be given up.
+/// - `renamed(name)`: the file has another name now, and errors are to say so.
 /// - `close()` ends the file where the last append ended (see `create`) and closes it. It makes nothing stable.
 template <typename F>
-concept DiskFile = std::movable<F> && requires(F& file, std::string_view bytes) {
+concept DiskFile = std::movable<F> && requires(F& file, std::string_view bytes, const std::string& name) {
     file.append(bytes);
     file.sync();
+    file.renamed(name);
     file.close();
 };
 

@@ -48,8 +48,8 @@ public:
     void recover(Visit visit) {
         UNDERSTUDY_CHECK(!file_);
         guarded([&] {
-            remove_unfinished();
             auto found = read_segments(disk_, prefix_, visit);
+            remove_unfinished();
             segments_ = std::move(found.segments);
             synced_ = found.synced;
             last_ = found.last;
@@ -167,6 +167,7 @@ private:
         write_buffer();
         file_->sync();
         disk_.rename(unfinished, name);
+        file_->renamed(name);
         disk_.sync_directory();
     }
 

@@ -60,6 +60,7 @@ public:
     void sync() {
         if (detail::sync_data(file_.get()) != 0) fail_disk("sync", path_, errno);
     }
+    void renamed(const std::string& name) { path_.replace(path_.rfind('/') + 1, path_.npos, name); }
     void close() {
         if (grown_ > end_ &&
             detail::uninterrupted([&] { return ::ftruncate(file_.get(), static_cast<off_t>(end_)); }) != 0)

@@ -1,0 +1,278 @@
+// What a log does while nothing fails, what it costs, and how it fails.
+#include <doctest/doctest.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <vector>
+
+#include <tests/support/journal_life.hpp>
+
+using namespace understudy;
+using namespace understudy::test;
+using sim::DiskOperation;
+using sim::Storage;
+using SimLog = journal::FrameLog<sim::Disk>;
+
+TEST_SUITE("frame log") {
+    namespace {
+
+    const auto no_visit = [](std::uint64_t, std::string_view) {};
+
+    // A log on a disk of its own, in one life.
+    struct Stage {
+        explicit Stage(journal::FrameLogOptions options = {.grow_bytes = 0}) : log{disk, "log", 1, options} {
+            log.recover(no_visit);
+        }
+        Storage storage{};
+        sim::Disk disk{storage};
+        SimLog log;
+    };
+
+    // What a call throws; an empty text if it does not.
+    template <typename Call>
+    std::string failure(Call call) {
+        try {
+            call();
+        } catch (const std::exception& thrown) {
+            return thrown.what();
+        }
+        return {};
+    }
+
+    std::vector<std::string> names(const Storage& storage) {
+        std::vector<std::string> all;
+        for (const auto& [name, file] : storage.files()) all.push_back(name);
+        return all;
+    }
+
+    }  // namespace
+
+    TEST_CASE("a new log is empty and begins with number 1") {
+        Stage stage;
+        CHECK(stage.log.first() == 1);
+        CHECK(stage.log.last() == 0);
+        CHECK(stage.log.synced() == 0);
+        CHECK(names(stage.storage) == std::vector<std::string>{"log-0000000000000001.log"});
+        CHECK(stage.log.append("one") == 1);
+        CHECK(stage.log.append("two") == 2);
+    }
+
+    TEST_CASE("frames of any length come back in order with their numbers") {
+        Storage storage;
+        Frames appended;
+        {
+            sim::Disk disk{storage};
+            SimLog log{disk, "log", 1};
+            log.recover(no_visit);
+            for (const std::size_t size : {0u, 1u, 31u, 32u, 33u, 480u, 511u, 512u, 513u, 5000u, 300000u}) {
+                const std::string payload(size, static_cast<char>(size));
+                appended[log.append(payload)] = payload;
+            }
+            log.sync();
+        }
+        CHECK(recover(storage, {}) == appended);
+        CHECK(recover(storage, {}) == appended);
+    }
+
+    TEST_CASE("a group of frames costs one write and one sync") {
+        Stage stage;
+        const auto before = stage.storage.operations();
+        for (int i = 0; i < 100; ++i) stage.log.append("something");
+        CHECK(stage.storage.operations() == before);
+        CHECK(stage.log.synced() == 0);
+        stage.log.sync();
+        CHECK(stage.storage.operations() == before + 2);
+        CHECK(stage.log.synced() == 100);
+        stage.log.sync();
+        CHECK(stage.storage.operations() == before + 2);
+    }
+
+    TEST_CASE("many bytes are written before anybody asks") {
+        Stage stage{{.buffer_bytes = 1000, .grow_bytes = 0}};
+        const auto before = stage.storage.operations();
+        stage.log.append(std::string(2000, 'x'));
+        CHECK(stage.storage.operations() == before + 1);
+        CHECK(stage.log.synced() == 0);
+    }
+
+    TEST_CASE("a full segment is followed by another and a longer frame has one of its own") {
+        Stage stage{{.segment_bytes = 64 + 4 * 64, .grow_bytes = 0}};
+        for (int i = 0; i < 5; ++i) stage.log.append("a frame of 64 bytes");
+        REQUIRE(stage.log.segments().size() == 2);
+        CHECK(stage.log.segments()[1].first == 5);
+        CHECK(stage.log.synced() == 4);
+        stage.log.append(std::string(5000, 'x'));
+        stage.log.append("short");
+        REQUIRE(stage.log.segments().size() == 4);
+        CHECK(stage.log.segments()[2].first == 6);
+        CHECK(stage.log.segments()[3].first == 7);
+    }
+
+    TEST_CASE("a segment that is closed has no zeros behind its frames") {
+        Stage stage{{.segment_bytes = 1000, .grow_bytes = 4096}};
+        stage.log.append(std::string(800, 'x'));
+        stage.log.sync();
+        CHECK(stage.storage.files().at("log-0000000000000001.log")->content().size() == 4096);
+        stage.log.append(std::string(800, 'x'));
+        CHECK(stage.storage.files().at("log-0000000000000001.log")->content().size() == 64 + 32 + 800);
+        CHECK(stage.log.segments()[0].bytes == 64 + 32 + 800);
+        stage.log.flush();
+        CHECK(stage.log.bytes() == 2 * (64 + 32 + 800));
+    }
+
+    TEST_CASE("segments that are wholly below a number are removed oldest first but not the present one") {
+        Stage stage{{.segment_bytes = 200, .grow_bytes = 0}};
+        for (int i = 0; i < 6; ++i) stage.log.append("two of these fill a segment");
+        REQUIRE(stage.log.segments().size() == 3);
+        stage.log.remove_before(4);
+        CHECK(stage.log.first() == 3);
+        stage.log.remove_before(5);
+        CHECK(stage.log.first() == 5);
+        stage.log.remove_before(100);
+        CHECK(stage.log.first() == 5);
+        CHECK(names(stage.storage) == std::vector<std::string>{"log-0000000000000003.log"});
+    }
+
+    TEST_CASE("numbers go on in the next life though all older segments are gone") {
+        Storage storage;
+        {
+            Account account;
+            JournalLife life{storage, account, {.segment_bytes = 200}};
+            life.recover();
+            for (int i = 0; i < 6; ++i) life.append(20);
+            life.seal();
+            life.remove_before(6);
+        }
+        sim::Disk disk{storage};
+        SimLog log{disk, "log", 2};
+        log.recover(no_visit);
+        CHECK(log.first() > 1);
+        CHECK(log.last() == 6);
+        CHECK(log.append("seven") == 7);
+    }
+
+    TEST_CASE("a mark takes a number and is shown to nobody") {
+        Storage storage;
+        Account account;
+        {
+            JournalLife life{storage, account, {}};
+            life.recover();
+            life.append(3);
+            life.seal();
+            CHECK(life.log().last() == 2);
+            CHECK(life.log().synced() == 2);
+            life.append(3);
+            CHECK(life.log().last() == 3);
+            life.sync();
+        }
+        CHECK(recover(storage, {}) == account.appended);
+    }
+
+    TEST_CASE("a second mark with nothing before it is not written") {
+        Stage stage;
+        stage.log.seal();
+        CHECK(stage.log.last() == 0);
+        stage.log.append("one");
+        stage.log.seal();
+        const auto before = stage.storage.operations();
+        stage.log.seal();
+        CHECK(stage.log.last() == 2);
+        CHECK(stage.storage.operations() == before);
+    }
+
+    TEST_CASE("lives that append nothing leave no files behind") {
+        Storage storage;
+        Account account;
+        for (int i = 0; i < 20; ++i) {
+            JournalLife life{storage, account, {}};
+            life.recover();
+            if (i == 0) life.append(5);
+            life.seal();
+        }
+        CHECK(storage.files().size() == 2);
+        CHECK(recover(storage, {}).size() == 1);
+    }
+
+    TEST_CASE("two logs with different prefixes share a directory") {
+        Storage storage;
+        sim::Disk disk{storage};
+        SimLog one{disk, "one", 1};
+        SimLog two{disk, "two", 2};
+        one.recover(no_visit);
+        two.recover(no_visit);
+        one.append("of one");
+        two.append("of two");
+        one.sync();
+        two.sync();
+        SimLog again{disk, "two", 3};
+        Frames found;
+        again.recover([&](std::uint64_t number, std::string_view payload) { found.emplace(number, payload); });
+        CHECK(found == Frames{{1, "of two"}});
+    }
+
+    TEST_CASE("files of other names are left alone and a segment that was being begun is removed") {
+        Storage storage;
+        {
+            sim::Disk disk{storage};
+            for (const auto* name : {"notes.txt", "log-17.log", "log-0000000000000001.log.new"})
+                disk.create(name, 0).append("not of the log");
+        }
+        CHECK(recover(storage, {}).empty());
+        CHECK(names(storage) == std::vector<std::string>{"log-0000000000000001.log", "log-17.log", "notes.txt"});
+    }
+
+    TEST_CASE("a payload that is too long is refused and the log goes on") {
+        Stage stage{{.max_frame = 100}};
+        CHECK(failure([&] { stage.log.append(std::string(101, 'x')); }) ==
+              "a frame of 101 bytes exceeds the limit of 100 bytes of log");
+        CHECK(stage.log.append(std::string(100, 'x')) == 1);
+    }
+
+    TEST_CASE("an error of the disk is the answer to all later calls") {
+        Stage stage;
+        std::string expected;
+        SUBCASE("no space") {
+            stage.storage.inject({.operation = DiskOperation::append, .cause = ENOSPC, .written = 7});
+            expected = "write log-0000000000000001.log: No space left on device";
+        }
+        SUBCASE("a sync that fails once") {
+            stage.storage.inject({.operation = DiskOperation::sync});
+            expected = "sync log-0000000000000001.log: Input/output error";
+        }
+        SUBCASE("a disk that became read-only") {
+            stage.storage.set_read_only(true);
+            expected = "write log-0000000000000001.log: Read-only file system";
+        }
+        stage.log.append("lost");
+        CHECK(failure([&] { stage.log.sync(); }) == expected);
+        stage.storage.set_read_only(false);
+        CHECK(stage.log.synced() == 0);
+        CHECK(failure([&] { stage.log.sync(); }) == expected);
+        CHECK(failure([&] { stage.log.append("more"); }) == expected);
+        CHECK(failure([&] { stage.log.flush(); }) == expected);
+        CHECK(failure([&] { stage.log.seal(); }) == expected);
+        CHECK(failure([&] { stage.log.remove_before(1); }) == expected);
+    }
+
+    TEST_CASE("a read error while recovering comes through") {
+        Storage storage;
+        Account account;
+        live(storage, account, {});
+        storage.inject({.operation = DiskOperation::read});
+        CHECK(failure([&] { recover(storage, {}); }) == "read log-0000000000000001.log: Input/output error");
+    }
+
+    TEST_CASE("what the visitor throws comes through and the log is of no use") {
+        Storage storage;
+        Account account;
+        live(storage, account, {});
+        sim::Disk disk{storage};
+        SimLog log{disk, "log", 1};
+        const auto refuse = [](std::uint64_t, std::string_view) { throw std::runtime_error{"not mine"}; };
+        CHECK(failure([&] { log.recover(refuse); }) == "not mine");
+        CHECK(failure([&] { log.append("x"); }) == "not mine");
+    }
+}
