@@ -179,13 +179,31 @@ TEST_SUITE("damage") {
         }
     }
 
-    TEST_CASE("a frame with another number is damage") {
+    TEST_CASE("a valid frame that cannot be the next one is damage") {
         Stage stage;
         stage.write(2);
-        stage.replace(stage.content() + frame(5, 2, "gap", 192));
+        std::string found;
+        SUBCASE("another number") {
+            stage.replace(stage.content() + frame(5, 2, "gap", 192));
+            found = "frame 5 stands there (synced 2)";
+        }
+        SUBCASE("synced before it was written") {
+            stage.replace(stage.content() + frame(3, 3, "early", 192));
+            found = "frame 3 stands there (synced 3)";
+        }
         const auto damage = stage.damage();
         REQUIRE(damage);
-        CHECK(contains(*damage, "frame 5 stands there (synced 2), where frame 3 was expected"));
+        CHECK(contains(*damage, found + ", where frame 3 was expected"));
+    }
+
+    TEST_CASE("segments whose first numbers go down are damage") {
+        Stage stage;
+        stage.replace(journal::encode(journal::SegmentHeader{1, 1, 5}));
+        stage.replace(journal::encode(journal::SegmentHeader{1, 2, 3}), "log-0000000000000002.log");
+        const auto damage = stage.damage();
+        REQUIRE(damage);
+        CHECK(damage->file() == first_segment);
+        CHECK(contains(*damage, "its frames begin with 5, and those of the next segment with 3"));
     }
 
     TEST_CASE("a segment that is missing between others is damage") {

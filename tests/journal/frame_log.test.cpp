@@ -111,6 +111,27 @@ TEST_SUITE("frame log") {
         CHECK(stage.log.segments()[3].first == 7);
     }
 
+    TEST_CASE("a long frame does not leave an empty segment before it") {
+        Stage stage{{.segment_bytes = 200}};
+        stage.log.append(std::string(1000, 'x'));
+        CHECK(stage.log.segments().size() == 1);
+    }
+
+    TEST_CASE("all that was recovered is on stable storage") {
+        Storage storage;
+        Account account;
+        {
+            JournalLife life{storage, account, {}};
+            life.recover();
+            life.append(5);
+            life.flush();
+        }
+        JournalLife life{storage, account, {}};
+        life.recover();
+        CHECK(life.log().last() == 1);
+        CHECK(life.log().synced() == 1);
+    }
+
     TEST_CASE("a segment that is closed has no zeros behind its frames") {
         Stage stage{{.segment_bytes = 1000, .grow_bytes = 4096}};
         stage.log.append(std::string(800, 'x'));
@@ -190,7 +211,9 @@ TEST_SUITE("frame log") {
             JournalLife life{storage, account, {}};
             life.recover();
             if (i == 0) life.append(5);
+            const auto last = life.log().last();
             life.seal();
+            if (i > 0) CHECK(life.log().last() == last);
         }
         CHECK(storage.files().size() == 2);
         CHECK(recover(storage, {}).size() == 1);

@@ -13,7 +13,6 @@
 // - A mark at the very end has done its work: the new segment's header says the same, and its number is used again.
 #pragma once
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
