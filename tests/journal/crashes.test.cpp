@@ -37,6 +37,23 @@ TEST_SUITE("crashes") {
         return storage.operations();
     }
 
+    // Steps of any kind in any order.
+    void play_by_chance(JournalLife& life, Random& random) {
+        for (auto steps = random.below(40); steps > 0; --steps) {
+            const auto kind = random.below(10);
+            if (kind < 5)
+                life.append(random.below(random.chance(0.2) ? 3000 : 200));
+            else if (kind < 7)
+                life.sync();
+            else if (kind < 8)
+                life.flush();
+            else if (kind < 9)
+                life.seal();
+            else
+                life.remove_before(random.below(life.log().last() + 2));
+        }
+    }
+
     // Calls it with every kind of disk.
     template <typename Body>
     void for_each_disk(Body body) {
@@ -154,7 +171,7 @@ TEST_SUITE("crashes") {
             for (int life = 0; life < 8; ++life) {
                 CAPTURE(life);
                 const auto options = small_segments(random.pick(grow_sizes));
-                if (random.chance(0.7)) storage.inject(death_before(1 + random.below(60), random.below(900)));
+                if (random.chance(0.7)) storage.inject(death_before(1 + random.below(50), random.below(900)));
                 if (random.chance(0.3))
                     storage.inject({.operation = DiskOperation::sync, .nth = 1 + random.below(12)});
                 try {
@@ -162,7 +179,7 @@ TEST_SUITE("crashes") {
                     const auto found = process.recover();
                     REQUIRE(account.complaint(found, account.synced) == "");
                     account.recovered(found);
-                    play(process);
+                    play_by_chance(process, random);
                 } catch (const std::system_error&) {
                     // the next life begins with what is there
                 }

@@ -102,7 +102,7 @@ public:
     std::uint64_t synced() const { return synced_; }
     /// The segments, oldest first. A frame stands in the last one whose `first` is not above its number.
     const std::vector<Segment>& segments() const { return segments_; }
-    /// Bytes in files, without those that were grown ahead.
+    /// Bytes of the files; of the present one without what it has grown ahead.
     std::uint64_t bytes() const {
         std::uint64_t sum = 0;
         for (const auto& segment : segments_) sum += segment.bytes;
