@@ -1,0 +1,162 @@
+// One server's journal in the files of one directory: a log of batches, and the snapshot from which it goes on.
+//
+//     log-NUMBER.log            the batches, in segments (frame_log.hpp)
+//     snapshot-NUMBER.log       a snapshot that became whole before the frame of that number was written
+//     snapshot.new              one that is being written
+//     lock                      held while a process uses the directory
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <understudy/core/recovery.hpp>
+#include <understudy/journal/batch_codec.hpp>
+#include <understudy/journal/disk.hpp>
+#include <understudy/journal/frame_log.hpp>
+#include <understudy/journal/snapshot_file.hpp>
+
+namespace understudy::journal {
+
+/// A batch on its way to the disk.
+struct PendingBatch {
+    std::uint64_t number = 0;
+    std::string payload;
+    std::vector<SnapshotPiece> pieces;
+    std::optional<HardState> standing;
+    Position last;  ///< Of the log with this batch.
+};
+
+inline PendingBatch make_pending(JournalBatch& batch, const Log& log) {
+    PendingBatch pending{batch.number, {}, std::move(batch.pieces), {}, *log.position(batch.through)};
+    encode_batch(pending.payload, batch, log);
+    pending.standing = std::move(batch.standing);
+    return pending;
+}
+
+/// Blocks. After the disk has failed every call throws the same again.
+template <Disk D>
+class ReplicaFiles {
+public:
+    ReplicaFiles(D disk, std::uint64_t salt, FrameLogOptions options = {})
+        : disk_{std::move(disk)}, log_{disk_, "log", salt, options}, writer_{disk_, salt} {}
+    ReplicaFiles(ReplicaFiles&&) = delete;
+
+    /// Tells all that is there. To be called once, before all else.
+    void read(JournalReader& to) {
+        remove_unfinished();
+        std::uint64_t whole = 0;
+        bool replaces = false;
+        if (const auto snapshots = list_snapshots(disk_); !snapshots.empty()) {
+            whole = snapshots.back();
+            replaces = read_snapshot(disk_, whole, [&](const SnapshotPiece& piece) {
+                snapshot_at_ = piece.at;
+                return to.snapshot(piece);
+            });
+        }
+        std::vector<Extent> extents;
+        log_.recover([&](std::uint64_t number, std::string_view payload) {
+            auto stored = decode_batch(payload);
+            const auto wrong = [&]() -> std::string {
+                if (!stored) return "it is no batch of a replica";
+                auto& [batch, entries] = *stored;
+                batch.number = number;
+                extents.push_back({number, batch.through});
+                if (batch.standing) standing_ = *batch.standing;
+                last_number_ = number;
+                if (!replaces || number >= whole) return to.batch(batch, std::move(entries));
+                if (batch.standing) to.standing(std::move(*batch.standing));
+                return {};
+            }();
+            if (!wrong.empty()) throw std::runtime_error{unreadable(number, wrong)};
+        });
+        for (const auto& extent : extents) note(extent);
+        remove_old(whole);
+    }
+
+    /// Hands a batch to the kernel.
+    void write(const PendingBatch& batch) {
+        for (const auto& piece : batch.pieces) {
+            if (piece.last) log_.sync();  // so that no later life gives a number anew that is before the snapshot's
+            if (!writer_.add(piece, last_number_ + 1)) continue;
+            snapshot_at_ = piece.at;
+            whole_ = last_number_ + 1;
+        }
+        const auto segment = log_.segments().back().number;
+        last_number_ = log_.append(batch.payload);
+        note({last_number_, batch.last.index});
+        if (batch.standing) standing_ = *batch.standing;
+        else if (log_.segments().back().number != segment) repeat_standing(batch.last);
+        log_.flush();
+    }
+    /// Brings all that was written to stable storage, and removes what a new snapshot makes superfluous.
+    void sync() {
+        log_.sync();
+        if (const auto whole = std::exchange(whole_, 0); whole != 0) remove_old(whole);
+    }
+    /// As `sync`, when nothing more is to come for a while: from then on damage to any byte is found out.
+    void seal() { log_.seal(); }
+
+    std::uint64_t bytes() const { return log_.bytes(); }
+
+private:
+    /// How far the entries of a frame, or of all frames of a segment, go.
+    struct Extent {
+        std::uint64_t number = 0;
+        Index through = 0;
+    };
+
+    std::string unreadable(std::uint64_t number, const std::string& wrong) const {
+        return "frame " + std::to_string(number) + " of " + disk_.path("log-*.log") + " cannot be used: " + wrong +
+               ". Was it written with another store, or is a part of the directory missing? (docs/durability.md)";
+    }
+
+    /// So that every segment says whose it is, and older ones can go.
+    void repeat_standing(Position last) {
+        JournalBatch repeated;
+        repeated.standing = standing_;
+        repeated.prev = last;
+        repeated.through = last.index;
+        std::string payload;
+        encode_batch(payload, repeated, Log{});
+        last_number_ = log_.append(payload);
+    }
+
+    void note(Extent extent) {
+        const auto& segments = log_.segments();
+        auto segment = std::ranges::upper_bound(segments, extent.number, {}, &Segment::first);
+        const auto first = segment == segments.begin() ? 0 : std::prev(segment)->first;
+        if (extents_.empty() || extents_.back().number != first) extents_.push_back({first, 0});
+        extents_.back().through = std::max(extents_.back().through, extent.through);
+    }
+
+    /// Keeps what the snapshot that became whole before frame `whole` does not contain.
+    void remove_old(std::uint64_t whole) {
+        while (extents_.size() > 1 && extents_.front().through <= snapshot_at_.index) extents_.erase(extents_.begin());
+        if (whole != 0 && !extents_.empty()) log_.remove_before(extents_.front().number);
+        for (const auto before : list_snapshots(disk_))
+            if (before != whole) disk_.remove(segment_name(snapshot_prefix, before));
+    }
+    void remove_unfinished() {
+        const auto unfinished = SnapshotWriter<D>::unfinished_name();
+        if (const auto names = disk_.list(); std::ranges::find(names, unfinished) != names.end())
+            disk_.remove(unfinished);
+    }
+
+    D disk_;
+    FrameLog<D> log_;
+    SnapshotWriter<D> writer_;
+    std::optional<HardState> standing_;
+    std::vector<Extent> extents_;  // of the segments, oldest first
+    Position snapshot_at_;         // of the newest whole snapshot
+    std::uint64_t last_number_ = 0;  // of a batch; marks take numbers too, which a later life uses again
+    std::uint64_t whole_ = 0;  // the frame before which a snapshot became whole since the last sync
+};
+
+}  // namespace understudy::journal

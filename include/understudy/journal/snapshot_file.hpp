@@ -1,0 +1,125 @@
+// Snapshots in files: a segment of frames each, whose name says before which frame of the log it became whole.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <understudy/core/journal_batch.hpp>
+#include <understudy/journal/disk.hpp>
+#include <understudy/journal/frame.hpp>
+#include <understudy/journal/segment_name.hpp>
+#include <understudy/journal/segment_reader.hpp>
+#include <understudy/journal/varint.hpp>
+
+namespace understudy::journal {
+
+inline constexpr std::string_view snapshot_prefix = "snapshot";
+
+/// Writes one snapshot after the other. One that has its name is whole and on stable storage.
+template <Disk D>
+class SnapshotWriter {
+public:
+    SnapshotWriter(D& disk, std::uint64_t salt) : disk_{disk}, salt_{salt} {}
+
+    /// Takes a piece. With the last one the snapshot gets its name: that of the frame `before` which it becomes whole.
+    /// Then true. What the disk throws comes through.
+    bool add(const SnapshotPiece& piece, std::uint64_t before) {
+        if (piece.n == 0) begin(piece.at);
+        put(FrameKind::entry, piece.data);
+        if (!piece.last) {
+            if (offset_ - synced_ >= sync_bytes) sync();  // so that the last sync, for which entries wait, is short
+            return false;
+        }
+        put(FrameKind::mark, piece.replaces ? "replaces" : "");
+        sync();
+        file_->close();
+        file_.reset();
+        disk_.rename(unfinished_name(), segment_name(snapshot_prefix, before));
+        disk_.sync_directory();
+        return true;
+    }
+
+    static std::string unfinished_name() { return std::string{snapshot_prefix} + std::string{unfinished_suffix}; }
+
+private:
+    static constexpr std::uint64_t sync_bytes = 4u << 20;
+
+    void begin(Position at) {
+        if (file_) {
+            file_->close();
+            file_.reset();
+            disk_.remove(unfinished_name());
+        }
+        file_.emplace(disk_.create(unfinished_name(), 0));
+        file_->append(encode(SegmentHeader{salt_, 0, 1}));
+        offset_ = segment_header_bytes;
+        synced_ = number_ = 0;
+        std::string position;
+        put_varint(position, at.view);
+        put_varint(position, at.index);
+        put(FrameKind::entry, position);
+    }
+    void put(FrameKind kind, std::string_view payload) {
+        buffer_.clear();
+        append_frame(buffer_, {kind, 0, ++number_, 0, 0}, payload, salt_, offset_);
+        file_->append(buffer_);
+        offset_ += buffer_.size();
+    }
+    void sync() {
+        file_->sync();
+        synced_ = offset_;
+    }
+
+    D& disk_;
+    std::uint64_t salt_;
+    std::optional<typename D::File> file_;
+    std::uint64_t number_ = 0;  // of frames
+    std::uint64_t offset_ = 0;
+    std::uint64_t synced_ = 0;
+    std::string buffer_;
+};
+
+/// Reads a snapshot and calls `visit(piece)` for each of its pieces, which returns what was wrong, or an empty string.
+/// Gives whether it takes the place of all that was written before. Throws `Damaged`, and what the disk throws.
+template <Disk D, typename Visit>
+bool read_snapshot(D& disk, std::uint64_t before, Visit visit) {
+    SegmentReader reader{disk, segment_name(snapshot_prefix, before), 0};
+    const auto next = [&] {
+        auto frame = reader.next();
+        if (!frame) throw reader.damaged(reader.problem());
+        return *frame;
+    };
+    VarintReader position{next().payload};
+    SnapshotPiece piece;
+    piece.at.view = position.number();
+    piece.at.index = position.number();
+    const auto tell = [&] {
+        if (const auto wrong = visit(std::as_const(piece)); !wrong.empty()) throw reader.damaged(wrong);
+        ++piece.n;
+    };
+    for (bool held = false;; held = true) {  // a piece is held back until it is known whether it is the last
+        const auto frame = next();
+        piece.last = frame.header.kind == FrameKind::mark;
+        piece.replaces = piece.last && !frame.payload.empty();
+        if (!held && piece.last) throw reader.damaged("the snapshot has no piece");
+        if (held) tell();
+        if (piece.last) return piece.replaces;
+        piece.data = frame.payload;
+    }
+}
+
+/// The frames before which whole snapshots stand, in order.
+template <Disk D>
+std::vector<std::uint64_t> list_snapshots(D& disk) {
+    std::vector<std::uint64_t> found;
+    for (const auto& name : disk.list())
+        if (const auto before = segment_number(snapshot_prefix, name)) found.push_back(*before);
+    return found;
+}
+
+}  // namespace understudy::journal

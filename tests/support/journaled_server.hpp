@@ -1,0 +1,110 @@
+// A primary by itself whose journal is on a simulated disk: what it answered before the lights went out must be there
+// when they come back.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <system_error>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include <understudy/core/replica_rules.hpp>
+#include <understudy/journal/replica_files.hpp>
+#include <understudy/sim/disk.hpp>
+
+#include "list_store.hpp"
+
+namespace understudy::test {
+
+class JournaledServer {
+public:
+    using Rules = ReplicaRules<ListStore>;
+
+    explicit JournaledServer(sim::Storage& storage) : storage_{storage} {}
+
+    /// A life begins, and leads a view of its own. Throws what the journal throws.
+    void start() {
+        end();
+        expected_ = heard_;
+        files_ = std::make_unique<journal::ReplicaFiles<sim::Disk>>(sim::Disk{storage_}, ++lives_ * 7919, small());
+        Recovery<ListStore> reader{ListStore{}, options().log_bytes};
+        files_->read(reader);
+        rules_.emplace(std::move(reader).finish(), options(), "a", Incarnation{lives_}, now_, true);
+        turn();
+        const View view{++view_, {"a", Incarnation{lives_}, false}, {}, 0};
+        give({"views", {}, ViewChanged{{"main", ClusterId{5}, 100ms, view}}});
+    }
+    void end() {
+        rules_.reset();
+        files_.reset();
+    }
+
+    /// Whether the command was answered. Throws when the disk fails.
+    bool put(const std::string& command) {
+        answered_ = false;
+        give({"client", "1", Execute{ClusterId{5}, "main", {}, 0, 0, command}});
+        return answered_;
+    }
+    void seal() { files_->seal(); }
+    const std::string& all() const { return rules_->store().all; }
+    /// Whether this life says that it continues the last one that the world had heard of.
+    bool continues() const { return expected_ == 0 || std::ranges::count(recovered_, Incarnation{expected_}) == 1; }
+    Rules& rules() { return *rules_; }
+    int snapshots() const { return snapshots_; }
+
+private:
+    static ReplicaOptions options() {
+        ReplicaOptions options{.view_service = {"views"}};
+        options.log_bytes = 300;
+        options.journal_bytes = 1500;
+        options.chunk_bytes = 64;
+        return options;
+    }
+    static journal::FrameLogOptions small() { return {.segment_bytes = 2048, .buffer_bytes = 256, .grow_bytes = 1024}; }
+
+    void give(Envelope envelope) {
+        rules_->receive(std::move(envelope), now_, effects_);
+        turn();
+    }
+    void turn() {
+        for (bool again = true; again;) {
+            rules_->wake(now_, effects_);
+            rules_->deep_invariants();
+            auto done = std::exchange(effects_, {});
+            for (const auto& sent : done.outbox) {
+                answered_ = answered_ || std::holds_alternative<ExecuteResult>(sent.message);
+                const auto* ping = std::get_if<Ping>(&sent.message);
+                if (!ping) continue;
+                if (heard_ != lives_) recovered_ = ping->recovered;  // the first one's: no view was heard yet
+                heard_ = lives_;
+            }
+            again = done.journal.has_value();
+            if (!again) continue;
+            for (const auto& piece : done.journal->pieces) snapshots_ += piece.last;
+            const auto number = done.journal->number;
+            files_->write(journal::make_pending(*done.journal, rules_->state().log));
+            files_->sync();
+            rules_->persisted(number);
+            now_ += 1ms;
+        }
+    }
+
+    sim::Storage& storage_;
+    std::unique_ptr<journal::ReplicaFiles<sim::Disk>> files_;
+    std::optional<Rules> rules_;
+    Effects effects_;
+    Time now_{std::chrono::seconds{1}};
+    std::uint64_t lives_ = 0;
+    std::uint64_t heard_ = 0;     // the last life that pinged
+    std::uint64_t expected_ = 0;  // and that before the present one
+    ViewNumber view_ = 0;
+    bool answered_ = false;
+    int snapshots_ = 0;
+    std::vector<Incarnation> recovered_;
+};
+
+}  // namespace understudy::test
