@@ -3,10 +3,12 @@
 #include <algorithm>
 #include <chrono>
 #include <string>
+#include <utility>
 
 #include <asio/error.hpp>
 #include <asio/io_context.hpp>
 
+#include <understudy/journal/file_journal.hpp>
 #include <understudy/kv_store.hpp>
 #include <understudy/net/any.hpp>
 #include <understudy/pb_service.hpp>
@@ -22,6 +24,8 @@ struct Settings {
     us::TransportOptions transport;
     us::ReplicaOptions replica;
     us::Duration leave_timeout = std::chrono::seconds{5};
+    std::string data;  // the journal's directory; empty: none
+    us::journal::FileJournalOptions journal;
 };
 
 constexpr auto examples =
@@ -46,12 +50,34 @@ void add_limits(CLI::App& app, us::ReplicaOptions& replica) {
     program::add_seconds(app, "--session-ttl", replica.session_ttl, "A client unused for so long is forgotten [600]");
 }
 
+void add_journal(CLI::App& app, Settings& settings) {
+    app.add_option("--data", settings.data, "Keep the state in this directory, and go on from what is there")
+        ->type_name("DIR");
+    const auto set_sync = [&settings](const std::string& when) {
+        using us::journal::SyncPolicy;
+        if (when == "always" || when == "never") {
+            settings.journal.sync = when == "always" ? SyncPolicy::always() : SyncPolicy::never();
+            return;
+        }
+        double seconds = 0;
+        if (!CLI::detail::lexical_cast(when, seconds))
+            throw CLI::ValidationError{"--sync", "expected always, never, or a number of seconds, not " + when};
+        settings.journal.sync = SyncPolicy::every(program::to_duration("--sync", seconds));
+    };
+    app.add_option_function<std::string>("--sync", set_sync,
+                                         "With --data: bring it to stable storage before anything is answered,\n"
+                                         "every so many seconds, or when the system likes [always]")
+        ->type_name("always|SECONDS|never");
+    program::add_size(app, "--journal-bytes", settings.replica.journal_bytes,
+                      "With --data: begin anew with a snapshot after so much [64MiB]");
+}
+
 std::optional<program::Exit> read(Settings& settings, int argc, char** argv) {
     CLI::App app{
         "A server of a replicated key/value store: primary, backup or idle, as the view service decides.\n"
         "Prints one line on stdout when it is ready, and events on stderr. On SIGTERM or SIGINT it hands over\n"
-        "and leaves; a second signal stops it at once. Its state is in memory: a server that starts anew is "
-        "empty.",
+        "and leaves; a second signal stops it at once. Its state is in memory, and a server that starts anew is\n"
+        "empty, unless --data names a directory to keep it in.",
         "pbd"};
     program::describe(app, examples);
     program::add_addresses(app, "VIEW_SERVICE", settings.replica.view_service,
@@ -67,6 +93,7 @@ std::optional<program::Exit> read(Settings& settings, int argc, char** argv) {
         ->capture_default_str();
     program::add_seconds(app, "--leave-timeout", settings.leave_timeout,
                          "How long to try to hand over before it stops [5]");
+    add_journal(app, settings);
     add_limits(app, settings.replica);
     return program::parse(app, argc, argv);
 }
@@ -78,15 +105,13 @@ bool holds_alone(const us::ReplicaStatusResult& status) {
            std::ranges::none_of(status.backups, in_sync);
 }
 
-program::Exit serve(const Settings& settings) {
-    asio::io_context io{1};
-    us::PBService server{us::KvStore{}, us::net::AnyTransport{io, settings.transport}, settings.replica,
-                         program::log_event};
+template <typename Server>
+program::Exit serve(asio::io_context& io, Server server, const Settings& settings) {
     auto end = program::Exit::done;
     const auto group = "group " + settings.replica.group;
     const auto save = "`pbc " + server.local() + " --group " + settings.replica.group + " dump FILE`";
     const auto stop = [&] {
-        if (holds_alone(server.status())) {
+        if (settings.data.empty() && holds_alone(server.status())) {
             program::log(group + " had no other server in sync: its state is lost; " + save + " would have saved it");
             end = program::Exit::failed;
         }
@@ -94,7 +119,7 @@ program::Exit serve(const Settings& settings) {
     };
     const auto leave = [&] {
         program::log("leaving the group; a second signal stops at once");
-        if (holds_alone(server.status()))
+        if (settings.data.empty() && holds_alone(server.status()))
             program::log(group + " has no other server in sync: its state ends with this process, unless " + save +
                          " saves it first");
         server.async_leave(settings.leave_timeout, [&](std::error_code ec) {
@@ -114,6 +139,21 @@ program::Exit serve(const Settings& settings) {
     io.run();
     program::log("stopped");
     return end;
+}
+
+program::Exit serve(const Settings& settings) {
+    asio::io_context io{1};
+    us::net::AnyTransport transport{io, settings.transport};
+    if (settings.data.empty())
+        return serve(io, us::PBService{us::KvStore{}, std::move(transport), settings.replica, program::log_event},
+                     settings);
+    us::journal::FileJournal journal{settings.data, settings.journal};
+    us::PBService server{us::KvStore{}, std::move(transport), std::move(journal), settings.replica,
+                         program::log_event};
+    const auto status = server.status();
+    program::log("read " + settings.data + ": " + std::to_string(status.last) + " entries, " +
+                 std::to_string(status.applied) + " of them applied");
+    return serve(io, std::move(server), settings);
 }
 
 }  // namespace

@@ -48,13 +48,16 @@ inline CLI::Option* add_addresses(CLI::App& app, const std::string& name, std::v
     return app.add_option_function<std::string>(name, take, what)->type_name("ADDRESS[,...]");
 }
 
+/// Throws `CLI::ValidationError`, in the name of the option, if it is out of range.
+inline understudy::Duration to_duration(const std::string& name, double seconds) {
+    if (!(seconds >= 0.001 && seconds <= 1e9)) throw CLI::ValidationError{name, "expected 0.001 to 1e9 seconds"};
+    return std::chrono::duration_cast<understudy::Duration>(std::chrono::duration<double>{seconds});
+}
+
 /// A length of time in seconds, with a fraction if need be. `target` is a Duration, or an optional one.
 template <typename Target>
 CLI::Option* add_seconds(CLI::App& app, const std::string& name, Target& target, const std::string& what) {
-    const auto take = [name, &target](double seconds) {
-        if (!(seconds >= 0.001 && seconds <= 1e9)) throw CLI::ValidationError{name, "expected 0.001 to 1e9 seconds"};
-        target = std::chrono::duration_cast<understudy::Duration>(std::chrono::duration<double>{seconds});
-    };
+    const auto take = [name, &target](double seconds) { target = to_duration(name, seconds); };
     return app.add_option_function<double>(name, take, what)->type_name("SECONDS");
 }
 
