@@ -154,6 +154,13 @@ public:
         return change<detail::TakeMessage<ViewForceResult>>(std::move(view_service), Method::view_force,
             ViewForce{std::move(group), std::move(server)}, std::forward<Token>(token));
     }
+    /// Goes on with a group of a former view service whose record is lost, as its servers know it. Completes with
+    /// `ViewForceResult`.
+    template <typename Token = asio::use_awaitable_t<>>
+    auto async_adopt(Address view_service, std::string group, ClusterId cluster, Token&& token = Token()) {
+        return change<detail::TakeMessage<ViewForceResult>>(std::move(view_service), Method::view_adopt,
+            ViewAdopt{std::move(group), cluster}, std::forward<Token>(token));
+    }
     /// Calls `watcher` on the executor with the view as it is and then with every later one, also over connections that
     /// break. Completes with `void(std::error_code)` when it is cancelled, stopped or refused, not before.
     template <typename Token = asio::use_awaitable_t<>>

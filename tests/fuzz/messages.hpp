@@ -196,13 +196,16 @@ private:
                 flag(),
                 flag(),
                 list([this] { return incarnation(); }),
-                protocol()};
+                protocol(),
+                flag(),
+                maybe([this] { return view(); })};
     }
     PingResult draw(PingResult*) { return {view(), in_.duration(), flag()}; }
     ViewGet draw(ViewGet*) { return {group(), protocol()}; }
     ViewWatch draw(ViewWatch*) { return {group()}; }
     ViewPromote draw(ViewPromote*) { return {group(), server()}; }
     ViewForce draw(ViewForce*) { return {group(), server()}; }
+    ViewAdopt draw(ViewAdopt*) { return {group(), cluster()}; }
     ViewResult draw(ViewResult*) { return {view()}; }
     ViewForceResult draw(ViewForceResult*) { return {view(), text()}; }
     ViewChanged draw(ViewChanged*) { return {view()}; }

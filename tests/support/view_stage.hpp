@@ -52,7 +52,7 @@ public:
     }
     Ping make_ping(const Address& name, ViewNumber viewnum, const Said& said = {}) {
         Ping ping{group, name, life(name), ++lives_[name].n, viewnum, said.cluster, said.synced, said.unreachable,
-                  said.stopped, said.leaving, said.recovered, protocol_version, leases};
+                  said.stopped, said.leaving, said.recovered, protocol_version, leases, {}};
         return ping;
     }
     /// Pings, which is a whole turn, and gives the answer.

@@ -76,9 +76,10 @@ private:
     Position position() { return flip() ? Position{} : Position{number(), number()}; }
     Incarnation incarnation() { return Incarnation{number()}; }
     ClusterId cluster() { return ClusterId{number()}; }
+    /// Fractions are 64ths of a millisecond, which any JSON library writes to the letter: they are exact in binary.
     Duration duration() {
         const Duration whole = std::chrono::milliseconds{below(1'000'000)};
-        return flip() ? whole : whole + Duration{below(1'000'000)};
+        return flip() ? whole : whole + Duration{15'625 * below(64)};
     }
     std::string text() {
         std::string out;
@@ -141,13 +142,15 @@ private:
 
     Ping draw(Ping*) {
         return {text(), text(), incarnation(), number(), number(), maybe(cluster()), maybe(names()), names(),
-                flip(), flip(), list([this] { return incarnation(); }), protocol()};
+                flip(), flip(), list([this] { return incarnation(); }), protocol(),
+                flip(), maybe(view())};
     }
     PingResult draw(PingResult*) { return {view(), duration(), flip()}; }
     ViewGet draw(ViewGet*) { return {text(), protocol()}; }
     ViewWatch draw(ViewWatch*) { return {text()}; }
     ViewPromote draw(ViewPromote*) { return {text(), text()}; }
     ViewForce draw(ViewForce*) { return {text(), text()}; }
+    ViewAdopt draw(ViewAdopt*) { return {text(), cluster()}; }
     ViewResult draw(ViewResult*) { return {view()}; }
     ViewForceResult draw(ViewForceResult*) { return {view(), text()}; }
     ViewChanged draw(ViewChanged*) { return {view()}; }

@@ -145,6 +145,7 @@ TEST_SUITE("usual") {
         CHECK_FALSE(pinged([](Ping& it) { it.leaving = true; }));
         CHECK_FALSE(pinged([](Ping& it) { it.recovered = {Incarnation{1}}; }));
         CHECK_FALSE(pinged([](Ping& it) { it.protocol = 2; }));
+        CHECK_FALSE(pinged([](Ping& it) { it.known = ViewInfo{}; }));
         CHECK_FALSE(taken(R"({"jsonrpc":"2.0","id":"a","result":{"at":[1,2],"value":1}})"));
         CHECK_FALSE(taken(R"({"jsonrpc":"2.0","id":18446744073709551615,"result":{"view":1,"match":2}})"));
     }

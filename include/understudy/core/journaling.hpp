@@ -23,7 +23,7 @@ public:
     /// A life begins that goes on from `from`, whose state `state` is.
     void begin(const Recovered<S>& from, ReplicatedState<S>& state, const Standing& standing, bool promised) {
         introduced_ = false;
-        former_view_ = from.standing.info.view.number;
+        former_ = from.standing.info;
         if (promised) {
             recovered_ = from.standing.lives;
             while (recovered_.size() >= max_lives) recovered_.erase(recovered_.begin() + 1);
@@ -37,7 +37,8 @@ public:
     /// This life is noted in the journal: the world may hear of it.
     bool introduced() const { return introduced_; }
     /// The newest view that a former life adopted.
-    ViewNumber former_view() const { return former_view_; }
+    ViewNumber former_view() const { return former_.view.number; }
+    const ViewInfo& former() const { return former_; }
     /// The former lives whose state this one continues.
     const std::vector<Incarnation>& recovered() const { return recovered_; }
     const std::string& failure() const { return failure_; }
@@ -80,7 +81,7 @@ private:
     }
 
     bool introduced_ = true;
-    ViewNumber former_view_ = 0;
+    ViewInfo former_;
     std::vector<Incarnation> recovered_;
     std::vector<Incarnation> lives_;  // those and this one, if the next life may continue it
     Compaction<S> compaction_;

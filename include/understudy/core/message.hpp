@@ -37,6 +37,7 @@ struct Ping {
     std::vector<Incarnation> recovered;          ///< Incarnations whose state it continues (S9).
     int protocol = 1;
     bool lease = false;                          ///< As primary it reads by lease.
+    std::optional<ViewInfo> known;               ///< Of `cluster`, whole, while that is refused as another one.
     friend bool operator==(const Ping&, const Ping&) = default;
 };
 struct PingResult {
@@ -70,11 +71,18 @@ struct ViewForce {
     Address server;
     friend bool operator==(const ViewForce&, const ViewForce&) = default;
 };
+/// Goes on with a group of a former view service whose record is lost.
+struct ViewAdopt {
+    std::string group;
+    ClusterId cluster = ClusterId::none;  ///< Of the former one.
+    friend bool operator==(const ViewAdopt&, const ViewAdopt&) = default;
+};
 /// The answer to `ViewGet`, `ViewWatch` and `ViewPromote`.
 struct ViewResult {
     ViewInfo info;
     friend bool operator==(const ViewResult&, const ViewResult&) = default;
 };
+/// The answer to `ViewForce` and `ViewAdopt`.
 struct ViewForceResult {
     ViewInfo info;
     std::string may_be_lost;
@@ -287,9 +295,10 @@ struct Failure {
 };
 
 using Message =
-    std::variant<Ping, PingResult, ViewGet, ViewWatch, ViewPromote, ViewForce, ViewResult, ViewForceResult, ViewChanged,
-                 ViewStatus, ViewStatusResult, Open, OpenResult, Execute, ExecuteResult, Query, QueryResult, Dump,
-                 DumpResult, ReplicaStatus, ReplicaStatusResult, Append, AppendResult, Install, InstallResult, Failure>;
+    std::variant<Ping, PingResult, ViewGet, ViewWatch, ViewPromote, ViewForce, ViewAdopt, ViewResult, ViewForceResult,
+                 ViewChanged, ViewStatus, ViewStatusResult, Open, OpenResult, Execute, ExecuteResult, Query,
+                 QueryResult, Dump, DumpResult, ReplicaStatus, ReplicaStatusResult, Append, AppendResult, Install,
+                 InstallResult, Failure>;
 
 /// A message with its other end: whom it came from when it is received, whom it goes to when it is sent.
 struct Envelope {

@@ -54,6 +54,9 @@ public:
         return std::exchange(refusal_, code) != code;
     }
 
+    /// Whether the view service belongs to another cluster, as far as its last answer told.
+    bool is_foreign() const { return refusal_ == error::wrong_cluster; }
+
     friend bool operator==(const Pinger&, const Pinger&) = default;
 
 private:

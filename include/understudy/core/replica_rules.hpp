@@ -331,7 +331,8 @@ private:
         if constexpr (std::is_same_v<Other, ViewGet> || std::is_same_v<Other, ViewWatch>)
             step.answer_error(call, {}, error::unknown_method, text);
         else if constexpr (std::is_same_v<Other, ViewStatus> || std::is_same_v<Other, ViewPromote> ||
-                           std::is_same_v<Other, ViewForce> || std::is_same_v<Other, Ping>)
+                           std::is_same_v<Other, ViewForce> || std::is_same_v<Other, ViewAdopt> ||
+                           std::is_same_v<Other, Ping>)
             step.refuse(call, {}, error::unknown_method, text);
         else
             refuse_unasked(step, call);
@@ -363,10 +364,19 @@ private:
             // What others held before they may have dropped.
             reached("S3: after a forced view a server drops what it has");
             if (primary_.serving()) primary_.step_down(step, "view " + std::to_string(forced) + " was forced");
-            if (role() != Role::primary) drop_everything(step);
+            if (!is_relied_on()) drop_everything(step);
         }
         enter_view(step, before, seen == 0);
         pinger_.now_please();
+    }
+
+    /// Whether the view counts on what this server holds: as that of the primary or of a backup in sync.
+    bool is_relied_on() const {
+        const auto& view = standing_.info.view;
+        const auto* me = view.member(standing_.name);
+        if (!me || (me != &view.primary && !me->synced)) return false;
+        const auto& former = journaling_.recovered();
+        return me->incarnation == standing_.incarnation || std::ranges::find(former, me->incarnation) != former.end();
     }
 
     /// `news`: its role is told although it is the same as before.
@@ -406,6 +416,10 @@ private:
         ping.stopped = stopped_;
         ping.leaving = sent_leaving_ = leaving_;
         ping.lease = options_.reads == Reads::lease;
+        if (pinger_.is_foreign()) {
+            const auto& newest = ping.viewnum != 0 ? standing_.info : journaling_.former();
+            if (newest.view.number != 0) ping.known = newest;
+        }
         auto n = pinger_.send(std::move(ping), now, standing_.info.ping_interval, standing_.dead_after, out);
         if (options_.reads == Reads::lease) lease_.sent(n, now);
     }

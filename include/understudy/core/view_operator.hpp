@@ -71,6 +71,24 @@ inline std::string may_be_lost(const View& old, const Member& forced) {
     return text + ". Servers that hold more drop it when they join";
 }
 
+/// What an operator is told who adopted `old` as `now`, whose members are `heard` if anybody is.
+inline std::string may_be_lost_by_adoption(const ViewInfo& old, const View& now, bool heard) {
+    const auto number = std::to_string(old.view.number);
+    std::string left_out;
+    for (const auto& backup : old.view.backups)
+        if (!now.member(backup.name)) left_out += (left_out.empty() ? "" : ", ") + backup.name;
+    if (!now.member(old.view.primary.name)) left_out += (left_out.empty() ? "" : ", ") + old.view.primary.name;
+    auto text = "View " + number + " of cluster " + to_hex(old.cluster) +
+                " is the newest that a server has reported. If the former view service decided a later one, every "
+                "write answered in that is lost; and its primary goes on answering, old values too, until it has "
+                "learned of view " + std::to_string(now.number) + " or is stopped. So stop every server of the group "
+                "that is not heard here, and never start the former view service again. Servers other than these "
+                "drop what they hold when they join";
+    if (!left_out.empty()) text += "; of view " + number + " these are " + left_out;
+    if (!heard) text += ". No member that surely holds every answered write is heard: the group waits for one (R4)";
+    return text;
+}
+
 /// Why that server cannot be promoted in the present view; empty if it can.
 inline std::string promotion_obstacle(const Situation& now, std::string_view name) {
     if (now.view.number == 0) return "the group has no view yet";

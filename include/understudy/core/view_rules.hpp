@@ -2,6 +2,7 @@
 // A ping that brings no news costs a look-up; a group is looked at as a whole only when something changed or is due.
 #pragma once
 
+#include <algorithm>
 #include <deque>
 #include <map>
 #include <optional>
@@ -23,6 +24,7 @@
 #include <understudy/core/view_operator.hpp>
 #include <understudy/core/view_record.hpp>
 #include <understudy/core/view_servers.hpp>
+#include <understudy/core/view_strangers.hpp>
 #include <understudy/core/view_table.hpp>
 #include <understudy/options.hpp>
 #include <understudy/version.hpp>
@@ -36,8 +38,8 @@ namespace understudy {
 class ViewRules {
 public:
     /// `options` have been validated; `cluster` is a token drawn by the host for this service's state.
-    ViewRules(ViewOptions options, ClusterId cluster, [[maybe_unused]] Time now)
-        : options_(options), cluster_(cluster), periods_(options), clock_(periods_.grace, periods_.dead) {}
+    ViewRules(ViewOptions options, ClusterId cluster, Time now)
+        : options_(options), cluster_(cluster), periods_(options), clock_(periods_.grace, periods_.dead), begun_(now) {}
     /// Goes on where the service stood whose `record()` this is (protocol, section 2: a restart).
     ViewRules(ViewOptions options, const ViewRecord& record, Time now);
 
@@ -47,7 +49,7 @@ public:
     /// Refused: the server is dead. Alive: it is asked again. Unknown: nothing; silence will tell.
     void probed(const Address& name, ProbeResult result, Time now, Effects& effects);
     void wake(Time now, Effects& effects);
-    Time deadline() const { return due_.empty() ? never : clock_.host_time(due_.begin()->first); }
+    Time deadline() const { return clock_.host_time(next_due()); }
 
     /// The group's view, with number 0 if it has none yet; null if no server of the group was heard.
     const ViewInfo* view(std::string_view group) const {
@@ -91,6 +93,13 @@ private:
         bool empty() const { return servers.empty() && watches.empty() && wishes.empty(); }
         friend bool operator==(const Links&, const Links&) = default;
     };
+    /// An operator waits for a group of a former view service.
+    struct Adoption {
+        ViewAdopt wanted;
+        Address peer;
+        CallId id;
+        friend bool operator==(const Adoption&, const Adoption&) = default;
+    };
     struct Unstored {
         bool head = false;  // what is not of one group
         std::set<std::string> groups;
@@ -107,6 +116,7 @@ private:
     void on(const ViewWatch& watch, const Envelope& call, Step& step);
     void on(const ViewPromote& promote, const Envelope& call, Step& step);
     void on(const ViewForce& force, const Envelope& call, Step& step);
+    void on(const ViewAdopt& adopt, const Envelope& call, Step& step);
     void on(const ViewStatus& ask, const Envelope& call, Step& step);
     template <typename Other>
     void on(const Other&, const Envelope& call, Step& step);
@@ -118,6 +128,8 @@ private:
     void adopt(Group& group, views::Decision decision, bool any_primary, Step& step);
     bool settle_wish(Group& group, const views::Situation& situation, Step& step);
     void end_wish(Group& group, Message answer, Step& step);
+    void adopt_groups(Step& step);
+    Message adopt(const ViewAdopt& wanted, Step& step);
     void announce(const Group& group, const Address& informed, Step& step) const;
     void tend(Group& group, Step& step);
     void forget_dead(Group& group, Time now);
@@ -137,6 +149,13 @@ private:
         auto found = groups_.find(name);
         return found == groups_.end() ? nullptr : &found->second;
     }
+    /// In running time.
+    Time next_due() const {
+        const auto next = due_.empty() ? never : due_.begin()->first;
+        return adoptions_.empty() ? next : std::min(next, leases_end());
+    }
+    /// No lease that a former view service has given runs longer.
+    Time leases_end() const { return begun_ + periods_.dead; }
     views::Situation situation(const Group& group, Time now) const {
         return group.situation(now, periods_, options_.backups);
     }
@@ -163,12 +182,15 @@ private:
     views::Periods periods_;
     Duration former_dead_{};  // D before the restart: leases given out then may still run after the next one
     views::RunningClock clock_;
+    Time begun_;
     std::map<std::string, Group, std::less<>> groups_;
     std::map<std::string, std::set<Address>, std::less<>> watchers_;  // by group, which need not exist yet
     std::size_t watcher_count_ = 0;
     std::map<Address, Links> links_;                     // by connection
     std::set<std::pair<Address, std::string>> probing_;  // server and group
     std::set<std::pair<Time, std::string>> due_;         // one entry per group with anything to wait for
+    std::vector<Adoption> adoptions_;
+    views::Strangers strangers_;
     std::deque<Past> past_;
     std::optional<Unstored> unstored_;  // nothing if nobody asks
 };
@@ -176,4 +198,5 @@ private:
 }  // namespace understudy
 
 #include <understudy/core/view_rules_calls.hpp>
+#include <understudy/core/view_rules_adopt.hpp>
 #include <understudy/core/view_rules_steps.hpp>

@@ -57,9 +57,12 @@ inline std::optional<Failure> ViewRules::objection(const Ping& ping, const Group
     };
     if (ping.protocol != protocol_version)
         return because(error::unsupported_version, views::version_text(ping.protocol));
-    if (ping.cluster && *ping.cluster != cluster_)
+    if (const auto& known = ping.known;
+        known && (known->group != ping.group || known->cluster != ping.cluster || known->view.number == 0))
+        return because(error::bad_request, "`known` must be a view of the ping's group and cluster");
+    if (const auto ours = group ? group->info.cluster : cluster_; ping.cluster && *ping.cluster != ours)
         return because(error::wrong_cluster, ping.server + " has state of cluster " + to_hex(*ping.cluster) +
-                                                 ", this is the view service of cluster " + to_hex(cluster_));
+                                                 ", here the group belongs to cluster " + to_hex(ours));
     if (!views::is_group_name(ping.group)) return because(error::bad_request, views::group_name_text());
     if (ping.server.empty() || ping.server.size() > views::max_name)
         return because(error::bad_request, "`server` must have 1 to " + std::to_string(views::max_name) + " bytes");
@@ -78,7 +81,10 @@ inline std::optional<Failure> ViewRules::objection(const Ping& ping, const Group
 
 inline void ViewRules::on(const Ping& ping, const Envelope& call, Step& step) {
     auto* found = find_group(ping.group);
-    if (auto failure = objection(ping, found)) return refuse(call, std::move(*failure), step);
+    if (auto failure = objection(ping, found)) {
+        if (failure->code == error::wrong_cluster) strangers_.note(ping, step.now);
+        return refuse(call, std::move(*failure), step);
+    }
     auto& group = found ? *found : groups_[ping.group];
     if (!found) group.info = {ping.group, cluster_, options_.ping_interval, {}};
     const auto* known = group.find(ping.server);

@@ -176,12 +176,14 @@ inline void ViewRules::wake(Time now, Effects& effects) {
         tend(found->second, step);
         if (found->second.servers.empty() && found->second.view().number == 0) groups_.erase(found);
     }
-    clock_.promise(due_.empty() ? never : due_.begin()->first);
+    adopt_groups(step);
+    clock_.promise(next_due());
     invariants();
 }
 
 inline void ViewRules::gone(const Address& peer, Time now, Effects& effects) {
     Step step{now, clock_.read(now), effects};
+    std::erase_if(adoptions_, [&](const Adoption& asked) { return asked.peer == peer; });
     auto found = links_.find(peer);
     if (found == links_.end()) return;
     auto links = std::move(found->second);
@@ -269,7 +271,7 @@ inline void ViewRules::deep_invariants() const {
     std::size_t scheduled = 0;
     std::size_t probing = 0;
     for (const auto& [name, group] : groups_) {
-        UNDERSTUDY_CHECK(group.info.group == name && group.info.cluster == cluster_);
+        UNDERSTUDY_CHECK(group.info.group == name && group.info.cluster != ClusterId::none);
         UNDERSTUDY_CHECK(group.servers.size() <= options_.max_servers);
         UNDERSTUDY_CHECK(!group.acked || group.view().synced_count() == group.view().backups.size());
         UNDERSTUDY_CHECK(group.due == never || due_.contains({group.due, name}));

@@ -223,6 +223,27 @@ inline Decision force(const Situation& now, const Member& server) {
     return {view, "force: an operator made " + server.name + " primary; answered writes may be lost"};
 }
 
+/// How much higher the number of an adopted view is. No number may stand for two views, and of the last views of the
+/// former view service no server that is left may know: so many take years.
+inline constexpr ViewNumber adoption_leap = 1'000'000'000;
+
+/// The view by which a group of a former view service goes on: of the newest view that is known of it, those who surely
+/// hold every answered write and are `heard`, or all of these if none is. Whoever else holds state may hold what they
+/// lack, of a later view that nobody told of: the view says that it was forced, so that they drop it (S3).
+inline Decision adopt(const View& old, const std::vector<Address>& heard) {
+    const auto is_heard = [&](const Member& member) {
+        return heard.empty() || std::ranges::find(heard, member.name) != heard.end();
+    };
+    View view{old.number + adoption_leap, old.primary, {}, old.number + adoption_leap};
+    for (const auto& backup : old.backups)
+        if (backup.synced && is_heard(backup)) view.backups.push_back(backup);
+    if (!is_heard(old.primary)) {
+        view.primary = {view.backups.front().name, view.backups.front().incarnation, false};
+        view.backups.erase(view.backups.begin());
+    }
+    return {view, "adopt: an operator took over view " + std::to_string(old.number) + " of a former view service"};
+}
+
 /// Whether `next` may follow `before` at all: the number rises by one, nobody sits twice, and but for R0, R5 and
 /// `force` the primary was primary before or a backup in sync.
 inline bool may_follow(const View& before, const View& next, bool any_primary) {

@@ -23,6 +23,7 @@ void fields(auto& visit, Like<Ping> auto& ping) {
     visit.optional("leaving", ping.leaving);
     visit.optional("recovered", ping.recovered);
     visit.optional("lease", ping.lease);
+    visit.optional("known", ping.known);
 }
 void fields(auto& visit, Like<PingResult> auto& result) {
     visit.required("view", result.info);
@@ -41,6 +42,10 @@ void fields(auto& visit, Like<ViewPromote> auto& promote) {
 void fields(auto& visit, Like<ViewForce> auto& force) {
     visit.required("group", force.group);
     visit.required("server", force.server);
+}
+void fields(auto& visit, Like<ViewAdopt> auto& adopt) {
+    visit.required("group", adopt.group);
+    visit.required("cluster", adopt.cluster);
 }
 void fields(auto& visit, Like<ViewResult> auto& result) { visit.required("view", result.info); }
 void fields(auto& visit, Like<ViewForceResult> auto& result) {
