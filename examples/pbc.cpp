@@ -30,7 +30,7 @@ struct Request {
     program::KeysArguments keys;
     program::LoadArguments load;
     program::StatusArguments status;
-    std::string key, server, dump_to = "-";
+    std::string key, server, cluster, dump_to = "-";
     std::optional<std::string> value;
     bool yes = false;
 };
@@ -132,6 +132,11 @@ void add_operator_commands(CLI::App& app, Request& request) {
         [&](Desk& desk) { return program::force(desk, request.server, request.yes); }, &request.server);
     program::add_address(*force, "SERVER", request.server, "Its name, as status shows it")->required();
     force->add_flag("--yes", request.yes, "Do not ask");
+    auto* adopt = add(
+        app, request, "adopt", "Go on with the group of a view service that is lost with all that it had stored",
+        [&](Desk& desk) { return program::adopt(desk, request.cluster, request.yes); }, &request.cluster);
+    adopt->add_option("CLUSTER", request.cluster, "Its id, as viewd prints it when it refuses a server")->required();
+    adopt->add_flag("--yes", request.yes, "Do not ask");
 }
 
 /// Shows where VIEW_SERVICE stands, also in the help of one command.
@@ -171,7 +176,7 @@ std::optional<Exit> read(Request& request, int argc, char** argv) {
                            "Where viewd listens, or for data a server (pbd); several are tried in turn")
         ->required();
     app.add_option("--group", request.target.group, "The group")->type_name("NAME")->capture_default_str();
-    program::add_seconds(app, "--timeout", request.target.timeout, "How long to try [5; promote and force: 30]");
+    program::add_seconds(app, "--timeout", request.target.timeout, "How long to try [5; promote, force and adopt: 30]");
     app.fallthrough();  // options of all commands may also stand after the command
     app.require_subcommand(1);
     add_data_commands(app, request);

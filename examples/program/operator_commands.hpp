@@ -98,16 +98,41 @@ inline std::string price_of_force(const Desk& desk, const understudy::ViewStatus
     return describe(group.info.view) + "\n" + understudy::views::may_be_lost(group.info.view, member);
 }
 
+/// Says what has to be known before something that may lose data, and asks. Throws unless the answer is yes.
+inline void warn(const Desk& desk, const std::string& warning, const std::string& question, bool yes) {
+    std::cerr << warning << '\n';
+    if (yes) return;
+    if (!::isatty(STDIN_FILENO))
+        throw Ended{Exit::failed, desk.doing + ": asks first, but stdin is no terminal; --yes goes on without asking"};
+    if (!confirmed(question)) throw Ended{Exit::failed, desk.doing + ": nothing was changed"};
+}
+
 inline asio::awaitable<Exit> force(Desk& desk, Address server, bool yes) {
     Service service = co_await find_view_service(desk);
     const std::optional<std::string> group = desk.target.group;
     understudy::ViewStatusResult status = co_await desk.admin.async_view_status(service.address, group);
-    std::cerr << price_of_force(desk, status, server) << '\n';
-    if (!yes && !::isatty(STDIN_FILENO))
-        throw Ended{Exit::failed, desk.doing + ": asks first, but stdin is no terminal; --yes goes on without asking"};
-    if (!yes && !confirmed("Make " + server + " primary?"))
-        throw Ended{Exit::failed, desk.doing + ": nothing was changed"};
+    warn(desk, price_of_force(desk, status, server), "Make " + server + " primary?", yes);
     understudy::ViewForceResult result = co_await desk.decider.async_force(service.address, desk.target.group, server);
+    print_line(describe(result.info.view));
+    co_return Exit::done;
+}
+
+constexpr auto price_of_adoption =
+    "This is for a group whose former view service is lost for good with all that it had stored: never start that one\n"
+    "again. The group goes on from the newest view that its servers report. If there was a later one that nobody\n"
+    "reports, what was answered there is lost, and its primary goes on until it is stopped: first stop every server\n"
+    "of the group that cannot reach this view service.";
+
+inline asio::awaitable<Exit> adopt(Desk& desk, std::string cluster, bool yes) {
+    const auto token = understudy::from_hex(cluster);
+    if (!token || cluster.size() != 16)
+        throw Ended{Exit::usage, desk.doing + ": a cluster has 16 hexadecimal digits, as viewd prints it when it "
+                                              "refuses a server of it"};
+    Service service = co_await find_view_service(desk);
+    warn(desk, price_of_adoption, "Adopt group " + desk.target.group + " of cluster " + cluster + "?", yes);
+    const auto id = static_cast<understudy::ClusterId>(*token);
+    understudy::ViewForceResult result = co_await desk.decider.async_adopt(service.address, desk.target.group, id);
+    std::cerr << result.may_be_lost << '\n';
     print_line(describe(result.info.view));
     co_return Exit::done;
 }

@@ -38,6 +38,9 @@ struct ViewOptions {
     std::size_t max_servers = 1'000;  ///< In one group.
     std::size_t max_watchers = 100'000;
     std::size_t max_events = 100;  ///< Kept for `view.status`.
+    /// When it goes on from a record, its members may take so much longer than D until they are heard again. Above the
+    /// `redial_last` of their transports, or its restart may be taken for their death.
+    Duration return_time = 2s;
 
     Duration dead_after() const { return ping_interval * dead_pings; }
     std::string validate() const;
@@ -109,6 +112,7 @@ inline std::string TransportOptions::validate() const {
 inline std::string ViewOptions::validate() const {
     if (ping_interval < 1ms) return "ping_interval is below 1 ms";
     if (dead_pings < 2) return "dead_pings is below 2: one late ping would be a death";
+    if (return_time < 0s) return "return_time is negative";
     if (max_groups == 0 || max_servers == 0) return "max_groups and max_servers must be positive";
     return {};
 }

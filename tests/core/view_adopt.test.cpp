@@ -15,7 +15,7 @@ TEST_SUITE("core/view_adopt") {
     struct Former : ViewStage {
         ViewInfo known{"main", former_cluster, interval, {7, {"a", life("a"), false}, {}, 0}};
 
-        Former() {
+        Former() : ViewStage{ViewOptions{.return_time = {}}} {
             known.view.backups = {{"b", life("b"), true}, {"c", life("c"), false}};
             pass(dead);  // every lease of before has run out
         }

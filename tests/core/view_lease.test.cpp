@@ -22,6 +22,7 @@ TEST_SUITE("core/view_lease") {
         return stage;
     }
     void restart(ViewStage& stage, ViewOptions options = {}) {
+        options.return_time = {};
         stage.rules = ViewRules{options, stage.rules.record(), stage.now};
         stage.clear();
     }

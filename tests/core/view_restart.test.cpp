@@ -18,6 +18,7 @@ TEST_SUITE("core/view_restart") {
     }
     /// The service dies; its connections end with it, and the next life begins with what the record says.
     void restart(ViewStage& stage, ViewOptions options = {}) {
+        options.return_time = {};
         stage.rules = ViewRules{options, stage.rules.record(), stage.now};
         stage.clear();
     }
@@ -47,6 +48,30 @@ TEST_SUITE("core/view_restart") {
         stage.act("b");
         stage.pass(grace);
         CHECK(stage.view().primary.name == "b");
+    }
+    TEST_CASE("R1: after a restart a member has the time to dial again and then D as ever") {
+        auto stage = trio();
+        stage.rules = ViewRules{{.return_time = 2s}, stage.rules.record(), stage.now};
+        stage.clear();
+        const auto act_until = [&](Duration length) {
+            for (Duration passed{}; passed < length; passed += interval) {
+                stage.act("b");
+                stage.pass(interval);
+            }
+        };
+        act_until(2s + dead - interval);
+        CHECK(stage.told<ServerLost>().empty());
+        SUBCASE("it does not come") {
+            act_until(2 * interval);
+            CHECK(stage.view().primary.name == "b");
+        }
+        SUBCASE("it comes and then falls silent") {
+            stage.act("a");
+            act_until(dead);
+            CHECK(stage.view().primary.name == "a");
+            act_until(interval);
+            CHECK(stage.view().primary.name == "b");
+        }
     }
     TEST_CASE("R2: after a restart with a smaller k backups beyond it are removed once the primary pings") {
         ViewStage stage{{.backups = 3}};

@@ -52,6 +52,35 @@ TEST_SUITE("admin") {
         CHECK(promoted.value().view.primary.name == backup);
     }
 
+    TEST_CASE("a group whose view service lost its record goes on once it is adopted") {
+        Desk desk;
+        desk.start("a");
+        desk.start("b");
+        REQUIRE(desk.ready(1));
+        const auto before = desk.views->view();
+        auto clerk = desk.clerk();
+        Kept<void> put, put_again;
+        clerk.async_put("k", "v", put);
+        CHECK(desk.network.until([&] { return put.done(); }, 2s));
+        desk.views.reset();
+        desk.network.settle();
+        desk.views = std::make_unique<ViewService<Desk::T>>(Desk::T{desk.network, "views"});
+        desk.views->async_run([](std::error_code) {});
+        Kept<ViewForceResult> adopted;
+        desk.admin.async_adopt("views", "main", before.cluster, adopted);
+        CHECK(desk.network.until([&] { return adopted.done(); }, 2s));
+        CHECK(!adopted.ec());
+        CHECK(adopted.value().info.cluster == before.cluster);
+        CHECK(adopted.value().info.view.primary == before.view.primary);
+        CHECK(desk.ready(1));
+        auto later = desk.clerk();
+        later.async_put("k", "w", put_again);
+        CHECK(desk.network.until([&] { return put_again.done(); }, 2s));
+        CHECK(!put_again.ec());
+        CHECK(desk.views->view().view.number == before.view.number + 1'000'000'000);
+        for (const auto& event : desk.events) CHECK(!std::holds_alternative<LogCut>(event));
+    }
+
     TEST_CASE("a refusal completes with its code and tells its text") {
         Desk desk;
         desk.start("a");

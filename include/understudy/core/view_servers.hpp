@@ -18,14 +18,16 @@ namespace understudy::views {
 
 /// The spans of time that the view service judges by, all of them from its options.
 struct Periods {
-    Duration dead;      ///< D
-    Duration grace;     ///< From suspicion to loss: time to read what has arrived. Also how late a turn may begin.
-    Duration remember;  ///< How long replaced incarnations and reports of unreachable servers count.
-    Duration forget;    ///< How long a dead server that is in no view is kept.
-    Duration patience;  ///< How long an operator's wish is kept.
+    Duration dead;       ///< D
+    Duration returning;  ///< How much longer a server may be silent that has not been heard since a restart.
+    Duration grace;      ///< From suspicion to loss: time to read what has arrived. Also how late a turn may begin.
+    Duration remember;   ///< How long replaced incarnations and reports of unreachable servers count.
+    Duration forget;     ///< How long a dead server that is in no view is kept.
+    Duration patience;   ///< How long an operator's wish is kept.
 
     explicit Periods(const ViewOptions& options)
         : dead(options.dead_after()),
+          returning(options.return_time),
           grace(options.ping_interval / 10),
           remember(10 * dead),
           forget(100 * dead),
@@ -81,7 +83,11 @@ struct Server {
     Time probe_end{};
     Duration probe_wait{};
 
-    bool silent(Time now, const Periods& periods) const { return now - heard >= periods.dead; }
+    /// From when on its silence counts.
+    Time silent_from(const Periods& periods) const {
+        return heard + periods.dead + (restored ? periods.returning : Duration{});
+    }
+    bool silent(Time now, const Periods& periods) const { return now >= silent_from(periods); }
     Health health(Time now, const Periods& periods) const {
         if (loss != Loss::none) return Health::dead;
         return restored || silent(now, periods) ? Health::doubtful : Health::ok;
@@ -182,7 +188,7 @@ struct Server {
 
     /// When something about it is to be looked at, without any news.
     Time due(const Periods& periods, bool member) const {
-        if (loss == Loss::none) return std::min(probe, verdict != never ? verdict : heard + periods.dead);
+        if (loss == Loss::none) return std::min(probe, verdict != never ? verdict : silent_from(periods));
         return member ? never : heard + periods.forget;
     }
 

@@ -39,6 +39,11 @@ public:
         ++version_;
         taken_ = true;
     }
+    /// All that it held is gone.
+    void lose() {
+        record_ = {};
+        version_ = 0;
+    }
     /// Whether a view service rightly ended with an error of its store.
     bool to_blame() const { return health_ != DiskHealth::good || taken_; }
 
