@@ -1,4 +1,5 @@
-// The processes of the demo: a view service and three servers, called A, B and C on the screen.
+// The processes of the demo: a view service and three servers, called A, B and C on the screen. Each keeps its state in
+// a folder of its own, and goes on from it.
 #pragma once
 
 #include <array>
@@ -20,12 +21,13 @@ namespace demo {
 using understudy::Address;
 using understudy::View;
 
-/// One server over all its lives: each starts empty, under the name that the first one got.
+/// One server over all its lives, which go on under the name that the first one got.
 struct Server {
     std::string label;
     Address name;
     std::unique_ptr<Process> process;
     int lives = 0;
+    int names = 1;
     bool ready = false;
     bool ended_by_us = false;
 
@@ -37,12 +39,24 @@ public:
     Group(std::filesystem::path programs, std::filesystem::path folder, bool unix_sockets)
         : programs_{std::move(programs)}, folder_{std::move(folder)}, unix_sockets_{unix_sockets} {}
 
-    /// Starts the view service; it is there when `view_service_ready()`.
-    void start_view_service() { view_service_ = launch("viewd", {fresh_address("viewd")}, "viewd"); }
-    bool view_service_ready() {
-        if (auto address = view_service_->listening()) view_service_name_ = *address;
-        return !view_service_name_.empty();
+    /// Starts a new life of the view service; it is there when `view_service_ready()`.
+    void start_view_service() {
+        ++view_service_lives_;
+        view_service_ended_by_us_ = false;
+        const auto listen = view_service_name_.empty() ? fresh_address("viewd") : view_service_name_;
+        view_service_ = launch("viewd", {listen, "--data", data("viewd")},
+                               "viewd-" + std::to_string(view_service_lives_));
     }
+    bool view_service_ready() {
+        const auto address = view_service_->listening();
+        if (address) view_service_name_ = *address;
+        return address.has_value();
+    }
+    void end_view_service(int signal) {
+        view_service_ended_by_us_ = true;
+        view_service_->signal(signal);
+    }
+    bool view_service_running() const { return view_service_ && view_service_->running(); }
     const Address& view_service() const { return view_service_name_; }
 
     /// Starts a new life of a server; it is there when `ready(server)`.
@@ -50,7 +64,9 @@ public:
         ++server.lives;
         server.ready = server.ended_by_us = false;
         const auto listen = server.name.empty() ? fresh_address(server.label) : server.name;
-        server.process = launch("pbd", {view_service_name_, listen, "--leave-timeout", "60"},
+        server.process = launch("pbd",
+                                {view_service_name_, listen, "--leave-timeout", "60", "--data",
+                                 data(server.label + std::to_string(server.names))},
                                 server.label + "-" + std::to_string(server.lives));
     }
     bool ready(Server& server) {
@@ -58,8 +74,9 @@ public:
         if (auto address = server.process->listening()) {
             server.name = *address;
             server.ready = true;
-        } else if (!server.running() && !server.name.empty()) {
-            server.name.clear();  // somebody took its port meanwhile: it goes on under another name
+        } else if (!server.running() && !server.name.empty() && server.process->said("already in use")) {
+            server.name.clear();  // somebody took its port meanwhile: a new and empty server takes its place
+            ++server.names;
             start(server);
         }
         return server.ready;
@@ -85,9 +102,11 @@ public:
 
     /// What ended although nobody asked it to, in a sentence; empty if nothing did.
     std::string fault() {
-        if (view_service_ && !view_service_->running()) return "the view service " + view_service_->fate();
+        if (view_service_ && !view_service_ended_by_us_ && !view_service_->running())
+            return "the view service " + view_service_->fate();
         for (auto& server : servers_) {
-            const bool starts_again = !server.ready && !server.name.empty();
+            const bool starts_again = !server.ready && !server.name.empty() && server.process &&
+                                      server.process->said("already in use");
             if (server.process && !server.ended_by_us && !starts_again && !server.running())
                 return "server " + server.label + " " + server.process->fate();
         }
@@ -99,6 +118,7 @@ private:
                                     const std::string& log) const {
         return std::make_unique<Process>(programs_ / program, std::move(arguments), folder_ / (log + ".log"));
     }
+    std::string data(const std::string& who) const { return (folder_ / ("data-" + who)).string(); }
     Address fresh_address(const std::string& who) const {
         return unix_sockets_ ? "unix://" + (folder_ / (who + ".sock")).string() : "tcp://127.0.0.1:0";
     }
@@ -107,6 +127,8 @@ private:
     bool unix_sockets_;
     std::unique_ptr<Process> view_service_;
     Address view_service_name_;
+    int view_service_lives_ = 0;
+    bool view_service_ended_by_us_ = false;
     std::array<Server, 3> servers_{Server{"A", {}, {}}, Server{"B", {}, {}}, Server{"C", {}, {}}};
 };
 

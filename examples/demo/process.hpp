@@ -71,6 +71,13 @@ public:
         return "ended with exit code " + std::to_string(WEXITSTATUS(*status_));
     }
 
+    /// Whether a line of its log has that text.
+    bool said(std::string_view text) const {
+        std::ifstream file{log_};
+        for (std::string line; std::getline(file, line);)
+            if (line.find(text) != line.npos) return true;
+        return false;
+    }
     /// The address of its ready line, `listening on ADDRESS`, once that is written.
     std::optional<std::string> listening() const {
         constexpr std::string_view ready = "listening on ";

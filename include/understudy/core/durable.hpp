@@ -48,10 +48,14 @@ public:
     /// About the bytes of all entries given out.
     std::uint64_t bytes() const { return bytes_; }
 
+    /// Whether there is something to give out.
+    bool waits(const Log& log) const {
+        return in_use_ && (given_ != log.last().index || !next_.pieces.empty() || next_.standing);
+    }
     /// What this turn adds, if anything.
     std::optional<JournalBatch> take(const Log& log, Index commit) {
         const auto last = log.last().index;
-        if (!in_use_ || (given_ == last && next_.pieces.empty() && !next_.standing)) return std::nullopt;
+        if (!waits(log)) return std::nullopt;
         auto batch = std::exchange(next_, JournalBatch{next_.number + 1, {}, {}, {}, 0, 0});
         batch.number = next_.number;
         batch.prev = *log.position(given_);

@@ -79,7 +79,7 @@ public:
 
     Time deadline() const {
         if (failed()) return never;
-        if (journaling_.due(options_) && !backup_.receives()) return Time{};
+        if (state_.durable.waits(state_.log) || (journaling_.due(options_) && !backup_.receives())) return Time{};
         auto next = std::min(primary_.deadline(standing_), backup_.deadline());
         if (journaling_.introduced()) next = std::min(next, pinger_.deadline());
         return primary_.relies_on_lease() ? std::min(next, lease_.until()) : next;
