@@ -56,7 +56,17 @@ public:
         seen_ = stable_;
         for (const auto& [name, file] : seen_) file->crash_power(random);
     }
+    /// The disk itself is lost with the machine: an empty one takes its place.
+    void replace() {
+        crash_process();
+        seen_.clear();
+        stable_.clear();
+        pending_.clear();
+        read_only_ = false;
+    }
     void inject(DiskFault fault) { faults_.push_back(fault); }
+    /// Faults that were asked for will not happen.
+    void forget_faults() { faults_.clear(); }
     /// Like a file system that was mounted anew because of errors.
     void set_read_only(bool read_only) { read_only_ = read_only; }
     /// Overwrites a part of a file, also on the medium.

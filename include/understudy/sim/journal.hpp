@@ -1,0 +1,157 @@
+// A server's journal on a simulated disk, in virtual time: what is written counts when a sync has come to its end.
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <exception>
+#include <functional>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <asio/any_io_executor.hpp>
+#include <asio/post.hpp>
+
+#include <understudy/journal.hpp>
+#include <understudy/journal/replica_files.hpp>
+#include <understudy/sim/disk.hpp>
+#include <understudy/sim/server_disk.hpp>
+#include <understudy/sim/world.hpp>
+
+namespace understudy::sim {
+
+/// The journal of one life of a server, over a disk that outlives it. Once the process has died by one of the disk's
+/// crashes it does nothing more. What is written while a sync is under way is covered by the next one.
+class DiskJournal {
+public:
+    /// Told what it reads of the server's former life: it knew of these views.
+    using Found = std::function<void(const HardState&)>;
+
+    /// Throws `std::system_error` if a process that lives uses the disk.
+    DiskJournal(World& world, std::shared_ptr<ServerDisk> disk, Found found = {})
+        : worker_{std::make_shared<Worker>(world, std::move(disk))}, found_{std::move(found)} {}
+
+    /// See `Journal`; these are the laws that it keeps.
+    void read(JournalReader& to) {
+        Listener listener{to, found_};
+        worker_->files.read(listener);
+    }
+    void start(const asio::any_io_executor& executor, std::function<void()> progress) {
+        worker_->executor = executor;
+        worker_->progress = std::move(progress);
+    }
+    void write(JournalBatch& batch, const Log& log) { worker_->take(journal::make_pending(batch, log)); }
+    std::uint64_t persisted() const { return worker_->persisted; }
+    bool promises() const { return worker_->disk->options().promises; }
+    std::string failure() const { return worker_->failure; }
+
+private:
+    struct Listener final : JournalReader {
+        Listener(JournalReader& reader, const Found& function) : to{reader}, found{function} {}
+        std::string snapshot(const SnapshotPiece& piece) override { return to.snapshot(piece); }
+        void standing(HardState standing) override {
+            if (found) found(standing);
+            to.standing(std::move(standing));
+        }
+        std::string batch(const JournalBatch& batch, std::vector<Entry>&& entries) override {
+            if (found && batch.standing) found(*batch.standing);
+            return to.batch(batch, std::move(entries));
+        }
+        JournalReader& to;
+        const Found& found;
+    };
+
+    /// Each of its steps is an event of the world.
+    struct Worker : std::enable_shared_from_this<Worker> {
+        Worker(World& in, std::shared_ptr<ServerDisk> on)
+            : world{in},
+              disk{std::move(on)},
+              files{Disk{disk->storage()},
+                    disk->draw_salt(),
+                    {.segment_bytes = disk->options().segment_bytes, .grow_bytes = grow_bytes}},
+              life{disk->storage().life()} {}
+
+        static constexpr std::size_t grow_bytes = 2048;
+        static constexpr Duration idle = 1s;  // then the end of the log is sealed
+
+        void take(journal::PendingBatch batch) {
+            queue.push_back(std::move(batch));
+            if (!std::exchange(busy, true)) then({}, &Worker::write_all);
+        }
+        void write_all() {
+            attempt([this] {
+                for (; !queue.empty(); queue.pop_front()) {
+                    files.write(queue.front());
+                    for (const auto& piece : queue.front().pieces)
+                        if (piece.last) disk->count_snapshot();
+                    written = queue.front().number;
+                }
+            });
+            if (!failure.empty()) return;
+            if (!disk->options().promises) return publish();
+            then(disk->draw_latency(), &Worker::sync);
+        }
+        void sync() {
+            attempt([this] { files.sync(); });
+            if (failure.empty()) publish();
+        }
+        void publish() {
+            persisted = written;
+            tell();
+            if (!queue.empty()) return then({}, &Worker::write_all);
+            busy = false;
+            worked = world.now();
+            if (!std::exchange(sealing, true)) then(idle, &Worker::seal);
+        }
+        void seal() {
+            sealing = false;
+            if (busy) return;  // and `publish` comes again
+            if (const auto due = after(worked, idle); due > world.now()) {
+                sealing = true;
+                return then(due - world.now(), &Worker::seal);
+            }
+            attempt([this] { files.seal(); });
+        }
+
+        template <typename Operation>
+        void attempt(Operation operation) {
+            try {
+                operation();
+            } catch (const std::exception& failed) {
+                failure = failed.what();
+                disk->blame();
+                tell();
+            }
+        }
+        void tell() {
+            if (progress) asio::post(executor, progress);
+        }
+        void then(Duration delay, void (Worker::*step)()) {
+            world.at(after(world.now(), delay), [weak = weak_from_this(), step] {
+                const auto self = weak.lock();
+                if (self && self->failure.empty() && self->disk->storage().life() == self->life) (self.get()->*step)();
+            });
+        }
+
+        World& world;
+        std::shared_ptr<ServerDisk> disk;
+        journal::ReplicaFiles<Disk> files;
+        const Storage::Life life;
+        asio::any_io_executor executor;
+        std::function<void()> progress;
+        std::deque<journal::PendingBatch> queue;
+        std::uint64_t written = 0, persisted = 0;  // batches
+        std::string failure;
+        Time worked{};
+        bool busy = false;     // a step that writes or syncs is to come
+        bool sealing = false;  // `seal` is to come
+    };
+
+    std::shared_ptr<Worker> worker_;
+    Found found_;
+};
+
+static_assert(Journal<DiskJournal>);
+
+}  // namespace understudy::sim

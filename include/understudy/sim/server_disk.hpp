@@ -1,0 +1,145 @@
+// The disk of a simulated server's machine, over all lives of the server: what is stored, how slow it is, and whose
+// state a later life can go on from.
+#pragma once
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdint>
+#include <map>
+#include <utility>
+
+#include <understudy/core/types.hpp>
+#include <understudy/sim/random.hpp>
+#include <understudy/sim/storage.hpp>
+
+namespace understudy::sim {
+
+using namespace std::chrono_literals;
+
+struct ServerDiskOptions {
+    bool promises = true;                     ///< A batch counts once it is synced; else once the kernel has it.
+    std::uint64_t segment_bytes = 64u << 20;  ///< Of the journal's files.
+    Duration latency_least = 100us;           ///< Of a sync,
+    Duration latency_most = 30ms;             ///< evenly distributed;
+    double stalls = 0.002;                    ///< but so many of them take
+    Duration stall_most = 1s;                 ///< up to that.
+};
+
+/// What a broken disk does: it throws at a write; has room for a part of one only; throws at a sync and forgets what it
+/// was to write; throws at all that would change something.
+enum class ServerDiskTrouble : std::uint8_t { write, room, sync, read_only };
+
+/// What disks have been through.
+struct DiskCounts {
+    std::uint64_t power_cuts = 0, replaced = 0;
+    std::uint64_t restarts = 0;   ///< Lives that began with what a former one had left there.
+    std::uint64_t failures = 0;   ///< Journals that ended for it.
+    std::uint64_t snapshots = 0;  ///< That journals got, of either kind.
+
+    DiskCounts& operator+=(const DiskCounts& more) {
+        power_cuts += more.power_cuts;
+        replaced += more.replaced;
+        restarts += more.restarts;
+        failures += more.failures;
+        snapshots += more.snapshots;
+        return *this;
+    }
+};
+
+class ServerDisk {
+public:
+    ServerDisk(ServerDiskOptions options, Random random) : options_{options}, random_{random} {}
+    ServerDisk(const ServerDisk&) = delete;
+    ServerDisk& operator=(const ServerDisk&) = delete;
+
+    const ServerDiskOptions& options() const { return options_; }
+    const DiskCounts& counts() const { return counts_; }
+    Storage& storage() { return storage_; }
+
+    // ---- what happens to it ------------------------------------------------------------------------------
+
+    void crash_process() {
+        storage_.crash_process();
+        to_blame_ = false;
+    }
+    void crash_power() {
+        ++counts_.power_cuts;
+        storage_.crash_power(random_);
+        to_blame_ = false;
+    }
+    /// The machine dies, and comes back with an empty disk.
+    void replace() {
+        ++counts_.replaced;
+        storage_.replace();
+        to_blame_ = false;
+        ++number_;
+    }
+    /// From the `nth` write or sync from now on, where it is one of these.
+    void begin(ServerDiskTrouble trouble, std::uint64_t nth) {
+        broken_ = true;
+        switch (trouble) {
+            case ServerDiskTrouble::write: return storage_.inject({DiskOperation::append, nth, EIO, 0, true});
+            case ServerDiskTrouble::room: return storage_.inject({DiskOperation::append, nth, ENOSPC, 20, true});
+            case ServerDiskTrouble::sync: return storage_.inject({DiskOperation::sync, nth, EIO, 0, false});
+            case ServerDiskTrouble::read_only: return storage_.set_read_only(true);
+        }
+    }
+    void end_trouble() {
+        broken_ = false;
+        storage_.forget_faults();
+        storage_.set_read_only(false);
+    }
+    /// Whether it may fail now.
+    bool broken() const { return broken_; }
+    /// A journal says that this failed.
+    void blame() {
+        ++counts_.failures;
+        to_blame_ = broken_;
+    }
+    /// Whether the present process has met with trouble that there was.
+    bool to_blame() const { return to_blame_; }
+
+    /// Each sync takes at least so long from now on.
+    void slow_down(Duration least) { least_ = least; }
+    /// No sync stalls any more.
+    void calm_down() { stalls_ = false; }
+    Duration draw_latency() {
+        const bool stalls = random_.chance(options_.stalls) && stalls_;
+        const auto most = stalls ? options_.stall_most : options_.latency_most;
+        return std::max(random_.between(options_.latency_least, most), least_);
+    }
+    std::uint64_t draw_salt() { return random_(); }
+    void count_snapshot() { ++counts_.snapshots; }
+
+    // ---- whose state it holds ----------------------------------------------------------------------------
+
+    /// A life begins whose journal is here.
+    void began(Incarnation life) {
+        counts_.restarts += std::ranges::any_of(disk_of_, [&](const auto& other) { return other.second == number_; });
+        disk_of_[life] = number_;
+    }
+    /// Whether a later life can, and will say so, go on from all that this one called persisted.
+    bool keeps(Incarnation life) const {
+        const auto found = disk_of_.find(life);
+        return options_.promises && found != disk_of_.end() && found->second == number_;
+    }
+    /// Whether `later` may have said that it continues `life`.
+    bool continues(Incarnation later, Incarnation life) const {
+        const auto one = disk_of_.find(later), other = disk_of_.find(life);
+        return options_.promises && one != disk_of_.end() && other != disk_of_.end() && one->second == other->second;
+    }
+
+private:
+    ServerDiskOptions options_;
+    Random random_;
+    Storage storage_;
+    DiskCounts counts_;
+    std::uint64_t number_ = 1;                      // of the disk, of those that the machine had
+    std::map<Incarnation, std::uint64_t> disk_of_;  // by life
+    Duration least_{};
+    bool stalls_ = true;
+    bool broken_ = false;
+    bool to_blame_ = false;
+};
+
+}  // namespace understudy::sim
