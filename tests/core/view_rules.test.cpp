@@ -26,11 +26,16 @@ TEST_SUITE("core/view_rules") {
     TEST_CASE("R0: a server with state of this cluster is not the first of a group") {
         ViewStage stage;
         CHECK(stage.ping("a", 0, {.cluster = our_cluster}).info.view.number == 0);
-        CHECK(stage.ping("b", 0, {.recovered = {Incarnation{77}}}).info.view.number == 0);
+        CHECK(stage.ping("b", 0, {.recovered = {Incarnation{77}}, .cluster = our_cluster}).info.view.number == 0);
         CHECK(stage.ping("c", 3).info.view.number == 0);
         CHECK(stage.ping("d", 0, {.leaving = true}).info.view.number == 0);
         CHECK(stage.ping("e", 0).info.view.primary.name == "e");
         CHECK(stage.why() == "R0: e is the first server");
+    }
+
+    TEST_CASE("R0: a server whose former lives were in no view can be the first of a group") {
+        ViewStage stage;
+        CHECK(stage.ping("a", 0, {.recovered = {Incarnation{77}}}).info.view.primary.name == "a");
     }
 
     TEST_CASE("R1: the first synced backup that is ok is promoted and the others stay with their flags") {

@@ -107,7 +107,7 @@ inline void ViewRules::on(const Ping& ping, const Envelope& call, Step& step) {
         if (heard.lost != views::Loss::none)
             tell(ServerLost{ping.group, ping.server, std::string{views::describe(heard.lost)}}, step);
         if (heard.seen) tell(ServerSeen{ping.group, ping.server, ping.incarnation}, step);
-        bool blank = ping.viewnum == 0 && !ping.cluster && ping.recovered.empty() && !ping.leaving;  // R0
+        bool blank = ping.viewnum == 0 && !ping.cluster && !ping.leaving;  // R0; former lives were in no view either
         std::optional<Member> newcomer;
         if (blank) newcomer = Member{ping.server, ping.incarnation, false};
         const bool answered = !call.id.empty();
