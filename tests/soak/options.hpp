@@ -24,6 +24,7 @@ struct Options {
     bool coverage = false;
     std::uint64_t repeat_each = 100;
     double trouble = 30;
+    sim::Disks disks = sim::Disks::drawn;
     std::optional<std::size_t> clients;
     std::optional<std::vector<std::size_t>> keep;
 
@@ -31,11 +32,19 @@ struct Options {
         sim::TrialLimits limits;
         limits.trouble = Duration{static_cast<Duration::rep>(trouble * 1e9)};
         if (clients) limits.clients = *clients;
+        limits.disks = disks;
         limits.every_fault = !keep;
         if (keep) limits.keep = *keep;
         return limits;
     }
 };
+
+/// As the command line names them.
+inline const std::map<std::string, sim::Disks>& disk_choices() {
+    static const std::map<std::string, sim::Disks> all{
+        {"always", sim::Disks::always}, {"drawn", sim::Disks::drawn}, {"never", sim::Disks::never}};
+    return all;
+}
 
 /// Runs trials of one store; the result is the program's exit code.
 using Soak = int (*)(const Options& options);

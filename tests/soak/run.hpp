@@ -21,6 +21,8 @@ inline std::string command(const Options& options, std::uint64_t seed, const sim
     text << "sim_soak" << (options.store == "kv" ? "" : " --store " + options.store) << " --seed " << seed;
     if (limits.trouble != sim::TrialLimits{}.trouble) text << " --trouble " << seconds(limits.trouble);
     if (limits.clients < 100) text << " --clients " << limits.clients;
+    for (const auto& [name, disks] : disk_choices())
+        if (limits.disks == disks && disks != sim::Disks::drawn) text << " --disks " << name;
     if (limits.every_fault) return text.str();
     text << " --keep ";
     for (std::size_t i = 0; i < limits.keep.size(); ++i) text << (i == 0 ? "" : ",") << limits.keep[i];

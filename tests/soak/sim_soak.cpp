@@ -28,6 +28,9 @@ int main(int argc, char** argv) {
     app.add_flag("--coverage", options.coverage, "Print how often each rule and each refusal was reached");
     app.add_option("--repeat-each", options.repeat_each, "Run every N-th seed twice and compare (0: none)");
     app.add_option("--trouble", options.trouble, "Seconds of faults in each trial")->capture_default_str();
+    app.add_option("--disks", options.disks, "Whether servers have disks: always, never, or as the seed wants (drawn)")
+        ->transform(CLI::CheckedTransformer(disk_choices()))
+        ->default_str("drawn");
     app.add_option("--clients", options.clients, "At most so many clients in each group");
     std::string keep;
     app.add_option("--keep", keep, "Only these faults of the plan: 3,7,9 or none");

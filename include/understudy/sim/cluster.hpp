@@ -7,12 +7,15 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
+#include <set>
 #include <string>
 #include <system_error>
 #include <utility>
 #include <vector>
 
-#include <understudy/pb_service.hpp>
+#include <understudy/sim/server.hpp>
+#include <understudy/sim/server_disk.hpp>
 #include <understudy/sim/view_store.hpp>
 #include <understudy/sim/world.hpp>
 #include <understudy/view_service.hpp>
@@ -25,13 +28,20 @@ struct ClusterOptions {
     ViewOptions view{};        ///< `backups` is k.
     ReplicaOptions replica{};  ///< `group` is filled in, and `view_service` if it is empty.
     Duration store_latency{};  ///< Of the view service's disk.
+    std::vector<std::optional<ServerDiskOptions>> disks{};  ///< Of the servers of a group, if they have one.
+};
+
+/// What is gone at one blow, by the names of servers.
+struct Casualties {
+    std::set<std::string> processes{};
+    std::set<std::string> disks{};
 };
 
 /// Parties are called `views`, and `g1.a`, `g1.b`, … in group `g1`.
 template <Store S>
 class Cluster {
 public:
-    using Server = PBService<S, SimTransport>;
+    using Server = sim::Server<S>;
     using Views = ViewService<SimTransport, SimViewStore>;
     /// Told of each event and of who had it.
     using ObserverOf = std::function<void(const std::string& who, const Event&)>;
@@ -49,8 +59,7 @@ public:
         start_views();
         for (std::size_t group = 1; group <= options_.groups; ++group) {
             groups_.push_back("g" + std::to_string(group));
-            for (std::size_t number = 0; number < options_.servers; ++number)
-                start(groups_.back() + "." + std::string(1, static_cast<char>('a' + number)));
+            for (std::size_t number = 0; number < options_.servers; ++number) add_server(groups_.back(), number);
         }
     }
     Cluster(const Cluster&) = delete;
@@ -63,27 +72,61 @@ public:
 
     // ---- servers -----------------------------------------------------------------------------------------
 
-    /// Starts a server, empty, unless it runs.
+    /// Starts a server, unless it runs: with what its disk keeps, or empty. If the disk is broken that may fail, and
+    /// the server stays down.
     void start(const std::string& name) {
         auto& seat = servers_[name];
         if (seat.server) return;
         auto options = options_.replica;
         options.group = group_of(name);
         auto transport = world_.network().transport(name);
-        seat.server = std::make_unique<Server>(initial_, std::move(transport), options, observer_of(name));
+        if (seat.disk) {
+            try {
+                DiskJournal journal{world_, seat.disk, [&](const HardState& found) { reading_ = {name, found}; }};
+                reading_ = {name, {}};
+                seat.server = std::make_unique<Server>(initial_, std::move(transport), std::move(journal), options,
+                                                       observer_of(name));
+            } catch (const std::exception& failed) {
+                seat.disk->crash_process();
+                if (!seat.disk->broken()) note_failure(name, failed.what());
+            }
+            reading_ = {};
+            if (!seat.server) return;
+            seat.disk->began(seat.server->status().incarnation);
+        } else {
+            seat.server = std::make_unique<Server>(initial_, std::move(transport), options, observer_of(name));
+        }
         const auto life = ++seat.life;
         seat.server->async_run([this, name, life, here = std::weak_ptr<bool>{here_}](std::error_code ec) {
             if (!here.expired()) ended(name, life, ec);
         });
     }
-    /// The process dies; its kernel closes its sockets.
+    /// The process dies; its kernel closes its sockets and writes what it was given.
     void crash(const std::string& name) {
         end(name, [&] { world_.crash(name); });
     }
-    /// The machine dies, and nobody is told.
+    /// The machine dies, also if no server runs there, and nobody is told. Its disk keeps what was synced.
     void power_off(const std::string& name) {
         end(name, [&] { world_.power_off(name); });
+        if (auto* disk = disk_of(name)) disk->crash_power();
     }
+    /// The same, and the disk is lost too.
+    void lose_machine(const std::string& name) {
+        end(name, [&] { world_.power_off(name); });
+        if (auto* disk = disk_of(name)) disk->replace();
+    }
+
+    /// A server's disk, or null if it has none.
+    const ServerDisk* disk_of(const std::string& name) const {
+        const auto found = servers_.find(name);
+        return found == servers_.end() ? nullptr : found->second.disk.get();
+    }
+    ServerDisk* disk_of(const std::string& name) {
+        return const_cast<ServerDisk*>(std::as_const(*this).disk_of(name));
+    }
+    /// The server that is just being started from its disk, and the last view it was found to know: what is applied
+    /// meanwhile by nobody who runs, it applies again.
+    const std::pair<std::string, HardState>& reading() const { return reading_; }
 
     /// Called with each server that is about to die, or has just died, and can still be looked at.
     void on_death(std::function<void(const std::string&, const Server&)> function) { on_death_ = std::move(function); }
@@ -194,10 +237,15 @@ public:
         const auto status = views_->status(group);
         return !status.groups.empty() && !status.groups.front().waiting_for.empty();
     }
-    /// Whether somebody who surely holds every answered write still runs.
-    bool is_held(const std::string& group, const std::string& without = {}) const {
+    /// Whether every answered write is surely held by somebody who runs, or by a disk from which a server will go on;
+    /// now, or after that loss.
+    bool is_held(const std::string& group, const Casualties& after = {}) const {
         const auto info = view(group);
-        const auto holds = [&](const Member& member) { return member.name != without && find(member) != nullptr; };
+        const auto holds = [&](const Member& member) {
+            if (!after.processes.contains(member.name) && find(member)) return true;
+            const auto* disk = disk_of(member.name);
+            return !after.disks.contains(member.name) && disk && disk->keeps(member.incarnation);
+        };
         return info.number == 0 || holds(info.primary) ||
                std::ranges::any_of(info.backups, [&](const Member& member) { return member.synced && holds(member); });
     }
@@ -206,7 +254,15 @@ private:
     struct Seat {
         std::unique_ptr<Server> server;
         std::uint64_t life = 0;
+        std::shared_ptr<ServerDisk> disk;
     };
+
+    void add_server(const std::string& group, std::size_t number) {
+        const auto name = group + "." + std::string(1, static_cast<char>('a' + number));
+        if (number < options_.disks.size() && options_.disks[number])
+            servers_[name].disk = std::make_shared<ServerDisk>(*options_.disks[number], chance_.split(name));
+        start(name);
+    }
 
     template <typename Death>
     void end(const std::string& name, Death death) {
@@ -214,15 +270,20 @@ private:
         if (!seat.server) return;
         if (on_death_) on_death_(name, *seat.server);
         death();
+        remove(seat);
+    }
+    void remove(Seat& seat) {
+        if (seat.disk) seat.disk->crash_process();
         seat.server.reset();
     }
-    /// It was killed as by `World::crash_at_send`, or else gave up by itself, which it should never do.
+    /// It was killed as by `World::crash_at_send`, or else gave up by itself, which it should do for its disk alone.
     void ended(const std::string& name, std::uint64_t life, std::error_code ec) {
         auto& seat = servers_.at(name);
         if (seat.life != life || !seat.server) return;
-        note_failure(name, ec);
+        const bool rightly = ec == error::journal_failed && seat.disk && seat.disk->to_blame();
+        if (!rightly) note_failure(name, ec);
         if (on_death_) on_death_(name, *seat.server);
-        seat.server.reset();
+        remove(seat);
     }
     void run_views() {
         views_->async_run([this, life = ++views_life_, here = std::weak_ptr<bool>{here_}](std::error_code ec) {
@@ -232,7 +293,10 @@ private:
         });
     }
     void note_failure(const std::string& name, std::error_code ec) {
-        if (ec && ec != error::closed && failure_.empty()) failure_ = name + " ended by itself: " + ec.message();
+        if (ec && ec != error::closed) note_failure(name, "it ended by itself: " + ec.message());
+    }
+    void note_failure(const std::string& name, const std::string& what) {
+        if (failure_.empty()) failure_ = name + ": " + what;
     }
     Observer observer_of(const std::string& name) const {
         if (!observer_) return {};
@@ -252,6 +316,7 @@ private:
     bool impostor_ = false;
     std::function<void(const std::string&, const Server&)> on_death_;
     std::function<void(const ViewRecord&)> on_views_start_;
+    std::pair<std::string, HardState> reading_;
     std::string failure_;
     std::shared_ptr<bool> here_ = std::make_shared<bool>(true);
 };

@@ -5,12 +5,14 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include <understudy/sim/cluster.hpp>
 #include <understudy/sim/crowd.hpp>
 #include <understudy/sim/links.hpp>
 #include <understudy/sim/random.hpp>
+#include <understudy/sim/server_disk.hpp>
 #include <understudy/sim/trial_limits.hpp>
 
 namespace understudy::sim {
@@ -69,6 +71,23 @@ inline Habits draw_habits(Random& random) {
     return habits;
 }
 
+/// Mostly all servers of a group have disks that promise; or only some have one, or some promise nothing.
+inline void draw_disks(Random& random, ClusterOptions& cluster) {
+    ServerDiskOptions disk;
+    disk.segment_bytes = draw(random, std::array<std::uint64_t, 3>{1'000, 20'000, 64u << 20});
+    disk.latency_most = draw(random, std::array<Duration, 3>{1ms, 10ms, 30ms});
+    disk.stalls = draw(random, std::array{0.0, 0.002, 0.02});
+    disk.stall_most = 2 * cluster.view.dead_after();
+    cluster.replica.journal_bytes = draw(random, std::array<std::size_t, 3>{500, 10'000, 200'000});
+    const double have = random.chance(0.2) ? 0.6 : 1, promise = random.chance(0.2) ? 0.5 : 1;
+    for (std::size_t number = 0; number < cluster.servers; ++number) {
+        cluster.disks.emplace_back();
+        if (!random.chance(have)) continue;
+        disk.promises = random.chance(promise);
+        cluster.disks.back() = disk;
+    }
+}
+
 }  // namespace detail
 
 inline Conditions draw_conditions(Random random, const TrialLimits& limits) {
@@ -85,6 +104,8 @@ inline Conditions draw_conditions(Random random, const TrialLimits& limits) {
     for (std::size_t number = 0; number < 3; ++number) conditions.habits.push_back(detail::draw_habits(random));
     if (random.chance(0.3)) conditions.calm.latency_most = detail::draw(random, std::array<Duration, 2>{5ms, 20ms});
     cluster.store_latency = detail::draw(random, std::array<Duration, 4>{0ms, 1ms, 5ms, 50ms});
+    const bool disks = random.chance(0.5);
+    if (limits.disks == Disks::always || (limits.disks == Disks::drawn && disks)) detail::draw_disks(random, cluster);
     return conditions;
 }
 

@@ -34,8 +34,8 @@ enum class FaultKind : std::uint8_t {
     slow,        ///< Each turn of `a` takes `amount` seconds.
     clock,       ///< The clock of `a` runs at the rate `amount`.
     leap,        ///< The clock of `a` is put ahead by `amount` seconds.
-    crash,       ///< `a` dies, and starts again with nothing when the fault ends.
-    power_off,   ///< The same, and nobody is told.
+    crash,       ///< `a` dies, and starts again when the fault ends: with what its disk has, if it has one.
+    power_off,   ///< Its machine loses its power, and nobody is told; a disk loses what was not synced.
     crash_late,  ///< `a` dies in place of its `amount`-th send.
     views_gone,  ///< The view service dies, and goes on from its disk when the fault ends.
     views_lost,  ///< The same, but meanwhile one answers at its address that knows nothing.
@@ -45,11 +45,16 @@ enum class FaultKind : std::uint8_t {
     leave,       ///< `a` wants to leave its group, and stays after all when the fault ends.
     promote,     ///< An operator asks for `a` as primary.
     stranger,    ///< Somebody sends `a` what no party of this cluster would.
+    blackout,    ///< All machines of group `a` lose their power, and if `amount` is not 0 the view service's too.
+    disk_lost,   ///< The machine of `a` dies with its disk, and gets an empty one when the fault ends.
+    disk_bad,    ///< The disk of `a` fails (`ServerDiskTrouble`), and with it the server.
+    disk_late,   ///< Each sync of the disk of `a` takes `amount` seconds.
 };
-inline constexpr std::array<std::string_view, 25> fault_names{
-    "loss",       "repeat",     "reorder",    "delay",     "cut",        "cut_both",  "isolate", "split",   "breakage",
+inline constexpr std::array<std::string_view, 29> fault_names{
+    "loss",       "repeat",     "reorder",    "delay",     "cut",        "cut_both",  "isolate",  "split",   "breakage",
     "refuse",     "pause",      "slow",       "clock",     "leap",       "crash",     "power_off",
-    "crash_late", "views_gone", "views_lost", "views_set", "disk_fails", "disk_slow", "leave",   "promote", "stranger"};
+    "crash_late", "views_gone", "views_lost", "views_set", "disk_fails", "disk_slow", "leave",    "promote", "stranger",
+    "blackout",   "disk_lost",  "disk_bad",   "disk_late"};
 inline std::string_view to_string(FaultKind kind) { return fault_names[static_cast<std::size_t>(kind)]; }
 
 /// What is wrong with the view service's disk: sets fail and are not done, or are done, or it is not its own any more.
@@ -93,6 +98,7 @@ struct Targets {
     std::vector<std::string> groups;
     std::vector<std::string> servers;
     std::vector<std::string> clients;
+    bool disks = false;   ///< Some servers have one.
     bool leases = false;  ///< Clocks differ by less than the margin of a lease, and the view service's never leaps.
 };
 
@@ -102,7 +108,8 @@ class FaultPlanner {
 public:
     FaultPlanner(Random random, Targets targets) : random_{random}, targets_{std::move(targets)} {
         for (std::size_t kind = 0; kind < fault_names.size(); ++kind)
-            if (random_.chance(0.3)) kinds_.push_back(static_cast<FaultKind>(kind));
+            if (const bool drawn = random_.chance(0.3); drawn && fits(static_cast<FaultKind>(kind)))
+                kinds_.push_back(static_cast<FaultKind>(kind));
         if (kinds_.empty()) kinds_.push_back(FaultKind::crash);
         every_ = random_.heavy_tail(100ms, 4s);
         longest_ = of_any_size(100ms, 6s);
@@ -122,6 +129,10 @@ public:
     }
 
 private:
+    bool fits(FaultKind kind) const {
+        using enum FaultKind;
+        return targets_.disks || (kind != blackout && kind != disk_lost && kind != disk_bad && kind != disk_late);
+    }
     /// A handover whose heir dies under way.
     Fault death_of_heir(Duration at) {
         const auto group = random_.pick(targets_.groups);
@@ -178,6 +189,19 @@ private:
             case FaultKind::stranger:
                 fault.a = random_.chance(0.2) ? "views" : server();
                 fault.length = {};
+                break;
+            case FaultKind::blackout:
+                fault.a = random_.pick(targets_.groups);
+                fault.amount = random_.chance(0.5) ? 1 : 0;
+                break;
+            case FaultKind::disk_lost: fault.a = server(); break;
+            case FaultKind::disk_bad:
+                fault.a = server();
+                fault.amount = static_cast<double>(random_.below(4));
+                break;
+            case FaultKind::disk_late:
+                fault.a = server();
+                fault.amount = random_.pick(delays);
                 break;
         }
         return fault;

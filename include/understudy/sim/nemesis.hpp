@@ -38,7 +38,9 @@ public:
     Nemesis& operator=(const Nemesis&) = delete;
 
     Targets targets() const {
-        return {cluster_.groups(), cluster_.servers(), clients_, cluster_.options().replica.reads == Reads::lease};
+        const auto& options = cluster_.options();
+        return {cluster_.groups(), cluster_.servers(), clients_, !options.disks.empty(),
+                options.replica.reads == Reads::lease};
     }
 
     void unleash(const std::vector<Fault>& plan) {
@@ -54,6 +56,7 @@ public:
         cluster_.start_views();
         for (const auto& name : cluster_.servers()) {
             world().network().crash_at_send(name, 0);
+            if (auto* disk = cluster_.disk_of(name)) disk->calm_down();
             cluster_.start(name);
         }
         note("all faults end");
@@ -117,10 +120,15 @@ private:
             case FaultKind::cut_both:
             case FaultKind::breakage: return !fault.a.empty() && !fault.b.empty() && fault.a != fault.b;
             case FaultKind::crash:
-            case FaultKind::power_off:
             case FaultKind::crash_late:
                 if (fault.a == Cluster<S>::views_name) return cluster_.views_run() && !active(FaultKind::views_lost);
                 return is_server(fault.a) && cluster_.find(fault.a) && may_die(fault);
+            case FaultKind::power_off:
+                return is_server(fault.a) && (cluster_.find(fault.a) || cluster_.disk_of(fault.a)) && may_die(fault);
+            case FaultKind::blackout: return may_die(fault) && !active(FaultKind::views_lost);
+            case FaultKind::disk_lost:
+            case FaultKind::disk_bad: return is_server(fault.a) && cluster_.disk_of(fault.a) && may_die(fault);
+            case FaultKind::disk_late: return is_server(fault.a) && cluster_.disk_of(fault.a);
             case FaultKind::leave:
             case FaultKind::promote: return is_server(fault.a) && cluster_.find(fault.a);
             case FaultKind::views_gone:
@@ -139,7 +147,18 @@ private:
     }
     /// One crash in sixteen spares nobody; which one is in the digits of its length, and so in the plan.
     bool may_die(const Fault& fault) const {
-        return fault.length.count() % 16 == 0 || cluster_.is_held(Cluster<S>::group_of(fault.a), fault.a);
+        const auto group = Cluster<S>::group_of(fault.a);
+        Casualties gone{{fault.a}, {}};
+        if (fault.kind == FaultKind::disk_lost) gone.disks = gone.processes;
+        if (fault.kind == FaultKind::blackout)
+            for (const auto& name : members(group)) gone.processes.insert(name);
+        return fault.length.count() % 16 == 0 || cluster_.is_held(group, gone);
+    }
+    /// All servers of a group.
+    std::vector<std::string> members(const std::string& group) const {
+        auto names = cluster_.servers();
+        std::erase_if(names, [&](const std::string& name) { return Cluster<S>::group_of(name) != group; });
+        return names;
     }
 
     void act(const Fault& fault) {
@@ -156,6 +175,12 @@ private:
             case FaultKind::leap: return world().set_clock(fault.a, 1, seconds(fault.amount));
             case FaultKind::crash: bury(fault.a); return cluster_.crash(fault.a);
             case FaultKind::power_off: bury(fault.a); return cluster_.power_off(fault.a);
+            case FaultKind::blackout: return black_out(fault);
+            case FaultKind::disk_lost: bury(fault.a); return cluster_.lose_machine(fault.a);
+            case FaultKind::disk_bad:
+                return cluster_.disk_of(fault.a)->begin(static_cast<ServerDiskTrouble>(fault.amount),
+                                                        1 + digits(fault, 6));
+            case FaultKind::disk_late: return cluster_.disk_of(fault.a)->slow_down(seconds(fault.amount));
             case FaultKind::crash_late: return world().crash_at_send(fault.a, static_cast<std::uint64_t>(fault.amount));
             case FaultKind::views_gone:
             case FaultKind::views_set: return cluster_.crash_views();
@@ -191,7 +216,11 @@ private:
                 return fault.a == Cluster<S>::views_name ? cluster_.start_views() : cluster_.start(fault.a);
             case FaultKind::crash:
             case FaultKind::power_off:
+            case FaultKind::disk_lost:
             case FaultKind::leave: return cluster_.start(fault.a);
+            case FaultKind::blackout: return light_up(fault);
+            case FaultKind::disk_bad: cluster_.disk_of(fault.a)->end_trouble(); return cluster_.start(fault.a);
+            case FaultKind::disk_late: return cluster_.disk_of(fault.a)->slow_down({});
             case FaultKind::views_gone:
             case FaultKind::views_lost: cluster_.crash_views(); return cluster_.start_views();
             case FaultKind::disk_fails:
@@ -223,6 +252,7 @@ private:
 
     /// Only those that were heard: of two that were not, nobody can tell which is the later.
     void bury(const std::string& name) {
+        if (!cluster_.find(name)) return;
         const auto incarnation = cluster_.find(name)->status().incarnation;
         if (cluster_.has_heard(name, incarnation)) dead_.push_back({name, incarnation});
     }
@@ -234,6 +264,31 @@ private:
         ping.incarnation = dead_.back().second;
         ping.n = 1'000'000;
         stranger_.say(Cluster<S>::views_name, std::move(ping));
+    }
+
+    /// What the plan has left open about a fault: below `bound`.
+    static std::uint64_t digits(const Fault& fault, std::uint64_t bound) {
+        return static_cast<std::uint64_t>(fault.length.count()) / 16 % bound;
+    }
+    void black_out(const Fault& fault) {
+        if (fault.amount != 0) cluster_.crash_views();
+        for (const auto& name : members(fault.a)) {
+            bury(name);
+            cluster_.power_off(name);
+        }
+    }
+    /// They come back one after the other, in any order.
+    void light_up(const Fault& fault) {
+        if (fault.amount != 0) cluster_.start_views();
+        Random random{static_cast<std::uint64_t>(fault.length.count())};
+        auto names = members(fault.a);
+        random.shuffle(names);
+        const auto longest = random.pick(pauses);
+        auto start = world().now();
+        for (const auto& name : names) {
+            world().at(start, [this, name] { cluster_.start(name); });
+            start = after(start, random.between(Duration{}, longest));
+        }
     }
 
     /// The process ends once it has left, as a well-behaved one does, and another starts when the fault is over.
@@ -285,6 +340,8 @@ private:
     static Duration seconds(double amount) {
         return Duration{static_cast<Duration::rep>(amount * static_cast<double>(Duration{1s}.count()))};
     }
+
+    static constexpr std::array<Duration, 4> pauses{0ms, 20ms, 300ms, 2s};
 
     Cluster<S>& cluster_;
     std::vector<std::string> clients_;

@@ -48,6 +48,8 @@ struct SoakSummary {
     std::uint64_t trials = 0;
     CallCounts calls{};
     std::uint64_t view_changes = 0, snapshots = 0, waits = 0, judged_again = 0, undecided = 0, repeated = 0;
+    std::uint64_t recoveries = 0;
+    DiskCounts disks{};
     Duration virtual_time{};
     std::array<std::uint64_t, fault_names.size()> faults{};
     std::map<std::string, std::uint64_t> hits{};  ///< By place; refusals by the error's name.
@@ -64,6 +66,8 @@ struct SoakSummary {
         waits += outcome.waits;
         judged_again += outcome.judged_again;
         undecided += outcome.undecided;
+        recoveries += outcome.recoveries;
+        disks += outcome.disks;
         virtual_time += outcome.virtual_time;
         for (std::size_t kind = 0; kind < faults.size(); ++kind) faults[kind] += outcome.faults[kind];
     }
@@ -80,6 +84,10 @@ inline std::ostream& operator<<(std::ostream& out, const SoakSummary& summary) {
          << summary.waits << " groups waited for a lost state and were forced on (" << summary.judged_again
          << " judged again), " << summary.undecided << " histories were too hard to judge, " << summary.repeated
          << " trials were repeated and came out the same\n"
+         << "disks: " << summary.disks.restarts << " restarts from one, " << summary.recoveries
+         << " groups went on from one (R5), " << summary.disks.power_cuts << " power cuts, " << summary.disks.failures
+         << " failures, " << summary.disks.replaced << " lost, " << summary.disks.snapshots
+         << " snapshots in journals\n"
          << "faults:";
     for (std::size_t kind = 0; kind < summary.faults.size(); ++kind)
         text << ' ' << fault_names[kind] << ' ' << summary.faults[kind];

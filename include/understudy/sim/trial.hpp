@@ -41,6 +41,8 @@ struct Outcome {
     std::uint64_t snapshots = 0;
     std::uint64_t waits = 0;         ///< Groups that rightly waited in the end (R4) and were forced on.
     std::uint64_t judged_again = 0;  ///< Of these, whose clients were judged once more, with what they did afterwards.
+    std::uint64_t recoveries = 0;    ///< Groups that went on from what a member's disk had kept (R5).
+    DiskCounts disks{};
     std::uint64_t undecided = 0;     ///< Keys whose history was too hard to judge within bounds.
     Duration virtual_time{};
     std::uint64_t event_hash = 0;
@@ -130,6 +132,9 @@ public:
         outcome_.faults = nemesis_->counts();
         outcome_.view_changes = watch_.view_changes();
         outcome_.snapshots = watch_.snapshots();
+        outcome_.recoveries = watch_.recoveries();
+        for (const auto& name : cluster_.servers())
+            if (const auto* disk = cluster_.disk_of(name)) outcome_.disks += disk->counts();
         for (const auto& customer : customers_) {
             outcome_.calls.answered += customer->counts().answered;
             outcome_.calls.without_effect += customer->counts().without_effect;
@@ -257,7 +262,10 @@ private:
         return peace_and(trips);
     }
     Duration peace_and(std::size_t round_trips) const {
-        return limits_.peace + 2 * conditions_.calm.latency_most * static_cast<Duration::rep>(round_trips);
+        auto trip = 2 * conditions_.calm.latency_most;
+        for (const auto& disk : conditions_.cluster.disks)
+            if (disk) trip = std::max(trip, 2 * (conditions_.calm.latency_most + disk->latency_most));
+        return limits_.peace + trip * static_cast<Duration::rep>(round_trips);
     }
     bool lawfully_waits(const std::string& group) const { return cluster_.waits(group) && !cluster_.is_held(group); }
     void not_well() {

@@ -47,6 +47,8 @@ public:
     }
     std::uint64_t view_changes() const { return view_changes_; }
     std::uint64_t snapshots() const { return snapshots_; }
+    /// How often a server led again with the state of its former life (R5).
+    std::uint64_t recoveries() const { return recoveries_; }
     const Chronicle& chronicle() const { return chronicle_; }
 
     /// An operator has forced a view: what was answered before may be gone.
@@ -69,7 +71,7 @@ public:
     }
 
     /// Looks at one server, as it is or as it died.
-    void look_at(const std::string& name, const PBService<S, SimTransport>& server) {
+    void look_at(const std::string& name, const Server<S>& server) {
         ++looks_;
         examine(name, server);
     }
@@ -134,14 +136,19 @@ private:
         if (before.number != 0 && next.forced != next.number && !may_lead(group, before, next.primary))
             violate(group + ": " + next.primary.name + " leads " + describe(next) + " though in " + describe(before) +
                     " it was neither primary nor in sync");
+        const auto* old = before.member(next.primary.name);
+        recoveries_ += old && next.forced != next.number && old->incarnation != next.primary.incarnation;
         before = next;
     }
-    /// The primary before, or a backup that was in sync when that view began, or of which its primary said so since.
+    /// The primary before, or a backup that was in sync when that view began, or of which its primary said so since; or
+    /// a later life of one of these that goes on from its disk.
     bool may_lead(const std::string& group, const View& before, const Member& leader) const {
-        if (leader == Member{before.primary.name, before.primary.incarnation, leader.synced}) return true;
-        const auto* backup = before.backup(leader.name);
-        if (!backup || backup->incarnation != leader.incarnation) return false;
-        return backup->synced || in_sync_.contains({group, before.number, backup->name});
+        const auto* old = before.member(leader.name);
+        if (!old) return false;
+        const auto* disk = cluster_.disk_of(leader.name);
+        const bool same = old->incarnation == leader.incarnation;
+        if (!same && !(disk && disk->continues(leader.incarnation, old->incarnation))) return false;
+        return old == &before.primary || old->synced || in_sync_.contains({group, before.number, old->name});
     }
     void see(const std::string& who, const BackupInSync& event) {
         in_sync_.insert({Cluster<S>::group_of(who), event.view, event.backup});
@@ -164,7 +171,7 @@ private:
 
     // ---- replicas ----------------------------------------------------------------------------------------
 
-    void examine(const std::string& name, const PBService<S, SimTransport>& server) {
+    void examine(const std::string& name, const Server<S>& server) {
         const auto& rules = server.rules();
         const auto& state = rules.state();
         const auto& options = cluster_.options().replica;
@@ -181,9 +188,20 @@ private:
             stopped_.insert(life);
         else if (rules.serving() && stopped_.contains(life))
             violate(name + " serves again in the view in which it had stopped (S6)");
-        const auto under_way = state.log.bytes(state.commit, state.log.last().index);
+        const auto under_way = bytes_under_way(rules, cluster_.disk_of(name) != nullptr);
         if (under_way > options.max_call_bytes + Log::size_of({}))
             violate(name + " has " + std::to_string(under_way) + " bytes that are not committed");
+    }
+    /// Of the log, what is not committed as far as the replica knows. With a disk it knows that of an entry only once it
+    /// is stored: then what a primary has appended counts, and not what it has found there.
+    template <typename Rules>
+    static std::uint64_t bytes_under_way(const Rules& rules, bool has_disk) {
+        const auto& log = rules.state().log;
+        auto from = rules.state().commit;
+        if (has_disk && rules.role() != Role::primary) return 0;
+        if (has_disk)
+            while (from < log.last().index && log[from + 1].at.view != rules.view().view.number) ++from;
+        return log.bytes(from, log.last().index);
     }
 
     // ---- what is committed -------------------------------------------------------------------------------
@@ -195,14 +213,21 @@ private:
     static void told_applied(const void* replica, const Entry& entry, bool effective) {
         if (auto* watch = present()) watch->applied(replica, entry, effective);
     }
+    /// By a server that runs, or by one that is being started and applies again what its disk keeps.
     void applied(const void* replica, const Entry& entry, bool effective) {
+        bool runs = false;
         cluster_.for_each([&](const std::string& name, const auto& server) {
             const auto& rules = server.rules();
             if (&rules.state() != replica) return;
-            auto wrong =
-                chronicle_.applied(name, Cluster<S>::group_of(name), rules.view().view.forced, entry, effective);
-            if (!wrong.empty()) violate(std::move(wrong));
+            runs = true;
+            applied(name, rules.view().view.forced, entry, effective);
         });
+        if (const auto& [name, found] = cluster_.reading(); !runs && !name.empty())
+            applied(name, found.info.view.forced, entry, effective);
+    }
+    void applied(const std::string& name, ViewNumber forced, const Entry& entry, bool effective) {
+        auto wrong = chronicle_.applied(name, Cluster<S>::group_of(name), forced, entry, effective);
+        if (!wrong.empty()) violate(std::move(wrong));
     }
 
     Cluster<S>& cluster_;
@@ -216,6 +241,7 @@ private:
     std::uint64_t looks_ = 0;
     std::uint64_t view_changes_ = 0;
     std::uint64_t snapshots_ = 0;
+    std::uint64_t recoveries_ = 0;
     Watch* earlier_;
     ApplyObserver earlier_observer_;
 };
