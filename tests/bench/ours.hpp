@@ -20,11 +20,9 @@
 
 namespace understudy::bench {
 
-/// A server's whole life in its process. Once it is primary it puts `content` into its store.
-inline void serve(const Address& listen, const ReplicaOptions& options, const Content& content = {},
-                  Observer observer = {}) {
-    asio::io_context io{1};
-    PBService server{KvStore{}, net::AnyTransport{io, listen}, options, std::move(observer)};
+/// A server's whole life. Once it is primary it puts `content` into its store.
+template <typename Server>
+void live(asio::io_context& io, Server server, const Content& content) {
     server.async_run(asio::detached);
     std::size_t next = 0;
     const std::string value(content.bytes / content.pieces(), 'v');
@@ -38,6 +36,13 @@ inline void serve(const Address& listen, const ReplicaOptions& options, const Co
         for (int lane = 0; lane < 256; ++lane) fill(ec);
     });
     io.run();
+}
+
+/// The same, in its process.
+inline void serve(const Address& listen, const ReplicaOptions& options, const Content& content = {},
+                  Observer observer = {}) {
+    asio::io_context io{1};
+    live(io, PBService{KvStore{}, net::AnyTransport{io, listen}, options, std::move(observer)}, content);
 }
 
 class Group {

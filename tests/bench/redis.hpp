@@ -19,14 +19,21 @@ namespace understudy::bench {
 
 class RedisGroup {
 public:
-    RedisGroup(Network network, const std::string& folder) : network_{network}, folder_{folder} {
+    /// `durable`: both bring each command to stable storage before they answer.
+    RedisGroup(Network network, const std::string& folder, bool durable = false)
+        : network_{network}, folder_{folder} {
         port_ = free_port();
         const auto behind = free_port();
         path_ = folder + "/redis";
-        primary_ = start(port_, path_, folder, {});
+        const auto with = [&](const char* name, std::vector<std::string> more) {
+            if (durable) more.insert(more.end(), {"--appendonly", "yes", "--appendfsync", "always", "--appenddirname",
+                                                  name, "--appendfilename", name});
+            return more;
+        };
+        primary_ = start(port_, path_, folder, with("aof_primary", {}));
         wait_until_up(port_);
-        replica_ =
-            start(behind, folder + "/redis_replica", folder, {"--replicaof", "127.0.0.1 " + std::to_string(port_)});
+        replica_ = start(behind, folder + "/redis_replica", folder,
+                         with("aof_replica", {"--replicaof", "127.0.0.1 " + std::to_string(port_)}));
         const auto context = connect_tcp(port_);
         for (;;) {
             const auto reply = ask(context.get(), "WAIT 1 100");
