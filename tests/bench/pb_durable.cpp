@@ -2,6 +2,8 @@
 // without a journal and beside Redis that syncs as well, in turns; and how fast a server comes back from its journal.
 #include <fcntl.h>
 #include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -79,11 +81,16 @@ std::vector<double> sync_latencies(const std::string& folder) {
     return all;
 }
 
-std::uint64_t bytes_written(pid_t process) {
-    std::ifstream io{"/proc/" + std::to_string(process) + "/io"};
-    for (std::string name, value; io >> name >> value;)
-        if (name == "write_bytes:") return std::stoull(value);
-    return 0;
+/// What the device of that folder has written since it was there, for whomever. (What the kernel tells of a process
+/// counts whole folios.)
+std::uint64_t bytes_written(const std::string& folder) {
+    struct stat found {};
+    must(stat(folder.c_str(), &found), "stat");
+    std::ifstream device{"/sys/dev/block/" + std::to_string(major(found.st_dev)) + ":" +
+                         std::to_string(minor(found.st_dev)) + "/stat"};
+    std::uint64_t sectors = 0;
+    for (int field = 0; field < 7; ++field) device >> sectors;
+    return sectors * 512;
 }
 
 std::unique_ptr<Group> start_ours(const std::string& folder, bool durable) {
@@ -123,12 +130,7 @@ void measure_writes(const Settings& settings) {
                 const auto servers = kind == Kind::journal  ? durable->processes()
                                      : kind == Kind::memory ? memory->processes()
                                                             : redis.processes();
-                const auto written = [&] {
-                    std::uint64_t sum = 0;
-                    for (const auto server : servers) sum += bytes_written(server);
-                    return sum;
-                };
-                const auto before = written();
+                const auto before = bytes_written(settings.folder);
                 samples[kind].push_back(to_sample(output_of([&](int to) {
                     Meter meter{settings.seconds, servers};
                     if (kind == Kind::redis) redis.load(shape, meter, false);
@@ -138,7 +140,8 @@ void measure_writes(const Settings& settings) {
                 })));
                 const auto& sample = samples[kind].back();
                 const auto payload = sample.operations * static_cast<double>(settings.bytes) * 2;  // on two disks
-                if (kind == Kind::journal) amplification.push_back(static_cast<double>(written() - before) / payload);
+                if (kind == Kind::journal) amplification.push_back(
+                        static_cast<double>(bytes_written(settings.folder) - before) / payload);
             }
         }
         std::printf("%zu connections, %zu bytes\n", clients, settings.bytes);
@@ -160,7 +163,7 @@ void measure_writes(const Settings& settings) {
         };
         print("with a journal / Redis, the same", ratio(Kind::redis), "");
         print("with a journal / without", ratio(Kind::memory), "");
-        print("bytes written to disk / bytes of the values", estimate(amplification), "");
+        print("bytes written by the disk / bytes of the values", estimate(amplification), "");
         std::fflush(stdout);
     }
 }
