@@ -16,14 +16,18 @@ public:
                              ". Restore the directory from a backup; or, if another member in sync lives, remove the "
                              "directory, and let this server join as a new one (docs/durability.md)"},
           file_{file},
-          offset_{offset} {}
+          offset_{offset},
+          finding_{finding} {}
 
     const std::string& file() const { return file_; }
     std::uint64_t offset() const { return offset_; }
+    /// What was found and what was expected.
+    const std::string& finding() const { return finding_; }
 
 private:
     std::string file_;
     std::uint64_t offset_;
+    std::string finding_;
 };
 
 }  // namespace understudy::journal

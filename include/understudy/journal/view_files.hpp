@@ -1,0 +1,141 @@
+// A view service's record in the files of one directory: a log of what each set changed.
+//
+//     views-NUMBER.log      frames of JSON, in segments (frame_log.hpp), each with the version that it makes
+//     lock                  held while a process uses the directory
+//
+// A frame that is `whole` has everything and makes those before it superfluous. The first one of each life is such a
+// frame, and so is one now and then when the log has grown: whatever there is, a few segments hold it.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include <understudy/core/view_record.hpp>
+#include <understudy/journal/damaged.hpp>
+#include <understudy/journal/disk.hpp>
+#include <understudy/journal/frame_log.hpp>
+#include <understudy/view_store.hpp>
+#include <understudy/wire/view_record.hpp>
+
+namespace understudy::journal {
+
+/// What one set stored.
+struct ViewFrame {
+    std::uint64_t version = 0;
+    bool whole = false;
+    ViewChanges changes;
+};
+
+void fields(auto& visit, wire::Like<ViewFrame> auto& frame) {
+    visit.required("version", frame.version);
+    visit.optional("whole", frame.whole);
+    visit.required("set", frame.changes);
+}
+
+struct ViewFilesOptions {
+    std::uint64_t small_bytes = 1u << 20;  ///< A log up to this is not written anew.
+    std::uint64_t growth = 4;              ///< One larger is, at so many times what it was when written anew.
+};
+
+/// Blocks. After the disk has failed every call throws the same again.
+template <Disk D>
+class ViewFiles {
+public:
+    /// `salt` is a random number, a new one for each life.
+    ViewFiles(D disk, std::uint64_t salt, ViewFilesOptions options = {})
+        : options_{options},
+          disk_{std::move(disk)},
+          log_{disk_, "views", salt, {.segment_bytes = options.small_bytes, .grow_bytes = 64u << 10}} {}
+    ViewFiles(ViewFiles&&) = delete;
+
+    /// Reads what is there. To be called once, before all else. Throws `std::runtime_error` with what is wrong and what
+    /// to do if a file holds what no crash leaves behind, or what is no record of a view service.
+    void read() {
+        try {
+            log_.recover([this](std::uint64_t number, std::string_view payload) { take(number, payload); });
+        } catch (const Damaged& damaged) {
+            throw std::runtime_error{damaged.file() + " is damaged at offset " + std::to_string(damaged.offset()) +
+                                     ": " + damaged.finding() + advice};
+        }
+        if (version_ == 0 && passed_over_ != 0) fail(passed_over_, "no frame has the whole record");
+    }
+
+    std::optional<StoredViews> stored() const {
+        if (version_ == 0) return std::nullopt;
+        return StoredViews{version_, record_};
+    }
+
+    /// As `ViewStore::async_compare_and_set`.
+    bool compare_and_set(std::uint64_t expected, const ViewChanges& changes) {
+        if (expected != version_) return false;
+        const bool whole = !begun_ || is_large();
+        std::string payload;
+        wire::write(wire::Writer{payload}, ViewFrame{version_ + 1, whole, whole ? all_with(changes) : changes});
+        const auto number = log_.append(payload);
+        log_.sync();
+        apply(record_, changes);
+        ++version_;
+        if (!whole) return true;
+        begun_ = true;
+        whole_bytes_ = payload.size();
+        log_.remove_before(number);
+        return true;
+    }
+    /// To be called when nothing more is to come for a while: from then on damage to any byte is found out.
+    void seal() { log_.seal(); }
+
+    std::uint64_t bytes() const { return log_.bytes(); }
+
+private:
+    static constexpr auto advice =
+        ". Restore the directory from a backup only if no view was decided since. Else begin with an empty one, and "
+        "adopt each group (docs/operations.md)";
+
+    ViewChanges all_with(const ViewChanges& changes) const {
+        auto next = record_;
+        apply(next, changes);
+        return {next.cluster, next.dead_after, std::move(next.groups), {}};
+    }
+    bool is_large() const {
+        return log_.bytes() > options_.small_bytes && log_.bytes() > options_.growth * whole_bytes_;
+    }
+
+    void take(std::uint64_t number, std::string_view payload) {
+        wire::Scanner scan{payload};
+        wire::Reader in{scan};
+        ViewFrame frame;
+        if (!wire::read(in, frame) || !scan.end())
+            fail(number, scan.ok() ? in.place + ": " + in.problem : scan.error());
+        if (frame.whole) {
+            record_ = {};
+        } else if (version_ == 0) {
+            passed_over_ = number;  // a whole frame follows, and what this one stands on was removed
+            return;
+        } else if (frame.version != version_ + 1) {
+            fail(number, "version " + std::to_string(frame.version) + " follows version " + std::to_string(version_));
+        }
+        apply(record_, frame.changes);
+        version_ = frame.version;
+        if (frame.whole) whole_bytes_ = payload.size();
+    }
+    [[noreturn]] void fail(std::uint64_t number, const std::string& wrong) const {
+        throw std::runtime_error{"frame " + std::to_string(number) + " of " + disk_.path("views-*.log") +
+                                 " cannot be used: " + wrong + advice};
+    }
+
+    ViewFilesOptions options_;
+    D disk_;
+    FrameLog<D> log_;
+    ViewRecord record_;
+    std::uint64_t version_ = 0;
+    std::uint64_t whole_bytes_ = 0;  // of the last frame that has everything
+    bool begun_ = false;             // this life has written such a frame
+    std::uint64_t passed_over_ = 0;  // the last frame that came before the first whole one
+};
+
+}  // namespace understudy::journal

@@ -1,0 +1,49 @@
+// The JSON form of what a view service stores; it does not travel.
+#pragma once
+
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <understudy/core/view_record.hpp>
+#include <understudy/wire/fields.hpp>
+#include <understudy/wire/view.hpp>
+
+namespace understudy::wire {
+
+/// {"name": ["16 hexadecimal digits", ...], ...}
+using Lives = std::map<Address, std::vector<Incarnation>>;
+
+inline void write(Writer to, const Lives& lives) {
+    to.out.push_back('{');
+    for (bool first = true; const auto& [name, tokens] : lives) {
+        if (!first) to.out.push_back(',');
+        first = false;
+        write(to, name);
+        to.out.push_back(':');
+        write(to, tokens);
+    }
+    to.out.push_back('}');
+}
+inline bool read(Reader& in, Lives& lives) {
+    if (in.scan.peek() != Kind::object) return in.refuse("an object");
+    lives.clear();
+    return in.scan.members([&](std::string_view name) {
+        const std::string server{name};
+        return read(in, lives[server]) || in.within(wire::quoted(server));
+    });
+}
+
+void fields(auto& visit, Like<GroupRecord> auto& group) {
+    visit.required("view", group.info);
+    visit.required("lives", group.lives);
+}
+void fields(auto& visit, Like<ViewChanges> auto& changes) {
+    visit.required("cluster", changes.cluster);
+    visit.required("dead_after_ms", changes.dead_after);
+    visit.required("groups", changes.groups);
+    visit.optional("gone", changes.gone);
+}
+
+}  // namespace understudy::wire
