@@ -1,5 +1,5 @@
 // The demo: a view service and three servers as processes of their own, clients that write without pause, and a primary
-// that is killed, twice. At the end every answered write is looked for on the servers that are left.
+// that is killed, twice, and then everything at once. At the end every answered write is looked for.
 #include <csignal>
 #include <cstdint>
 #include <cstdio>
@@ -24,7 +24,7 @@ void say(const std::string& line) { std::puts(line.c_str()); }
 void introduce(const Options& options) {
     say("understudy: one view service, three servers, " + counted(options.clients, "client", "clients") +
         " that write without pause.");
-    say("The primary is killed, twice. At the end every answered write is looked for.");
+    say("The primary is killed, twice, and then everything at once. At the end every answered write is looked for.");
     say("");
     std::fflush(stdout);
 }
@@ -42,7 +42,7 @@ void announce(const Verdict& verdict, const Display& display) {
     say("  lost            " + count(verdict.lost));
     say("  doubled         " + count(verdict.doubled));
     std::string each;
-    for (const auto& gap : verdict.gaps) each += (each.empty() ? "at the kills " : " and ") + in_ms(gap);
+    for (const auto& gap : verdict.gaps) each += (each.empty() ? "at the kills " : ", ") + in_ms(gap);
     say("  longest gap     " + right(in_ms(verdict.longest), 11) + "   " + each);
     say("");
     const auto fault = verdict.example.empty() ? std::string{"nothing was shown"} : verdict.example;
@@ -96,8 +96,8 @@ int run(const Options& options, const std::filesystem::path& programs) {
 int main(int argc, char** argv) {
     Options options;
     bool quick = false, tcp = false;
-    CLI::App app{"Shows a failover: kills the primary of a replicated store twice while clients write, then looks for\n"
-                 "every answered write. Exit code 0 only if none is lost and none doubled.", "demo"};
+    CLI::App app{"Shows failovers: kills the primary of a replicated store twice while clients write, then everything at\n"
+                 "once, and looks for every answered write. Exit code 0 only if none is lost and none doubled.", "demo"};
     app.add_option("--seconds", options.seconds, "How long the clients write")->check(CLI::Range(1.0, 86400.0))
         ->capture_default_str();
     app.add_flag("--quick", quick, "The same as --seconds 5");

@@ -1,4 +1,5 @@
-// The demo from its first process to its verdict: a group under writes whose primary is killed, twice, and the check.
+// The demo from its first process to its verdict: a group under writes whose primary is killed, twice, and then all of
+// it at once; and the check.
 #pragma once
 
 #include <algorithm>
@@ -57,7 +58,7 @@ struct Verdict {
     Milliseconds longest{};
     std::string example;  ///< Of what is wrong.
 
-    bool good() const { return answered > 0 && lost == 0 && doubled == 0 && gaps.size() == 2; }
+    bool good() const { return answered > 0 && lost == 0 && doubled == 0 && gaps.size() == 3; }
 };
 
 class Story {
@@ -97,9 +98,11 @@ private:
         co_await until(written, "the first answered write");
         writing_ = true;
         for (int kill = 1; kill <= 2; ++kill) {
-            co_await until_second(options_.seconds * kill / 3);
+            co_await until_second(options_.seconds * kill / 4);
             co_await kill_primary();
         }
+        co_await until_second(options_.seconds * 3 / 4);
+        co_await kill_everything();
         co_await until_second(options_.seconds);
         co_await stop_writers();
         co_await check_both();
@@ -149,7 +152,42 @@ private:
         group_.start(victim);
         const Condition ready = [this, &victim] { return group_.ready(victim); };
         co_await until(ready, "server " + victim.label + " to listen again");
-        display_.tell(victim.label + " starts again, empty");
+        display_.tell(victim.label + " starts again, from its disk");
+        activity_ = "clients write";
+        co_await until_in_sync();
+    }
+
+    asio::awaitable<void> kill_everything() {
+        co_await until_in_sync();
+        pulse_.mark();
+        group_.end_view_service(SIGKILL);
+        for (auto& server : group_.servers()) group_.end(server, SIGKILL);
+        display_.tell("SIGKILL to the view service and to A, B and C at once", Style::bad);
+        activity_ = "everything was killed";
+        failing_over_ = true;
+        const Condition dead = [this] {
+            return !group_.view_service_running() &&
+                   std::ranges::none_of(group_.servers(), [](auto& server) { return server.running(); });
+        };
+        co_await until(dead, "the end of all");
+        co_await pause(options_.seconds / 24);
+        group_.start_view_service();
+        const Condition view_service_ready = [this] { return group_.view_service_ready(); };
+        co_await until(view_service_ready, "the view service to listen again");
+        const auto total = pulse_.total();
+        for (auto& server : group_.servers()) group_.start(server);
+        const Condition ready = [this] {
+            bool all = true;
+            for (auto& server : group_.servers()) all = group_.ready(server) && all;
+            return all;
+        };
+        co_await until(ready, "A, B and C to listen again");
+        display_.tell("all of them start again, from their disks");
+        const Condition written = [this, total] { return pulse_.total() > total + options_.clients; };
+        co_await until(written, "an answered write after the death of all");
+        failing_over_ = false;
+        verdict_.gaps.push_back(pulse_.gap());
+        display_.tell("writes go on after a gap of " + in_ms(pulse_.gap()), Style::good);
         activity_ = "clients write";
         co_await until_in_sync();
     }
