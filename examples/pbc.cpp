@@ -134,7 +134,8 @@ void add_operator_commands(CLI::App& app, Request& request) {
     force->add_flag("--yes", request.yes, "Do not ask");
     auto* adopt = add(
         app, request, "adopt", "Go on with the group of a view service that is lost with all that it had stored",
-        [&](Desk& desk) { return program::adopt(desk, request.cluster, request.yes); }, &request.cluster);
+        [&](Desk& desk) { return program::adopt(desk, request.cluster, request.yes); }, &request.target.group);
+    adopt->add_option("GROUP", request.target.group)->required();
     adopt->add_option("CLUSTER", request.cluster, "Its id, as viewd prints it when it refuses a server")->required();
     adopt->add_flag("--yes", request.yes, "Do not ask");
 }

@@ -1,9 +1,11 @@
 // viewd: a view service as a program. It watches the servers of any number of groups and decides who is primary.
 #include <chrono>
 #include <string>
+#include <utility>
 
 #include <asio/io_context.hpp>
 
+#include <understudy/journal/view_file.hpp>
 #include <understudy/net/any.hpp>
 #include <understudy/view_service.hpp>
 
@@ -17,6 +19,7 @@ namespace {
 struct Settings {
     us::TransportOptions transport;
     us::ViewOptions views;
+    std::string data;  // the directory of its store; empty: none
 };
 
 constexpr auto examples =
@@ -28,7 +31,9 @@ constexpr auto examples =
 std::optional<program::Exit> read(Settings& settings, int argc, char** argv) {
     CLI::App app{
         "A view service: watches servers and decides which of them is primary and which are backups.\n"
-        "Prints one line on stdout when it is ready, and events on stderr. SIGTERM or SIGINT ends it.",
+        "Prints one line on stdout when it is ready, and events on stderr. SIGTERM or SIGINT ends it.\n"
+        "What it decides is in memory, and one that starts anew refuses the servers of before, unless --data names\n"
+        "a directory to keep it in.",
         "viewd"};
     program::describe(app, examples);
     program::add_address(app, "LISTEN", settings.transport.listen,
@@ -44,12 +49,13 @@ std::optional<program::Exit> read(Settings& settings, int argc, char** argv) {
         ->type_name("N")
         ->capture_default_str();
     program::add_count(app, "--backups", settings.views.backups, "Backups wanted in each group")->type_name("K");
+    app.add_option("--data", settings.data, "Keep what is decided in this directory, and go on from what is there")
+        ->type_name("DIR");
     return program::parse(app, argc, argv);
 }
 
-program::Exit serve(const Settings& settings) {
-    asio::io_context io{1};
-    us::ViewService views{us::net::AnyTransport{io, settings.transport}, settings.views, program::log_event};
+template <typename Views>
+program::Exit serve(asio::io_context& io, Views views) {
     auto end = program::Exit::done;
     program::Farewell farewell{io, [&] { views.stop(); }, [&] { views.stop(); }};
     views.async_run([&](std::error_code ec) {
@@ -62,6 +68,16 @@ program::Exit serve(const Settings& settings) {
     io.run();
     program::log("stopped");
     return end;
+}
+
+program::Exit serve(const Settings& settings) {
+    asio::io_context io{1};
+    us::net::AnyTransport transport{io, settings.transport};
+    if (settings.data.empty())
+        return serve(io, us::ViewService{std::move(transport), settings.views, program::log_event});
+    us::journal::FileViewStore store{settings.data};
+    program::log("keeps its views in " + settings.data);
+    return serve(io, us::ViewService{std::move(transport), std::move(store), settings.views, program::log_event});
 }
 
 }  // namespace

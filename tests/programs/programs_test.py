@@ -394,6 +394,69 @@ class Failover(Case):
         self.views.wait_for("waits for .*two")
         self.assertIn(f"primary {three.address}", self.pbc("force", "--yes", three.address).decode())
 
+    def test_view_service_goes_on_from_its_directory(self):
+        data = ["--data", os.path.join(self.folder, "views.data")]
+        self.views = self.start("viewd", self.path("views"), "--dead-pings", "1000", *data)
+        one = self.start("pbd", self.views.address, self.path("one"))
+        one.wait_for("primary in view 1")
+        two = self.start("pbd", self.views.address, self.path("two"))
+        self.in_sync(two)
+        self.pbc("put", "k", "v")
+        view = self.pbc("status").decode().splitlines()[0]
+        self.program("viewd", self.path("second"), *data, code=1)
+        self.assertIn("lock", self.complaint)
+
+        for how in (signal.SIGKILL, signal.SIGTERM):
+            self.views.end(how)
+            self.views = self.start("viewd", self.path("views"), "--dead-pings", "1000", *data)
+            self.in_sync(two)
+            self.assertEqual(self.pbc("status").decode().splitlines()[0], view)
+            self.assertEqual(self.pbc("get", "k"), b"v")
+        self.assertEqual(one.end(signal.SIGTERM), 0)  # it leaves once the other can lead
+        two.wait_for("primary in view")
+        self.assertEqual(self.pbc("get", "k"), b"v")
+
+    def test_a_directory_that_is_damaged_is_refused(self):
+        data = os.path.join(self.folder, "views.data")
+        views = self.start("viewd", self.path("views"), "--data", data)
+        one = self.start("pbd", views.address, self.path("one"))
+        one.wait_for("primary in view 1")
+        views.end(signal.SIGTERM)
+        name = next(name for name in sorted(os.listdir(data)) if name.endswith(".log"))
+        with open(os.path.join(data, name), "r+b") as file:
+            content = file.read()
+            file.seek(content.index(b"cluster"))
+            file.write(b"CLUSTER")
+        self.program("viewd", self.path("again"), "--data", data, code=1)
+        self.assertIn(f"{name} is damaged at offset", self.complaint)
+        self.assertIn("adopt each group", self.complaint)
+
+    def test_adopt(self):
+        self.pair(self.path("one"))
+        self.pbc("put", "k", "v")
+        self.views.end(signal.SIGKILL)
+        self.views = self.start("viewd", self.path("views"), "--dead-pings", "30")
+        refused = self.views.wait_for("has state of cluster")
+        cluster = re.search("state of cluster ([0-9a-f]{16})", refused).group(1)
+
+        self.pbc("adopt", "main", "12", "--yes", code=2)
+        self.assertIn("16 hexadecimal digits", self.complaint)
+        self.pbc("adopt", "main", cluster, code=1)
+        self.assertIn("stdin is no terminal", self.complaint)
+        self.pbc("adopt", "other", cluster, "--yes", code=1)
+        self.assertIn("no server has reported a view of this group", self.complaint)
+        view = self.pbc("adopt", "main", cluster, "--yes").decode()
+        self.assertIn(f": primary {self.one.address}, backup {self.two.address} (in sync)", view)
+        self.assertRegex(view, r"^view 10000000\d\d: ")
+        self.assertIn("never start the former view service again", self.complaint)
+        self.assertEqual(self.pbc("get", "k"), b"v")
+        self.pbc("put", "k", "w")
+        self.one.end(signal.SIGKILL)
+        self.two.wait_for("primary in view 10000000")
+        self.assertEqual(self.pbc("get", "k"), b"w")
+        self.pbc("adopt", "main", cluster, "--yes", code=1)
+        self.assertIn("the group has a view of cluster " + cluster, self.complaint)
+
     def on_terminal(self, answer, *arguments):
         """The exit code of a pbc that somebody answers at a terminal."""
         try:
