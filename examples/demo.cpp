@@ -96,8 +96,9 @@ int run(const Options& options, const std::filesystem::path& programs) {
 int main(int argc, char** argv) {
     Options options;
     bool quick = false, tcp = false;
-    CLI::App app{"Shows failovers: kills the primary of a replicated store twice while clients write, then everything at\n"
-                 "once, and looks for every answered write. Exit code 0 only if none is lost and none doubled.", "demo"};
+    CLI::App app{"Shows failovers: kills the primary of a replicated store twice while clients write, then everything\n"
+                 "at once, and looks for every answered write. Exit code 0 only if none is lost and none doubled.",
+                 "demo"};
     app.add_option("--seconds", options.seconds, "How long the clients write")->check(CLI::Range(1.0, 86400.0))
         ->capture_default_str();
     app.add_flag("--quick", quick, "The same as --seconds 5");

@@ -2,8 +2,6 @@
 // without a journal and beside Redis that syncs as well, in turns; and how fast a server comes back from its journal.
 #include <fcntl.h>
 #include <stdlib.h>
-#include <sys/stat.h>
-#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -23,6 +21,7 @@
 
 #include <understudy/journal/file_journal.hpp>
 
+#include "tests/bench/device.hpp"
 #include "tests/bench/memory.hpp"
 #include "tests/bench/ours.hpp"
 #include "tests/bench/redis.hpp"
@@ -79,18 +78,6 @@ std::vector<double> sync_latencies(const std::string& folder) {
         all.push_back(seconds_since(begun) * 1e3);
     }
     return all;
-}
-
-/// What the device of that folder has written since it was there, for whomever. (What the kernel tells of a process
-/// counts whole folios.)
-std::uint64_t bytes_written(const std::string& folder) {
-    struct stat found {};
-    must(stat(folder.c_str(), &found), "stat");
-    std::ifstream device{"/sys/dev/block/" + std::to_string(major(found.st_dev)) + ":" +
-                         std::to_string(minor(found.st_dev)) + "/stat"};
-    std::uint64_t sectors = 0;
-    for (int field = 0; field < 7; ++field) device >> sectors;
-    return sectors * 512;
 }
 
 std::unique_ptr<Group> start_ours(const std::string& folder, bool durable) {

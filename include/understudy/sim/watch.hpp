@@ -192,8 +192,8 @@ private:
         if (under_way > options.max_call_bytes + Log::size_of({}))
             violate(name + " has " + std::to_string(under_way) + " bytes that are not committed");
     }
-    /// Of the log, what is not committed as far as the replica knows. With a disk it knows that of an entry only when it
-    /// is stored: then what a primary has appended counts, and not what it has found there.
+    /// Of the log, what is not committed as far as the replica knows. With a disk it knows that of an entry only when
+    /// that is stored: then what a primary has appended counts, and not what it has found there.
     template <typename Rules>
     static std::uint64_t bytes_under_way(const Rules& rules, bool has_disk) {
         const auto& log = rules.state().log;
