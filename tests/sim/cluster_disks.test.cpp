@@ -1,0 +1,203 @@
+// A simulated group whose servers have disks: what is there after power cuts, and what a failing disk ends.
+#include <doctest/doctest.h>
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <system_error>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include <understudy/clerk.hpp>
+#include <understudy/kv_store.hpp>
+#include <understudy/sim/cluster.hpp>
+#include <understudy/sim/stranger.hpp>
+
+using namespace understudy;
+using namespace std::chrono_literals;
+
+TEST_SUITE("cluster_disks") {
+    namespace {
+
+    /// Two servers and a clerk that appends to one key.
+    struct Town {
+        explicit Town(std::uint64_t seed, bool promises = true)
+            : world{seed},
+              cluster{world, KvStore{}, options(promises),
+                      [this](const std::string& who, const Event& event) { events.emplace_back(who, event); }},
+              clerk{world.network().client("clerk"), clerk_options()} {
+            REQUIRE(well());
+        }
+        static sim::ClusterOptions options(bool promises) {
+            sim::ClusterOptions options{.servers = 2};
+            options.disks.assign(2, sim::ServerDiskOptions{.promises = promises});
+            return options;
+        }
+        static ClerkOptions clerk_options() {
+            ClerkOptions options{.view_service = {"views"}, .group = "g1"};
+            options.resend_after = 100ms;
+            return options;
+        }
+
+        bool until(const std::function<bool()>& holds, Duration limit = 10s) { return world.run_until(holds, limit); }
+        bool well() {
+            return until([this] { return cluster.is_well("g1"); });
+        }
+        std::string primary() const { return cluster.view("g1").primary.name; }
+        std::string backup() const { return cluster.view("g1").backups.at(0).name; }
+
+        /// The append is on its way; when it is answered it counts as answered.
+        void begin_append() {
+            const auto text = std::to_string(++appended) + ";";
+            clerk.async_append("k", text, [this, text](std::error_code ec, std::uint64_t) {
+                if (!ec) answered += text;
+                ended += 1;
+            });
+        }
+        void append(int count) {
+            for (int n = 0; n < count; ++n) {
+                begin_append();
+                REQUIRE(until([this] { return ended == appended; }));
+            }
+        }
+        std::string read() {
+            std::string found;
+            bool done = false;
+            clerk.async_get("k", [&](std::error_code ec, std::string value) {
+                found = ec ? ec.message() : std::move(value);
+                done = true;
+            });
+            until([&] { return done; });
+            return found;
+        }
+        template <typename E>
+        int count(const std::string& who) const {
+            int count = 0;
+            for (const auto& [party, event] : events) count += party == who && std::holds_alternative<E>(event);
+            return count;
+        }
+
+        sim::World world;
+        std::vector<std::pair<std::string, Event>> events;
+        sim::Cluster<KvStore> cluster;
+        Clerk<sim::SimTransport> clerk;
+        std::string answered;
+        int appended = 0, ended = 0;
+    };
+
+    void on_seeds(void (*body)(std::uint64_t seed), std::uint64_t seeds = 10) {
+        for (std::uint64_t seed = 1; seed <= seeds; ++seed) {
+            CAPTURE(seed);
+            body(seed);
+        }
+    }
+
+    }  // namespace
+
+    TEST_CASE("R5: everything loses its power at once and every answered write is there") {
+        on_seeds([](std::uint64_t seed) {
+            Town town{seed};
+            town.append(20);
+            town.begin_append();  // on its way
+            town.world.run_for(Duration{1ms} * (seed % 7));
+            town.cluster.crash_views();
+            for (const auto* name : {"g1.a", "g1.b"}) town.cluster.power_off(name);
+            town.world.run_for(2s);
+            town.cluster.start_views();
+            for (const auto* name : {"g1.b", "g1.a"}) town.cluster.start(name);
+            REQUIRE(town.well());
+            CHECK(town.cluster.view("g1").forced == 0);
+            REQUIRE(town.until([&] { return town.ended == town.appended; }));
+            CHECK(town.read() == town.answered);
+        });
+    }
+
+    TEST_CASE("R5: a backup that comes back first leads with every answered write") {
+        on_seeds([](std::uint64_t seed) {
+            Town town{seed};
+            town.append(5);
+            const auto leader = town.primary(), other = town.backup();
+            for (const auto& name : {leader, other}) town.cluster.power_off(name);
+            town.world.run_for(2s);
+            town.cluster.start(other);
+            REQUIRE(town.until([&] { return town.primary() == other && town.cluster.find(other)->serving(); }));
+            CHECK(town.read() == town.answered);
+            town.cluster.start(leader);
+            CHECK(town.well());
+        });
+    }
+
+    TEST_CASE("S3: an old primary that comes back gives up what it alone had on its disk") {
+        on_seeds([](std::uint64_t seed) {
+            Town town{seed};
+            town.append(5);
+            const auto leader = town.primary(), heir = town.backup();
+            town.world.links().cut_both(leader, heir);
+            town.begin_append();
+            town.world.run_for(100ms);  // it is on the old primary's disk, and nowhere else
+            town.cluster.power_off(leader);
+            town.world.links().heal_all();
+            town.append(5);
+            REQUIRE(town.primary() == heir);
+            town.cluster.start(leader);
+            CHECK(town.cluster.find(leader)->rules().state().log.last().view == 2);
+            REQUIRE(town.well());
+            CHECK(town.count<LogCut>(leader) == 1);
+            CHECK(town.read() == town.answered);
+            const auto& log = town.cluster.find(leader)->rules().state().log;
+            REQUIRE(town.until([&] { return log.last() == town.cluster.find(heir)->rules().state().log.last(); }));
+            town.cluster.power_off(leader);  // what it gave up does not come back
+            town.cluster.start(leader);
+            CHECK(town.cluster.find(leader)->rules().state().log.has(
+                town.cluster.find(heir)->rules().state().log.last()));
+        });
+    }
+
+    TEST_CASE("S9: a primary whose disk fails steps down and its backup takes over with every answered write") {
+        using enum sim::ServerDiskTrouble;
+        for (const auto trouble : {write, room, sync, read_only}) {
+            CAPTURE(static_cast<int>(trouble));
+            Town town{7};
+            town.append(5);
+            const auto leader = town.primary(), heir = town.backup();
+            town.cluster.disk_of(leader)->begin(trouble, 1);
+            town.append(5);
+            CHECK(town.primary() == heir);
+            CHECK(!town.cluster.find(leader));
+            CHECK(town.count<JournalFailed>(leader) == 1);
+            CHECK(town.cluster.failure().empty());
+            town.cluster.disk_of(leader)->end_trouble();
+            town.cluster.start(leader);
+            REQUIRE(town.well());
+            CHECK(town.read() == town.answered);
+        }
+    }
+
+    TEST_CASE("R4: a group whose disks promise nothing waits for an operator after a power cut") {
+        Town town{3, false};
+        town.append(5);
+        for (const auto* name : {"g1.a", "g1.b"}) town.cluster.power_off(name);
+        CHECK(!town.cluster.is_held("g1"));
+        for (const auto* name : {"g1.a", "g1.b"}) town.cluster.start(name);
+        CHECK(!town.well());
+        CHECK(town.cluster.waits("g1"));
+        sim::Stranger oper{town.world, "operator"};
+        oper.say("views", ViewForce{"g1", "g1.a"});
+        CHECK(town.well());
+        CHECK(town.cluster.view("g1").forced != 0);
+    }
+
+    TEST_CASE("S9: a server that lost its disk joins empty and is brought up") {
+        Town town{5};
+        town.append(5);
+        const auto joiner = town.backup();
+        town.cluster.lose_machine(joiner);
+        CHECK(town.cluster.is_held("g1"));
+        town.append(5);
+        town.cluster.start(joiner);
+        CHECK(town.cluster.find(joiner)->rules().state().log.last() == Position{});
+        REQUIRE(town.well());
+        CHECK(town.read() == town.answered);
+    }
+}
