@@ -219,7 +219,7 @@ private:
             case FaultKind::disk_lost:
             case FaultKind::leave: return cluster_.start(fault.a);
             case FaultKind::blackout: return light_up(fault);
-            case FaultKind::disk_bad: cluster_.disk_of(fault.a)->end_trouble(); return cluster_.start(fault.a);
+            case FaultKind::disk_bad: return mend_disk(fault.a);
             case FaultKind::disk_late: return cluster_.disk_of(fault.a)->slow_down({});
             case FaultKind::views_gone:
             case FaultKind::views_lost: cluster_.crash_views(); return cluster_.start_views();
@@ -276,6 +276,13 @@ private:
             bury(name);
             cluster_.power_off(name);
         }
+    }
+    /// A process that the disk has failed is not to go on, also if it was paused and has not noticed yet.
+    void mend_disk(const std::string& name) {
+        auto& disk = *cluster_.disk_of(name);
+        disk.end_trouble();
+        if (disk.to_blame()) cluster_.crash(name);
+        cluster_.start(name);
     }
     /// They come back one after the other, in any order.
     void light_up(const Fault& fault) {
