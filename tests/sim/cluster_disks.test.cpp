@@ -156,7 +156,7 @@ TEST_SUITE("cluster_disks") {
 
     TEST_CASE("S9: a primary whose disk fails steps down and its backup takes over with every answered write") {
         using enum sim::ServerDiskTrouble;
-        for (const auto trouble : {write, room, sync, read_only}) {
+        for (const auto trouble : {write, room, sync, read_only, power}) {
             CAPTURE(static_cast<int>(trouble));
             Town town{7};
             town.append(5);

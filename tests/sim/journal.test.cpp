@@ -128,7 +128,7 @@ TEST_SUITE("sim_journal") {
 
     TEST_CASE("a disk that throws ends the journal with a reason and what was persisted stays") {
         using enum sim::ServerDiskTrouble;
-        for (const auto trouble : {write, room, sync, read_only}) {
+        for (const auto trouble : {write, room, sync, read_only, power}) {
             CAPTURE(static_cast<int>(trouble));
             Machine machine;
             machine.writer->write("a");

@@ -14,6 +14,7 @@
 
 #include <understudy/core/types.hpp>
 #include <understudy/sim/random.hpp>
+#include <understudy/sim/server_disk.hpp>
 
 namespace understudy::sim {
 
@@ -197,7 +198,7 @@ private:
             case FaultKind::disk_lost: fault.a = server(); break;
             case FaultKind::disk_bad:
                 fault.a = server();
-                fault.amount = static_cast<double>(random_.below(4));
+                fault.amount = static_cast<double>(random_.below(server_disk_troubles));
                 break;
             case FaultKind::disk_late:
                 fault.a = server();

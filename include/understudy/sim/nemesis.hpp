@@ -179,7 +179,7 @@ private:
             case FaultKind::disk_lost: bury(fault.a); return cluster_.lose_machine(fault.a);
             case FaultKind::disk_bad:
                 return cluster_.disk_of(fault.a)->begin(static_cast<ServerDiskTrouble>(fault.amount),
-                                                        1 + digits(fault, 6));
+                                                        1 + digits(fault, 20));
             case FaultKind::disk_late: return cluster_.disk_of(fault.a)->slow_down(seconds(fault.amount));
             case FaultKind::crash_late: return world().crash_at_send(fault.a, static_cast<std::uint64_t>(fault.amount));
             case FaultKind::views_gone:

@@ -6,7 +6,7 @@
 #include <cerrno>
 #include <cstdint>
 #include <map>
-#include <utility>
+#include <optional>
 
 #include <understudy/core/types.hpp>
 #include <understudy/sim/random.hpp>
@@ -26,8 +26,10 @@ struct ServerDiskOptions {
 };
 
 /// What a broken disk does: it throws at a write; has room for a part of one only; throws at a sync and forgets what it
-/// was to write; throws at all that would change something.
-enum class ServerDiskTrouble : std::uint8_t { write, room, sync, read_only };
+/// was to write; throws at all that would change something; throws at whatever is asked, and then the machine has no
+/// power: in the midst of a new file, a renaming, a removal.
+enum class ServerDiskTrouble : std::uint8_t { write, room, sync, read_only, power };
+inline constexpr std::uint64_t server_disk_troubles = 5;
 
 /// What disks have been through.
 struct DiskCounts {
@@ -59,6 +61,7 @@ public:
     // ---- what happens to it ------------------------------------------------------------------------------
 
     void crash_process() {
+        if (to_blame_ && trouble_ == ServerDiskTrouble::power) return crash_power();
         storage_.crash_process();
         to_blame_ = false;
     }
@@ -74,14 +77,16 @@ public:
         to_blame_ = false;
         ++number_;
     }
-    /// From the `nth` write or sync from now on, where it is one of these.
+    /// From the `nth` write, sync or operation from now on, where it is one of these.
     void begin(ServerDiskTrouble trouble, std::uint64_t nth) {
         broken_ = true;
+        trouble_ = trouble;
         switch (trouble) {
             case ServerDiskTrouble::write: return storage_.inject({DiskOperation::append, nth, EIO, 0, true});
             case ServerDiskTrouble::room: return storage_.inject({DiskOperation::append, nth, ENOSPC, 20, true});
             case ServerDiskTrouble::sync: return storage_.inject({DiskOperation::sync, nth, EIO, 0, false});
             case ServerDiskTrouble::read_only: return storage_.set_read_only(true);
+            case ServerDiskTrouble::power: return storage_.inject({std::nullopt, nth, EIO, 0, true});
         }
     }
     void end_trouble() {
@@ -138,6 +143,7 @@ private:
     std::map<Incarnation, std::uint64_t> disk_of_;  // by life
     Duration least_{};
     bool stalls_ = true;
+    ServerDiskTrouble trouble_{};  // the last one
     bool broken_ = false;
     bool to_blame_ = false;
 };
