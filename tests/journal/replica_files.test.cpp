@@ -2,8 +2,11 @@
 #include <doctest/doctest.h>
 
 #include <cstdint>
+#include <optional>
 #include <stdexcept>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include <understudy/sim/random.hpp>
 
@@ -68,7 +71,8 @@ TEST_SUITE("replica_files") {
             crash(storage, random);
             const int found = survived(server, answered);
             server.end();
-            storage.inject({.operation = {}, .nth = 1 + random.below(200), .cause = EIO, .lasting = true});
+            const std::uint64_t reach = random.chance(0.5) ? 15 : 200;
+            storage.inject({.operation = {}, .nth = 1 + random.below(reach), .cause = EIO, .lasting = true});
             const int more = run(server, found);  // and once more, maybe while it recovers
             crash(storage, random);
             survived(server, more);
@@ -139,6 +143,43 @@ TEST_SUITE("replica_files") {
             journal::ReplicaFiles<sim::Disk> files{sim::Disk{storage}, 3};
             CHECK(read(files) == found + "d;");
         }
+    }
+
+    TEST_CASE("S9: what a life has said of itself is there until the next one has said as much") {
+        sim::Storage storage;
+        const auto life = [&](std::uint64_t salt, auto body) {
+            journal::ReplicaFiles<sim::Disk> files{sim::Disk{storage}, salt};
+            Recovery<ListStore> reader{ListStore{}, 1000};
+            files.read(reader);
+            body(files);
+            return std::move(reader).finish().standing.lives;
+        };
+        const auto alone = [](auto standing, std::vector<SnapshotPiece> pieces) {
+            JournalBatch one{1, std::move(pieces), std::move(standing), {}, 0, 0};
+            return journal::make_pending(one, Log{});
+        };
+        const HardState standing{"a", {}, {Incarnation{1}}};
+        const std::optional<HardState> nothing;
+        life(1, [&](auto& files) {
+            files.write(alone(std::optional{standing}, {}));
+            files.write(alone(nothing, {{{}, 0, {}, true, true}}));  // a snapshot makes that superfluous
+            files.sync();
+            files.write(batch({}, "x"));
+        });
+        life(2, [](auto&) {});  // a life that is cut off before it has written anything
+        CHECK(life(3, [](auto&) {}) == standing.lives);
+    }
+
+    TEST_CASE("a journal that nobody syncs does not grow for ever") {
+        sim::Storage storage;
+        journal::ReplicaFiles<sim::Disk> files{sim::Disk{storage}, 1, {.segment_bytes = 1000, .grow_bytes = 0}};
+        read(files);
+        for (Index index = 0; index < 100; ++index) {
+            std::vector<SnapshotPiece> pieces;
+            if (index % 10 == 9) pieces.push_back({{1, index}, 0, "the state", true});
+            files.write(batch({index == 0 ? 0u : 1u, index}, std::string(200, 'x'), std::move(pieces)));
+        }
+        CHECK(files.bytes() < 5'000);
     }
 
     TEST_CASE("a full disk ends a server and loses nothing") {

@@ -77,29 +77,35 @@ public:
             if (!wrong.empty()) throw std::runtime_error{unreadable(number, wrong)};
         });
         for (const auto& extent : extents) note(extent);
-        remove_old(whole);
+        found_ = whole;
     }
 
-    /// Hands a batch to the kernel.
+    /// Hands a batch to the kernel. Once a snapshot is whole it also brings everything to stable storage, and removes
+    /// what that makes superfluous: a journal does not grow for ever, however seldom `sync` is called.
     void write(const PendingBatch& batch) {
+        std::uint64_t whole = 0;  // the frame before which a snapshot becomes whole
         for (const auto& piece : batch.pieces) {
             if (piece.last) log_.sync();  // so that no later life gives a number anew that is before the snapshot's
             if (!writer_.add(piece, last_number_ + 1)) continue;
             snapshot_at_ = piece.at;
-            whole_ = last_number_ + 1;
+            whole = last_number_ + 1;
         }
         const auto segment = log_.segments().back().number;
         last_number_ = log_.append(batch.payload);
         note({last_number_, batch.last.index});
-        if (batch.standing) standing_ = *batch.standing;
-        else if (log_.segments().back().number != segment) repeat_standing(batch.last);
+        if (batch.standing) {
+            standing_ = *batch.standing;
+            whole = std::max(whole, std::exchange(found_, 0));
+        } else if (log_.segments().back().number != segment) {
+            repeat_standing(batch.last);
+        }
         log_.flush();
-    }
-    /// Brings all that was written to stable storage, and removes what a new snapshot makes superfluous.
-    void sync() {
+        if (whole == 0) return;
         log_.sync();
-        if (const auto whole = std::exchange(whole_, 0); whole != 0) remove_old(whole);
+        remove_old(whole);
     }
+    /// Brings all that was written to stable storage.
+    void sync() { log_.sync(); }
     /// As `sync`, when nothing more is to come for a while: from then on damage to any byte is found out.
     void seal() { log_.seal(); }
 
@@ -156,7 +162,8 @@ private:
     std::vector<Extent> extents_;  // of the segments, oldest first
     Position snapshot_at_;         // of the newest whole snapshot
     std::uint64_t last_number_ = 0;  // of a batch; marks take numbers too, which a later life uses again
-    std::uint64_t whole_ = 0;  // the frame before which a snapshot became whole since the last sync
+    std::uint64_t found_ = 0;      // the frame before which the snapshot became whole that `read` has found: what that
+                                   // makes superfluous is kept until this life has said whose all this is
 };
 
 }  // namespace understudy::journal
