@@ -170,7 +170,7 @@ TEST_SUITE("sim/view_store") {
             for (int i = 0; i < 15; ++i) {
                 const auto view = group.cluster.view("g1");
                 const auto& victim = view.backups.empty() ? view.primary : view.backups.front();
-                if (group.cluster.is_held("g1", victim.name)) group.cluster.crash(victim.name);
+                if (group.cluster.is_held("g1", {.processes = {victim.name}})) group.cluster.crash(victim.name);
                 group.world.run_for(random.between(Duration{}, Duration{250ms}));  // a set takes 100 ms
                 group.cluster.crash_views();
                 group.world.run_for(random.between(Duration{}, D));

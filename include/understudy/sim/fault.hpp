@@ -21,45 +21,46 @@ namespace understudy::sim {
 using namespace std::chrono_literals;
 
 enum class FaultKind : std::uint8_t {
-    loss,        ///< Frames on all links are lost, `amount` of them.
-    repeat,      ///< Frames arrive twice, `amount` of them.
-    reorder,     ///< Frames overtake each other.
-    delay,       ///< All links are slow, with a heavy tail: up to `amount` seconds.
-    cut,         ///< Nothing passes from `a` to `b`; neither notices.
-    cut_both,    ///< Nothing passes between `a` and `b`.
-    isolate,     ///< `a` is cut off from everybody.
-    split,       ///< `a` and its clients on one side, all others on the other.
-    breakage,    ///< The connections between `a` and `b` break, and what was under way is lost.
-    refuse,      ///< Connections to `a` are refused though it lives, and its own to the view service break.
-    pause,       ///< The process of `a` takes no step while its clock goes on.
-    slow,        ///< Each turn of `a` takes `amount` seconds.
-    clock,       ///< The clock of `a` runs at the rate `amount`.
-    leap,        ///< The clock of `a` is put ahead by `amount` seconds.
-    crash,       ///< `a` dies, and starts again when the fault ends: with what its disk has, if it has one.
-    power_off,   ///< Its machine loses its power, and nobody is told; a disk loses what was not synced.
-    crash_late,  ///< `a` dies in place of its `amount`-th send.
-    views_gone,  ///< The view service dies, and goes on from its disk when the fault ends.
-    views_lost,  ///< The same, but meanwhile one answers at its address that knows nothing.
-    views_set,   ///< The view service dies, and goes on with another D or k (`tunings`) when the fault ends.
-    disk_fails,  ///< The view service's disk fails, or somebody else has written to it (`DiskTrouble`).
-    disk_slow,   ///< Each call of it takes `amount` seconds.
-    leave,       ///< `a` wants to leave its group, and stays after all when the fault ends.
-    promote,     ///< An operator asks for `a` as primary.
-    stranger,    ///< Somebody sends `a` what no party of this cluster would.
-    blackout,    ///< All machines of group `a` lose their power, and if `amount` is not 0 the view service's too.
-    disk_lost,   ///< The machine of `a` dies with its disk, and gets an empty one when the fault ends.
-    disk_bad,    ///< The disk of `a` fails (`ServerDiskTrouble`), and with it the server.
-    disk_late,   ///< Each sync of the disk of `a` takes `amount` seconds.
+    loss,         ///< Frames on all links are lost, `amount` of them.
+    repeat,       ///< Frames arrive twice, `amount` of them.
+    reorder,      ///< Frames overtake each other.
+    delay,        ///< All links are slow, with a heavy tail: up to `amount` seconds.
+    cut,          ///< Nothing passes from `a` to `b`; neither notices.
+    cut_both,     ///< Nothing passes between `a` and `b`.
+    isolate,      ///< `a` is cut off from everybody.
+    split,        ///< `a` and its clients on one side, all others on the other.
+    breakage,     ///< The connections between `a` and `b` break, and what was under way is lost.
+    refuse,       ///< Connections to `a` are refused though it lives, and its own to the view service break.
+    pause,        ///< The process of `a` takes no step while its clock goes on.
+    slow,         ///< Each turn of `a` takes `amount` seconds.
+    clock,        ///< The clock of `a` runs at the rate `amount`.
+    leap,         ///< The clock of `a` is put ahead by `amount` seconds.
+    crash,        ///< `a` dies, and starts again when the fault ends: with what its disk has, if it has one.
+    power_off,    ///< Its machine loses its power, and nobody is told; a disk loses what was not synced.
+    crash_late,   ///< `a` dies in place of its `amount`-th send.
+    views_gone,   ///< The view service dies, and goes on from its disk when the fault ends.
+    views_lost,   ///< The same, but meanwhile one answers at its address that knows nothing.
+    views_set,    ///< The view service dies, and goes on with another D or k (`tunings`) when the fault ends.
+    store_fails,  ///< The view service's disk fails, or somebody else has written to it (`StoreTrouble`).
+    store_slow,   ///< Each call of it takes `amount` seconds.
+    leave,        ///< `a` wants to leave its group, and stays after all when the fault ends.
+    promote,      ///< An operator asks for `a` as primary.
+    stranger,     ///< Somebody sends `a` what no party of this cluster would.
+    blackout,     ///< All machines of group `a` lose their power, and if `amount` is not 0 the view service's too.
+    disk_lost,    ///< The machine of `a` dies with its disk, and gets an empty one when the fault ends.
+    disk_bad,     ///< The disk of `a` fails (`ServerDiskTrouble`), and with it the server.
+    disk_late,    ///< Each sync of the disk of `a` takes `amount` seconds.
 };
 inline constexpr std::array<std::string_view, 29> fault_names{
-    "loss",       "repeat",     "reorder",    "delay",     "cut",        "cut_both",  "isolate",  "split",   "breakage",
-    "refuse",     "pause",      "slow",       "clock",     "leap",       "crash",     "power_off",
-    "crash_late", "views_gone", "views_lost", "views_set", "disk_fails", "disk_slow", "leave",    "promote", "stranger",
-    "blackout",   "disk_lost",  "disk_bad",   "disk_late"};
+    "loss",       "repeat",    "reorder",    "delay",      "cut",        "cut_both",  "isolate",
+    "split",      "breakage",  "refuse",     "pause",      "slow",       "clock",     "leap",
+    "crash",      "power_off", "crash_late", "views_gone", "views_lost", "views_set", "store_fails",
+    "store_slow", "leave",     "promote",    "stranger",   "blackout",   "disk_lost", "disk_bad",
+    "disk_late"};
 inline std::string_view to_string(FaultKind kind) { return fault_names[static_cast<std::size_t>(kind)]; }
 
 /// What is wrong with the view service's disk: sets fail and are not done, or are done, or it is not its own any more.
-enum class DiskTrouble : std::uint8_t { fails_before, fails_after, taken };
+enum class StoreTrouble : std::uint8_t { fails_before, fails_after, taken };
 
 /// What a view service goes on with, of what it began with.
 struct Tuning {
@@ -184,8 +185,8 @@ private:
                 break;
             case FaultKind::views_gone:
             case FaultKind::views_lost: break;
-            case FaultKind::disk_fails: fault.amount = static_cast<double>(random_.below(3)); break;
-            case FaultKind::disk_slow: fault.amount = random_.pick(delays); break;
+            case FaultKind::store_fails: fault.amount = static_cast<double>(random_.below(3)); break;
+            case FaultKind::store_slow: fault.amount = random_.pick(delays); break;
             case FaultKind::views_set: fault.amount = static_cast<double>(random_.below(tunings.size())); break;
             case FaultKind::stranger:
                 fault.a = random_.chance(0.2) ? "views" : server();

@@ -134,13 +134,13 @@ private:
             case FaultKind::views_gone:
             case FaultKind::views_lost:
             case FaultKind::views_set:
-            case FaultKind::disk_fails:
+            case FaultKind::store_fails:
                 return !active(FaultKind::views_gone) && !active(FaultKind::views_lost) &&
-                       !active(FaultKind::views_set) && !active(FaultKind::disk_fails);
+                       !active(FaultKind::views_set) && !active(FaultKind::store_fails);
             case FaultKind::loss:
             case FaultKind::repeat:
             case FaultKind::reorder:
-            case FaultKind::disk_slow:
+            case FaultKind::store_slow:
             case FaultKind::delay: return true;
             default: return !fault.a.empty();
         }
@@ -185,8 +185,8 @@ private:
             case FaultKind::views_gone:
             case FaultKind::views_set: return cluster_.crash_views();
             case FaultKind::views_lost: cluster_.crash_views(); return cluster_.start_impostor();
-            case FaultKind::disk_fails: return spoil(static_cast<DiskTrouble>(fault.amount));
-            case FaultKind::disk_slow: return cluster_.disk().set_latency(seconds(fault.amount));
+            case FaultKind::store_fails: return spoil(static_cast<StoreTrouble>(fault.amount));
+            case FaultKind::store_slow: return cluster_.disk().set_latency(seconds(fault.amount));
             case FaultKind::leave: return leave(fault.a, fault.length);
             case FaultKind::promote:
                 return stranger_.promote(Cluster<S>::views_name, Cluster<S>::group_of(fault.a), fault.a);
@@ -223,11 +223,11 @@ private:
             case FaultKind::disk_late: return cluster_.disk_of(fault.a)->slow_down({});
             case FaultKind::views_gone:
             case FaultKind::views_lost: cluster_.crash_views(); return cluster_.start_views();
-            case FaultKind::disk_fails:
+            case FaultKind::store_fails:
                 cluster_.disk().set_health(DiskHealth::good);
                 cluster_.crash_views();
                 return cluster_.start_views();
-            case FaultKind::disk_slow: return cluster_.disk().set_latency(cluster_.options().store_latency);
+            case FaultKind::store_slow: return cluster_.disk().set_latency(cluster_.options().store_latency);
             case FaultKind::views_set:
                 tune(tunings[static_cast<std::size_t>(fault.amount)]);
                 cluster_.crash_views();
@@ -236,9 +236,9 @@ private:
         }
     }
 
-    void spoil(DiskTrouble trouble) {
-        if (trouble == DiskTrouble::taken) return cluster_.disk().write_elsewhere();
-        const bool done = trouble == DiskTrouble::fails_after;
+    void spoil(StoreTrouble trouble) {
+        if (trouble == StoreTrouble::taken) return cluster_.disk().write_elsewhere();
+        const bool done = trouble == StoreTrouble::fails_after;
         cluster_.disk().set_health(done ? DiskHealth::fails_after : DiskHealth::fails_before);
     }
     void tune(const Tuning& tuning) {
