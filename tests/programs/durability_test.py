@@ -90,7 +90,7 @@ class Runbook(Case):
         self.viewd()
         cluster = re.search(r"has state of cluster ([0-9a-f]{16})", self.views.wait_for("has state of cluster"))[1]
         self.program("pbc", self.views.address, "--timeout", "0.5", "get", "colour", code=5)
-        self.pbc("adopt", cluster, "--yes")
+        self.pbc("adopt", "main", cluster, "--yes")
         self.expect_colour()
         self.pbc("put", "colour", "green")
         self.kill(self.one)
