@@ -232,6 +232,44 @@ TEST_SUITE("replica_journal") {
         }
     }
 
+    TEST_CASE("S9: a snapshot that is received ends one that is being written and a restart goes on from it") {
+        ReplicaGroup group;
+        group.options.log_bytes = 0;
+        group.options.journal_bytes = 50;
+        group.options.chunk_bytes = 4;
+        group.options.chunk_window = 1;
+        group.start_with_journal("a", 1);
+        group.start_with_journal("b", 2);
+        group.decide(group.member("a"), {group.member("b", true)});
+        group.settle();
+        group.keep_up = false;
+        const auto put = [&](const std::string& text, bool backup) {
+            group.put("a", text);
+            group.settle();
+            group.persist("a");
+            if (backup) group.persist("b");
+            group.pass(200ms);
+        };
+        put("a command that is long enough for a snapshot", true);
+        group.decide(group.member("a"), {});
+        put("2", false);
+        put("3", false);
+        static bool ended;
+        ended = false;
+        const auto before = set_coverage_observer([](std::string_view place) {
+            ended = ended || place == "S9: a snapshot that is received ends one that is written";
+        });
+        group.decide(group.member("a"), {group.member("b")});
+        for (int turn = 0; turn < 100; ++turn) group.persist("a"), group.settle();
+        set_coverage_observer(before);
+        CHECK(ended);
+        CHECK(group.count<SnapshotInstalled>() == 1);
+        group.persist("b");
+        group.start_with_journal("b", 3);
+        CHECK(group["b"].store().all == group["a"].store().all);
+        CHECK(group["b"].state().log.last() == Position{2, 3});
+    }
+
     TEST_CASE("S3: what a server dropped after a forced view stays dropped after a restart") {
         auto group = pair();
         group.keep_up = true;
