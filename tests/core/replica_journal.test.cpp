@@ -64,6 +64,16 @@ TEST_SUITE("replica_journal") {
         for (const auto& [from, envelope] : group.wire) CHECK(!std::holds_alternative<AppendResult>(envelope.message));
     }
 
+    TEST_CASE("S9: a backup that stays one acknowledges nothing of the view that has ended") {
+        auto group = pair();
+        group.put("a", "x");
+        group.settle();
+        group.decide(group.member("a"), {group.member("b", true)}, {"b"});
+        group.wire.clear();
+        group.persist("b");
+        for (const auto& [from, envelope] : group.wire) CHECK(!std::holds_alternative<AppendResult>(envelope.message));
+    }
+
     TEST_CASE("S9: a server is heard of only when its life is noted in the journal") {
         ReplicaGroup group;
         group.keep_up = false;
