@@ -9,6 +9,7 @@
 #include <utility>
 
 #include <understudy/core/snapshot_transfer.hpp>
+#include <understudy/options.hpp>
 
 namespace understudy {
 
