@@ -3,6 +3,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -19,6 +20,10 @@
 #include <understudy/core/view_table.hpp>
 
 namespace understudy::views {
+
+inline constexpr std::size_t max_group = 255;  ///< Bytes of a group's name.
+inline bool is_group_name(std::string_view name) { return !name.empty() && name.size() <= max_group; }
+inline std::string group_name_text() { return "`group` must have 1 to " + std::to_string(max_group) + " bytes"; }
 
 /// What became of a ping.
 struct Heard {

@@ -7,7 +7,6 @@ namespace understudy {
 
 namespace views {
 inline constexpr std::size_t max_name = 1024;      ///< Bytes of a server's name.
-inline constexpr std::size_t max_group = 255;      ///< Bytes of a group's name.
 inline constexpr std::size_t max_recovered = 256;  ///< Incarnations that one ping may list.
 inline constexpr std::size_t max_listed = 10'000;  ///< Servers in one status.
 
@@ -28,8 +27,6 @@ inline std::string version_text(int version) {
     return "protocol version " + std::to_string(version) + " was asked for, this view service speaks version " +
            std::to_string(protocol_version);
 }
-inline bool is_group_name(std::string_view name) { return !name.empty() && name.size() <= max_group; }
-inline std::string group_name_text() { return "`group` must have 1 to " + std::to_string(max_group) + " bytes"; }
 }  // namespace views
 
 inline void ViewRules::receive(Envelope envelope, Time now, Effects& effects) {
