@@ -188,19 +188,18 @@ private:
             stopped_.insert(life);
         else if (rules.serving() && stopped_.contains(life))
             violate(name + " serves again in the view in which it had stopped (S6)");
-        const auto under_way = bytes_under_way(rules, cluster_.disk_of(name) != nullptr);
+        const auto under_way = bytes_under_way(rules);
         if (under_way > options.max_call_bytes + Log::size_of({}))
             violate(name + " has " + std::to_string(under_way) + " bytes that are not committed");
     }
-    /// Of the log, what is not committed as far as the replica knows. With a disk it knows that of an entry only when
-    /// that is stored: then what a primary has appended counts, and not what it has found there.
+    /// What a primary has logged in its view and not committed. What others hold, or what it found there itself, may be
+    /// more: much of it is committed, which they may not have heard, or have not applied for want of a disk's answer.
     template <typename Rules>
-    static std::uint64_t bytes_under_way(const Rules& rules, bool has_disk) {
+    static std::uint64_t bytes_under_way(const Rules& rules) {
         const auto& log = rules.state().log;
         auto from = rules.state().commit;
-        if (has_disk && rules.role() != Role::primary) return 0;
-        if (has_disk)
-            while (from < log.last().index && log[from + 1].at.view != rules.view().view.number) ++from;
+        if (rules.role() != Role::primary) return 0;
+        while (from < log.last().index && log[from + 1].at.view != rules.view().view.number) ++from;
         return log.bytes(from, log.last().index);
     }
 
