@@ -45,7 +45,7 @@ class Runbook(Case):
         self.views.wait_for(re.escape(f"lost {self.two.address}"))
         self.pbc("put", "colour", "green")
         self.two = self.pbd("two")
-        self.assertRegex(self.two.text(), r"read .*two\.data: \d+ entries")
+        self.two.wait_for(r"read .*two\.data: \d+ entries")
         self.in_sync(self.two)
         self.assertNotIn("installed a snapshot", self.two.text())
         self.kill(self.one)
