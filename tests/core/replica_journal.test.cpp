@@ -306,6 +306,19 @@ TEST_SUITE("replica_journal") {
         CHECK(group["b"].role() == Role::idle);  // it names a former life
     }
 
+    TEST_CASE("S9: what a turn adds is given out in batches that a journal can take") {
+        auto group = pair();
+        group.keep_up = true;
+        Effects effects;
+        for (int n = 0; n < 40; ++n)
+            group["a"].receive({"local", std::to_string(n), Execute{ReplicaGroup::cluster, "main", {}, 0, 0,
+                                                                    std::string(1u << 20, 'x')}},
+                               group.now, effects);
+        group.pass(200ms);
+        CHECK(group.journals.at("a").largest_batch() <= (17u << 20));
+        CHECK(group["a"].state().commit == 40);
+    }
+
     TEST_CASE("S9: reads go on while disks are at work") {
         auto group = pair();
         group.keep_up = true;

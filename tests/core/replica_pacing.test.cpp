@@ -141,4 +141,26 @@ TEST_SUITE("replica_pacing") {
         pass_slowly(group, 300ms, 20ms);
         CHECK(group.count<BackupUnreachable>() == 1);
     }
+
+    TEST_CASE("S7: a backup that acknowledges bit by bit what a broken connection had lost is not unreachable") {
+        constexpr int window = 600;
+        ReplicaGroup group;
+        group.options.append_bytes = 10 * Log::size_of(Entry{});
+        group.start("a", 1);
+        group.start("b", 2);
+        group.decide(group.member("a"), {group.member("b", true)});
+        for (int i = 0; i < window; ++i) {  // so that as much may be under way
+            group.put("a", "x");
+            group.settle();
+        }
+        group.pass(300ms);
+        group.lost = [](auto&, auto& to, auto&) { return to == "b"; };
+        for (int i = 0; i < window; ++i) group.put("a", "x");
+        group.lost = nullptr;
+        group.lose("a", "b");
+        Slow slow{group, 20ms};
+        slow.pass(5s);
+        CHECK(group.count<BackupUnreachable>() == 0);
+        CHECK(group["b"].state().log.last().index == 2 * window);
+    }
 }

@@ -182,6 +182,22 @@ TEST_SUITE("replica_files") {
         CHECK(files.bytes() < 5'000);
     }
 
+    TEST_CASE("what was dropped stays void when a later snapshot takes the place of the one that said so") {
+        sim::Storage storage;
+        {
+            journal::ReplicaFiles<sim::Disk> files{sim::Disk{storage}, 1};
+            read(files);
+            files.write(batch({}, "a"));
+            files.write(batch({1, 1}, "b"));
+            files.write(batch({1, 2}, "c"));
+            files.write(batch({}, "d", {{{}, 0, {}, true, true}}));            // an empty server instead
+            files.write(batch({1, 1}, "e", {{{1, 1}, 0, "2 0  d;", true, false}}));  // and a snapshot of its own
+            files.sync();
+        }
+        journal::ReplicaFiles<sim::Disk> files{sim::Disk{storage}, 2};
+        CHECK(read(files) == "d;e;");
+    }
+
     TEST_CASE("a full disk ends a server and loses nothing") {
         sim::Storage storage;
         JournaledServer server{storage};

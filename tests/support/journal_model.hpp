@@ -1,6 +1,7 @@
 // A journal as the rules see it: what was written, what of it is on stable storage, and what that makes of a restart.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -28,6 +29,16 @@ public:
     /// The process ends; what it wrote stays.
     void end_life() { synced_ = kept_.size(); }
     std::size_t batches() const { return kept_.size(); }
+    /// Bytes of commands in the batch that has most of them.
+    std::size_t largest_batch() const {
+        std::size_t largest = 0;
+        for (const auto& kept : kept_) {
+            std::size_t bytes = 0;
+            for (const auto& entry : kept.entries) bytes += entry.command.size();
+            largest = std::max(largest, bytes);
+        }
+        return largest;
+    }
     /// How many snapshots are whole.
     int snapshots() const {
         int count = 0;

@@ -236,7 +236,7 @@ private:
             }
             sending_.pop_front();
         }
-        if (!sending_.empty() && sending_.front().n <= n) {
+        if (!sending_.empty() && sending_.front().n <= n && match <= match_) {  // and acknowledges nothing new
             reached("S7: a backup that answers and does not get its entries stored is not heard");
             return;
         }

@@ -48,14 +48,17 @@ public:
     /// About the bytes of all entries given out.
     std::uint64_t bytes() const { return bytes_; }
 
+    /// Entries of about so many bytes at most go into one batch, but one entry at least: the others follow at once.
+    static constexpr std::size_t batch_bytes = 16u << 20;
+
     /// Whether there is something to give out.
     bool waits(const Log& log) const {
         return in_use_ && (given_ != log.last().index || !next_.pieces.empty() || next_.standing);
     }
     /// What this turn adds, if anything.
     std::optional<JournalBatch> take(const Log& log, Index commit) {
-        const auto last = log.last().index;
         if (!waits(log)) return std::nullopt;
+        const auto last = batch_end(log);
         auto batch = std::exchange(next_, JournalBatch{next_.number + 1, {}, {}, {}, 0, 0});
         batch.number = next_.number;
         batch.prev = *log.position(given_);
@@ -79,6 +82,14 @@ private:
         Index through = 0;
         friend bool operator==(const Mark&, const Mark&) = default;
     };
+
+    Index batch_end(const Log& log) const {
+        const auto last = log.last().index;
+        if (log.bytes(given_, last) <= batch_bytes) return last;
+        auto end = given_ + 1;
+        while (log.bytes(given_, end + 1) <= batch_bytes) ++end;
+        return end;
+    }
 
     bool in_use_ = false;
     Index given_ = 0;    // entries up to here were given out

@@ -45,7 +45,9 @@ struct FileJournalOptions {
 };
 
 /// Keeps a replica's batches in files (replica_files.hpp) by a thread of its own, the only one of this library: no
-/// event loop waits for a disk. What arrives while one sync runs is covered by the next (group commit).
+/// event loop waits for a disk. What arrives while one sync runs is covered by the next (group commit). Its destructor
+/// waits until what was written is on stable storage. The loop of its service must have ended (`async_run` completed)
+/// before the execution context is destroyed.
 class FileJournal {
 public:
     /// Opens the directory, makes it if its parent is there, and locks it. Throws `std::system_error` if that fails.

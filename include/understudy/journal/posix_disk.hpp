@@ -100,10 +100,8 @@ public:
     /// Opens the directory, or makes it in an existing one, and holds a lock on the file `lock` in it. Throws
     /// `std::system_error`: `device_or_resource_busy` if somebody else has it, of this process or another.
     explicit PosixDisk(std::string directory) : path_{std::move(directory)} {
-        if (::mkdir(path_.c_str(), 0700) == 0)
-            sync_parent();
-        else if (errno != EEXIST)
-            fail_disk("create directory", path_, errno);
+        if (::mkdir(path_.c_str(), 0700) != 0 && errno != EEXIST) fail_disk("create directory", path_, errno);
+        sync_parent();  // also of one that was there: its maker may have died before
         directory_ = open_directory(AT_FDCWD, path_, path_);
         lock_ = open_at("lock", O_RDWR | O_CREAT, "open");
         if (detail::uninterrupted([&] { return ::flock(lock_.get(), LOCK_EX | LOCK_NB); }) != 0)
@@ -183,7 +181,9 @@ private:
     }
     void sync_parent() const {
         const auto parent = path_ + "/..";
-        sync(open_directory(AT_FDCWD, parent, parent), parent);
+        const detail::Descriptor directory{detail::uninterrupted(
+            [&] { return ::open(parent.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC); })};
+        if (directory) sync(directory, parent);  // one that may not be read was made by somebody else
     }
 
     std::string path_;

@@ -52,10 +52,9 @@ public:
     void read(JournalReader& to) {
         remove_unfinished();
         std::uint64_t whole = 0;
-        bool replaces = false;
         if (const auto snapshots = list_snapshots(disk_); !snapshots.empty()) {
             whole = snapshots.back();
-            replaces = read_snapshot(disk_, whole, [&](const SnapshotPiece& piece) {
+            void_before_ = read_snapshot(disk_, whole, [&](const SnapshotPiece& piece) {
                 snapshot_at_ = piece.at;
                 return to.snapshot(piece);
             });
@@ -67,10 +66,10 @@ public:
                 if (!stored) return "it is no batch of a replica";
                 auto& [batch, entries] = *stored;
                 batch.number = number;
-                extents.push_back({number, batch.through});
+                extents.push_back({number, number < void_before_ ? 0 : batch.through});
                 if (batch.standing) standing_ = *batch.standing;
                 last_number_ = number;
-                if (!replaces || number >= whole) return to.batch(batch, std::move(entries));
+                if (number >= void_before_) return to.batch(batch, std::move(entries));
                 if (batch.standing) to.standing(std::move(*batch.standing));
                 return {};
             }();
@@ -86,9 +85,11 @@ public:
         std::uint64_t whole = 0;  // the frame before which a snapshot becomes whole
         for (const auto& piece : batch.pieces) {
             if (piece.last) log_.sync();  // so that no later life gives a number anew that is before the snapshot's
-            if (!writer_.add(piece, last_number_ + 1)) continue;
+            const auto next = last_number_ + 1;
+            if (!writer_.add(piece, next, piece.replaces ? next : void_before_)) continue;
+            if (piece.replaces) forget_entries_before(next);
             snapshot_at_ = piece.at;
-            whole = last_number_ + 1;
+            whole = next;
         }
         const auto segment = log_.segments().back().number;
         last_number_ = log_.append(batch.payload);
@@ -134,6 +135,11 @@ private:
         last_number_ = log_.append(payload);
     }
 
+    /// Their segments go with the next snapshot, whatever indexes they have.
+    void forget_entries_before(std::uint64_t number) {
+        void_before_ = number;
+        for (auto& extent : extents_) extent.through = 0;
+    }
     void note(Extent extent) {
         const auto& segments = log_.segments();
         auto segment = std::ranges::upper_bound(segments, extent.number, {}, &Segment::first);
@@ -161,6 +167,7 @@ private:
     std::optional<HardState> standing_;
     std::vector<Extent> extents_;  // of the segments, oldest first
     Position snapshot_at_;         // of the newest whole snapshot
+    std::uint64_t void_before_ = 0;  // entries in frames before this one do not count
     std::uint64_t last_number_ = 0;  // of a batch; marks take numbers too, which a later life uses again
     std::uint64_t found_ = 0;      // the frame before which the snapshot became whole that `read` has found: what that
                                    // makes superfluous is kept until this life has said whose all this is

@@ -28,14 +28,17 @@ public:
 
     /// Takes a piece. With the last one the snapshot gets its name: that of the frame `before` which it becomes whole.
     /// Then true. What the disk throws comes through.
-    bool add(const SnapshotPiece& piece, std::uint64_t before) {
+    /// Entries in frames of the log before `void_before` do not count.
+    bool add(const SnapshotPiece& piece, std::uint64_t before, std::uint64_t void_before) {
         if (piece.n == 0) begin(piece.at);
         put(FrameKind::entry, piece.data);
         if (!piece.last) {
             if (offset_ - synced_ >= sync_bytes) sync();  // so that the last sync, for which entries wait, is short
             return false;
         }
-        put(FrameKind::mark, piece.replaces ? "replaces" : "");
+        std::string end;
+        put_varint(end, void_before);
+        put(FrameKind::mark, end);
         sync();
         file_->close();
         file_.reset();
@@ -85,9 +88,9 @@ private:
 };
 
 /// Reads a snapshot and calls `visit(piece)` for each of its pieces, which returns what was wrong, or an empty string.
-/// Gives whether it takes the place of all that was written before. Throws `Damaged`, and what the disk throws.
+/// Gives the first frame of the log whose entries count. Throws `Damaged`, and what the disk throws.
 template <Disk D, typename Visit>
-bool read_snapshot(D& disk, std::uint64_t before, Visit visit) {
+std::uint64_t read_snapshot(D& disk, std::uint64_t before, Visit visit) {
     SegmentReader reader{disk, segment_name(snapshot_prefix, before), 0};
     const auto next = [&] {
         auto frame = reader.next();
@@ -105,10 +108,9 @@ bool read_snapshot(D& disk, std::uint64_t before, Visit visit) {
     for (bool held = false;; held = true) {  // a piece is held back until it is known whether it is the last
         const auto frame = next();
         piece.last = frame.header.kind == FrameKind::mark;
-        piece.replaces = piece.last && !frame.payload.empty();
         if (!held && piece.last) throw reader.damaged("the snapshot has no piece");
         if (held) tell();
-        if (piece.last) return piece.replaces;
+        if (piece.last) return VarintReader{frame.payload}.number();
         piece.data = frame.payload;
     }
 }

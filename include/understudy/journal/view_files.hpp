@@ -9,6 +9,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <limits>
 #include <optional>
 #include <stdexcept>
 #include <string>
@@ -50,7 +51,9 @@ public:
     ViewFiles(D disk, std::uint64_t salt, ViewFilesOptions options = {})
         : options_{options},
           disk_{std::move(disk)},
-          log_{disk_, "views", salt, {.segment_bytes = options.small_bytes, .grow_bytes = 64u << 10}} {}
+          log_{disk_, "views", salt, {.segment_bytes = options.small_bytes,
+                                      .max_frame = std::numeric_limits<std::uint32_t>::max(),  // a whole record
+                                      .grow_bytes = 64u << 10}} {}
     ViewFiles(ViewFiles&&) = delete;
 
     /// Reads what is there. To be called once, before all else. Throws `std::runtime_error` with what is wrong and what
