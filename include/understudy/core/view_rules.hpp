@@ -31,6 +31,15 @@
 
 namespace understudy {
 
+namespace views {
+/// What a store lacks of a view service's record.
+struct Unstored {
+    bool head = false;  ///< What is not of one group.
+    std::set<std::string> groups;
+    friend bool operator==(const Unstored&, const Unstored&) = default;
+};
+}  // namespace views
+
 /// The rules of the view service (protocol, section 2) as a Machine: R0 to R6, any number of groups, k backups.
 ///
 /// Silence is measured in running time: time in which the service did not run is left out (`RunningClock`), and a
@@ -99,11 +108,6 @@ private:
         Address peer;
         CallId id;
         friend bool operator==(const Adoption&, const Adoption&) = default;
-    };
-    struct Unstored {
-        bool head = false;  // what is not of one group
-        std::set<std::string> groups;
-        friend bool operator==(const Unstored&, const Unstored&) = default;
     };
     struct Past {
         Time at;
@@ -192,7 +196,7 @@ private:
     std::vector<Adoption> adoptions_;
     views::Strangers strangers_;
     std::deque<Past> past_;
-    std::optional<Unstored> unstored_;  // nothing if nobody asks
+    std::optional<views::Unstored> unstored_;  // nothing if nobody asks
 };
 
 }  // namespace understudy
