@@ -17,26 +17,18 @@
 #include <vector>
 
 #include <tests/support/temporary_folder.hpp>
+#include <tests/support/failure.hpp>
 #include <understudy/journal/frame_log.hpp>
 #include <understudy/journal/posix_disk.hpp>
 
 using namespace understudy;
 using journal::PosixDisk;
+using test::failure;
 using test::TemporaryFolder;
 
 TEST_SUITE("posix disk") {
     namespace {
 
-    // What a call throws; an empty text if it does not.
-    template <typename Call>
-    std::string failure(Call call) {
-        try {
-            call();
-        } catch (const std::system_error& thrown) {
-            return thrown.what();
-        }
-        return {};
-    }
     std::string failure_to_open(const std::string& directory) {
         return failure([&] { PosixDisk{directory}; });
     }

@@ -11,23 +11,14 @@
 #include <system_error>
 #include <vector>
 
+#include <tests/support/failure.hpp>
 #include <understudy/sim/disk.hpp>
 
 using namespace understudy::sim;
+using understudy::test::failure;
 
 TEST_SUITE("simulated disk") {
     namespace {
-
-    // What a call throws; an empty text if it does not.
-    template <typename Call>
-    std::string failure(Call call) {
-        try {
-            call();
-        } catch (const std::system_error& thrown) {
-            return thrown.what();
-        }
-        return {};
-    }
 
     // The content of a file, or what says that there is none.
     std::string content(const Storage& storage, const std::string& name) {

@@ -213,8 +213,9 @@ private:
         if (install.protocol != protocol_version)
             return refuse_version(step, call, "replica.install", install.protocol);
         if (!admit_primary(step, call, "replica.install", install)) return;
+        const auto before = state_.applied;
         backup_.install(step, call, install);
-        if (backup_.receives() || install.last) journaling_.replaced(state_);
+        if (backup_.receives() || state_.applied != before) journaling_.replaced(state_);
     }
 
     /// S1: a higher view is adopted, a lower one refused; only in my own view do I obey, and only as its backup.
