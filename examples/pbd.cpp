@@ -105,8 +105,17 @@ bool holds_alone(const us::ReplicaStatusResult& status) {
            std::ranges::none_of(status.backups, in_sync);
 }
 
-template <typename Server>
-program::Exit serve(asio::io_context& io, Server server, const Settings& settings) {
+program::Exit serve(const Settings& settings) {
+    asio::io_context io{1};
+    us::OptionalJournal<us::journal::FileJournal> journal;
+    if (!settings.data.empty()) journal = us::journal::FileJournal{settings.data, settings.journal};
+    us::PBService server{us::KvStore{}, us::net::AnyTransport{io, settings.transport}, std::move(journal),
+                         settings.replica, program::log_event};
+    if (!settings.data.empty()) {
+        const auto status = server.status();
+        program::log("read " + settings.data + ": " + std::to_string(status.last) + " entries, " +
+                     std::to_string(status.applied) + " of them applied");
+    }
     auto end = program::Exit::done;
     const auto group = "group " + settings.replica.group;
     const auto save = "`pbc " + server.local() + " --group " + settings.replica.group + " dump FILE`";
@@ -139,21 +148,6 @@ program::Exit serve(asio::io_context& io, Server server, const Settings& setting
     io.run();
     program::log("stopped");
     return end;
-}
-
-program::Exit serve(const Settings& settings) {
-    asio::io_context io{1};
-    us::net::AnyTransport transport{io, settings.transport};
-    if (settings.data.empty())
-        return serve(io, us::PBService{us::KvStore{}, std::move(transport), settings.replica, program::log_event},
-                     settings);
-    us::journal::FileJournal journal{settings.data, settings.journal};
-    us::PBService server{us::KvStore{}, std::move(transport), std::move(journal), settings.replica,
-                         program::log_event};
-    const auto status = server.status();
-    program::log("read " + settings.data + ": " + std::to_string(status.last) + " entries, " +
-                 std::to_string(status.applied) + " of them applied");
-    return serve(io, std::move(server), settings);
 }
 
 }  // namespace

@@ -4,7 +4,9 @@
 #include <concepts>
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
+#include <utility>
 
 #include <asio/any_io_executor.hpp>
 
@@ -46,5 +48,42 @@ struct NoJournal {
     bool promises() const { return false; }
     std::string failure() const { return {}; }
 };
+
+/// A journal, or none: for a host that decides when it starts.
+template <Journal J>
+class OptionalJournal {
+public:
+    OptionalJournal() = default;  ///< As `NoJournal`.
+    OptionalJournal(J journal) : journal_{std::move(journal)} {}
+
+    bool has_value() const { return journal_.has_value(); }
+
+    /// See `Journal`. Without one they do nothing.
+    void read(JournalReader& to) {
+        if (journal_) journal_->read(to);
+    }
+    void start(const asio::any_io_executor& executor, std::function<void()> progress) {
+        if (journal_) journal_->start(executor, std::move(progress));
+    }
+    void write(JournalBatch& batch, const Log& log) {
+        if (journal_) journal_->write(batch, log);
+    }
+    std::uint64_t persisted() const { return journal_ ? journal_->persisted() : 0; }
+    bool promises() const { return journal_ && journal_->promises(); }
+    std::string failure() const { return journal_ ? journal_->failure() : std::string{}; }
+
+private:
+    std::optional<J> journal_;
+};
+
+/// Whether there is a journal at all, of which the rules know.
+template <Journal J>
+bool is_there(const J&) {
+    return !std::same_as<J, NoJournal>;
+}
+template <Journal J>
+bool is_there(const OptionalJournal<J>& journal) {
+    return journal.has_value();
+}
 
 }  // namespace understudy

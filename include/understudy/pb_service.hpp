@@ -154,20 +154,22 @@ private:
         const auto incarnation = Incarnation{detail::draw_token(transport)};
         wire::TypedStore<S> typed{std::move(store)};
         const auto now = transport.now();
-        if constexpr (std::same_as<J, NoJournal>) {
-            Rules rules{std::move(typed), std::move(options), name, incarnation, now};
-            return std::make_shared<State>(std::move(rules), std::move(transport), NoJournal{}, std::move(observer));
-        } else {
-            Recovery reader{std::move(typed), options.log_bytes};
-            journal.read(reader);
-            auto from = std::move(reader).finish();
-            detail::require_own(from.standing, name, options.group);
-            Rules rules{std::move(from), std::move(options), name, incarnation, now, journal.promises()};
-            auto state = std::make_shared<State>(std::move(rules), std::move(transport), std::move(journal),
-                                                 std::move(observer));
-            State::start_journal(state);
-            return state;
+        if constexpr (!std::same_as<J, NoJournal>) {
+            if (is_there(journal)) {
+                Recovery reader{std::move(typed), options.log_bytes};
+                journal.read(reader);
+                auto from = std::move(reader).finish();
+                detail::require_own(from.standing, name, options.group);
+                Rules rules{std::move(from), std::move(options), name, incarnation, now, journal.promises()};
+                auto state = std::make_shared<State>(std::move(rules), std::move(transport), std::move(journal),
+                                                     std::move(observer));
+                State::start_journal(state);
+                return state;
+            }
         }
+        Rules rules{std::move(typed), std::move(options), name, incarnation, now};
+        return std::make_shared<State>(std::move(rules), std::move(transport), std::move(journal),
+                                       std::move(observer));
     }
 
     template <typename Token>

@@ -14,8 +14,10 @@
 #include <utility>
 #include <vector>
 
-#include <understudy/sim/server.hpp>
+#include <understudy/pb_service.hpp>
+#include <understudy/sim/journal.hpp>
 #include <understudy/sim/server_disk.hpp>
+#include <understudy/sim/transport.hpp>
 #include <understudy/sim/view_store.hpp>
 #include <understudy/sim/world.hpp>
 #include <understudy/view_service.hpp>
@@ -36,6 +38,10 @@ struct Casualties {
     std::set<std::string> processes{};
     std::set<std::string> disks{};
 };
+
+/// With a journal on a simulated disk, or without.
+template <Store S>
+using Server = PBService<S, SimTransport, OptionalJournal<DiskJournal>>;
 
 /// Parties are called `views`, and `g1.a`, `g1.b`, … in group `g1`.
 template <Store S>
@@ -94,7 +100,8 @@ public:
             if (!seat.server) return;
             seat.disk->began(seat.server->status().incarnation);
         } else {
-            seat.server = std::make_unique<Server>(initial_, std::move(transport), options, observer_of(name));
+            seat.server = std::make_unique<Server>(initial_, std::move(transport), OptionalJournal<DiskJournal>{},
+                                                   options, observer_of(name));
         }
         const auto life = ++seat.life;
         seat.server->async_run([this, name, life, here = std::weak_ptr<bool>{here_}](std::error_code ec) {
