@@ -15,6 +15,7 @@
 #include <random>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <CLI/CLI.hpp>
@@ -163,6 +164,23 @@ Entry put_entry(Index index, std::size_t bytes) {
             R"({"op":"put","key":")" + key + R"(","value":")" + std::string(bytes, 'v') + R"("})"};
 }
 
+/// The commands of so many entries, one after the other.
+struct Commands {
+    Commands(Index entries, std::size_t bytes) {
+        for (Index index = 1; index <= entries; ++index) {
+            all += put_entry(index, bytes).command;
+            ends.push_back(all.size());
+        }
+    }
+    template <typename Visit>
+    void for_each(Visit visit) const {
+        std::size_t begin = 0;
+        for (const auto end : ends) visit(std::string_view{all}.substr(begin, end - begin)), begin = end;
+    }
+    std::string all;
+    std::vector<std::size_t> ends;
+};
+
 /// Writes a journal of so many bytes of entries; gives how many they are.
 Index write_journal(const std::string& folder, const Settings& settings) {
     journal::ReplicaFiles<journal::PosixDisk> files{journal::PosixDisk{folder}, 1};
@@ -212,28 +230,32 @@ void measure_recovery(const Settings& settings) {
     std::uint64_t bytes = 0;
     double memory = 0;
     for (int round = 0; round < settings.rounds; ++round) {
-        const auto seconds = [](auto work) {
+        // In a process of its own; what `prepare` makes is there before the time runs.
+        const auto seconds = [](auto prepare, auto work) {
             const auto told = output_of([&](int to) {
+                auto prepared = prepare();
                 const auto begun = Clock::now();
-                work();
+                work(prepared);
                 const auto text = std::to_string(seconds_since(begun)) + " " + std::to_string(peak(getpid()));
                 write_all(to, text.data(), text.size());
             });
             return std::pair{std::stod(told), std::stod(told.substr(told.find(' ') + 1))};
         };
         cold.push_back(read_cold(data, bytes));
-        const auto [took, most] = seconds([&] {
+        const auto recover = [&](int) {
             journal::ReplicaFiles<journal::PosixDisk> files{journal::PosixDisk{data}, 2};
             Recovery reader{wire::TypedStore<KvStore>{KvStore{}}, ReplicaOptions{}.log_bytes};
             files.read(reader);
             if (std::move(reader).finish().state.applied.index != entries) throw std::runtime_error{"not all is there"};
-        });
+        };
+        const auto [took, most] = seconds([] { return 0; }, recover);
         recovery.push_back(took);
         memory = std::max(memory, most);
-        apply.push_back(seconds([&] {
+        const auto apply_all = [](const Commands& commands) {
             wire::TypedStore<KvStore> store{KvStore{}};
-            for (Index index = 1; index <= entries; ++index) store.apply(put_entry(index, settings.bytes).command);
-        }).first);
+            commands.for_each([&](std::string_view command) { store.apply(command); });
+        };
+        apply.push_back(seconds([&] { return Commands{entries, settings.bytes}; }, apply_all).first);
     }
     const auto mib = static_cast<double>(bytes) / (1 << 20);
     std::printf("a journal of %.0f MiB with %llu entries\n", mib, static_cast<unsigned long long>(entries));

@@ -67,8 +67,9 @@ public:
             const auto& [batch, entries] = kept_[n];
             if (replaces && n < written_in) {
                 if (batch.standing) reader.standing(*batch.standing);
-            } else if (auto wrong = reader.batch(batch, std::vector<Entry>{entries}); !wrong.empty()) {
-                return wrong;
+            } else {
+                const std::vector<EntryView> views{entries.begin(), entries.end()};
+                if (auto wrong = reader.batch(batch, views); !wrong.empty()) return wrong;
             }
         }
         return {};

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <understudy/core/message.hpp>
@@ -42,6 +43,26 @@ struct JournalBatch {
     Index through = 0;
     Index commit = 0;  ///< As far as it is known, and no further than the entries given so far.
     friend bool operator==(const JournalBatch&, const JournalBatch&) = default;
+};
+
+/// An entry whose command stands elsewhere.
+struct EntryView {
+    Position at;
+    EntryKind kind = EntryKind::command;
+    SessionId session;
+    Sequence seq = 0;
+    Sequence low = 0;
+    std::string_view command;
+
+    EntryView() = default;
+    EntryView(const Entry& entry)
+        : at{entry.at},
+          kind{entry.kind},
+          session{entry.session},
+          seq{entry.seq},
+          low{entry.low},
+          command{entry.command} {}
+    operator Entry() const { return {at, kind, session, seq, low, JsonText{command}}; }
 };
 
 }  // namespace understudy

@@ -75,7 +75,9 @@ public:
     }
     std::size_t bytes() const { return bytes(base_.index, last().index); }
 
-    static std::size_t size_of(const Entry& entry) { return sizeof(Slot) + entry.command.size(); }
+    static std::size_t size_of(const Entry& entry) { return size_of(entry.command.size()); }
+    /// Of an entry whose command has so many bytes.
+    static std::size_t size_of(std::size_t command) { return sizeof(Slot) + command; }
 
     friend bool operator==(const Log&, const Log&) = default;
 

@@ -4,12 +4,12 @@
 #include <algorithm>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
-#include <string_view>
 #include <utility>
-#include <vector>
 
 #include <understudy/core/journal_batch.hpp>
+#include <understudy/core/log_tail.hpp>
 #include <understudy/core/snapshot_transfer.hpp>
 
 namespace understudy {
@@ -31,7 +31,7 @@ public:
     virtual std::string snapshot(const SnapshotPiece& piece) = 0;
     /// All that counts of a batch which was written before a snapshot that takes the place of everything.
     virtual void standing(HardState standing) = 0;
-    virtual std::string batch(const JournalBatch& batch, std::vector<Entry>&& entries) = 0;
+    virtual std::string batch(const JournalBatch& batch, std::span<const EntryView> entries) = 0;
 };
 
 /// Puts the state together again. Memory is bounded by the store and the log: what is known to be committed is applied
@@ -52,26 +52,30 @@ public:
         if (!empty_server) incoming_->finish(state());
         incoming_.reset();
         base_ = piece.at;
+        log_.reset(base_);
         return {};
     }
 
     void standing(HardState standing) override { result_.standing = std::move(standing); }
 
-    std::string batch(const JournalBatch& batch, std::vector<Entry>&& entries) override {
+    std::string batch(const JournalBatch& batch, std::span<const EntryView> entries) override {
         if (batch.standing) standing(*batch.standing);
-        if (auto wrong = take(batch.prev, std::move(entries)); !wrong.empty()) return wrong;
+        if (auto wrong = take(batch.prev, entries); !wrong.empty()) return wrong;
         auto& to = state();
-        to.commit = std::max(to.commit, std::min(batch.commit, to.log.last().index));
-        while (to.applied.index < to.commit) {
-            to.apply_next({});
-            if (!to.store_failure.empty())
-                return "the store cannot apply entry " + std::to_string(to.applied.index) + ": " + to.store_failure;
-        }
-        to.trim(log_bytes_, ~Index{0});
+        to.commit = std::max(to.commit, std::min(batch.commit, log_.last().index));
+        log_.for_each(to.applied.index, to.commit, [&](const EntryView& entry) {
+            to.apply(entry, {});
+            return to.store_failure.empty();
+        });
+        if (!to.store_failure.empty())
+            return "the store cannot apply entry " + std::to_string(to.applied.index) + ": " + to.store_failure;
+        log_.trim(log_bytes_, to.applied.index);
         return {};
     }
 
     Recovered<S> finish() && {
+        state().log = std::move(log_).release();
+        state().trim(log_bytes_, ~Index{0});
         state().durable.use_journal(state().log.last().index);
         return std::move(result_);
     }
@@ -81,25 +85,24 @@ private:
 
     /// Entries take the place of what the log had after `prev`. What was written before the snapshot may have left the
     /// history that the snapshot continues, before it was cut off: only a run that passes through its position counts.
-    std::string take(Position prev, std::vector<Entry>&& entries) {
-        auto& log = state().log;
+    std::string take(Position prev, std::span<const EntryView> entries) {
         if (state().commit > base_.index && prev.index < state().commit)
             return "entries from " + std::to_string(prev.index + 1) + " on are replaced, which were committed";
         if (prev.index <= base_.index) {
-            if (log.last().index > base_.index) log.cut(base_.index + 1);
+            if (log_.last().index > base_.index) log_.cut(base_.index + 1);
             continues_ = prev == base_;
         } else if (continues_) {
-            if (!log.has(prev)) return missing(log.last().index + 1, prev.index);
-            if (log.last().index > prev.index) log.cut(prev.index + 1);
+            if (!log_.has(prev)) return missing(log_.last().index + 1, prev.index);
+            if (log_.last().index > prev.index) log_.cut(prev.index + 1);
         }
-        for (auto& entry : entries) {
+        for (const auto& entry : entries) {
             if (entry.at.index != prev.index + 1 || entry.at.view < prev.view) return "entries are out of order";
             prev = entry.at;
             if (entry.at.index <= base_.index) {
                 continues_ = entry.at == base_;
             } else if (continues_) {
-                result_.entry_bytes += Log::size_of(entry);
-                log.append(std::move(entry));
+                result_.entry_bytes += Log::size_of(entry.command.size());
+                log_.append(entry);
             }
         }
         return {};
@@ -110,7 +113,8 @@ private:
 
     Recovered<S> result_;
     std::optional<IncomingSnapshot<S>> incoming_;
-    Position base_;           // of the snapshot
+    Position base_;          // of the snapshot
+    LogTail log_;
     bool continues_ = true;  // the log, as it was then, has the snapshot's last entry
     std::size_t log_bytes_;
 };

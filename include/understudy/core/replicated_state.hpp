@@ -55,9 +55,14 @@ struct ReplicatedState {
     /// Applies the next committed entry; the caller has checked that there is one and that the store has not failed.
     Applied apply_next(Time now) {
         UNDERSTUDY_CHECK(applied.index < commit);
-        const Entry& entry = log[applied.index + 1];
+        return apply(log[applied.index + 1], now);
+    }
+    /// The same of an entry that follows what is applied, wherever it stands.
+    template <typename E>
+    Applied apply(const E& entry, Time now) {
+        UNDERSTUDY_CHECK(entry.at.index == applied.index + 1);
         applied = entry.at;
-        auto outcome = apply(entry, now);
+        auto outcome = take_effect(entry, now);
         tell_applied(this, entry, !outcome.failed && outcome.at == entry.at);
         return outcome;
     }
@@ -85,7 +90,8 @@ struct ReplicatedState {
     }
 
 private:
-    Applied apply(const Entry& entry, Time now) {
+    template <typename E>
+    Applied take_effect(const E& entry, Time now) {
         switch (entry.kind) {
             case EntryKind::open: sessions.open(entry.at, now); return {entry.at, {}, {}};
             case EntryKind::close: sessions.close(entry.session); return {entry.at, {}, {}};
@@ -94,13 +100,15 @@ private:
         return entry.session == SessionId{} ? apply_command(entry) : apply_in_session(entry);
     }
 
-    Applied apply_command(const Entry& entry) {
+    template <typename E>
+    Applied apply_command(const E& entry) {
         auto outcome = store.apply(entry.command);
         if (!outcome.ok) store_failure = std::move(outcome.text);
         return {entry.at, std::move(outcome.text), {}};
     }
 
-    Applied apply_in_session(const Entry& entry) {
+    template <typename E>
+    Applied apply_in_session(const E& entry) {
         auto* session = sessions.find(entry.session);
         if (!session) {
             reached("S10: a command of a closed session has no effect");

@@ -15,12 +15,6 @@
 
 namespace understudy::journal {
 
-/// What a frame gave back: the batch without its number and its pieces, and the entries that it names.
-struct StoredBatch {
-    JournalBatch batch;
-    std::vector<Entry> entries;
-};
-
 namespace detail {
 
 // The first byte tells what follows, so that a later version can add to it.
@@ -79,20 +73,17 @@ inline void put_entry(std::string& out, const Entry& entry, ViewNumber view_befo
             put_varint(out, number);
     put_string(out, entry.command);
 }
-inline std::optional<Entry> read_entry(VarintReader& in, Position before) {
-    Entry entry;
+inline bool read_entry(VarintReader& in, Position before, EntryView& entry) {
     const auto head = in.number();
     const auto kind = head & 0xF;
     if (kind > static_cast<std::uint64_t>(EntryKind::close) || (head & ~std::uint64_t{0xF | has_session}) != 0)
-        return std::nullopt;
+        return false;
     entry.kind = EntryKind{static_cast<std::uint8_t>(kind)};
     entry.at = {before.view + in.number(), before.index + 1};
-    if ((head & has_session) != 0) {
+    if ((head & has_session) != 0)
         for (auto* number : {&entry.session.view, &entry.session.index, &entry.seq, &entry.low}) *number = in.number();
-    }
     entry.command = in.string();
-    if (!in.ok()) return std::nullopt;
-    return entry;
+    return in.ok();
 }
 
 }  // namespace detail
@@ -111,29 +102,29 @@ inline void encode_batch(std::string& out, const JournalBatch& batch, const Log&
     }
 }
 
-/// The inverse; nothing if the payload is not of that form.
-inline std::optional<StoredBatch> decode_batch(std::string_view payload) {
-    StoredBatch stored;
+/// The inverse: gives the batch without its number and its pieces, and in `entries` those that it names, whose commands
+/// stand in the payload. Nothing if the payload is not of that form.
+inline std::optional<JournalBatch> decode_batch(std::string_view payload, std::vector<EntryView>& entries) {
+    JournalBatch batch;
     VarintReader in{payload};
     const auto flags = in.number();
     if (flags > detail::has_standing) return std::nullopt;
-    if (flags == detail::has_standing) stored.batch.standing = detail::read_standing(in);
-    stored.batch.prev.view = in.number();
-    stored.batch.prev.index = in.number();
-    stored.batch.commit = in.number();
+    if (flags == detail::has_standing) batch.standing = detail::read_standing(in);
+    batch.prev.view = in.number();
+    batch.prev.index = in.number();
+    batch.commit = in.number();
     const auto count = in.number();
     if (!in.ok() || count > in.left()) return std::nullopt;  // an entry takes a byte at least
-    stored.entries.reserve(static_cast<std::size_t>(count));
-    auto before = stored.batch.prev;
+    entries.clear();
+    entries.reserve(static_cast<std::size_t>(count));
+    auto before = batch.prev;
     for (auto left = count; left > 0; --left) {
-        auto entry = detail::read_entry(in, before);
-        if (!entry) return std::nullopt;
-        before = entry->at;
-        stored.entries.push_back(std::move(*entry));
+        if (!detail::read_entry(in, before, entries.emplace_back())) return std::nullopt;
+        before = entries.back().at;
     }
     if (!in.ok() || in.left() != 0) return std::nullopt;
-    stored.batch.through = before.index;
-    return stored;
+    batch.through = before.index;
+    return batch;
 }
 
 }  // namespace understudy::journal

@@ -60,17 +60,17 @@ public:
             });
         }
         std::vector<Extent> extents;
+        std::vector<EntryView> entries;
         log_.recover([&](std::uint64_t number, std::string_view payload) {
-            auto stored = decode_batch(payload);
+            auto batch = decode_batch(payload, entries);
             const auto wrong = [&]() -> std::string {
-                if (!stored) return "it is no batch of a replica";
-                auto& [batch, entries] = *stored;
-                batch.number = number;
-                extents.push_back({number, number < void_before_ ? 0 : batch.through});
-                if (batch.standing) standing_ = *batch.standing;
+                if (!batch) return "it is no batch of a replica";
+                batch->number = number;
+                extents.push_back({number, number < void_before_ ? 0 : batch->through});
+                if (batch->standing) standing_ = *batch->standing;
                 last_number_ = number;
-                if (number >= void_before_) return to.batch(batch, std::move(entries));
-                if (batch.standing) to.standing(std::move(*batch.standing));
+                if (number >= void_before_) return to.batch(*batch, entries);
+                if (batch->standing) to.standing(std::move(*batch->standing));
                 return {};
             }();
             if (!wrong.empty()) throw std::runtime_error{unreadable(number, wrong)};

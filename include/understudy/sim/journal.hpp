@@ -6,6 +6,7 @@
 #include <exception>
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -54,9 +55,9 @@ private:
             if (found) found(standing);
             to.standing(std::move(standing));
         }
-        std::string batch(const JournalBatch& batch, std::vector<Entry>&& entries) override {
+        std::string batch(const JournalBatch& batch, std::span<const EntryView> entries) override {
             if (found && batch.standing) found(*batch.standing);
-            return to.batch(batch, std::move(entries));
+            return to.batch(batch, entries);
         }
         JournalReader& to;
         const Found& found;
