@@ -35,8 +35,7 @@ public:
         files_->read(reader);
         rules_.emplace(std::move(reader).finish(), options(), "a", Incarnation{lives_}, now_, true);
         turn();
-        const View view{++view_, {"a", Incarnation{lives_}, false}, {}, 0};
-        give({"views", {}, ViewChanged{{"main", ClusterId{5}, 100ms, view}}});
+        enter({++view_, {"a", Incarnation{lives_}, false}, {}, 0});
     }
     void end() {
         rules_.reset();
@@ -50,6 +49,13 @@ public:
         return answered_;
     }
     void seal() { files_->seal(); }
+    /// An operator forces a view that has no place for this server: all that it holds is void. Throws as `put`.
+    void lose_to_forced_view() {
+        const auto number = ++view_;
+        enter({number, {"b", Incarnation{1}, false}, {}, number});
+    }
+    /// The newest view that there was.
+    ViewNumber view() const { return view_; }
     const std::string& all() const { return rules_->store().all; }
     /// Whether this life says that it continues the last one that the world had heard of.
     bool continues() const { return expected_ == 0 || std::ranges::count(recovered_, Incarnation{expected_}) == 1; }
@@ -66,6 +72,7 @@ private:
     }
     static journal::FrameLogOptions small() { return {.segment_bytes = 2048, .buffer_bytes = 256, .grow_bytes = 1024}; }
 
+    void enter(const View& view) { give({"views", {}, ViewChanged{{"main", ClusterId{5}, 100ms, view}}}); }
     void give(Envelope envelope) {
         rules_->receive(std::move(envelope), now_, effects_);
         turn();

@@ -33,8 +33,20 @@ struct PendingBatch {
     Position last;  ///< Of the log with this batch.
 };
 
+/// A turn can make several snapshots whole: one that was received, and then a forced view that drops all. Only the last
+/// one is kept, so that none gets a name together with the standing of a later moment.
+inline void keep_last_whole(std::vector<SnapshotPiece>& pieces) {
+    const auto whole = std::find_if(pieces.rbegin(), pieces.rend(), [](const auto& piece) { return piece.last; });
+    const auto begin = std::find_if(whole, pieces.rend(), [](const auto& piece) { return piece.n == 0; });
+    if (begin == pieces.rend()) return;
+    for (auto before = std::next(begin); before != pieces.rend(); ++before)
+        if (before->last && before->replaces) whole->replaces = true;
+    pieces.erase(pieces.begin(), std::prev(begin.base()));
+}
+
 inline PendingBatch make_pending(JournalBatch& batch, const Log& log) {
     PendingBatch pending{batch.number, {}, std::move(batch.pieces), {}, *log.position(batch.through)};
+    keep_last_whole(pending.pieces);
     encode_batch(pending.payload, batch, log);
     pending.standing = std::move(batch.standing);
     return pending;
@@ -52,12 +64,15 @@ public:
     void read(JournalReader& to) {
         remove_unfinished();
         std::uint64_t whole = 0;
+        std::optional<HardState> standing;  // of the batch that made the snapshot whole
         if (const auto snapshots = list_snapshots(disk_); !snapshots.empty()) {
             whole = snapshots.back();
-            void_before_ = read_snapshot(disk_, whole, [&](const SnapshotPiece& piece) {
+            auto end = read_snapshot(disk_, whole, [&](const SnapshotPiece& piece) {
                 snapshot_at_ = piece.at;
                 return to.snapshot(piece);
             });
+            void_before_ = end.void_before;
+            standing = std::move(end.standing);
         }
         std::vector<Extent> extents;
         std::vector<EntryView> entries;
@@ -76,6 +91,10 @@ public:
             if (!wrong.empty()) throw std::runtime_error{unreadable(number, wrong)};
         });
         for (const auto& extent : extents) note(extent);
+        if (standing && last_number_ < whole) {  // a crash took the batch's frame, or it was never written
+            standing_ = standing;
+            to.standing(std::move(*standing));
+        }
         found_ = whole;
     }
 
@@ -86,7 +105,7 @@ public:
         for (const auto& piece : batch.pieces) {
             if (piece.last) log_.sync();  // so that no later life gives a number anew that is before the snapshot's
             const auto next = last_number_ + 1;
-            if (!writer_.add(piece, next, piece.replaces ? next : void_before_)) continue;
+            if (!writer_.add(piece, next, {piece.replaces ? next : void_before_, batch.standing})) continue;
             if (piece.replaces) forget_entries_before(next);
             snapshot_at_ = piece.at;
             whole = next;

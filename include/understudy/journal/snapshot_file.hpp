@@ -10,6 +10,7 @@
 #include <vector>
 
 #include <understudy/core/journal_batch.hpp>
+#include <understudy/journal/batch_codec.hpp>
 #include <understudy/journal/disk.hpp>
 #include <understudy/journal/frame.hpp>
 #include <understudy/journal/segment_name.hpp>
@@ -20,6 +21,29 @@ namespace understudy::journal {
 
 inline constexpr std::string_view snapshot_prefix = "snapshot";
 
+/// What a snapshot's mark says.
+struct SnapshotEnd {
+    std::uint64_t void_before = 0;  ///< Entries in frames of the log before this one do not count.
+    /// That of the batch which makes the snapshot whole, if it has one. The batch's frame is written after the snapshot
+    /// has its name; if a crash takes the frame, the state must not be found under an older view.
+    std::optional<HardState> standing;
+};
+
+inline std::string encode_snapshot_end(const SnapshotEnd& end) {
+    std::string out;
+    put_varint(out, end.void_before);
+    if (end.standing) detail::put_standing(out, *end.standing);
+    return out;
+}
+/// The inverse; nothing if the payload is not of that form.
+inline std::optional<SnapshotEnd> decode_snapshot_end(std::string_view payload) {
+    VarintReader in{payload};
+    SnapshotEnd end{in.number(), {}};
+    if (in.left() != 0) end.standing = detail::read_standing(in);
+    if (!in.ok() || in.left() != 0) return std::nullopt;
+    return end;
+}
+
 /// Writes one snapshot after the other. One that has its name is whole and on stable storage.
 template <Disk D>
 class SnapshotWriter {
@@ -28,17 +52,14 @@ public:
 
     /// Takes a piece. With the last one the snapshot gets its name: that of the frame `before` which it becomes whole.
     /// Then true. What the disk throws comes through.
-    /// Entries in frames of the log before `void_before` do not count.
-    bool add(const SnapshotPiece& piece, std::uint64_t before, std::uint64_t void_before) {
+    bool add(const SnapshotPiece& piece, std::uint64_t before, const SnapshotEnd& end) {
         if (piece.n == 0) begin(piece.at);
         put(FrameKind::entry, piece.data);
         if (!piece.last) {
             if (offset_ - synced_ >= sync_bytes) sync();  // so that the last sync, for which entries wait, is short
             return false;
         }
-        std::string end;
-        put_varint(end, void_before);
-        put(FrameKind::mark, end);
+        put(FrameKind::mark, encode_snapshot_end(end));
         sync();
         file_->close();
         file_.reset();
@@ -88,9 +109,9 @@ private:
 };
 
 /// Reads a snapshot and calls `visit(piece)` for each of its pieces, which returns what was wrong, or an empty string.
-/// Gives the first frame of the log whose entries count. Throws `Damaged`, and what the disk throws.
+/// Gives what its mark says. Throws `Damaged`, and what the disk throws.
 template <Disk D, typename Visit>
-std::uint64_t read_snapshot(D& disk, std::uint64_t before, Visit visit) {
+SnapshotEnd read_snapshot(D& disk, std::uint64_t before, Visit visit) {
     SegmentReader reader{disk, segment_name(snapshot_prefix, before), 0};
     const auto next = [&] {
         auto frame = reader.next();
@@ -110,7 +131,11 @@ std::uint64_t read_snapshot(D& disk, std::uint64_t before, Visit visit) {
         piece.last = frame.header.kind == FrameKind::mark;
         if (!held && piece.last) throw reader.damaged("the snapshot has no piece");
         if (held) tell();
-        if (piece.last) return VarintReader{frame.payload}.number();
+        if (piece.last) {
+            auto end = decode_snapshot_end(frame.payload);
+            if (!end) throw reader.damaged("the snapshot's mark cannot be read");
+            return std::move(*end);
+        }
         piece.data = frame.payload;
     }
 }
