@@ -15,6 +15,7 @@
 #include <understudy/sim/stranger.hpp>
 
 using namespace understudy;
+using journal::SyncPolicy;
 using namespace std::chrono_literals;
 
 TEST_SUITE("cluster_disks") {
@@ -22,16 +23,16 @@ TEST_SUITE("cluster_disks") {
 
     /// Two servers and a clerk that appends to one key.
     struct Town {
-        explicit Town(std::uint64_t seed, bool promises = true)
+        explicit Town(std::uint64_t seed, SyncPolicy sync = SyncPolicy::always())
             : world{seed},
-              cluster{world, KvStore{}, options(promises),
+              cluster{world, KvStore{}, options(sync),
                       [this](const std::string& who, const Event& event) { events.emplace_back(who, event); }},
               clerk{world.network().client("clerk"), clerk_options()} {
             REQUIRE(well());
         }
-        static sim::ClusterOptions options(bool promises) {
+        static sim::ClusterOptions options(SyncPolicy sync) {
             sim::ClusterOptions options{.servers = 2};
-            options.disks.assign(2, sim::ServerDiskOptions{.promises = promises});
+            options.disks.assign(2, sim::ServerDiskOptions{.sync = sync});
             return options;
         }
         static ClerkOptions clerk_options() {
@@ -175,7 +176,7 @@ TEST_SUITE("cluster_disks") {
     }
 
     TEST_CASE("R4: a group whose disks promise nothing waits for an operator after a power cut") {
-        Town town{3, false};
+        Town town{3, SyncPolicy::never()};
         town.append(5);
         for (const auto* name : {"g1.a", "g1.b"}) town.cluster.power_off(name);
         CHECK(!town.cluster.is_held("g1"));
@@ -199,5 +200,75 @@ TEST_SUITE("cluster_disks") {
         CHECK(town.cluster.find(joiner)->rules().state().log.last() == Position{});
         REQUIRE(town.well());
         CHECK(town.read() == town.answered);
+    }
+
+    TEST_CASE("S9: a life that did not wait for the disk ends the claim to all before it") {
+        on_seeds([](std::uint64_t seed) {
+            Town town{seed};
+            town.append(5);
+            for (const auto* name : {"g1.a", "g1.b"}) town.cluster.power_off(name);
+            CHECK(town.cluster.is_held("g1"));
+            for (const auto* name : {"g1.a", "g1.b"}) town.cluster.disk_of(name)->set_policy(SyncPolicy::never());
+            CHECK(!town.cluster.is_held("g1"));
+            for (const auto* name : {"g1.a", "g1.b"}) town.cluster.start(name);
+            town.world.run_for(2s);  // what they are is on stable storage
+            CHECK(town.cluster.waits("g1"));
+            for (const auto* name : {"g1.a", "g1.b"}) {
+                town.cluster.power_off(name);
+                town.cluster.disk_of(name)->set_policy(SyncPolicy::always());
+                town.cluster.start(name);
+            }
+            CHECK(!town.well());
+            CHECK(town.cluster.waits("g1"));
+            CHECK(!town.cluster.is_held("g1"));
+        });
+    }
+
+    TEST_CASE("S9: where a power cut takes back such a life those before it are continued with all that they held") {
+        bool continued = false, waited = false;
+        for (std::uint64_t seed = 1; seed <= 30; ++seed) {
+            CAPTURE(seed);
+            Town town{seed};
+            town.append(5);
+            for (const auto* name : {"g1.a", "g1.b"}) {
+                town.cluster.power_off(name);
+                town.cluster.disk_of(name)->set_policy(SyncPolicy::never());
+            }
+            for (const auto* name : {"g1.a", "g1.b"}) town.cluster.start(name);
+            town.world.run_for(100ms);  // they ping, and nothing is synced
+            for (const auto* name : {"g1.a", "g1.b"}) {
+                town.cluster.power_off(name);
+                town.cluster.disk_of(name)->set_policy(SyncPolicy::always());
+                town.cluster.start(name);
+            }
+            if (!town.well()) {
+                waited = true;
+                CHECK(town.cluster.waits("g1"));
+                continue;
+            }
+            continued = true;
+            CHECK(town.read() == town.answered);
+        }
+        CHECK(continued);
+        CHECK(waited);
+    }
+
+    TEST_CASE("a machine whose clock has leapt goes on from its disk") {
+        on_seeds([](std::uint64_t seed) {
+            Town town{seed};
+            town.append(5);
+            for (const auto* name : {"g1.a", "g1.b"}) town.world.set_clock(name, 1, 1h);  // in life
+            town.append(5);
+            town.cluster.crash_views();
+            for (const auto* name : {"g1.a", "g1.b"}) town.cluster.power_off(name);
+            town.world.run_for(2s);
+            for (const auto* name : {"views", "g1.a"}) town.world.set_clock(name, 1, 24h);  // while nothing runs there
+            town.cluster.start_views();
+            for (const auto* name : {"g1.b", "g1.a"}) town.cluster.start(name);
+            REQUIRE(town.well());
+            CHECK(town.cluster.view("g1").forced == 0);
+            town.append(5);
+            CHECK(town.read() == town.answered);
+        });
     }
 }

@@ -1,17 +1,21 @@
 // A simulated server's journal: what counts when, what a crash takes back, and what the next life is given.
 #include <doctest/doctest.h>
 
+#include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "tests/support/list_store.hpp"
 #include <understudy/sim/journal.hpp>
 
 using namespace understudy;
 using namespace understudy::test;
+using journal::SyncPolicy;
 using namespace std::chrono_literals;
 
 TEST_SUITE("sim_journal") {
@@ -42,8 +46,9 @@ TEST_SUITE("sim_journal") {
 
     /// A world with one machine, each of whose syncs takes 10 ms.
     struct Machine {
-        explicit Machine(bool promises = true, std::uint64_t seed = 1) : world{seed} {
-            sim::ServerDiskOptions options{.promises = promises, .stalls = 0};
+        explicit Machine(SyncPolicy sync = SyncPolicy::always(), std::uint64_t seed = 1, double changes = 0)
+            : world{seed} {
+            sim::ServerDiskOptions options{.sync = sync, .changes = changes, .stalls = 0};
             options.latency_least = options.latency_most = 10ms;
             disk = std::make_shared<sim::ServerDisk>(options, world.random().split("disk"));
             writer.emplace(world, disk);
@@ -52,6 +57,14 @@ TEST_SUITE("sim_journal") {
         std::string restart() {
             writer.emplace(world, disk);
             return writer->found;
+        }
+        /// The same for a life of a server, which writes first what it is.
+        void begin(Incarnation life) {
+            writer.emplace(world, disk);
+            disk->began(life);
+            JournalBatch batch{++writer->batches, {}, HardState{}, writer->log.last(), 0, 0};
+            batch.through = batch.commit = writer->log.last().index;
+            writer->journal.write(batch, writer->log);
         }
 
         sim::World world;
@@ -97,7 +110,7 @@ TEST_SUITE("sim_journal") {
         bool kept = false, lost = false;
         for (std::uint64_t seed = 1; seed <= 30; ++seed) {
             CAPTURE(seed);
-            Machine machine{true, seed};
+            Machine machine{SyncPolicy::always(), seed};
             machine.writer->write("a");
             machine.world.run_for(10ms);
             machine.writer->write("b");
@@ -115,7 +128,7 @@ TEST_SUITE("sim_journal") {
         bool lost = false;
         for (std::uint64_t seed = 1; seed <= 30; ++seed) {
             CAPTURE(seed);
-            Machine machine{false, seed};
+            Machine machine{SyncPolicy::never(), seed};
             CHECK(!machine.writer->journal.promises());
             machine.writer->write("a");
             machine.world.run_for(0ms);
@@ -124,6 +137,65 @@ TEST_SUITE("sim_journal") {
             lost = lost || machine.restart().empty();
         }
         CHECK(lost);
+    }
+
+    TEST_CASE("by an interval a batch is persisted at once and synced when the interval has passed") {
+        Machine machine{SyncPolicy::every(100ms)};
+        CHECK(!machine.writer->journal.promises());
+        for (const auto* command : {"a", "b"}) {
+            machine.writer->write(command);
+            machine.world.run_for(0ms);
+            CHECK(machine.writer->journal.persisted() == machine.writer->batches);
+            machine.world.run_for(110ms);  // a sync takes 10 ms
+        }
+        machine.disk->crash_power();
+        CHECK(machine.restart() == "a;b;");
+    }
+
+    TEST_CASE("a power cut takes back what was written in the last interval at most") {
+        const auto interval = 700ms, latency = 10ms;
+        bool lost = false;
+        for (std::uint64_t seed = 1; seed <= 60; ++seed) {
+            CAPTURE(seed);
+            Machine machine{SyncPolicy::every(interval), seed};
+            auto chance = machine.world.random().split("pauses");
+            std::vector<Time> written;
+            const auto end = machine.world.now() + chance.between(1s, 5s);
+            while (machine.world.now() < end) {
+                machine.writer->write("x");
+                const auto at = machine.world.now();
+                machine.world.run_for(0ms);
+                if (machine.writer->journal.persisted() == machine.writer->batches) written.push_back(at);
+                machine.world.run_for(std::min<Duration>(chance.between(0ms, 900ms), end - machine.world.now()));
+            }
+            const auto cut = machine.world.now();
+            machine.disk->crash_power();
+            const auto found = machine.restart().size() / 2;
+            const auto old = static_cast<std::size_t>(
+                std::ranges::count_if(written, [&](Time at) { return at + interval + latency <= cut; }));
+            CHECK(found >= old);
+            lost = lost || found < written.size();
+        }
+        CHECK(lost);
+    }
+
+    TEST_CASE("a batch that nothing follows is on stable storage after a second however long the interval is") {
+        Machine machine{SyncPolicy::every(1h)};
+        machine.writer->write("a");
+        machine.world.run_for(1s);
+        machine.disk->crash_power();
+        CHECK(machine.restart() == "a;");
+    }
+
+    TEST_CASE("a sync of an interval that fails ends the journal") {
+        Machine machine{SyncPolicy::every(100ms)};
+        machine.writer->write("a");
+        machine.disk->begin(sim::ServerDiskTrouble::sync, 1);
+        machine.world.run_for(90ms);
+        CHECK(machine.writer->journal.failure().empty());
+        machine.world.run_for(20ms);
+        CHECK(!machine.writer->journal.failure().empty());
+        CHECK(machine.writer->journal.persisted() == 1);
     }
 
     TEST_CASE("a disk that throws ends the journal with a reason and what was persisted stays") {
@@ -164,6 +236,64 @@ TEST_SUITE("sim_journal") {
         machine.disk->began(Incarnation{3});
         CHECK(!machine.disk->keeps(Incarnation{2}));
         CHECK(!machine.disk->continues(Incarnation{3}, Incarnation{2}));
+    }
+
+    TEST_CASE("one life that did not wait for the disk ends the claim to all before it") {
+        Machine machine;
+        const auto live = [&](std::uint64_t life) {
+            machine.begin(Incarnation{life});
+            machine.world.run_for(20ms);
+            machine.disk->crash_process();
+        };
+        live(1);
+        CHECK(machine.disk->keeps(Incarnation{1}));
+        for (const auto lax : {SyncPolicy::never(), SyncPolicy::every(1s)}) {
+            machine.disk->set_policy(lax);
+            live(2);
+            CHECK(!machine.disk->keeps(Incarnation{1}));
+            CHECK(!machine.disk->keeps(Incarnation{2}));
+            CHECK(!machine.disk->continues(Incarnation{2}, Incarnation{1}));
+        }
+        machine.disk->set_policy(SyncPolicy::always());
+        live(3);
+        CHECK(machine.disk->keeps(Incarnation{3}));
+        CHECK(!machine.disk->keeps(Incarnation{1}));
+        CHECK(!machine.disk->continues(Incarnation{3}, Incarnation{1}));
+        CHECK(!machine.disk->continues(Incarnation{3}, Incarnation{2}));
+        live(4);
+        CHECK(machine.disk->continues(Incarnation{4}, Incarnation{3}));
+        CHECK(!machine.disk->continues(Incarnation{3}, Incarnation{4}));
+    }
+
+    TEST_CASE("a power cut may take back that a life did not wait for the disk unless that is on stable storage") {
+        for (const auto ran : {20ms, 1'100ms}) {  // then the log is sealed
+            Machine machine;
+            machine.begin(Incarnation{1});
+            machine.world.run_for(20ms);
+            machine.disk->crash_process();
+            machine.disk->set_policy(SyncPolicy::never());
+            machine.begin(Incarnation{2});
+            machine.world.run_for(ran);
+            machine.disk->crash_power();
+            machine.disk->set_policy(SyncPolicy::always());
+            machine.begin(Incarnation{3});
+            CHECK(machine.disk->continues(Incarnation{3}, Incarnation{1}) == (ran == 20ms));
+            CHECK(!machine.disk->continues(Incarnation{3}, Incarnation{2}));
+            CHECK(!machine.disk->keeps(Incarnation{1}));
+        }
+    }
+
+    TEST_CASE("a life begins under the policy that there is for it and keeps it") {
+        Machine machine{SyncPolicy::always(), 1, 1};
+        int promised = 0, synced = 0, never_synced = 0;
+        for (std::uint64_t life = 1; life <= 30; ++life) {
+            const auto policy = machine.disk->policy();
+            (policy.promises() ? promised : policy == SyncPolicy::never() ? never_synced : synced) += 1;
+            machine.begin(Incarnation{life});  // which draws the next one
+            CHECK(machine.writer->journal.promises() == policy.promises());
+            machine.disk->crash_process();
+        }
+        CHECK(std::min({promised, synced, never_synced}) > 3);
     }
 
     TEST_CASE("a slow disk makes every sync wait") {

@@ -1,7 +1,6 @@
 // The journal of a server in a directory of its own.
 #pragma once
 
-#include <algorithm>
 #include <chrono>
 #include <condition_variable>
 #include <cstdint>
@@ -21,22 +20,10 @@
 #include <understudy/journal.hpp>
 #include <understudy/journal/posix_disk.hpp>
 #include <understudy/journal/replica_files.hpp>
+#include <understudy/journal/sync_policy.hpp>
 #include <understudy/options.hpp>
 
 namespace understudy::journal {
-
-/// When what was written is brought to stable storage.
-struct SyncPolicy {
-    /// Before it counts: no crash takes back what was answered, and a group that died as a whole comes back by itself.
-    static SyncPolicy always() { return {Duration{}}; }
-    /// Once in an interval: the death of a process takes nothing back, that of a machine up to that much. A server may
-    /// then not say that it recovered its state (S9): after the death of a whole group an operator decides.
-    static SyncPolicy every(Duration interval) { return {interval}; }
-    /// When the kernel likes; else as `every`.
-    static SyncPolicy never() { return {Duration::max()}; }
-
-    Duration interval{};
-};
 
 struct FileJournalOptions {
     SyncPolicy sync = SyncPolicy::always();
@@ -63,7 +50,7 @@ public:
     void write(JournalBatch& batch, const Log& log) { worker_->take(make_pending(batch, log)); }
     std::uint64_t persisted() const { return worker_->progress().persisted; }
     std::string failure() const { return worker_->progress().failure; }
-    bool promises() const { return worker_->promised(); }
+    bool promises() const { return worker_->options.sync.promises(); }
 
 private:
     struct Progress {
@@ -89,7 +76,6 @@ private:
 
         ReplicaFiles<PosixDisk> files;
         const FileJournalOptions options;
-        bool promised() const { return options.sync.interval == Duration{}; }
 
         void start(const asio::any_io_executor& executor, std::function<void()> progress) {
             executor_ = executor;
@@ -109,8 +95,7 @@ private:
         }
 
     private:
-        using Clock = std::chrono::steady_clock;
-
+        static Time now() { return Time{std::chrono::steady_clock::now().time_since_epoch()}; }
         static std::uint64_t draw_salt() {
             std::random_device device;
             return std::uint64_t{device()} << 32 | device();
@@ -125,33 +110,34 @@ private:
                 publish([&](Progress& progress) { progress.failure = failed.what(); });
             }
         }
-        /// Takes all that is there, writes it and brings it to stable storage. False when nothing more will come.
+        /// Takes all that is there, writes it, and does what the policy wants. False when nothing more will come.
         bool work_once() {
             std::deque<PendingBatch> batches;
             if (!wait(batches)) return false;
-            if (batches.empty()) {
-                files.seal();
-                return true;
-            }
             for (const auto& batch : batches) files.write(batch);
-            const auto& interval = options.sync.interval;
-            const auto now = Clock::now();
-            if (interval == Duration{} || (interval != Duration::max() && now >= synced_at_ + interval)) {
+            const auto written_at = now();
+            if (!batches.empty()) schedule_.wrote(written_at);
+            const auto count = [&] {
+                if (!batches.empty()) publish([&](Progress& progress) { progress.persisted = batches.back().number; });
+            };
+            if (!options.sync.promises()) count();
+            if (schedule_.sync_due() <= written_at) {
                 files.sync();
-                synced_at_ = now;
+                schedule_.syncs(written_at);
+            } else if (schedule_.seal_due() <= written_at) {
+                files.seal();
+                schedule_.seals(written_at);
             }
-            publish([&](Progress& progress) { progress.persisted = batches.back().number; });
+            if (options.sync.promises()) count();
             return true;
         }
-        /// Waits for batches; gives none when it is time to seal the log. False if nothing more will come.
+        /// Waits for batches; gives none when it is time to sync or to seal. False if nothing more will come.
         bool wait(std::deque<PendingBatch>& batches) {
             std::unique_lock lock{mutex_};
             const auto something = [&] { return stopping_ || !queue_.empty(); };
-            const auto patience = promised() ? options.idle : std::min(options.idle, options.sync.interval);
-            if (sealed_) arrived_.wait(lock, something);
-            else arrived_.wait_for(lock, patience, something);
+            if (const auto next = schedule_.next(); next == understudy::never) arrived_.wait(lock, something);
+            else arrived_.wait_for(lock, next - now(), something);
             batches.swap(queue_);
-            sealed_ = batches.empty();
             return !batches.empty() || !stopping_;
         }
 
@@ -170,8 +156,7 @@ private:
         Progress progress_;
         bool stopping_ = false;
 
-        bool sealed_ = false;  // nothing was written since the end of the log was sealed
-        Clock::time_point synced_at_{};
+        SyncSchedule schedule_{options.sync, options.idle, now()};  // the thread's
 
         asio::any_io_executor executor_;
         std::shared_ptr<const std::function<void()>> tell_;

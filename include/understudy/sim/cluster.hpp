@@ -249,9 +249,11 @@ public:
     bool is_held(const std::string& group, const Casualties& after = {}) const {
         const auto info = view(group);
         const auto holds = [&](const Member& member) {
-            if (!after.processes.contains(member.name) && find(member)) return true;
+            const bool runs = find(member.name) && !after.processes.contains(member.name);
+            if (runs && find(member)) return true;
             const auto* disk = disk_of(member.name);
-            return !after.disks.contains(member.name) && disk && disk->keeps(member.incarnation);
+            return !after.disks.contains(member.name) && disk && disk->keeps(member.incarnation) &&
+                   (runs || disk->policy().promises());
         };
         return info.number == 0 || holds(info.primary) ||
                std::ranges::any_of(info.backups, [&](const Member& member) { return member.synced && holds(member); });

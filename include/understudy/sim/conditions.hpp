@@ -71,7 +71,8 @@ inline Habits draw_habits(Random& random) {
     return habits;
 }
 
-/// Mostly all servers of a group have disks that promise; or only some have one, or some promise nothing.
+/// Mostly all servers of a group have disks that promise; or only some have one, or some promise nothing, or operators
+/// change their minds about that.
 inline void draw_disks(Random& random, ClusterOptions& cluster) {
     ServerDiskOptions disk;
     disk.segment_bytes = draw(random, std::array<std::uint64_t, 3>{1'000, 20'000, 64u << 20});
@@ -79,11 +80,12 @@ inline void draw_disks(Random& random, ClusterOptions& cluster) {
     disk.stalls = draw(random, std::array{0.0, 0.002, 0.02});
     disk.stall_most = 2 * cluster.view.dead_after();
     cluster.replica.journal_bytes = draw(random, std::array<std::size_t, 3>{500, 10'000, 200'000});
+    disk.changes = random.chance(0.15) ? 0.3 : 0;
     const double have = random.chance(0.2) ? 0.6 : 1, promise = random.chance(0.2) ? 0.5 : 1;
     for (std::size_t number = 0; number < cluster.servers; ++number) {
         cluster.disks.emplace_back();
         if (!random.chance(have)) continue;
-        disk.promises = random.chance(promise);
+        disk.sync = random.chance(promise) ? journal::SyncPolicy::always() : draw_lax_policy(random);
         cluster.disks.back() = disk;
     }
 }

@@ -1,6 +1,8 @@
-// A server's journal on a simulated disk, in virtual time: what is written counts when a sync has come to its end.
+// A server's journal on a simulated disk, in virtual time: what is written counts when a sync has come to its end, or,
+// by a policy that does not wait for it, when the kernel has it.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <deque>
 #include <exception>
@@ -16,6 +18,7 @@
 
 #include <understudy/journal.hpp>
 #include <understudy/journal/replica_files.hpp>
+#include <understudy/journal/sync_policy.hpp>
 #include <understudy/sim/disk.hpp>
 #include <understudy/sim/server_disk.hpp>
 #include <understudy/sim/world.hpp>
@@ -41,10 +44,11 @@ public:
     void start(const asio::any_io_executor& executor, std::function<void()> progress) {
         worker_->executor = executor;
         worker_->progress = std::move(progress);
+        worker_->plan();
     }
     void write(JournalBatch& batch, const Log& log) { worker_->take(journal::make_pending(batch, log)); }
     std::uint64_t persisted() const { return worker_->persisted; }
-    bool promises() const { return worker_->disk->options().promises; }
+    bool promises() const { return worker_->schedule.policy().promises(); }
     std::string failure() const { return worker_->failure; }
 
 private:
@@ -71,7 +75,8 @@ private:
               files{Disk{disk->storage()},
                     disk->draw_salt(),
                     {.segment_bytes = disk->options().segment_bytes, .grow_bytes = grow_bytes}},
-              life{disk->storage().life()} {}
+              life{disk->storage().life()},
+              schedule{disk->policy(), idle, in.now()} {}
 
         static constexpr std::size_t grow_bytes = 2048;
         static constexpr Duration idle = 1s;  // then the end of the log is sealed
@@ -86,33 +91,57 @@ private:
                     files.write(queue.front());
                     for (const auto& piece : queue.front().pieces)
                         if (piece.last) disk->count_snapshot();
+                    if (queue.front().standing) disk->noted();
                     written = queue.front().number;
                 }
             });
             if (!failure.empty()) return;
-            if (!disk->options().promises) return publish();
+            schedule.wrote(world.now());
+            if (!schedule.policy().promises()) publish();
+            schedule.sync_due() <= world.now() ? begin_sync() : go_on();
+        }
+        void begin_sync() {
+            schedule.syncs(world.now());
             then(disk->draw_latency(), &Worker::sync);
         }
         void sync() {
             attempt([this] { files.sync(); });
-            if (failure.empty()) publish();
+            if (!failure.empty()) return;
+            disk->synced();
+            if (schedule.policy().promises()) publish();
+            go_on();
         }
         void publish() {
             persisted = written;
             tell();
+        }
+        void go_on() {
             if (!queue.empty()) return then({}, &Worker::write_all);
             busy = false;
-            worked = world.now();
-            if (!std::exchange(sealing, true)) then(idle, &Worker::seal);
+            plan();
         }
-        void seal() {
-            sealing = false;
-            if (busy) return;  // and `publish` comes again
-            if (const auto due = after(worked, idle); due > world.now()) {
-                sealing = true;
-                return then(due - world.now(), &Worker::seal);
+        /// What is to be done when nothing comes until then.
+        void plan() {
+            const auto next = schedule.next();
+            if (next >= planned) return;  // and it plans anew
+            planned = next;
+            then(std::max(next - world.now(), Duration{}), &Worker::rest);
+        }
+        void rest() {
+            if (world.now() < planned) return;  // it had been planned for now, and then for later
+            planned = never;
+            if (busy) return;  // and `go_on` plans anew
+            if (schedule.sync_due() <= world.now()) {
+                busy = true;
+                return begin_sync();
             }
-            attempt([this] { files.seal(); });
+            if (schedule.seal_due() <= world.now()) {
+                attempt([this] { files.seal(); });
+                if (!failure.empty()) return;
+                schedule.seals(world.now());
+                disk->synced();
+            }
+            plan();
         }
 
         template <typename Operation>
@@ -144,9 +173,9 @@ private:
         std::deque<journal::PendingBatch> queue;
         std::uint64_t written = 0, persisted = 0;  // batches
         std::string failure;
-        Time worked{};
+        journal::SyncSchedule schedule;
+        Time planned = never;  // `rest` is to come then
         bool busy = false;     // a step that writes or syncs is to come
-        bool sealing = false;  // `seal` is to come
     };
 
     std::shared_ptr<Worker> worker_;

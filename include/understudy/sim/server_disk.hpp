@@ -5,10 +5,11 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdint>
-#include <map>
 #include <optional>
+#include <vector>
 
 #include <understudy/core/types.hpp>
+#include <understudy/journal/sync_policy.hpp>
 #include <understudy/sim/random.hpp>
 #include <understudy/sim/storage.hpp>
 
@@ -17,13 +18,19 @@ namespace understudy::sim {
 using namespace std::chrono_literals;
 
 struct ServerDiskOptions {
-    bool promises = true;                     ///< A batch counts once it is synced; else once the kernel has it.
+    journal::SyncPolicy sync{};               ///< Of the first life.
+    double changes = 0;                       ///< So many of the later ones begin under a policy that is drawn anew.
     std::uint64_t segment_bytes = 64u << 20;  ///< Of the journal's files.
     Duration latency_least = 100us;           ///< Of a sync,
     Duration latency_most = 30ms;             ///< evenly distributed;
     double stalls = 0.002;                    ///< but so many of them take
     Duration stall_most = 1s;                 ///< up to that.
 };
+
+/// One of those that do not wait for the disk.
+inline journal::SyncPolicy draw_lax_policy(Random& random) {
+    return random.chance(0.5) ? journal::SyncPolicy::never() : journal::SyncPolicy::every(random.between(10ms, 2s));
+}
 
 /// What a broken disk does: it throws at a write; has room for a part of one only; throws at a sync and forgets what it
 /// was to write; throws at all that would change something; throws at whatever is asked, and then the machine has no
@@ -50,7 +57,7 @@ struct DiskCounts {
 
 class ServerDisk {
 public:
-    ServerDisk(ServerDiskOptions options, Random random) : options_{options}, random_{random} {}
+    ServerDisk(ServerDiskOptions options, Random random) : options_{options}, random_{random}, next_{options.sync} {}
     ServerDisk(const ServerDisk&) = delete;
     ServerDisk& operator=(const ServerDisk&) = delete;
 
@@ -68,6 +75,7 @@ public:
     void crash_power() {
         ++counts_.power_cuts;
         storage_.crash_power(random_);
+        if (!lives_.empty() && !lives_.back().synced) lives_.back().noted = false;
         to_blame_ = false;
     }
     /// The machine dies, and comes back with an empty disk.
@@ -118,29 +126,61 @@ public:
 
     // ---- whose state it holds ----------------------------------------------------------------------------
 
-    /// A life begins whose journal is here.
+    /// The policy of the next life.
+    const journal::SyncPolicy& policy() const { return next_; }
+    /// An operator will start the next life with another one.
+    void set_policy(journal::SyncPolicy policy) { next_ = policy; }
+
+    /// A life begins whose journal is here, under the policy that there was for it.
     void began(Incarnation life) {
-        counts_.restarts += std::ranges::any_of(disk_of_, [&](const auto& other) { return other.second == number_; });
-        disk_of_[life] = number_;
+        counts_.restarts += std::ranges::any_of(lives_, [&](const Life& other) { return other.disk == number_; });
+        lives_.push_back({life, number_, next_.promises()});
+        if (!random_.chance(options_.changes)) return;
+        next_ = random_.below(3) == 0 ? journal::SyncPolicy::always() : draw_lax_policy(random_);
     }
-    /// Whether a later life can, and will say so, go on from all that this one called persisted.
+    /// The present life has written which lives the next one may continue.
+    void noted() {
+        if (!lives_.empty()) lives_.back().noted = true;
+    }
+    /// All that the present life has written is on stable storage.
+    void synced() {
+        if (!lives_.empty()) lives_.back().synced = lives_.back().noted;
+    }
+
+    /// Whether the last life that began can, and will say so, go on from all that this one called persisted. The next
+    /// one can too if its `policy` promises.
     bool keeps(Incarnation life) const {
-        const auto found = disk_of_.find(life);
-        return options_.promises && found != disk_of_.end() && found->second == number_;
+        const auto found = find(life);
+        return found != lives_.end() && found->disk == number_ &&
+               std::all_of(found, lives_.end(), [](const Life& one) { return one.promises; });
     }
-    /// Whether `later` may have said that it continues `life`.
+    /// Whether `later` may have said that it continues `life`. One between them that did not wait for the disk ends
+    /// that, unless a power cut may have taken back that there was such a life: what `life` held is there all the same.
     bool continues(Incarnation later, Incarnation life) const {
-        const auto one = disk_of_.find(later), other = disk_of_.find(life);
-        return options_.promises && one != disk_of_.end() && other != disk_of_.end() && one->second == other->second;
+        const auto from = find(life), to = find(later);
+        return from < to && to != lives_.end() && from->disk == to->disk && from->promises && to->promises &&
+               std::none_of(from, to, [](const Life& one) { return !one.promises && one.noted; });
     }
 
 private:
+    struct Life {
+        Incarnation incarnation{};
+        std::uint64_t disk = 0;
+        bool promises = false;
+        bool noted = false;   // what it has said of itself is surely there,
+        bool synced = false;  // and no power cut can take that back
+    };
+    std::vector<Life>::const_iterator find(Incarnation life) const {
+        return std::ranges::find(lives_, life, &Life::incarnation);
+    }
+
     ServerDiskOptions options_;
     Random random_;
     Storage storage_;
     DiskCounts counts_;
-    std::uint64_t number_ = 1;                      // of the disk, of those that the machine had
-    std::map<Incarnation, std::uint64_t> disk_of_;  // by life
+    std::uint64_t number_ = 1;  // of the disk, of those that the machine had
+    std::vector<Life> lives_;   // oldest first
+    journal::SyncPolicy next_;
     Duration least_{};
     bool stalls_ = true;
     ServerDiskTrouble trouble_{};  // the last one
