@@ -243,9 +243,9 @@ void measure_recovery(const Settings& settings) {
         };
         cold.push_back(read_cold(data, bytes));
         const auto recover = [&](int) {
-            journal::ReplicaFiles<journal::PosixDisk> files{journal::PosixDisk{data}, 2};
+            journal::FileJournal journal{data};
             Recovery reader{wire::TypedStore<KvStore>{KvStore{}}, ReplicaOptions{}.log_bytes};
-            files.read(reader);
+            journal.read(reader);
             if (std::move(reader).finish().state.applied.index != entries) throw std::runtime_error{"not all is there"};
         };
         const auto [took, most] = seconds([] { return 0; }, recover);

@@ -1,6 +1,7 @@
 // A replica's journal in files: whatever ends a life, the next one has what was answered, or a clear refusal.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <optional>
 #include <stdexcept>
@@ -325,6 +326,35 @@ TEST_SUITE("replica_files") {
             files.write(batch({index == 0 ? 0u : 1u, index}, std::string(200, 'x'), std::move(pieces)));
         }
         CHECK(files.bytes() < 5'000);
+    }
+
+    TEST_CASE("a server that comes back holds as much of its log for others as it may") {
+        sim::Storage storage;
+        Log log;
+        {
+            journal::ReplicaFiles<sim::Disk> files{sim::Disk{storage}, 1};
+            Recovery<ListStore> nothing{ListStore{}, 0};
+            files.read(nothing);
+            JournalBatch batch;
+            for (batch.number = 1; batch.number <= 1'000; ++batch.number) {
+                batch.prev = log.last();
+                for (int n = 0; n < 10; ++n)
+                    log.append({{1, log.last().index + 1}, EntryKind::command, {}, 0, 0, std::string(100, 'c')});
+                batch.through = log.last().index;
+                batch.commit = batch.prev.index;  // as a primary hears of it
+                files.write(journal::make_pending(batch, log));
+            }
+        }
+        for (const std::size_t keep : {0, 100'000, 500'000, 10'000'000}) {
+            journal::ReplicaFiles<sim::Disk> files{sim::Disk{storage}, 2};
+            Recovery<ListStore> reader{ListStore{}, keep};
+            files.read(reader);
+            const auto found = std::move(reader).finish();
+            CHECK(found.state.log.last() == log.last());
+            const auto held = log.bytes(found.state.log.base().index, found.state.applied.index);
+            CHECK(held <= keep);
+            CHECK(held + 1'000 >= std::min(keep, log.bytes(0, found.state.applied.index)));
+        }
     }
 
     TEST_CASE("what was dropped stays void when a later snapshot takes the place of the one that said so") {

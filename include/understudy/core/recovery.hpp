@@ -32,6 +32,10 @@ public:
     /// All that counts of a batch which was written before a snapshot that takes the place of everything.
     virtual void standing(HardState standing) = 0;
     virtual std::string batch(const JournalBatch& batch, std::span<const EntryView> entries) = 0;
+    /// At least about so many bytes of entries are in the batches after the next one.
+    virtual void to_come(std::uint64_t bytes) = 0;
+    /// That was all. What comes next is that the journal gets ready for more.
+    virtual std::string whole() { return {}; }
 };
 
 /// Puts the state together again. Memory is bounded by the store and the log: what is known to be committed is applied
@@ -69,9 +73,12 @@ public:
         });
         if (!to.store_failure.empty())
             return "the store cannot apply entry " + std::to_string(to.applied.index) + ": " + to.store_failure;
-        log_.trim(log_bytes_, to.applied.index);
+        // What is yet to come will take its place.
+        log_.trim(log_bytes_ - static_cast<std::size_t>(std::min<std::uint64_t>(log_bytes_, to_come_)), to.applied.index);
         return {};
     }
+
+    void to_come(std::uint64_t bytes) override { to_come_ = bytes; }
 
     Recovered<S> finish() && {
         state().log = std::move(log_).release();
@@ -117,6 +124,7 @@ private:
     LogTail log_;
     bool continues_ = true;  // the log, as it was then, has the snapshot's last entry
     std::size_t log_bytes_;
+    std::uint64_t to_come_ = 0;
 };
 
 }  // namespace understudy

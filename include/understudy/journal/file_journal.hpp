@@ -19,6 +19,7 @@
 
 #include <understudy/journal.hpp>
 #include <understudy/journal/posix_disk.hpp>
+#include <understudy/journal/read_ahead.hpp>
 #include <understudy/journal/replica_files.hpp>
 #include <understudy/journal/sync_policy.hpp>
 #include <understudy/options.hpp>
@@ -43,7 +44,13 @@ public:
 
     /// See `Journal`. Throws `Damaged` if a file holds what no crash leaves behind, `std::runtime_error` for files of
     /// another version or of another store, `std::system_error` if the disk fails.
-    void read(JournalReader& to) { worker_->files.read(to); }
+    /// A thread reads, while this one tells `to`.
+    void read(JournalReader& to) {
+        auto& files = worker_->files;
+        read_ahead(
+            to, [&](JournalReader& ahead) { files.read(ahead); },
+            [&](std::uint64_t number, const std::string& wrong) { return files.unreadable(number, wrong); });
+    }
     void start(const asio::any_io_executor& executor, std::function<void()> progress) {
         worker_->start(executor, std::move(progress));
     }

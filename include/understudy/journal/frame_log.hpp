@@ -41,14 +41,16 @@ public:
     FrameLog(D& disk, std::string prefix, std::uint64_t salt, FrameLogOptions options = {})
         : disk_{disk}, prefix_{std::move(prefix)}, salt_{salt}, options_{options} {}
 
-    /// To be called once, before all else. Calls `visit(number, payload)` for each frame that is there, in order, and
-    /// brings all of them to stable storage; then the log is ready for more. Throws `Damaged`, and `std::runtime_error`
+    /// To be called once, before all else. Calls `visit(number, payload)` for each frame that is there, in order, then
+    /// `whole()`, and brings all of them to stable storage; then the log is ready for more. What these two throw comes
+    /// through before anything is changed. Throws `Damaged`, and `std::runtime_error`
     /// for another format version; the frames visited until then are worth nothing. O(bytes of the log).
-    template <typename Visit>
-    void recover(Visit visit) {
+    template <typename Visit, typename Whole>
+    void recover(Visit visit, Whole whole) {
         UNDERSTUDY_CHECK(!file_);
         guarded([&] {
             auto found = read_segments(disk_, prefix_, visit);
+            whole();
             remove_unfinished();
             segments_ = std::move(found.segments);
             synced_ = found.synced;
@@ -57,6 +59,11 @@ public:
             synced_ = last_;
             remove_superseded();
         });
+    }
+
+    template <typename Visit>
+    void recover(Visit visit) {
+        recover(std::move(visit), [] {});
     }
 
     /// Appends a frame and returns its number. It is in memory until `flush`, `sync` or many others. Throws

@@ -57,7 +57,7 @@ template <Disk D>
 class ReplicaFiles {
 public:
     ReplicaFiles(D disk, std::uint64_t salt, FrameLogOptions options = {})
-        : disk_{std::move(disk)}, log_{disk_, "log", salt, options}, writer_{disk_, salt} {}
+        : disk_{std::move(disk)}, options_{options}, log_{disk_, "log", salt, options}, writer_{disk_, salt} {}
     ReplicaFiles(ReplicaFiles&&) = delete;
 
     /// Tells all that is there. To be called once, before all else.
@@ -76,7 +76,8 @@ public:
         }
         std::vector<Extent> extents;
         std::vector<EntryView> entries;
-        log_.recover([&](std::uint64_t number, std::string_view payload) {
+        auto left = log_bytes();
+        const auto visit = [&](std::uint64_t number, std::string_view payload) {
             auto batch = decode_batch(payload, entries);
             const auto wrong = [&]() -> std::string {
                 if (!batch) return "it is no batch of a replica";
@@ -84,11 +85,16 @@ public:
                 extents.push_back({number, number < void_before_ ? 0 : batch->through});
                 if (batch->standing) standing_ = *batch->standing;
                 last_number_ = number;
+                left -= std::min(left, frame_bytes(payload.size()));
+                to.to_come(left);
                 if (number >= void_before_) return to.batch(*batch, entries);
                 if (batch->standing) to.standing(std::move(*batch->standing));
                 return {};
             }();
             if (!wrong.empty()) throw std::runtime_error{unreadable(number, wrong)};
+        };
+        log_.recover(visit, [&] {
+            if (const auto wrong = to.whole(); !wrong.empty()) throw std::runtime_error{wrong};
         });
         for (const auto& extent : extents) note(extent);
         if (standing && last_number_ < whole) {  // a crash took the batch's frame, or it was never written
@@ -131,6 +137,12 @@ public:
 
     std::uint64_t bytes() const { return log_.bytes(); }
 
+    /// That a reader found something wrong with a batch.
+    std::string unreadable(std::uint64_t number, const std::string& wrong) const {
+        return "frame " + std::to_string(number) + " of " + disk_.path("log-*.log") + " cannot be used: " + wrong +
+               ". Was it written with another store, or is a part of the directory missing? (docs/durability.md)";
+    }
+
 private:
     /// How far the entries of a frame, or of all frames of a segment, go.
     struct Extent {
@@ -138,9 +150,12 @@ private:
         Index through = 0;
     };
 
-    std::string unreadable(std::uint64_t number, const std::string& wrong) const {
-        return "frame " + std::to_string(number) + " of " + disk_.path("log-*.log") + " cannot be used: " + wrong +
-               ". Was it written with another store, or is a part of the directory missing? (docs/durability.md)";
+    /// Of all frames that are there, but for what the last segment may have grown ahead of them.
+    std::uint64_t log_bytes() const {
+        std::uint64_t bytes = 0;
+        for (const auto& name : disk_.list())
+            if (segment_number("log", name)) bytes += disk_.size(name);
+        return bytes - std::min<std::uint64_t>(bytes, options_.grow_bytes);
     }
 
     /// So that every segment says whose it is, and older ones can go.
@@ -181,6 +196,7 @@ private:
     }
 
     D disk_;
+    FrameLogOptions options_;
     FrameLog<D> log_;
     SnapshotWriter<D> writer_;
     std::optional<HardState> standing_;

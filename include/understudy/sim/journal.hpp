@@ -63,6 +63,7 @@ private:
             if (found && batch.standing) found(*batch.standing);
             return to.batch(batch, entries);
         }
+        void to_come(std::uint64_t bytes) override { to.to_come(bytes); }
         JournalReader& to;
         const Found& found;
     };

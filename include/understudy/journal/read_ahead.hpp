@@ -1,0 +1,191 @@
+// Reads a journal in a thread of its own, while what was read is applied: most of the time that recovery takes is the
+// store's.
+#pragma once
+
+#include <algorithm>
+#include <condition_variable>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <exception>
+#include <functional>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <stdexcept>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include <understudy/core/entry_block.hpp>
+#include <understudy/core/recovery.hpp>
+
+namespace understudy::journal {
+
+/// Stands between the thread that reads a journal and the one in which its reader is told. Batches are told some time
+/// later; for all else the journal waits.
+class ReadAhead final : public JournalReader {
+public:
+    // ---- the thread that reads ---------------------------------------------------------------------------
+
+    std::string snapshot(const SnapshotPiece& piece) override {
+        return pass([&](JournalReader& to) { return to.snapshot(piece); });
+    }
+    void standing(HardState standing) override {
+        pass([&](JournalReader& to) {
+            to.standing(std::move(standing));
+            return std::string{};
+        });
+    }
+    std::string batch(const JournalBatch& batch, std::span<const EntryView> entries) override {
+        std::size_t bytes = 0;
+        for (const auto& entry : entries) bytes += entry.command.size();
+        if (!filling_.entries.has_room(bytes)) {
+            if (!hand_over()) return stopped_text;
+            filling_.entries.begin(block_bytes, bytes);
+        }
+        filling_.add(batch, entries);
+        filling_.to_come = to_come_;
+        return {};
+    }
+    void to_come(std::uint64_t bytes) override { to_come_ = bytes; }
+    std::string whole() override {
+        return pass([](JournalReader& to) { return to.whole(); });
+    }
+    /// Nothing more comes.
+    void end() {
+        hand_over();
+        const std::lock_guard lock{mutex_};
+        ended_ = true;
+        changed_.notify_all();
+    }
+
+    // ---- the thread in which the reader is told ----------------------------------------------------------
+
+    /// Tells all that comes until the end. `refuse(number, wrong)` throws.
+    template <typename Refuse>
+    void tell(JournalReader& to, Refuse refuse) {
+        std::unique_lock lock{mutex_};
+        for (;;) {
+            changed_.wait(lock, [&] { return !full_.empty() || step_ || ended_; });
+            if (!full_.empty()) {
+                auto block = std::move(full_.front());
+                full_.pop_front();
+                lock.unlock();
+                block.tell(to, refuse);
+                lock.lock();
+                empty_.push_back(std::move(block));
+            } else if (step_) {
+                const auto step = std::exchange(step_, nullptr);
+                lock.unlock();
+                auto answer = step(to);
+                lock.lock();
+                answer_ = std::move(answer);
+            } else {
+                return;
+            }
+            changed_.notify_all();
+        }
+    }
+    /// Nobody is told any more: what is being read is refused.
+    void stop() {
+        const std::lock_guard lock{mutex_};
+        stopped_ = true;
+        changed_.notify_all();
+    }
+
+private:
+    static constexpr std::size_t block_bytes = 256u << 10;
+    static constexpr std::size_t most_blocks = 4;  // that wait to be told
+    static constexpr auto stopped_text = "nobody wants to know";
+
+    /// Batches, and the entries of all of them.
+    struct Block {
+        EntryBlock entries;
+        std::vector<std::pair<JournalBatch, std::size_t>> batches;  // each with how many of the entries are its own
+        std::uint64_t to_come = 0;
+
+        void add(const JournalBatch& batch, std::span<const EntryView> its) {
+            batches.emplace_back(batch, its.size());
+            for (const auto& entry : its) entries.append(entry);
+        }
+        template <typename Refuse>
+        void tell(JournalReader& to, Refuse& refuse) {
+            to.to_come(to_come);
+            std::span<const EntryView> left{entries.entries()};
+            for (const auto& [batch, count] : batches) {
+                if (const auto wrong = to.batch(batch, left.first(count)); !wrong.empty()) refuse(batch.number, wrong);
+                left = left.subspan(count);
+            }
+            batches.clear();
+        }
+    };
+
+    /// False if nobody wants it.
+    bool hand_over() {
+        if (filling_.batches.empty()) return true;
+        std::unique_lock lock{mutex_};
+        changed_.wait(lock, [&] { return stopped_ || full_.size() < most_blocks; });
+        if (stopped_) return false;
+        full_.push_back(std::exchange(filling_, {}));
+        if (!empty_.empty()) {
+            filling_ = std::move(empty_.back());
+            empty_.pop_back();
+            filling_.entries.begin(block_bytes, 0);
+        }
+        changed_.notify_all();
+        return true;
+    }
+    /// Has that done in the other thread, when all before it was told there.
+    std::string pass(std::function<std::string(JournalReader&)> step) {
+        if (!hand_over()) return stopped_text;
+        std::unique_lock lock{mutex_};
+        step_ = std::move(step);
+        changed_.notify_all();
+        changed_.wait(lock, [&] { return stopped_ || answer_; });
+        if (!answer_) return stopped_text;
+        return *std::exchange(answer_, std::nullopt);
+    }
+
+    Block filling_;  // this and the next are of the thread that reads
+    std::uint64_t to_come_ = 0;
+
+    std::mutex mutex_;
+    std::condition_variable changed_;
+    std::deque<Block> full_;
+    std::vector<Block> empty_;  // their memory is used again
+    std::function<std::string(JournalReader&)> step_;
+    std::optional<std::string> answer_;
+    bool ended_ = false;
+    bool stopped_ = false;
+};
+
+/// Has `read(reader)` done by a thread of its own, and tells `to`, here, what it tells the reader. Throws what `read`
+/// throws; for a batch in which `to` finds something wrong, `std::runtime_error{explain(number, wrong)}`.
+template <typename Read, typename Explain>
+void read_ahead(JournalReader& to, Read read, Explain explain) {
+    ReadAhead between;
+    std::exception_ptr thrown;
+    std::thread thread{[&] {
+        try {
+            read(static_cast<JournalReader&>(between));
+        } catch (...) {
+            thrown = std::current_exception();
+        }
+        between.end();
+    }};
+    try {
+        between.tell(to, [&](std::uint64_t number, const std::string& wrong) {
+            throw std::runtime_error{explain(number, wrong)};
+        });
+    } catch (...) {
+        between.stop();
+        thread.join();
+        throw;
+    }
+    thread.join();
+    if (thrown) std::rethrow_exception(thrown);
+}
+
+}  // namespace understudy::journal
