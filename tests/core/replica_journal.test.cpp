@@ -1,6 +1,16 @@
 // S9: with a journal nothing counts as held before it is on stable storage, and the next life goes on from it.
 #include <doctest/doctest.h>
 
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <iterator>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <variant>
+#include <vector>
+
 #include "tests/support/replica_group.hpp"
 
 using namespace understudy;
@@ -218,6 +228,95 @@ TEST_SUITE("replica_journal") {
         CHECK(group["b"].state().log.last() == Position{1, 3});
     }
 
+    /// Whatever can be done while the disk of `b` does nothing.
+    void exchange(ReplicaGroup & group) {
+        for (int turn = 0; turn < 10; ++turn) group.persist("a"), group.settle();
+    }
+    /// `a` leads, and sends `b` a snapshot of 11 chunks, two at a time; what they write is synced when a test says so.
+    ReplicaGroup transfer() {
+        ReplicaGroup group;
+        group.options.log_bytes = 0;
+        group.options.chunk_bytes = 4;
+        group.options.chunk_window = 2;
+        group.start_with_journal("a", 1);
+        group.decide(group.member("a"));
+        for (int n = 0; n < 20; ++n) group.put("a", std::to_string(n % 10));
+        group.start_with_journal("b", 2);
+        group.keep_up = false;
+        group.decide(group.member("a"), {group.member("b")});
+        exchange(group);
+        return group;
+    }
+    /// Of `b`, that a chunk came; they are lost.
+    std::vector<std::uint64_t> take_answers(ReplicaGroup & group) {
+        std::vector<std::uint64_t> next;
+        for (const auto& [from, envelope] : group.wire)
+            if (auto* result = std::get_if<InstallResult>(&envelope.message)) next.push_back(result->next);
+        group.wire.clear();
+        return next;
+    }
+    /// What `b` wrote up to this batch is on stable storage.
+    void persist_until(ReplicaGroup & group, std::uint64_t batch) {
+        group["b"].persisted(batch);
+        group.turn("b");
+    }
+    std::size_t pieces(const ReplicaGroup& group) { return group.journals.at("b").pieces().size(); }
+
+    TEST_CASE("S8: a snapshot comes no faster than the disk takes it") {
+        auto group = transfer();
+        std::size_t before = 0, most = 0;
+        while (pieces(group) > before) {
+            most = std::max(most, pieces(group) - before);
+            before = pieces(group);
+            group.persist("b");
+            exchange(group);
+        }
+        CHECK(most == 2 * group.options.chunk_window);
+        CHECK(group.count<SnapshotInstalled>() == 1);
+        group.persist("b");
+        exchange(group);
+        CHECK(group["a"].status(group.now).backups[0].match == 20);
+    }
+
+    TEST_CASE("S8: a chunk is answered when the piece that came chunk_window before it is on stable storage") {
+        auto group = transfer();
+        const auto batch = group.journals.at("b").pieces();
+        REQUIRE(batch.size() == 4);
+        persist_until(group, batch[0] - 1);
+        CHECK(take_answers(group).empty());
+        persist_until(group, batch[0]);
+        CHECK(take_answers(group) == std::vector<std::uint64_t>{3});
+        persist_until(group, batch[1]);
+        CHECK(take_answers(group) == std::vector<std::uint64_t>{4});
+    }
+
+    TEST_CASE("S8: a chunk that comes again is answered no earlier and in the end") {
+        auto group = transfer();
+        const auto batch = group.journals.at("b").pieces();
+        bool by_view = false;
+        SUBCASE("after a broken connection") {
+            group.lose("a", "b");
+            group.pass(50ms);
+        }
+        SUBCASE("in another view") {
+            by_view = true;
+            group.decide(group.member("a"), {group.member("b")});
+            exchange(group);
+        }
+        CHECK(pieces(group) == batch.size());
+        persist_until(group, batch[1] - 1);
+        CHECK(take_answers(group) == (by_view ? std::vector<std::uint64_t>{} : std::vector<std::uint64_t>{3}));
+        persist_until(group, batch[1]);
+        const auto answers = take_answers(group);  // lost, and those of the repeats too
+        CHECK(!answers.empty());
+        CHECK(std::ranges::count(answers, 4u) == std::ssize(answers));
+        group.keep_up = true;
+        group.persist("a");
+        group.pass(400ms);
+        CHECK(group["a"].status(group.now).backups[0].match == 20);
+        CHECK(group["b"].store().all == group["a"].store().all);
+    }
+
     TEST_CASE("S9: a journal gets snapshots of its own and a restart goes on from the last one") {
         auto group = pair();
         group.keep_up = true;
@@ -270,7 +369,11 @@ TEST_SUITE("replica_journal") {
             ended = ended || place == "S9: a snapshot that is received ends one that is written";
         });
         group.decide(group.member("a"), {group.member("b")});
-        for (int turn = 0; turn < 100; ++turn) group.persist("a"), group.settle();
+        for (int turn = 0; turn < 100; ++turn) {
+            group.persist("a");
+            if (ended) group.persist("b");
+            group.settle();
+        }
         set_coverage_observer(before);
         CHECK(ended);
         CHECK(group.count<SnapshotInstalled>() == 1);

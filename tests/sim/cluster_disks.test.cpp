@@ -23,15 +23,15 @@ TEST_SUITE("cluster_disks") {
 
     /// Two servers and a clerk that appends to one key.
     struct Town {
-        explicit Town(std::uint64_t seed, SyncPolicy sync = SyncPolicy::always())
+        explicit Town(std::uint64_t seed, SyncPolicy sync = SyncPolicy::always(), ReplicaOptions replica = {})
             : world{seed},
-              cluster{world, KvStore{}, options(sync),
+              cluster{world, KvStore{}, options(sync, std::move(replica)),
                       [this](const std::string& who, const Event& event) { events.emplace_back(who, event); }},
               clerk{world.network().client("clerk"), clerk_options()} {
             REQUIRE(well());
         }
-        static sim::ClusterOptions options(SyncPolicy sync) {
-            sim::ClusterOptions options{.servers = 2};
+        static sim::ClusterOptions options(SyncPolicy sync, ReplicaOptions replica) {
+            sim::ClusterOptions options{.servers = 2, .replica = std::move(replica)};
             options.disks.assign(2, sim::ServerDiskOptions{.sync = sync});
             return options;
         }
@@ -269,6 +269,32 @@ TEST_SUITE("cluster_disks") {
             CHECK(town.cluster.view("g1").forced == 0);
             town.append(5);
             CHECK(town.read() == town.answered);
+        });
+    }
+
+    TEST_CASE("S8: a backup whose disk is slow gets in sync from a snapshot of many chunks and is never unreachable") {
+        on_seeds([](std::uint64_t seed) {
+            ReplicaOptions replica;
+            replica.log_bytes = 0;
+            replica.chunk_bytes = 2000;
+            replica.chunk_window = 2;
+            Town town{seed, SyncPolicy::always(), replica};
+            bool written = false;
+            town.clerk.async_put("large", std::string(200u << 10, 'x'), [&](std::error_code ec) { written = !ec; });
+            REQUIRE(town.until([&] { return written; }));
+            const auto joiner = town.backup();
+            town.cluster.lose_machine(joiner);
+            auto* disk = town.cluster.disk_of(joiner);
+            disk->calm_down();
+            disk->slow_down(10ms, 10ms);  // for all of it longer than D, and for what may wait at once less than D/2
+            town.world.run_for(2s);  // its death is known
+            town.events.clear();
+            const auto begin = town.world.now();
+            town.cluster.start(joiner);
+            REQUIRE(town.well());
+            CHECK(town.world.now() - begin > 2s);
+            CHECK(town.count<SnapshotInstalled>(joiner) == 1);
+            CHECK(town.count<BackupUnreachable>(town.primary()) == 0);
         });
     }
 }

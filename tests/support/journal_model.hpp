@@ -39,6 +39,12 @@ public:
         }
         return largest;
     }
+    /// The batches of all pieces of snapshots, in their order.
+    std::vector<std::uint64_t> pieces() const {
+        std::vector<std::uint64_t> batches;
+        for (const auto& kept : kept_) batches.insert(batches.end(), kept.batch.pieces.size(), kept.batch.number);
+        return batches;
+    }
     /// How many snapshots are whole.
     int snapshots() const {
         int count = 0;

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <algorithm>
+#include <cstdint>
+#include <deque>
 #include <optional>
 #include <string>
 #include <utility>
@@ -68,10 +70,10 @@ public:
             reached("S8: a snapshot at or below the commit index changes nothing");
             incoming_.reset();
             acknowledged_ = std::max(acknowledged_, at.index);
-            return answer(step, call, at.index, chunk_result(step, install, install.chunk + 1));
+            return answer_chunk(step, call, at.index, chunk_result(step, install, install.chunk + 1));
         }
         if (incoming_ && incoming_->id() == install.snapshot && install.chunk < incoming_->next())
-            return answer(step, call, 0, chunk_result(step, install, incoming_->next()));  // a repeat
+            return answer_chunk(step, call, 0, chunk_result(step, install, incoming_->next()));  // a repeat
         if (auto wrong = check(state, at, step.view().number); !wrong.empty())
             return step.refuse(call, "replica.install", error::invalid_params, std::move(wrong));
         if (install.chunk == 0) incoming_.emplace(install.snapshot, state.empty);
@@ -84,8 +86,11 @@ public:
             return refuse_chunk(step, call, "the snapshot cannot be restored: " + wrong);
         }
         auto next = incoming_->next();
-        if (state.durable.in_use())
+        if (state.durable.in_use()) {
             state.durable.add({at, install.chunk, install.data, install.last, !state.log.has(at)});
+            pieces_.push_back(state.durable.batches() + 1);
+            if (pieces_.size() > step.options.chunk_window + 1) pieces_.pop_front();
+        }
         if (install.last) {
             step.out.tell(SnapshotInstalled{at, incoming_->bytes()});
             reached("S8: a snapshot replaces the state when its last chunk was read");
@@ -93,7 +98,7 @@ public:
             incoming_.reset();
             acknowledged_ = std::max(acknowledged_, at.index);
         }
-        answer(step, call, install.last ? at.index : 0, chunk_result(step, install, next));
+        answer_chunk(step, call, install.last ? at.index : 0, chunk_result(step, install, next));
     }
 
     /// Acknowledges what is on stable storage now. Applies what is committed; S2: never beyond what was acknowledged in
@@ -102,7 +107,7 @@ public:
         auto& state = step.state;
         const auto held = state.durable_index();
         std::erase_if(withheld_, [&](Withheld& one) {
-            if (one.through > held) return false;
+            if (one.through > held || one.batch > state.durable.persisted()) return false;
             step.out.send(std::move(one.call.peer), std::move(one.call.id), std::move(one.result));
             return true;
         });
@@ -164,11 +169,20 @@ private:
     static InstallResult chunk_result(const Step<S>& step, const Install& install, std::uint64_t next) {
         return {step.view().number, install.snapshot, next};
     }
-    /// S9: an answer that says that everything through `through` is held waits until that is on stable storage.
-    void answer(Step<S>& step, const Call& call, Index through, Message result) {
-        if (through <= step.state.durable_index()) return step.out.send(call.peer, call.id, std::move(result));
-        reached("S9: what is not on stable storage is not acknowledged");
-        withheld_.push_back({through, call, std::move(result)});
+    /// S9: an answer that says that everything through `through` is held waits until that is on stable storage, and
+    /// until this batch is.
+    void answer(Step<S>& step, const Call& call, Index through, Message result, std::uint64_t batch = 0) {
+        const bool held = through <= step.state.durable_index(), taken = batch <= step.state.durable.persisted();
+        if (held && taken) return step.out.send(call.peer, call.id, std::move(result));
+        if (!held) reached("S9: what is not on stable storage is not acknowledged");
+        if (!taken) reached("S8: a snapshot comes no faster than the disk takes it");
+        withheld_.push_back({through, batch, call, std::move(result)});
+    }
+    /// S8: an answer waits for all pieces but the newest `chunk_window`. A primary leaves as many chunks unanswered, so
+    /// no more than twice as many pieces wait in the journal, and it hears from a backup whose disk is slow, but works.
+    void answer_chunk(Step<S>& step, const Call& call, Index through, Message result) {
+        const bool full = pieces_.size() > step.options.chunk_window;
+        answer(step, call, through, std::move(result), full ? pieces_.front() : 0);
     }
     void refuse_chunk(Step<S>& step, const Call& call, std::string text) const {
         reached("S8: a chunk that does not continue the snapshot is refused");
@@ -181,6 +195,7 @@ private:
 
     struct Withheld {
         Index through = 0;
+        std::uint64_t batch = 0;
         Call call;
         Message result;
         friend bool operator==(const Withheld&, const Withheld&) = default;
@@ -190,6 +205,7 @@ private:
     Index told_commit_ = 0;   // in this view
     std::vector<Withheld> withheld_;
     std::optional<IncomingSnapshot<S>> incoming_;
+    std::deque<std::uint64_t> pieces_;  // the batches of the newest ones, of whatever snapshot: `chunk_window` and one
     Time expires_ = never;
 };
 

@@ -45,6 +45,8 @@ public:
 
     /// The number of the last batch that was given out.
     std::uint64_t batches() const { return next_.number; }
+    /// And of the last one that is on stable storage.
+    std::uint64_t persisted() const { return persisted_; }
     /// About the bytes of all entries given out.
     std::uint64_t bytes() const { return bytes_; }
 
@@ -70,6 +72,7 @@ public:
         return batch;
     }
     void persisted(std::uint64_t number) {
+        persisted_ = number;
         for (; !marks_.empty() && marks_.front().number <= number; marks_.pop_front())
             durable_ = std::max(durable_, marks_.front().through);
     }
@@ -96,6 +99,7 @@ private:
     Index durable_ = 0;  // and these are on stable storage
     std::deque<Mark> marks_;
     std::uint64_t bytes_ = 0;
+    std::uint64_t persisted_ = 0;  // batches
     JournalBatch next_;
 };
 

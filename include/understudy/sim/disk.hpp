@@ -99,6 +99,7 @@ public:
         process_->begin(DiskOperation::append, "write", name_, [&](const DiskFault& fault) {
             file_->write(end_, bytes.substr(0, file_->writable_part(end_, std::min(fault.written, bytes.size()))));
         });
+        process_->storage.count_append(bytes.size());
         file_->write(end_, bytes);
         end_ += bytes.size();
         if (step_ == 0 || end_ <= grown_) return;

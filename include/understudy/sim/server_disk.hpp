@@ -112,14 +112,20 @@ public:
     /// Whether the present process has met with trouble that there was.
     bool to_blame() const { return to_blame_; }
 
-    /// Each sync takes at least so long from now on.
-    void slow_down(Duration least) { least_ = least; }
+    /// Each sync takes at least so long from now on, and so much more for each KiB written since the one before.
+    void slow_down(Duration least, Duration per_kib = {}) {
+        least_ = least;
+        per_kib_ = per_kib;
+    }
     /// No sync stalls any more.
     void calm_down() { stalls_ = false; }
     Duration draw_latency() {
         const bool stalls = random_.chance(options_.stalls) && stalls_;
         const auto most = stalls ? options_.stall_most : options_.latency_most;
-        return std::max(random_.between(options_.latency_least, most), least_);
+        const auto latency = std::max(random_.between(options_.latency_least, most), least_);
+        const auto written = storage_.written() - written_;
+        written_ = storage_.written();
+        return latency + per_kib_ * static_cast<Duration::rep>(written / 1024);
     }
     std::uint64_t draw_salt() { return random_(); }
     void count_snapshot() { ++counts_.snapshots; }
@@ -181,7 +187,8 @@ private:
     std::uint64_t number_ = 1;  // of the disk, of those that the machine had
     std::vector<Life> lives_;   // oldest first
     journal::SyncPolicy next_;
-    Duration least_{};
+    Duration least_{}, per_kib_{};
+    std::uint64_t written_ = 0;  // before the last sync
     bool stalls_ = true;
     ServerDiskTrouble trouble_{};  // the last one
     bool broken_ = false;

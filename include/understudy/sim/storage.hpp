@@ -78,6 +78,8 @@ public:
     const Files& files() const { return seen_; }
     /// How many operations there were.
     std::uint64_t operations() const { return operations_; }
+    /// The bytes of all appends.
+    std::uint64_t written() const { return written_; }
 
     // ---- for Disk ----------------------------------------------------------------------------------------
 
@@ -109,6 +111,7 @@ public:
         return due;
     }
 
+    void count_append(std::size_t bytes) { written_ += bytes; }
     StoredFile& find(const std::string& name, const char* operation) const { return *share(name, operation); }
     std::shared_ptr<StoredFile> create(const std::string& name) {
         if (seen_.contains(name)) journal::fail_disk("create", name, EEXIST);
@@ -160,6 +163,7 @@ private:
     std::vector<Change> pending_;  // what it lacks, oldest first
     std::vector<DiskFault> faults_;
     std::uint64_t operations_ = 0;
+    std::uint64_t written_ = 0;
     Life life_ = 1;
     bool locked_ = false;
     bool read_only_ = false;
