@@ -8,8 +8,6 @@
 #include <string>
 #include <utility>
 
-#include <asio/any_io_executor.hpp>
-
 #include <understudy/core/journal_batch.hpp>
 #include <understudy/core/log.hpp>
 #include <understudy/core/recovery.hpp>
@@ -20,8 +18,8 @@ namespace understudy {
 ///  - `read` tells everything that was ever called persisted, in its order, and nothing that was not written; what was
 ///    written last and not called persisted may be missing. It may block, is called once and before anything else, and
 ///    throws `std::exception` with a text for people if what it finds is damaged, or of another form;
-///  - `start(executor, progress)`: from now on `progress` is called on that executor when `persisted` or `failure`
-///    has changed;
+///  - `start(progress)`: from now on `progress` is called when `persisted` or `failure` has changed, from any thread,
+///    but not from within a call of the journal. It does not block, and may be called as long as the journal lives;
 ///  - `write(batch, log)` takes the batch, and the entries that it names from the log, and does not wait. Batches come
 ///    in the order of their numbers, without holes;
 ///  - `persisted()` is the number of a batch that is kept, with all before it. What "kept" means is the journal's
@@ -29,10 +27,9 @@ namespace understudy {
 ///  - `failure()`: why nothing more can be kept, or an empty text. It does not go away, and `persisted` stays.
 template <typename J>
 concept Journal = std::movable<J> && requires(J journal, const J& fixed, JournalReader& reader, JournalBatch& batch,
-                                              const Log& log, asio::any_io_executor executor,
-                                              std::function<void()> progress) {
+                                              const Log& log, std::function<void()> progress) {
     journal.read(reader);
-    journal.start(executor, progress);
+    journal.start(progress);
     journal.write(batch, log);
     { fixed.persisted() } -> std::same_as<std::uint64_t>;
     { fixed.promises() } -> std::same_as<bool>;
@@ -42,7 +39,7 @@ concept Journal = std::movable<J> && requires(J journal, const J& fixed, Journal
 /// For a server whose state lives in memory alone: it comes back empty (S9). The rules do not know of it.
 struct NoJournal {
     void read(JournalReader&) {}
-    void start(const asio::any_io_executor&, const std::function<void()>&) {}
+    void start(const std::function<void()>&) {}
     void write(JournalBatch&, const Log&) {}
     std::uint64_t persisted() const { return 0; }
     bool promises() const { return false; }
@@ -62,8 +59,8 @@ public:
     void read(JournalReader& to) {
         if (journal_) journal_->read(to);
     }
-    void start(const asio::any_io_executor& executor, std::function<void()> progress) {
-        if (journal_) journal_->start(executor, std::move(progress));
+    void start(std::function<void()> progress) {
+        if (journal_) journal_->start(std::move(progress));
     }
     void write(JournalBatch& batch, const Log& log) {
         if (journal_) journal_->write(batch, log);

@@ -62,6 +62,11 @@ TEST_SUITE("view file") {
         asio::awaitable<void> load_to(std::optional<StoredViews>& found) { found = co_await store.async_load(); }
     };
 
+    asio::awaitable<void> set_once(FileViewStore& store) {
+        auto changes = change(7);
+        co_await store.async_compare_and_set(0, std::move(changes));
+    }
+
     std::string failure_to_open(const std::string& directory) {
         try {
             FileViewStore store{directory};
@@ -185,6 +190,20 @@ TEST_SUITE("view file") {
                 for (int i = 0; i < steps; ++i) world.io.poll_one();
             }
             CHECK(failure_to_open(folder.file("views")) == "");
+        }
+    }
+
+    TEST_CASE("an execution context may end in the middle of a set while the store lives") {
+        for (int steps = 0; steps < 6; ++steps) {
+            CAPTURE(steps);
+            TemporaryFolder folder;
+            Caller caller{folder};
+            {
+                asio::io_context io;
+                asio::co_spawn(io, set_once(caller.store), asio::detached);
+                for (int i = 0; i < steps; ++i) io.poll_one();
+            }
+            CHECK(caller.load().has_value() == (steps > 0));  // its turn comes after that of the set
         }
     }
 }

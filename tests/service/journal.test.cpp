@@ -13,6 +13,7 @@
 
 #include <asio/io_context.hpp>
 
+#include <tests/support/abrupt_host.hpp>
 #include <tests/support/net.hpp>
 #include <tests/support/service_world.hpp>
 #include <understudy/journal/file_journal.hpp>
@@ -180,5 +181,15 @@ TEST_SUITE("journal") {
             damaged.put('#');
         }
         CHECK_THROWS_WITH_AS(world.start("one"), doctest::Contains(file.c_str()), journal::Damaged);
+    }
+
+    TEST_CASE("services and their execution context may end while disks are at work and leave the directories free") {
+        for (int steps = 0; steps < 20; ++steps) {
+            CAPTURE(steps);
+            TemporaryFolder folder;
+            test::end_abruptly(folder, steps);
+            CHECK_NOTHROW(FileJournal{folder.file("server")});
+            CHECK_NOTHROW(journal::FileViewStore{folder.file("views")});
+        }
     }
 }

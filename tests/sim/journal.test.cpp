@@ -27,7 +27,7 @@ TEST_SUITE("sim_journal") {
             auto from = std::move(reader).finish();
             found = from.state.store.all;
             log = std::move(from.state.log);
-            journal.start(world.get_executor(), [this] { ++told; });
+            journal.start([this] { ++told; });
         }
         void write(const std::string& command) {
             JournalBatch batch{++batches, {}, {}, log.last(), 0, 0};

@@ -30,6 +30,7 @@
 #include <understudy/net/any.hpp>
 #include <understudy/understudy.hpp>
 
+#include "tests/support/abrupt_host.hpp"
 #include "tests/support/net.hpp"
 
 using namespace understudy;
@@ -291,5 +292,14 @@ TEST_SUITE("threads") {
             clerk->on_strand([&] { (**clerk).async_put("key", "value", note); });
         }
         CHECK(outcome.get_future().get() == asio::error::operation_aborted);
+    }
+
+    TEST_CASE("services and their execution context may end while threads of the library work on disks") {
+        for (int steps = 0; steps < 20; ++steps) {
+            CAPTURE(steps);
+            test::TemporaryFolder folder;
+            test::end_abruptly(folder, steps);
+            CHECK_NOTHROW(journal::FileJournal{folder.file("server")});
+        }
     }
 }

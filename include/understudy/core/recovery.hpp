@@ -73,8 +73,8 @@ public:
         });
         if (!to.store_failure.empty())
             return "the store cannot apply entry " + std::to_string(to.applied.index) + ": " + to.store_failure;
-        // What is yet to come will take its place.
-        log_.trim(log_bytes_ - static_cast<std::size_t>(std::min<std::uint64_t>(log_bytes_, to_come_)), to.applied.index);
+        const auto pushed_out = static_cast<std::size_t>(std::min<std::uint64_t>(log_bytes_, to_come_));
+        log_.trim(log_bytes_ - pushed_out, to.applied.index);
         return {};
     }
 

@@ -43,6 +43,7 @@ public:
     void stop(std::error_code by = {}) {
         if (std::exchange(stopped_, true)) return;
         stopped_by_ = by;
+        was_stopped();
         transport.close();
     }
 
@@ -77,6 +78,7 @@ protected:
     virtual void turn_ended() {}        ///< See what the machine has finished.
     virtual void about_to_wake(Time, Effects&) {}  ///< Tell the machine what else has happened.
     virtual void keep(JournalBatch&) {}            ///< Hand this to stable storage, before anything leaves.
+    virtual void was_stopped() {}                  ///< From now on no other thread may need the executor.
 
     /// What an observer throws leaves the executor's `run()`, as from any handler; the service goes on.
     void tell(const Event& event) {

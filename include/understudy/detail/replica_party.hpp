@@ -15,6 +15,7 @@
 #include <understudy/core/call_id.hpp>
 #include <understudy/core/replica_rules.hpp>
 #include <understudy/detail/call_table.hpp>
+#include <understudy/detail/gate.hpp>
 #include <understudy/detail/service.hpp>
 #include <understudy/detail/typed_call.hpp>
 #include <understudy/journal.hpp>
@@ -47,10 +48,14 @@ public:
 
     CallTable<Answer> calls;
 
-    /// Lets the loop know when the journal has got on.
+    /// Lets the loop know when the journal has got on, until it is stopped: the journal's thread may work for longer
+    /// than the executor lives.
     static void start_journal(const std::shared_ptr<ReplicaParty>& self) {
-        self->journal_.start(self->executor(), [party = std::weak_ptr{self}] {
-            if (const auto alive = party.lock(); alive && !alive->stopped()) alive->transport.wake();
+        self->gate_ = std::make_shared<Gate>(self->executor());
+        self->journal_.start([gate = self->gate_, party = std::weak_ptr{self}] {
+            gate->post([party] {
+                if (const auto alive = party.lock(); alive && !alive->stopped()) alive->transport.wake();
+            });
         });
     }
 
@@ -129,6 +134,9 @@ private:
         if (const auto why = journal_.failure(); !why.empty()) this->machine.journal_failed(why, now, out);
     }
     void keep(JournalBatch& batch) override { journal_.write(batch, this->machine.state().log); }
+    void was_stopped() override {
+        if (gate_) gate_->shut();
+    }
 
     void turn_ended() override {
         const auto now = this->transport.now();
@@ -146,6 +154,7 @@ private:
             this->stop(this->machine.journal_failure().empty() ? error::internal : error::journal_failed);
     }
 
+    std::shared_ptr<Gate> gate_;  // of the journal's thread, if there is a journal
     J journal_;
     std::uint64_t persisted_ = 0;
     std::map<std::uint64_t, Waiting> waits_;

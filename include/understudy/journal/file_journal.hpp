@@ -14,9 +14,6 @@
 #include <thread>
 #include <utility>
 
-#include <asio/any_io_executor.hpp>
-#include <asio/post.hpp>
-
 #include <understudy/journal.hpp>
 #include <understudy/journal/posix_disk.hpp>
 #include <understudy/journal/read_ahead.hpp>
@@ -32,10 +29,9 @@ struct FileJournalOptions {
     Duration idle = 1s;  ///< After so long without anything new the end of the log is sealed, so that damage shows.
 };
 
-/// Keeps a replica's batches in files (replica_files.hpp) by a thread of its own, the only one of this library: no
-/// event loop waits for a disk. What arrives while one sync runs is covered by the next (group commit). Its destructor
-/// waits until what was written is on stable storage. The loop of its service must have ended (`async_run` completed)
-/// before the execution context is destroyed.
+/// Keeps a replica's batches in files (replica_files.hpp) by a thread of its own: no event loop waits for a disk. What
+/// arrives while one sync runs is covered by the next (group commit). Its destructor waits until what was written is on
+/// stable storage.
 class FileJournal {
 public:
     /// Opens the directory, makes it if its parent is there, and locks it. Throws `std::system_error` if that fails.
@@ -51,9 +47,7 @@ public:
             to, [&](JournalReader& ahead) { files.read(ahead); },
             [&](std::uint64_t number, const std::string& wrong) { return files.unreadable(number, wrong); });
     }
-    void start(const asio::any_io_executor& executor, std::function<void()> progress) {
-        worker_->start(executor, std::move(progress));
-    }
+    void start(std::function<void()> progress) { worker_->start(std::move(progress)); }
     void write(JournalBatch& batch, const Log& log) { worker_->take(make_pending(batch, log)); }
     std::uint64_t persisted() const { return worker_->progress().persisted; }
     std::string failure() const { return worker_->progress().failure; }
@@ -84,9 +78,8 @@ private:
         ReplicaFiles<PosixDisk> files;
         const FileJournalOptions options;
 
-        void start(const asio::any_io_executor& executor, std::function<void()> progress) {
-            executor_ = executor;
-            tell_ = std::make_shared<const std::function<void()>>(std::move(progress));
+        void start(std::function<void()> progress) {
+            tell_ = std::move(progress);
             thread_ = std::thread{[this] { run(); }};
         }
         void take(PendingBatch batch) {
@@ -154,7 +147,7 @@ private:
                 const std::lock_guard lock{mutex_};
                 change(progress_);
             }
-            asio::post(executor_, [tell = tell_] { (*tell)(); });
+            tell_();
         }
 
         mutable std::mutex mutex_;
@@ -165,8 +158,7 @@ private:
 
         SyncSchedule schedule_{options.sync, options.idle, now()};  // the thread's
 
-        asio::any_io_executor executor_;
-        std::shared_ptr<const std::function<void()>> tell_;
+        std::function<void()> tell_;
         std::thread thread_;
     };
 

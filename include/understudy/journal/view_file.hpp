@@ -19,6 +19,7 @@
 #include <asio/thread_pool.hpp>
 #include <asio/use_awaitable.hpp>
 
+#include <understudy/detail/gate.hpp>
 #include <understudy/error.hpp>
 #include <understudy/journal/posix_disk.hpp>
 #include <understudy/journal/view_files.hpp>
@@ -38,19 +39,21 @@ public:
 
     /// See `ViewStore`.
     asio::awaitable<std::optional<StoredViews>> async_load() {
-        auto task = std::make_shared<Task>(co_await asio::this_coro::executor);
-        start(task, [](ViewFiles<PosixDisk>& files, Task& done) { done.loaded = files.stored(); });
-        co_await finished(task);
-        co_return std::move(task->loaded);
+        const auto executor = co_await asio::this_coro::executor;
+        Call call{executor};
+        start(call.task(), [](ViewFiles<PosixDisk>& files, Task& done) { done.loaded = files.stored(); });
+        co_await call.finished();
+        co_return std::move(call.task()->loaded);
     }
     asio::awaitable<bool> async_compare_and_set(std::uint64_t expected, ViewChanges changes) {
-        auto task = std::make_shared<Task>(co_await asio::this_coro::executor);
-        start(task, [expected, changes = std::move(changes)](ViewFiles<PosixDisk>& files, Task& done) {
+        const auto executor = co_await asio::this_coro::executor;
+        Call call{executor};
+        start(call.task(), [expected, changes = std::move(changes)](ViewFiles<PosixDisk>& files, Task& done) {
             done.stored = files.compare_and_set(expected, changes);
         });
-        co_await finished(task);
+        co_await call.finished();
         asio::post(work_->thread, [files = &work_->files] { seal(*files); });
-        co_return task->stored;
+        co_return call.task()->stored;
     }
 
 private:
@@ -62,15 +65,46 @@ private:
         ViewFiles<PosixDisk> files;
         asio::thread_pool thread{1};  // ends before the files, once what it is doing is done
     };
-    /// One call: how it ended, and what wakes who waits for it.
+    /// What the thread does for a call, and how that ended. It goes on when nobody waits for it any more.
     struct Task {
-        explicit Task(asio::any_io_executor executor)
-            : bell{std::move(executor), asio::steady_timer::time_point::max()} {}
-        asio::steady_timer bell;
+        explicit Task(asio::any_io_executor executor) : gate{std::move(executor)} {}
+        understudy::detail::Gate gate;
+        asio::steady_timer* bell = nullptr;  // what wakes who waits; this and the next belong to that executor
         bool done = false;
         std::string failure;
         bool stored = false;
         std::optional<StoredViews> loaded;
+    };
+    /// Who waits for a task, in the coroutine's frame, so that it ends with that: also when the execution context is
+    /// destroyed. It is the timer's wait that owns the frame then, or a handler in the scheduler's queue. Both go when
+    /// Asio shuts the services of the context down, and it deletes none before all of them are shut down. So the thread
+    /// may be in the midst of a `post` until here, and afterwards holds nothing that refers to the context.
+    class Call {
+    public:
+        explicit Call(const asio::any_io_executor& executor)
+            : task_{std::make_shared<Task>(executor)}, bell_{executor, asio::steady_timer::time_point::max()} {
+            task_->bell = &bell_;
+        }
+        Call(const Call&) = delete;
+        Call& operator=(const Call&) = delete;
+        ~Call() {
+            task_->gate.shut();
+            task_->bell = nullptr;
+        }
+
+        const std::shared_ptr<Task>& task() const { return task_; }
+        /// A wait that is cancelled leaves the task to itself.
+        asio::awaitable<void> finished() {
+            std::error_code ec;
+            if (!task_->done) co_await bell_.async_wait(asio::redirect_error(asio::use_awaitable, ec));
+            if (!task_->done) throw std::system_error{ec};
+            if (!task_->failure.empty())
+                throw std::system_error{make_error_code(error::journal_failed), task_->failure};
+        }
+
+    private:
+        std::shared_ptr<Task> task_;
+        asio::steady_timer bell_;
     };
 
     template <typename Step>
@@ -81,18 +115,11 @@ private:
             } catch (const std::exception& failed) {
                 task->failure = failed.what();
             }
-            asio::post(task->bell.get_executor(), [task] {
+            task->gate.post([task] {
                 task->done = true;
-                task->bell.cancel();
+                if (task->bell) task->bell->cancel();
             });
         });
-    }
-    /// A wait that is cancelled leaves the task to itself.
-    static asio::awaitable<void> finished(std::shared_ptr<Task> task) {
-        std::error_code ec;
-        if (!task->done) co_await task->bell.async_wait(asio::redirect_error(asio::use_awaitable, ec));
-        if (!task->done) throw std::system_error{ec};
-        if (!task->failure.empty()) throw std::system_error{make_error_code(error::journal_failed), task->failure};
     }
     /// What fails here fails again with the next set.
     static void seal(ViewFiles<PosixDisk>& files) {

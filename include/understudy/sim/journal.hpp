@@ -13,9 +13,6 @@
 #include <utility>
 #include <vector>
 
-#include <asio/any_io_executor.hpp>
-#include <asio/post.hpp>
-
 #include <understudy/journal.hpp>
 #include <understudy/journal/replica_files.hpp>
 #include <understudy/journal/sync_policy.hpp>
@@ -41,8 +38,7 @@ public:
         Listener listener{to, found_};
         worker_->files.read(listener);
     }
-    void start(const asio::any_io_executor& executor, std::function<void()> progress) {
-        worker_->executor = executor;
+    void start(std::function<void()> progress) {
         worker_->progress = std::move(progress);
         worker_->plan();
     }
@@ -156,7 +152,7 @@ private:
             }
         }
         void tell() {
-            if (progress) asio::post(executor, progress);
+            if (progress) progress();
         }
         void then(Duration delay, void (Worker::*step)()) {
             world.at(after(world.now(), delay), [weak = weak_from_this(), step] {
@@ -169,7 +165,6 @@ private:
         std::shared_ptr<ServerDisk> disk;
         journal::ReplicaFiles<Disk> files;
         const Storage::Life life;
-        asio::any_io_executor executor;
         std::function<void()> progress;
         std::deque<journal::PendingBatch> queue;
         std::uint64_t written = 0, persisted = 0;  // batches
