@@ -16,8 +16,8 @@ namespace understudy {
 
 /// A **Journal** keeps what one server writes, and gives it back to the server's next life. Laws:
 ///  - `read` tells everything that was ever called persisted, in its order, and nothing that was not written; what was
-///    written last and not called persisted may be missing. It may block, is called once and before anything else, and
-///    throws `std::exception` with a text for people if what it finds is damaged, or of another form;
+///    written last and not called persisted may be missing. `whole` ends it. It may block, is called once and before
+///    anything else, and throws `std::exception` with a text for people if what it finds is damaged or of another form;
 ///  - `start(progress)`: from now on `progress` is called when `persisted` or `failure` has changed, from any thread,
 ///    but not from within a call of the journal. It does not block, and may be called as long as the journal lives;
 ///  - `write(batch, log)` takes the batch, and the entries that it names from the log, and does not wait. Batches come
@@ -48,6 +48,7 @@ struct NoJournal {
 
 /// A journal, or none: for a host that decides when it starts.
 template <Journal J>
+    requires(!std::same_as<J, NoJournal>)
 class OptionalJournal {
 public:
     OptionalJournal() = default;  ///< As `NoJournal`.

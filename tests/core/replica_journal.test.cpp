@@ -233,8 +233,9 @@ TEST_SUITE("replica_journal") {
         for (int turn = 0; turn < 10; ++turn) group.persist("a"), group.settle();
     }
     /// `a` leads, and sends `b` a snapshot of 11 chunks, two at a time; what they write is synced when a test says so.
-    ReplicaGroup transfer() {
+    ReplicaGroup transfer(Duration ttl = 10s) {
         ReplicaGroup group;
+        group.options.transfer_ttl = ttl;
         group.options.log_bytes = 0;
         group.options.chunk_bytes = 4;
         group.options.chunk_window = 2;
@@ -315,6 +316,22 @@ TEST_SUITE("replica_journal") {
         group.pass(400ms);
         CHECK(group["a"].status(group.now).backups[0].match == 20);
         CHECK(group["b"].store().all == group["a"].store().all);
+    }
+
+    TEST_CASE("S8: a half-received snapshot is kept for as long as it waits for its own disk") {
+        const auto end = [](ReplicaGroup& group) {
+            group.keep_up = true;
+            group.persist("b");
+            group.pass(400ms);
+            CHECK(group["a"].status(group.now).backups[0].match == 20);
+        };
+        auto at_once = transfer(200ms), late = at_once;
+        end(at_once);
+        const auto received = pieces(late);
+        late.pass(2s);
+        CHECK(pieces(late) == received);  // the disk hangs
+        end(late);
+        CHECK(pieces(late) == pieces(at_once));  // it was not begun anew
     }
 
     TEST_CASE("S9: a journal gets snapshots of its own and a restart goes on from the last one") {

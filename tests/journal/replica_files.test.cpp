@@ -357,6 +357,27 @@ TEST_SUITE("replica_files") {
         }
     }
 
+    TEST_CASE("a server that was started again and again holds its log for others too") {
+        sim::Storage storage;
+        Log log;
+        std::uint64_t number = 0;
+        for (std::uint64_t life = 1; life <= 40; ++life) {
+            journal::ReplicaFiles<sim::Disk> files{sim::Disk{storage}, life};
+            Recovery<ListStore> reader{ListStore{}, 1'000'000};
+            files.read(reader);
+            const auto found = std::move(reader).finish();
+            CHECK(found.state.log.bytes() == log.bytes());
+            JournalBatch batch;
+            batch.number = ++number;
+            batch.prev = log.last();
+            for (int n = 0; n < 10; ++n)
+                log.append({{1, log.last().index + 1}, EntryKind::command, {}, 0, 0, std::string(100, 'c')});
+            batch.through = batch.commit = log.last().index;
+            files.write(journal::make_pending(batch, log));
+            files.seal();
+        }
+    }
+
     TEST_CASE("what was dropped stays void when a later snapshot takes the place of the one that said so") {
         sim::Storage storage;
         {

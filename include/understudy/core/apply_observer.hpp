@@ -20,11 +20,15 @@ inline ApplyObserver set_apply_observer(ApplyObserver observer) {
     return std::exchange(detail::apply_observer, observer);
 }
 
-/// `entry`: or what can become one, which it does only for an observer.
+inline void tell_applied(const void* replica, const Entry& entry, bool effective) {
+    if (detail::apply_observer) [[unlikely]]
+        detail::apply_observer(replica, entry, effective);
+}
+/// The same of what can become an entry, which it does only for an observer.
 template <typename E>
 void tell_applied(const void* replica, const E& entry, bool effective) {
     if (detail::apply_observer) [[unlikely]]
-        detail::apply_observer(replica, static_cast<const Entry&>(entry), effective);
+        detail::apply_observer(replica, Entry(entry), effective);
 }
 
 }  // namespace understudy

@@ -106,24 +106,25 @@ public:
     void wake(Step<S>& step) {
         auto& state = step.state;
         const auto held = state.durable_index();
-        std::erase_if(withheld_, [&](Withheld& one) {
+        const auto sent = std::erase_if(withheld_, [&](Withheld& one) {
             if (one.through > held || one.batch > state.durable.persisted()) return false;
             step.out.send(std::move(one.call.peer), std::move(one.call.id), std::move(one.result));
             return true;
         });
+        if (sent != 0) expires_ = after(step.now, step.options.transfer_ttl);
         state.commit = std::max(state.commit, std::min({told_commit_, acknowledged_, held}));  // S2, S9
         while (state.applied.index < state.commit && state.store_failure.empty()) state.apply_next(step.now);
         state.trim(step.options.log_bytes, ~Index{0});
     }
 
-    /// A half-received snapshot is kept for a while only: that ends in every role.
+    /// A half-received snapshot is kept for a while only, in every role; but not while it waits for this server's disk.
     void expire(Time now) {
-        if (!incoming_ || expires_ > now) return;
+        if (deadline() > now) return;
         reached("S8: a half-received snapshot is dropped after a while");
         incoming_.reset();
     }
 
-    Time deadline() const { return incoming_ ? expires_ : never; }
+    Time deadline() const { return incoming_ && withheld_.empty() ? expires_ : never; }
 
     friend bool operator==(const Backup&, const Backup&) = default;
 
@@ -184,13 +185,13 @@ private:
         const bool full = pieces_.size() > step.options.chunk_window;
         answer(step, call, through, std::move(result), full ? pieces_.front() : 0);
     }
-    void refuse_chunk(Step<S>& step, const Call& call, std::string text) const {
+    void refuse_chunk(Step<S>& step, const Call& call, std::string text) {
         reached("S8: a chunk that does not continue the snapshot is refused");
         reached(error::bad_chunk);
         InstallResult wanted{step.view().number, {}, 0};
         if (incoming_) wanted = {step.view().number, incoming_->id(), incoming_->next()};
         Failure failure{"replica.install", error::bad_chunk, std::move(text), step.standing.info, {}, wanted};
-        step.out.send(call.peer, call.id, std::move(failure));
+        answer_chunk(step, call, 0, std::move(failure));  // it too says what was received
     }
 
     struct Withheld {

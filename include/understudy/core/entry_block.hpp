@@ -13,12 +13,22 @@
 
 namespace understudy {
 
-/// A run of entries, whose commands it holds.
+/// A run of entries, whose commands it holds. After `begin`; one that was moved from has no room.
 class EntryBlock {
 public:
     EntryBlock() = default;
-    EntryBlock(EntryBlock&&) noexcept = default;
-    EntryBlock& operator=(EntryBlock&&) noexcept = default;
+    EntryBlock(EntryBlock&& other) noexcept
+        : commands_{std::move(other.commands_)},
+          entries_{std::move(other.entries_)},
+          bytes_{std::exchange(other.bytes_, 0)},
+          room_{std::exchange(other.room_, 0)} {}
+    EntryBlock& operator=(EntryBlock&& other) noexcept {
+        commands_ = std::move(other.commands_);
+        entries_ = std::move(other.entries_);
+        bytes_ = std::exchange(other.bytes_, 0);
+        room_ = std::exchange(other.room_, 0);
+        return *this;
+    }
 
     const std::vector<EntryView>& entries() const { return entries_; }
     /// As a log counts them.
@@ -43,6 +53,7 @@ public:
         entries_.back().command = std::string_view{commands_}.substr(start);
         bytes_ += Log::size_of(entry.command.size());
     }
+    /// The last entry goes; the room for its command does not come back.
     void drop_last() {
         bytes_ -= Log::size_of(entries_.back().command.size());
         entries_.pop_back();

@@ -45,7 +45,7 @@ struct JournalBatch {
     friend bool operator==(const JournalBatch&, const JournalBatch&) = default;
 };
 
-/// An entry whose command stands elsewhere.
+/// An entry whose command stands elsewhere, and has to stay there.
 struct EntryView {
     Position at;
     EntryKind kind = EntryKind::command;
@@ -55,6 +55,7 @@ struct EntryView {
     std::string_view command;
 
     EntryView() = default;
+    EntryView(Entry&&) = delete;
     EntryView(const Entry& entry)
         : at{entry.at},
           kind{entry.kind},
@@ -62,7 +63,7 @@ struct EntryView {
           seq{entry.seq},
           low{entry.low},
           command{entry.command} {}
-    operator Entry() const { return {at, kind, session, seq, low, JsonText{command}}; }
+    explicit operator Entry() const { return {at, kind, session, seq, low, JsonText{command}}; }
 };
 
 }  // namespace understudy

@@ -14,7 +14,7 @@
 
 namespace understudy {
 
-/// As `Log`, for one who reads on and on: an entry costs the copy of its command and nothing else.
+/// As `Log`, for one who reads on and on: an entry costs the copy of its command, and no memory of its own.
 class LogTail {
 public:
     Position base() const { return base_; }
@@ -60,7 +60,8 @@ public:
                 if (!visit(block->entries()[static_cast<std::size_t>(n)])) return;
     }
 
-    /// Forgets entries through `applied`, by the block, but keeps at least `keep` bytes of them.
+    /// Forgets entries through `applied`, by the block, but keeps at least `keep` bytes of them. O(what is not applied
+    /// and what is forgotten), in blocks.
     void trim(std::size_t keep, Index applied) {
         auto applied_bytes = bytes_;  // of the blocks of which all is applied
         for (auto block = blocks_.rbegin(); block != blocks_.rend() && !ends_by(*block, applied); ++block)

@@ -29,13 +29,14 @@ class JournalReader {
 public:
     virtual ~JournalReader() = default;
     virtual std::string snapshot(const SnapshotPiece& piece) = 0;
-    /// All that counts of a batch which was written before a snapshot that takes the place of everything.
+    /// All that counts of a batch which was written before a snapshot that takes the place of everything; or what a
+    /// snapshot says that no batch follows.
     virtual void standing(HardState standing) = 0;
     virtual std::string batch(const JournalBatch& batch, std::span<const EntryView> entries) = 0;
-    /// At least about so many bytes of entries are in the batches after the next one.
+    /// At least about so many bytes of entries are in the batches after the next one. A hint.
     virtual void to_come(std::uint64_t bytes) = 0;
     /// That was all. What comes next is that the journal gets ready for more.
-    virtual std::string whole() { return {}; }
+    virtual std::string whole() = 0;
 };
 
 /// Puts the state together again. Memory is bounded by the store and the log: what is known to be committed is applied
@@ -79,6 +80,7 @@ public:
     }
 
     void to_come(std::uint64_t bytes) override { to_come_ = bytes; }
+    std::string whole() override { return {}; }
 
     Recovered<S> finish() && {
         state().log = std::move(log_).release();

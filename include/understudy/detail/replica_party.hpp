@@ -51,7 +51,7 @@ public:
     /// Lets the loop know when the journal has got on, until it is stopped: the journal's thread may work for longer
     /// than the executor lives.
     static void start_journal(const std::shared_ptr<ReplicaParty>& self) {
-        self->gate_ = std::make_shared<Gate>(self->executor());
+        self->gate_ = Gate::open(self->executor());
         self->journal_.start([gate = self->gate_, party = std::weak_ptr{self}] {
             gate->post([party] {
                 if (const auto alive = party.lock(); alive && !alive->stopped()) alive->transport.wake();

@@ -114,9 +114,8 @@ inline std::optional<JournalBatch> decode_batch(std::string_view payload, std::v
     batch.prev.index = in.number();
     batch.commit = in.number();
     const auto count = in.number();
-    if (!in.ok() || count > in.left()) return std::nullopt;  // an entry takes a byte at least
+    if (!in.ok() || count > in.left() / 3) return std::nullopt;  // an entry takes three bytes at least
     entries.clear();
-    entries.reserve(static_cast<std::size_t>(count));
     auto before = batch.prev;
     for (auto left = count; left > 0; --left) {
         if (!detail::read_entry(in, before, entries.emplace_back())) return std::nullopt;

@@ -38,9 +38,9 @@ public:
     explicit FileJournal(const std::string& directory, FileJournalOptions options = {})
         : worker_{std::make_unique<Worker>(directory, options)} {}
 
-    /// See `Journal`. Throws `Damaged` if a file holds what no crash leaves behind, `std::runtime_error` for files of
-    /// another version or of another store, `std::system_error` if the disk fails.
-    /// A thread reads, while this one tells `to`.
+    /// See `Journal`. A thread of its own reads ahead; `to`, and with it the store, is told in this one. Throws
+    /// `Damaged` if a file holds what no crash leaves behind, `std::runtime_error` for files of another version or of
+    /// another store, `std::system_error` if the disk fails or no thread can be started.
     void read(JournalReader& to) {
         auto& files = worker_->files;
         read_ahead(

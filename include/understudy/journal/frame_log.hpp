@@ -43,7 +43,7 @@ public:
 
     /// To be called once, before all else. Calls `visit(number, payload)` for each frame that is there, in order, then
     /// `whole()`, and brings all of them to stable storage; then the log is ready for more. What these two throw comes
-    /// through before anything is changed. Throws `Damaged`, and `std::runtime_error`
+    /// through before the log is changed. Throws `Damaged`, and `std::runtime_error`
     /// for another format version; the frames visited until then are worth nothing. O(bytes of the log).
     template <typename Visit, typename Whole>
     void recover(Visit visit, Whole whole) {

@@ -41,7 +41,7 @@ public:
     std::string batch(const JournalBatch& batch, std::span<const EntryView> entries) override {
         std::size_t bytes = 0;
         for (const auto& entry : entries) bytes += entry.command.size();
-        if (!filling_.entries.has_room(bytes)) {
+        if (!filling_.entries.has_room(bytes) || filling_.batches.size() == most_batches) {
             if (!hand_over()) return stopped_text;
             filling_.entries.begin(block_bytes, bytes);
         }
@@ -53,9 +53,10 @@ public:
     std::string whole() override {
         return pass([](JournalReader& to) { return to.whole(); });
     }
+    /// All that was told may pass on.
+    void flush() { hand_over(); }
     /// Nothing more comes.
-    void end() {
-        hand_over();
+    void end() noexcept {
         const std::lock_guard lock{mutex_};
         ended_ = true;
         changed_.notify_all();
@@ -75,7 +76,8 @@ public:
                 lock.unlock();
                 block.tell(to, refuse);
                 lock.lock();
-                empty_.push_back(std::move(block));
+                waiting_bytes_ -= block.bytes();
+                if (block.bytes() <= most_bytes) empty_.push_back(std::move(block));
             } else if (step_) {
                 const auto step = std::exchange(step_, nullptr);
                 lock.unlock();
@@ -97,7 +99,8 @@ public:
 
 private:
     static constexpr std::size_t block_bytes = 256u << 10;
-    static constexpr std::size_t most_blocks = 4;  // that wait to be told
+    static constexpr std::size_t most_batches = 1'000;          // in one block
+    static constexpr std::size_t most_bytes = 4 * block_bytes;  // that wait to be told, and one block
     static constexpr auto stopped_text = "nobody wants to know";
 
     /// Batches, and the entries of all of them.
@@ -106,6 +109,7 @@ private:
         std::vector<std::pair<JournalBatch, std::size_t>> batches;  // each with how many of the entries are its own
         std::uint64_t to_come = 0;
 
+        std::size_t bytes() const { return entries.bytes(); }
         void add(const JournalBatch& batch, std::span<const EntryView> its) {
             batches.emplace_back(batch, its.size());
             for (const auto& entry : its) entries.append(entry);
@@ -126,8 +130,9 @@ private:
     bool hand_over() {
         if (filling_.batches.empty()) return true;
         std::unique_lock lock{mutex_};
-        changed_.wait(lock, [&] { return stopped_ || full_.size() < most_blocks; });
+        changed_.wait(lock, [&] { return stopped_ || waiting_bytes_ <= most_bytes; });
         if (stopped_) return false;
+        waiting_bytes_ += filling_.bytes();
         full_.push_back(std::exchange(filling_, {}));
         if (!empty_.empty()) {
             filling_ = std::move(empty_.back());
@@ -154,6 +159,7 @@ private:
     std::mutex mutex_;
     std::condition_variable changed_;
     std::deque<Block> full_;
+    std::size_t waiting_bytes_ = 0;  // of those, and of the one that is being told
     std::vector<Block> empty_;  // their memory is used again
     std::function<std::string(JournalReader&)> step_;
     std::optional<std::string> answer_;
@@ -172,6 +178,11 @@ void read_ahead(JournalReader& to, Read read, Explain explain) {
             read(static_cast<JournalReader&>(between));
         } catch (...) {
             thrown = std::current_exception();
+        }
+        try {
+            between.flush();
+        } catch (...) {
+            if (!thrown) thrown = std::current_exception();
         }
         between.end();
     }};

@@ -94,13 +94,13 @@ public:
             if (!wrong.empty()) throw std::runtime_error{unreadable(number, wrong)};
         };
         log_.recover(visit, [&] {
+            if (standing && last_number_ < whole) {  // a crash took the batch's frame, or it was never written
+                standing_ = standing;
+                to.standing(std::move(*standing));
+            }
             if (const auto wrong = to.whole(); !wrong.empty()) throw std::runtime_error{wrong};
         });
         for (const auto& extent : extents) note(extent);
-        if (standing && last_number_ < whole) {  // a crash took the batch's frame, or it was never written
-            standing_ = standing;
-            to.standing(std::move(*standing));
-        }
         found_ = whole;
     }
 
@@ -111,7 +111,8 @@ public:
         for (const auto& piece : batch.pieces) {
             if (piece.last) log_.sync();  // so that no later life gives a number anew that is before the snapshot's
             const auto next = last_number_ + 1;
-            if (!writer_.add(piece, next, {piece.replaces ? next : void_before_, batch.standing})) continue;
+            const auto& standing = batch.standing ? batch.standing : standing_;
+            if (!writer_.add(piece, next, {piece.replaces ? next : void_before_, standing})) continue;
             if (piece.replaces) forget_entries_before(next);
             snapshot_at_ = piece.at;
             whole = next;
@@ -150,12 +151,15 @@ private:
         Index through = 0;
     };
 
-    /// Of all frames that are there, but for what the last segment may have grown ahead of them.
+    /// Of all frames that are there, or less: a segment may have grown ahead of its frames.
     std::uint64_t log_bytes() const {
         std::uint64_t bytes = 0;
         for (const auto& name : disk_.list())
-            if (segment_number("log", name)) bytes += disk_.size(name);
-        return bytes - std::min<std::uint64_t>(bytes, options_.grow_bytes);
+            if (segment_number("log", name)) {
+                const auto size = disk_.size(name);
+                bytes += size - std::min<std::uint64_t>(size, segment_header_bytes + options_.grow_bytes);
+            }
+        return bytes;
     }
 
     /// So that every segment says whose it is, and older ones can go.

@@ -24,8 +24,8 @@ inline constexpr std::string_view snapshot_prefix = "snapshot";
 /// What a snapshot's mark says.
 struct SnapshotEnd {
     std::uint64_t void_before = 0;  ///< Entries in frames of the log before this one do not count.
-    /// That of the batch which makes the snapshot whole, if it has one. The batch's frame is written after the snapshot
-    /// has its name; if a crash takes the frame, the state must not be found under an older view.
+    /// With the batch which makes the snapshot whole. The batch's frame is written after the snapshot has its name; if
+    /// a crash takes the frame, the state must not be found under an older view.
     std::optional<HardState> standing;
 };
 

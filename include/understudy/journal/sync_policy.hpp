@@ -11,10 +11,12 @@ namespace understudy::journal {
 struct SyncPolicy {
     /// Before it counts: no crash takes back what was answered, and a group that died as a whole comes back by itself.
     static constexpr SyncPolicy always() { return {Duration{}}; }
-    /// Once in an interval: the death of a process takes nothing back, that of a machine up to that much. A server may
-    /// then not say that it recovered its state (S9): after the death of a whole group an operator decides.
-    static constexpr SyncPolicy every(Duration interval) { return {interval}; }
-    /// When the kernel likes; else as `every`.
+    /// Once in an interval: the death of a process takes nothing back, that of a machine what was written in so long,
+    /// and while the last sync ran. A server may then not say that it recovered its state (S9): after the death of a
+    /// whole group an operator decides. Of no time it is `always`.
+    static constexpr SyncPolicy every(Duration interval) { return {std::max(interval, Duration{})}; }
+    /// When the kernel likes, or when the journal has something else to sync for: nothing has come for a while, a
+    /// segment or a snapshot is complete. Else as `every`.
     static constexpr SyncPolicy never() { return {Duration::max()}; }
 
     /// Nothing counts before it is on stable storage: only then may a later life say that it goes on from this one.

@@ -67,18 +67,15 @@ private:
     };
     /// What the thread does for a call, and how that ended. It goes on when nobody waits for it any more.
     struct Task {
-        explicit Task(asio::any_io_executor executor) : gate{std::move(executor)} {}
-        understudy::detail::Gate gate;
+        explicit Task(const asio::any_io_executor& executor) : gate{understudy::detail::Gate::open(executor)} {}
+        std::shared_ptr<understudy::detail::Gate> gate;
         asio::steady_timer* bell = nullptr;  // what wakes who waits; this and the next belong to that executor
         bool done = false;
         std::string failure;
         bool stored = false;
         std::optional<StoredViews> loaded;
     };
-    /// Who waits for a task, in the coroutine's frame, so that it ends with that: also when the execution context is
-    /// destroyed. It is the timer's wait that owns the frame then, or a handler in the scheduler's queue. Both go when
-    /// Asio shuts the services of the context down, and it deletes none before all of them are shut down. So the thread
-    /// may be in the midst of a `post` until here, and afterwards holds nothing that refers to the context.
+    /// Who waits for a task, in the coroutine's frame, so that it ends with that.
     class Call {
     public:
         explicit Call(const asio::any_io_executor& executor)
@@ -88,7 +85,7 @@ private:
         Call(const Call&) = delete;
         Call& operator=(const Call&) = delete;
         ~Call() {
-            task_->gate.shut();
+            task_->gate->shut();
             task_->bell = nullptr;
         }
 
@@ -115,7 +112,7 @@ private:
             } catch (const std::exception& failed) {
                 task->failure = failed.what();
             }
-            task->gate.post([task] {
+            task->gate->post([task] {
                 task->done = true;
                 if (task->bell) task->bell->cancel();
             });

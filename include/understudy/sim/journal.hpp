@@ -60,6 +60,7 @@ private:
             return to.batch(batch, entries);
         }
         void to_come(std::uint64_t bytes) override { to.to_come(bytes); }
+        std::string whole() override { return to.whole(); }
         JournalReader& to;
         const Found& found;
     };
@@ -178,6 +179,6 @@ private:
     Found found_;
 };
 
-static_assert(Journal<DiskJournal>);
+static_assert(Journal<DiskJournal> && Journal<OptionalJournal<DiskJournal>>);
 
 }  // namespace understudy::sim

@@ -143,13 +143,40 @@ TEST_SUITE("read_ahead") {
         CHECK(torn.told.size() == 700);
     }
 
-    TEST_CASE("what a reader throws ends the reading") {
+    TEST_CASE("what a reader throws ends the reading wherever it was") {
         struct Thrower final : Recorder {
-            std::string batch(const JournalBatch&, std::span<const EntryView>) override {
-                throw std::logic_error{"no memory"};
+            std::string snapshot(const SnapshotPiece& piece) override {
+                return at("snapshot", Recorder::snapshot(piece));
             }
+            std::string batch(const JournalBatch& batch, std::span<const EntryView> entries) override {
+                return at("batch", Recorder::batch(batch, entries));
+            }
+            std::string whole() override { return at("whole", Recorder::whole()); }
+            std::string at(const std::string& place, std::string answer) {
+                if (place == thrown_at) throw std::logic_error{"no memory"};
+                return answer;
+            }
+            std::string thrown_at;
         };
-        Thrower thrower;
-        CHECK(failure(thrower, read_many) == "no memory");
+        for (const std::string place : {"snapshot", "batch", "whole"}) {
+            Thrower thrower;
+            thrower.thrown_at = place;
+            CHECK(failure(thrower, read_many) == "no memory");
+        }
+    }
+
+    TEST_CASE("many batches without entries and few of great length pass as any others") {
+        Recorder ahead;
+        const auto how = [](JournalReader& to) {
+            JournalBatch batch;
+            for (batch.number = 1; batch.number <= 20'000; ++batch.number) must(to.batch(batch, {}));
+            const std::string command(9'000'000, 'L');
+            EntryView entry;
+            entry.command = command;
+            for (; batch.number <= 20'003; ++batch.number) must(to.batch(batch, {&entry, 1}));
+        };
+        CHECK(failure(ahead, how).empty());
+        CHECK(ahead.told.size() == 20'003);
+        CHECK(ahead.told.back() == "batch 20003 0:9000000L");
     }
 }

@@ -1,0 +1,67 @@
+// The way from a journal's thread to its service's executor: it is open as long as somebody is there, and no longer.
+#include <doctest/doctest.h>
+
+#include <memory>
+#include <optional>
+#include <utility>
+
+#include <asio/io_context.hpp>
+#include <asio/post.hpp>
+
+#include <understudy/detail/gate.hpp>
+
+using understudy::detail::Gate;
+
+TEST_SUITE("gate") {
+    namespace {
+
+    /// Posts what holds `token`; whether that is kept to be run.
+    bool comes_through(Gate& gate, const std::shared_ptr<int>& token) {
+        const auto before = token.use_count();
+        gate.post([token] { ++*token; });
+        return token.use_count() > before;
+    }
+
+    /// Stands in a context's queue, and tries the gate when that is taken apart.
+    struct Latecomer {
+        Latecomer(std::shared_ptr<Gate> through, std::optional<bool>& result)
+            : gate{std::move(through)}, came_through{&result} {}
+        Latecomer(Latecomer&& other) noexcept : gate{std::move(other.gate)}, came_through{other.came_through} {}
+        ~Latecomer() {
+            if (gate) *came_through = comes_through(*gate, std::make_shared<int>());
+        }
+        void operator()() {}
+        std::shared_ptr<Gate> gate;
+        std::optional<bool>* came_through;
+    };
+
+    }  // namespace
+
+    TEST_CASE("what is posted runs on the executor until the gate is shut") {
+        asio::io_context io;
+        const auto gate = Gate::open(io.get_executor());
+        const auto token = std::make_shared<int>(0);
+        CHECK(comes_through(*gate, token));
+        io.run();
+        CHECK(*token == 1);
+        gate->shut();
+        CHECK(!comes_through(*gate, token));
+    }
+
+    TEST_CASE("a context that is destroyed shuts its gates before it takes its queue apart") {
+        std::optional<asio::io_context> io{std::in_place};
+        std::optional<bool> came_through;
+        auto gate = Gate::open(io->get_executor());
+        const auto other = Gate::open(io->get_executor());
+        asio::post(*io, Latecomer{gate, came_through});
+        io.reset();
+        CHECK(came_through == false);
+        CHECK(!comes_through(*other, std::make_shared<int>()));
+    }
+
+    TEST_CASE("gates that nobody has any more are forgotten") {
+        asio::io_context io;
+        for (int n = 0; n < 1'000; ++n) CHECK(comes_through(*Gate::open(io.get_executor()), std::make_shared<int>()));
+        CHECK(io.run() == 1'000);
+    }
+}
