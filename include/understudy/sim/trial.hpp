@@ -287,9 +287,16 @@ private:
         Stranger oper{world_, "operator of " + group};
         const auto forced = [&] { return cluster_.view(group).forced != 0; };
         for (auto left = limits_.peace; good() && !forced() && left > Duration{}; left -= 1s) {
-            oper.say(Cluster<S>::views_name, ViewForce{group, fullest(group)});
-            run_until(forced, 1s);  // it is refused until that server is heard again
+            const auto name = fullest(group);
+            if (is_heard(name)) oper.say(Cluster<S>::views_name, ViewForce{group, name});
+            run_until(forced, 1s);
         }
+    }
+    /// Whether the view service knows of the life that runs: a force for one that has just died would leave the group
+    /// waiting for another.
+    bool is_heard(const std::string& name) const {
+        const auto* server = cluster_.find(name);
+        return server && cluster_.has_heard(name, server->status().incarnation);
     }
     /// Of the servers that run, the one that has applied the most.
     Address fullest(const std::string& group) const {
