@@ -334,6 +334,37 @@ TEST_SUITE("replica_journal") {
         CHECK(pieces(late) == pieces(at_once));  // it was not begun anew
     }
 
+    TEST_CASE("S8: a half-received snapshot that nobody goes on with is dropped although appends wait for the disk") {
+        auto group = pair();
+        const auto begun = group.now;
+        bool wanted = true;
+        group.lost = [&](auto&, auto&, auto& message) {
+            const auto* failure = std::get_if<Failure>(&message);
+            wanted = wanted && !(failure && failure->code == error::bad_chunk);
+            return failure != nullptr;
+        };
+        const auto send_chunk = [&](std::uint64_t n) {
+            const auto& view = group["a"].view();
+            const SnapshotId snapshot{Incarnation{1}, {1, 1'000'000}};
+            const Install chunk{view.cluster, view.group, {view.view.number, {}}, snapshot, n, "20 x", false};
+            group.wire.emplace_back("a", Envelope{"b", "7", chunk});
+        };
+        send_chunk(0);
+        while (group.now < begun + 2 * group.options.transfer_ttl) {
+            group.put("a", "x");
+            group.settle();
+            group.pass(50ms);
+            group.persist("b");  // one answer leaves, and the next one waits
+            group.put("a", "y");
+            group.settle();
+            group.persist("a");
+        }
+        CHECK(wanted);
+        send_chunk(1);
+        group.settle();
+        CHECK(!wanted);
+    }
+
     TEST_CASE("S9: a journal gets snapshots of its own and a restart goes on from the last one") {
         auto group = pair();
         group.keep_up = true;

@@ -8,6 +8,7 @@
 #include <system_error>
 #include <vector>
 
+#include <tests/support/failure.hpp>
 #include <tests/support/journal_life.hpp>
 
 using namespace understudy;
@@ -30,17 +31,6 @@ TEST_SUITE("frame log") {
         sim::Disk disk{storage};
         SimLog log;
     };
-
-    // What a call throws; an empty text if it does not.
-    template <typename Call>
-    std::string failure(Call call) {
-        try {
-            call();
-        } catch (const std::exception& thrown) {
-            return thrown.what();
-        }
-        return {};
-    }
 
     std::vector<std::string> names(const Storage& storage) {
         std::vector<std::string> all;

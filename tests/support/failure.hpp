@@ -1,8 +1,8 @@
-// What a call of a disk fails with.
+// What a call fails with.
 #pragma once
 
+#include <exception>
 #include <string>
-#include <system_error>
 
 namespace understudy::test {
 
@@ -11,7 +11,7 @@ template <typename Call>
 std::string failure(Call call) {
     try {
         call();
-    } catch (const std::system_error& thrown) {
+    } catch (const std::exception& thrown) {
         return thrown.what();
     }
     return {};

@@ -106,12 +106,12 @@ public:
     void wake(Step<S>& step) {
         auto& state = step.state;
         const auto held = state.durable_index();
-        const auto sent = std::erase_if(withheld_, [&](Withheld& one) {
+        std::erase_if(withheld_, [&](Withheld& one) {
             if (one.through > held || one.batch > state.durable.persisted()) return false;
+            if (one.batch != 0) expires_ = after(step.now, step.options.transfer_ttl);
             step.out.send(std::move(one.call.peer), std::move(one.call.id), std::move(one.result));
             return true;
         });
-        if (sent != 0) expires_ = after(step.now, step.options.transfer_ttl);
         state.commit = std::max(state.commit, std::min({told_commit_, acknowledged_, held}));  // S2, S9
         while (state.applied.index < state.commit && state.store_failure.empty()) state.apply_next(step.now);
         state.trim(step.options.log_bytes, ~Index{0});
@@ -124,7 +124,7 @@ public:
         incoming_.reset();
     }
 
-    Time deadline() const { return incoming_ && withheld_.empty() ? expires_ : never; }
+    Time deadline() const { return incoming_ && !waits_for_pieces() ? expires_ : never; }
 
     friend bool operator==(const Backup&, const Backup&) = default;
 
@@ -179,11 +179,15 @@ private:
         if (!taken) reached("S8: a snapshot comes no faster than the disk takes it");
         withheld_.push_back({through, batch, call, std::move(result)});
     }
-    /// S8: an answer waits for all pieces but the newest `chunk_window`. A primary leaves as many chunks unanswered, so
-    /// no more than twice as many pieces wait in the journal, and it hears from a backup whose disk is slow, but works.
+    /// S8: an answer waits for all pieces but the newest `chunk_window`. So no more pieces than these, and than the
+    /// primary sends ahead, wait in the journal, and it hears from a backup whose disk is slow, but works.
     void answer_chunk(Step<S>& step, const Call& call, Index through, Message result) {
         const bool full = pieces_.size() > step.options.chunk_window;
         answer(step, call, through, std::move(result), full ? pieces_.front() : 0);
+    }
+    /// The sender of a snapshot has to wait for this server's disk.
+    bool waits_for_pieces() const {
+        return std::ranges::any_of(withheld_, [](const Withheld& one) { return one.batch != 0; });
     }
     void refuse_chunk(Step<S>& step, const Call& call, std::string text) {
         reached("S8: a chunk that does not continue the snapshot is refused");

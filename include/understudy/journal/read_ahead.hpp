@@ -72,12 +72,13 @@ public:
             changed_.wait(lock, [&] { return !full_.empty() || step_ || ended_; });
             if (!full_.empty()) {
                 auto block = std::move(full_.front());
+                const auto bytes = block.bytes();
                 full_.pop_front();
                 lock.unlock();
                 block.tell(to, refuse);
                 lock.lock();
-                waiting_bytes_ -= block.bytes();
-                if (block.bytes() <= most_bytes) empty_.push_back(std::move(block));
+                waiting_bytes_ -= bytes;
+                if (bytes <= most_bytes) empty_.push_back(std::move(block));
             } else if (step_) {
                 const auto step = std::exchange(step_, nullptr);
                 lock.unlock();
@@ -109,7 +110,7 @@ private:
         std::vector<std::pair<JournalBatch, std::size_t>> batches;  // each with how many of the entries are its own
         std::uint64_t to_come = 0;
 
-        std::size_t bytes() const { return entries.bytes(); }
+        std::size_t bytes() const { return entries.bytes() + batches.size() * sizeof(batches[0]); }
         void add(const JournalBatch& batch, std::span<const EntryView> its) {
             batches.emplace_back(batch, its.size());
             for (const auto& entry : its) entries.append(entry);
@@ -160,7 +161,7 @@ private:
     std::condition_variable changed_;
     std::deque<Block> full_;
     std::size_t waiting_bytes_ = 0;  // of those, and of the one that is being told
-    std::vector<Block> empty_;  // their memory is used again
+    std::vector<Block> empty_;       // their memory is used again
     std::function<std::string(JournalReader&)> step_;
     std::optional<std::string> answer_;
     bool ended_ = false;
