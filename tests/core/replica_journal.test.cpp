@@ -96,6 +96,8 @@ TEST_SUITE("replica_journal") {
         group.persist("a");
         CHECK(group.pings.at("a").incarnation == Incarnation{1});
         CHECK(group.pings.at("a").recovered.empty());
+        CHECK(group.pings.at("a").journal);
+        CHECK(group.pings.at("a").knew == 0);
     }
 
     TEST_CASE("S9: a server that is started again says which lives it continues") {
@@ -108,6 +110,7 @@ TEST_SUITE("replica_journal") {
         group.start_with_journal("a", 4);  // the view named the third life, so nobody will name an older one
         CHECK(group.pings.at("a").recovered == std::vector{Incarnation{3}});
         CHECK(group.pings.at("a").viewnum == 0);
+        CHECK(group.pings.at("a").knew == 1);
         CHECK(group.pings.at("a").cluster == ReplicaGroup::cluster);
     }
 

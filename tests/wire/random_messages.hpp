@@ -109,6 +109,9 @@ private:
         return out;
     }
     std::vector<std::string> names() { return list([this] { return text(); }); }
+    Features features() {
+        return list([this] { return std::string(1 + below(max_feature), static_cast<char>(0x21 + below(0x5e))); });
+    }
     template <typename T>
     std::optional<T> maybe(T value) {
         return flip() ? std::optional{std::move(value)} : std::nullopt;
@@ -143,7 +146,7 @@ private:
     Ping draw(Ping*) {
         return {text(), text(), incarnation(), number(), number(), maybe(cluster()), maybe(names()), names(),
                 flip(), flip(), list([this] { return incarnation(); }), protocol(),
-                flip(), maybe(view())};
+                flip(), maybe(view()), features(), number(), flip()};
     }
     PingResult draw(PingResult*) { return {view(), duration(), flip()}; }
     ViewGet draw(ViewGet*) { return {text(), protocol()}; }
@@ -180,7 +183,7 @@ private:
     Append draw(Append*) {
         return {cluster(), text(), view_ref(), position(), list([this] { return entry(); }), number(), number()};
     }
-    AppendResult draw(AppendResult*) { return {number(), number(), number()}; }
+    AppendResult draw(AppendResult*) { return {number(), number(), number(), features()}; }
     Install draw(Install*) {
         return {cluster(), text(), view_ref(), snapshot(), number(), bytes(), flip(), protocol()};
     }

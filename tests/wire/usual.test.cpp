@@ -44,6 +44,7 @@ TEST_SUITE("usual") {
         CHECK(taken(QueryResult{{3, 9}, put}, Method::pb_query));
         CHECK(taken(AppendResult{3, 10, 0}, Method::replica_append));
         CHECK(taken(AppendResult{3, 10, 17}, Method::replica_append));
+        CHECK(taken(AppendResult{3, 10, 17, {"a", std::string(max_feature, '~')}}, Method::replica_append));
         for (const std::string data : {"", "plain", "{\"key\":\"a\"}\n", "\t\r\\ \xc3\xa9", "\xff\xfe no text"})
             for (const bool last : {false, true})
                 CHECK(taken(Install{cluster, "main", {3, {}}, {Incarnation{17}, {2, 8}}, 5, data, last},
@@ -80,6 +81,12 @@ TEST_SUITE("usual") {
         for (const auto& synced : {std::vector<Address>{}, {"a"}, {"a", "unix:///b"}}) {
             ping.synced = synced;
             ping.lease = !ping.lease;
+            CHECK(taken(ping, Method::view_ping));
+            ping.features.push_back("f" + std::to_string(synced.size()));
+            CHECK(taken(ping, Method::view_ping));
+            ping.journal = !ping.journal;
+            CHECK(taken(ping, Method::view_ping));
+            ping.knew += 2;
             CHECK(taken(ping, Method::view_ping));
         }
     }
@@ -127,6 +134,23 @@ TEST_SUITE("usual") {
         CHECK(kinds.size() == 7);
     }
 
+    TEST_CASE("names of features that are too many or too long or not printable are skipped") {
+        const auto read = [](const std::string& names) {
+            const auto text =
+                R"({"jsonrpc":"2.0","id":)" + make_call_id(Method::replica_append, 7) +
+                R"(,"result":{"view":1,"match":2,"features":[)" + names + "]}}";
+            const auto decoded = wire::decode(text);
+            REQUIRE(std::holds_alternative<wire::Decoded>(decoded));
+            return std::get<AppendResult>(std::get<wire::Decoded>(decoded).message).features;
+        };
+        CHECK(read(R"("a","b c","","\u0007","\u00e9","\"")") == Features{"a", "\""});
+        CHECK(read("\"" + std::string(65, 'x') + "\",\"y\"") == Features{"y"});
+        std::string many;
+        for (int i = 0; i < 40; ++i) many += (i ? ",\"f" : "\"f") + std::to_string(i) + "\"";
+        CHECK(read(many).size() == max_features);
+        CHECK(read(many).back() == "f31");
+    }
+
     TEST_CASE("what is rare is left to the general reading") {
         const ClusterId cluster{1};
         CHECK_FALSE(taken(Append{cluster, "main", {3, ViewInfo{}}, {2, 8}, {}, 8, 0}, Method::replica_append));
@@ -167,11 +191,14 @@ TEST_SUITE("usual") {
         ping.cluster = cluster;
         ping.synced = {"b", "c"};
         ping.lease = true;
+        ping.features = {"e", "f"};
+        ping.knew = 4;
+        ping.journal = true;
         const Message messages[] = {Execute{cluster, "g", {1, 2}, 5, 4, "[0]"},
                                     Query{cluster, "g", "\"q\""},
                                     Append{cluster, "g", {3, {}}, {2, 8}, {entry, entry}, 8, 1},
                                     ExecuteResult{{3, 9}, "null"},
-                                    AppendResult{3, 10, 1},
+                                    AppendResult{3, 10, 1, {"e", "f"}},
                                     ping};
         const Method methods[] = {Method::pb_execute, Method::pb_query,       Method::replica_append,
                                   Method::pb_execute, Method::replica_append, Method::view_ping};

@@ -41,6 +41,12 @@ public:
     const ViewInfo& former() const { return former_; }
     /// The former lives whose state this one continues.
     const std::vector<Incarnation>& recovered() const { return recovered_; }
+    /// What a ping says of the journal. Its view is known by then.
+    void describe(Ping& ping) const {
+        ping.journal = !lives_.empty();  // what is written waits for the disk
+        ping.recovered = recovered_;
+        if (ping.viewnum == 0 || !recovered_.empty()) ping.knew = former_view();
+    }
     const std::string& failure() const { return failure_; }
     void fail(std::string why) { failure_ = std::move(why); }
 

@@ -1,6 +1,8 @@
 // Every message of the protocol as a value. The wire layer gives each its JSON form; machines see only these.
 #pragma once
 
+#include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -20,6 +22,15 @@ using JsonText = std::string;
 /// The JSON-RPC id as the JSON text it had (`17`, `"abc"`), echoed to the letter; empty for a notification.
 using CallId = std::string;
 
+/// Names of what a peer can do beyond version 1. Names and numbers beyond these bounds are not read.
+using Features = std::vector<std::string>;
+inline constexpr std::size_t max_features = 32;
+inline constexpr std::size_t max_feature = 64;  ///< Bytes of a name: printable ASCII without blanks.
+inline bool is_feature(std::string_view name) {
+    return !name.empty() && name.size() <= max_feature &&
+           std::ranges::all_of(name, [](char byte) { return byte > 0x20 && byte < 0x7f; });
+}
+
 // ---- replicas to the view service ------------------------------------------------------------------------
 
 /// I am alive, this is who I am, and this is what I know (section 2).
@@ -38,6 +49,9 @@ struct Ping {
     int protocol = 1;
     bool lease = false;                          ///< As primary it reads by lease.
     std::optional<ViewInfo> known;               ///< Of `cluster`, whole, while that is refused as another one.
+    Features features{};                         ///< What this process can do beyond version 1.
+    ViewNumber knew = 0;                         ///< The newest view in the journal that it went on from; 0: none.
+    bool journal = false;                        ///< Keeps a journal on stable storage (S9).
     friend bool operator==(const Ping&, const Ping&) = default;
 };
 struct PingResult {
@@ -253,6 +267,7 @@ struct AppendResult {
     ViewNumber view = 0;
     Index match = 0;
     Round round = 0;
+    Features features{};  ///< As in a ping.
     friend bool operator==(const AppendResult&, const AppendResult&) = default;
 };
 

@@ -406,7 +406,7 @@ private:
         ping.server = standing_.name;
         ping.incarnation = standing_.incarnation;
         ping.viewnum = standing_.info.view.number;  // 0 after a start
-        ping.recovered = journaling_.recovered();
+        journaling_.describe(ping);
         if (!ping.recovered.empty()) reached("S9: a server says whose state it continues");
         else if (ping.viewnum == 0) reached("S9: a server starts empty and says so");
         if (standing_.knows_cluster()) ping.cluster = standing_.info.cluster;

@@ -7,6 +7,27 @@
 
 namespace understudy::wire {
 
+/// A list of features. Names that this version would not write are skipped: a later one may have other bounds.
+template <Like<Features> F>
+struct FeatureNames {
+    F& list;
+    bool has_value() const { return !list.empty(); }
+};
+template <typename F> FeatureNames(F&) -> FeatureNames<F>;
+inline void write(Writer to, FeatureNames<const Features> it) { write(to, it.list); }
+inline bool read(Reader& in, FeatureNames<Features> it) {
+    if (in.scan.peek() != Kind::array) return in.refuse("an array");
+    it.list.clear();
+    std::size_t at = 0;
+    return in.scan.elements([&] {
+        std::string name;
+        if (!read(in, name)) return in.within(at);
+        ++at;
+        if (is_feature(name) && it.list.size() < max_features) it.list.push_back(std::move(name));
+        return true;
+    });
+}
+
 // ---- to and from the view service ------------------------------------------------------------------------
 
 void fields(auto& visit, Like<Ping> auto& ping) {
@@ -24,6 +45,9 @@ void fields(auto& visit, Like<Ping> auto& ping) {
     visit.optional("recovered", ping.recovered);
     visit.optional("lease", ping.lease);
     visit.optional("known", ping.known);
+    visit.optional("features", FeatureNames{ping.features});
+    visit.optional("knew", ping.knew);
+    visit.optional("journal", ping.journal);
 }
 void fields(auto& visit, Like<PingResult> auto& result) {
     visit.required("view", result.info);
@@ -175,6 +199,7 @@ void fields(auto& visit, Like<AppendResult> auto& result) {
     visit.required("view", result.view);
     visit.required("match", result.match);
     visit.optional("round", result.round);
+    visit.optional("features", FeatureNames{result.features});
 }
 
 void fields(auto& visit, Like<SnapshotId> auto& snapshot) {

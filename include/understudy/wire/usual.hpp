@@ -177,7 +177,7 @@ private:
     }
     bool take(AppendResult& it) {
         return literal(R"({"view":)") && take(it.view) && literal(R"(,"match":)") && take(it.match) &&
-               optional(R"(,"round":)", it.round) && literal("}");
+               optional(R"(,"round":)", it.round) && features(it.features) && literal("}");
     }
 
     /// Of a server that neither complains nor leaves.
@@ -185,7 +185,8 @@ private:
         return literal(R"({"protocol":1,"group":)") && take(it.group) && literal(R"(,"server":)") && take(it.server) &&
                literal(R"(,"incarnation":)") && take(it.incarnation) && literal(R"(,"n":)") && take(it.n) &&
                literal(R"(,"viewnum":)") && take(it.viewnum) && optional(R"(,"cluster":)", it.cluster) &&
-               optional(R"(,"synced":)", it.synced) && (!literal(R"(,"lease":true)") || (it.lease = true)) &&
+               optional(R"(,"synced":)", it.synced) && flag(R"(,"lease":true)", it.lease) &&
+               features(it.features) && optional(R"(,"knew":)", it.knew) && flag(R"(,"journal":true)", it.journal) &&
                literal("}");
     }
 
@@ -194,6 +195,16 @@ private:
     /// Whom it is for: the cluster and the group.
     bool address(auto& it) {
         return literal(R"({"cluster":)") && take(it.cluster) && literal(R"(,"group":)") && take(it.group);
+    }
+    /// Only what this version writes: the general reading knows what to skip.
+    bool features(Features& list) {
+        return !literal(R"(,"features":)") ||
+               (take(list) && list.size() <= max_features && std::ranges::all_of(list, is_feature));
+    }
+    template <std::size_t size>
+    bool flag(const char (&member)[size], bool& value) {
+        if (literal(member)) value = true;
+        return true;
     }
     bool in_session(auto& it) {
         return optional(R"(,"session":)", it.session) && optional(R"(,"seq":)", it.seq) &&

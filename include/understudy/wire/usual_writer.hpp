@@ -72,9 +72,12 @@ private:
         return end();
     }
     bool write(const CallId& id, const AppendResult& it) {
+        for (const auto& name : it.features)
+            if (!is_plain(name)) return false;
         begin(id);
         put(R"(,"result":{"view":)").put(it.view).put(R"(,"match":)").put(it.match);
         if (it.round != 0) put(R"(,"round":)").put(it.round);
+        if (!it.features.empty()) put(R"(,"features":[)").put_features(it.features).put("]");
         put("}}");
         return end();
     }
@@ -125,6 +128,13 @@ private:
 
     UsualWriter& put_address(ClusterId cluster, const std::string& group) {
         return put(cluster).put(R"(,"group":)").put_quoted(group);
+    }
+    UsualWriter& put_features(const Features& names) {
+        for (const auto& name : names) {
+            if (&name != names.data()) put(",");
+            put_quoted(name);
+        }
+        return *this;
     }
     /// The names of all backups or of those in sync.
     UsualWriter& put_names(const View& view, bool synced) {
