@@ -43,21 +43,17 @@ struct Bank {
     }
 
     asio::awaitable<void> work() {
-        ledger::Command command{Op::open, "ada", {}, 0};
-        co_await client.async_execute(command);
-        command.account = "bob";
-        co_await client.async_execute(command);
-        command = {Op::deposit, "ada", {}, 1'000};
-        co_await client.async_execute(command);
+        co_await client.async_execute<ledger::Command>(Op::open, "ada");
+        co_await client.async_execute<ledger::Command>(Op::open, "bob");
+        co_await client.async_execute<ledger::Command>(Op::deposit, "ada", "", 1'000);
         ledger::Cents ada = 1'000;
         for (int i = 0; i < 300; ++i) {
             const bool back = i % 3 == 0;
-            command = {Op::transfer, back ? "bob" : "ada", back ? "ada" : "bob", 7};
+            const ledger::Command command{Op::transfer, back ? "bob" : "ada", back ? "ada" : "bob", 7};
             ledger::Reply reply = co_await client.async_execute(command);
             if (reply.status == "ok") ada += back ? 7 : -7;
         }
-        const ledger::Query balance{ledger::Ask::balance, "ada"};
-        ledger::Reply reply = co_await client.async_query(balance);
+        ledger::Reply reply = co_await client.async_query<ledger::Query>(ledger::Ask::balance, "ada");
         right = reply.balance == ada;  // nothing that was answered is missing, and nothing was done twice
         finished = true;
     }

@@ -13,6 +13,7 @@
 #include <asio/use_awaitable.hpp>
 
 #include <understudy/detail/client_party.hpp>
+#include <understudy/detail/in_place.hpp>
 #include <understudy/event.hpp>
 #include <understudy/options.hpp>
 #include <understudy/result.hpp>
@@ -38,9 +39,20 @@ class Clerk;
 ///
 /// Not thread-safe: use it, and run its transport's executor, on one strand. It keeps that executor busy from its first
 /// call until it is stopped or destroyed.
+///
+/// GCC 12 destroys an aggregate temporary twice in a `co_await` expression. So make the command in the call,
+/// `co_await client.async_execute<Acquire>(name, owner)`, or name it first.
 template <Store S, Transport T>
-class Client {
+class Client : public detail::InPlace<Client<S, T>, S> {
+    using InPlace = detail::InPlace<Client<S, T>, S>;
+
 public:
+    /// Of each verb that takes a value also the form that makes it: `async_execute<Acquire>(arguments..., token)`.
+    using InPlace::async_execute;
+    using InPlace::async_execute_at;
+    using InPlace::async_query;
+    using InPlace::async_query_at;
+
     using Command = typename S::Command;
     using Query = typename S::Query;
     using Reply = typename S::Reply;

@@ -15,6 +15,7 @@
 #include <asio/use_awaitable.hpp>
 
 #include <understudy/core/replica_rules.hpp>
+#include <understudy/detail/in_place.hpp>
 #include <understudy/detail/replica_party.hpp>
 #include <understudy/event.hpp>
 #include <understudy/journal.hpp>
@@ -39,8 +40,16 @@ namespace understudy {
 /// Not thread-safe: use it, and run its transport's executor, on one strand. Destroying it is `stop()`: to its group it
 /// has crashed then; `async_leave` first spares that the wait for another primary.
 template <Store S, Transport T, Journal J = NoJournal>
-class PBService {
+class PBService : public detail::InPlace<PBService<S, T, J>, S> {
+    using InPlace = detail::InPlace<PBService<S, T, J>, S>;
+
 public:
+    /// Of each verb that takes a value also the form that makes it: `async_execute<Acquire>(arguments..., token)`.
+    using InPlace::async_execute;
+    using InPlace::async_execute_at;
+    using InPlace::async_query;
+    using InPlace::async_query_at;
+
     using Command = typename S::Command;
     using Query = typename S::Query;
     using Reply = typename S::Reply;
