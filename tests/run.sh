@@ -30,6 +30,12 @@ if [ -z "$summary" ]; then
     [ "$status" -ne 0 ] || status=1
     summary="0 0"
 fi
+# A fresh seed that failed is no verdict, and ctest does not show what a test that passed has printed.
+found=$build/tests/soak_found.txt
+if [ -s "$found" ]; then
+    echo "#### FRESH SEEDS OF THE SOAK HAVE FAILED (arguments of sim_soak; see tests/soak/soak_test.py):"
+    cat "$found"
+fi
 failed=${summary% *}
 total=${summary#* }
 echo "$((total - failed)) passed, $failed failed"

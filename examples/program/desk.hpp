@@ -36,6 +36,8 @@ struct Target {
 
     Duration timeout_or(Duration usual) const { return timeout.value_or(usual); }
     Duration patience() const { return timeout_or(5s); }
+    /// The part of that which is kept for finding out why a call of data had no answer.
+    Duration explaining() const { return std::min<Duration>(patience() / 5, 1s); }
 };
 
 /// `5 s`, `0.25 s`.
@@ -55,6 +57,7 @@ struct Desk {
         admin;  ///< For reads: one of several view services may use up its share of the time.
     understudy::Admin<AnyTransport> decider;  ///< For what changes views, which may take some D.
     understudy::Admin<AnyTransport> glimpse;  ///< For what is nice to know.
+    understudy::Admin<AnyTransport> explainer;
 
     Desk(asio::io_context& context, Target wanted, std::string what)
         : io{context},
@@ -63,13 +66,15 @@ struct Desk {
           clerk{AnyTransport{io}, clerk_options(), observer()},
           admin{AnyTransport{io}, target.patience() / static_cast<int>(target.view_service.size()), observer()},
           decider{AnyTransport{io}, target.timeout_or(30s), observer()},
-          glimpse{AnyTransport{io}, std::min<Duration>(target.patience(), 1s)} {}
+          glimpse{AnyTransport{io}, std::min<Duration>(target.patience(), 1s)},
+          explainer{AnyTransport{io}, target.explaining() / static_cast<int>(target.view_service.size())} {}
 
     void stop() {
         clerk.stop();
         admin.stop();
         decider.stop();
         glimpse.stop();
+        explainer.stop();
     }
 
 private:
@@ -77,7 +82,7 @@ private:
         understudy::ClerkOptions options;
         options.view_service = target.view_service;
         options.group = target.group;
-        options.give_up_after = target.patience();
+        options.give_up_after = target.patience() - target.explaining();
         return options;
     }
     understudy::Observer observer() {
@@ -98,17 +103,18 @@ struct Service {
     Address address;
     understudy::ViewInfo info;
 };
-inline asio::awaitable<Service> find_view_service(Desk& desk) {
+inline asio::awaitable<Service> find_view_service(Desk& desk, understudy::Admin<AnyTransport>& admin) {
     for (const auto& address : desk.target.view_service) {
         std::error_code ec;
         understudy::ViewInfo info =
-            co_await desk.admin.async_view(address, desk.target.group, asio::redirect_error(asio::use_awaitable, ec));
+            co_await admin.async_view(address, desk.target.group, asio::redirect_error(asio::use_awaitable, ec));
         if (!ec) co_return Service{address, std::move(info)};
         if (ec != understudy::error::deadline_passed)
             throw Ended{exit_code(ec), address + ": " + (desk.why.empty() ? ec.message() : desk.why)};
     }
     throw Ended{Exit::no_answer, nobody_there(desk.target)};
 }
+inline asio::awaitable<Service> find_view_service(Desk& desk) { return find_view_service(desk, desk.admin); }
 
 inline std::string nobody_serves(const std::string& group, const Address& view_service) {
     return "group " + group + " has no server yet; start one: pbd " + view_service + " LISTEN --group " + group +
@@ -121,7 +127,7 @@ inline std::string nobody_serves(const std::string& group, const Address& view_s
 inline asio::awaitable<Ended> explain(Desk& desk, std::error_code ec) {
     const auto exit = exit_code(ec);
     if (exit == Exit::no_answer && desk.clerk.view().view.number == 0) {
-        Service service = co_await find_view_service(desk);
+        Service service = co_await find_view_service(desk, desk.explainer);
         if (service.info.view.number == 0) co_return Ended{exit, nobody_serves(desk.target.group, service.address)};
     }
     auto text = desk.doing + ": " + ec.message();

@@ -25,6 +25,14 @@ namespace understudy {
 
 namespace detail {
 
+template <>
+struct FailureText<Message> {
+    static std::string take(Message& message) {
+        auto* failure = std::get_if<Failure>(&message);
+        return failure ? std::move(failure->text) : std::string{};
+    }
+};
+
 using Watcher = std::function<void(const ViewInfo&)>;
 struct Watch {
     Address view_service;

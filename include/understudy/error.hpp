@@ -19,6 +19,8 @@ enum class error {
     internal,         ///< A peer failed in a way that it could not name.
     journal_failed,   ///< Stable storage failed: nothing more can be promised.
     store_conflict,   ///< Another view service has written to this one's store.
+    store_failed,     ///< The host's store threw, or broke its laws: this server is done.
+    wrong_journal,    ///< The journal is that of another server, or of another group.
 
     parse_error,      ///< Not a well-formed JSON text.
     invalid_request,  ///< JSON, but not a JSON-RPC 2.0 message.
@@ -59,6 +61,8 @@ inline constexpr std::array error_table{
     ErrorRow{error::internal, -32603, "internal", "internal error of the peer"},
     ErrorRow{error::journal_failed, 0, "journal_failed", "stable storage failed"},
     ErrorRow{error::store_conflict, 0, "store_conflict", "another view service has written to this one's store"},
+    ErrorRow{error::store_failed, 0, "store_failed", "the store failed"},
+    ErrorRow{error::wrong_journal, 0, "wrong_journal", "the journal is that of another server"},
     ErrorRow{error::parse_error, -32700, "parse_error", "not a JSON text"},
     ErrorRow{error::invalid_request, -32600, "invalid_request", "not a JSON-RPC 2.0 message"},
     ErrorRow{error::unknown_method, -32601, "unknown_method", "unknown method"},

@@ -132,7 +132,7 @@ TEST_SUITE("clerk_rules_refusals") {
         auto ends = desk.finished();
         REQUIRE(ends.size() == 2);
         CHECK(ends[0].error == error::not_enough_replicas);
-        CHECK(ends[0].detail == "because");
+        CHECK(ends[0].detail == "tcp://a: because");
         CHECK(ends[1].error == error::outcome_unknown);
     }
 
@@ -180,7 +180,7 @@ TEST_SUITE("clerk_rules_refusals") {
         auto ends = desk.finished();
         REQUIRE(ends.size() == 1);
         CHECK(ends[0].error == error::deadline_passed);
-        CHECK(ends[0].detail == "no session could be opened at tcp://a: because");
+        CHECK(ends[0].detail == "no session could be opened: tcp://a: because");
     }
 
     TEST_CASE("a refusal that no retry can cure ends the call with its text") {
@@ -192,7 +192,7 @@ TEST_SUITE("clerk_rules_refusals") {
             auto ends = desk.finished();
             REQUIRE(ends.size() == 1);
             CHECK(ends[0].error == code);
-            CHECK(ends[0].detail == "because");
+            CHECK(ends[0].detail == "tcp://a: because");
         }
     }
 

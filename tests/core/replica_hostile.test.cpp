@@ -35,6 +35,28 @@ TEST_SUITE("replica_hostile") {
         return info;
     }
 
+    TEST_CASE("C3: a number without a session and a session without a number are refused") {
+        ReplicaGroup group;
+        group.start("a", 1);
+        group.decide(group.member("a"), {});
+        Execute stray{ReplicaGroup::cluster, "main", {}, 3, 0, "x"};
+        CHECK(group.outcome(group.ask("a", stray)) == "invalid_params");
+        stray.seq = 0;
+        stray.low = 1;
+        CHECK(group.outcome(group.ask("a", stray)) == "invalid_params");
+        const Execute unnumbered{ReplicaGroup::cluster, "main", {1, 1}, 0, 0, "x"};
+        CHECK(group.outcome(group.ask("a", unnumbered)) == "invalid_params");
+        CHECK(group["a"].state().log.last().index == 0);
+    }
+
+    TEST_CASE("a status that is meant for another cluster or group is refused") {
+        auto group = backup();
+        CHECK(group.outcome(group.ask("b", ReplicaStatus{ClusterId{99}, {}})) == "wrong_cluster");
+        CHECK(group.outcome(group.ask("b", ReplicaStatus{{}, "other"})) == "wrong_group");
+        CHECK(group.outcome(group.ask("b", ReplicaStatus{ReplicaGroup::cluster, "main"})) == "other");
+        CHECK(group.outcome(group.ask("b", ReplicaStatus{})) == "other");
+    }
+
     TEST_CASE("S3: what was acknowledged in a view is not cut off in the same view") {
         auto group = backup();
         CHECK(group.outcome(group.ask("b", append(1, {}, {entry(1, 1, "x"), entry(1, 2, "y")}))) == "other");

@@ -151,7 +151,7 @@ class Runbook(Case):
         self.program("pbd", self.views.address, self.path("three"), "--data", self.data("two"), code=1)
         self.assertIn("another server", self.complaint)
         self.kill(self.two)
-        self.program("pbd", self.views.address, self.path("three"), "--data", self.data("two"), code=2)
+        self.program("pbd", self.views.address, self.path("three"), "--data", self.data("two"), code=1)
         self.assertIn(f"named {self.two.address}", self.complaint)
         self.program("pbd", self.views.address, self.path("two"), "--data", self.data("two"), "--sync", "soon", code=2)
         self.assertIn("expected always, never, or a number of seconds", self.complaint)

@@ -10,6 +10,7 @@ import pty
 import re
 import select
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -532,6 +533,14 @@ class Mistakes(Case):
         for command in (("get", "k"), ("put", "k", "v"), ("status",), ("watch",), ("promote", nowhere), ("dump",)):
             self.program("pbc", nowhere, "--timeout", "0.2", *command, code=5)
             self.assertIn(f"no answer from {nowhere} within 0.2 s (is viewd running there?)", self.complaint)
+
+    def test_a_command_ends_within_its_timeout(self):
+        with socket.create_server(("127.0.0.1", 0)) as silent:  # accepts and says nothing
+            address = f"tcp://127.0.0.1:{silent.getsockname()[1]}"
+            ended = subprocess.run([os.path.join(PROGRAMS, "pbc"), address, "--timeout", "4", "get", "k"],
+                                   stderr=subprocess.PIPE, text=True, check=False, timeout=7)
+        self.assertEqual(ended.returncode, 5)
+        self.assertIn(f"no answer from {address} within 4 s", ended.stderr)
 
     def test_a_primary_that_does_not_answer_is_named(self):
         self.views = self.start("viewd", self.path("views"))

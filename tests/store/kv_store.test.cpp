@@ -237,6 +237,7 @@ TEST_SUITE("kv_store") {
         auto wrong = [](std::string_view text) { return thrown([&] { KvStore::decode_query(text); }); };
         CHECK(says(wrong(R"({"op":"put"})"), "unknown op 'put', expected get or keys"));
         CHECK(says(wrong(R"({"op":"get"})"), "get needs the member 'key'"));
+        CHECK(ask({}, R"({"op":"keys","limit":null})") == "[]");  // as if it were absent
         CHECK(says(wrong(R"({"op":"keys","limit":0})"), "must be 1 to 10000"));
         CHECK(says(wrong(R"({"op":"keys","limit":10001})"), "must be 1 to 10000"));
         CHECK(says(wrong(R"({"op":"keys","limit":-1})"), "member 'limit': expected a whole number, found -1"));

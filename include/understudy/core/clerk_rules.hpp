@@ -78,6 +78,7 @@ public:
     std::vector<Finished> take_finished() { return std::exchange(finished_, {}); }
     /// The newest view known; number 0 if none is.
     const ViewInfo& view() const { return view_; }
+    const ClerkOptions& options() const { return options_; }
     /// Calls under way.
     std::size_t pending() const { return calls_.size(); }
 
@@ -194,7 +195,7 @@ private:
     std::string why_unanswered(const ClerkCall& call) const {
         auto trouble = trouble_.empty() ? "" : ": " + trouble_;
         if (!has_view()) return "no view of group " + options_.group + " is known" + trouble;
-        if (call.is_command() && !session_ready()) return "no session could be opened at " + primary().name + trouble;
+        if (call.is_command() && !session_ready()) return "no session could be opened" + (trouble.empty() ? " at " + primary().name : trouble);
         return (call.sent == 0 ? "not sent yet to " : "no answer from ") + primary().name;
     }
     void end_all(error code, std::string why) {
@@ -231,7 +232,7 @@ private:
     void send(ClerkCall& call, Time now, Effects& out) {
         if (call.seq != 0 && call.session != session_.id()) {  // the new one does not know what it did in the old
             reached("C4: a call of an expired session is not repeated in the next one");
-            return fail(call, error::outcome_unknown, "the session expired");
+            return fail(call, error::outcome_unknown, "the session at " + primary().name + " expired");
         }
         if (call.is_command() && options_.session && call.seq == 0) {
             call.session = session_.id();
@@ -367,6 +368,7 @@ private:
     void handle(const Envelope& envelope, Other&, Time, Effects& out) {
         refuse(envelope.peer, error::unknown_method, "a message that is not for a client", out);
     }
+    static std::string said_by(const Address& peer, const std::string& text) { return peer + ": " + text; }
     static void refuse(const Address& peer, error code, std::string what, Effects& out) {
         out.tell(Refused{peer, code, std::move(what)});
     }

@@ -36,13 +36,14 @@ inline void ClerkRules::open_refused(const Address& peer, std::uint64_t n, Failu
         switch (cure_of(failure.code)) {
             case Cure::none:
                 while (!calls_.waiting(CallKind::command).empty())
-                    fail(calls_.at(*calls_.waiting(CallKind::command).begin()), failure.code, failure.text);
+                    fail(calls_.at(*calls_.waiting(CallKind::command).begin()), failure.code,
+                         said_by(peer, failure.text));
                 break;
             case Cure::wait: pause(lane(CallKind::command), now); break;
             case Cure::session:
             case Cure::elsewhere: pause_all(now); break;
         }
-        trouble_ = failure.text;
+        trouble_ = said_by(peer, failure.text);
     }
     look_elsewhere(peer, failure, now, out);
 }
@@ -58,6 +59,7 @@ inline void ClerkRules::call_refused(const Envelope& envelope, Failure& failure,
         if (expired) reached("C4: a client whose session has expired opens another");
         if (expired && call->session == session_.id()) session_.forget();
         calls_.refused(*call, n, expired ? unsent : is_definite(failure.code));
+        failure.text = said_by(envelope.peer, failure.text);
         if (awaited) refused(*call, failure, now);
     }
     look_elsewhere(envelope.peer, failure, now, out);

@@ -94,6 +94,8 @@ public:
     }
 
     void execute(Step<S>& step, Call&& call, Execute&& request) {
+        if (const auto* wrong = numbering_fault(request))
+            return step.refuse(call, "pb.execute", error::invalid_params, wrong);
         if (answer_repeated(step, call, request)) return;
         if (!admit_write(step, call, "pb.execute", request.command.size())) return;
         if (request.command.size() > step.options.max_command)
@@ -235,6 +237,12 @@ private:
             return false;
         }
         return true;
+    }
+
+    /// C3, C5: a number without a session says nothing, and a command without a number could not be told from another.
+    static const char* numbering_fault(const Execute& request) {
+        if (request.session != SessionId{}) return request.seq == 0 ? "seq: missing; it starts at 1 in a session" : nullptr;
+        return request.seq != 0 || request.low != 0 ? "session: missing; seq and low go with one" : nullptr;
     }
 
     /// Bytes that are logged and not committed.

@@ -169,6 +169,7 @@ private:
     void handle(ThisStep& step, Call&& call, ReplicaStatus&& request) {
         if (request.group && *request.group != options_.group)
             return refuse_group(step, call, "pb.status", *request.group);
+        if (request.cluster && foreign(*request.cluster)) return refuse_cluster(step, call, "pb.status", *request.cluster);
         step.out.send(std::move(call.peer), std::move(call.id), status(step.now));
     }
 
@@ -187,12 +188,14 @@ private:
             refuse_group(step, call, method, request.group);
             return false;
         }
-        if (standing_.knows_cluster() && request.cluster != standing_.info.cluster) {
-            step.refuse(call, method, error::wrong_cluster,
-                        "this is cluster " + to_hex(standing_.info.cluster) + ", not " + to_hex(request.cluster));
-            return false;
-        }
-        return true;
+        if (!foreign(request.cluster)) return true;
+        refuse_cluster(step, call, method, request.cluster);
+        return false;
+    }
+    bool foreign(ClusterId cluster) const { return standing_.knows_cluster() && cluster != standing_.info.cluster; }
+    void refuse_cluster(ThisStep& step, const Call& call, const char* method, ClusterId theirs) {
+        step.refuse(call, method, error::wrong_cluster,
+                    "this is cluster " + to_hex(standing_.info.cluster) + ", not " + to_hex(theirs));
     }
     void refuse_group(ThisStep& step, const Call& call, const char* method, const std::string& group) {
         step.refuse(call, method, error::wrong_group,

@@ -24,7 +24,8 @@ struct Question {
     bool repeatable = true;
 };
 
-/// How a question ended, or, of a watch, the news of a view.
+/// How a question ended, with a `Failure` for a message if there is more to say of that; or, of a watch, the news of a
+/// view.
 struct Told {
     std::uint64_t key = 0;
     std::optional<error> code;
@@ -53,7 +54,8 @@ public:
             return out.tell(Refused{envelope.peer, error::invalid_request, "an answer that nobody waits for"});
         if (auto* failure = std::get_if<Failure>(&envelope.message)) {
             out.tell(Refused{envelope.peer, failure->code, failure->text});
-            return finish(found, {name.n, failure->code, {}});
+            failure->text = envelope.peer + ": " + failure->text;
+            return finish(found, {name.n, failure->code, std::move(envelope.message)});
         }
         if (name.method != Method::view_watch) return finish(found, {name.n, {}, std::move(envelope.message)});
         found->second.next = never;  // the connection tells the rest
@@ -65,7 +67,7 @@ public:
             auto& asked = entry->second;
             if (asked.question.to != peer || asked.next <= now) continue;
             if (asked.question.repeatable) asked.next = after(now, redial);
-            else finish(entry, {entry->first, error::outcome_unknown, {}});
+            else finish(entry, {entry->first, error::outcome_unknown, say("the connection to " + peer + " broke")});
         }
     }
     void probed(const Address&, ProbeResult, Time, Effects&) {}
@@ -75,7 +77,7 @@ public:
             auto& asked = entry->second;
             if (asked.deadline <= now) {
                 const auto code = asked.question.repeatable ? error::deadline_passed : error::outcome_unknown;
-                finish(entry, {entry->first, code, {}});
+                finish(entry, {entry->first, code, say("no answer from " + asked.question.to)});
             } else if (asked.next <= now) {
                 out.send(asked.question.to, make_call_id(asked.question.method, entry->first), asked.question.message);
                 asked.next = asked.question.repeatable ? after(now, patience) : never;
@@ -97,6 +99,11 @@ private:
     };
     using Table = std::map<std::uint64_t, Asked>;
 
+    static Message say(std::string text) {
+        Failure failure;
+        failure.text = std::move(text);
+        return failure;
+    }
     void finish(Table::iterator entry, Told told) {
         asked_.erase(entry);
         told_.push_back(std::move(told));

@@ -16,6 +16,7 @@
 
 #include <understudy/core/recycling_allocator.hpp>
 #include <understudy/detail/completion.hpp>
+#include <understudy/detail/initiate.hpp>
 
 namespace understudy::detail {
 
@@ -91,22 +92,39 @@ struct StartCall {
     }
 };
 
+/// The same of a token that throws.
+template <typename P>
+struct StartThrowingCall {
+    std::shared_ptr<P> party;
+
+    template <typename Handler, typename Request, typename Translate>
+    void operator()(Handler handler, Request request, Translate translate) const {
+        StartCall<P>{party}(Throwing<Handler>{std::move(handler)}, std::move(request), std::move(translate));
+    }
+};
+
 template <typename Value>
 struct CallSignature {
     using type = void(std::error_code, Value);
+    using throwing = void(std::exception_ptr, Value);
 };
 template <>
 struct CallSignature<void> {
     using type = void(std::error_code);
+    using throwing = void(std::exception_ptr);
 };
 
 /// Starts a call and completes `token` with `void(std::error_code, T)`, or `void(std::error_code)`, where `T` is
-/// `Translate::Value`, what `translate` makes of the answer.
+/// `Translate::Value`, what `translate` makes of the answer. A token that throws gets the exception with its reasons.
 template <typename P, typename Request, typename Translate, typename Token>
 auto async_call(std::shared_ptr<P> party, Request request, Translate translate, Token&& token) {
-    using Signature = typename CallSignature<typename Translate::Value>::type;
-    return asio::async_initiate<Token, Signature>(StartCall<P>{std::move(party)}, token, std::move(request),
-                                                  std::move(translate));
+    using Signature = CallSignature<typename Translate::Value>;
+    if constexpr (throws_failures<std::decay_t<Token>>)
+        return asio::async_initiate<Token, typename Signature::throwing>(
+            StartThrowingCall<P>{std::move(party)}, token, std::move(request), std::move(translate));
+    else
+        return asio::async_initiate<Token, typename Signature::type>(StartCall<P>{std::move(party)}, token,
+                                                                     std::move(request), std::move(translate));
 }
 
 }  // namespace understudy::detail

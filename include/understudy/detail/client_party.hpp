@@ -75,7 +75,13 @@ private:
 
     void turn_ended() override {
         for (auto& done : this->machine.take_finished()) {
-            if (done.error && !done.detail.empty()) this->tell(CallFailed{*done.error, std::move(done.detail)});
+            if (done.error) {
+                done.value = "group " + this->machine.options().group;
+                if (!done.detail.empty()) {
+                    done.value += ": " + done.detail;
+                    this->tell(CallFailed{*done.error, std::move(done.detail)});
+                }
+            }
             if (done.dump) done.value = std::move(done.dump->data);
             calls.finish_with_others(done.key, done.error ? make_error_code(*done.error) : std::error_code{},
                                      {done.at, std::move(done.value), !done.dump || done.dump->last});

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <memory>
+#include <string>
 #include <system_error>
 #include <tuple>
 #include <type_traits>
@@ -20,6 +21,12 @@
 #include <asio/post.hpp>
 
 namespace understudy::detail {
+
+/// What a failed call's result says of the cause; a type whose results can say it specializes this.
+template <typename Result>
+struct FailureText {
+    static std::string take(Result&) { return {}; }
+};
 
 /// Completes a handler of `void(std::error_code, T)`, or of `void(std::error_code)`, with what a function makes of a
 /// `Result`. The function is `T translate(std::error_code&, Result&&)` and may turn success into an error.
@@ -72,6 +79,8 @@ struct Completion<Result>::Held final : Base {
     using Allocator =
         typename std::allocator_traits<asio::associated_allocator_t<Handler>>::template rebind_alloc<Held>;
     using Traits = std::allocator_traits<Allocator>;
+
+    static constexpr bool explains = requires { typename Handler::explains_failures; };
 
     Handler handler;
     Translate translate;
@@ -129,13 +138,21 @@ struct Completion<Result>::Held final : Base {
 
     static void complete(Handler& h, Translate& t, std::error_code ec, Result&& result) {
         using Value = std::invoke_result_t<Translate&, std::error_code&, Result&&>;
+        std::string why;
+        if constexpr (explains)
+            if (ec) why = FailureText<Result>::take(result);
         if constexpr (std::is_void_v<Value>) {
             t(ec, std::move(result));
-            std::move(h)(ec);
+            finish(h, ec, why);
         } else {
             Value value = t(ec, std::move(result));
-            std::move(h)(ec, std::move(value));
+            finish(h, ec, why, std::move(value));
         }
+    }
+    template <typename... Values>
+    static void finish(Handler& h, std::error_code ec, const std::string& why, Values... values) {
+        if constexpr (explains) h.explained(ec, why, std::move(values)...);
+        else std::move(h)(ec, std::move(values)...);
     }
 };
 

@@ -65,6 +65,7 @@ private:
     }
     bool read_limit(wire::Scanner& scan) {
         if (limit) twice("limit");
+        if (scan.peek() == wire::Kind::null) return !scan.value().empty();  // as if it were absent
         const auto* mark = scan.mark();
         auto text = scan.value();
         if (text.empty()) return false;
@@ -75,6 +76,7 @@ private:
     }
     bool read_ok(wire::Scanner& scan) {
         if (ok) twice("ok");
+        if (scan.peek() == wire::Kind::null) return !scan.value().empty();
         if (scan.peek() != wire::Kind::boolean) wrong("ok", "a boolean", scan);
         auto text = scan.value();
         ok = text == "true";

@@ -119,7 +119,8 @@ private:
     void answered(Envelope envelope) override {
         const auto key = call_number(envelope.id);
         if (auto* failure = std::get_if<Failure>(&envelope.message))
-            calls.finish(key, failure->code);
+            calls.finish(key, failure->code,
+                         {{}, "group " + this->machine.view().group + ", this server: " + failure->text});
         else if (auto* done = std::get_if<ExecuteResult>(&envelope.message))
             calls.finish(key, {}, {done->at, std::move(done->value)});
         else if (auto* read = std::get_if<QueryResult>(&envelope.message))
@@ -151,7 +152,7 @@ private:
             wait = waits_.erase(wait);
         }
         if (this->machine.failed())
-            this->stop(this->machine.journal_failure().empty() ? error::internal : error::journal_failed);
+            this->stop(this->machine.journal_failure().empty() ? error::store_failed : error::journal_failed);
     }
 
     std::shared_ptr<Gate> gate_;  // of the journal's thread, if there is a journal

@@ -46,13 +46,16 @@ void require_room(const T& transport, const ReplicaOptions& options) {
     }
 }
 
-/// A journal is that of one server: under another name nobody would know whose state it is.
+/// A journal is that of one server: under another name nobody would know whose state it is. Throws
+/// `std::system_error` with `error::wrong_journal`: the options are right by themselves.
 inline void require_own(const HardState& standing, const Address& name, const std::string& group) {
     if (standing.name.empty()) return;
     const auto require = [](const char* what, const std::string& theirs, const std::string& ours) {
         if (theirs == ours) return;
-        require_valid(std::string{"the journal is that of a server "} + what + " " + theirs + ", this one is " + what +
-                      " " + ours + ": start it as that, or with an empty journal to join as a new server");
+        throw std::system_error{make_error_code(error::wrong_journal),
+                                std::string{"the journal is that of a server "} + what + " " + theirs +
+                                    ", this one is " + what + " " + ours +
+                                    ": start it as that, or with an empty journal to join as a new server"};
     };
     require("named", standing.name, name);
     require("of group", standing.info.group, group);

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include <understudy/core/types.hpp>
+#include <understudy/detail/completion.hpp>
 #include <understudy/error.hpp>
 #include <understudy/result.hpp>
 #include <understudy/wire/store_text.hpp>
@@ -20,6 +21,12 @@ struct Answer {
     Position at;
     std::string text;  ///< What the store returned, or a piece of a snapshot,
     bool last = true;  ///< and whether that was the last piece.
+};
+
+/// A call that failed has the reasons in place of the text.
+template <>
+struct FailureText<Answer> {
+    static std::string take(Answer& answer) { return std::move(answer.text); }
 };
 
 /// The text of a command or query; nothing if the host gave one that has no JSON form.
