@@ -1,4 +1,8 @@
 // What a host reads when a call fails: which group, which server, and why.
+#include <future>
+#include <stdexcept>
+#include <thread>
+
 #include <doctest/doctest.h>
 #include <asio/co_spawn.hpp>
 #include <asio/detached.hpp>
@@ -158,6 +162,47 @@ TEST_SUITE("failures") {
         desk.run(execute(backup));
         CHECK(desk.caught.code == error::not_primary);
         desk.says("group main, this server: this server is backup");
+    }
+
+#ifndef NDEBUG
+    TEST_CASE("a call from a thread that does not run the executor is named as such") {
+        std::promise<void> ready, called;
+        std::optional<ServiceWorld> world;
+        std::string told;
+        std::thread runner{[&] {
+            world.emplace();
+            world->start("a");
+            const bool serves = world->ready(0);
+            ready.set_value();
+            called.get_future().wait();
+            try {
+                if (serves) world->network.until([] { return false; }, 1s);
+            } catch (const std::logic_error& reported) {
+                told = reported.what();
+            }
+        }};
+        const auto before = set_check_handler([](const char* what, const char*, int) { throw std::logic_error{what}; });
+        ready.get_future().wait();
+        const kv::Command command = kv::Put{"colour", "blue"};
+        world->replicas.at("a")->async_execute(command, [](std::error_code, kv::Reply) {});
+        called.set_value();
+        runner.join();
+        set_check_handler(before);
+        world.reset();
+        INFO(told);
+        CHECK(told.find("from another thread than the one that runs the executor") != std::string::npos);
+    }
+#endif
+
+    TEST_CASE("calls from outside are no fault while nobody runs the executor") {
+        ServiceWorld world;
+        world.start("a");
+        std::thread{[&] { world.ready(0); }}.join();
+        Kept<kv::Reply> kept;
+        const kv::Command command = kv::Put{"colour", "blue"};
+        world.replicas.at("a")->async_execute(command, kept);
+        CHECK(world.network.until([&] { return kept.done(); }, 10s));
+        CHECK(!kept.ec());
     }
 
     TEST_CASE("a server whose store throws ends with an error of its own") {

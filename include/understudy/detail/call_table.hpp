@@ -83,6 +83,7 @@ struct StartCall {
 
     template <typename Handler, typename Request, typename Translate>
     void operator()(Handler handler, Request request, Translate translate) const {
+        party->threads.called(*party);
         auto& calls = party->calls;
         const auto key = calls.next_key();
         if (auto slot = asio::get_associated_cancellation_slot(handler); slot.is_connected())

@@ -16,6 +16,7 @@
 
 #include <understudy/core/coverage.hpp>
 #include <understudy/core/effects.hpp>
+#include <understudy/detail/thread_check.hpp>
 #include <understudy/transport.hpp>
 #include <understudy/wire/json.hpp>
 
@@ -34,6 +35,7 @@ public:
     M machine;
     T transport;
     bool running = false;
+    ThreadCheck threads;
 
     asio::any_io_executor executor() { return transport.get_executor(); }
     bool stopped() const { return stopped_; }
@@ -50,12 +52,14 @@ public:
     /// A step that the host asks for, between two turns. Its effects leave with the next turn, which follows at once.
     template <typename Step>
     void ask(Step step) {
+        threads.called(*this);
         step(machine, transport.now(), effects_);
         transport.wake();
     }
 
     /// One turn: all that has arrived and one `wake`. Then `end_turn` does everything that the machine wants done.
     void begin_turn(Arrivals arrivals) {
+        threads.turn();
         const Time now = transport.now();
         for (auto& arrival : arrivals)
             std::visit([&](auto& one) { take(one, now); }, arrival);
