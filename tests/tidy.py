@@ -14,7 +14,7 @@ File = namedtuple("File", "path lines code")  # `code`: the lines without commen
 # ---- what must hold ---------------------------------------------------------------------------------------
 
 WIDTH = 120
-HEADER_ERROR, HEADER_NOTE = 450, 300
+HEADER_ERROR, HEADER_NOTE = 550, 450
 
 CORE_FILES = {"error", "event", "kv_types", "options", "result", "store", "version"}
 OUTSIDE = {"net", "journal"}  # layers that touch the world

@@ -5,7 +5,7 @@
 rule, a place where one decides, or a refusal that has a name, was never reached by the fixed seeds. So the verdict on a
 change depends on the change alone.
 
-Fresh seeds look for what nobody has met yet. One that fails says nothing about this change, and must not get lost: it is
+Fresh seeds look for what nobody has met yet. One that fails says nothing about this change and must not get lost: it is
 printed in a frame, and added to `soak_found.txt` beside the program (UNDERSTUDY_FOUND names another file), with the
 command that plays it again. Whoever meets one adds the command to `found_seeds.txt`, which makes it a fixed seed, and
 mends the fault. UNDERSTUDY_FROM sets where the fresh seeds begin, UNDERSTUDY_FRESH=gate makes them fail the run too.

@@ -195,7 +195,8 @@ private:
     std::string why_unanswered(const ClerkCall& call) const {
         auto trouble = trouble_.empty() ? "" : ": " + trouble_;
         if (!has_view()) return "no view of group " + options_.group + " is known" + trouble;
-        if (call.is_command() && !session_ready()) return "no session could be opened" + (trouble.empty() ? " at " + primary().name : trouble);
+        if (call.is_command() && !session_ready())
+            return "no session could be opened" + (trouble.empty() ? " at " + primary().name : trouble);
         return (call.sent == 0 ? "not sent yet to " : "no answer from ") + primary().name;
     }
     void end_all(error code, std::string why) {

@@ -241,7 +241,8 @@ private:
 
     /// C3, C5: a number without a session says nothing, and a command without a number could not be told from another.
     static const char* numbering_fault(const Execute& request) {
-        if (request.session != SessionId{}) return request.seq == 0 ? "seq: missing; it starts at 1 in a session" : nullptr;
+        if (request.session != SessionId{})
+            return request.seq == 0 ? "seq: missing; it starts at 1 in a session" : nullptr;
         return request.seq != 0 || request.low != 0 ? "session: missing; seq and low go with one" : nullptr;
     }
 

@@ -169,7 +169,8 @@ private:
     void handle(ThisStep& step, Call&& call, ReplicaStatus&& request) {
         if (request.group && *request.group != options_.group)
             return refuse_group(step, call, "pb.status", *request.group);
-        if (request.cluster && foreign(*request.cluster)) return refuse_cluster(step, call, "pb.status", *request.cluster);
+        if (auto& cluster = request.cluster; cluster && foreign(*cluster))
+            return refuse_cluster(step, call, "pb.status", *cluster);
         step.out.send(std::move(call.peer), std::move(call.id), status(step.now));
     }
 
