@@ -19,6 +19,8 @@ struct TransportOptions {
     Address advertise;                       ///< The name that peers dial; empty: `listen`, its port resolved.
     std::size_t max_frame = 16u << 20;       ///< A larger frame closes the connection.
     std::size_t max_send_queue = 64u << 20;  ///< A connection whose peer reads too slowly for this is closed.
+    /// An accepted connection is not read while so much waits to be sent to its peer, and is again at half of it.
+    std::size_t full_send_queue = 1u << 20;
     std::size_t max_connections = 20000;     ///< Accepted ones; a further one is closed at once.
     std::size_t max_turn = 32u << 10;        ///< Arrived bytes handed over in one turn; more wait for the next.
     Duration connect_timeout = 2s;
@@ -105,6 +107,7 @@ inline std::string TransportOptions::validate() const {
     if (max_frame < 1024) return "max_frame is below 1024 bytes";
     if (max_send_queue < max_frame)
         return "max_send_queue is smaller than max_frame: a largest frame could not be sent";
+    if (full_send_queue == 0) return "full_send_queue must be positive";
     if (connect_timeout <= 0s || redial_first <= 0s || redial_last < redial_first)
         return "connect_timeout and redial_first must be positive, redial_last at least redial_first";
     return {};

@@ -44,6 +44,7 @@ using Arrivals = std::vector<Arrival>;
 
 /// A **Transport** carries payloads between addresses. Laws:
 ///  - it may lose, delay, repeat and reorder them; it never alters one and never delivers to somebody else;
+///  - who sends much keeps nobody waiting: turns take from the connections in turn;
 ///  - `send` never waits and never reports; what one turn sends to one peer leaves in one write.
 ///    Dialling is lazy, with backoff; queues are bounded;
 ///  - `next(deadline)` completes with what has arrived, or with nothing once the deadline has passed or `wake()` was

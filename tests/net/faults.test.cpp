@@ -277,6 +277,78 @@ TEST_SUITE("faults") {
         for (const auto& turn : diary->turns) CHECK(turn.size() <= 100);
     }
 
+    TEST_CASE("who sends much while next is awaited by nobody shuts nobody out") {
+        asio::io_context io;
+        net::AnyTransport server{io, "tcp://127.0.0.1:0"};  // whose owner is busy elsewhere
+        std::string flood;
+        for (int i = 0; i < 50'000; ++i) flood += frame("{}");
+        std::vector<RawPeer> floods;
+        for (int i = 0; i < 40; ++i) floods.push_back(RawPeer::connected_to(server.local()));
+        std::size_t written = 0;
+        for (std::size_t taken = 1; taken != 0; settle(io)) {
+            taken = 0;
+            for (auto& peer : floods) taken += peer.write(flood);
+            written += taken;
+        }
+        CHECK(written < (512u << 20));  // the kernel's buffers and what the queue takes; not without end
+        auto few = RawPeer::connected_to(server.local());
+        few.write(frame(message("few")));
+        settle(io);
+        auto diary = std::make_shared<Diary>();
+        asio::co_spawn(io, keep_diary(server, diary), asio::detached);
+        const auto heard = [&] { return std::ranges::count(diary->payloads(), message("few")) == 1; };
+        REQUIRE(run_until(io, heard));
+        CHECK(diary->turns.size() <= 10);
+    }
+
+    TEST_CASE("a peer that does not take what it is sent is not read further") {
+        asio::io_context io;
+        TransportOptions options;
+        options.full_send_queue = 64u << 10;
+        Pair pair{io, options};
+        pair.server->answers = true;
+        auto peer = RawPeer::connected_to(pair.server.local());
+        const auto piece = frame(message(std::string(10'000, 'q')));
+        std::size_t written = 0, pieces = 0;
+        for (std::string unsent; ; settle(io)) {
+            if (unsent.empty()) unsent = piece, ++pieces;
+            const auto taken = peer.write(unsent);
+            if (taken == 0) {  // the kernel's buffers are full, both ways
+                peer.write(unsent);
+                break;
+            }
+            unsent.erase(0, taken);
+            written += taken;
+            REQUIRE(written < (256u << 20));
+        }
+        CHECK(pair.server->count<Gone>() == 0);
+        CHECK(pair.still_serves());
+        std::size_t answered = 0;  // once it reads, all that is whole is answered
+        const auto whole = written / piece.size();
+        CHECK(run_until(io, [&] { return (answered += peer.read().size()) >= whole * piece.size(); }));
+    }
+
+    TEST_CASE("pauses and resumptions leave one wait however many there were") {
+        asio::io_context io;
+        Pair pair{io};
+        auto peer = RawPeer::connected_to(pair.server.local());
+        peer.write(frame(message("first")));
+        REQUIRE(run_until(io, [&] { return pair.server->count<Delivered>() == 1; }));
+        const auto name = pair.server->all<Delivered>()[0].from;
+        for (int i = 0; i < 1000; ++i) {
+            pair.server.transport.pause(name);
+            pair.server.transport.resume(name);
+        }
+        settle(io);
+        peer.write(frame(message("second")));
+        std::size_t handlers = 0;
+        REQUIRE(run_until(io, [&] {
+            handlers += io.poll();
+            return pair.server->count<Delivered>() == 2;
+        }));
+        CHECK(handlers < 50);
+    }
+
     TEST_CASE("beyond max_connections one more is closed at once") {
         asio::io_context io;
         TransportOptions options;

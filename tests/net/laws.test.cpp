@@ -73,6 +73,9 @@ TEST_SUITE("laws") {
         SUBCASE("a refused dial is made again") { keep<World>(a_refused_dial_is_gone_and_is_made_again_later<World>); }
         SUBCASE("a probe tells who listens") { keep<World>(probe_tells_whether_anybody_listens<World>); }
         SUBCASE("a paused peer is read after resume") { keep<World>(a_paused_peer_is_read_after_resume<World>); }
+        SUBCASE("much from one") { keep<World>(one_that_sends_much_keeps_nobody_waiting<World>); }
+        SUBCASE("gone between turns") { keep<World>(a_peer_that_goes_between_two_turns_is_gone<World>); }
+        SUBCASE("a wake beside a cancellation") { keep<World>(a_wake_beside_a_cancellation_is_kept<World>); }
         SUBCASE("a frame over the limit is refused") { keep<World>(cuts_off_too_large<World>); }
         SUBCASE("a payload that is no JSON is refused") { keep<World>(cuts_off_no_json<World>); }
         SUBCASE("a moved handle goes on") { keep<World>(a_moved_handle_goes_on<World>); }

@@ -59,6 +59,13 @@ TEST_SUITE("sim_transport") {
     TEST_CASE_FIXTURE(SimLaws, "a payload that is no JSON text is refused") {
         a_peer_that_breaks_the_framing_is_cut_off(*this, "GET / HTTP/1.1", error::parse_error);
     }
+    TEST_CASE_FIXTURE(SimLaws, "one that sends much keeps nobody waiting") {
+        one_that_sends_much_keeps_nobody_waiting(*this);
+    }
+    TEST_CASE_FIXTURE(SimLaws, "a peer that goes between two turns is gone") {
+        a_peer_that_goes_between_two_turns_is_gone(*this);
+    }
+    TEST_CASE_FIXTURE(SimLaws, "a wake beside a cancellation is kept") { a_wake_beside_a_cancellation_is_kept(*this); }
     TEST_CASE_FIXTURE(SimLaws, "a moved handle goes on") { a_moved_handle_goes_on(*this); }
 
     TEST_CASE_FIXTURE(SimLaws, "what arrives in one instant is handed over together") {

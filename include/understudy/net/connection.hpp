@@ -16,11 +16,13 @@
 #include <asio/any_io_executor.hpp>
 #include <asio/buffer.hpp>
 #include <asio/error.hpp>
+#include <asio/post.hpp>
 #include <asio/steady_timer.hpp>
 
 #include <understudy/core/types.hpp>
 #include <understudy/error.hpp>
 #include <understudy/net/connect.hpp>
+#include <understudy/net/doorbell.hpp>
 #include <understudy/options.hpp>
 #include <understudy/wire/frame.hpp>
 
@@ -31,11 +33,14 @@ class Connection;
 /// Whom a connection tells what happens. Nothing here calls back into the connection.
 class ConnectionOwner {
 public:
-    /// Whether more may be read now; if not, the owner calls `resume_reading` later.
-    virtual bool may_read(Connection& connection) = 0;
+    /// Whether more may be delivered now; if not, the owner calls `resume_reading` later.
+    virtual bool may_deliver(Connection& connection) = 0;
+    /// Whether what the connection has delivered waits until it is read again.
+    virtual void bar(Connection& connection, bool on) = 0;
     /// There is something to write: the owner calls `flush` when the turn is over.
     virtual void flush_later(Connection& connection) = 0;
-    virtual void deliver(Connection& connection, std::string_view payload) = 0;
+    /// Says, as `may_deliver`, whether another one may follow.
+    virtual bool deliver(Connection& connection, std::string_view payload) = 0;
     /// All that a read gave was delivered.
     virtual void delivered() = 0;
     /// The peer broke the framing. The connection says goodbye by itself and calls `released` when it is closed.
@@ -85,12 +90,18 @@ public:
           dialled_{dialled},
           socket_{executor},
           decoder_{options.max_frame},
-          max_send_queue_{options.max_send_queue} {}
+          max_send_queue_{options.max_send_queue},
+          full_send_queue_{std::min(options.full_send_queue, options.max_send_queue)},
+          source_{std::make_shared<Doorbell::Queue::Source>(dialled)} {}
 
     const Address& peer() const { return peer_; }
     bool dialled() const { return dialled_; }
     /// Whether the peer has sent anything that made sense.
     bool heard() const { return heard_; }
+    /// Its owner's note that it waits for its deliveries to be served; true if that is new.
+    bool note_stalled(bool on) { return std::exchange(stalled_, on) != on; }
+    /// Its place in the queue of what has arrived.
+    const Doorbell::Source& source() const { return source_; }
 
     void open(Socket socket) {
         socket_ = std::move(socket);
@@ -110,6 +121,7 @@ public:
             return;
         }
         out_.append_frame(payload);
+        if (awaits_room_) note_backlog();
         if (state_ == State::open && !flush_due_ && !awaits_room_) {
             flush_due_ = true;
             owner_->flush_later(*this);
@@ -123,22 +135,30 @@ public:
         std::error_code fault;
         out_.consume(socket_.write_some(out_.data(), fault));
         if (fault && !is_temporary(fault)) return stop_writing(fault);
+        note_backlog();
         if (!out_.empty()) return await_room();
         if (state_ == State::lingering) socket_.shutdown(Socket::shutdown_send, fault);
     }
 
     void pause() {
         paused_ = true;
+        if (owner_) owner_->bar(*this, true);
         if (write_fault_ && state_ == State::open) end(write_fault_.message());
     }
     void resume() {
         paused_ = false;
-        resume_reading();
+        read_on();
     }
 
-    /// Goes on after `may_read` said no.
+    /// Goes on after `may_deliver` said no. However often it is called, one wait is under way.
     void resume_reading() {
-        if (state_ == State::open && !paused_ && !awaits_bytes_) await_bytes();
+        if (state_ != State::open || is_held() || awaits_bytes_) return;
+        if (decoder_.pending() == 0) return await_bytes();
+        awaits_bytes_ = true;
+        asio::post(socket_.get_executor(), [self = shared_from_this()] {
+            self->awaits_bytes_ = false;
+            if (self->state_ == State::open && !self->is_held()) self->deliver();
+        });
     }
 
     /// Closes without telling anybody.
@@ -181,22 +201,48 @@ private:
         });
     }
 
+    /// Whether it is not read: since its owner says so, or since its peer does not take what it is sent. A dialled
+    /// connection is read all the same: two that each waited for the other to read would wait for ever.
+    bool is_held() const { return paused_ || full_; }
+    void read_on() {
+        if (is_held() || !owner_) return;
+        owner_->bar(*this, false);
+        resume_reading();
+    }
+
+    void note_backlog() {
+        const bool full = full_ ? out_.size() > full_send_queue_ / 2 : out_.size() >= full_send_queue_;
+        if (dialled_ || full == full_ || !owner_) return;
+        full_ = full;
+        if (full_) owner_->bar(*this, true);
+        else read_on();
+    }
+
     void read() {
-        if (paused_ || !owner_->may_read(*this)) return;
+        if (is_held() || !owner_->may_deliver(*this)) return;
         const auto room = decoder_.prepare(room_);
         std::error_code fault;
         const auto count = socket_.read_some(asio::buffer(room.data(), room.size()), fault);
         if (fault && !is_temporary(fault)) return end(why_ended(fault));
         if (count == room_) room_ = std::min(room_ * 4, largest_room);
         decoder_.commit(count);
-        while (const auto payload = decoder_.next()) {
+        deliver();
+    }
+
+    // What was read but may not be delivered yet stays in the decoder.
+    void deliver() {
+        bool may = owner_->may_deliver(*this), more = true;
+        while (may && more) {
+            const auto payload = decoder_.next();
+            more = payload.has_value();
+            if (!more) break;
             heard_ = true;
-            owner_->deliver(*this, *payload);
+            may = owner_->deliver(*this, *payload);
         }
         const auto owner = owner_;  // a turn that begins now may close this connection
         if (decoder_.failed())
             say_goodbye();
-        else
+        else if (!more)
             await_bytes();
         owner->delivered();
     }
@@ -219,6 +265,7 @@ private:
     void stop_writing(std::error_code fault) {
         out_.clear();
         write_fault_ = fault;
+        note_backlog();
         if (paused_ && state_ == State::open) end(fault.message());
     }
 
@@ -259,12 +306,16 @@ private:
     wire::FrameDecoder decoder_;
     SendBuffer out_;
     std::size_t max_send_queue_;
+    std::size_t full_send_queue_;
+    Doorbell::Source source_;
     std::size_t room_ = smallest_room;
     std::error_code write_fault_;
     std::optional<asio::steady_timer> linger_;
     State state_ = State::dialling;
     bool heard_ = false;
     bool paused_ = false;
+    bool full_ = false;
+    bool stalled_ = false;
     bool awaits_bytes_ = false;
     bool awaits_room_ = false;
     bool flush_due_ = false;

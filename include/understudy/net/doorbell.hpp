@@ -9,13 +9,11 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
-#include <iterator>
 #include <memory>
 #include <optional>
 #include <string_view>
 #include <system_error>
 #include <utility>
-#include <variant>
 
 #include <asio/any_io_executor.hpp>
 #include <asio/associated_cancellation_slot.hpp>
@@ -28,6 +26,7 @@
 #include <asio/use_awaitable.hpp>
 
 #include <understudy/core/check.hpp>
+#include <understudy/detail/fair_queue.hpp>
 #include <understudy/error.hpp>
 #include <understudy/net/arrival_pool.hpp>
 #include <understudy/net/descriptor.hpp>
@@ -38,31 +37,45 @@ namespace understudy::net {
 /// Gathers arrivals and hands them to `next`, turn by turn.
 class Doorbell : public std::enable_shared_from_this<Doorbell> {
 public:
+    using Queue = understudy::detail::FairQueue<Arrival>;
+    using Source = Queue::SourcePointer;  ///< A connection, from which turns take fairly.
+
     /// `after_turn` is called when the owner has got its arrivals and waits again, for the next ones or something else.
     Doorbell(const asio::any_io_executor& executor, std::size_t max_turn, std::function<void()> after_turn)
         : executor_{executor},
           timer_{executor},
-          max_turn_{std::max<std::size_t>(max_turn, 1)},
+          queue_{max_turn},
           after_turn_{std::move(after_turn)} {}
 
-    /// Whether so much waits already that nothing more should be read.
-    bool full() const { return waiting_bytes_ / turns_waiting >= max_turn_; }
+    /// Whether more of that connection may be delivered before it was served.
+    bool may_deliver(const Source& source) const { return queue_.may_add(*source); }
     /// Whether the owner is at work right now; `after_turn` will follow.
     bool in_turn() const { return in_turn_; }
     bool closed() const { return closed_; }
 
     void push(Arrival arrival) {
         if (closed_) return;
-        add(std::move(arrival));
+        queue_.push(std::move(arrival));
         ring();
     }
-    /// As `push`, but rings only with `delivered`, once one connection has given all that it had.
-    void deliver(const Address& from, std::string_view payload) {
-        if (!closed_) add(pool_.fill(from, payload));
+    /// As `push`, but behind all that this connection has delivered.
+    void push(const Source& source, Arrival arrival) {
+        if (closed_) return;
+        queue_.push(source, std::move(arrival), sizeof(Arrival));
+        ring();
+    }
+    /// Rings only with `delivered`, once one connection has given all that it had.
+    void deliver(const Source& source, const Address& from, std::string_view payload) {
+        if (!closed_) queue_.push(source, pool_.fill(from, payload), sizeof(Arrival) + payload.size());
+    }
+    /// Nothing of what a barred connection has waiting is handed over.
+    void bar(const Source& source, bool on) {
+        queue_.bar(source, on);
+        if (!on && !queue_.empty()) ring();
     }
     /// Where mostly one connection is active, nothing else can be ready: its turn begins at once.
     void delivered() {
-        if (arrivals_.empty()) return;
+        if (queue_.empty()) return;
         ++reads_;
         if (waiter_ && !rung_ && alone_.at_once()) return answer();
         ring();
@@ -78,8 +91,7 @@ public:
 
     void close() {
         closed_ = true;
-        arrivals_.clear();
-        waiting_bytes_ = 0;
+        queue_.clear();
         after_turn_ = nullptr;
         ring();
         if (!waiter_) disarm();
@@ -138,16 +150,6 @@ private:
         std::uint64_t alone_for_ = 0, turns_ = 0;
     };
 
-    void add(Arrival arrival) {
-        waiting_bytes_ += weight(arrival);
-        arrivals_.push_back(std::move(arrival));
-    }
-
-    static std::size_t weight(const Arrival& arrival) {
-        const auto* delivered = std::get_if<Delivered>(&arrival);
-        return sizeof(Arrival) + (delivered ? delivered->payload.size() : 0);
-    }
-
     void await(Handler handler, Time deadline) {
         UNDERSTUDY_CHECK(!waiter_);  // one `next` at a time
         auto slot = asio::get_associated_cancellation_slot(handler);
@@ -158,7 +160,7 @@ private:
                 if (bell && (type & asio::cancellation_type::terminal) != asio::cancellation_type::none) bell->cancel();
             });
         arm(deadline);
-        if (!arrivals_.empty() || woken_ || closed_ || boot_time() >= deadline) ring();
+        if (!queue_.empty() || woken_ || closed_ || boot_time() >= deadline) ring();
     }
 
     void cancel() {
@@ -193,7 +195,7 @@ private:
         if (closed_) disarm();
         if (!fault) woken_ = false;
         Turn turn{*this};
-        handler(fault, fault ? Arrivals{} : take());
+        handler(fault, fault ? Arrivals{} : queue_.take(pool_.empty_turn()));
     }
 
     struct Turn {
@@ -204,21 +206,6 @@ private:
         }
         Doorbell& bell_;
     };
-
-    // At least one, and no more than fit into a turn; mostly that is all there is.
-    Arrivals take() {
-        if (waiting_bytes_ <= max_turn_) {
-            waiting_bytes_ = 0;
-            return std::exchange(arrivals_, pool_.empty_turn());
-        }
-        std::size_t taken = 0;
-        auto end = arrivals_.begin();
-        while (end != arrivals_.end() && (taken == 0 || taken + weight(*end) <= max_turn_)) taken += weight(*end++);
-        Arrivals turn{std::make_move_iterator(arrivals_.begin()), std::make_move_iterator(end)};
-        arrivals_.erase(arrivals_.begin(), end);
-        waiting_bytes_ -= taken;
-        return turn;
-    }
 
     void arm(Time deadline) {
         if (armed_ != 0 && armed_until_ <= deadline) return;
@@ -253,17 +240,14 @@ private:
     }
 
     static constexpr Duration longest_wait = std::chrono::minutes{1};
-    static constexpr std::size_t turns_waiting = 32;
 
     asio::any_io_executor executor_;
     asio::steady_timer timer_;
-    std::size_t max_turn_;
+    Queue queue_;
     std::function<void()> after_turn_;
-    Arrivals arrivals_;
     ArrivalPool pool_;
     Alone alone_;
     std::size_t reads_ = 0;  // connections that delivered since the last turn
-    std::size_t waiting_bytes_ = 0;
     std::optional<Waiter> waiter_;
     Time armed_until_{};
     std::uint64_t armed_ = 0;  // the number of the wait that counts; 0: none

@@ -41,8 +41,10 @@ struct ExecutorArgument {
 ///    next `send` dials again, after a wait (`redial_first`, doubling up to `redial_last`, with jitter).
 ///    A connection that ends before anything came over it counts as a failed dial;
 ///  - a connection that ends gives one `Gone`, after all that came over it;
-///  - while arrived bytes of 32 turns (`max_turn`) wait for `next`, nothing more is read; while a peer is paused, the
-///    end of its connection may not be seen.
+///  - turns take from connections in turn, dialled ones first. Of one connection 1024 messages and the bytes of eight
+///    turns (`max_turn`) may wait for `next`, of all 32 turns and one message each; then it is not read until it was
+///    served. An accepted one is not read either while `full_send_queue` bytes wait for its peer to take them;
+///  - of a connection that is not read, or is paused, the end may not be seen.
 ///
 /// Not thread-safe: everything, also the coroutine that awaits `next`, runs on the executor, which is a strand if
 /// several threads run its context. Destroying it closes it: a pending `next` then ends with `error::closed`.

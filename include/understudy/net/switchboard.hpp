@@ -222,11 +222,12 @@ private:
 
     // ---- what connections tell ---------------------------------------------------------------------------
 
-    bool may_read(Connection& connection) override {
-        if (!bell_->full()) return true;
-        stalled_.push_back(connection.shared_from_this());
+    bool may_deliver(Connection& connection) override {
+        if (bell_->may_deliver(connection.source())) return true;
+        if (connection.note_stalled(true)) stalled_.push_back(connection.shared_from_this());
         return false;
     }
+    void bar(Connection& connection, bool on) override { bell_->bar(connection.source(), on); }
 
     void flush_later(Connection& connection) override {
         unflushed_.push_back(connection.shared_from_this());
@@ -235,13 +236,14 @@ private:
         asio::post(executor_, [self = shared_from_this()] { self->flush(); });
     }
 
-    void deliver(Connection& connection, std::string_view payload) override {
-        bell_->deliver(connection.peer(), payload);
+    bool deliver(Connection& connection, std::string_view payload) override {
+        bell_->deliver(connection.source(), connection.peer(), payload);
+        return may_deliver(connection);
     }
     void delivered() override { bell_->delivered(); }
 
     void broken(Connection& connection, error code, std::string what) override {
-        bell_->push(Broken{connection.peer(), code, what});
+        bell_->push(connection.source(), Broken{connection.peer(), code, what});
         leaving_.insert(connection.shared_from_this());
         forget(connection, std::move(what), true);
     }
@@ -257,7 +259,8 @@ private:
     }
 
     void forget(Connection& connection, std::string why, bool failed) {
-        bell_->push(Gone{connection.peer(), std::move(why)});
+        bell_->bar(connection.source(), false);
+        bell_->push(connection.source(), Gone{connection.peer(), std::move(why)});
         const auto found = peers_.find(connection.peer());
         if (found == peers_.end() || found->second.connection.get() != &connection) return;
         const auto keep_alive = std::exchange(found->second.connection, nullptr);
@@ -271,8 +274,11 @@ private:
 
     void after_turn() {
         flush();
-        if (bell_->full()) return;
-        for (const auto& connection : std::exchange(stalled_, {})) connection->resume_reading();
+        if (stalled_.empty()) return;
+        for (const auto& connection : std::exchange(stalled_, {})) {
+            connection->note_stalled(false);
+            if (may_deliver(*connection)) connection->resume_reading();
+        }
     }
 
     void flush() {
@@ -302,7 +308,7 @@ private:
     std::unordered_map<Address, Peer> peers_;
     std::unordered_set<std::shared_ptr<Attempt>> attempts_;
     std::unordered_set<std::shared_ptr<Connection>> leaving_;  // broken ones that still say goodbye
-    std::vector<std::shared_ptr<Connection>> stalled_;         // wait for the backlog to shrink
+    std::vector<std::shared_ptr<Connection>> stalled_;         // wait until what they delivered is served
     std::vector<std::shared_ptr<Connection>> unflushed_;
     std::vector<std::shared_ptr<Connection>> flushing_;
     std::size_t accepted_ = 0;

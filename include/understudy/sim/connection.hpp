@@ -28,7 +28,9 @@ struct End {
     std::shared_ptr<Endpoint> owner;  // null: not open here, or not yet
     Address peer;                     // what the owner calls the other end
     bool paused = false;              // the owner does not read;
+    bool full = false;                // nor does it while so much of its own is not taken
     std::deque<Item> unread;          // what arrives meanwhile
+    Source source = std::make_shared<Source::element_type>();  // of what was read
     std::size_t outstanding = 0;      // bytes that the owner sent and the other end has not read
     Time sent_at{};                   // the last segment
     Time arrives_at{};                // the latest segment

@@ -4,12 +4,13 @@
 
 #include <cmath>
 #include <cstdint>
-#include <deque>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <system_error>
 #include <utility>
+#include <vector>
 
 #include <asio/any_io_executor.hpp>
 #include <asio/associated_cancellation_slot.hpp>
@@ -20,6 +21,7 @@
 #include <asio/use_awaitable.hpp>
 
 #include <understudy/core/check.hpp>
+#include <understudy/detail/fair_queue.hpp>
 #include <understudy/error.hpp>
 #include <understudy/options.hpp>
 #include <understudy/sim/schedule.hpp>
@@ -82,6 +84,9 @@ struct Item {
     std::size_t bytes = 0;
 };
 
+/// A connection, from which turns take fairly.
+using Source = detail::FairQueue<Item>::SourcePointer;
+
 /// How the dials to one address went: none is made before `not_before`.
 struct Backoff {
     Duration wait{};
@@ -99,7 +104,8 @@ public:
           id_{id},
           name_{std::move(name)},
           options_{std::move(options)},
-          random_{random} {}
+          random_{random},
+          inbox_{options_.max_turn} {}
 
     EndpointId id() const { return id_; }
     const std::string& name() const { return name_; }
@@ -109,9 +115,21 @@ public:
     Time now() const { return closed_ ? closed_at_ : node_.clock.read(schedule_.now()); }
     bool closed() const { return closed_; }
 
-    void arrive(Item item) {
+    /// Something that came over that connection; or, without one, of the world.
+    void arrive(const Source& source, Item item) {
         if (closed_) return;
-        inbox_.push_back(std::move(item));
+        const auto weight = item.bytes;
+        if (source)
+            inbox_.push(source, std::move(item), weight);
+        else
+            inbox_.push(std::move(item));
+        ring();
+    }
+    /// Whether more may come over that connection before it was served.
+    bool may_arrive(const Source& source) const { return inbox_.may_add(*source); }
+    /// Nothing that came over a barred connection is taken.
+    void bar(const Source& source, bool on) {
+        inbox_.bar(source, on);
         ring();
     }
     void wake() {
@@ -145,20 +163,13 @@ public:
         self->busy_until_ = after(self->schedule_.now(), self->node_.turn_time);
     }
 
-    /// The first arrivals, of at most `max_turn` bytes together (but at least one).
-    std::deque<Item> take() {
-        std::size_t bytes = 0;
-        auto end = inbox_.begin();
-        while (end != inbox_.end() && (end == inbox_.begin() || bytes + end->bytes <= options_.max_turn))
-            bytes += (end++)->bytes;
-        std::deque<Item> taken{std::make_move_iterator(inbox_.begin()), std::make_move_iterator(end)};
-        inbox_.erase(inbox_.begin(), end);
-        return taken;
-    }
+    /// Arrivals of at most `max_turn` bytes together (but at least one).
+    std::vector<Item> take() { return inbox_.take(); }
 
     // Kept here for the network, which alone uses them.
     std::map<Address, EndName, std::less<>> connections;  // by what this party calls the other end
     std::map<Address, Backoff, std::less<>> backoffs;
+    std::set<Address> stalled;  // over its bounds; read on when the next turn was taken
     std::size_t accepted = 0;
 
 private:
@@ -236,7 +247,7 @@ private:
     TransportOptions options_;
     Random random_;
 
-    std::deque<Item> inbox_;
+    detail::FairQueue<Item> inbox_;
     std::unique_ptr<Waiter> waiter_;
     std::uint64_t waits_ = 0;
     Time deadline_ = never;

@@ -158,16 +158,16 @@ public:
     void probe(const std::shared_ptr<Endpoint>& endpoint, const Address& address) { dial(endpoint, address, true); }
 
     void pause_reading(Endpoint& endpoint, const Address& peer) {
-        if (auto* reader = find_end(endpoint, peer)) reader->paused = true;
+        auto* reader = find_end(endpoint, peer);
+        if (!reader) return;
+        reader->paused = true;
+        endpoint.bar(reader->source, true);
     }
     void resume_reading(Endpoint& endpoint, const Address& peer) {
         auto* reader = find_end(endpoint, peer);
         if (!reader) return;
-        const auto name = endpoint.connections.find(peer)->second;
         reader->paused = false;
-        for (auto& item : std::exchange(reader->unread, {}))
-            if (auto* connection = find(name.connection); connection && connection->ends[name.side].open())
-                read(*connection, name.side, std::move(item));
+        read_on(endpoint, peer);
     }
 
     /// What has arrived, up to one turn's bytes; it leaves the senders' queues.
@@ -175,9 +175,10 @@ public:
         Arrivals arrivals;
         for (auto& item : endpoint.take()) {
             if (auto* connection = find(item.sender.connection))
-                connection->ends[item.sender.side].outstanding -= item.bytes;
+                has_left(connection->ends[item.sender.side], item.bytes);
             arrivals.push_back(std::move(item.arrival));
         }
+        for (const auto& peer : std::exchange(endpoint.stalled, {})) read_on(endpoint, peer);
         return arrivals;
     }
 
@@ -220,6 +221,7 @@ private:
         connection.ends[0].name = endpoint->name();
         connection.ends[0].owner = endpoint;
         connection.ends[0].peer = to;
+        connection.ends[0].source = std::make_shared<Source::element_type>(true);
         connection.ends[1].name = alias == names_.end() ? to : alias->second;
         auto start = schedule_.now();
         if (!probe) {
@@ -278,7 +280,7 @@ private:
     void end_probe(Connection& connection, ProbeResult result) {
         auto& prober = connection.ends[0];
         note(connection.ends[1].name, prober.name, "probed " + std::to_string(static_cast<int>(result)));
-        if (prober.open()) prober.owner->arrive({Probed{prober.peer, result}, {}, 0});
+        if (prober.open()) prober.owner->arrive({}, {Probed{prober.peer, result}, {}, 0});
         connections_.erase(connection.id);
     }
 
@@ -291,6 +293,7 @@ private:
         const auto fate = links_.judge({schedule_.now(), sender.name, receiver.name, payload}, link);
         for (int copy = 1; copy <= fate.copies; ++copy) {
             sender.outstanding += payload.size();
+            note_backlog(sender, side == 1);
             auto text = copy == fate.copies ? std::move(payload) : payload;
             const bool repeat = copy > 1;
             const auto later = repeat ? links_.lateness(link) : Duration{};
@@ -322,7 +325,24 @@ private:
     }
 
     void lose(End& sender, const Segment& segment) {
-        if (segment.kind == Kind::frame) sender.outstanding -= segment.text.size();
+        if (segment.kind == Kind::frame) has_left(sender, segment.text.size());
+    }
+
+    void has_left(End& sender, std::size_t bytes) {
+        sender.outstanding -= bytes;
+        note_backlog(sender, sender.full);
+    }
+
+    /// Who accepted a connection does not read it while its own output waits.
+    void note_backlog(End& sender, bool accepted) {
+        if (!accepted || !sender.open()) return;
+        auto& owner = *sender.owner;
+        const auto limit = owner.options().full_send_queue;
+        const bool full = sender.full ? sender.outstanding > limit / 2 : sender.outstanding >= limit;
+        if (full == sender.full) return;
+        sender.full = full;
+        if (full) owner.bar(sender.source, true);
+        else read_on(owner, sender.peer);
     }
 
     void arrive(Segment segment) {
@@ -353,8 +373,26 @@ private:
 
     void receive(Connection& connection, std::size_t side, Item item) {
         auto& receiver = connection.ends[side];
-        if (receiver.paused) return receiver.unread.push_back(std::move(item));
-        read(connection, side, std::move(item));
+        if (receiver.unread.empty() && may_read(receiver)) return read(connection, side, std::move(item));
+        receiver.unread.push_back(std::move(item));
+    }
+
+    bool may_read(End& receiver) {
+        if (receiver.paused || receiver.full) return false;
+        const bool may = receiver.owner->may_arrive(receiver.source);
+        if (!may) receiver.owner->stalled.insert(receiver.peer);
+        return may;
+    }
+
+    void read_on(Endpoint& endpoint, const Address& peer) {
+        for (auto* reader = find_end(endpoint, peer); reader; reader = find_end(endpoint, peer)) {
+            if (!reader->paused && !reader->full) endpoint.bar(reader->source, false);
+            if (reader->unread.empty() || !may_read(*reader)) return;
+            const auto name = endpoint.connections.find(peer)->second;
+            auto item = std::move(reader->unread.front());
+            reader->unread.pop_front();
+            read(connections_.at(name.connection), name.side, std::move(item));
+        }
     }
 
     void read(Connection& connection, std::size_t side, Item item) {
@@ -367,14 +405,14 @@ private:
                           "a frame is larger than max_frame, " + std::to_string(limit) + " bytes");
         if (payload.empty() || (payload[0] != '{' && payload[0] != '['))
             return refuse(connection, side, error::parse_error, "a payload does not start with { or [");
-        receiver.owner->arrive(std::move(item));
+        receiver.owner->arrive(receiver.source, std::move(item));
     }
 
     /// The peer broke the framing: it is told why, and the connection ends.
     void refuse(Connection& connection, std::size_t side, error code, const std::string& what) {
         auto& receiver = connection.ends[side];
         note(connection.ends[1 - side].name, receiver.name, "broken: " + what);
-        receiver.owner->arrive({Broken{receiver.peer, code, what}, {}, 0});
+        receiver.owner->arrive(receiver.source, {Broken{receiver.peer, code, what}, {}, 0});
         const auto number = std::to_string(wire_code(code));
         send_frame(connection, side,
                    R"({"jsonrpc":"2.0","id":null,"error":{"code":)" + number + R"(,"message":")" + what + R"("}})");
@@ -388,7 +426,8 @@ private:
             note(connection.ends[1 - side].name, closing.name, "gone: " + why);
             owner->connections.erase(closing.peer);
             if (side == 1) --owner->accepted;
-            owner->arrive({Gone{closing.peer, why}, {}, 0});
+            owner->bar(closing.source, false);
+            owner->arrive(closing.source, {Gone{closing.peer, why}, {}, 0});
         }
         if (tell == Tell::yes) transmit(connection, {Kind::ended, {connection.id, side}, "closed by peer"});
         if (!connection.ends[0].open() && !connection.ends[1].open()) connections_.erase(connection.id);

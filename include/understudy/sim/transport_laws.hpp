@@ -5,8 +5,6 @@
 #include <cstddef>
 #include <exception>
 #include <memory>
-#include <optional>
-#include <stdexcept>
 #include <string>
 #include <system_error>
 #include <utility>
@@ -19,6 +17,7 @@
 #include <asio/cancellation_signal.hpp>
 #include <asio/co_spawn.hpp>
 
+#include <understudy/sim/transport_inbox.hpp>
 #include <understudy/transport.hpp>
 
 /// Each law is a function over a **world**, and throws `BrokenLaw` if the transport breaks it. A world W offers:
@@ -28,59 +27,6 @@
 ///  - `run_until(predicate)` runs until it holds, and says whether it did within the world's own limit.
 /// A world serves one law and is then destroyed, with whatever still runs in it. `broken_transport_laws` tries all.
 namespace understudy::sim::laws {
-
-using namespace std::chrono_literals;
-
-/// What was expected of the transport, as a sentence.
-struct BrokenLaw : std::runtime_error {
-    using std::runtime_error::runtime_error;
-};
-
-inline void expect(bool holds, const char* law) {
-    if (!holds) throw BrokenLaw{law};
-}
-
-/// What a party received, and how its last `next` ended.
-struct Inbox {
-    Arrivals arrivals;
-    std::optional<std::error_code> ended;
-    std::size_t turns = 0;
-
-    template <typename Kind>
-    std::vector<Kind> all() const {
-        std::vector<Kind> found;
-        for (const auto& arrival : arrivals)
-            if (const auto* match = std::get_if<Kind>(&arrival)) found.push_back(*match);
-        return found;
-    }
-    template <typename Kind>
-    std::size_t count() const {
-        return all<Kind>().size();
-    }
-    std::vector<std::string> payloads() const {
-        std::vector<std::string> texts;
-        for (const auto& delivered : all<Delivered>()) texts.push_back(delivered.payload);
-        return texts;
-    }
-};
-
-/// One `next`, noted in the inbox.
-template <typename T>
-asio::awaitable<void> next_once(T& transport, Inbox& inbox, Time deadline) {
-    try {
-        auto arrivals = co_await transport.next(deadline);
-        ++inbox.turns;
-        for (auto& arrival : arrivals) inbox.arrivals.push_back(std::move(arrival));
-    } catch (const std::system_error& failure) {
-        inbox.ended = failure.code();
-    }
-}
-
-/// Receives until the transport is closed.
-template <typename T>
-asio::awaitable<void> receive_all(T& transport, Inbox& inbox) {
-    while (!inbox.ended) co_await next_once(transport, inbox, never);
-}
 
 inline std::string numbered(int number) { return "{\"n\":" + std::to_string(number) + "}"; }
 
@@ -300,6 +246,91 @@ void a_paused_peer_is_read_after_resume(W& world) {
     expect(at_server.payloads().back() == numbered(2), "a resumed peer is read");
 }
 
+/// Two that talk with each other. What is under way between others arrives meanwhile, in so far as it may.
+template <typename W>
+struct Talk {
+    explicit Talk(W& where) : world{where}, server{world.server()}, client{world.client()} {
+        world.spawn(receive_all(server, inbox));
+    }
+    void go_on() {
+        for (int n = 0; n < 30; ++n) {
+            client.send(server.local(), "{}");
+            ++sent;
+            expect(world.run_until([&] { return inbox.count<Delivered>() == sent; }), "what a client sends arrives");
+        }
+    }
+    W& world;
+    typename W::Transport server, client;
+    Inbox inbox;
+    std::size_t sent = 0;
+};
+
+template <typename W>
+void one_that_sends_much_keeps_nobody_waiting(W& world) {
+    auto server = world.server();
+    auto many = world.client();
+    auto few = world.client();
+    Talk<W> others{world};
+    constexpr int much = 20'000;
+    const auto text_of = [](int n) { return "[" + std::to_string(n) + "]"; };
+    for (int n = 0; n < much; ++n) many.send(server.local(), text_of(n));
+    others.go_on();
+    few.send(server.local(), "{\"few\":1}");
+    others.go_on();
+    Inbox inbox;
+    bool heard = false;
+    for (std::size_t turn = 1; turn <= 4 && !heard; ++turn) {
+        world.spawn(next_once(server, inbox, never));
+        expect(world.run_until([&] { return inbox.turns == turn; }), "next ends when something has arrived");
+        for (const auto& text : inbox.payloads()) heard = heard || text == "{\"few\":1}";
+    }
+    expect(heard, "who sends much keeps nobody waiting for more than a few turns");
+    world.spawn(receive_all(server, inbox));
+    expect(world.run_until([&] { return inbox.count<Delivered>() == much + 1; }), "all that is sent arrives");
+    int next = 0;
+    for (const auto& text : inbox.payloads())
+        if (text != "{\"few\":1}") expect(text == text_of(next++), "a connection keeps its order");
+}
+
+template <typename W>
+void a_peer_that_goes_between_two_turns_is_gone(W& world) {
+    auto server = world.server();
+    auto client = world.client();
+    Talk<W> others{world};
+    constexpr std::size_t sent = 3;  // each fills a turn
+    for (std::size_t n = 0; n < sent; ++n) client.send(server.local(), "{" + std::string(40'000, ' ') + "}");
+    others.go_on();
+    client.close();
+    others.go_on();
+    Inbox inbox;
+    for (std::size_t turn = 1; inbox.count<Gone>() == 0; ++turn) {
+        world.spawn(next_once(server, inbox, never));
+        expect(world.run_until([&] { return inbox.turns == turn; }), "a peer that closed is told as Gone");
+    }
+    expect(inbox.count<Delivered>() == sent, "Gone comes after all that came over the connection");
+}
+
+template <typename W>
+void a_wake_beside_a_cancellation_is_kept(W& world) {
+    Talk<W> others{world};
+    for (const bool wake_first : {true, false}) {
+        auto server = world.server();
+        Inbox inbox;
+        asio::cancellation_signal cancel;
+        bool ended = false;
+        asio::co_spawn(world.executor(), next_once(server, inbox, never),
+                       asio::bind_cancellation_slot(cancel.slot(), [&ended](std::exception_ptr) { ended = true; }));
+        others.go_on();
+        if (wake_first) server.wake();
+        cancel.emit(asio::cancellation_type::terminal);
+        if (!wake_first) server.wake();
+        expect(world.run_until([&] { return ended; }), "cancellation ends next");
+        if (inbox.turns == 1) continue;  // the wake ended it
+        world.spawn(next_once(server, inbox, never));
+        expect(world.run_until([&] { return inbox.turns == 1; }), "a wake beside a cancellation ends a later next");
+    }
+}
+
 /// Sends `payload`; expects `code` at the receiver, `Gone` at both ends, and others undisturbed.
 template <typename W>
 void a_peer_that_breaks_the_framing_is_cut_off(W& world, std::string payload, error code) {
@@ -372,6 +403,9 @@ std::vector<std::string> broken_transport_laws(MakeWorld make_world) {
     keep([](auto& world) { laws::a_refused_dial_is_gone_and_is_made_again_later(world); });
     keep([](auto& world) { laws::probe_tells_whether_anybody_listens(world); });
     keep([](auto& world) { laws::a_paused_peer_is_read_after_resume(world); });
+    keep([](auto& world) { laws::one_that_sends_much_keeps_nobody_waiting(world); });
+    keep([](auto& world) { laws::a_peer_that_goes_between_two_turns_is_gone(world); });
+    keep([](auto& world) { laws::a_wake_beside_a_cancellation_is_kept(world); });
     keep([](auto& world) { laws::a_peer_that_sends_too_much_is_cut_off(world); });
     keep([](auto& world) { laws::a_peer_that_sends_no_json_is_cut_off(world); });
     keep([](auto& world) { laws::a_moved_handle_goes_on(world); });
