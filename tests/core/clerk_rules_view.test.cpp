@@ -121,6 +121,49 @@ TEST_SUITE("clerk_rules_view") {
         CHECK(ends[0].detail.find("because") != std::string::npos);
     }
 
+    TEST_CASE("C7: refusals that may pass are like silence even if all view services give them") {
+        Desk desk{{.view_service = {"tcp://v", "tcp://w"}, .give_up_after = Duration::max()}};
+        desk.query(1);
+        auto asked = desk.turn();
+        for (int round = 0; round < 20; ++round) {
+            REQUIRE(asked.size() == 1);
+            CHECK(asked[0].peer == (round % 2 == 0 ? "tcp://v" : "tcp://w"));
+            desk.refuse(asked[0], round % 2 == 0 ? error::unauthorized : error::internal);
+            CHECK(desk.finished().empty());
+            asked = desk.sleep();
+        }
+        desk.answer(asked.at(0), ViewResult{view(1, "tcp://a")});
+        CHECK(only<Query>(desk.turn()).size() == 1);
+    }
+
+    TEST_CASE("C7: after an hour without a view service the next question is still no more than retry_last away") {
+        Desk desk{{.give_up_after = Duration::max()}};
+        desk.query(1);
+        desk.execute(2);
+        auto asked = desk.turn();
+        const auto start = desk.now;
+        while (desk.now < start + std::chrono::hours{1}) {
+            REQUIRE(asked.size() == 1);
+            desk.refuse(asked[0], error::internal);
+            CHECK(desk.clerk.deadline() - desk.now <= 1s);
+            asked = desk.sleep();
+        }
+    }
+
+    TEST_CASE("C6: after an hour of overload the next try is still no more than retry_last away") {
+        Desk desk{{.give_up_after = Duration::max()}};
+        desk.execute(1);
+        auto sent = desk.begin();
+        const auto start = desk.now;
+        while (desk.now < start + std::chrono::hours{1}) {
+            sent = only<Execute>(sent);
+            if (!sent.empty()) desk.refuse(sent[0], error::overloaded);
+            CHECK(desk.clerk.deadline() - desk.now <= 1s);
+            sent = desk.sleep();
+        }
+        CHECK(desk.finished().empty());
+    }
+
     TEST_CASE("a server of another cluster is not believed and the view service is asked") {
         Desk desk;
         desk.execute(1);

@@ -383,6 +383,78 @@ TEST_SUITE("replica_views") {
         }
     }
 
+    namespace {
+
+    // A server that has these view services, and the addresses that it pinged, in order.
+    struct Pinging {
+        explicit Pinging(std::vector<Address> views) {
+            group.options.view_service = std::move(views);
+            group.lost = [this](const Address&, const Address& to, const Message&) {
+                asked.push_back(to);
+                return true;
+            };
+            group.start("a", 1);
+        }
+        void refuse(error code) {
+            Failure failure;
+            failure.to = "view.ping";
+            failure.code = code;
+            group.give("a", asked.back(), make_call_id(Method::view_ping, asked.size()), std::move(failure));
+        }
+        void next_interval() { group.pass(std::chrono::milliseconds{100}); }
+
+        ReplicaGroup group;
+        std::vector<Address> asked;
+    };
+
+    }  // namespace
+
+    TEST_CASE("S12: a server whose connection to the view service broke tries the next address in its next ping") {
+        Pinging server{{"views", "views2", "views3"}};
+        server.group.lose("a", "views");
+        server.group.lose("a", "views");
+        CHECK(server.asked == std::vector<Address>{"views"});  // not before an interval has passed
+        server.next_interval();
+        CHECK(server.asked == std::vector<Address>{"views", "views2"});
+        CHECK(server.group.count<ViewServiceSilent>() == 1);
+        server.group.lose("a", "views");  // that of a former address
+        server.next_interval();
+        CHECK(server.asked.back() == "views2");
+        server.group.give("a", "views2", make_call_id(Method::view_ping, 3),
+                          PingResult{server.group.info(), {}, false});
+        server.next_interval();
+        CHECK(server.asked.back() == "views2");
+        CHECK(server.group.count<ViewServiceAnswers>() == 1);
+    }
+
+    TEST_CASE("S12: a server that is refused tries the next address in its next ping and tells each refusal once") {
+        Pinging server{{"views", "views2", "views3"}};
+        for (int round = 0; round < 10; ++round) {
+            for (const auto* address : {"views", "views2", "views3"}) {
+                CHECK(server.asked.back() == address);
+                server.refuse(round == 9 ? error::wrong_cluster : error::internal);
+                server.refuse(round == 9 ? error::wrong_cluster : error::internal);
+                server.next_interval();
+            }
+        }
+        CHECK(server.asked.size() == 31);
+        CHECK(server.group.count<Refused>() == 6);
+        CHECK(server.group.count<ViewServiceSilent>() == 0);
+    }
+
+    TEST_CASE("a server with one view service stays with it whatever happens") {
+        Pinging server{{"views"}};
+        for (int round = 0; round < 3; ++round) {
+            server.group.lose("a", "views");
+            server.next_interval();
+            server.refuse(error::internal);
+            server.next_interval();
+        }
+        CHECK(server.asked == std::vector<Address>(7, "views"));
+        CHECK(server.group.count<ViewServiceSilent>() == 0);
+        CHECK(server.group.count<Refused>() == 1);
+    }
+
     TEST_CASE("a server that is idle in its first view says so") {
         auto group = pair_in_sync();
         auto told = group.count<RoleChanged>();

@@ -26,7 +26,7 @@ inline void ClerkRules::view_refused(const Address& peer, std::uint64_t n, Failu
     trouble_ = std::string{to_string(failure.code)} + " from " + peer + ": " + failure.text;
     auto by_all = follower_.refused(n, failure.code);
     if (failure.view) learn(*failure.view, peer, now, out);
-    if (ended_ || has_view() || !by_all || cure_of(failure.code) != Cure::none) return;
+    if (ended_ || has_view() || !by_all) return;
     for (const auto key : calls_.keys()) fail(calls_.at(key), failure.code, trouble_);
 }
 

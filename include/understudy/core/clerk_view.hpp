@@ -10,6 +10,7 @@
 
 #include <understudy/core/backoff.hpp>
 #include <understudy/core/call_id.hpp>
+#include <understudy/core/clerk_refusals.hpp>
 #include <understudy/core/effects.hpp>
 #include <understudy/options.hpp>
 
@@ -48,13 +49,16 @@ public:
         in_vain_ = refused_ = 0;
         due_ = has_view ? never : not_before_;
     }
-    /// Call `n` was refused. True if by now every address has refused, one after the other.
+    /// Call `n` was refused. True if by now every address has refused for good, one after the other. A refusal that may
+    /// pass is like silence.
     bool refused(std::uint64_t n, error code) {
         if (n != open_) return false;
         by_get_ = code == error::overloaded;  // no room for another watcher; a view without pushes is better than none
         move_on();
         due_ = not_before_;
-        return code != error::overloaded && ++refused_ >= addresses_.size();
+        const bool may_pass = cure_of(code) != Cure::none;  // C7: then it is like silence
+        refused_ = may_pass ? 0 : refused_ + 1;
+        return refused_ >= addresses_.size();
     }
     void gone(const Address& peer, Time now, Effects& out) {
         if (peer != address()) return;
@@ -106,7 +110,7 @@ private:
     Time due_ = never;         // when to ask, or when the open question counts as not heard
     Time not_before_{};        // the earliest time of the next question
     std::size_t in_vain_ = 0;  // questions without an answer, in a row
-    std::size_t refused_ = 0;  // questions refused, in a row
+    std::size_t refused_ = 0;  // questions refused for good, in a row
     bool settled_ = false;     // the view service has answered and its connection lives
     bool by_get_ = false;      // ask without watching, once
 };

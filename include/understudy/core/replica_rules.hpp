@@ -47,6 +47,7 @@ public:
     void gone(const Address& peer, Time now, Effects& out) {
         auto step = at(now, out);
         primary_.gone(step, peer);
+        pinger_.gone(peer);
     }
     void probed(const Address&, ProbeResult, Time, Effects&) {}
 
@@ -320,7 +321,7 @@ private:
             reached("S6: a refused ping teaches the newer view");
             adopt(step, call.peer, *failure.view);  // who was replaced is sent no other
         }
-        if (pinger_.refused(failure.code))
+        if (pinger_.refused(call.peer, failure.code))
             step.out.tell(Refused{call.peer, failure.code, "the view service refused the ping: " + failure.text});
     }
 
