@@ -260,7 +260,7 @@ private:
         const auto* first = session->results.find(request.seq);
         if (!first || required_count() < step.options.min_in_sync) return false;
         reached("S10: a command that has taken effect is answered from the table");
-        step.out.send(call.peer, call.id, ExecuteResult{first->at, first->value});
+        step.out.send(call.peer, call.id, ExecuteResult{first->at, first->value.text()});
         return true;
     }
 

@@ -97,7 +97,7 @@ private:
             case EntryKind::close: sessions.close(entry.session); return {entry.at, {}, {}};
             case EntryKind::command: break;
         }
-        return entry.session == SessionId{} ? apply_command(entry) : apply_in_session(entry);
+        return entry.session == SessionId{} ? apply_command(entry) : apply_in_session(entry, now);
     }
 
     template <typename E>
@@ -108,7 +108,7 @@ private:
     }
 
     template <typename E>
-    Applied apply_in_session(const E& entry) {
+    Applied apply_in_session(const E& entry, Time now) {
         auto* session = sessions.find(entry.session);
         if (!session) {
             reached("S10: a command of a closed session has no effect");
@@ -121,14 +121,15 @@ private:
             case SessionTable::Verdict::repeated: {
                 reached("S10: a command has no second effect");
                 const auto* first = session->results.find(entry.seq);
-                return {first->at, first->value, {}};
+                return {first->at, first->value.text(), {}};
             }
             case SessionTable::Verdict::fresh: break;
         }
         reached("C3: results below low are forgotten");
-        session->raise_low(std::min(entry.low, entry.seq));
+        sessions.raise_low(*session, std::min(entry.low, entry.seq));
         auto applied_now = apply_command(entry);
-        session->results.record({entry.seq, applied_now.at, applied_now.value});
+        sessions.record(*session, {entry.seq, applied_now.at, applied_now.value});
+        session->executed = now;
         return applied_now;
     }
 };

@@ -12,7 +12,6 @@
 
 #include <understudy/core/message.hpp>
 #include <understudy/core/session_results.hpp>
-#include <understudy/core/text_fields.hpp>
 
 namespace understudy {
 
@@ -23,24 +22,44 @@ public:
 
     struct Session {
         Sequence low = 0;  ///< Below it every call was answered or given up.
-        SessionResults results;
-        Time used{};           ///< By this server's clock; only a primary minds it, and it does not travel.
-        bool closing = false;  ///< This primary has logged its closing; does not travel either.
+        SharedResults results;
+        // What only a primary minds, by its own clock; it does not travel.
+        Time used{};                ///< When a client last sent something in it,
+        Time executed{};            ///< and when a command last took effect in it.
+        std::size_t reserved = 0;   ///< Bytes of results that are expected of its commands in the log (C6).
+        std::size_t expected = 0;   ///< Bytes of the result that its next command is expected to have.
+        bool closing = false;       ///< This primary has logged its closing.
 
         Verdict judge(Sequence seq) const {
             if (results.find(seq)) return Verdict::repeated;
             return seq < low ? Verdict::forgotten : Verdict::fresh;
         }
-        /// Forgets the results below `to`; from now on nothing below it takes effect (C3).
-        void raise_low(Sequence to) {
-            low = std::max(low, to);
-            results.forget_below(low);
-        }
+        /// No command has taken effect in it.
+        bool never_used() const { return low == 0 && results.size() == 0; }
         friend bool operator==(const Session& a, const Session& b) { return a.low == b.low && a.results == b.results; }
     };
 
-    void open(SessionId id, Time now) { sessions_[id].used = now; }
-    void close(SessionId id) { sessions_.erase(id); }
+    void open(SessionId id, Time now) {
+        auto& session = sessions_[id];
+        session.used = session.executed = now;
+    }
+    void close(SessionId id) {
+        const auto found = sessions_.find(id);
+        if (found == sessions_.end()) return;
+        bytes_ -= found->second.results.bytes();
+        sessions_.erase(found);
+    }
+    /// Forgets a session's results below `to`; from now on nothing below it takes effect (C3).
+    void raise_low(Session& session, Sequence to) {
+        session.low = std::max(session.low, to);
+        bytes_ -= session.results.bytes();
+        session.results.forget_below(session.low);
+        bytes_ += session.results.bytes();
+    }
+    void record(Session& session, SessionResults::Result result) {
+        bytes_ += result.bytes();
+        session.results.record(std::move(result));
+    }
 
     const Session* find(SessionId id) const {
         auto found = sessions_.find(id);
@@ -51,55 +70,33 @@ public:
         return found == sessions_.end() ? nullptr : &found->second;
     }
     std::size_t size() const { return sessions_.size(); }
+    /// Of all results.
+    std::size_t bytes() const { return bytes_; }
     const std::map<SessionId, Session>& all() const { return sessions_; }
 
     /// All sessions count as used now, as at a takeover (C4).
     void touch_all(Time now) {
         for (auto& [id, session] : sessions_) {
-            session.used = now;
+            session.used = session.executed = now;
+            session.reserved = session.expected = 0;
             session.closing = false;
         }
     }
 
     /// The table as text; equal tables give equal text.
-    std::string save() const {
-        std::string text;
-        put_number(text, sessions_.size());
-        for (const auto& [id, session] : sessions_) {
-            for (auto number : {id.view, id.index, session.low, Sequence{session.results.size()}})
-                put_number(text, number);
-            session.results.each([&](const auto& result) {
-                for (auto number : {result.seq, result.at.view, result.at.index}) put_number(text, number);
-                put_bytes(text, result.value);
-            });
-        }
-        return text;
-    }
-
+    std::string save() const;
     /// The inverse of `save`; nothing if the text is not of that form.
-    static std::optional<SessionTable> load(std::string_view text) {
-        SessionTable table;
-        FieldReader read{text};
-        for (auto sessions = read.number(); sessions > 0 && read.ok(); --sessions) {
-            auto view = read.number();
-            auto& session = table.sessions_[{view, read.number()}];
-            session.low = read.number();
-            for (auto results = read.number(); results > 0 && read.ok(); --results) {
-                const auto seq = read.number();
-                const auto at_view = read.number();
-                const auto at_index = read.number();
-                if (session.results.find(seq)) return std::nullopt;
-                session.results.record({seq, {at_view, at_index}, read.bytes()});
-            }
-        }
-        if (!read.ok() || !read.rest().empty()) return std::nullopt;
-        return table;
-    }
+    static std::optional<SessionTable> load(std::string_view text);
 
-    friend bool operator==(const SessionTable&, const SessionTable&) = default;
+    friend bool operator==(const SessionTable& a, const SessionTable& b) { return a.sessions_ == b.sessions_; }
 
 private:
+    friend class SessionTableReader;
+
     std::map<SessionId, Session> sessions_;
+    std::size_t bytes_ = 0;
 };
 
 }  // namespace understudy
+
+#include <understudy/core/session_table_text.hpp>

@@ -10,7 +10,7 @@
 #include <utility>
 
 #include <understudy/core/replicated_state.hpp>
-#include <understudy/core/text_fields.hpp>
+#include <understudy/core/session_table_text.hpp>
 
 namespace understudy {
 
@@ -19,9 +19,7 @@ template <TextStore S>
 class OutgoingSnapshot {
 public:
     OutgoingSnapshot(const ReplicatedState<S>& state, Incarnation by)
-        : id_{by, state.applied}, reader_{state.store.snapshot()} {
-        put_bytes(head_, state.sessions.save());
-    }
+        : id_{by, state.applied}, sessions_{state.sessions}, reader_{state.store.snapshot()} {}
 
     const SnapshotId& id() const { return id_; }
     std::uint64_t acknowledged() const { return acknowledged_; }
@@ -61,15 +59,10 @@ private:
 
     std::uint64_t end() const { return acknowledged_ + unacknowledged_.size(); }
 
-    std::string read(std::size_t max) {
-        if (head_.empty()) return reader_.read(max);
-        auto piece = head_.substr(0, max);
-        head_.erase(0, piece.size());
-        return piece;
-    }
+    std::string read(std::size_t max) { return sessions_.left() > 0 ? sessions_.read(max) : reader_.read(max); }
 
     SnapshotId id_;
-    std::string head_;
+    SessionTableWriter sessions_;
     Reader reader_;
     std::deque<std::string> unacknowledged_;
     std::uint64_t acknowledged_ = 0;
@@ -91,24 +84,26 @@ public:
     std::string feed(std::string_view data, bool last) {
         ++next_;
         bytes_ += data.size();
-        if (!head_complete_) {
-            head_ += data;
-            data = {};
-            if (auto wrong = read_head(); !wrong.empty()) return wrong;
-            if (head_complete_) data = head_;
+        std::string rest;
+        if (!sessions_.complete()) {
+            if (auto wrong = sessions_.feed(data); !wrong.empty()) return wrong;
+            if (sessions_.complete()) {
+                rest = sessions_.take_rest();
+                data = rest;
+                if (auto wrong = store_.restore_begin(); !wrong.empty()) return wrong;
+            }
         }
         if (!data.empty())
             if (auto wrong = store_.restore_chunk(data); !wrong.empty()) return wrong;
-        if (head_complete_) head_.clear();
         if (!last) return {};
-        return head_complete_ ? store_.restore_end() : "the snapshot ends within its session table";
+        return sessions_.complete() ? store_.restore_end() : "the snapshot ends within its session table";
     }
 
     /// Replaces `state` by what was received. Later entries stay if the log has the snapshot's last one (S8).
     void finish(ReplicatedState<S>& state) {
         if (!state.log.has(id_.at)) state.reset(id_.at);
         state.store = std::move(store_);
-        state.sessions = std::move(sessions_);
+        state.sessions = sessions_.take_table();
         state.applied = id_.at;
         state.commit = id_.at.index;
     }
@@ -116,28 +111,10 @@ public:
     friend bool operator==(const IncomingSnapshot&, const IncomingSnapshot&) = default;
 
 private:
-    // The head is `put_bytes` of the session table: its length, then as many bytes and a space.
-    std::string read_head() {
-        auto space = head_.find(' ');
-        if (space == std::string::npos) return head_.size() > 20 ? "the snapshot does not begin with a length" : "";
-        FieldReader length{std::string_view{head_}.substr(0, space + 1)};
-        auto size = length.number();
-        if (!length.ok()) return "the snapshot does not begin with a length";
-        if (head_.size() - space - 1 <= size) return {};
-        auto table = SessionTable::load(std::string_view{head_}.substr(space + 1, size));
-        if (!table) return "the snapshot's session table cannot be read";
-        sessions_ = std::move(*table);
-        head_.erase(0, space + 2 + size);
-        head_complete_ = true;
-        return store_.restore_begin();
-    }
-
     SnapshotId id_;
     std::uint64_t next_ = 0;
     std::uint64_t bytes_ = 0;
-    std::string head_;
-    bool head_complete_ = false;
-    SessionTable sessions_;
+    SessionTableReader sessions_;
     S store_;
 };
 

@@ -1,12 +1,28 @@
 // Numbers and byte strings in a row, as text: the form of a snapshot's parts that the library itself writes.
 #pragma once
 
+#include <array>
+#include <bit>
 #include <charconv>
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
 
 namespace understudy {
+
+/// How many digits a number has.
+constexpr std::size_t digits(std::uint64_t value) {
+    constexpr auto powers = [] {
+        std::array<std::uint64_t, 20> all{1};
+        for (std::size_t n = 1; n < all.size(); ++n) all[n] = all[n - 1] * 10;
+        return all;
+    }();
+    const auto about = static_cast<std::size_t>(std::bit_width(value | 1)) * 1233 >> 12;  // times log10(2)
+    return about + (about < powers.size() && value >= powers[about] ? 1 : 0) + (value == 0 ? 1 : 0);
+}
+/// The length of `put_bytes` of so many bytes.
+constexpr std::size_t size_of_bytes(std::size_t bytes) { return digits(bytes) + bytes + 2; }
 
 /// `17 `
 inline void put_number(std::string& text, std::uint64_t value) {
