@@ -156,7 +156,8 @@ public:
 
     /// The newest view that the clerk knows; number 0 if it has not learned one.
     const ViewInfo& view() const { return client_.view(); }
-    /// Ends every call with `operation_aborted`, and each later one with `error::closed`.
+    /// As `Client::stop`: ends every call with `operation_aborted`, each later one with `error::closed`, and closes the
+    /// session.
     void stop() { client_.stop(); }
     asio::any_io_executor get_executor() const { return client_.get_executor(); }
 

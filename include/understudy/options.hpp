@@ -71,7 +71,9 @@ struct ReplicaOptions {
     std::size_t max_call_bytes = 256u << 20;  ///< The same, in bytes of commands not committed yet.
     std::size_t max_calls_per_peer = 1024;    ///< Beyond it the connection is not read (C6).
     std::size_t max_sessions = 65536;
-    std::size_t max_results = 65536;  ///< Results kept for one session.
+    std::size_t max_sessions_per_peer = 1024;    ///< Opened over one connection: beyond it `overloaded` (C6).
+    std::size_t max_results = 65536;             ///< Results kept for one session.
+    std::size_t max_result_bytes = 64u << 20;    ///< Of the results of all sessions; an eighth of it of one (C6).
     std::size_t max_dumps = 4;        ///< Snapshots open for clients.
     std::size_t journal_bytes = 64u << 20;  ///< Written since its last snapshot: then a journal gets another (S9).
     Duration session_ttl = 10min;
@@ -127,6 +129,8 @@ inline std::string ReplicaOptions::validate() const {
     if (window_bytes < append_bytes) return "window_bytes is smaller than append_bytes";
     if (max_calls == 0 || max_calls_per_peer == 0 || max_sessions == 0 || max_results == 0 || chunk_window == 0)
         return "max_calls, max_calls_per_peer, max_sessions, max_results and chunk_window must be positive";
+    if (max_sessions_per_peer == 0) return "max_sessions_per_peer must be positive";
+    if (max_result_bytes < 64u << 10) return "max_result_bytes is below 64 KiB";
     if (lease_margin == 0 || lease_margin >= 100) return "lease_margin must be 1 to 99 percent";
     return {};
 }

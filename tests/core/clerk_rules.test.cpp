@@ -220,6 +220,66 @@ TEST_SUITE("clerk_rules") {
         CHECK(desk.turn().empty());
     }
 
+    TEST_CASE("C4: a client that ends closes its session and is done when that is answered") {
+        Desk desk;
+        desk.execute(1);
+        desk.answer(desk.begin().at(0), result(5));
+        desk.clerk.leave(desk.now);
+        CHECK(desk.clerk.leaving());
+        desk.execute(2);
+        CHECK(desk.finished().back().error == error::closed);
+        const auto sent = desk.turn();
+        REQUIRE(sent.size() == 1);
+        CHECK(std::get<Close>(sent[0].message) == Close{cluster, "main", {1, 1}});
+        CHECK(only<Close>(desk.turn(ClerkOptions{}.resend_after)).size() == 1);
+        desk.answer(sent[0], CloseResult{{1, 6}});
+        CHECK(!desk.clerk.leaving());
+        CHECK(desk.turn().empty());
+        CHECK(desk.clerk.deadline() == never);
+    }
+
+    TEST_CASE("C4: a client that ends closes its session at the next primary if need be") {
+        Desk desk;
+        desk.execute(1);
+        desk.begin();
+        desk.clerk.leave(desk.now);
+        CHECK(desk.finished().at(0).error == error::closed);  // its outcome is unknown
+        CHECK(only<Close>(desk.turn()).at(0).peer == "tcp://a");
+        desk.push(view(2, "tcp://b"));
+        const auto sent = only<Close>(desk.turn());
+        REQUIRE(sent.size() == 1);
+        CHECK(sent[0].peer == "tcp://b");
+        desk.refuse(sent[0], error::not_primary, view(3, "tcp://c"));
+        CHECK(only<Close>(desk.turn()).at(0).peer == "tcp://c");
+        desk.clerk.gone("tcp://c", desk.now, desk.out);
+        CHECK(only<Close>(desk.turn(ClerkOptions{}.retry_last)).at(0).peer == "tcp://c");
+    }
+
+    TEST_CASE("C4: a client that ends does not wait for long and not at all without a session") {
+        Desk desk;
+        desk.execute(1);
+        desk.begin();
+        desk.clerk.leave(desk.now);
+        for (int i = 0; i < 100 && desk.clerk.deadline() != never; ++i) desk.sleep();
+        CHECK(!desk.clerk.leaving());
+        CHECK(desk.now <= Desk{}.now + 2 * ClerkOptions{}.resend_after);
+
+        Desk idle;
+        idle.query(1);
+        idle.answer(idle.turn().at(0), ViewResult{view(1, "tcp://a")});
+        idle.clerk.leave(idle.now);
+        CHECK(!idle.clerk.leaving());
+
+        for (auto code : {error::unknown_method, error::session_expired, error::wrong_group}) {
+            Desk refused;
+            refused.execute(1);
+            refused.begin();
+            refused.clerk.leave(refused.now);
+            refused.refuse(refused.turn().at(0), code);
+            CHECK(!refused.clerk.leaving());
+        }
+    }
+
     TEST_CASE("a dump asks for the piece that it names and may be asked again") {
         Desk desk;
         desk.clerk.dump(1, Position{3, 4}, 2, {}, desk.now);

@@ -154,7 +154,10 @@ inline void fuzz_clerk_rules(std::string_view bytes) {
             case 10:
             case 11: driver.receive_answer(); break;
             case 12:
-                if (in.byte() == 255) rules.stop();
+                if (const auto end = in.byte(); end == 255)
+                    rules.stop();
+                else if (end == 254)
+                    rules.leave(driver.now());
                 break;
             default: driver.pass_time(), driver.turn(); break;
         }

@@ -215,6 +215,8 @@ private:
     ViewStatusResult draw(ViewStatusResult*) { return {}; }
     Open draw(Open*) { return {cluster(), group(), protocol()}; }
     OpenResult draw(OpenResult*) { return {{1 + in_.below(3), in_.number()}}; }
+    Close draw(Close*) { return {cluster(), group(), {1 + in_.below(3), in_.number()}}; }
+    CloseResult draw(CloseResult*) { return {{1 + in_.below(3), in_.number()}}; }
     Execute draw(Execute*) { return {cluster(), group(), session(), in_.number(), in_.number(), command()}; }
     ExecuteResult draw(ExecuteResult*) { return {position(), "null"}; }
     Query draw(Query*) { return {cluster(), group(), query()}; }

@@ -250,6 +250,48 @@ TEST_SUITE("client") {
         CHECK(*after.ec == error::closed);
     }
 
+    TEST_CASE("C4: a client that is stopped closes its session though it is destroyed meanwhile") {
+        for (bool destroyed : {false, true}) {
+            Server server;
+            Outcome before;
+            server.client->async_execute(3, before.keep());
+            server.serve();
+            server.answer("7");
+            server.client->stop();
+            if (destroyed) server.client.reset();
+            server.serve();
+            REQUIRE(server.waiting.size() == 1);
+            const auto [to, request] = server.waiting[0];
+            CHECK(std::get<Close>(request.message) == Close{ClusterId{1}, "main", {1, 1}});
+            CHECK(server.network.find(to));
+            server.send(to, request.id, CloseResult{{1, 3}});
+            server.serve();
+            CHECK(!server.network.find(to));  // it has ended
+        }
+    }
+
+    TEST_CASE("C4: a client that is stopped waits for nobody for long and one that is only destroyed for nobody") {
+        Server server;
+        Outcome before;
+        server.client->async_execute(3, before.keep());
+        server.serve();
+        const auto name = server.waiting.at(0).first;
+        server.answer("7");
+        server.client->stop();
+        for (int i = 0; i < 30; ++i) server.network.advance(100ms), server.serve();
+        CHECK(!server.network.find(name));
+        CHECK(server.waiting.size() >= 2);  // it asked more than once
+        server.waiting.clear();
+
+        server.client.emplace(ArchetypeTransport{server.network}, client_options());
+        server.client->async_execute(3, before.keep());
+        server.serve();
+        server.answer("7");
+        server.client.reset();
+        server.serve();
+        CHECK(server.waiting.empty());
+    }
+
     TEST_CASE("a call that ends at once does not complete inside its start either") {
         Server server;
         Outcome outcome;

@@ -1,4 +1,5 @@
-// A text store for tests of the rules: it keeps every command that it was told, in order.
+// A text store for tests of the rules: it keeps every command that it was told, in order. `answer N` only returns N
+// bytes.
 #pragma once
 
 #include <string>
@@ -24,6 +25,7 @@ struct ListStore {
     std::string check(std::string_view command) const { return command == "bad" ? "bad is no command" : ""; }
     TextOutcome apply(std::string_view command) {
         if (command == "explode") return {false, "it exploded"};
+        if (command.starts_with("answer ")) return {true, std::string(std::stoul(std::string{command.substr(7)}), 'a')};
         all += command;
         all += ';';
         return {true, std::to_string(all.size())};

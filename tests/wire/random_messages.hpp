@@ -169,6 +169,8 @@ private:
     }
     Open draw(Open*) { return {cluster(), text(), protocol()}; }
     OpenResult draw(OpenResult*) { return {position()}; }
+    Close draw(Close*) { return {cluster(), text(), position()}; }
+    CloseResult draw(CloseResult*) { return {position()}; }
     Execute draw(Execute*) { return {cluster(), text(), position(), number(), number(), json()}; }
     ExecuteResult draw(ExecuteResult*) { return {position(), json()}; }
     Query draw(Query*) { return {cluster(), text(), json()}; }

@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include <understudy/core/features.hpp>
 #include <understudy/core/snapshot_transfer.hpp>
 #include <understudy/core/step.hpp>
 
@@ -23,6 +24,7 @@ public:
         told_commit_ = 0;
         if (!withheld_.empty()) reached("S9: what is not on stable storage when its view ends is not acknowledged");
         withheld_.clear();
+        announce_at_ = {};
     }
     /// What was received of a snapshot is void.
     void forget() { incoming_.reset(); }
@@ -59,7 +61,9 @@ public:
         acknowledged_ = std::max(acknowledged_, end);
         if (append.commit > acknowledged_) reached("S2: nothing is applied that was not acknowledged in this view");
         told_commit_ = std::max(told_commit_, append.commit);
-        answer(step, call, end, AppendResult{step.view().number, end, append.round});
+        AppendResult result{step.view().number, end, append.round};
+        announce(step, result);
+        answer(step, call, end, std::move(result));
     }
 
     /// A chunk of a snapshot (S8).
@@ -129,6 +133,13 @@ public:
     friend bool operator==(const Backup&, const Backup&) = default;
 
 private:
+    /// Once in a ping interval: the primary learns it soon, and what is written costs no more.
+    void announce(const Step<S>& step, AppendResult& result) {
+        if (step.now < announce_at_) return;
+        announce_at_ = after(step.now, step.standing.info.ping_interval);
+        result.features = own_features();
+    }
+
     /// What a well-behaved primary never sends; an empty text if the append is in order.
     static std::string check(const Append& append, ViewNumber view) {
         auto before = append.prev;
@@ -212,6 +223,7 @@ private:
     std::optional<IncomingSnapshot<S>> incoming_;
     std::deque<std::uint64_t> pieces_;  // the batches of the newest ones, of whatever snapshot: `chunk_window` and one
     Time expires_ = never;
+    Time announce_at_{};  // what this server can do
 };
 
 }  // namespace understudy

@@ -34,6 +34,8 @@ public:
     bool required() const { return required_; }
     void require() { required_ = true; }
     bool unreachable() const { return unreachable_; }
+    /// What it said that it can do; nothing is known of one that has not answered yet.
+    const Features& features() const { return features_; }
     Round round_acknowledged() const { return round_acknowledged_; }
     std::uint64_t bytes_sent() const { return transfer_ ? transfer_->acknowledged_bytes() : 0; }
     /// About to be in sync: everything was sent to it, it follows the log, and it answers.
@@ -72,6 +74,7 @@ public:
     void answered(const CallId& id, const AppendResult& result, const Step<S>& step) {
         heard(id, step, result.match);
         knows_view_ = true;
+        if (!result.features.empty()) features_ = result.features;
         if (mode_ != Mode::snapshot) follow_log();
         if (result.match > match_) lag_ -= std::min(lag_, (result.match - match_ + 1) / 2);
         match_ = std::max(match_, result.match);
@@ -354,6 +357,7 @@ private:
     Member member_;
     bool required_ = false;
     Mode mode_ = Mode::asking;
+    Features features_;
     bool knows_view_ = false;  // it has answered in this view, so the number is enough
     Index match_ = 0;
     Index resume_ = 0;              // from here on entries are sent: its match, or what it said it holds

@@ -59,28 +59,34 @@ private:
 /// Who waits for which entry. A primary appends without holes, so a queue beside the log is enough.
 class WaitingForEntries {
 public:
+    struct Waiting {
+        std::optional<Call> call;      ///< None for an entry of the primary's own.
+        std::size_t result_bytes = 0;  ///< What its result counts for, until it is known (`ResultRoom`).
+        friend bool operator==(const Waiting&, const Waiting&) = default;
+    };
+
     /// Nobody waits; the next entry appended is `next`.
     void reset(Index next) {
         first_ = next;
         calls_.clear();
     }
-    /// The caller of the entry just appended; none for an entry of the primary's own.
-    void push(std::optional<Call>&& call) { calls_.push_back(std::move(call)); }
+    /// What belongs to the entry just appended.
+    void push(Waiting&& waiting) { calls_.push_back(std::move(waiting)); }
 
-    /// Who waited for the entry at `index`; entries are taken in order.
-    std::optional<Call> take(Index index) {
-        if (index < first_ || calls_.empty()) return std::nullopt;
-        auto call = std::move(calls_.front());
+    /// What belongs to the entry at `index`; entries are taken in order.
+    Waiting take(Index index) {
+        if (index < first_ || calls_.empty()) return {};
+        auto waiting = std::move(calls_.front());
         calls_.pop_front();
         ++first_;
-        return call;
+        return waiting;
     }
 
     friend bool operator==(const WaitingForEntries&, const WaitingForEntries&) = default;
 
 private:
     Index first_ = 1;
-    std::deque<std::optional<Call>> calls_;
+    std::deque<Waiting> calls_;
 };
 
 /// One read that waits for its round (Reads, confirm).

@@ -14,6 +14,7 @@
 #include <understudy/core/backoff.hpp>
 #include <understudy/core/check.hpp>
 #include <understudy/core/clerk_calls.hpp>
+#include <understudy/core/clerk_farewell.hpp>
 #include <understudy/core/clerk_refusals.hpp>
 #include <understudy/core/clerk_session.hpp>
 #include <understudy/core/clerk_view.hpp>
@@ -68,7 +69,14 @@ public:
         if (calls_.has(key)) remove(calls_.at(key));
     }
     /// Ends all calls, and each later one at once, with `closed`.
-    void stop() { end_all(error::closed, "the client was stopped"); }
+    void stop() {
+        farewell_.end();
+        end_all(error::closed, "the client was stopped");
+    }
+    /// The same in good order: closes the session at the primary too (C4). What was sent in it before takes effect
+    /// before that or not at all. It is tried for two `resend_after`; until then, or until it is done, `leaving`.
+    void leave(Time now);
+    bool leaving() const { return farewell_.under_way(); }
     /// Learns the view and keeps it up to date also while there are no calls.
     void follow(Time now) {
         following_ = true;
@@ -85,14 +93,15 @@ public:
     // ---- the machine -------------------------------------------------------------------------------------
 
     void receive(Envelope envelope, Time now, Effects& out) {
-        if (ended_) return;
+        if (ended_ && !leaving()) return;
         std::visit([&](auto& message) { handle(envelope, message, now, out); }, envelope.message);
     }
     void gone(const Address& peer, Time now, Effects& out) {
-        if (ended_) return;
+        if (ended_ && !leaving()) return;
         follower_.gone(peer, now, out);
         if (!has_view() || peer != primary().name) return;
         follower_.suspect(now);
+        if (leaving()) farewell_.send_at(after(now, lane(CallKind::command).backoff.next(chance_)));
         if (calls_.flying() == 0 && !opening_.awaited()) return;
         calls_.land_all();
         opening_.lost();
@@ -102,6 +111,7 @@ public:
     void probed(const Address&, ProbeResult, Time, Effects&) {}
 
     void wake(Time now, Effects& out) {
+        if (leaving()) say_farewell(now, out);
         if (ended_) return;
         while (auto* call = calls_.due(now)) {
             if (call->deadline <= now)
@@ -118,7 +128,7 @@ public:
         invariants();
     }
     Time deadline() const {
-        if (ended_) return never;
+        if (ended_) return leaving() ? std::min(farewell_.deadline(), follower_.deadline()) : never;
         auto time = std::min(calls_.deadline(), open_time());
         for (const auto kind : call_kinds) time = std::min(time, send_time(kind));
         return wants_view() ? std::min(time, follower_.deadline()) : time;
@@ -315,6 +325,7 @@ private:
             calls_.land_all();
             opening_.lost();
         }
+        if (moved && leaving()) farewell_.send_at(now);
         if (moved || lost_) resume_all();
         return true;
     }
@@ -342,6 +353,7 @@ private:
         trouble_.clear();
         answered(lane(CallKind::command));
     }
+    void handle(const Envelope& envelope, CloseResult&, Time, Effects& out);
     void handle(const Envelope& envelope, ExecuteResult& result, Time, Effects& out) {
         answer(envelope, Method::pb_execute, {.at = result.at, .value = std::move(result.value)}, out);
     }
@@ -384,6 +396,11 @@ private:
     void change_session(ClerkCall& call, Time now);
     void look_elsewhere(const Address& peer, const Failure& failure, Time now, Effects& out);
 
+    // ---- the end (clerk_rules_farewell.hpp) ----------------------------------------------------------------
+
+    void say_farewell(Time now, Effects& out);
+    void farewell_refused(const Address& peer, Failure& failure, Time now, Effects& out);
+
     ClerkOptions options_;
     Chance chance_;
     ViewInfo view_;
@@ -391,6 +408,7 @@ private:
     ClerkCalls calls_;
     ClerkSession session_;
     SessionOpening opening_;
+    SessionFarewell farewell_;
     std::array<Lane, std::size(call_kinds)> lanes_;
     bool following_ = false;
     bool lost_ = false;    // the connection to the primary ended, and nothing was heard since
@@ -402,4 +420,5 @@ private:
 
 }  // namespace understudy
 
+#include <understudy/core/clerk_rules_farewell.hpp>
 #include <understudy/core/clerk_rules_refusals.hpp>

@@ -15,6 +15,9 @@ inline void ClerkRules::handle(const Envelope& envelope, Failure& failure, Time 
         case Method::pb_open:
             if (opening_.made(name.n)) return open_refused(envelope.peer, name.n, failure, now, out);
             break;
+        case Method::pb_close:
+            if (farewell_.made(name.n)) return farewell_refused(envelope.peer, failure, now, out);
+            break;
         default:
             if (calls_.made(name.n)) return call_refused(envelope, failure, now, out);
     }

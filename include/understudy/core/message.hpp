@@ -153,6 +153,17 @@ struct OpenResult {
     SessionId session;
     friend bool operator==(const OpenResult&, const OpenResult&) = default;
 };
+/// Closes a session whose client needs it no more (C4). It takes effect after what was sent in it before.
+struct Close {
+    ClusterId cluster = ClusterId::none;
+    std::string group;
+    SessionId session;
+    friend bool operator==(const Close&, const Close&) = default;
+};
+struct CloseResult {
+    Position at;  ///< From there on no command of the session takes effect.
+    friend bool operator==(const CloseResult&, const CloseResult&) = default;
+};
 /// A command. With a session it takes effect once; without one, once per delivery (C5).
 struct Execute {
     ClusterId cluster = ClusterId::none;
@@ -313,7 +324,7 @@ using Message =
     std::variant<Ping, PingResult, ViewGet, ViewWatch, ViewPromote, ViewForce, ViewAdopt, ViewResult, ViewForceResult,
                  ViewChanged, ViewStatus, ViewStatusResult, Open, OpenResult, Execute, ExecuteResult, Query,
                  QueryResult, Dump, DumpResult, ReplicaStatus, ReplicaStatusResult, Append, AppendResult, Install,
-                 InstallResult, Failure>;
+                 InstallResult, Close, CloseResult, Failure>;
 
 /// A message with its other end: whom it came from when it is received, whom it goes to when it is sent.
 struct Envelope {

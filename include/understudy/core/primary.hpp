@@ -12,6 +12,8 @@
 
 #include <understudy/core/backup_link.hpp>
 #include <understudy/core/dumps.hpp>
+#include <understudy/core/features.hpp>
+#include <understudy/core/session_room.hpp>
 
 namespace understudy {
 
@@ -43,12 +45,18 @@ public:
         return all;
     }
 
+    /// Whether all members of its view, those that join too, have announced a feature: only then may it be used.
+    bool all_announce(std::string_view feature) const {
+        return serving_ && announces(own_features(), feature) &&
+               std::ranges::all_of(links_, [&](const auto& link) { return announces(link.features(), feature); });
+    }
+
     // ---- views ----
 
     /// Starts to lead a view (S5): the whole log is kept, and brought to every backup.
     void take_over(Step<S>& step) {
         serving_ = true;
-        opening_ = 0;
+        room_.take_over(step.now);
         reached("S5: a new primary keeps its whole log");
         inherited_ = step.state.log.last().index;
         waiting_.reset(inherited_ + 1);
@@ -71,7 +79,7 @@ public:
         }
         serving_ = false;
         for (auto index = step.state.applied.index + 1; index <= step.state.log.last().index; ++index)
-            if (auto call = waiting_.take(index)) fail(step, *call, "pb.execute", why);
+            if (auto waiting = waiting_.take(index); waiting.call) fail(step, *waiting.call, "pb.execute", why);
         for (auto& [call, answer] : withheld_) fail(step, call, "pb.execute", why);
         for (auto& read : reads_) fail(step, read.call, read.dump ? "pb.dump" : "pb.query", why);
         withheld_.clear();
@@ -84,19 +92,27 @@ public:
 
     void open(Step<S>& step, Call&& call) {
         if (!admit_write(step, call, "pb.open", 0)) return;
-        if (step.state.sessions.size() + opening_ >= step.options.max_sessions) {
-            reached("C6: a session beyond max_sessions is refused");
-            return step.answer_error(call, "pb.open", error::overloaded,
-                                     "max_sessions is " + std::to_string(step.options.max_sessions));
-        }
-        ++opening_;
+        if (auto why = room_.objection(step.state.sessions, call.peer, step.options); !why.empty())
+            return step.answer_error(call, "pb.open", error::overloaded, std::move(why));
+        room_.opening(call.peer);
         append(step, std::move(call), {{}, EntryKind::open, {}, 0, 0, {}});
+    }
+
+    /// C4: behind all that is logged, so that it overtakes no command. What opens the session may be inherited.
+    void close(Step<S>& step, Call&& call, SessionId id) {
+        if (id == SessionId{})
+            return step.refuse(call, "pb.close", error::invalid_params, "session: [0, 0] names none");
+        if (!admit_write(step, call, "pb.close", 0)) return;
+        if (auto* session = step.state.sessions.find(id)) session->closing = true;
+        reached("C4: a client that ends closes its session");
+        append(step, std::move(call), {{}, EntryKind::close, id, 0, 0, {}});
     }
 
     void execute(Step<S>& step, Call&& call, Execute&& request) {
         if (const auto* wrong = numbering_fault(request))
             return step.refuse(call, "pb.execute", error::invalid_params, wrong);
-        if (answer_repeated(step, call, request)) return;
+        auto* session = request.session == SessionId{} ? nullptr : step.state.sessions.find(request.session);
+        if (session && answer_repeated(step, call, request, *session)) return;
         if (!admit_write(step, call, "pb.execute", request.command.size())) return;
         if (request.command.size() > step.options.max_command)
             return step.refuse(call, "pb.execute", error::too_large,
@@ -107,10 +123,16 @@ public:
             return step.answer_error(
                 call, "pb.execute", error::overloaded,
                 "seq is more than max_results beyond low: " + std::to_string(step.options.max_results));
+        if (session && !room_.results.has_room(step.state.sessions, *session, std::min(request.low, request.seq),
+                                               step.options))
+            return step.answer_error(call, "pb.execute", error::overloaded,
+                                     "results take too much of max_result_bytes, which is " +
+                                         std::to_string(step.options.max_result_bytes));
         if (auto wrong = step.state.store.check(request.command); !wrong.empty())
             return step.refuse(call, "pb.execute", error::bad_request, std::move(wrong));
         append(step, std::move(call),
-               {{}, EntryKind::command, request.session, request.seq, request.low, std::move(request.command)});
+               {{}, EntryKind::command, request.session, request.seq, request.low, std::move(request.command)},
+               session ? room_.results.reserve(*session, step.options) : 0);
     }
 
     void read(Step<S>& step, Call&& call, std::string method, JsonText query) {
@@ -126,6 +148,7 @@ public:
 
     void gone(Step<S>& step, const Address& peer) {
         load_.gone(peer);
+        room_.gone(peer);
         dumps_.gone(peer);
         if (auto* link = find(peer)) link->gone(step);
     }
@@ -143,6 +166,7 @@ public:
     void wake(Step<S>& step) {
         find_unreachable(step);
         close_unused_sessions(step);
+        make_room(step);
         advance(step);
         apply(step);
         if (!step.state.store_failure.empty()) return;
@@ -252,24 +276,26 @@ private:
     }
 
     /// A command that has taken effect is answered from the table; it need not be logged again (S10).
-    bool answer_repeated(Step<S>& step, const Call& call, const Execute& request) {
-        if (request.session == SessionId{}) return false;
-        auto* session = step.state.sessions.find(request.session);
-        if (!session) return false;
-        session->used = step.now;
-        const auto* first = session->results.find(request.seq);
-        if (!first || required_count() < step.options.min_in_sync) return false;
+    /// Not while too few backups are in sync (S11): those that are may lack what it tells of.
+    bool answer_repeated(Step<S>& step, const Call& call, const Execute& request, SessionTable::Session& session) {
+        session.used = step.now;
+        const auto* first = session.results.find(request.seq);
+        if (!first) return false;
+        if (required_count() < step.options.min_in_sync) {
+            reached("S11: a command that has taken effect is not answered from the table either");
+            return false;
+        }
         reached("S10: a command that has taken effect is answered from the table");
         step.out.send(call.peer, call.id, ExecuteResult{first->at, first->value.text()});
         return true;
     }
 
-    void append(Step<S>& step, std::optional<Call>&& call, Entry&& entry) {
+    void append(Step<S>& step, std::optional<Call>&& call, Entry&& entry, std::size_t result_bytes = 0) {
         if (call) load_.begin(call->peer, step.options.max_calls_per_peer, step.out);
         entry.at = {step.view().number, step.state.log.last().index + 1};
         reached("S2: a command is logged before it is applied");
         step.state.log.append(std::move(entry));
-        waiting_.push(std::move(call));
+        waiting_.push({std::move(call), result_bytes});
     }
 
     std::size_t required_count() const {
@@ -315,9 +341,8 @@ private:
             auto kind = state.log[index].kind;
             auto applied = state.apply_next(step.now);
             if (!state.store_failure.empty()) return;
-            auto call = waiting_.take(index);
-            if (kind == EntryKind::open && call && opening_ > 0) --opening_;
-            if (kind == EntryKind::close) step.out.tell(SessionClosed{state.log[index].session});
+            auto [call, result_bytes] = waiting_.take(index);
+            note_applied(step, state.log[index], call, result_bytes, applied);
             if (call) withheld_.emplace_back(std::move(*call), answer(kind, std::move(applied)));
         }
         if (required_count() < step.options.min_in_sync) {
@@ -331,8 +356,18 @@ private:
         withheld_.clear();
     }
 
+    void note_applied(Step<S>& step, const Entry& entry, const std::optional<Call>& call, std::size_t result_bytes,
+                      const Applied& applied) {
+        if (result_bytes > 0)
+            room_.results.release(step.state.sessions.find(entry.session), result_bytes, applied.value.size());
+        if (entry.kind == EntryKind::command) return;
+        room_.applied(entry, call ? &call->peer : nullptr);
+        if (entry.kind == EntryKind::close && !call) step.out.tell(SessionClosed{entry.session});
+    }
+
     static Message answer(EntryKind kind, Applied applied) {
         if (kind == EntryKind::open) return OpenResult{applied.at};
+        if (kind == EntryKind::close) return CloseResult{applied.at};
         if (!applied.failed) return ExecuteResult{applied.at, std::move(applied.value)};
         reached(*applied.failed);
         auto text =
@@ -387,6 +422,15 @@ private:
         }
     }
 
+    /// C4: where sessions or their results leave no room, some are closed before their time.
+    void make_room(Step<S>& step) {
+        if (required_count() < step.options.min_in_sync || under_way(step) > step.options.max_call_bytes) return;
+        for (auto id : room_.to_close(step.state.sessions, step.options, step.now)) {
+            step.state.sessions.find(id)->closing = true;
+            append(step, std::nullopt, {{}, EntryKind::close, id, 0, 0, {}});
+        }
+    }
+
     /// Entries that a transfer will need next are kept, within `transfer_log_bytes`.
     Index trimmable(const Step<S>& step) const {
         auto through = ~Index{0};
@@ -407,7 +451,7 @@ private:
     PeerLoad load_;
     Round round_ = 0;
     std::uint64_t calls_made_ = 0;
-    std::size_t opening_ = 0;
+    SessionRoom room_;
     Time next_expiry_ = never;
     bool ping_now_ = false;
 };

@@ -35,8 +35,6 @@ public:
         journaling_.begin(from, state_, standing_, promised);
     }
 
-    // ---- machine ----
-
     void receive(Envelope envelope, Time now, Effects& out) {
         if (failed()) return;
         auto step = at(now, out);
@@ -124,6 +122,7 @@ public:
     const ViewInfo& view() const { return standing_.info; }
     /// Is primary, and was not told to stop.
     bool serving() const { return primary_.serving(); }
+    bool all_announce(std::string_view feature) const { return primary_.all_announce(feature); }
     const S& store() const { return state_.store; }
     const ReplicatedState<S>& state() const { return state_; }
 
@@ -155,6 +154,9 @@ private:
     void handle(ThisStep& step, Call&& call, Open&& request) {
         if (request.protocol != protocol_version) return refuse_version(step, call, "pb.open", request.protocol);
         if (admit_client(step, call, "pb.open", request)) primary_.open(step, std::move(call));
+    }
+    void handle(ThisStep& step, Call&& call, Close&& request) {
+        if (admit_client(step, call, "pb.close", request)) primary_.close(step, std::move(call), request.session);
     }
     void handle(ThisStep& step, Call&& call, Execute&& request) {
         if (admit_client(step, call, "pb.execute", request))
@@ -411,6 +413,7 @@ private:
         ping.server = standing_.name;
         ping.incarnation = standing_.incarnation;
         ping.viewnum = standing_.info.view.number;  // 0 after a start
+        ping.features = own_features();
         journaling_.describe(ping);
         if (!ping.recovered.empty()) reached("S9: a server says whose state it continues");
         else if (ping.viewnum == 0) reached("S9: a server starts empty and says so");

@@ -14,6 +14,7 @@ inline constexpr std::size_t max_listed = 10'000;  ///< Servers in one status.
 template <typename M>
 constexpr Method foreign_method() {
     if constexpr (std::is_same_v<M, Open>) return Method::pb_open;
+    if constexpr (std::is_same_v<M, Close>) return Method::pb_close;
     if constexpr (std::is_same_v<M, Execute>) return Method::pb_execute;
     if constexpr (std::is_same_v<M, Query>) return Method::pb_query;
     if constexpr (std::is_same_v<M, Dump>) return Method::pb_dump;

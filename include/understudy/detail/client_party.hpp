@@ -51,9 +51,24 @@ public:
         calls.finish(key, asio::error::operation_aborted);
     }
 
+    /// Ends in good order: the loop goes on for a little while, to close the session.
+    void leave() {
+        if (left()) return;
+        calls.finish_all(asio::error::operation_aborted);
+        this->machine.leave(this->transport.now());
+        this->silence();
+        if (!this->running || !this->machine.leaving()) return this->stop();
+        leaving_ = true;
+        this->transport.wake();
+    }
+    /// Nobody holds it any more. If it ends in good order it goes on with that.
+    void abandoned() {
+        if (!leaving_) this->stop();
+    }
+
     /// Learns the view and keeps up with it.
     void follow() {
-        if (this->stopped()) return;
+        if (left()) return;
         this->machine.follow(this->transport.now());
         go();
     }
@@ -62,9 +77,11 @@ public:
     void run_dropped() override { calls.drop_all(); }
 
 private:
+    bool left() const { return leaving_ || this->stopped(); }
+
     template <typename Step>
     void begin(std::uint64_t key, Step step) {
-        if (this->stopped()) return calls.finish(key, error::closed);
+        if (left()) return calls.finish(key, error::closed);
         step(this->transport.now());
         go();
     }
@@ -87,7 +104,10 @@ private:
                                      {done.at, std::move(done.value), !done.dump || done.dump->last});
         }
         calls.post_finished(this->executor());
+        if (leaving_ && !this->machine.leaving()) this->stop();
     }
+
+    bool leaving_ = false;
 };
 
 }  // namespace understudy::detail

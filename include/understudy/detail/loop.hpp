@@ -39,6 +39,8 @@ public:
 
     asio::any_io_executor executor() { return transport.get_executor(); }
     bool stopped() const { return stopped_; }
+    /// From now on nobody is told of anything.
+    void silence() { silent_ = true; }
     std::error_code stopped_by() const { return stopped_by_; }
 
     /// Ends the loop for good, with an error or without.
@@ -86,7 +88,7 @@ protected:
 
     /// What an observer throws leaves the executor's `run()`, as from any handler; the service goes on.
     void tell(const Event& event) {
-        if (!observer_) return;
+        if (!observer_ || silent_) return;
         try {
             observer_(event);
         } catch (...) {
@@ -142,6 +144,7 @@ private:
     Effects effects_, doing_;  // these and the buffer keep their memory from turn to turn
     std::string buffer_;
     bool stopped_ = false;
+    bool silent_ = false;
     std::error_code stopped_by_;
 };
 

@@ -118,6 +118,14 @@ void run_in_background(std::shared_ptr<P> party) {
     if (!party->running) asio::co_spawn(party->executor(), run(Running<P>{party}), Ended{});
 }
 
+template <typename P>
+void abandon(P& party) {
+    if constexpr (requires { party.abandoned(); })
+        party.abandoned();
+    else
+        party.stop();
+}
+
 /// Owns a party and stops it in the end: the loop, which owns it too, then ends by itself.
 template <typename P>
 class Handle {
@@ -126,11 +134,11 @@ public:
     Handle(Handle&&) noexcept = default;
     Handle& operator=(Handle&& other) noexcept {
         auto old = std::exchange(party_, std::move(other.party_));
-        if (old && old != party_) old->stop();
+        if (old && old != party_) abandon(*old);
         return *this;
     }
     ~Handle() {
-        if (party_) party_->stop();
+        if (party_) abandon(*party_);
     }
     P* operator->() const { return party_.get(); }
     const std::shared_ptr<P>& share() const { return party_; }

@@ -51,6 +51,8 @@ inline ReplicaOptions draw_bounds(Random& random) {
     options.max_call_bytes = draw(random, std::array<std::size_t, 2>{2'000, 1 << 20});
     options.max_sessions = draw(random, std::array<std::size_t, 3>{3, 30, 1'000});
     options.max_results = draw(random, std::array<std::size_t, 2>{4, 1'000});
+    options.max_sessions_per_peer = draw(random, std::array<std::size_t, 2>{30, 1'000});
+    options.max_result_bytes = draw(random, std::array<std::size_t, 2>{64u << 10, 64u << 20});
     options.transfer_ttl = draw(random, std::array<Duration, 2>{300ms, 10s});
     return options;
 }

@@ -30,7 +30,7 @@ struct Habits {
     Duration patience_least = 300ms;
     Duration patience_most = 5s;
     double dumps = 0;      ///< The share of calls that read everything there is, as one snapshot.
-    double death = 0;      ///< The probability, at each call, that the client dies instead; another follows.
+    double death = 0;      ///< The probability, at each call, that the client dies or ends instead; another follows.
     bool repeats = false;  ///< The network repeats frames: then a refusal does not prove that nothing was done.
 };
 
@@ -78,7 +78,7 @@ public:
         if (next >= end) return;
         world_.at(next, [this, end] {
             if (random_.chance(habits_.death))
-                die();
+                random_.chance(0.5) ? die() : leave();
             else if (pending() >= habits_.at_once)
                 ;  // left out
             else if (random_.chance(habits_.dumps))
@@ -145,6 +145,12 @@ private:
     void die() {
         ++counts_.deaths;
         world_.crash(name_);
+        renew();
+    }
+    /// Ends in good order: what is under way has an unknown outcome, and its session is closed behind that.
+    void leave() {
+        ++counts_.deaths;
+        client_->stop();
         renew();
     }
     void renew() {

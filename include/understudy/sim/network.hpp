@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <set>
@@ -139,7 +140,11 @@ public:
             if (auto* connection = find(name.connection)) end(*connection, name.side, "closed", Tell::yes);
     }
 
+    /// Is shown every frame when a process sends it, whatever becomes of it.
+    void on_send(std::function<void(const Packet&)> seen) { seen_ = std::move(seen); }
+
     void send(const std::shared_ptr<Endpoint>& endpoint, const Address& to, std::string payload) {
+        if (seen_) seen_({schedule_.now(), endpoint->name(), to, payload});
         if (auto& left = nodes_.at(endpoint->name()).sends_left; left != 0 && --left == 0)
             return crash(endpoint->name());
         auto known = endpoint->connections.find(to);
@@ -434,6 +439,7 @@ private:
     }
 
     Schedule& schedule_;
+    std::function<void(const Packet&)> seen_;
     Random random_;
     Links links_;
     std::set<std::string> refusing_;

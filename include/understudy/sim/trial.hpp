@@ -93,6 +93,7 @@ public:
                    [this](const std::string& who, const Event& event) { told(who, event); }},
           watch_{cluster_, [this](const S& store) { return workload_.law(store); }} {
         outcome_.seed = seed;
+        world_.network().on_send([this](const Packet& packet) { watch_.sent(packet); });
         cluster_.on_death([this](const std::string& name, const auto& server) { watch_.look_at(name, server); });
         const auto name_of = [](const std::string& group, std::size_t number) {
             return group + "c" + std::to_string(number);

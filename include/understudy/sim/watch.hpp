@@ -7,6 +7,7 @@
 #include <map>
 #include <set>
 #include <string>
+#include <string_view>
 #include <tuple>
 #include <utility>
 #include <variant>
@@ -18,6 +19,7 @@
 #include <understudy/sim/cluster.hpp>
 #include <understudy/sim/random.hpp>
 #include <understudy/sim/store_model.hpp>
+#include <understudy/wire/json.hpp>
 
 namespace understudy::sim {
 
@@ -58,6 +60,26 @@ public:
 
     void told(const std::string& who, const Event& event) {
         std::visit([&](const auto& one) { see(who, one); }, event);
+    }
+
+    // ---- frames ------------------------------------------------------------------------------------------
+
+    /// S11: no command is answered with fewer backups in sync than are asked for, not from the table either. One that
+    /// was reported unreachable counts until the next view.
+    void sent(const Packet& packet) {
+        const auto least = cluster_.options().replica.min_in_sync;
+        if (least == 0 || packet.payload.find("\"value\":") == std::string_view::npos) return;
+        const auto* server = cluster_.find(std::string{packet.from});
+        if (!server) return;
+        const auto decoded = wire::decode(packet.payload);
+        const auto* message = std::get_if<wire::Decoded>(&decoded);
+        if (!message || !std::holds_alternative<ExecuteResult>(message->message)) return;
+        const auto backups = server->status().backups;
+        const auto in_sync = std::ranges::count_if(
+            backups, [](const auto& backup) { return backup.state == "in_sync" || backup.state == "unreachable"; });
+        if (static_cast<std::size_t>(in_sync) < least)
+            violate(std::string{packet.from} + " answers a command with " + std::to_string(in_sync) +
+                    " backups in sync (S11)");
     }
 
     // ---- states ------------------------------------------------------------------------------------------
@@ -180,6 +202,8 @@ private:
         // A new primary does not count those whose opening it inherited.
         if (state.sessions.size() > 2 * options.max_sessions + 8)
             violate(name + " holds " + std::to_string(state.sessions.size()) + " sessions");
+        if (rules.serving() && state.sessions.bytes() > 2 * options.max_result_bytes)
+            violate(name + " holds " + std::to_string(state.sessions.bytes()) + " bytes of results");
         const auto retained = state.log.bytes(state.log.base().index, state.applied.index);
         if (retained > std::max(options.log_bytes, options.transfer_log_bytes) + options.max_command)
             violate(name + " retains " + std::to_string(retained) + " bytes of applied entries");

@@ -110,6 +110,12 @@ void fields(auto& visit, Like<Open> auto& open) {
     visit.required("group", open.group);
 }
 void fields(auto& visit, Like<OpenResult> auto& result) { visit.required("session", result.session); }
+void fields(auto& visit, Like<Close> auto& close) {
+    visit.required("cluster", close.cluster);
+    visit.required("group", close.group);
+    visit.required("session", close.session);
+}
+void fields(auto& visit, Like<CloseResult> auto& result) { visit.required("at", result.at); }
 
 void fields(auto& visit, Like<Execute> auto& execute) {
     visit.required("cluster", execute.cluster);

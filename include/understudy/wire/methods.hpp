@@ -29,6 +29,7 @@ using Calls = std::tuple<
     Call<Method::view_promote, ViewPromote, ViewResult>, Call<Method::view_force, ViewForce, ViewForceResult>,
     Call<Method::view_adopt, ViewAdopt, ViewForceResult>,
     Call<Method::pb_open, Open, OpenResult>, Call<Method::pb_execute, Execute, ExecuteResult>,
+    Call<Method::pb_close, Close, CloseResult>,
     Call<Method::pb_query, Query, QueryResult>, Call<Method::pb_dump, Dump, DumpResult>,
     Call<Method::pb_status, ReplicaStatus, ReplicaStatusResult>, Call<Method::replica_append, Append, AppendResult>,
     Call<Method::replica_install, Install, InstallResult>>;
