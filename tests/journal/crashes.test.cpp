@@ -23,6 +23,7 @@ TEST_SUITE("crashes") {
     constexpr std::size_t subsets = 100;
     constexpr std::array<std::size_t, 2> sector_sizes{512, 4096};
     constexpr std::array<std::size_t, 2> grow_sizes{0, 1024};
+    constexpr std::array<std::uint64_t, 3> merge_sizes{0, 700, 4 << 20};
 
     // The process dies before that operation; of an append, a part may have taken effect.
     DiskFault death_before(std::uint64_t operation, std::size_t written = 0) {
@@ -162,6 +163,69 @@ TEST_SUITE("crashes") {
         });
     }
 
+    namespace {
+
+    // What lives leave behind that never merge, as those of former versions: several segments, the first one removed.
+    void leave_segments(Storage& storage, Account& account, journal::FrameLogOptions options, Random& random) {
+        options.merge_bytes = 0;
+        for (int life = 0; life < 4; ++life) {
+            JournalLife process{storage, account, options};
+            account.recovered(process.recover());
+            for (int n = 0; n < 3; ++n) process.append(1 + random.below(200));
+            process.sync();
+            if (life == 2) process.seal();
+            if (life == 1) process.remove_before(process.log().segments().back().first);
+            process.append(70);
+            process.flush();
+            life < 2 ? storage.crash_process() : storage.crash_power(random);
+        }
+    }
+
+    }  // namespace
+
+    TEST_CASE("a crash at any operation of a merge leaves a log that former versions read too") {
+        for_each_disk([](std::size_t sector_bytes, journal::FrameLogOptions options) {
+            options.segment_bytes = 64 << 10;
+            auto former = options;
+            former.merge_bytes = 0;
+            int merged = 0;
+            for (std::uint64_t subset = 0; subset < 12; ++subset) {
+                bool failed = true;
+                for (std::uint64_t nth = 1; failed; ++nth) {
+                    CAPTURE(subset);
+                    CAPTURE(nth);
+                    auto random = Random{subset}.split("segments");
+                    auto crash = Random{nth}.split("crash", subset);
+                    Storage storage{sector_bytes};
+                    Account account;
+                    leave_segments(storage, account, options, random);
+                    CHECK(storage.files().size() >= 3);
+                    storage.inject(death_before(nth, crash.below(900)));
+                    failed = false;
+                    try {
+                        account.recovered(recover(storage, options));
+                        merged += storage.files().size() == 1;
+                    } catch (const std::system_error&) {
+                        failed = true;
+                    }
+                    crash.chance(0.3) ? storage.crash_process() : storage.crash_power(crash);
+                    for (const auto& reader : {nth % 2 == 0 ? former : options, former, options}) {
+                        JournalLife process{storage, account, reader};
+                        const auto found = process.recover();
+                        REQUIRE(account.complaint(found, account.synced) == "");
+                        account.recovered(found);
+                        process.append(40);
+                        process.sync();
+                        process.append(30);
+                        process.flush();
+                        crash.chance(0.3) ? storage.crash_process() : storage.crash_power(crash);
+                    }
+                }
+            }
+            CHECK(merged >= 4);
+        });
+    }
+
     TEST_CASE("many lives that end in any way lose nothing that one of them synced") {
         for (std::uint64_t seed = 1; seed <= 2000; ++seed) {
             CAPTURE(seed);
@@ -170,7 +234,9 @@ TEST_SUITE("crashes") {
             Account account;
             for (int life = 0; life < 8; ++life) {
                 CAPTURE(life);
-                const auto options = small_segments(random.pick(grow_sizes));
+                auto options = small_segments(random.pick(grow_sizes));
+                options.merge_bytes = random.pick(merge_sizes);
+                if (random.chance(0.2)) options.segment_bytes = 20'000;
                 if (random.chance(0.7)) storage.inject(death_before(1 + random.below(50), random.below(900)));
                 if (random.chance(0.3))
                     storage.inject({.operation = DiskOperation::sync, .nth = 1 + random.below(12)});

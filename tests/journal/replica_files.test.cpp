@@ -328,6 +328,58 @@ TEST_SUITE("replica_files") {
         CHECK(files.bytes() < 5'000);
     }
 
+    std::size_t bytes_of(const sim::Storage& storage) {
+        std::size_t bytes = 0;
+        for (const auto& [name, file] : storage.files()) bytes += file->content().size();
+        return bytes;
+    }
+
+    TEST_CASE("S9: a server that is killed three hundred times keeps few files and little more than its state") {
+        sim::Storage storage;
+        JournaledServer server{storage, {}};
+        int answered = 0;
+        for (int life = 0; life < 300; ++life) {
+            server.start();
+            REQUIRE(server.all() == after(answered));
+            if (life % 3 == 0) REQUIRE(server.put(command(answered++)));
+            server.end();
+            storage.crash_process();
+        }
+        CHECK(storage.files().size() <= 3);
+        CHECK(bytes_of(storage) <= 512u << 10);
+    }
+
+    TEST_CASE("S9: what lives say of themselves counts as written so that a snapshot takes its place") {
+        for (const bool empty : {false, true}) {
+            sim::Storage storage;
+            JournaledServer server{storage};  // with journal_bytes of 1500
+            std::size_t most = 0;
+            for (int life = 0; life < 100; ++life) {
+                server.start();
+                REQUIRE(server.all() == (life == 0 || empty ? "" : "x;"));
+                if (life == 0 && !empty) REQUIRE(server.put("x"));
+                server.end();
+                storage.crash_process();
+                most = std::max(most, bytes_of(storage));
+            }
+            CHECK(most <= 8'000);
+            CHECK(storage.files().size() <= 4);
+            CHECK(server.snapshots() > 3);
+        }
+    }
+
+    TEST_CASE("a journal of a small state is small again when a snapshot is whole") {
+        sim::Storage storage;
+        journal::ReplicaFiles<sim::Disk> files{sim::Disk{storage}, 1};
+        read(files);
+        for (Index index = 0; index < 100; ++index) {
+            std::vector<SnapshotPiece> pieces;
+            if (index % 10 == 9) pieces.push_back({{1, index}, 0, "the state", true});
+            files.write(batch({index == 0 ? 0u : 1u, index}, std::string(200'000, 'x'), std::move(pieces)));
+            CHECK(bytes_of(storage) <= 11 * 200'000 + 2 * (256u << 10));
+        }
+    }
+
     TEST_CASE("a server that comes back holds as much of its log for others as it may") {
         sim::Storage storage;
         Log log;

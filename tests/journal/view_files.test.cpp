@@ -185,6 +185,20 @@ TEST_SUITE("view_files") {
         CHECK(survived(storage, 50) == 50);
     }
 
+    TEST_CASE("lives that store nothing leave a file at most") {
+        Storage storage;
+        CHECK(Life(storage, {}).files.compare_and_set(0, change(1)));
+        for (std::uint64_t n = 0; n < 300; ++n) {
+            Life{storage, {}};
+            storage.crash_process();
+        }
+        CHECK(storage.files().size() == 1);
+        std::size_t bytes = 0;
+        for (const auto& [name, file] : storage.files()) bytes += file->content().size();
+        CHECK(bytes <= 64u << 10);
+        CHECK(survived(storage, 1) == 1);
+    }
+
     TEST_CASE("of many groups a set writes one") {
         Storage storage;
         Life life{storage, {}};

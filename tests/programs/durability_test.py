@@ -146,6 +146,18 @@ class Runbook(Case):
         self.pbc("force", self.one.address, "--yes")
         self.expect_colour()
 
+    def test_many_starts_and_kills_leave_a_few_files(self):
+        self.viewd()
+        for n in range(15):
+            self.one = self.pbd("one", "--sync", "never")
+            self.one.wait_for("primary in view" if n == 0 else r"read .*one\.data")
+            self.kill(self.one, self.views)
+            self.viewd()
+        for name in ("one", "views"):
+            files = [os.path.join(self.data(name), file) for file in os.listdir(self.data(name)) if file != "lock"]
+            self.assertLessEqual(len(files), 2, files)
+            self.assertLessEqual(sum(map(os.path.getsize, files)), 512 << 10, files)
+
     def test_one_directory_is_for_one_server(self):
         self.pair_with_disks()
         self.program("pbd", self.views.address, self.path("three"), "--data", self.data("two"), code=1)

@@ -23,17 +23,24 @@ namespace understudy::test {
 class JournaledServer {
 public:
     using Rules = ReplicaRules<ListStore>;
+    using Files = journal::ReplicaFiles<sim::Disk>;
 
-    explicit JournaledServer(sim::Storage& storage) : storage_{storage} {}
+    /// With a small journal, or one of these options.
+    explicit JournaledServer(sim::Storage& storage) : JournaledServer{storage, small()} {
+        options_.log_bytes = 300;
+        options_.journal_bytes = 1500;
+        options_.chunk_bytes = 64;
+    }
+    JournaledServer(sim::Storage& storage, journal::FrameLogOptions files) : storage_{storage}, file_options_{files} {}
 
     /// A life begins, and leads a view of its own. Throws what the journal throws.
     void start() {
         end();
         expected_ = heard_;
-        files_ = std::make_unique<journal::ReplicaFiles<sim::Disk>>(sim::Disk{storage_}, ++lives_ * 7919, small());
-        Recovery<ListStore> reader{ListStore{}, options().log_bytes};
+        files_ = std::make_unique<Files>(sim::Disk{storage_}, ++lives_ * 7919, file_options_);
+        Recovery<ListStore> reader{ListStore{}, options_.log_bytes};
         files_->read(reader);
-        rules_.emplace(std::move(reader).finish(), options(), "a", Incarnation{lives_}, now_, true);
+        rules_.emplace(std::move(reader).finish(), options_, "a", Incarnation{lives_}, now_, true);
         turn();
         enter({++view_, {"a", Incarnation{lives_}, false}, {}, 0});
     }
@@ -63,13 +70,6 @@ public:
     int snapshots() const { return snapshots_; }
 
 private:
-    static ReplicaOptions options() {
-        ReplicaOptions options{.view_service = {"views"}};
-        options.log_bytes = 300;
-        options.journal_bytes = 1500;
-        options.chunk_bytes = 64;
-        return options;
-    }
     static journal::FrameLogOptions small() { return {.segment_bytes = 2048, .buffer_bytes = 256, .grow_bytes = 1024}; }
 
     void enter(const View& view) { give({"views", {}, ViewChanged{{"main", ClusterId{5}, 100ms, view}}}); }
@@ -101,7 +101,9 @@ private:
     }
 
     sim::Storage& storage_;
-    std::unique_ptr<journal::ReplicaFiles<sim::Disk>> files_;
+    journal::FrameLogOptions file_options_;
+    ReplicaOptions options_{.view_service = {"views"}};
+    std::unique_ptr<Files> files_;
     std::optional<Rules> rules_;
     Effects effects_;
     Time now_{std::chrono::seconds{1}};

@@ -14,12 +14,12 @@
 namespace understudy {
 
 /// Reads a snapshot of the applied state into the journal, a piece in each turn, once what was written since the last
-/// one exceeds that one and `journal_bytes`: so writing snapshots at most doubles what is written, and a journal holds
-/// about two copies of the state and `journal_bytes`.
+/// one exceeds that one and `journal_bytes`, be it entries or what starts and views say of the server: so writing
+/// snapshots at most doubles what is written, and a journal holds about two copies of the state and `journal_bytes`.
 template <TextStore S>
 class Compaction {
 public:
-    /// `written`: bytes of the entries after the snapshot that a restart began from; `size`: the bytes of that.
+    /// `written`: bytes of what follows the snapshot that a restart began from; `size`: the bytes of that.
     void restore(std::uint64_t written, std::uint64_t size) {
         before_ = written;
         size_ = size;
@@ -28,7 +28,7 @@ public:
     void wake(ReplicatedState<S>& state, const ReplicaOptions& options, Incarnation by) {
         if (!state.durable.in_use()) return;
         const auto written = before_ + state.durable.bytes() - since_;
-        if (!snapshot_ && written > std::max<std::uint64_t>(options.journal_bytes, size_) && state.applied != last_) {
+        if (!snapshot_ && written > std::max<std::uint64_t>(options.journal_bytes, size_)) {
             reached("S9: a journal gets a snapshot of its own");
             snapshot_.emplace(state, by);
             begun_ = state.durable.bytes();
@@ -60,7 +60,6 @@ public:
 
 private:
     void finish() {
-        last_ = snapshot_->id().at;
         size_ = snapshot_->acknowledged_bytes();
         since_ = begun_;
         before_ = 0;
@@ -70,8 +69,7 @@ private:
     std::optional<OutgoingSnapshot<S>> snapshot_;
     std::uint64_t next_ = 0;
     std::deque<std::uint64_t> under_way_;  // batches with pieces that are not on stable storage yet
-    Position last_;
-    std::uint64_t before_ = 0, since_ = 0, begun_ = 0;  // bytes of entries
+    std::uint64_t before_ = 0, since_ = 0, begun_ = 0;  // bytes as `Durable` counts them
     std::uint64_t size_ = 0;
 };
 

@@ -47,7 +47,7 @@ public:
     std::uint64_t batches() const { return next_.number; }
     /// And of the last one that is on stable storage.
     std::uint64_t persisted() const { return persisted_; }
-    /// About the bytes of all entries given out.
+    /// About the bytes of all entries and hard states given out.
     std::uint64_t bytes() const { return bytes_; }
 
     /// Entries of about so many bytes at most go into one batch, but one entry at least: the others follow at once.
@@ -61,6 +61,7 @@ public:
     std::optional<JournalBatch> take(const Log& log, Index commit) {
         if (!waits(log)) return std::nullopt;
         const auto last = batch_end(log);
+        if (next_.standing) bytes_ += size_of(*next_.standing);
         auto batch = std::exchange(next_, JournalBatch{next_.number + 1, {}, {}, {}, 0, 0});
         batch.number = next_.number;
         batch.prev = *log.position(given_);

@@ -21,6 +21,14 @@ struct HardState {
     friend bool operator==(const HardState&, const HardState&) = default;
 };
 
+/// About what it takes in a journal.
+inline std::uint64_t size_of(const HardState& state) {
+    std::uint64_t bytes = 128 + state.name.size() + state.info.group.size() + 10 * state.lives.size();
+    bytes += state.info.view.primary.name.size();
+    for (const auto& backup : state.info.view.backups) bytes += 16 + backup.name.size();
+    return bytes;
+}
+
 /// A piece of a snapshot. Piece 0 begins a new one and drops what was there of another; the last one makes it count.
 struct SnapshotPiece {
     Position at;  ///< The last entry that it contains.

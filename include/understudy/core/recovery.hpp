@@ -19,7 +19,7 @@ template <TextStore S>
 struct Recovered {
     ReplicatedState<S> state;
     HardState standing;
-    std::uint64_t entry_bytes = 0;     ///< Of the entries after the snapshot, about.
+    std::uint64_t entry_bytes = 0;     ///< Of the entries after the snapshot and of hard states, about.
     std::uint64_t snapshot_bytes = 0;  ///< Of the snapshot.
 };
 
@@ -61,7 +61,10 @@ public:
         return {};
     }
 
-    void standing(HardState standing) override { result_.standing = std::move(standing); }
+    void standing(HardState standing) override {
+        result_.entry_bytes += size_of(standing);
+        result_.standing = std::move(standing);
+    }
 
     std::string batch(const JournalBatch& batch, std::span<const EntryView> entries) override {
         if (batch.standing) standing(*batch.standing);

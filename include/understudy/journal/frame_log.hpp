@@ -4,8 +4,14 @@
 // sync may have failed, and the kernel forgotten) is written into that segment once more before `recover` returns. A
 // segment is begun under another name and renamed when all that it begins with is on stable storage, so that one that
 // is seen can be believed: all before its first frame was on stable storage too. recovery.hpp has the rules of reading.
+//
+// So that starts do not leave a file each, the new segment takes the place of the last ones while these are small: it
+// gets all their frames, and then the name and the number of the first of them. After that rename each of the others
+// holds only what the new one has too. They are removed from the oldest on: a segment counts up to the first number of
+// the next one, so whatever a crash leaves of them, each frame is read once.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <exception>
@@ -29,6 +35,8 @@ struct FrameLogOptions {
     std::size_t max_frame = 64u << 20;        ///< Longer payloads are refused.
     std::size_t buffer_bytes = 1u << 20;      ///< Appended frames of so many bytes are handed to the disk unasked.
     std::size_t grow_bytes = 256u << 10;      ///< See `Disk::create`.
+    /// Segments of so many bytes together, but no more than one may have, are written anew as one at a start.
+    std::uint64_t merge_bytes = 4u << 20;
 };
 
 /// Numbers are consecutive, from 1 on. A process has one such object per prefix and directory; one thread at a time
@@ -55,7 +63,10 @@ public:
             segments_ = std::move(found.segments);
             synced_ = found.synced;
             last_ = found.last;
-            begin_segment(synced_ + 1, [&] { copy_unsynced(); });
+            if (const auto place = first_to_merge(); place < segments_.size())
+                merge_from(place);
+            else
+                begin_segment(next_number(), synced_ + 1, [&] { copy(segments_.size() - 2, synced_ + 1); });
             synced_ = last_;
             remove_superseded();
         });
@@ -91,6 +102,14 @@ public:
             bring_to_stable_storage();
             sealed_ = append(FrameKind::mark, {});
             bring_to_stable_storage();
+        });
+    }
+
+    /// What is appended from now on stands in a segment of its own, so that all before can be removed without it. All
+    /// that was appended is brought to stable storage.
+    void begin_next_segment() {
+        guarded([&] {
+            if (last_ >= segments_.back().first) rotate();
         });
     }
 
@@ -158,16 +177,17 @@ private:
     void rotate() {
         bring_to_stable_storage();
         file_->close();
-        begin_segment(last_ + 1, [] {});
+        begin_segment(next_number(), last_ + 1, [] {});
     }
-    /// All frames before `first` are on stable storage. `fill` puts those that the segment begins with.
+    std::uint64_t next_number() const { return segments_.empty() ? 1 : segments_.back().number + 1; }
+    /// All frames before `first` are on stable storage. `fill` puts those that the segment begins with. It is the last
+    /// one of the list then, and takes the place of a file of its number.
     template <typename Fill>
-    void begin_segment(std::uint64_t first, Fill fill) {
-        const auto number = segments_.empty() ? 1 : segments_.back().number + 1;
+    void begin_segment(std::uint64_t number, std::uint64_t first, Fill fill) {
         const auto name = segment_name(prefix_, number);
         const auto unfinished = name + std::string{unfinished_suffix};
         file_.emplace(disk_.create(unfinished, options_.grow_bytes));
-        segments_.push_back({number, first, 0});
+        segments_.push_back({number, first, 0, 0});
         sealed_ = first - 1;
         buffer_ = encode(SegmentHeader{salt_, number, first});
         fill();
@@ -178,17 +198,56 @@ private:
         disk_.sync_directory();
     }
 
-    /// From the segment before, into the present one.
-    void copy_unsynced() {
-        if (last_ == synced_) return;
-        const auto& segment = segments_[segments_.size() - 2];
+    /// The place of the oldest of the segments that one is to replace; their number if none is. Each is small, or at
+    /// most twice as large as all after it together: so few segments remain, and a frame is copied a few times.
+    std::size_t first_to_merge() const {
+        const auto most = std::min(options_.merge_bytes, options_.segment_bytes);
+        const auto small = std::max<std::uint64_t>(options_.grow_bytes, 4096);
+        auto place = segments_.size();
+        for (std::uint64_t bytes = 0; place > 0; --place) {
+            const auto used = segments_[place - 1].used;
+            if (bytes + used > most || (bytes > 0 && used > std::max(small, 2 * bytes))) break;
+            bytes += used;
+        }
+        const bool alone = place + 1 == segments_.size();
+        return alone && segments_.back().used > small ? segments_.size() : place;
+    }
+    /// One segment for those from that place on. A mark ends it: without one, damage to its last frame could look like
+    /// a crash, and all that was copied is on stable storage when the segment has its name. (It may end with one.)
+    void merge_from(std::size_t place) {
+        const std::vector<Segment> old{segments_.begin() + static_cast<std::ptrdiff_t>(place), segments_.end()};
+        const auto first = old.front().first;
+        begin_segment(old.front().number, first, [&] {
+            auto kind = FrameKind::mark;
+            for (auto from = place; from + 1 < segments_.size(); ++from) kind = copy(from, first).value_or(kind);
+            if (kind != FrameKind::mark) {
+                put({FrameKind::mark, 0, last_ + 1, last_, 0}, {});
+                ++last_;
+            }
+            sealed_ = last_;
+        });
+        for (std::size_t i = 1; i < old.size(); ++i) remove_segment(place + 1);
+        segments_.erase(segments_.begin() + static_cast<std::ptrdiff_t>(place));  // its file was replaced
+    }
+
+    /// What counts of the segment at that place, from the frame `begin` on, into the present one. That is read only if
+    /// all of it is on stable storage, so each frame may say that all before it was. Gives the kind of the last one.
+    std::optional<FrameKind> copy(std::size_t place, std::uint64_t begin) {
+        const auto& segment = segments_[place];
+        const bool is_last = place + 2 == segments_.size();
+        const auto end = is_last ? last_ + 1 : segments_[place + 1].first;
+        std::optional<FrameKind> kind;
+        if (end <= begin) return kind;
         SegmentReader reader{disk_, segment_name(prefix_, segment.number), segment.number};
-        while (reader.number() <= last_) {
+        while (reader.number() < end) {
             const auto frame = reader.next();
             if (!frame) throw reader.damaged(reader.problem() + ", and a moment ago it was there");
-            if (frame->header.number > synced_)
-                put({frame->header.kind, 0, frame->header.number, synced_, 0}, frame->payload);
+            const auto number = frame->header.number;
+            if (number < begin) continue;
+            kind = frame->header.kind;
+            put({*kind, 0, number, number - 1, 0}, frame->payload);
         }
+        return kind;
     }
 
     /// The directory is synced after each removal, so that a crash leaves no gap behind.

@@ -30,6 +30,7 @@ struct Segment {
     std::uint64_t number = 0;
     std::uint64_t first = 0;  ///< The number of its first frame.
     std::uint64_t bytes = 0;  ///< The size of the file.
+    std::uint64_t used = 0;   ///< Of these, up to the end of its last frame that counts; known after recovery.
 };
 
 struct Recovered {
@@ -46,10 +47,10 @@ Recovered read_segments(D& disk, const std::string& prefix, Visit& visit) {
     for (const auto& name : disk.list())
         if (const auto number = segment_number(prefix, name)) {
             const SegmentReader reader{disk, name, *number};
-            found.segments.push_back({*number, reader.header().first, reader.size()});
+            found.segments.push_back({*number, reader.header().first, reader.size(), 0});
         }
     for (std::size_t i = 0; i < found.segments.size(); ++i) {
-        const auto& [segment, first, bytes] = found.segments[i];
+        const auto segment = found.segments[i].number, first = found.segments[i].first;
         const bool is_last = i + 1 == found.segments.size();
         const auto end = is_last ? std::numeric_limits<std::uint64_t>::max() : found.segments[i + 1].first;
         SegmentReader reader{disk, segment_name(prefix, segment), segment};
@@ -57,12 +58,14 @@ Recovered read_segments(D& disk, const std::string& prefix, Visit& visit) {
             throw reader.damaged("its frames begin with " + std::to_string(first) +
                                  ", and those of the next segment with " + std::to_string(end));
         found.last = found.synced = first - 1;
+        found.segments[i].used = segment_header_bytes;
         while (reader.number() < end) {
             const auto frame = reader.next();
             if (!frame) break;
             found.synced = frame->header.synced;
             if (frame->header.kind == FrameKind::mark) continue;
             found.last = frame->header.number;
+            found.segments[i].used = reader.offset();
             visit(found.last, frame->payload);
         }
         if (!is_last) {

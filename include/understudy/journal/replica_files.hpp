@@ -118,6 +118,7 @@ public:
             whole = next;
         }
         const auto segment = log_.segments().back().number;
+        if (whole != 0) log_.begin_next_segment();  // what the snapshot contains can go now
         last_number_ = log_.append(batch.payload);
         note({last_number_, batch.last.index});
         if (batch.standing) {

@@ -41,6 +41,8 @@ public:
     /// The number that the next frame is to have.
     std::uint64_t number() const { return number_; }
     bool at_end() const { return offset_ == size_; }
+    /// Where the next frame is to stand: so many bytes of the file were read.
+    std::uint64_t offset() const { return offset_; }
 
     /// The frame with `number()`; nothing if there is no valid one. Then `problem()` says why, and stays.
     std::optional<Frame> next() {
