@@ -101,7 +101,8 @@ std::optional<program::Exit> read(Settings& settings, int argc, char** argv) {
 /// Whether the state ends with this process: something was written, and no other server has all of it.
 bool holds_alone(const us::ReplicaStatusResult& status) {
     const auto in_sync = [](const us::BackupStatus& backup) { return backup.state == "in_sync"; };
-    return status.role == us::Role::primary && status.commit != 0 && status.info.view.synced_count() == 0 &&
+    const bool stopped = status.backups.empty() && status.info.view.synced_count() != 0;  // somebody takes over
+    return status.role == us::Role::primary && status.commit != 0 && !stopped &&
            std::ranges::none_of(status.backups, in_sync);
 }
 
@@ -134,6 +135,13 @@ program::Exit serve(const Settings& settings) {
         server.async_leave(settings.leave_timeout, [&](std::error_code ec) {
             if (ec == asio::error::operation_aborted) return;  // the second signal came first
             program::log(ec ? "nobody took over in time; stopping all the same" : "left the group");
+            const auto status = server.status();
+            if (ec && settings.data.empty() && status.role == us::Role::primary && status.commit != 0) {
+                end = program::Exit::failed;
+                if (!holds_alone(status))
+                    program::log("as far as is known another server of " + group + " was in sync; it leads once the "
+                                 "view service says so");
+            }
             stop();
         });
     };

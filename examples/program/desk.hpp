@@ -116,11 +116,34 @@ inline asio::awaitable<Service> find_view_service(Desk& desk, understudy::Admin<
 }
 inline asio::awaitable<Service> find_view_service(Desk& desk) { return find_view_service(desk, desk.admin); }
 
-inline std::string nobody_serves(const std::string& group, const Address& view_service) {
-    return "group " + group + " has no server yet; start one: pbd " + view_service + " LISTEN --group " + group +
-           "\nIf viewd was started anew, servers from before still hold the data: do not stop them before "
-           "`pbc SERVER --group " +
-           group + " dump FILE`";
+/// Who is refused, and the line that goes on with what they hold.
+inline std::string describe_refused(const std::vector<understudy::RefusedServer>& refused,
+                                    const Address& view_service) {
+    std::string text;
+    for (const auto& server : refused)
+        text += "refused " + server.name + ": it has view " + std::to_string(server.viewnum) + " of cluster " +
+                to_hex(server.cluster) + "\n  To go on with group " + server.group +
+                " of that cluster, if its view service is gone for good: pbc " + view_service + " adopt " +
+                server.group + ' ' + to_hex(server.cluster) + '\n';
+    return text;
+}
+
+/// Why a group has no view: nobody has started a server, or those that hold its state are refused.
+inline asio::awaitable<std::string> nobody_serves(Desk& desk, Address view_service) {
+    const auto& group = desk.target.group;
+    const std::optional<std::string> wanted = group;
+    std::error_code ec;
+    understudy::ViewStatusResult status = co_await desk.explainer.async_view_status(
+        view_service, wanted, asio::redirect_error(asio::use_awaitable, ec));
+    if (!ec && !status.refused.empty()) {
+        auto text = "group " + group + " has no view here, and servers that hold its state are refused\n" +
+                    describe_refused(status.refused, view_service);
+        text.pop_back();
+        co_return text;
+    }
+    co_return "group " + group + " has no server yet; start one: pbd " + view_service + " LISTEN --group " + group +
+        "\nIf viewd was started anew, servers from before still hold the data: do not stop them before "
+        "`pbc SERVER --group " + group + " dump FILE`";
 }
 
 /// What to say of a call that failed with this code.
@@ -128,7 +151,10 @@ inline asio::awaitable<Ended> explain(Desk& desk, std::error_code ec) {
     const auto exit = exit_code(ec);
     if (exit == Exit::no_answer && desk.clerk.view().view.number == 0) {
         Service service = co_await find_view_service(desk, desk.explainer);
-        if (service.info.view.number == 0) co_return Ended{exit, nobody_serves(desk.target.group, service.address)};
+        if (service.info.view.number == 0) {
+            const std::string text = co_await nobody_serves(desk, service.address);
+            co_return Ended{exit, text};
+        }
     }
     auto text = desk.doing + ": " + ec.message();
     if (!desk.why.empty() && ec.category() == understudy::error_category() && exit != Exit::no_match)

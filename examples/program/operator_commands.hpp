@@ -48,9 +48,10 @@ inline asio::awaitable<Exit> status(Desk& desk, StatusArguments given) {
         print_line(to_json(status, groups));
         co_return Exit::done;
     }
-    if (groups.empty())
+    if (groups.empty() && status.refused.empty())
         print_line((given.all ? "no group" : "no server of group " + desk.target.group) + " was heard yet");
     for (const auto& group : groups) print(describe_group(group, service.address));
+    print(describe_refused(status.refused, service.address));
     print(describe_events(status.events, wanted, given.events));
     co_return Exit::done;
 }

@@ -55,6 +55,7 @@ inline std::string describe_server(const GroupReport& group, const understudy::S
         line += ", " + how;
     else if (member)
         line += server.role == "backup" ? ", in sync" : ", not in sync yet";
+    if (!server.trouble.empty()) line += "\n           " + server.trouble;
     return line + '\n';
 }
 
@@ -62,8 +63,8 @@ inline std::string describe_server(const GroupReport& group, const understudy::S
 inline std::string describe_wait(const understudy::GroupStatus& status, const Address& view_service) {
     if (status.waiting_for.empty()) return {};
     return "  WAITS for " + understudy::detail::join(status.waiting_for) + "\n  " + status.waiting_why +
-           "\n  To end the wait and lose what only they have: pbc " + view_service + " --group " + status.info.group +
-           " force SERVER\n";
+           "\n  If nothing else helps, to end the wait and lose what only they have: pbc " + view_service +
+           " --group " + status.info.group + " force SERVER\n";
 }
 
 inline std::string describe_group(const GroupReport& group, const Address& view_service) {

@@ -40,6 +40,7 @@ enum class error {
     unauthorized,         ///< The peer may not do this.
     mismatch,             ///< The backup's log does not have the entry before the appended ones.
     bad_chunk,            ///< The chunk does not continue the snapshot that is being installed.
+    name_in_use,          ///< A ping of a second process under the name of one that lives.
     superseded,           ///< A ping of an incarnation that was replaced, or one that is not newer than the last.
 };
 
@@ -80,6 +81,7 @@ inline constexpr std::array error_table{
     ErrorRow{error::unauthorized, -32011, "unauthorized", "not allowed"},
     ErrorRow{error::mismatch, -32012, "mismatch", "the log does not have the preceding entry"},
     ErrorRow{error::bad_chunk, -32013, "bad_chunk", "the chunk does not continue the snapshot"},
+    ErrorRow{error::name_in_use, -32016, "name_in_use", "another process lives under this name"},
     ErrorRow{error::superseded, -32014, "superseded", "a newer ping or incarnation is known"},
 };
 constexpr const ErrorRow* find_error(error value) {

@@ -30,6 +30,13 @@ struct ServerLost {
     Address server;
     std::string why;
 };
+/// Two processes ping under the name of one server, both for D already. One has the name; the other is refused.
+struct NameShared {
+    std::string group;
+    Address server;
+    Address holder;   ///< The connection of the one that has the name,
+    Address refused;  ///< and that of the other.
+};
 /// No view can follow until one of `waiting_for` returns with its state (R4).
 struct GroupWaits {
     std::string group;
@@ -129,10 +136,10 @@ struct Malformed {
     std::string what;
 };
 
-using Event = std::variant<ViewDecided, ServerSeen, ServerLost, GroupWaits, ViewStoreFailed, RoleChanged, SteppedDown,
-                           BackupJoining, BackupInSync, BackupUnreachable, SnapshotInstalled, LogCut, SessionClosed,
-                           StoreFailed, JournalFailed, ViewServiceSilent, ViewServiceAnswers, CallFailed, Refused,
-                           Malformed>;
+using Event = std::variant<ViewDecided, ServerSeen, ServerLost, NameShared, GroupWaits, ViewStoreFailed, RoleChanged,
+                           SteppedDown, BackupJoining, BackupInSync, BackupUnreachable, SnapshotInstalled, LogCut,
+                           SessionClosed, StoreFailed, JournalFailed, ViewServiceSilent, ViewServiceAnswers, CallFailed,
+                           Refused, Malformed>;
 
 /// Called with each event, in order, on the service's executor, after the step that caused it. May be empty.
 using Observer = std::function<void(const Event&)>;
@@ -167,6 +174,10 @@ inline std::string describe(const Event& event) {
             return e.group + ": heard " + e.server + ", incarnation " + to_hex(e.incarnation);
         }
         std::string operator()(const ServerLost& e) const { return e.group + ": lost " + e.server + ": " + e.why; }
+        std::string operator()(const NameShared& e) const {
+            return e.group + ": two processes under one name " + e.server + ": one pings from " + e.holder +
+                   ", another, which is refused, from " + e.refused;
+        }
         std::string operator()(const GroupWaits& e) const {
             return e.group + ": waits for " + detail::join(e.waiting_for) + ": " + e.why;
         }

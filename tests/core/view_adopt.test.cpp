@@ -172,8 +172,8 @@ TEST_SUITE("core/view_adopt") {
     }
     TEST_CASE("a group that has a view is not adopted") {
         Former stage;
-        stage.report("a");
         stage.ping("d", 0);
+        stage.report("a");
         const auto answer = stage.adopt();
         CHECK(text_of(answer) ==
               "the group has a view of cluster 00000000000000c1 already: view 1: primary d, no backup");
@@ -250,5 +250,34 @@ TEST_SUITE("core/view_adopt") {
         stage.report("a");
         CHECK(code_of(stage.call("operator", ViewAdopt{"first", former_cluster})) == error::bad_request);
         CHECK(result_of(stage.adopt()).info.view.number == 1'000'000'007);
+    }
+
+    TEST_CASE("R0: an empty server founds no group over servers of a former view service that are heard") {
+        Former stage;
+        stage.report("a");
+        stage.report("b");
+        stage.ping("new", 0);
+        for (int i = 0; i < 20; ++i) {
+            stage.ping("new", 0);
+            stage.report("b");
+            stage.pass(interval);
+        }
+        CHECK(stage.view().number == 0);
+        const auto told = std::get<ViewResult>(stage.call("x", ViewGet{"main"}));
+        CHECK(told.trouble.find("a with view 7 of cluster 00000000000000f0") != told.trouble.npos);
+        CHECK(told.trouble.find("`pbc VIEW_SERVICE adopt main 00000000000000f0`") != told.trouble.npos);
+        const auto listed = stage.rules.status("main", stage.now).refused;
+        REQUIRE(listed.size() == 2);
+        CHECK(listed[1].name == "b");
+        CHECK(listed[1].cluster == former_cluster);
+        CHECK(listed[1].viewnum == 7);
+        CHECK(stage.rules.status("other", stage.now).refused.empty());
+        SUBCASE("and the group can be adopted") { CHECK(result_of(stage.adopt()).info.view.number == 1000000007); }
+        SUBCASE("until these are silent for D") {
+            stage.pass(dead);
+            stage.ping("new", 0);
+            CHECK(stage.shown() == "view 1: primary new, no backup");
+            CHECK(std::get<ViewResult>(stage.call("x", ViewGet{"main"})).trouble.empty());
+        }
     }
 }

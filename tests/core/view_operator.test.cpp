@@ -34,10 +34,12 @@ TEST_SUITE("core/view_operator") {
         CHECK(stage.view().backup("a"));  // R3: the old primary is idle and joins again
     }
 
-    TEST_CASE("R6: promoting the primary is done already") {
+    TEST_CASE("R6: promoting the primary itself is refused") {
         ViewStage stage;
         stage.set_up({"a", "b"});
-        CHECK(std::get<ViewResult>(stage.call("operator", ViewPromote{"main", "a"})).info.view.number == 2);
+        const auto answer = stage.call("operator", ViewPromote{"main", "a"});
+        CHECK(code_of(answer) == error::bad_request);
+        CHECK(text_of(answer) == "a is the primary already, so nothing changes: " + stage.shown());
         CHECK(!stage.ack().stop);
     }
 
@@ -205,6 +207,22 @@ TEST_SUITE("core/view_operator") {
         stage.ping("a", 0);
         why = stage.status().waiting_why;
         CHECK(why.starts_with("R4: a has restarted without its state, b has restarted without its state; "));
+    }
+
+    TEST_CASE("R4: where a journal was kept the status says first that its server loses nothing") {
+        for (const bool journal : {true, false}) {
+            ViewStage stage;
+            stage.set_up({"a", "b"});
+            auto last = stage.make_ping("b", stage.view().number);
+            last.journal = journal;
+            stage.call("conn:b", last);
+            stage.pass(2 * dead);
+            const auto why = stage.status().waiting_why;
+            const auto directory = why.find("Nothing is lost if b goes on: start it again with its directory");
+            CHECK((directory != why.npos) == journal);
+            CHECK(why.find("`force`") != why.npos);
+            if (journal) CHECK(directory < why.find("`force`"));
+        }
     }
 
     TEST_CASE("R4: nobody is told to wait for a process that is gone") {

@@ -482,6 +482,98 @@ class Failover(Case):
             os.close(terminal)
 
 
+class Told(Case):
+    """What people are told when something is lost, or could be."""
+
+    def test_a_primary_that_takes_the_state_along_says_so_and_fails(self):
+        self.views = self.start("viewd", self.path("views"), "--dead-pings", "1000")
+        one = self.start("pbd", self.views.address, self.path("one"), "--leave-timeout", "1")
+        one.wait_for("primary in view 1")
+        self.two = self.start("pbd", self.views.address, self.path("two"))
+        self.in_sync(self.two)
+        self.pbc("put", "k", "v")
+        for daemon in (self.views, self.two):
+            daemon.end(signal.SIGKILL)
+        self.assertEqual(one.end(signal.SIGTERM), 1)
+        self.assertIn("nobody took over in time", one.text())
+
+    def test_the_status_says_first_what_loses_nothing(self):
+        self.views = self.start("viewd", self.path("views"), "--dead-pings", "1000")
+        data = ("--data", self.folder + "/data")
+        one = self.start("pbd", self.views.address, self.path("one"), *data)
+        one.wait_for("primary in view 1")
+        self.pbc("put", "k", "kept")
+        one.end(signal.SIGKILL)
+        self.views.wait_for("main: waits for")
+        text = self.pbc("status").decode()
+        self.assertIn(f"Nothing is lost if {one.address} goes on: start it again with its directory", text)
+        self.assertLess(text.index("its directory"), text.index("force"))
+        self.start("pbd", self.views.address, self.path("one"), *data).wait_for("primary in view 2")
+        self.assertEqual(self.pbc("get", "k"), b"kept")
+        self.pbc("promote", one.address, code=1)
+        self.assertIn("is the primary already", self.complaint)
+
+    def test_servers_of_a_lost_view_service_are_named_with_the_line_that_adopts_them(self):
+        self.pair()
+        self.pbc("put", "k", "kept")
+        self.views.end(signal.SIGKILL)
+        self.views = self.start("viewd", self.views.address)
+        self.views.wait_for("refused wrong_cluster from .*")
+        refused = lambda: self.pbc("status").decode()
+        for _ in range(BOUND * 20):
+            text = refused()
+            if text.count("refused ") == 2:
+                break
+        line = re.search(rf"pbc {re.escape(self.views.address)} (adopt main [0-9a-f]{{16}})", text).group(1)
+        self.assertNotIn("start one", text)
+        self.program("pbc", self.views.address, "--timeout", "0.3", "get", "k", code=5)
+        self.assertIn(line, self.complaint)
+        self.assertNotIn("start one", self.complaint)
+        self.start("pbd", self.views.address, self.path("three"))  # it founds no group over them
+        self.views.wait_for("main: heard unix://.*/three")
+        self.pbc(*line.split(), "--yes")
+        self.assertEqual(self.pbc("get", "k"), b"kept")
+
+
+class Names(Case):
+    def until(self, seen):
+        """Asks for the status until it says what it is to say."""
+        for _ in range(BOUND * 20):
+            text = self.pbc("status").decode()
+            if seen(text):
+                return text
+        raise AssertionError(text)
+
+    def test_a_second_process_under_the_name_of_a_primary_takes_nothing_from_it(self):
+        self.views = self.start("viewd", self.path("views"), "--dead-pings", "50")
+        one = self.start("pbd", self.views.address, "tcp://127.0.0.1:0")
+        one.wait_for("primary in view 1")
+        idle = self.start("pbd", self.views.address, self.path("two"), "--group", "other")  # a group is told of alone
+        idle.wait_for("primary in view 1")
+        self.pbc("put", "k", "kept")
+        second = self.start("pbd", self.views.address, "tcp://127.0.0.1:0", "--advertise", one.address)
+        second.wait_for("name_in_use.*two processes under one name")
+        text = self.until(lambda text: "two processes under one name" in text)
+        self.assertRegex(text, rf"{re.escape(one.address)}: incarnation .* pings from .*, incarnation .* from ")
+        self.pbc("force", one.address, "--yes", code=1)
+        self.assertEqual(self.pbc("get", "k"), b"kept")
+        one.end(signal.SIGKILL)  # now the name is free
+        second.wait_for("idle in view 1")
+        self.assertNotIn("two processes", self.until(lambda text: "WAITS" in text))
+
+    def test_a_server_that_is_killed_and_started_at_once_is_not_held_up(self):
+        self.views = self.start("viewd", self.path("views"), "--dead-pings", "1000")
+        data = ("--data", self.folder + "/data")
+        one = self.start("pbd", self.views.address, self.path("one"), *data)
+        one.wait_for("primary in view 1")
+        for view in range(2, 6):
+            self.pbc("put", "k", str(view))
+            one.end(signal.SIGKILL)
+            one = self.start("pbd", self.views.address, self.path("one"), *data)
+            one.wait_for(f"primary in view {view}")
+            self.assertEqual(self.pbc("get", "k").decode(), str(view))
+
+
 class Mistakes(Case):
     def test_wrong_usage(self):
         for arguments in (("pbc",), ("pbc", "tcp://127.0.0.1:1"), ("pbc", "nowhere", "get", "k"),

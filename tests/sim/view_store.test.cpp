@@ -48,6 +48,7 @@ TEST_SUITE("sim/view_store") {
         std::map<ViewNumber, View> announced;
         std::vector<std::string> wrong;
         int lost = 0;
+        int shared = 0;  // names
         Cluster<KvStore> cluster;
         std::optional<Clerk<SimTransport>> clerk;
         int written = 0;
@@ -77,6 +78,7 @@ TEST_SUITE("sim/view_store") {
         }
         void see(const Event& event) {
             if (std::holds_alternative<ServerLost>(event)) ++lost;
+            if (std::holds_alternative<NameShared>(event)) ++shared;
             const auto* decided = std::get_if<ViewDecided>(&event);
             if (!decided) return;
             const auto& view = decided->info.view;
@@ -226,6 +228,30 @@ TEST_SUITE("sim/view_store") {
             group.cluster.crash(before.primary.name);  // and it survives what any group does
             REQUIRE(group.world.run_until([&] { return group.cluster.is_well("g1"); }, 10s));
             CHECK(group.value(group.cluster.view("g1").primary.name) >= answered);
+        }
+    }
+
+    TEST_CASE("R1: a second process under the name of a primary or of a backup costs no view and no write") {
+        for (const bool primary : {true, false}) {
+            Loaded loaded{7};
+            const auto before = loaded.cluster.view("g1");
+            Stranger second{loaded.world, "second"};
+            Ping ping;
+            ping.group = "g1";
+            ping.server = primary ? before.primary.name : before.backups.front().name;
+            ping.incarnation = Incarnation{0x5ec0};
+            ping.recovered = {primary ? before.primary.incarnation : before.backups.front().incarnation};
+            const auto written = loaded.written;
+            for (ping.n = 1; ping.n <= 50; ++ping.n) {
+                second.say(Cluster<KvStore>::views_name, ping);
+                if (ping.n % 20 == 0)  // it has to dial again, while the other is heard
+                    loaded.world.network().break_connections(ping.server, Cluster<KvStore>::views_name);
+                loaded.world.run_for(100ms);
+            }
+            CHECK(loaded.cluster.view("g1") == before);
+            CHECK(loaded.lost == 0);
+            CHECK(loaded.shared == 1);
+            CHECK(loaded.written > written + 100);
         }
     }
 }

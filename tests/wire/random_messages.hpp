@@ -161,7 +161,7 @@ private:
     ViewStatusResult draw(ViewStatusResult*) {
         return {list([this] {
                     auto servers = list([this] {
-                        return ServerStatus{text(), incarnation(), text(), duration(), number()};
+                        return ServerStatus{text(), incarnation(), text(), duration(), number(), text()};
                     });
                     return GroupStatus{view(), flip(), servers, names(), text()};
                 }),

@@ -204,7 +204,9 @@ private:
     }
     std::string why_unanswered(const ClerkCall& call) const {
         auto trouble = trouble_.empty() ? "" : ": " + trouble_;
-        if (!has_view()) return "no view of group " + options_.group + " is known" + trouble;
+        if (!has_view())
+            return "no view of group " + options_.group + " is known" +
+                   (no_view_why_.empty() ? trouble : ": " + no_view_why_);
         if (call.is_command() && !session_ready())
             return "no session could be opened" + (trouble.empty() ? " at " + primary().name : trouble);
         return (call.sent == 0 ? "not sent yet to " : "no answer from ") + primary().name;
@@ -334,6 +336,7 @@ private:
         if ((name.method != Method::view_watch && name.method != Method::view_get) || !follower_.made(name.n))
             return refuse(envelope.peer, error::invalid_request, "a view that nobody asked for", out);
         follower_.answered(name.n, result.info.view.number != 0);
+        no_view_why_ = std::move(result.trouble);
         learn(result.info, envelope.peer, now, out);
     }
     void handle(const Envelope& envelope, ViewChanged& news, Time now, Effects& out) {
@@ -413,6 +416,7 @@ private:
     bool following_ = false;
     bool lost_ = false;    // the connection to the primary ended, and nothing was heard since
     std::string trouble_;  // why the view service, or the opening of a session, was last refused
+    std::string no_view_why_;  // as the view service says
     std::optional<error> ended_;
     std::string ended_why_;
     std::vector<Finished> finished_;

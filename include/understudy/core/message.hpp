@@ -94,6 +94,7 @@ struct ViewAdopt {
 /// The answer to `ViewGet`, `ViewWatch` and `ViewPromote`.
 struct ViewResult {
     ViewInfo info;
+    std::string trouble{};  ///< Why there is no view although servers are heard: a sentence, or empty.
     friend bool operator==(const ViewResult&, const ViewResult&) = default;
 };
 /// The answer to `ViewForce` and `ViewAdopt`.
@@ -119,6 +120,7 @@ struct ServerStatus {
     std::string role;        ///< `primary`, `backup` (in sync), `joining`, `idle`, `leaving` or `dead`.
     Duration last_ping{};    ///< Age of the last ping.
     ViewNumber viewnum = 0;  ///< What that ping said.
+    std::string trouble{};   ///< A sentence about what is wrong with it: two processes under one name.
     friend bool operator==(const ServerStatus&, const ServerStatus&) = default;
 };
 struct GroupStatus {
@@ -129,6 +131,15 @@ struct GroupStatus {
     std::string waiting_why;           ///< A sentence, empty if the group does not wait.
     friend bool operator==(const GroupStatus&, const GroupStatus&) = default;
 };
+/// A server that is refused since it has state of a former view service, which `view.adopt` could go on with.
+struct RefusedServer {
+    std::string group;
+    Address name;
+    ClusterId cluster = ClusterId::none;
+    ViewNumber viewnum = 0;  ///< The newest view that it reports.
+    Duration last_ping{};    ///< Age of its last ping.
+    friend bool operator==(const RefusedServer&, const RefusedServer&) = default;
+};
 struct PastEvent {
     Duration age{};
     std::string text;
@@ -137,6 +148,7 @@ struct PastEvent {
 struct ViewStatusResult {
     std::vector<GroupStatus> groups;
     std::vector<PastEvent> events;  ///< Recent decisions, oldest first.
+    std::vector<RefusedServer> refused{};  ///< Of servers heard within 10 D; at most 1000.
     friend bool operator==(const ViewStatusResult&, const ViewStatusResult&) = default;
 };
 

@@ -27,8 +27,9 @@ inline std::string group_name_text() { return "`group` must have 1 to " + std::t
 
 /// What became of a ping.
 struct Heard {
-    enum class Verdict { counts, stale, superseded, crowded };
+    enum class Verdict { counts, stale, superseded, in_use, crowded };
     Verdict verdict = Verdict::counts;
+    bool shared = false;     ///< It is known from now on that another process lives under this name.
     Loss lost = Loss::none;  ///< Count the server, or its former life, as lost from now on.
     bool seen = false;       ///< A life that was not heard before.
     bool grew = false;       ///< More backups of the view are in sync.
@@ -91,15 +92,22 @@ struct Group {
     friend bool operator==(const Group&, const Group&) = default;
 
 private:
+    Heard refuse_life(Server& server, const Ping& ping, const Address& peer, Time now, const Periods& periods);
     void read_report(const Ping& ping, Heard& heard, Time now);
+    void note_member(const Member& member, Time now) {
+        if (&member == &view().primary || member.synced) members_heard = now;
+    }
     Seat look_at(const Member& member, Time now, const Periods& periods) const;
-    /// Until when the primary, whose name a later process took, may still read by lease: a ping can come late, so that
-    /// it is not sure that the later process is the one that was heard later.
-    Time lease_of_replaced_primary() const {
-        const auto* server = view().number == 0 ? nullptr : find(view().primary.name);
-        if (!server) return {};
-        auto old = std::ranges::find(server->replaced, view().primary.incarnation, &Replaced::incarnation);
-        return old == server->replaced.end() ? Time{} : old->lease_until;
+    /// Until when a member whose name a later process took may live all the same: it goes on pinging; or it is the
+    /// primary and may still read by lease, since a ping can come late, so that it is not sure that the later process
+    /// is the one that was heard later.
+    Time doubtful_until(const Member& member, const Periods& periods) const {
+        const auto* server = find(member.name);
+        if (!server || server->incarnation == member.incarnation) return {};
+        auto old = std::ranges::find(server->replaced, member.incarnation, &Replaced::incarnation);
+        if (old == server->replaced.end()) return {};
+        const auto lease = &member == &view().primary ? old->lease_until : Time{};
+        return old->since == never ? lease : std::max(lease, old->until + periods.dead);
     }
     bool is_reported(Incarnation incarnation) const {
         return std::ranges::find(reports, incarnation, &Report::incarnation) != reports.end();
@@ -115,15 +123,12 @@ inline Heard Group::hear(const Ping& ping, const Address& peer, Time now, const 
         reached("R1: a ping that is not newer than the last does not count");
         return {.verdict = Heard::Verdict::stale};
     }
-    if (heard.seen && server.was_replaced(ping.incarnation) && !server.may_come_back(ping, now, periods)) {
-        reached("R1: a ping of an incarnation that was replaced is refused");
-        return {.verdict = Heard::Verdict::superseded};
-    }
-    if (heard.seen && !server.replace(now, periods)) return {.verdict = Heard::Verdict::crowded};
-
     auto before = server.loss;
-    if (heard.seen) {  // a new incarnation is proof that the old process is gone
-        if (server.incarnation != Incarnation::none && before == Loss::none) heard.lost = Loss::restarted;
+    if (heard.seen) {  // a new incarnation is proof that the old process is gone, unless that one is seen to live
+        const bool back = server.was_replaced(ping.incarnation);
+        if (auto refused = refuse_life(server, ping, peer, now, periods); refused.verdict != Heard::Verdict::counts)
+            return refused;
+        if (server.incarnation != Incarnation::none && before == Loss::none && !back) heard.lost = Loss::restarted;
         before = Loss::none;
         server.forgot = false;
         server.viewnum = 0;
@@ -140,12 +145,36 @@ inline Heard Group::hear(const Ping& ping, const Address& peer, Time now, const 
     if (server.loss == Loss::none && (heard.seen || before != Loss::none)) server.arrival = ++arrivals;
 
     if (member && server.loss == Loss::none) {
-        if (member == &view().primary || member->synced) members_heard = now;
+        note_member(*member, now);
         if (member == &view().primary && current) read_report(ping, heard, now);
         if (member == &view().primary && !current && ping.synced)
             reached("R3: a report of another view does not count");
     }
     return heard;
+}
+
+/// Whether a ping of another life of this name than the last counts; if so, the last one is replaced. Whom the view
+/// names is never denied to live, whoever took the name.
+inline Heard Group::refuse_life(Server& server, const Ping& ping, const Address& peer, Time now,
+                                const Periods& periods) {
+    using Verdict = Heard::Verdict;
+    const auto* named = seat(ping.server, ping.incarnation);
+    const auto refuse = [&](Verdict verdict, bool news) {
+        return Heard{.verdict = verdict, .shared = server.contend(ping.incarnation, peer, now, periods), .news = news};
+    };
+    if (server.was_replaced(ping.incarnation)) {
+        if (!server.may_come_back(ping, named != nullptr, now, periods)) {
+            reached("R1: a ping of an incarnation that was replaced is refused");
+            const bool lives = named && doubtful_until(*named, periods) > now;
+            if (lives) reached("R4: who is named by the view and pings on is not given up though its name was taken");
+            if (lives) note_member(*named, now);
+            return refuse(Verdict::superseded, lives);
+        }
+    } else if (server.keeps_name(ping.incarnation, peer, now, periods)) {
+        reached("R1: a process that takes the name of one that lives is refused");
+        return refuse(Verdict::in_use, false);
+    }
+    return {.verdict = server.replace(now, periods) ? Verdict::counts : Verdict::crowded};
 }
 
 /// What the primary says of its backups in the current view: the ack, and S7.
@@ -169,11 +198,12 @@ inline Seat Group::look_at(const Member& member, Time now, const Periods& period
     if (server->incarnation == member.incarnation) {
         seat.health = server->health(now, periods);
         seat.loss = server->loss;
+        seat.journal = server->journal;
     } else if (server->health(now, periods) == Health::ok &&
                std::ranges::find(server->recovered, member.incarnation) != server->recovered.end()) {
         seat.recovered = Member{member.name, server->incarnation, false};
     }
-    if (&member == &view().primary && server->incarnation != member.incarnation && now < lease_of_replaced_primary()) {
+    if (now < doubtful_until(member, periods)) {
         reached("R1: a primary that was replaced counts as alive while it may read by lease");
         seat.health = Health::doubtful;
     }
@@ -230,7 +260,11 @@ inline Time Group::next_due(Time now, const Periods& periods) const {
     for (const auto& [name, server] : servers)
         next = std::min(next, server.due(periods, view().member(name) != nullptr));
     for (const auto& report : reports) next = std::min(next, report.at + periods.remember);
-    if (const auto lease = lease_of_replaced_primary(); lease > now) next = std::min(next, lease);
+    const auto doubt = [&](const Member& member) {
+        if (const auto end = doubtful_until(member, periods); end > now) next = std::min(next, end);
+    };
+    if (view().number != 0) doubt(view().primary);
+    std::ranges::for_each(view().backups, doubt);
     if (!wish) return next;
     if (auto ready = members_heard + periods.dead; wish->force && ready > now) next = std::min(next, ready);
     return std::min(next, wish->asked + periods.patience);

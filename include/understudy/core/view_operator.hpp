@@ -35,22 +35,32 @@ inline std::string why_waiting(const Situation& now) {
     };
     auto number = std::to_string(now.view.number);
     std::string who = fate(now.primary);
-    std::string back = may_return(now.primary) ? now.primary.member.name : std::string{};
+    std::string back, kept;
+    const auto sort = [&](const Seat& seat) {
+        const auto add = [&](std::string& names) { names += (names.empty() ? "" : " or ") + seat.member.name; };
+        if (may_return(seat)) add(back);
+        if (seat.journal) add(kept);
+    };
+    sort(now.primary);
     std::size_t holders = 1;
     for (const auto& seat : now.backups) {
         if (!seat.member.synced) continue;
         who += ", " + fate(seat);
-        if (may_return(seat)) back += (back.empty() ? "" : " or ") + seat.member.name;
+        sort(seat);
         ++holders;
     }
     auto others = "no other server surely holds every answered write";
     auto backups = holders == 1 ? "view " + number + " had no backup in sync, so " : std::string{"but for these "};
+    const std::string rest = "making a live server primary with the command `force`, which may lose answered writes";
+    if (!kept.empty())
+        return "R4: " + who + "; " + backups + others + ". Nothing is lost if " + kept +
+               " goes on: start it again with its directory (--data), if its process is gone. Only where that cannot "
+               "be done: an operator can end the wait by " + rest;
     auto end =
         back.empty()
             ? ". As far as is known none of these processes is left, so only an operator can end the wait, by"
             : ". The group waits until " + back + " is heard again with its state; an operator can end the wait by";
-    return "R4: " + who + "; " + backups + others + end +
-           " making a live server primary with the command `force`, which may lose answered writes";
+    return "R4: " + who + "; " + backups + others + end + " " + rest;
 }
 
 /// What an operator is told who made `forced` primary in place of `old`.
@@ -113,6 +123,36 @@ inline std::string force_obstacle(const Group& group, std::string_view name, Tim
     return server->health(now, periods) == Health::ok ? std::string{} : std::string{name} + " is silent";
 }
 
+inline constexpr std::size_t max_refused_listed = 1000;  ///< In one status.
+
+/// Of servers of one group that has no view here: the command that goes on with what they hold. Empty if none are.
+inline std::string describe_refused(const std::vector<RefusedServer>& refused) {
+    if (refused.empty()) return {};
+    const auto newest = std::ranges::max_element(refused, {}, &RefusedServer::viewnum);
+    const auto cluster = to_hex(newest->cluster);
+    std::string text = "servers of a former view service are refused here:";
+    for (const auto& server : refused)
+        text += " " + server.name + " with view " + std::to_string(server.viewnum) + " of cluster " +
+                to_hex(server.cluster) + (&server == &refused.back() ? "" : ",");
+    return text + ". If that view service is gone for good, `pbc VIEW_SERVICE adopt " + newest->group + " " + cluster +
+           "` goes on with what they hold. Start no new server: while they are heard it founds no group";
+}
+
+/// From where a process pings.
+inline std::string whence(const Address& peer) { return peer.empty() ? "a connection that has ended" : peer; }
+
+/// Of a name that another process than its own pings under.
+inline std::string describe_rivals(std::string_view name, const Server& server) {
+    return "two processes under one name " + std::string{name} + ": incarnation " + to_hex(server.incarnation) +
+           " pings from " + whence(server.peer) + ", incarnation " + to_hex(server.rival->incarnation) + " from " +
+           whence(server.rival->peer) + ", and that one counts only once the other is gone";
+}
+/// The same before it is known whether that one has just died.
+inline std::string describe_holder(std::string_view name, const Server& server) {
+    return "two processes under one name are not let in: incarnation " + to_hex(server.incarnation) + " pinged as " +
+           std::string{name} + " from " + whence(server.peer) + " less than D ago and is not known to be gone";
+}
+
 inline std::string role_of(const Group& group, std::string_view name, const Server& server) {
     if (server.loss != Loss::none) return "dead";
     const auto* member = group.seat(name, server.incarnation);
@@ -120,12 +160,14 @@ inline std::string role_of(const Group& group, std::string_view name, const Serv
     return server.leaving ? "leaving" : "idle";
 }
 
-inline GroupStatus status_of(const Group& group, const Situation& situation, Time now) {
+inline GroupStatus status_of(const Group& group, const Situation& situation, Time now, const Periods& periods) {
     GroupStatus status{group.info, group.acked, {}, awaited(situation), {}};
     if (!status.waiting_for.empty()) status.waiting_why = why_waiting(situation);
     for (const auto& [name, server] : group.servers) {
         auto age = std::max(Duration{}, now - server.heard);
-        status.servers.push_back({name, server.incarnation, role_of(group, name, server), age, server.viewnum});
+        auto trouble = server.is_shared(now, periods) ? describe_rivals(name, server) : std::string{};
+        status.servers.push_back(
+            {name, server.incarnation, role_of(group, name, server), age, server.viewnum, std::move(trouble)});
     }
     return status;
 }

@@ -127,6 +127,7 @@ private:
 
     void take_wish(const std::string& name, const Address& server, bool force, const Envelope& call, Step& step);
     std::optional<Failure> objection(const Ping& ping, const Group* group) const;
+    void refuse_life(Group& group, const views::Heard& heard, const Ping& ping, const Envelope& call, Step& step);
     void settle(Group& group, Step& step, const Address& informed, bool push,
                 const std::optional<Member>& newcomer = {});
     void adopt(Group& group, views::Decision decision, bool any_primary, Step& step);
@@ -145,6 +146,7 @@ private:
     void drop_if_empty(const Address& peer);
     void move_server(const Group& group, const Address& name, const Address& from, const Address& to);
 
+    ViewResult view_result(const std::string& group, const Step& step) const;
     ViewInfo info_of(const std::string& group) const {
         const auto* known = view(group);
         return known ? *known : ViewInfo{group, cluster_, options_.ping_interval, {}};

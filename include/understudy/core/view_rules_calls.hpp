@@ -77,6 +77,29 @@ inline std::optional<Failure> ViewRules::objection(const Ping& ping, const Group
     return std::nullopt;
 }
 
+/// A process pings under a name that is, for now, another one's.
+inline void ViewRules::refuse_life(Group& group, const views::Heard& heard, const Ping& ping, const Envelope& call,
+                                   Step& step) {
+    using Verdict = views::Heard::Verdict;
+    const auto& server = *group.find(ping.server);
+    if (heard.shared)
+        tell(NameShared{ping.group, ping.server, views::whence(server.peer), call.peer}, step);
+    if (heard.news) settle(group, step, {}, false);
+    Failure failure{std::string{to_string(Method::view_ping)}, error::superseded, {}, group.info, {}, {}};
+    if (heard.verdict == Verdict::crowded) {
+        failure.code = error::overloaded;
+        failure.text = "several processes run under the name " + ping.server;
+    } else if (heard.verdict == Verdict::in_use) {
+        failure.code = error::name_in_use;
+        const bool sure = server.is_shared(step.now, periods_);
+        failure.text = sure ? views::describe_rivals(ping.server, server) : views::describe_holder(ping.server, server);
+    } else {
+        failure.text = "a later process took the name " + ping.server;
+        if (server.is_shared(step.now, periods_)) failure.text += ": " + views::describe_rivals(ping.server, server);
+    }
+    refuse(call, std::move(failure), step);
+}
+
 inline void ViewRules::on(const Ping& ping, const Envelope& call, Step& step) {
     auto* found = find_group(ping.group);
     if (auto failure = objection(ping, found)) {
@@ -92,12 +115,8 @@ inline void ViewRules::on(const Ping& ping, const Envelope& call, Step& step) {
 
     auto heard = group.hear(ping, call.peer, step.now, periods_);
     using Verdict = views::Heard::Verdict;
-    if (heard.verdict == Verdict::superseded || heard.verdict == Verdict::crowded) {
-        bool old = heard.verdict == Verdict::superseded;
-        auto text = (old ? "a later process took the name " : "several processes run under the name ") + ping.server;
-        auto code = old ? error::superseded : error::overloaded;
-        return refuse(call, {std::string{to_string(Method::view_ping)}, code, text, group.info, {}, {}}, step);
-    }
+    if (heard.verdict != Verdict::counts && heard.verdict != Verdict::stale)
+        return refuse_life(group, heard, ping, call, step);
     if (heard.verdict == Verdict::counts) {
         if (heard.seen || heard.grew) note_change(group);
         if (moves) move_server(group, ping.server, peer_before, call.peer);
@@ -107,9 +126,13 @@ inline void ViewRules::on(const Ping& ping, const Envelope& call, Step& step) {
         if (heard.seen) tell(ServerSeen{ping.group, ping.server, ping.incarnation}, step);
         bool blank = ping.viewnum == 0 && !ping.cluster && !ping.leaving;  // R0; former lives were in no view either
         std::optional<Member> newcomer;
-        if (blank) newcomer = Member{ping.server, ping.incarnation, false};
+        const bool first = blank && group.view().number == 0;
+        const bool barred = first && strangers_.heard(ping.group, step.now - periods_.dead);
+        if (barred) reached("R0: no group is founded over servers of a former view service that are heard");
+        else if (blank) newcomer = Member{ping.server, ping.incarnation, false};
         const bool answered = !call.id.empty();
-        if (heard.news || group.wish) settle(group, step, answered ? call.peer : Address{}, heard.grew, newcomer);
+        const bool due = heard.news || group.wish || (first && !barred);
+        if (due) settle(group, step, answered ? call.peer : Address{}, heard.grew, newcomer);
     }
     const auto& server = *group.find(ping.server);
     // A member that counts as dead gets no lease, though its view may stand for want of another primary.
@@ -117,10 +140,17 @@ inline void ViewRules::on(const Ping& ping, const Envelope& call, Step& step) {
     answer(call, PingResult{group.info, lease, group.told_to_stop(ping.server, step.now, periods_)}, step);
 }
 
+inline ViewResult ViewRules::view_result(const std::string& group, const Step& step) const {
+    ViewResult result{info_of(group), {}};
+    if (result.info.view.number == 0)
+        result.trouble = views::describe_refused(strangers_.list(group, step.now - periods_.remember, step.now, 3));
+    return result;
+}
+
 inline void ViewRules::on(const ViewGet& get, const Envelope& call, Step& step) {
     if (get.protocol != protocol_version)
         return refuse(call, Method::view_get, error::unsupported_version, views::version_text(get.protocol), step);
-    answer(call, ViewResult{info_of(get.group)}, step);
+    answer(call, view_result(get.group, step), step);
 }
 
 inline void ViewRules::on(const ViewWatch& watch, const Envelope& call, Step& step) {
@@ -138,7 +168,7 @@ inline void ViewRules::on(const ViewWatch& watch, const Envelope& call, Step& st
         watchers_[watch.group].insert(call.peer);
         ++watcher_count_;
     }
-    answer(call, ViewResult{info_of(watch.group)}, step);
+    answer(call, view_result(watch.group, step), step);
 }
 
 // R6
@@ -159,6 +189,9 @@ inline void ViewRules::take_wish(const std::string& name, const Address& server,
     if (!group) return refuse(call, method, error::bad_request, "no server of group `" + name + "` was heard", step);
     if (group->wish)
         return refuse(call, method, error::overloaded, "another promotion or force is under way in this group", step);
+    if (!force && group->view().number != 0 && group->view().primary.name == server)
+        return refuse(call, method, error::bad_request,
+                      server + " is the primary already, so nothing changes: " + describe(group->view()), step);
     const auto* known = group->find(server);
     Member member{server, known ? known->incarnation : Incarnation::none, false};
     group->wish = views::Wish{force, std::move(member), group->view().number, step.now, call.peer, call.id};

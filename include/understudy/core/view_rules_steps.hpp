@@ -92,7 +92,7 @@ inline bool ViewRules::settle_wish(Group& group, const views::Situation& holds, 
     if (!wish.force) {  // R6
         auto obstacle = views::promotion_obstacle(holds, server.name);
         bool done = holds.view.number != 0 && holds.view.primary.name == server.name;
-        if (done) end_wish(group, ViewResult{group.info}, step);
+        if (done) end_wish(group, ViewResult{group.info, {}}, step);
         if (done) return false;
         if (!obstacle.empty()) return fail(std::move(obstacle));
         return late ? fail(holds.view.primary.name + " has not said that it stopped; it goes on as primary") : false;
@@ -252,7 +252,9 @@ inline ViewStatusResult ViewRules::status(const std::optional<std::string>& grou
     ViewStatusResult result;
     auto running = clock_.peek(now);
     for (const auto& [name, one] : groups_)
-        if (!group || *group == name) result.groups.push_back(views::status_of(one, situation(one, running), running));
+        if (!group || *group == name)
+            result.groups.push_back(views::status_of(one, situation(one, running), running, periods_));
+    result.refused = strangers_.list(group, running - periods_.remember, running, views::max_refused_listed);
     for (const auto& past : past_) result.events.push_back({now - past.at, past.text});
     return result;
 }

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string_view>
 #include <vector>
 
@@ -44,9 +45,21 @@ struct Replaced {
     Time at{};
     std::uint64_t n = 0;  ///< Number of its last ping.
     Time lease_until{};   ///< Until then it may answer reads by lease.
-    Time since = never;   ///< From when on it has pinged again and again although its successor is lost;
+    Time since = never;   ///< From when on it has pinged again and again although it was replaced;
     Time until{};         ///< its last ping of these.
+    /// Whether it seems to live all the same.
+    bool pings(Time now, const Periods& periods) const { return since != never && now - until < periods.dead; }
     friend bool operator==(const Replaced&, const Replaced&) = default;
+};
+
+/// Another process that pings under the name of this one.
+struct Rival {
+    Incarnation incarnation = Incarnation::none;
+    Address peer;
+    Time since{};       ///< Of the first of its pings, none of which came later than D after the one before;
+    Time until{};       ///< its last one.
+    bool told = false;  ///< People know.
+    friend bool operator==(const Rival&, const Rival&) = default;
 };
 
 /// Whether the address is one of the machine that uses it: a path, or a loopback address in numbers.
@@ -71,10 +84,12 @@ struct Server {
     bool restored = false;  ///< Of the view service's record; it has not pinged since.
     bool near = false;      ///< On this machine, by its name and its connection: nobody can forge a refusal.
     bool leases = false;    ///< Reads by lease when it is primary.
+    bool journal = false;   ///< Keeps a journal, as it says.
     bool forgot = false;    ///< Pinged 0 after more while a member; stays until it is a member no more.
     Loss loss = Loss::none;
     std::vector<Incarnation> recovered;
     std::vector<Replaced> replaced;  ///< Oldest first.
+    std::optional<Rival> rival;      ///< Of several the one that was heard first.
 
     Time verdict = never;  ///< Suspect: lost at the first turn on time from here on.
     int late_turns = 0;
@@ -110,19 +125,43 @@ struct Server {
         const bool may_read = loss == Loss::none && may_lease();
         replaced.push_back({incarnation, now, n, may_read ? heard + periods.dead : Time{}, never, {}});
         heard = Time{};
+        rival.reset();
         return true;
     }
 
+    /// Whether two processes have pinged under this name, one after the other and the first again.
+    bool is_shared(Time now, const Periods& periods) const {
+        return rival && loss == Loss::none && now - rival->until < periods.dead &&
+               heard >= rival->since + periods.grace;
+    }
+    /// Whether another life that pings from there is no proof that this one is over. A process that starts after the
+    /// death of the one before finds that one's connection closed; not so one that pinged while this one did, too.
+    bool keeps_name(Incarnation other, const Address& from, Time now, const Periods& periods) const {
+        if (incarnation == Incarnation::none || loss != Loss::none || restored || silent(now, periods)) return false;
+        return peer.empty() ? is_shared(now, periods) && rival->incarnation == other : peer != from;
+    }
+    /// Takes note of a ping that is refused for this name's sake. True if people are to be told: both pinged for D.
+    bool contend(Incarnation other, const Address& from, Time now, const Periods& periods) {
+        const bool over = !rival || now - rival->until >= periods.dead;
+        if (over) rival = Rival{other, from, now, now, false};
+        if (rival->incarnation != other) return false;
+        rival->peer = from;
+        rival->until = now;
+        if (rival->told || !is_shared(now, periods) || now - rival->since < periods.dead) return false;
+        return rival->told = true;
+    }
+
     /// Lives have no order but that in which they are first heard, and a ping of a life that is over may be heard after
-    /// one of its successor. The one that is refused then goes on pinging while the other is lost: after D of that it
-    /// may come back. It is the very process that it was, so that whatever it holds it still holds.
-    bool may_come_back(const Ping& ping, Time now, const Periods& periods) {
+    /// one of its successor. The one that is refused then goes on pinging: after D of that it may come back if the
+    /// other is lost, or if it is the one that the view names. It is the very process that it was, so that whatever it
+    /// holds it still holds.
+    bool may_come_back(const Ping& ping, bool named, Time now, const Periods& periods) {
         auto old = std::ranges::find(replaced, ping.incarnation, &Replaced::incarnation);
-        if (loss == Loss::none || ping.n <= old->n) return false;
-        if (old->since == never || now - old->until >= periods.dead) old->since = now;
+        if (ping.n <= old->n) return false;
+        if (!old->pings(now, periods)) old->since = now;
         old->until = now;
         old->n = ping.n;
-        if (now - old->since < periods.dead) return false;
+        if ((!named && loss == Loss::none) || now - old->since < periods.dead) return false;
         replaced.erase(old);
         return true;
     }
@@ -138,6 +177,7 @@ struct Server {
         heard = std::max(heard, now);  // it is later after a restart with a smaller D, for leases of the larger one
         restored = false;
         leases = ping.lease;
+        journal = ping.journal;
         if (peer != from) peer = from;
         near = is_near(ping.server) && is_near(from);
         viewnum = ping.viewnum;

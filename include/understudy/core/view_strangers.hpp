@@ -42,6 +42,25 @@ public:
     }
     void forget(const std::string& group) { reports_.erase(first(group), last(group)); }
 
+    /// Whether a server with a view of another cluster was heard after `since`.
+    bool heard(const std::string& group, Time since) const {
+        const auto recent = [&](const auto& report) { return report.second.heard > since; };
+        return std::any_of(first(group), last(group), recent);
+    }
+    /// Those heard after `since`, of one group or of all; no more than `most`.
+    std::vector<RefusedServer> list(const std::optional<std::string>& group, Time since, Time now,
+                                    std::size_t most) const {
+        std::vector<RefusedServer> found;
+        const auto end = group ? last(*group) : reports_.end();
+        for (auto at = group ? first(*group) : reports_.begin(); at != end && found.size() < most; ++at) {
+            const auto& [name, stranger] = *at;
+            if (stranger.heard <= since) continue;
+            const auto& known = stranger.known;
+            found.push_back({name.first, name.second, known.cluster, known.view.number, now - stranger.heard});
+        }
+        return found;
+    }
+
     /// The newest view that anybody of that cluster has reported, at any time; null if nobody has.
     const ViewInfo* newest(const std::string& group, ClusterId cluster) const {
         const ViewInfo* found = nullptr;

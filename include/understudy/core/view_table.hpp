@@ -42,6 +42,7 @@ struct Seat {
     Loss loss = Loss::none;
     bool unreachable = false;         ///< This primary reports that it does not acknowledge (S7).
     std::optional<Member> recovered;  ///< A later life of it that says it continues this one's state (S9).
+    bool journal = false;             ///< It kept one, as far as is known: its state may be in its directory.
 };
 
 /// A server that could join.

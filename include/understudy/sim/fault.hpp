@@ -49,14 +49,15 @@ enum class FaultKind : std::uint8_t {
     blackout,     ///< All machines of group `a` lose their power, and if `amount` is not 0 the view service's too.
     disk_lost,    ///< The machine of `a` dies with its disk, and gets an empty one when the fault ends.
     disk_bad,     ///< The disk of `a` fails (`ServerDiskTrouble`), and with it the server.
+    namesake,     ///< A second process pings under the name of `a`.
     disk_late,    ///< Each sync of the disk of `a` takes `amount` seconds.
 };
-inline constexpr std::array<std::string_view, 29> fault_names{
+inline constexpr std::array<std::string_view, 30> fault_names{
     "loss",       "repeat",    "reorder",    "delay",      "cut",        "cut_both",  "isolate",
     "split",      "breakage",  "refuse",     "pause",      "slow",       "clock",     "leap",
     "crash",      "power_off", "crash_late", "views_gone", "views_lost", "views_set", "store_fails",
     "store_slow", "leave",     "promote",    "stranger",   "blackout",   "disk_lost", "disk_bad",
-    "disk_late"};
+    "namesake",   "disk_late"};
 inline std::string_view to_string(FaultKind kind) { return fault_names[static_cast<std::size_t>(kind)]; }
 
 /// What is wrong with the view service's disk: sets fail and are not done, or are done, or it is not its own any more.
@@ -201,6 +202,7 @@ private:
                 fault.a = server();
                 fault.amount = static_cast<double>(random_.below(server_disk_troubles));
                 break;
+            case FaultKind::namesake: fault.a = server(); break;
             case FaultKind::disk_late:
                 fault.a = server();
                 fault.amount = random_.pick(delays);

@@ -129,6 +129,7 @@ private:
             case FaultKind::disk_lost:
             case FaultKind::disk_bad: return is_server(fault.a) && cluster_.disk_of(fault.a) && may_die(fault);
             case FaultKind::disk_late: return is_server(fault.a) && cluster_.disk_of(fault.a);
+            case FaultKind::namesake:
             case FaultKind::leave:
             case FaultKind::promote: return is_server(fault.a) && cluster_.find(fault.a);
             case FaultKind::views_gone:
@@ -187,6 +188,7 @@ private:
             case FaultKind::views_lost: cluster_.crash_views(); return cluster_.start_impostor();
             case FaultKind::store_fails: return spoil(static_cast<StoreTrouble>(fault.amount));
             case FaultKind::store_slow: return cluster_.disk().set_latency(seconds(fault.amount));
+            case FaultKind::namesake: return share_name(fault);
             case FaultKind::leave: return leave(fault.a, fault.length);
             case FaultKind::promote:
                 return stranger_.promote(Cluster<S>::views_name, Cluster<S>::group_of(fault.a), fault.a);
@@ -264,6 +266,22 @@ private:
         ping.incarnation = dead_.back().second;
         ping.n = 1'000'000;
         stranger_.say(Cluster<S>::views_name, std::move(ping));
+    }
+
+    /// A second process of that name pings until the fault ends. It knows the cluster: it is not to found a group.
+    void share_name(const Fault& fault) {
+        Ping ping;
+        ping.group = Cluster<S>::group_of(fault.a);
+        ping.server = fault.a;
+        ping.incarnation = Incarnation{static_cast<std::uint64_t>(fault.at.count()) << 1 | 1};
+        ping.cluster = cluster_.find(fault.a)->view().cluster;
+        if (ping.cluster != ClusterId::none) ping_as(std::move(ping), after(world().now(), fault.length));
+    }
+    void ping_as(Ping ping, Time until) {
+        if (healed_ || world().now() >= until) return;
+        ++ping.n;
+        stranger_.say(Cluster<S>::views_name, ping);
+        world().at(after(world().now(), first_.ping_interval), [this, ping, until] { ping_as(ping, until); });
     }
 
     /// What the plan has left open about a fault: below `bound`.

@@ -71,7 +71,10 @@ void fields(auto& visit, Like<ViewAdopt> auto& adopt) {
     visit.required("group", adopt.group);
     visit.required("cluster", adopt.cluster);
 }
-void fields(auto& visit, Like<ViewResult> auto& result) { visit.required("view", result.info); }
+void fields(auto& visit, Like<ViewResult> auto& result) {
+    visit.required("view", result.info);
+    visit.optional("trouble", Prose{result.trouble});
+}
 void fields(auto& visit, Like<ViewForceResult> auto& result) {
     visit.required("view", result.info);
     visit.required("may_be_lost", Prose{result.may_be_lost});
@@ -85,6 +88,7 @@ void fields(auto& visit, Like<ServerStatus> auto& server) {
     visit.required("role", server.role);
     visit.required("age_ms", server.last_ping);
     visit.required("viewnum", server.viewnum);
+    visit.optional("trouble", Prose{server.trouble});
 }
 void fields(auto& visit, Like<GroupStatus> auto& group) {
     visit.required("view", group.info);
@@ -93,6 +97,13 @@ void fields(auto& visit, Like<GroupStatus> auto& group) {
     visit.optional("waiting_for", group.waiting_for);
     visit.optional("waiting_why", Prose{group.waiting_why});
 }
+void fields(auto& visit, Like<RefusedServer> auto& server) {
+    visit.required("group", server.group);
+    visit.required("name", server.name);
+    visit.required("cluster", server.cluster);
+    visit.required("viewnum", server.viewnum);
+    visit.required("age_ms", server.last_ping);
+}
 void fields(auto& visit, Like<PastEvent> auto& event) {
     visit.required("age_ms", event.age);
     visit.required("text", Prose{event.text});
@@ -100,6 +111,7 @@ void fields(auto& visit, Like<PastEvent> auto& event) {
 void fields(auto& visit, Like<ViewStatusResult> auto& result) {
     visit.required("groups", result.groups);
     visit.required("events", result.events);
+    visit.optional("refused", result.refused);
 }
 
 // ---- to and from replicas --------------------------------------------------------------------------------
