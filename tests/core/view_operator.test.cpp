@@ -313,6 +313,57 @@ TEST_SUITE("core/view_operator") {
         CHECK(stage.pushed() == std::vector<Address>{"conn:b", "conn:c"});  // more are in sync
     }
 
+    TEST_CASE("A view goes to many watchers in slices and what arrives is read between them") {
+        ViewStage stage;
+        stage.set_up({"a", "b"});
+        constexpr std::size_t many = 1000;
+        for (std::size_t i = 0; i < many; ++i) stage.call("watcher" + std::to_string(i), ViewWatch{"main"});
+        stage.clear();
+        stage.gone("conn:b");
+        stage.probed("b", ProbeResult::refused);  // one turn
+        CHECK(stage.pushed().size() == views::push_slice + 1);  // and the primary
+        std::set<Address> reached;
+        std::size_t most = 0, turns = 1;
+        while (stage.rules.deadline() <= stage.now) {
+            std::ranges::copy(stage.pushed(), std::inserter(reached, reached.end()));
+            stage.clear();
+            stage.ack();  // in the midst of it
+            CHECK(stage.sent.size() <= views::push_slice + 1);
+            most = std::max(most, stage.pushed().size());
+            ++turns;
+            if (turns == 4) stage.gone("watcher999");  // this one is not reached any more
+        }
+        std::ranges::copy(stage.pushed(), std::inserter(reached, reached.end()));
+        CHECK(reached.size() == many);  // all but one, and the primary
+        CHECK(!reached.contains("watcher999"));
+        CHECK(most <= views::push_slice);
+        CHECK(turns >= many / views::push_slice);
+        CHECK(stage.rules.deadline() > stage.now);
+    }
+
+    TEST_CASE("A watcher that a view has not reached when the next one comes gets only that") {
+        ViewStage stage;
+        stage.set_up({"a", "b", "c"});
+        for (std::size_t i = 0; i < 500; ++i) stage.call("watcher" + std::to_string(i), ViewWatch{"main"});
+        stage.clear();
+        for (const auto* name : {"b", "c"}) {
+            stage.gone(std::string{"conn:"} + name);
+            stage.probed(name, ProbeResult::refused);
+        }
+        stage.pass({});
+        std::map<Address, std::vector<ViewNumber>> told;
+        for (const auto& [peer, id, message] : stage.sent)
+            if (const auto* news = std::get_if<ViewChanged>(&message)) told[peer].push_back(news->info.view.number);
+        std::size_t once = 0;
+        for (const auto& [peer, numbers] : told) {
+            CHECK(std::ranges::is_sorted(numbers));
+            CHECK(numbers.back() == stage.view().number);
+            once += numbers.size() == 1;
+        }
+        CHECK(told.size() == 501);
+        CHECK(once >= 500 - 4 * views::push_slice);
+    }
+
     TEST_CASE("A group may be watched before it exists") {
         ViewStage stage;
         auto answer = std::get<ViewResult>(stage.call("watcher", ViewWatch{"main"}));

@@ -32,6 +32,9 @@
 namespace understudy {
 
 namespace views {
+/// How many watchers a view is pushed to in one turn. Pings are read between the turns.
+inline constexpr std::size_t push_slice = 64;
+
 /// What a store lacks of a view service's record.
 struct Unstored {
     bool head = false;  ///< What is not of one group.
@@ -58,7 +61,8 @@ public:
     /// Refused: the server is dead. Alive: it is asked again. Unknown: nothing; silence will tell.
     void probed(const Address& name, ProbeResult result, Time now, Effects& effects);
     void wake(Time now, Effects& effects);
-    Time deadline() const { return clock_.host_time(next_due()); }
+    /// At once while a view is on its way to watchers: what has arrived is read before the next slice of them.
+    Time deadline() const { return unpushed_.empty() ? clock_.host_time(next_due()) : Time{}; }
 
     /// The group's view, with number 0 if it has none yet; null if no server of the group was heard.
     const ViewInfo* view(std::string_view group) const {
@@ -135,7 +139,8 @@ private:
     void end_wish(Group& group, Message answer, Step& step);
     void adopt_groups(Step& step);
     Message adopt(const ViewAdopt& wanted, Step& step);
-    void announce(const Group& group, const Address& informed, Step& step) const;
+    void announce(const Group& group, const Address& informed, Step& step);
+    void push_slice(Step& step);
     void tend(Group& group, Step& step);
     void forget_dead(Group& group, Time now);
     void reschedule(Group& group, Time now);
@@ -192,6 +197,7 @@ private:
     std::map<std::string, Group, std::less<>> groups_;
     std::map<std::string, std::set<Address>, std::less<>> watchers_;  // by group, which need not exist yet
     std::size_t watcher_count_ = 0;
+    std::map<std::string, std::set<Address>, std::less<>> unpushed_;  // by group: watchers that lack its view
     std::map<Address, Links> links_;                     // by connection
     std::set<std::pair<Address, std::string>> probing_;  // server and group
     std::set<std::pair<Time, std::string>> due_;         // one entry per group with anything to wait for

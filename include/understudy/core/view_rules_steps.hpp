@@ -120,15 +120,34 @@ inline void ViewRules::end_wish(Group& group, Message message, Step& step) {
     if (!wish.id.empty()) step.effects.send(wish.peer, wish.id, std::move(message));
 }
 
-/// Pushes the view at once over every connection that pings or watches.
-inline void ViewRules::announce(const Group& group, const Address& informed, Step& step) const {
+/// Pushes the view over every connection that pings, at once, and over every one that watches: of many watchers a slice
+/// in each turn. Who still waits for a former view gets only this one.
+inline void ViewRules::announce(const Group& group, const Address& informed, Step& step) {
     std::set<Address> peers;
     for (const auto& [name, server] : group.servers)
         if (!server.peer.empty() && server.loss == views::Loss::none) peers.insert(server.peer);
-    if (auto found = watchers_.find(group.info.group); found != watchers_.end())
-        peers.insert(found->second.begin(), found->second.end());
     peers.erase(informed);
+    if (auto found = watchers_.find(group.info.group); found != watchers_.end()) {
+        auto waiting = found->second;
+        waiting.erase(informed);
+        if (waiting.size() <= views::push_slice) {
+            unpushed_.erase(group.info.group);
+            peers.merge(waiting);
+        } else {
+            for (const auto& peer : peers) waiting.erase(peer);
+            unpushed_[group.info.group] = std::move(waiting);
+        }
+    }
     for (const auto& peer : peers) step.effects.send(peer, {}, ViewChanged{group.info});
+}
+
+inline void ViewRules::push_slice(Step& step) {
+    for (auto left = views::push_slice; left > 0 && !unpushed_.empty(); --left) {
+        const auto waiting = unpushed_.begin();
+        auto peer = waiting->second.extract(waiting->second.begin());
+        step.effects.send(std::move(peer.value()), {}, ViewChanged{find_group(waiting->first)->info});
+        if (waiting->second.empty()) unpushed_.erase(waiting);
+    }
 }
 
 /// Brings a group's servers up to the time: suspects, losses, probes to repeat, what no longer counts.
@@ -177,6 +196,7 @@ inline void ViewRules::wake(Time now, Effects& effects) {
         if (found->second.servers.empty() && found->second.view().number == 0) groups_.erase(found);
     }
     adopt_groups(step);
+    push_slice(step);
     clock_.promise(next_due());
     invariants();
 }
@@ -202,6 +222,10 @@ inline void ViewRules::gone(const Address& peer, Time now, Effects& effects) {
         auto watched = watchers_.find(group);
         watched->second.erase(peer);
         if (watched->second.empty()) watchers_.erase(watched);
+        if (auto waiting = unpushed_.find(group); waiting != unpushed_.end()) {
+            waiting->second.erase(peer);
+            if (waiting->second.empty()) unpushed_.erase(waiting);
+        }
         --watcher_count_;
     }
     // An operator who goes takes the wish along.
@@ -294,6 +318,7 @@ inline void ViewRules::deep_invariants() const {
         watching += links.watches.size();
     }
     UNDERSTUDY_CHECK(watching == watcher_count_);
+    for (const auto& [name, peers] : unpushed_) UNDERSTUDY_CHECK(!peers.empty() && groups_.contains(name));
 }
 
 }  // namespace understudy

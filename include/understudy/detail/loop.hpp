@@ -120,9 +120,12 @@ private:
     void carry_out() {
         std::swap(effects_, doing_);
         if (doing_.journal) keep(*doing_.journal);
+        const Envelope* before = nullptr;
         for (auto& sent : doing_.outbox) {
             if (sent.peer == local_peer) answered(std::move(sent));
+            else if (is_same_push(before, sent)) transport.send(sent.peer, buffer_);
             else send(sent);
+            before = &sent;
         }
         for (const auto& address : doing_.probes) transport.probe(address);
         for (const auto& hold : doing_.holds) {
@@ -132,6 +135,13 @@ private:
         }
         for (const auto& event : doing_.events) tell(event);
         doing_.clear();
+    }
+
+    /// A view that is pushed to many is encoded once.
+    static bool is_same_push(const Envelope* before, const Envelope& sent) {
+        const auto* push = std::get_if<ViewChanged>(&sent.message);
+        const auto* pushed = push && before ? std::get_if<ViewChanged>(&before->message) : nullptr;
+        return pushed && *pushed == *push;
     }
 
     void send(const Envelope& envelope) {
