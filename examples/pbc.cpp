@@ -138,6 +138,11 @@ void add_operator_commands(CLI::App& app, Request& request) {
     adopt->add_option("GROUP", request.target.group)->required();
     adopt->add_option("CLUSTER", request.cluster, "Its id, as viewd prints it when it refuses a server")->required();
     adopt->add_flag("--yes", request.yes, "Do not ask");
+    auto* remove = add(
+        app, request, "remove-group", "Forget a group whose servers are all gone for good, and what they hold",
+        [&](Desk& desk) { return program::remove_group(desk, request.yes); }, &request.target.group);
+    remove->add_option("NAME", request.target.group)->required();
+    remove->add_flag("--yes", request.yes, "Do not ask");
 }
 
 /// Shows where VIEW_SERVICE stands, also in the help of one command.

@@ -136,10 +136,9 @@ inline asio::awaitable<std::string> nobody_serves(Desk& desk, Address view_servi
     understudy::ViewStatusResult status = co_await desk.explainer.async_view_status(
         view_service, wanted, asio::redirect_error(asio::use_awaitable, ec));
     if (!ec && !status.refused.empty()) {
-        auto text = "group " + group + " has no view here, and servers that hold its state are refused\n" +
-                    describe_refused(status.refused, view_service);
-        text.pop_back();
-        co_return text;
+        co_return "group " + group + " has no view here, and servers that hold its state are refused\n" +
+            describe_refused(status.refused, view_service) + "Each can be asked for a dump: `pbc SERVER --group " +
+            group + " dump FILE`";
     }
     co_return "group " + group + " has no server yet; start one: pbd " + view_service + " LISTEN --group " + group +
         "\nIf viewd was started anew, servers from before still hold the data: do not stop them before "

@@ -138,4 +138,14 @@ inline asio::awaitable<Exit> adopt(Desk& desk, std::string cluster, bool yes) {
     co_return Exit::done;
 }
 
+inline asio::awaitable<Exit> remove_group(Desk& desk, bool yes) {
+    Service service = co_await find_view_service(desk);
+    warn(desk, "The view service forgets group " + desk.target.group + ", " + describe(service.info.view) +
+                   ". What its servers hold is given up: a group of that name begins anew, and they drop it.",
+         "Remove group " + desk.target.group + "?", yes);
+    understudy::ViewInfo last = co_await desk.decider.async_remove_group(service.address, desk.target.group);
+    print_line("removed " + last.group + ", last in " + describe(last.view));
+    co_return Exit::done;
+}
+
 }  // namespace program

@@ -169,6 +169,12 @@ public:
         return change<detail::TakeMessage<ViewForceResult>>(std::move(view_service), Method::view_adopt,
             ViewAdopt{std::move(group), cluster}, std::forward<Token>(token));
     }
+    /// Forgets a group of which nobody is heard; what its servers hold is given up. Completes with its last `ViewInfo`.
+    template <typename Token = asio::use_awaitable_t<>>
+    auto async_remove_group(Address view_service, std::string group, Token&& token = Token()) {
+        return change<detail::TakeView>(std::move(view_service), Method::view_remove, ViewRemove{std::move(group)},
+                                        std::forward<Token>(token));
+    }
     /// Calls `watcher` on the executor with the view as it is and then with every later one, also over connections that
     /// break. Completes with `void(std::error_code)` when it is cancelled, stopped or refused, not before.
     template <typename Token = asio::use_awaitable_t<>>

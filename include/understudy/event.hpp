@@ -37,6 +37,11 @@ struct NameShared {
     Address holder;   ///< The connection of the one that has the name,
     Address refused;  ///< and that of the other.
 };
+/// A group is forgotten, at an operator's word or by rule; `info` is its last view.
+struct GroupRemoved {
+    ViewInfo info;
+    std::string why;
+};
 /// No view can follow until one of `waiting_for` returns with its state (R4).
 struct GroupWaits {
     std::string group;
@@ -136,10 +141,10 @@ struct Malformed {
     std::string what;
 };
 
-using Event = std::variant<ViewDecided, ServerSeen, ServerLost, NameShared, GroupWaits, ViewStoreFailed, RoleChanged,
-                           SteppedDown, BackupJoining, BackupInSync, BackupUnreachable, SnapshotInstalled, LogCut,
-                           SessionClosed, StoreFailed, JournalFailed, ViewServiceSilent, ViewServiceAnswers, CallFailed,
-                           Refused, Malformed>;
+using Event = std::variant<ViewDecided, ServerSeen, ServerLost, NameShared, GroupRemoved, GroupWaits, ViewStoreFailed,
+                           RoleChanged, SteppedDown, BackupJoining, BackupInSync, BackupUnreachable,
+                           SnapshotInstalled, LogCut, SessionClosed, StoreFailed, JournalFailed, ViewServiceSilent,
+                           ViewServiceAnswers, CallFailed, Refused, Malformed>;
 
 /// Called with each event, in order, on the service's executor, after the step that caused it. May be empty.
 using Observer = std::function<void(const Event&)>;
@@ -177,6 +182,9 @@ inline std::string describe(const Event& event) {
         std::string operator()(const NameShared& e) const {
             return e.group + ": two processes under one name " + e.server + ": one pings from " + e.holder +
                    ", another, which is refused, from " + e.refused;
+        }
+        std::string operator()(const GroupRemoved& e) const {
+            return e.info.group + ": removed, last in " + describe(e.info.view) + ": " + e.why;
         }
         std::string operator()(const GroupWaits& e) const {
             return e.group + ": waits for " + detail::join(e.waiting_for) + ": " + e.why;

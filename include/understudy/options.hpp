@@ -37,7 +37,8 @@ struct ViewOptions {
     int dead_pings = 5;       ///< D is `ping_interval * dead_pings`.
     std::size_t backups = 1;  ///< k, the number of backups wanted.
     std::size_t max_groups = 10'000;
-    std::size_t max_servers = 1'000;  ///< In one group.
+    std::size_t max_groups_of_peer = 1'000;  ///< A connection with so many servers founds no further group.
+    std::size_t max_servers = 1'000;         ///< In one group.
     std::size_t max_watchers = 100'000;
     std::size_t max_events = 100;  ///< Kept for `view.status`.
     /// When it goes on from a record, its members may take so much longer than D until they are heard again. Above the

@@ -206,6 +206,7 @@ private:
     ViewPromote draw(ViewPromote*) { return {group(), server()}; }
     ViewForce draw(ViewForce*) { return {group(), server()}; }
     ViewAdopt draw(ViewAdopt*) { return {group(), cluster()}; }
+    ViewRemove draw(ViewRemove*) { return {group()}; }
     ViewResult draw(ViewResult*) { return {view()}; }
     ViewForceResult draw(ViewForceResult*) { return {view(), text()}; }
     ViewChanged draw(ViewChanged*) { return {view()}; }

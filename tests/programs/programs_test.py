@@ -574,6 +574,21 @@ class Names(Case):
             self.assertEqual(self.pbc("get", "k").decode(), str(view))
 
 
+class Groups(Case):
+    def test_a_group_is_removed_and_made_again_above_its_numbers(self):
+        self.views = self.start("viewd", self.path("views"), "--dead-pings", "50", "--data", self.folder + "/views.d")
+        one = self.start("pbd", self.views.address, self.path("one"))
+        one.wait_for("primary in view 1")
+        self.pbc("remove-group", "main", "--yes", code=1)
+        self.assertIn("stop every server of the group first", self.complaint)
+        one.end(signal.SIGKILL)
+        self.views.wait_for("lost .*/one")
+        self.assertIn("removed main, last in view 1", self.pbc("remove-group", "main", "--yes").decode())
+        self.views.end(signal.SIGKILL)
+        self.views = self.start("viewd", self.views.address, "--data", self.folder + "/views.d")
+        self.start("pbd", self.views.address, self.path("one")).wait_for("primary in view 2")
+
+
 class Mistakes(Case):
     def test_wrong_usage(self):
         for arguments in (("pbc",), ("pbc", "tcp://127.0.0.1:1"), ("pbc", "nowhere", "get", "k"),

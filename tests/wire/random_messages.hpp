@@ -154,6 +154,7 @@ private:
     ViewPromote draw(ViewPromote*) { return {text(), text()}; }
     ViewForce draw(ViewForce*) { return {text(), text()}; }
     ViewAdopt draw(ViewAdopt*) { return {text(), cluster()}; }
+    ViewRemove draw(ViewRemove*) { return {text()}; }
     ViewResult draw(ViewResult*) { return {view()}; }
     ViewForceResult draw(ViewForceResult*) { return {view(), text()}; }
     ViewChanged draw(ViewChanged*) { return {view()}; }

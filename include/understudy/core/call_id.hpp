@@ -30,6 +30,7 @@ enum class Method : std::uint8_t {
     replica_install,
     view_adopt,
     pb_close,
+    view_remove,
     view_changed,  // a notification: it never stands in an id
 };
 
@@ -37,10 +38,10 @@ enum class Method : std::uint8_t {
 inline constexpr int method_bits = 5;
 
 namespace detail {
-inline constexpr std::array<std::string_view, 17> method_names{
+inline constexpr std::array<std::string_view, 18> method_names{
     "",           "view.ping", "view.get", "view.watch", "view.status",    "view.promote",    "view.force",  "pb.open",
     "pb.execute", "pb.query",  "pb.dump",  "pb.status",  "replica.append", "replica.install", "view.adopt",
-    "pb.close",   "view.changed"};
+    "pb.close",   "view.remove", "view.changed"};
 static_assert(method_names.size() <= 1u << method_bits);
 static_assert(method_names.size() == static_cast<std::size_t>(Method::view_changed) + 1);
 }  // namespace detail

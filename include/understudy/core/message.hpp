@@ -91,7 +91,12 @@ struct ViewAdopt {
     ClusterId cluster = ClusterId::none;  ///< Of the former one.
     friend bool operator==(const ViewAdopt&, const ViewAdopt&) = default;
 };
-/// The answer to `ViewGet`, `ViewWatch` and `ViewPromote`.
+/// Forgets a group whose servers are all gone for good.
+struct ViewRemove {
+    std::string group;
+    friend bool operator==(const ViewRemove&, const ViewRemove&) = default;
+};
+/// The answer to `ViewGet`, `ViewWatch`, `ViewPromote` and, with the last view, to `ViewRemove`.
 struct ViewResult {
     ViewInfo info;
     std::string trouble{};  ///< Why there is no view although servers are heard: a sentence, or empty.
@@ -336,7 +341,7 @@ using Message =
     std::variant<Ping, PingResult, ViewGet, ViewWatch, ViewPromote, ViewForce, ViewAdopt, ViewResult, ViewForceResult,
                  ViewChanged, ViewStatus, ViewStatusResult, Open, OpenResult, Execute, ExecuteResult, Query,
                  QueryResult, Dump, DumpResult, ReplicaStatus, ReplicaStatusResult, Append, AppendResult, Install,
-                 InstallResult, Close, CloseResult, Failure>;
+                 InstallResult, Close, CloseResult, ViewRemove, Failure>;
 
 /// A message with its other end: whom it came from when it is received, whom it goes to when it is sent.
 struct Envelope {

@@ -340,6 +340,7 @@ private:
             step.answer_error(call, {}, error::unknown_method, text);
         else if constexpr (std::is_same_v<Other, ViewStatus> || std::is_same_v<Other, ViewPromote> ||
                            std::is_same_v<Other, ViewForce> || std::is_same_v<Other, ViewAdopt> ||
+                           std::is_same_v<Other, ViewRemove> ||
                            std::is_same_v<Other, Ping>)
             step.refuse(call, {}, error::unknown_method, text);
         else

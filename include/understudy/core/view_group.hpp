@@ -58,6 +58,8 @@ struct Report {
 struct Group {
     ViewInfo info;
     bool acked = false;
+    bool acknowledged = false;  ///< Some server has pinged with the number of its view.
+    ViewNumber founded = 0;     ///< The number of its first view; 0 if that is not known, since a restart.
     std::map<Address, Server, std::less<>> servers;
     std::uint64_t arrivals = 0;
     std::vector<Report> reports;  ///< Of the present primary.
@@ -88,6 +90,15 @@ struct Group {
         return !server->may_lease() || server->near || seat(name, server->incarnation) != &view().primary;
     }
     Time next_due(Time now, const Periods& periods) const;
+    /// Whether it never came to anything: one server founded it, never said that it knew, keeps no journal as far as is
+    /// known, and was silent for an hour.
+    bool is_abandoned(Time now, const Periods& periods) const { return now >= abandoned_at(periods); }
+    Time abandoned_at(const Periods& periods) const {
+        if (view().number == 0 || view().number != founded || acknowledged || wish || servers.size() != 1) return never;
+        const auto& server = servers.begin()->second;
+        const bool lives = server.loss == Loss::none || server.journal;
+        return lives || !view().member(servers.begin()->first) ? never : server.heard + periods.abandon;
+    }
 
     friend bool operator==(const Group&, const Group&) = default;
 
@@ -139,6 +150,7 @@ inline Heard Group::hear(const Ping& ping, const Address& peer, Time now, const 
     bool current = ping.viewnum == view().number;  // what it says of a view counts only while that is the current one
     if (member && server.viewnum > 0 && ping.viewnum == 0) server.forgot = true;
     server.take(ping, peer, now);
+    acknowledged = acknowledged || (member && current);
     bool left = server.leaving && server.stopped && (!member || current);
     server.loss = server.forgot ? Loss::forgot : left ? Loss::left : Loss::none;
     if (server.loss != Loss::none && before == Loss::none) heard.lost = server.loss;
@@ -234,7 +246,9 @@ inline Situation Group::situation(Time now, const Periods& periods, std::size_t 
 }
 
 inline void Group::adopt(const View& next, bool any_primary) {
-    UNDERSTUDY_CHECK(may_follow(view(), next, any_primary));
+    if (view().number == 0) founded = next.number;
+    else UNDERSTUDY_CHECK(may_follow(view(), next, any_primary));
+    acknowledged = false;
     if (next.primary.incarnation != view().primary.incarnation) reports.clear();  // they were the old primary's
     info.view = next;
     acked = false;
@@ -256,7 +270,7 @@ inline bool Group::told_to_stop(std::string_view name, Time now, const Periods& 
 
 /// When the group is to be looked at next, without any news.
 inline Time Group::next_due(Time now, const Periods& periods) const {
-    Time next = never;
+    Time next = abandoned_at(periods);
     for (const auto& [name, server] : servers)
         next = std::min(next, server.due(periods, view().member(name) != nullptr));
     for (const auto& report : reports) next = std::min(next, report.at + periods.remember);

@@ -25,6 +25,7 @@ struct ViewRecord {
     ClusterId cluster = ClusterId::none;
     Duration dead_after{};  ///< D, by which leases were given out.
     std::vector<GroupRecord> groups;  ///< In the order of their names.
+    ViewNumber removed = 0;           ///< No group that was removed had a view above this; new ones begin after it.
     friend bool operator==(const ViewRecord&, const ViewRecord&) = default;
 };
 
@@ -34,6 +35,7 @@ struct ViewChanges {
     Duration dead_after{};
     std::vector<GroupRecord> groups;  ///< Those that are new or different, whole.
     std::vector<std::string> gone;    ///< The names of those that are no more.
+    ViewNumber removed = 0;           ///< As in the record.
     friend bool operator==(const ViewChanges&, const ViewChanges&) = default;
 };
 
@@ -49,6 +51,7 @@ auto place_of(const std::string& name, auto& groups) {
 inline void apply(ViewRecord& record, const ViewChanges& changes) {
     record.cluster = changes.cluster;
     record.dead_after = changes.dead_after;
+    record.removed = changes.removed;
     for (const auto& group : changes.groups) {
         auto at = views::place_of(group.info.group, record.groups);
         if (at != record.groups.end() && at->info.group == group.info.group) *at = group;

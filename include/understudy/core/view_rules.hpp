@@ -125,12 +125,13 @@ private:
     void on(const ViewPromote& promote, const Envelope& call, Step& step);
     void on(const ViewForce& force, const Envelope& call, Step& step);
     void on(const ViewAdopt& adopt, const Envelope& call, Step& step);
+    void on(const ViewRemove& remove, const Envelope& call, Step& step);
     void on(const ViewStatus& ask, const Envelope& call, Step& step);
     template <typename Other>
     void on(const Other&, const Envelope& call, Step& step);
 
     void take_wish(const std::string& name, const Address& server, bool force, const Envelope& call, Step& step);
-    std::optional<Failure> objection(const Ping& ping, const Group* group) const;
+    std::optional<Failure> objection(const Ping& ping, const Address& peer, const Group* group) const;
     void refuse_life(Group& group, const views::Heard& heard, const Ping& ping, const Envelope& call, Step& step);
     void settle(Group& group, Step& step, const Address& informed, bool push,
                 const std::optional<Member>& newcomer = {});
@@ -141,6 +142,7 @@ private:
     Message adopt(const ViewAdopt& wanted, Step& step);
     void announce(const Group& group, const Address& informed, Step& step);
     void push_slice(Step& step);
+    void remove(Group& group, std::string why, Step& step);
     void tend(Group& group, Step& step);
     void forget_dead(Group& group, Time now);
     void reschedule(Group& group, Time now);
@@ -168,7 +170,9 @@ private:
     /// No lease that a former view service has given runs longer.
     Time leases_end() const { return begun_ + periods_.dead; }
     views::Situation situation(const Group& group, Time now) const {
-        return group.situation(now, periods_, options_.backups);
+        auto holds = group.situation(now, periods_, options_.backups);
+        holds.begin_after = removed_;
+        return holds;
     }
     /// Tells of something that people may want to see later too.
     void tell(Event event, Step& step) {
@@ -191,6 +195,7 @@ private:
     ViewOptions options_;
     ClusterId cluster_;
     views::Periods periods_;
+    ViewNumber removed_ = 0;  // the highest number of a view of a group that was removed
     Duration former_dead_{};  // D before the restart: leases given out then may still run after the next one
     views::RunningClock clock_;
     Time begun_;
@@ -211,4 +216,5 @@ private:
 
 #include <understudy/core/view_rules_calls.hpp>
 #include <understudy/core/view_rules_adopt.hpp>
+#include <understudy/core/view_rules_remove.hpp>
 #include <understudy/core/view_rules_steps.hpp>

@@ -49,7 +49,7 @@ void ViewRules::on(const Other&, const Envelope& call, Step& step) {
 }
 
 /// Why a ping does not get in. Its group is null if it would be a new one.
-inline std::optional<Failure> ViewRules::objection(const Ping& ping, const Group* group) const {
+inline std::optional<Failure> ViewRules::objection(const Ping& ping, const Address& peer, const Group* group) const {
     auto because = [](error code, std::string text) {
         return Failure{std::string{to_string(Method::view_ping)}, code, std::move(text), {}, {}, {}};
     };
@@ -72,6 +72,9 @@ inline std::optional<Failure> ViewRules::objection(const Ping& ping, const Group
     };
     if (!group && groups_.size() >= options_.max_groups)
         return because(error::overloaded, limit("group", options_.max_groups));
+    const auto links = group ? links_.end() : links_.find(peer);
+    if (links != links_.end() && links->second.servers.size() >= options_.max_groups_of_peer)
+        return because(error::overloaded, limit("group over this connection", options_.max_groups_of_peer));
     if (group && group->servers.size() >= options_.max_servers && !group->find(ping.server))
         return because(error::overloaded, limit("server of this group", options_.max_servers));
     return std::nullopt;
@@ -102,7 +105,7 @@ inline void ViewRules::refuse_life(Group& group, const views::Heard& heard, cons
 
 inline void ViewRules::on(const Ping& ping, const Envelope& call, Step& step) {
     auto* found = find_group(ping.group);
-    if (auto failure = objection(ping, found)) {
+    if (auto failure = objection(ping, call.peer, found)) {
         if (failure->code == error::wrong_cluster) strangers_.note(ping, step.now);
         return refuse(call, std::move(*failure), step);
     }

@@ -8,6 +8,7 @@ namespace understudy {
 inline ViewRules::ViewRules(ViewOptions options, const ViewRecord& record, Time now)
     : ViewRules(options, record.cluster, now) {
     former_dead_ = record.dead_after;
+    removed_ = record.removed;
     const auto running = clock_.read(now);
     for (const auto& kept : record.groups) {
         auto group = views::restore(kept, running, former_dead_, periods_);
@@ -18,7 +19,7 @@ inline ViewRules::ViewRules(ViewOptions options, const ViewRecord& record, Time 
 }
 
 inline ViewRecord ViewRules::record() const {
-    ViewRecord record{cluster_, std::max(periods_.dead, former_dead_), {}};
+    ViewRecord record{cluster_, std::max(periods_.dead, former_dead_), {}, removed_};
     for (const auto& [name, group] : groups_) record.groups.push_back(views::record_of(group));
     return record;
 }
@@ -26,7 +27,8 @@ inline ViewRecord ViewRules::record() const {
 inline void ViewRules::track_changes(const ViewRecord& stored) {
     const auto known = record();
     auto& lacking = unstored_.emplace();
-    lacking.head = known.cluster != stored.cluster || known.dead_after != stored.dead_after;
+    lacking.head = known.cluster != stored.cluster || known.dead_after != stored.dead_after ||
+                   known.removed != stored.removed;
     for (const auto& kept : stored.groups) lacking.groups.insert(kept.info.group);
     for (const auto& group : known.groups) {
         auto kept = views::place_of(group.info.group, stored.groups);
@@ -36,7 +38,7 @@ inline void ViewRules::track_changes(const ViewRecord& stored) {
 }
 
 inline ViewChanges ViewRules::changes() const {
-    ViewChanges changes{cluster_, std::max(periods_.dead, former_dead_), {}, {}};
+    ViewChanges changes{cluster_, std::max(periods_.dead, former_dead_), {}, {}, removed_};
     if (!unstored_) return changes;
     for (const auto& name : unstored_->groups) {
         auto found = groups_.find(name);
@@ -165,7 +167,7 @@ inline void ViewRules::tend(Group& group, Step& step) {
     std::erase_if(group.reports, [&](const auto& report) { return step.now - report.at >= periods_.remember; });
     forget_dead(group, step.now);
     settle(group, step, {}, false);
-    UNDERSTUDY_CHECK(group.due > step.now);
+    UNDERSTUDY_CHECK(group.due > step.now || group.is_abandoned(step.now, periods_));
 }
 
 /// Dead servers that are in no view do not eat up the limits for ever.
@@ -194,6 +196,10 @@ inline void ViewRules::wake(Time now, Effects& effects) {
         auto found = groups_.find(due_.begin()->second);
         tend(found->second, step);
         if (found->second.servers.empty() && found->second.view().number == 0) groups_.erase(found);
+        else if (found->second.is_abandoned(step.now, periods_))
+            remove(found->second,
+                   "by rule: its only server was silent for an hour, keeps no journal as far as is known and never "
+                   "took up its first view", step);
     }
     adopt_groups(step);
     push_slice(step);

@@ -24,6 +24,7 @@ struct Periods {
     Duration grace;      ///< From suspicion to loss: time to read what has arrived. Also how late a turn may begin.
     Duration remember;   ///< How long replaced incarnations and reports of unreachable servers count.
     Duration forget;     ///< How long a dead server that is in no view is kept.
+    Duration abandon;    ///< How long the only server of a group that never came to anything may be silent.
     Duration patience;   ///< How long an operator's wish is kept.
 
     explicit Periods(const ViewOptions& options)
@@ -32,6 +33,7 @@ struct Periods {
           grace(options.ping_interval / 10),
           remember(10 * dead),
           forget(100 * dead),
+          abandon(std::max<Duration>(std::chrono::hours{1}, 100 * dead)),
           patience(10 * dead) {}
     friend bool operator==(const Periods&, const Periods&) = default;
 };

@@ -61,6 +61,7 @@ struct Situation {
     std::vector<Idle> idle;          ///< In order of arrival.
     bool stopped = false;            ///< The primary said that it stopped in this view (R6).
     Address successor;               ///< Whom an operator wants as primary; empty: nobody asked.
+    ViewNumber begin_after = 0;      ///< A first view has a higher number than this.
     std::optional<Member> newcomer;  ///< Pings just now and has no state and no cluster.
 };
 
@@ -128,7 +129,8 @@ inline std::string sentence(const Seat& seat) {
 inline std::optional<Decision> first_view(const Situation& now) {
     if (!now.newcomer) return std::nullopt;
     reached("R0: the first server without state leads view 1");
-    View view{1, {now.newcomer->name, now.newcomer->incarnation, false}, {}, 0};
+    const auto number = now.begin_after + 1;  // above 1 where a group was removed, which may have been of this name
+    View view{number, {now.newcomer->name, now.newcomer->incarnation, false}, {}, number > 1 ? number : 0};
     return Decision{view, "R0: " + view.primary.name + " is the first server"};
 }
 

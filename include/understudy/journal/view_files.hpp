@@ -102,7 +102,7 @@ private:
     ViewChanges all_with(const ViewChanges& changes) const {
         auto next = record_;
         apply(next, changes);
-        return {next.cluster, next.dead_after, std::move(next.groups), {}};
+        return {next.cluster, next.dead_after, std::move(next.groups), {}, next.removed};
     }
     bool is_large() const {
         return log_.bytes() > options_.small_bytes && log_.bytes() > options_.growth * whole_bytes_;

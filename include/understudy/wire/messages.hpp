@@ -71,6 +71,7 @@ void fields(auto& visit, Like<ViewAdopt> auto& adopt) {
     visit.required("group", adopt.group);
     visit.required("cluster", adopt.cluster);
 }
+void fields(auto& visit, Like<ViewRemove> auto& remove) { visit.required("group", remove.group); }
 void fields(auto& visit, Like<ViewResult> auto& result) {
     visit.required("view", result.info);
     visit.optional("trouble", Prose{result.trouble});

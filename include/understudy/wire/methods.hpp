@@ -27,7 +27,7 @@ using Calls = std::tuple<
     Call<Method::view_ping, Ping, PingResult>, Call<Method::view_get, ViewGet, ViewResult>,
     Call<Method::view_watch, ViewWatch, ViewResult>, Call<Method::view_status, ViewStatus, ViewStatusResult>,
     Call<Method::view_promote, ViewPromote, ViewResult>, Call<Method::view_force, ViewForce, ViewForceResult>,
-    Call<Method::view_adopt, ViewAdopt, ViewForceResult>,
+    Call<Method::view_adopt, ViewAdopt, ViewForceResult>, Call<Method::view_remove, ViewRemove, ViewResult>,
     Call<Method::pb_open, Open, OpenResult>, Call<Method::pb_execute, Execute, ExecuteResult>,
     Call<Method::pb_close, Close, CloseResult>,
     Call<Method::pb_query, Query, QueryResult>, Call<Method::pb_dump, Dump, DumpResult>,

@@ -44,6 +44,7 @@ void fields(auto& visit, Like<ViewChanges> auto& changes) {
     visit.required("dead_after_ms", changes.dead_after);
     visit.required("groups", changes.groups);
     visit.optional("gone", changes.gone);
+    visit.optional("removed", changes.removed);
 }
 
 }  // namespace understudy::wire
