@@ -175,13 +175,14 @@ private:
         }
     }
 
-    /// Those of which that is so, by what `since` says, longest ago first.
+    /// Those of which that is so for `grace` since what `since` says, the ones that are unused the longest first: the
+    /// client of one that was used lately may have something to lose.
     template <typename Since, typename Which>
     std::vector<Candidate> candidates(Duration grace, Since since, Which which) const {
         std::vector<Candidate> found;
         for (const auto& [id, session] : table_.all())
             if (!session.closing && session.reserved == 0 && after(since(session), grace) <= now_ && which(session))
-                found.emplace_back(since(session), id);
+                found.emplace_back(session.used, id);
         std::ranges::sort(found);
         return found;
     }
@@ -195,7 +196,7 @@ private:
         const auto much = ResultRoom::always_kept(options_);
         auto bytes = table_.bytes() - closing_bytes_;
         const auto grace = bytes > options_.max_result_bytes ? overfull_grace : result_grace;
-        for (const auto& [since, id] : candidates(grace, [](const Session& one) { return one.executed; },
+        for (const auto& [used, id] : candidates(grace, [](const Session& one) { return one.executed; },
                                                   [&](const Session& one) { return one.results.bytes() > much; })) {
             if (bytes <= options_.max_result_bytes / 2 || !take(id)) return;
             reached("C4: a session whose results are in the way is closed");
