@@ -23,7 +23,7 @@ struct TransportOptions {
     std::size_t full_send_queue = 1u << 20;
     std::size_t max_connections = 20000;     ///< Accepted ones; a further one is closed at once.
     std::size_t max_turn = 32u << 10;        ///< Arrived bytes handed over in one turn; more wait for the next.
-    Duration connect_timeout = 2s;
+    Duration connect_timeout = 2s;  ///< Of a dial, and of resolving the name in it.
     Duration redial_first = 10ms;  ///< The wait after a failed dial; doubles, with jitter, up to
     Duration redial_last = 1s;     ///< this.
 

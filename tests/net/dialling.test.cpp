@@ -21,4 +21,24 @@ TEST_SUITE("dialling") {
         CHECK(run_until(io, [&] { return sent && !party.diary->all<Gone>().empty(); }));
         CHECK(party.diary->all<Gone>().front().peer == folder.address("nobody"));
     }
+
+    TEST_CASE("however long an address was away it is dialled again within redial_last") {
+        asio::io_context io;
+        TemporaryFolder folder;
+        TransportOptions options;
+        options.redial_first = 1ms;
+        options.redial_last = 10ms;
+        Party<net::UnixTransport> party{io, options};
+        for (std::size_t times = 1; times <= 30; ++times) {  // twice as long each time would be twelve days by then
+            party.transport.send(folder.address("nobody"), "{}");
+            REQUIRE(run_until(io, [&] { return party->count<Gone>() == times; }));
+        }
+        net::Backoff backoff;
+        Time now{};
+        for (; now < Time{1h}; now += backoff.left(now)) {
+            backoff.lengthen(now, 10ms, 1s, ~std::uint64_t{});
+            REQUIRE(backoff.left(now) <= 1s);
+            REQUIRE(backoff.left(now) > 0s);
+        }
+    }
 }

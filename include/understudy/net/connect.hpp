@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <chrono>
 #include <memory>
+#include <optional>
 #include <string>
 #include <system_error>
 #include <utility>
@@ -22,8 +23,10 @@
 #include <asio/use_awaitable.hpp>
 
 #include <understudy/core/effects.hpp>
+#include <understudy/detail/gate.hpp>
 #include <understudy/net/address.hpp>
 #include <understudy/net/descriptor.hpp>
+#include <understudy/net/resolver.hpp>
 
 namespace understudy::net {
 
@@ -53,8 +56,16 @@ class Attempt : public std::enable_shared_from_this<Attempt> {
 public:
     using Endpoint = asio::generic::stream_protocol::endpoint;
 
-    explicit Attempt(const asio::any_io_executor& executor)
-        : executor_{executor}, timer_{executor}, resolver_{executor}, socket_{executor} {}
+    explicit Attempt(const asio::any_io_executor& executor,
+                     std::shared_ptr<Resolver> resolver = Resolver::of_process())
+        : executor_{executor},
+          timer_{executor},
+          answered_{executor, asio::steady_timer::time_point::max()},
+          resolver_{std::move(resolver)},
+          socket_{executor} {}
+    Attempt(const Attempt&) = delete;
+    Attempt& operator=(const Attempt&) = delete;
+    ~Attempt() { stop_asking(); }
 
     void cancel() { stop(asio::error::operation_aborted); }
 
@@ -96,8 +107,13 @@ private:
         if (!stopped_) stopped_ = why;
         asio::error_code ignored;
         socket_.close(ignored);
-        resolver_.cancel();
+        stop_asking();
+        answered_.cancel();
         timer_.cancel();
+    }
+    // From now on a thread that still asks a name server finds nobody who waits for it.
+    void stop_asking() {
+        if (gate_) gate_->shut();
     }
 
     template <typename Action>
@@ -116,13 +132,28 @@ private:
         } else if (const auto address = target.numeric_host()) {
             endpoints.emplace_back(asio::ip::tcp::endpoint{*address, target.port});
         } else {
-            const auto port = std::to_string(target.port);
-            const auto numeric_port = asio::ip::resolver_base::numeric_service;
-            auto token = asio::redirect_error(asio::use_awaitable, *fault);
-            auto found = co_await resolver_.async_resolve(target.host, port, numeric_port, token);
-            for (const auto& entry : found) endpoints.emplace_back(entry.endpoint());
+            ask(target.host);
+            std::error_code ignored;
+            if (!answer_) co_await answered_.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+            if (answer_) *fault = answer_->fault;
+            if (answer_)
+                for (auto endpoint : answer_->endpoints) {
+                    endpoint.port(target.port);
+                    endpoints.emplace_back(endpoint);
+                }
         }
         co_return endpoints;
+    }
+    void ask(const std::string& host) {
+        gate_ = understudy::detail::Gate::open(executor_);
+        resolver_->ask(host, [gate = gate_, weak = weak_from_this()](const Resolved& resolved) {
+            gate->post([weak, resolved] {
+                const auto attempt = weak.lock();
+                if (!attempt) return;
+                attempt->answer_ = resolved;
+                attempt->answered_.cancel();
+            });
+        });
     }
 
     // Not Asio's connect: that takes EAGAIN, by which a unix socket says that the listener's queue is full, for "in
@@ -166,7 +197,10 @@ private:
 
     asio::any_io_executor executor_;
     asio::steady_timer timer_;
-    asio::ip::tcp::resolver resolver_;
+    asio::steady_timer answered_;  // never expires
+    std::shared_ptr<Resolver> resolver_;
+    std::shared_ptr<understudy::detail::Gate> gate_;  // for the resolver's thread
+    std::optional<Resolved> answer_;
     Socket socket_;
     std::error_code stopped_;
 };

@@ -2,17 +2,18 @@
 // that cannot be had are known at once, by name and cause, and a port that was left open is known too.
 #pragma once
 
+#include <chrono>
 #include <string>
 #include <system_error>
 #include <utility>
 #include <vector>
 
-#include <asio/any_io_executor.hpp>
 #include <asio/ip/tcp.hpp>
 
 #include <understudy/error.hpp>
 #include <understudy/net/address.hpp>
 #include <understudy/net/descriptor.hpp>
+#include <understudy/net/resolver.hpp>
 #include <understudy/net/unix_path.hpp>
 #include <understudy/options.hpp>
 
@@ -93,22 +94,20 @@ inline Listening listen_at_each(const TcpEndpoints& endpoints, const Target& tar
     return listening;
 }
 
-inline Listening listen_tcp(const asio::any_io_executor& executor, const Target& target) {
-    using Resolver = asio::ip::tcp::resolver;
-    asio::error_code unresolved;
-    const auto found = Resolver{executor}.resolve(target.host, std::to_string(target.port),
-                                                  Resolver::passive | Resolver::numeric_service, unresolved);
-    if (unresolved) fail_to_listen(target, unresolved);
-    TcpEndpoints endpoints;
-    for (const auto& entry : found) endpoints.push_back(entry.endpoint());
-    return listen_at_each(endpoints, target);
+inline Listening listen_tcp(const Target& target) {
+    constexpr auto patience = std::chrono::seconds{10};
+    if (const auto address = target.numeric_host()) return listen_at_each({{*address, target.port}}, target);
+    auto found = Resolver::of_process()->ask_and_wait(target.host, patience);
+    if (found.endpoints.empty()) fail_to_listen(target, found.fault, "its name was not resolved");
+    for (auto& endpoint : found.endpoints) endpoint.port(target.port);
+    return listen_at_each(found.endpoints, target);
 }
 
 }  // namespace detail
 
-/// Checks the options and listens where they say, if they do; resolving a host name blocks. Throws `std::system_error`
-/// with `error::invalid_options`, or one that names the address and why it cannot be had.
-inline Listening listen_as(const asio::any_io_executor& executor, const TransportOptions& options, Schemes allowed) {
+/// Checks the options and listens where they say, if they do; resolving a host name blocks for 10 s at most. Throws
+/// `std::system_error` with `error::invalid_options`, or one that names the address and why it cannot be had.
+inline Listening listen_as(const TransportOptions& options, Schemes allowed) {
     if (const auto wrong = options.validate(); !wrong.empty()) detail::refuse_options(wrong);
     if (options.listen.empty()) {
         if (!options.advertise.empty())
@@ -122,7 +121,7 @@ inline Listening listen_as(const asio::any_io_executor& executor, const Transpor
                                ", every interface: advertise an address");
 
     const bool tcp = target.scheme == Schemes::tcp;
-    auto listening = tcp ? detail::listen_tcp(executor, target) : detail::listen_unix(target);
+    auto listening = tcp ? detail::listen_tcp(target) : detail::listen_unix(target);
     if (advertised.port == 0) advertised.port = listening.target.port;
     listening.advertise = format_address(advertised);
     return listening;

@@ -121,7 +121,7 @@ private:
     // ---- listening ---------------------------------------------------------------------------------------
 
     void listen() {
-        auto listening = listen_as(executor_, options_, schemes_);
+        auto listening = listen_as(options_, schemes_);
         local_ = listening.advertise;
         listening_path_ = std::move(listening.path);
         unix_name_ = "unix://" + listening.target.path;
