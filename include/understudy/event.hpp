@@ -109,6 +109,12 @@ struct StoreFailed {
 struct JournalFailed {
     std::string what;
 };
+/// Stable storage waits for something that may pass: descriptors to open a file with. What it was to keep waits too.
+struct JournalWaits {
+    std::string what;
+};
+/// It has got what it waited for.
+struct JournalGoesOn {};
 /// The view service has not answered for D; the next address is tried. Told once for each address until one answers.
 struct ViewServiceSilent {
     Address address;
@@ -142,9 +148,9 @@ struct Malformed {
 };
 
 using Event = std::variant<ViewDecided, ServerSeen, ServerLost, NameShared, GroupRemoved, GroupWaits, ViewStoreFailed,
-                           RoleChanged, SteppedDown, BackupJoining, BackupInSync, BackupUnreachable,
-                           SnapshotInstalled, LogCut, SessionClosed, StoreFailed, JournalFailed, ViewServiceSilent,
-                           ViewServiceAnswers, CallFailed, Refused, Malformed>;
+                           RoleChanged, SteppedDown, BackupJoining, BackupInSync, BackupUnreachable, SnapshotInstalled,
+                           LogCut, SessionClosed, StoreFailed, JournalFailed, JournalWaits, JournalGoesOn,
+                           ViewServiceSilent, ViewServiceAnswers, CallFailed, Refused, Malformed>;
 
 /// Called with each event, in order, on the service's executor, after the step that caused it. May be empty.
 using Observer = std::function<void(const Event&)>;
@@ -222,6 +228,10 @@ inline std::string describe(const Event& event) {
         }
         std::string operator()(const StoreFailed& e) const { return "the store failed: " + e.what; }
         std::string operator()(const JournalFailed& e) const { return "stable storage failed: " + e.what; }
+        std::string operator()(const JournalWaits& e) const {
+            return "stable storage waits for a free descriptor: " + e.what;
+        }
+        std::string operator()(const JournalGoesOn&) const { return "stable storage goes on"; }
         std::string operator()(const ViewServiceSilent& e) const {
             return "the view service at " + e.address + " does not answer";
         }

@@ -24,7 +24,9 @@ namespace understudy {
 ///    in the order of their numbers, without holes;
 ///  - `persisted()` is the number of a batch that is kept, with all before it. What "kept" means is the journal's
 ///    policy: `promises()` says that it is stable storage, so that no crash of the machine takes it back;
-///  - `failure()`: why nothing more can be kept, or an empty text. It does not go away, and `persisted` stays.
+///  - `failure()`: why nothing more can be kept, or an empty text. It does not go away, and `persisted` stays;
+///  - optional: `waiting()`, a `std::string`: what the journal waits for that may pass, or an empty text. `progress` is
+///    called when it changes.
 template <typename J>
 concept Journal = std::movable<J> && requires(J journal, const J& fixed, JournalReader& reader, JournalBatch& batch,
                                               const Log& log, std::function<void()> progress) {
@@ -69,6 +71,11 @@ public:
     std::uint64_t persisted() const { return journal_ ? journal_->persisted() : 0; }
     bool promises() const { return journal_ && journal_->promises(); }
     std::string failure() const { return journal_ ? journal_->failure() : std::string{}; }
+    std::string waiting() const {
+        if constexpr (requires(const J& one) { one.waiting(); })
+            if (journal_) return journal_->waiting();
+        return {};
+    }
 
 private:
     std::optional<J> journal_;

@@ -6,10 +6,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <chrono>
+#include <condition_variable>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <mutex>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <system_error>
@@ -18,6 +22,8 @@
 
 #include <tests/support/temporary_folder.hpp>
 #include <tests/support/failure.hpp>
+#include <tests/support/few_descriptors.hpp>
+#include <understudy/journal/file_journal.hpp>
 #include <understudy/journal/frame_log.hpp>
 #include <understudy/journal/posix_disk.hpp>
 
@@ -196,5 +202,66 @@ TEST_SUITE("posix disk") {
             }
             life % 2 == 0 ? log.seal() : log.flush();
         }
+    }
+
+    TEST_CASE("a file that cannot be opened for want of descriptors is tried again and nothing else is") {
+        TemporaryFolder folder;
+        std::vector<std::string> asked;
+        std::optional<test::FewDescriptors> none;
+        bool gives_up = false;
+        PosixDisk disk{folder.file("d"), [&](const std::string& what, int tries) {
+                           asked.push_back(what);
+                           if (tries == 2) none.reset();
+                           return !gives_up;
+                       }};
+        write(disk, "a", "x");
+        CHECK(asked.empty());
+        none.emplace(0);
+        write(disk, "b", "x");
+        CHECK(asked.size() == 4);  // three times, and that it is over
+        CHECK(asked.front() == "create " + folder.file("d") + "/b");
+        CHECK(asked.back().empty());
+        asked.clear();
+        CHECK(failure([&] { disk.create("b", 0); }).find("File exists") != std::string::npos);
+        CHECK(asked.empty());
+        none.emplace(0);
+        gives_up = true;
+        CHECK(failure([&] { disk.read("a", 0, 1); }).find("Too many open files") != std::string::npos);
+    }
+
+    TEST_CASE("a journal that lacks a descriptor says so and goes on when it has one") {
+        TemporaryFolder folder;
+        struct Nothing final : JournalReader {
+            std::string snapshot(const SnapshotPiece&) override { return {}; }
+            void standing(HardState) override {}
+            std::string batch(const JournalBatch&, std::span<const EntryView>) override { return {}; }
+            void to_come(std::uint64_t) override {}
+            std::string whole() override { return {}; }
+        } nothing;
+        std::mutex mutex;
+        std::condition_variable progress;
+        journal::FileJournal journal{folder.file("j")};
+        journal.read(nothing);
+        journal.start([&] {
+            const std::lock_guard lock{mutex};
+            progress.notify_all();
+        });
+        const auto wait_until = [&](auto holds) {
+            std::unique_lock lock{mutex};
+            return progress.wait_for(lock, std::chrono::seconds{30}, holds);
+        };
+        const Log log;
+        JournalBatch batch;
+        batch.number = 1;
+        batch.pieces.push_back({.at = {}, .n = 0, .data = "a", .last = false, .replaces = false});  // in a new file
+        {
+            const test::FewDescriptors none{0};
+            journal.write(batch, log);
+            CHECK(wait_until([&] { return !journal.waiting().empty(); }));
+            CHECK(journal.persisted() == 0);
+        }
+        CHECK(wait_until([&] { return journal.persisted() == 1; }));
+        CHECK(journal.waiting().empty());
+        CHECK(journal.failure().empty());
     }
 }

@@ -6,6 +6,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <string>
 #include <system_error>
 #include <utility>
 #include <variant>
@@ -132,7 +133,14 @@ private:
             persisted_ = batch;
             this->machine.persisted(batch);
         }
+        if constexpr (requires { journal_.waiting(); }) tell_waiting(journal_.waiting(), out);
         if (const auto why = journal_.failure(); !why.empty()) this->machine.journal_failed(why, now, out);
+    }
+    void tell_waiting(std::string what, Effects& out) {
+        if (what == waiting_) return;
+        if (what.empty()) out.tell(JournalGoesOn{});
+        else out.tell(JournalWaits{what});
+        waiting_ = std::move(what);
     }
     void keep(JournalBatch& batch) override { journal_.write(batch, this->machine.state().log); }
     void was_stopped() override {
@@ -158,6 +166,7 @@ private:
     std::shared_ptr<Gate> gate_;  // of the journal's thread, if there is a journal
     J journal_;
     std::uint64_t persisted_ = 0;
+    std::string waiting_;  // what for, as far as it was told
     std::map<std::uint64_t, Waiting> waits_;
 };
 

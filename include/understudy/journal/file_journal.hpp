@@ -51,18 +51,31 @@ public:
     void write(JournalBatch& batch, const Log& log) { worker_->take(make_pending(batch, log)); }
     std::uint64_t persisted() const { return worker_->progress().persisted; }
     std::string failure() const { return worker_->progress().failure; }
+    std::string waiting() const { return worker_->progress().waiting; }
     bool promises() const { return worker_->options.sync.promises(); }
 
 private:
     struct Progress {
         std::uint64_t persisted = 0;
         std::string failure;
+        std::string waiting;
     };
 
     class Worker {
+        // Before the files, which use some of them when they are opened.
+        mutable std::mutex mutex_;
+        std::condition_variable arrived_;
+        std::deque<PendingBatch> queue_;
+        Progress progress_;
+        bool stopping_ = false;
+        std::function<void()> tell_;
+
     public:
         Worker(const std::string& directory, const FileJournalOptions& chosen)
-            : files{PosixDisk{directory}, draw_salt(), {.segment_bytes = chosen.segment_bytes}}, options{chosen} {}
+            : files{PosixDisk{directory, [this](const std::string& what, int tries) { return lacks(what, tries); }},
+                    draw_salt(),
+                    {.segment_bytes = chosen.segment_bytes}},
+              options{chosen} {}
         Worker(const Worker&) = delete;
         Worker& operator=(const Worker&) = delete;
         ~Worker() {
@@ -141,24 +154,30 @@ private:
             return !batches.empty() || !stopping_;
         }
 
+        /// See `Shortage`. Waits for half a minute, or a second if the journal is to end.
+        bool lacks(const std::string& what, int tries) {
+            constexpr int most = 300, most_at_end = 10;
+            constexpr auto each = std::chrono::milliseconds{100};
+            const bool is_news = tries == 0 || what.empty();
+            if (is_news) publish([&](Progress& progress) { progress.waiting = what; });
+            if (what.empty()) return false;
+            std::unique_lock lock{mutex_};
+            if (tries >= (stopping_ ? most_at_end : most)) return false;
+            arrived_.wait_for(lock, each);
+            return true;
+        }
+
         template <typename Change>
         void publish(Change change) {
             {
                 const std::lock_guard lock{mutex_};
                 change(progress_);
             }
-            tell_();
+            if (tell_) tell_();
         }
-
-        mutable std::mutex mutex_;
-        std::condition_variable arrived_;
-        std::deque<PendingBatch> queue_;
-        Progress progress_;
-        bool stopping_ = false;
 
         SyncSchedule schedule_{options.sync, options.idle, now()};  // the thread's
 
-        std::function<void()> tell_;
         std::thread thread_;
     };
 

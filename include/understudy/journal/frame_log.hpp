@@ -165,6 +165,7 @@ private:
         if (buffer_.empty()) return;
         file_->append(buffer_);
         segments_.back().bytes += buffer_.size();
+        if (buffer_.capacity() > 4 * options_.buffer_bytes) std::string{}.swap(buffer_);  // that was a large one
         buffer_.clear();
     }
     void bring_to_stable_storage() {

@@ -3,6 +3,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -12,6 +13,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -45,6 +47,18 @@ inline int sync_data(int file) {
 }
 
 }  // namespace detail
+
+/// Asked when the process or the system has no descriptor left to open a file with, which may pass: waits a little, and
+/// says whether to try again. `tries` were made before. When it is over it is called with an empty text.
+using Shortage = std::function<bool(const std::string& what, int tries)>;
+
+/// Tries again for 5 s.
+inline bool wait_for_descriptors(const std::string& what, int tries) {
+    constexpr int each_ms = 20, most = 250;
+    if (what.empty() || tries >= most) return false;
+    ::poll(nullptr, 0, each_ms);
+    return true;
+}
 
 /// See `DiskFile`.
 class PosixFile {
@@ -99,7 +113,9 @@ public:
 
     /// Opens the directory, or makes it in an existing one, and holds a lock on the file `lock` in it. Throws
     /// `std::system_error`: `device_or_resource_busy` if somebody else has it, of this process or another.
-    explicit PosixDisk(std::string directory) : path_{std::move(directory)} {
+    /// A file that cannot be opened for want of descriptors is tried again as `shortage` says; nothing else is.
+    explicit PosixDisk(std::string directory, Shortage shortage = wait_for_descriptors)
+        : path_{std::move(directory)}, shortage_{std::move(shortage)} {
         if (::mkdir(path_.c_str(), 0700) != 0 && errno != EEXIST) fail_disk("create directory", path_, errno);
         sync_parent();  // also of one that was there: its maker may have died before
         directory_ = open_directory(AT_FDCWD, path_, path_);
@@ -162,18 +178,23 @@ public:
     void sync_directory() { sync(directory_, path_); }
 
 private:
-    static detail::Descriptor open_directory(int from, const std::string& name, const std::string& path) {
-        detail::Descriptor directory{detail::uninterrupted(
-            [&] { return ::openat(from, name.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC); })};
-        if (!directory) fail_disk("open directory", path, errno);
-        return directory;
+    detail::Descriptor open_directory(int from, const std::string& name, const std::string& path) const {
+        return open(from, name, O_RDONLY | O_DIRECTORY, "open directory", path);
     }
     detail::Descriptor open_at(const std::string& name, int flags, const char* operation) const {
-        detail::Descriptor file{detail::uninterrupted([&] {
-            return ::openat(directory_.get(), name.c_str(), flags | O_CLOEXEC | O_NOFOLLOW, 0600);
-        })};
-        if (!file) fail_disk(operation, path(name), errno);
-        return file;
+        return open(directory_.get(), name, flags | O_NOFOLLOW, operation, path(name));
+    }
+    detail::Descriptor open(int from, const std::string& name, int flags, const char* operation,
+                            const std::string& path) const {
+        for (int tries = 0;; ++tries) {
+            detail::Descriptor file{
+                detail::uninterrupted([&] { return ::openat(from, name.c_str(), flags | O_CLOEXEC, 0600); })};
+            const int cause = errno;
+            if (file && tries > 0) shortage_({}, tries);
+            if (file) return file;
+            const bool may_pass = cause == EMFILE || cause == ENFILE;
+            if (!may_pass || !shortage_(operation + (" " + path), tries)) fail_disk(operation, path, cause);
+        }
     }
     static void sync(const detail::Descriptor& directory, const std::string& path) {
         if (detail::uninterrupted([&] { return ::fsync(directory.get()); }) != 0)
@@ -187,6 +208,7 @@ private:
     }
 
     std::string path_;
+    Shortage shortage_;
     detail::Descriptor directory_;
     detail::Descriptor lock_;  // the kernel lets it go with the process
 };

@@ -1,6 +1,9 @@
 // The store of a view service in a directory of its own.
 #pragma once
 
+#include <poll.h>
+
+#include <atomic>
 #include <cstdint>
 #include <exception>
 #include <memory>
@@ -59,9 +62,21 @@ public:
 private:
     struct Work {
         Work(const std::string& directory, ViewFilesOptions options)
-            : files{PosixDisk{directory}, draw_salt(), options} {
+            : files{PosixDisk{directory, [this](const std::string& what, int tries) { return lacks(what, tries); }},
+                    draw_salt(), options} {
             files.read();
         }
+        ~Work() { ending = true; }
+
+        /// See `Shortage`. Waits for half a minute, or a second if the store is to end.
+        bool lacks(const std::string& what, int tries) const {
+            constexpr int each_ms = 20, most = 1500, most_at_end = 50;
+            if (what.empty() || tries >= (ending ? most_at_end : most)) return false;
+            ::poll(nullptr, 0, each_ms);
+            return true;
+        }
+
+        std::atomic<bool> ending = false;
         ViewFiles<PosixDisk> files;
         asio::thread_pool thread{1};  // ends before the files, once what it is doing is done
     };

@@ -1,0 +1,28 @@
+// A process that may open hardly any more files or sockets, for a test.
+#pragma once
+
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <understudy/detail/descriptor.hpp>
+
+namespace understudy::test {
+
+/// Leaves the process only `spare` more descriptors for as long as it lives.
+class FewDescriptors {
+public:
+    explicit FewDescriptors(rlim_t spare) {
+        ::getrlimit(RLIMIT_NOFILE, &before_);
+        const detail::Descriptor lowest{::dup(0)};
+        rlimit few = before_;
+        few.rlim_cur = static_cast<rlim_t>(lowest.get()) + spare;
+        ::setrlimit(RLIMIT_NOFILE, &few);
+    }
+    FewDescriptors(FewDescriptors&&) = delete;
+    ~FewDescriptors() { ::setrlimit(RLIMIT_NOFILE, &before_); }
+
+private:
+    rlimit before_{};
+};
+
+}  // namespace understudy::test
