@@ -147,10 +147,22 @@ struct Malformed {
     std::string what;
 };
 
+/// A transport turns connections away, or closes silent ones for others: too many are open. Told when it begins, and
+/// then once a minute with how many there were until then.
+struct ConnectionsRefused {
+    std::size_t count;
+    std::string why;
+};
+/// There is room for connections again, and none was turned away for `first_message_timeout`.
+struct ConnectionsAccepted {
+    std::size_t refused;
+};
+
 using Event = std::variant<ViewDecided, ServerSeen, ServerLost, NameShared, GroupRemoved, GroupWaits, ViewStoreFailed,
                            RoleChanged, SteppedDown, BackupJoining, BackupInSync, BackupUnreachable, SnapshotInstalled,
                            LogCut, SessionClosed, StoreFailed, JournalFailed, JournalWaits, JournalGoesOn,
-                           ViewServiceSilent, ViewServiceAnswers, CallFailed, Refused, Malformed>;
+                           ViewServiceSilent, ViewServiceAnswers, CallFailed, Refused, Malformed, ConnectionsRefused,
+                           ConnectionsAccepted>;
 
 /// Called with each event, in order, on the service's executor, after the step that caused it. May be empty.
 using Observer = std::function<void(const Event&)>;
@@ -246,6 +258,12 @@ inline std::string describe(const Event& event) {
         }
         std::string operator()(const Malformed& e) const {
             return "malformed " + std::string{to_string(e.code)} + " from " + e.peer + ": " + e.what;
+        }
+        std::string operator()(const ConnectionsRefused& e) const {
+            return "connections are turned away (" + std::to_string(e.count) + " so far): " + e.why;
+        }
+        std::string operator()(const ConnectionsAccepted& e) const {
+            return "connections are taken again; " + std::to_string(e.refused) + " were turned away";
         }
     };
     return std::visit(Printer{}, event);

@@ -21,9 +21,16 @@ struct TransportOptions {
     std::size_t max_send_queue = 64u << 20;  ///< A connection whose peer reads too slowly for this is closed.
     /// An accepted connection is not read while so much waits to be sent to its peer, and is again at half of it.
     std::size_t full_send_queue = 1u << 20;
-    std::size_t max_connections = 20000;     ///< Accepted ones; a further one is closed at once.
+    std::size_t max_receive_bytes = 256u << 20;  ///< Of half-received frames of all connections; see `frame_timeout`.
+    std::size_t max_connections = 20000;  ///< Accepted ones. For a further one a silent one goes, or it is closed.
+    std::size_t reserved_descriptors = 32;   ///< Of what the process may open: accepted connections leave so many free.
     std::size_t max_turn = 32u << 10;        ///< Arrived bytes handed over in one turn; more wait for the next.
     Duration connect_timeout = 2s;  ///< Of a dial, and of resolving the name in it.
+    /// An accepted connection that has sent no message for so long is closed, unless a frame is under way.
+    Duration first_message_timeout = 10s;
+    /// So long a half-received frame may take to be whole, or to grow by 1 KiB; then its connection is closed. Under
+    /// `max_receive_bytes` those go first that hold much and bring little.
+    Duration frame_timeout = 30s;
     Duration redial_first = 10ms;  ///< The wait after a failed dial; doubles, with jitter, up to
     Duration redial_last = 1s;     ///< this.
 
@@ -111,6 +118,10 @@ inline std::string TransportOptions::validate() const {
     if (max_send_queue < max_frame)
         return "max_send_queue is smaller than max_frame: a largest frame could not be sent";
     if (full_send_queue == 0) return "full_send_queue must be positive";
+    if (max_receive_bytes < max_frame)
+        return "max_receive_bytes is smaller than max_frame: a largest frame could not be received";
+    if (first_message_timeout <= 0s || frame_timeout <= 0s)
+        return "first_message_timeout and frame_timeout must be positive";
     if (connect_timeout <= 0s || redial_first <= 0s || redial_last < redial_first)
         return "connect_timeout and redial_first must be positive, redial_last at least redial_first";
     return {};

@@ -15,6 +15,7 @@
 #include <understudy/core/effects.hpp>
 #include <understudy/core/types.hpp>
 #include <understudy/error.hpp>
+#include <understudy/event.hpp>
 
 namespace understudy {
 
@@ -39,7 +40,8 @@ struct Broken {
     error code;
     std::string what;
 };
-using Arrival = std::variant<Delivered, Gone, Probed, Broken>;
+/// Besides what peers do, a transport may tell its host that it turns connections away, and that this has ended.
+using Arrival = std::variant<Delivered, Gone, Probed, Broken, ConnectionsRefused, ConnectionsAccepted>;
 using Arrivals = std::vector<Arrival>;
 
 /// A **Transport** carries payloads between addresses. Laws:
@@ -57,6 +59,7 @@ using Arrivals = std::vector<Arrival>;
 ///  - `local()` is the address that peers dial, empty for a party that only dials. It is final after construction.
 ///  - `close()` ends everything: the listener, the connections, a pending `next`;
 ///  - optional: `reuse(arrivals)` takes back what `next` gave, for its memory;
+///  - optional: `malformed(peer)` hears that the last payload of a peer was no message;
 ///  - optional: `max_frame()`, the largest payload in bytes, so that a replica whose messages would not fit is refused;
 ///  - optional: `objection(address)`, why that can never be dialled, or nothing, as a `std::string`, so that a service
 ///    or client whose options name such an address is refused.

@@ -21,6 +21,7 @@
 #include <asio/detached.hpp>
 #include <asio/io_context.hpp>
 
+#include <tests/support/few_descriptors.hpp>
 #include <tests/support/temporary_folder.hpp>
 #include <understudy/net/any.hpp>
 #include <understudy/wire/frame.hpp>

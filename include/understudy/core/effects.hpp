@@ -2,7 +2,9 @@
 #pragma once
 
 #include <concepts>
+#include <cstddef>
 #include <optional>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -37,13 +39,21 @@ struct Effects {
         outbox.emplace_back(std::forward<To>(to), std::forward<Id>(id), std::forward<M>(message));
     }
     void tell(Event event) { events.push_back(std::move(event)); }
+    /// Keeps the room for the next turn, but not that of an unusually large one.
     void clear() {
-        outbox.clear();
-        events.clear();
-        probes.clear();
-        holds.clear();
+        const auto empty = [](auto& list) {
+            if (list.capacity() > most_kept) std::remove_reference_t<decltype(list)>{}.swap(list);
+            list.clear();
+        };
+        empty(outbox);
+        empty(events);
+        empty(probes);
+        empty(holds);
         journal.reset();
     }
+
+private:
+    static constexpr std::size_t most_kept = 4096;
 };
 
 /// A machine holds rules and nothing else. It never reads a clock, draws a random number, logs, throws or waits.

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <concepts>
+#include <cstddef>
 #include <exception>
 #include <memory>
 #include <string>
@@ -110,8 +111,12 @@ private:
         effects_.tell(Malformed{std::move(broken.peer), broken.code, std::move(broken.what)});
     }
 
+    void take(ConnectionsRefused& refused, Time) { effects_.tell(std::move(refused)); }
+    void take(ConnectionsAccepted& accepted, Time) { effects_.tell(accepted); }
+
     void refuse(const Address& peer, const wire::DecodeError& wrong) {
         reached(wrong.code);
+        if constexpr (requires { transport.malformed(peer); }) transport.malformed(peer);
         effects_.tell(Malformed{peer, wrong.code, wrong.text});
         if (wrong.answer) effects_.send(peer, wrong.id, wire::to_failure(wrong));
     }
@@ -135,6 +140,7 @@ private:
         }
         for (const auto& event : doing_.events) tell(event);
         doing_.clear();
+        if (buffer_.capacity() > kept_buffer) std::string{}.swap(buffer_);
     }
 
     /// A view that is pushed to many is encoded once.
@@ -150,8 +156,10 @@ private:
         transport.send(envelope.peer, buffer_);
     }
 
+    static constexpr std::size_t kept_buffer = 1u << 20;
+
     Observer observer_;
-    Effects effects_, doing_;  // these and the buffer keep their memory from turn to turn
+    Effects effects_, doing_;  // these and the buffer keep their memory from turn to turn, up to a bound
     std::string buffer_;
     bool stopped_ = false;
     bool silent_ = false;

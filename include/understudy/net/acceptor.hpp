@@ -18,13 +18,17 @@
 
 namespace understudy::net {
 
-/// Calls `accepted` with each new connection until `close`.
+/// Calls `accepted` with each new connection until `close`, and `failed` when none can be taken for now.
 class Acceptor : public std::enable_shared_from_this<Acceptor> {
 public:
     using Accepted = std::function<void(Descriptor)>;
+    using Failed = std::function<void(std::error_code)>;
 
-    Acceptor(const asio::any_io_executor& executor, Descriptor listener, Accepted accepted)
-        : listener_{executor, listener.get()}, pause_{executor}, accepted_{std::move(accepted)} {
+    Acceptor(const asio::any_io_executor& executor, Descriptor listener, Accepted accepted, Failed failed)
+        : listener_{executor, listener.get()},
+          pause_{executor},
+          accepted_{std::move(accepted)},
+          failed_{std::move(failed)} {
         listener.release();
     }
 
@@ -36,6 +40,7 @@ public:
         listener_.close(ignored);
         pause_.cancel();
         accepted_ = nullptr;
+        failed_ = nullptr;
     }
 
 private:
@@ -59,7 +64,10 @@ private:
             } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
                 break;
             } else if (!concerns_one_connection(errno)) {
-                return rest();
+                const auto fault = last_error();
+                rest();
+                if (failed_) failed_(fault);
+                return;
             }
         }
         if (listener_.is_open()) await_connection();
@@ -94,6 +102,7 @@ private:
     asio::steady_timer pause_;
     std::chrono::milliseconds next_pause_ = first_pause;
     Accepted accepted_;
+    Failed failed_;
 };
 
 }  // namespace understudy::net

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
@@ -30,6 +31,12 @@ namespace understudy::net {
 
 class Connection;
 
+/// What all connections of a transport read into, and what halves of frames they keep besides.
+struct ReceiveMemory {
+    wire::FrameRoom shared;
+    std::size_t held = 0;  ///< Bytes of memory of half-received frames.
+};
+
 /// Whom a connection tells what happens. Nothing here calls back into the connection.
 class ConnectionOwner {
 public:
@@ -48,6 +55,11 @@ public:
     /// The connection is closed.
     virtual void ended(Connection& connection, std::string why) = 0;
     virtual void released(Connection& connection) = 0;
+    /// The connection exceeded a limit; `ended` follows.
+    virtual void exceeded(Connection& connection, error code, std::string what) = 0;
+    virtual ReceiveMemory& receive_memory() = 0;
+    /// The connection holds memory, or half a frame: the owner calls `tick` from now on, until that says no.
+    virtual void attend(Connection& connection) = 0;
 
 protected:
     ~ConnectionOwner() = default;
@@ -69,8 +81,15 @@ public:
         sent_ = 0;
     }
     void clear() {
-        if (bytes_.capacity() > kept_when_empty) std::string{}.swap(bytes_);
+        if (bytes_.capacity() > kept_when_empty) release();
         bytes_.clear();
+        sent_ = 0;
+    }
+    /// Bytes of memory; what a string holds in itself does not count.
+    std::size_t memory() const { return bytes_.capacity() > sizeof bytes_ ? bytes_.capacity() : 0; }
+    /// Gives the memory back, with what is in it.
+    void release() {
+        std::string{}.swap(bytes_);
         sent_ = 0;
     }
 
@@ -83,6 +102,8 @@ private:
 /// Begins without a socket: what is sent before `open` waits for it.
 class Connection : public std::enable_shared_from_this<Connection> {
 public:
+    static constexpr std::size_t largest_room = 256u << 10;  ///< Of one read.
+
     Connection(const asio::any_io_executor& executor, std::shared_ptr<ConnectionOwner> owner, Address peer,
                bool dialled, const TransportOptions& options)
         : owner_{std::move(owner)},
@@ -96,8 +117,20 @@ public:
 
     const Address& peer() const { return peer_; }
     bool dialled() const { return dialled_; }
-    /// Whether the peer has sent anything that made sense.
-    bool heard() const { return heard_; }
+    /// Whether the peer has sent a whole frame.
+    bool heard() const { return frames_ > 0; }
+    /// Whether one of its frames was a message, as far as that is known.
+    bool said_something() const { return frames_ > malformed_; }
+    /// One of its frames was none.
+    void malformed() { ++malformed_; }
+    /// Whether a frame has begun and is not whole.
+    bool amid_frame() const { return decoder_.pending() > 0; }
+    /// Bytes of memory that hold half a frame.
+    std::size_t half_frame() const { return counted_; }
+    /// Bytes of memory, of half a frame and of what waits to be sent.
+    std::size_t memory() const { return decoder_.capacity() + out_.memory(); }
+    /// What came lately, in bytes; all that is held if nothing is read on purpose.
+    std::size_t came_lately() const { return is_held() ? half_frame() : came_ + came_before_; }
     /// Its owner's note that it waits for its deliveries to be served; true if that is new.
     bool note_stalled(bool on) { return std::exchange(stalled_, on) != on; }
     /// Its place in the queue of what has arrived.
@@ -122,6 +155,8 @@ public:
         }
         out_.append_frame(payload);
         if (awaits_room_) note_backlog();
+        sent_lately_ = true;
+        if (!attended_) attend();
         if (state_ == State::open && !flush_due_ && !awaits_room_) {
             flush_due_ = true;
             owner_->flush_later(*this);
@@ -161,9 +196,33 @@ public:
         });
     }
 
+    /// What an owner calls at equal intervals while it attends to this. A half frame has to be whole, or to have grown
+    /// by `least_progress`, within `patience` of them in which it was read; else the connection ends. The memory of
+    /// one that was idle for an interval is given back. False: there is nothing to attend to any more.
+    bool tick(unsigned patience) {
+        if (state_ == State::closed) return attended_ = false;
+        came_before_ = std::exchange(came_, 0);
+        if (!std::exchange(sent_lately_, false) && out_.empty()) out_.release();
+        const auto pending = decoder_.pending();
+        if (pending == 0 || frames_ != marked_frames_ || pending >= marked_ + least_progress) {
+            marked_ = pending;
+            marked_frames_ = frames_;
+            without_progress_ = 0;
+        } else if (state_ == State::open && awaits_bytes_ && !is_held() && ++without_progress_ > patience) {
+            attended_ = false;
+            cut_off(error::parse_error, "a frame was begun and does not go on");
+            return false;
+        }
+        attended_ = pending > 0 || out_.memory() > 0;
+        if (!attended_) came_before_ = 0;
+        return attended_;
+    }
+
     /// Closes without telling anybody.
     void close() {
         state_ = State::closed;
+        forget_input();
+        out_.release();
         std::error_code ignored;
         socket_.close(ignored);
         if (linger_) linger_->cancel();
@@ -177,12 +236,18 @@ public:
         if (owner) owner->ended(*this, std::move(why));
     }
 
+    /// The same, for a limit that it exceeded.
+    void cut_off(error code, std::string why) {
+        if (const auto owner = owner_) owner->exceeded(*this, code, why);
+        end(std::move(why));
+    }
+
 private:
     enum class State { dialling, open, lingering, closed };
 
     // The room for one read grows while reads fill it; a connection that carries little holds little.
     static constexpr std::size_t smallest_room = 4u << 10;
-    static constexpr std::size_t largest_room = 256u << 10;
+    static constexpr std::size_t least_progress = 1u << 10;
     static constexpr auto longest_linger = std::chrono::seconds{2};
 
     static bool is_temporary(std::error_code fault) {
@@ -220,12 +285,17 @@ private:
 
     void read() {
         if (is_held() || !owner_->may_deliver(*this)) return;
-        const auto room = decoder_.prepare(room_);
+        decoder_.borrow(owner_->receive_memory().shared);
+        const auto room = decoder_.prepare(decoder_.appetite(room_));
         std::error_code fault;
         const auto count = socket_.read_some(asio::buffer(room.data(), room.size()), fault);
-        if (fault && !is_temporary(fault)) return end(why_ended(fault));
-        if (count == room_) room_ = std::min(room_ * 4, largest_room);
         decoder_.commit(count);
+        if (fault && !is_temporary(fault)) {
+            keep_rest(false);
+            return end(why_ended(fault));
+        }
+        if (count == room_) room_ = std::min(room_ * 4, largest_room);
+        came_ = (attended_ ? came_ : 0) + count;
         deliver();
     }
 
@@ -236,15 +306,37 @@ private:
             const auto payload = decoder_.next();
             more = payload.has_value();
             if (!more) break;
-            heard_ = true;
+            ++frames_;
             may = owner_->deliver(*this, *payload);
         }
+        keep_rest(more);
+        if (decoder_.pending() > 0 && !attended_) attend();
         const auto owner = owner_;  // a turn that begins now may close this connection
         if (decoder_.failed())
             say_goodbye();
         else if (!more)
             await_bytes();
+        else
+            room_ = std::max(room_ / 4, smallest_room);  // it brings more than can be handled
         owner->delivered();
+    }
+
+    void attend() {
+        attended_ = true;
+        owner_->attend(*this);
+    }
+    // The rest of what was read needs memory of its own. It counts as half a frame unless it waits to be delivered.
+    void keep_rest(bool undelivered) {
+        decoder_.give_back(owner_->receive_memory().shared);
+        count_memory(undelivered ? 0 : decoder_.capacity());
+    }
+    void forget_input() {
+        decoder_ = wire::FrameDecoder{0};
+        if (owner_) count_memory(0);
+    }
+    void count_memory(std::size_t bytes) {
+        auto& held = owner_->receive_memory().held;
+        held = held - std::exchange(counted_, bytes) + bytes;
     }
 
     std::string why_ended(std::error_code fault) const {
@@ -280,15 +372,15 @@ private:
             if (!fault) self->release();
         });
         owner_->broken(*this, decoder_.code(), decoder_.what());
-        decoder_ = wire::FrameDecoder{0};
+        forget_input();
         flush();
         await_bytes();
     }
 
     void discard() {
-        const auto room = decoder_.prepare(smallest_room * 4);
+        auto& room = owner_->receive_memory().shared;
         std::error_code fault;
-        socket_.read_some(asio::buffer(room.data(), room.size()), fault);
+        socket_.read_some(asio::buffer(room.memory.get(), room.size), fault);
         if (fault && !is_temporary(fault)) return release();
         await_bytes();
     }
@@ -312,7 +404,16 @@ private:
     std::error_code write_fault_;
     std::optional<asio::steady_timer> linger_;
     State state_ = State::dialling;
-    bool heard_ = false;
+    std::uint64_t frames_ = 0;         // that came
+    std::uint64_t malformed_ = 0;      // of them
+    std::size_t counted_ = 0;          // bytes of memory of half a frame, as the owner knows
+    std::size_t came_ = 0;             // bytes since the last tick
+    std::size_t came_before_ = 0;      // bytes between the two ticks before
+    std::size_t marked_ = 0;           // how much of a frame there was when it last made progress,
+    std::uint64_t marked_frames_ = 0;  // and of which
+    unsigned without_progress_ = 0;    // ticks since then
+    bool attended_ = false;
+    bool sent_lately_ = false;
     bool paused_ = false;
     bool full_ = false;
     bool stalled_ = false;

@@ -83,6 +83,7 @@ public:
     void probe(const Address& address) { board_->probe(address); }
     void pause(const Address& peer) { board_->pause(peer); }
     void resume(const Address& peer) { board_->resume(peer); }
+    void malformed(const Address& peer) { board_->malformed(peer); }
     void close() { board_->close(); }
 
 private:

@@ -31,6 +31,7 @@
 #include <understudy/net/backoff.hpp>
 #include <understudy/net/connect.hpp>
 #include <understudy/net/connection.hpp>
+#include <understudy/net/connection_limits.hpp>
 #include <understudy/net/doorbell.hpp>
 #include <understudy/net/listen.hpp>
 #include <understudy/options.hpp>
@@ -48,6 +49,11 @@ public:
         board->bell_ = std::make_shared<Doorbell>(executor, board->options_.max_turn, [weak = board->weak_from_this()] {
             if (auto self = weak.lock()) self->after_turn();
         });
+        const auto tell = [weak = board->weak_from_this()](Arrival arrival) {
+            if (auto self = weak.lock()) self->bell_->push(std::move(arrival));
+        };
+        const auto open = [board = board.get()] { return board->accepted_; };  // which outlives the limits' use of it
+        board->limits_ = std::make_shared<ConnectionLimits>(executor, board->options_, tell, open);
         board->listen();
         return board;
     }
@@ -98,6 +104,15 @@ public:
         if (const auto connection = find(peer)) connection->resume();
     }
 
+    void malformed(const Address& peer) {
+        const auto found = peers_.find(peer);
+        if (found == peers_.end() || !found->second.connection) return;
+        const auto& connection = found->second.connection;
+        connection->malformed();
+        if (!connection->dialled() && !connection->said_something())
+            limits_->is_silent(found->second.number, connection);
+    }
+
     /// What was sent is offered to the kernel once more; then everything ends.
     void close() {
         if (bell_->closed()) return;
@@ -110,12 +125,14 @@ public:
             if (peer.connection) peer.connection->close();
         for (const auto& connection : std::exchange(leaving_, {})) connection->close();
         stalled_.clear();
+        limits_->close();
     }
 
 private:
     struct Peer {
         std::shared_ptr<Connection> connection;
         Backoff backoff;
+        std::uint64_t number = 0;  // of an accepted connection
     };
 
     // ---- listening ---------------------------------------------------------------------------------------
@@ -128,13 +145,16 @@ private:
         const auto accepted = [weak = weak_from_this()](Descriptor taken) {
             if (auto self = weak.lock()) self->accept(std::move(taken));
         };
+        const auto failed = [weak = std::weak_ptr{limits_}](std::error_code fault) {
+            if (auto limits = weak.lock()) limits->out_of_descriptors(fault);
+        };
         for (auto& socket : listening.sockets)
-            acceptors_.push_back(std::make_shared<Acceptor>(executor_, std::move(socket), accepted));
+            acceptors_.push_back(std::make_shared<Acceptor>(executor_, std::move(socket), accepted, failed));
         for (const auto& acceptor : acceptors_) acceptor->start();
     }
 
     void accept(Descriptor descriptor) {
-        if (bell_->closed() || accepted_ >= options_.max_connections) return;  // closes it
+        if (bell_->closed() || !limits_->admit(descriptor)) return;  // closes it
         asio::generic::stream_protocol::endpoint remote;
         auto size = static_cast<socklen_t>(remote.capacity());
         if (::getpeername(descriptor.get(), remote.data(), &size) != 0) return;  // gone again
@@ -147,7 +167,10 @@ private:
 
         const auto connection = connect_to(name, false);
         ++accepted_;
-        peers_.try_emplace(std::move(name)).first->second.connection = connection;
+        auto& peer = peers_.try_emplace(std::move(name)).first->second;
+        peer.connection = connection;
+        peer.number = last_number_;
+        limits_->is_silent(peer.number, connection);
         connection->open(std::move(socket));
     }
 
@@ -240,7 +263,15 @@ private:
         bell_->deliver(connection.source(), connection.peer(), payload);
         return may_deliver(connection);
     }
-    void delivered() override { bell_->delivered(); }
+    void delivered() override {
+        limits_->relieve();
+        bell_->delivered();
+    }
+    ReceiveMemory& receive_memory() override { return limits_->memory(); }
+    void attend(Connection& connection) override { limits_->attend(connection.shared_from_this()); }
+    void exceeded(Connection& connection, error code, std::string what) override {
+        bell_->push(connection.source(), Broken{connection.peer(), code, std::move(what)});
+    }
 
     void broken(Connection& connection, error code, std::string what) override {
         bell_->push(connection.source(), Broken{connection.peer(), code, what});
@@ -264,6 +295,7 @@ private:
         const auto found = peers_.find(connection.peer());
         if (found == peers_.end() || found->second.connection.get() != &connection) return;
         const auto keep_alive = std::exchange(found->second.connection, nullptr);
+        limits_->ended(found->second.number);
         if (connection.dialled() && failed)
             found->second.backoff.lengthen(boot_time(), options_.redial_first, options_.redial_last, random());
         else
@@ -301,6 +333,7 @@ private:
     Schemes schemes_;
     std::mt19937_64 random_;
     std::shared_ptr<Doorbell> bell_;
+    std::shared_ptr<ConnectionLimits> limits_;
     Address local_;
     UnixPath listening_path_;
     Address unix_name_;

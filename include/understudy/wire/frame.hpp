@@ -52,11 +52,47 @@ inline std::string connection_error(error code, std::string_view text) {
     return out;
 }
 
+/// Memory to read into that many decoders share: one borrows it for a read and gives it back.
+struct FrameRoom {
+    explicit FrameRoom(std::size_t bytes) : size{bytes}, memory{std::make_unique_for_overwrite<char[]>(bytes)} {}
+    std::size_t size;
+    std::unique_ptr<char[]> memory;
+};
+
 /// Takes bytes as they come and gives out whole payloads. What it holds is bounded by the bytes that came and were
 /// not taken yet, at most one frame if payloads are taken after each read: the announced length reserves nothing.
 class FrameDecoder {
 public:
+    /// So many bytes of a frame, at most, are moved into a borrowed room; behind them is what it has for reading.
+    static constexpr std::size_t most_moved = 16u << 10;
+
     explicit FrameDecoder(std::size_t max_frame) : max_frame_{max_frame} {}
+
+    /// The next read goes into `room`, so that a decoder between two frames holds nothing. Not if more of a frame has
+    /// come than is worth moving there.
+    void borrow(FrameRoom& room) {
+        if (pending() > most_moved) return;
+        move_to(room.memory, room.size);
+        room.memory.reset();
+        borrowed_ = true;
+    }
+    /// Ends the validity of payloads. What is pending moves to memory of its own, of its size, unless it has such.
+    void give_back(FrameRoom& room) {
+        const auto held = pending();
+        if (!borrowed_ && held >= capacity_ / 4) return held > 0 ? void() : release();
+        auto own = held > 0 ? std::make_unique_for_overwrite<char[]>(held) : nullptr;
+        if (borrowed_) room.size = capacity_;
+        move_to(own, held);
+        if (borrowed_) room.memory = std::move(own);
+        borrowed_ = false;
+    }
+    /// How many bytes the next read should ask for, `most` at most. In memory of its own a frame grows by no more than
+    /// what has come of it, and not beyond its end.
+    std::size_t appetite(std::size_t most) const {
+        const auto held = pending();
+        if (borrowed_ || held < frame_header || whole() <= held) return most;
+        return std::min({most, held, whole() - held});
+    }
 
     /// Room for the next `size` bytes, to read into; ends the validity of payloads.
     std::span<char> prepare(std::size_t size) {
@@ -97,8 +133,8 @@ public:
 
     /// Bytes that came and were not taken; after `next()` gave nothing, those of a frame that is not whole yet.
     std::size_t pending() const { return filled_ - taken_; }
-    /// Bytes of memory held.
-    std::size_t capacity() const { return capacity_; }
+    /// Bytes of memory held, without what is borrowed.
+    std::size_t capacity() const { return borrowed_ ? 0 : capacity_; }
 
 private:
     // An emptied buffer above this is given back: a connection keeps no memory for a large frame of long ago.
@@ -116,19 +152,37 @@ private:
         return std::nullopt;
     }
 
+    /// The frame that has begun, with its header.
+    std::size_t whole() const { return frame_header + announced(buffer_.get() + taken_); }
+
+    /// Takes `memory`, puts what is pending there, and leaves the former memory in its place.
+    void move_to(std::unique_ptr<char[]>& memory, std::size_t size) {
+        const auto held = pending();
+        if (held > 0) std::memcpy(memory.get(), buffer_.get() + taken_, held);
+        std::swap(memory, buffer_);
+        capacity_ = size;
+        taken_ = 0;
+        filled_ = held;
+    }
+    void release() {
+        buffer_.reset();
+        capacity_ = taken_ = filled_ = 0;
+    }
+
     // What is pending moves to the front only when the room behind it is used up, and then the buffer doubles if more
     // than half of it is pending: each byte is moved a bounded number of times.
     void make_room(std::size_t size) {
         const auto held = pending();
         if (held == 0) {
             taken_ = filled_ = 0;
-            if (capacity_ > std::max(kept_when_empty, size)) buffer_.reset(), capacity_ = 0;
+            if (!borrowed_ && capacity_ > std::max(kept_when_empty, size)) release();
         }
         if (capacity_ - filled_ >= size) return;
         if (held + size <= capacity_ && held <= capacity_ / 2) {
             std::memmove(buffer_.get(), buffer_.get() + taken_, held);
         } else {
-            capacity_ = std::max(held + size, held * 2);
+            const bool one_frame = held >= frame_header && held < whole();
+            capacity_ = std::max(held + size, one_frame ? std::min(held * 2, whole()) : held * 2);
             auto larger = std::make_unique_for_overwrite<char[]>(capacity_);
             if (held > 0) std::memcpy(larger.get(), buffer_.get() + taken_, held);
             buffer_ = std::move(larger);
@@ -142,6 +196,7 @@ private:
     std::size_t capacity_ = 0;
     std::size_t taken_ = 0;   // bytes of the buffer given out
     std::size_t filled_ = 0;  // bytes of the buffer that came
+    bool borrowed_ = false;
     error code_ = error::internal;
     std::string what_;
 };

@@ -1,0 +1,253 @@
+// What strangers may take of a process: time to say something, places, descriptors, and memory of half-sent frames.
+#include <doctest/doctest.h>
+
+#include <vector>
+
+#include <tests/support/net.hpp>
+
+using namespace understudy;
+using namespace understudy::test;
+
+TEST_SUITE("limits") {
+    namespace {
+
+    TransportOptions listening() {
+        TransportOptions options;
+        options.listen = "tcp://127.0.0.1:0";
+        return options;
+    }
+
+    bool has_ended(RawPeer& peer) { return peer.read(), peer.ended(); }
+
+    std::vector<RawPeer> connect(const Address& address, std::size_t count, std::string_view bytes) {
+        std::vector<RawPeer> peers;
+        for (std::size_t n = 0; n < count; ++n) {
+            peers.push_back(RawPeer::connected_to(address));
+            peers.back().write(bytes);
+        }
+        return peers;
+    }
+    std::size_t how_many_ended(std::vector<RawPeer>& peers) {
+        std::size_t count = 0;
+        for (auto& peer : peers) count += has_ended(peer);
+        return count;
+    }
+
+    }  // namespace
+
+    TEST_CASE("a connection that says nothing valid is closed after first_message_timeout") {
+        asio::io_context io;
+        auto options = listening();
+        options.first_message_timeout = 40ms;
+        Party<> server{io, options};
+        auto silent = RawPeer::connected_to(server.local());
+        auto speaks = RawPeer::connected_to(server.local());
+        auto babbles = RawPeer::connected_to(server.local());
+        auto is_slow = RawPeer::connected_to(server.local());
+        speaks.write(frame(message("hello")));
+        babbles.write(frame(message("rubbish")));
+        is_slow.write(frame(message("a message that takes its time")).substr(0, 10));
+        REQUIRE(run_until(io, [&] { return server->count<Delivered>() == 2; }));
+        for (const auto& delivered : server->all<Delivered>())
+            if (delivered.payload == message("rubbish")) server.transport.malformed(delivered.from);
+        CHECK(run_until(io, [&] { return has_ended(silent); }));
+        CHECK(run_until(io, [&] { return has_ended(babbles); }));
+        CHECK_FALSE(has_ended(speaks));
+        CHECK_FALSE(has_ended(is_slow));
+        CHECK(run_until(io, [&] { return server->count<Gone>() == 2; }));
+    }
+
+    TEST_CASE("half a frame ends its connection if it does not go on and one that grows does not") {
+        asio::io_context io;
+        auto options = listening();
+        options.frame_timeout = 40ms;
+        Party<> server{io, options};
+        const auto large = frame(message(std::string(2u << 20, 'x')));
+        auto stopped = RawPeer::connected_to(server.local());
+        auto slow = RawPeer::connected_to(server.local());
+        stopped.write(large.substr(0, 100'000));
+        std::size_t sent = 0;
+        const auto go_on = [&] { sent += slow.write(std::string_view{large}.substr(sent, 1100)); };
+        CHECK(run_until(io, [&] { return go_on(), has_ended(stopped); }));
+        REQUIRE(run_until(io, [&] { return server->count<Broken>() == 1; }));
+        CHECK(server->all<Broken>()[0].what == "a frame was begun and does not go on");
+        CHECK(run_until(io, [&] {
+            for (int piece = 0; piece < 100; ++piece) go_on();
+            return server->count<Delivered>() == 1;
+        }));
+        CHECK_FALSE(has_ended(slow));
+    }
+
+    TEST_CASE("half-received frames of all connections are bounded and honest ones come through") {
+        asio::io_context io;
+        auto options = listening();
+        options.max_frame = 1u << 20;
+        options.max_receive_bytes = 1u << 20;
+        Party<> server{io, options};
+        const auto large = frame(message(std::string(512u << 10, 'x')));
+        auto halves = connect(server.local(), 20, "");
+        std::vector<std::size_t> sent(halves.size());
+        REQUIRE(run_until(io, [&] {  // all of them send half, or are cut off before
+            bool done = true;
+            for (std::size_t n = 0; n < halves.size(); ++n) {
+                sent[n] += halves[n].write(std::string_view{large}.substr(sent[n], (256u << 10) - sent[n]));
+                done = done && (sent[n] == 256u << 10 || has_ended(halves[n]));
+            }
+            return done;
+        }));
+        settle(io);
+        CHECK(how_many_ended(halves) >= 16);  // four halves fill the bound
+        CHECK(run_until(io, [&] { return server->count<Broken>() == how_many_ended(halves); }));
+        CHECK(server->all<Broken>()[0].code == error::overloaded);
+        Party<> honest{io};
+        for (int n = 0; n < 5; ++n) honest.transport.send(server.local(), message(std::string(700u << 10, 'y')));
+        CHECK(run_until(io, [&] { return server->count<Delivered>() == 5; }));
+        CHECK(honest->count<Gone>() == 0);
+    }
+
+    TEST_CASE("one that is silent gives its place to one that comes later") {
+        asio::io_context io;
+        auto options = listening();
+        options.max_connections = 3;
+        options.first_message_timeout = 40ms;
+        Party<> server{io, options};
+        auto speaks = connect(server.local(), 2, frame(message("hello")));
+        REQUIRE(run_until(io, [&] { return server->count<Delivered>() == 2; }));
+        {
+            auto later = connect(server.local(), 5, frame(message("I want to come in")));
+            REQUIRE(run_until(io, [&] { return server->count<Delivered>() >= 3 && how_many_ended(later) == 4; }));
+            CHECK(how_many_ended(speaks) == 0);
+            const auto refused = server->all<ConnectionsRefused>();
+            REQUIRE(refused.size() == 1);  // and not one for each
+            CHECK(refused[0].why.find("max_connections") != std::string::npos);
+            CHECK(server->count<ConnectionsAccepted>() == 0);
+        }
+        CHECK(run_until(io, [&] { return server->count<ConnectionsAccepted>() == 1; }));
+        CHECK(server->all<ConnectionsAccepted>()[0].refused == 4);
+    }
+
+    TEST_CASE("accepted connections leave descriptors for files and dialling") {
+        asio::io_context io;
+        auto options = listening();
+        options.reserved_descriptors = 10;
+        Party<> server{io, options};
+        server->answers = true;
+        Party<> client{io};
+        std::vector<RawPeer> peers;
+        std::vector<net::Descriptor> files;
+        {
+            const FewDescriptors few{60};
+            const auto hello = frame(message("hello"));
+            REQUIRE(run_until(io, [&] {
+                peers.push_back(RawPeer::connected_to(server.local()));
+                peers.back().write(hello);
+                settle(io);
+                return how_many_ended(peers) >= 2;
+            }));
+            std::erase_if(peers, [](auto& peer) { return peer.ended(); });
+            for (int n = 0; n < 8; ++n) {
+                files.emplace_back(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+                CHECK(files.back());
+            }
+            files.clear();
+            CHECK(server->count<ConnectionsRefused>() == 1);
+            while (peers.size() > 5) peers.pop_back();
+            client.transport.send(server.local(), message("and now?"));
+            CHECK(run_until(io, [&] { return client->count<Delivered>() == 1; }));
+        }
+    }
+
+    TEST_CASE("running out of descriptors is told") {
+        asio::io_context io;
+        Party<> server{io, listening()};
+        auto waiting = RawPeer::connected_to(server.local());
+        waiting.write(frame(message("x")));
+        {
+            const FewDescriptors none{0};
+            CHECK(run_until(io, [&] { return server->count<ConnectionsRefused>() == 1; }));
+        }
+        CHECK(run_until(io, [&] { return server->count<Delivered>() == 1; }));
+    }
+
+    // ---- memory of one connection ------------------------------------------------------------------------
+
+    namespace {
+
+    struct Owner final : net::ConnectionOwner {
+        net::ReceiveMemory memory{
+            wire::FrameRoom{net::Connection::largest_room + wire::FrameDecoder::most_moved}};
+        std::vector<std::string> delivered_payloads;
+        int attended = 0;
+
+        bool may_deliver(net::Connection&) override { return true; }
+        void bar(net::Connection&, bool) override {}
+        void flush_later(net::Connection& connection) override { connection.flush(); }
+        bool deliver(net::Connection&, std::string_view payload) override {
+            delivered_payloads.emplace_back(payload);
+            return true;
+        }
+        void delivered() override {}
+        void broken(net::Connection&, error, std::string) override {}
+        void ended(net::Connection&, std::string) override {}
+        void released(net::Connection&) override {}
+        void exceeded(net::Connection&, error, std::string) override {}
+        net::ReceiveMemory& receive_memory() override { return memory; }
+        void attend(net::Connection&) override { ++attended; }
+    };
+
+    struct Couple {
+        asio::io_context io;
+        std::shared_ptr<Owner> owner = std::make_shared<Owner>();
+        std::shared_ptr<net::Connection> connection =
+            std::make_shared<net::Connection>(io.get_executor(), owner, "peer", false, TransportOptions{});
+        std::unique_ptr<RawPeer> peer;
+
+        Couple() {
+            int ends[2];
+            REQUIRE(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) == 0);
+            peer = std::make_unique<RawPeer>(net::Descriptor{ends[0]});
+            connection->open(net::adopt_socket(io.get_executor(), AF_UNIX, net::Descriptor{ends[1]}));
+        }
+        void send(std::string_view bytes) {
+            REQUIRE(run_until(io, [&] { return bytes.remove_prefix(peer->write(bytes)), bytes.empty(); }));
+            settle(io);
+        }
+    };
+
+    }  // namespace
+
+    TEST_CASE("a connection holds memory for half a frame and none between two") {
+        Couple couple;
+        const auto large = frame(message(std::string(3'000'000, 'x')));
+        const auto small = frame(message("small"));
+        for (int round = 0; round < 3; ++round) {
+            couple.send(small + large.substr(0, 1'000'000));
+            CHECK(couple.connection->memory() >= 1'000'000);
+            CHECK(couple.connection->memory() <= 2'000'000 + net::Connection::largest_room);
+            CHECK(couple.owner->memory.held == couple.connection->memory());
+            couple.send(large.substr(1'000'000) + small);
+            CHECK(couple.connection->memory() == 0);
+            CHECK(couple.owner->memory.held == 0);
+        }
+        CHECK(couple.owner->delivered_payloads.size() == 9);
+        couple.send(large.substr(0, 10));
+        CHECK(couple.connection->memory() <= 10);
+        couple.connection->close();
+        CHECK(couple.owner->memory.held == 0);
+    }
+
+    TEST_CASE("a connection that was idle for an interval gives the memory back that it sent from") {
+        Couple couple;
+        couple.connection->send(message(std::string(100'000, 'x')));
+        CHECK(couple.owner->attended == 1);
+        REQUIRE(run_until(couple.io, [&] { return couple.peer->read(), couple.connection->memory() > 100'000; }));
+        settle(couple.io);
+        while (!couple.peer->read().empty()) settle(couple.io);
+        CHECK(couple.connection->tick(4));  // it sent within this one
+        CHECK_FALSE(couple.connection->tick(4));
+        CHECK(couple.connection->memory() == 0);
+        couple.connection->send(message("more"));
+        CHECK(couple.owner->attended == 2);
+    }
+
+}  // TEST_SUITE
