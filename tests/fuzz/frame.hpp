@@ -52,6 +52,42 @@ inline Unframed unframe(std::string_view bytes, std::string_view cuts, std::size
     return out;
 }
 
+/// As a connection does: reads go into a room that is shared with others, who leave their bytes there, and every
+/// `stop`th time what has come is not all taken.
+inline Unframed unframe_shared(std::string_view bytes, std::string_view cuts, std::size_t max_frame, std::size_t stop) {
+    constexpr std::size_t most = 300;
+    wire::FrameDecoder decoder{max_frame};
+    wire::FrameRoom shared{most + wire::FrameDecoder::most_moved};
+    Unframed out;
+    const auto take = [&](bool all) {
+        while (auto payload = decoder.next()) {
+            out.payloads.emplace_back(*payload);
+            if (!all) break;
+        }
+        decoder.give_back(shared);
+        UNDERSTUDY_CHECK(shared.memory != nullptr && shared.size >= most);
+        std::fill_n(shared.memory.get(), 2 * most, '#');
+        UNDERSTUDY_CHECK(decoder.pending() <= decoder.capacity());
+        UNDERSTUDY_CHECK(decoder.capacity() <= 4 * decoder.pending() + 3);
+    };
+    for (std::size_t i = 0, used = 0; used < bytes.size(); ++i) {
+        const std::size_t wanted = cuts.empty() ? most : static_cast<unsigned char>(cuts[i % cuts.size()]) + 1u;
+        decoder.borrow(shared);
+        const auto piece = bytes.substr(used, std::min(wanted, decoder.appetite(most)));
+        UNDERSTUDY_CHECK(!piece.empty());
+        const auto room = decoder.prepare(decoder.appetite(most));
+        std::copy(piece.begin(), piece.end(), room.begin());
+        decoder.commit(piece.size());
+        used += piece.size();
+        take(stop == 0 || i % stop != 0);
+        take(true);
+    }
+    out.code = decoder.code();
+    out.what = decoder.what();
+    out.pending = decoder.pending();
+    return out;
+}
+
 }  // namespace detail
 
 inline void fuzz_frame(std::string_view bytes) {
@@ -62,6 +98,10 @@ inline void fuzz_frame(std::string_view bytes) {
     const auto whole = detail::unframe(stream, {}, max_frame);
     UNDERSTUDY_CHECK(whole == detail::unframe(stream, cuts, max_frame));
     UNDERSTUDY_CHECK(whole == detail::unframe(stream, "\1", max_frame));
+    for (std::size_t stop : {0, 1, 3}) {
+        const auto shared = detail::unframe_shared(stream, cuts, max_frame, stop);
+        UNDERSTUDY_CHECK(whole.payloads == shared.payloads && whole.what == shared.what);
+    }
 
     std::string again;  // what came out is what must have gone in
     for (const auto& payload : whole.payloads) wire::append_frame(again, payload);
