@@ -259,7 +259,8 @@ public:
         wish(ViewForce{"main", "c"});
         return works_soon() ? fault_ : "force does not lead out of " + describe(view());
     }
-    /// A late ping of a former life changes nothing, once a later life was heard.
+    /// A late ping of a former life changes nothing, once a later life was heard, but that a wait for that very life
+    /// ends for D: it may live.
     std::string check_former_lives() {
         for (std::size_t server = 0; server < count; ++server)
             for (int life = 1; life < state.servers[server].life; ++life) {
@@ -272,7 +273,15 @@ public:
                 auto before = rules_;
                 Effects out;
                 rules_.receive({"late", "1", late}, now_, out);
-                const bool counts = !(rules_.status({}, now_) == before.status({}, now_)) || out.events.size() != 1;
+                const auto* member = view().member(name(server));
+                const bool named = member && member->incarnation == late.incarnation;
+                const auto seen = [&](const ViewRules& rules) {
+                    auto status = rules.status({}, now_);
+                    if (named) status.groups.at(0).waiting_for.clear();
+                    if (named) status.groups.at(0).waiting_why.clear();
+                    return status;
+                };
+                const bool counts = !(seen(rules_) == seen(before)) || out.events.size() != 1;
                 rules_ = std::move(before);
                 if (counts) return "a ping of a former life of " + name(server) + " counts";
             }
