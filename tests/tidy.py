@@ -35,7 +35,7 @@ LAYERS = {
     "journal": Layer({"core", "wire", "transport", "detail", "journal"}, True, True),
 }
 
-RULES = [f"R{n}" for n in range(7)] + [f"S{n}" for n in range(1, 13)] + [f"C{n}" for n in range(1, 8)]
+RULES = [f"R{n}" for n in range(8)] + [f"S{n}" for n in range(1, 13)] + [f"C{n}" for n in range(1, 8)]
 
 SCENARIOS = [
     "First Primary",

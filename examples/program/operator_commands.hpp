@@ -120,9 +120,9 @@ inline asio::awaitable<Exit> force(Desk& desk, Address server, bool yes) {
 
 constexpr auto price_of_adoption =
     "This is for a group whose former view service is lost for good with all that it had stored: never start that one\n"
-    "again. The group goes on from the newest view that its servers report. If there was a later one that nobody\n"
-    "reports, what was answered there is lost, and its primary goes on until it is stopped: first stop every server\n"
-    "of the group that cannot reach this view service.";
+    "again; or for one whose record is behind, as an older copy of it was put back. The group goes on from the newest\n"
+    "view that its servers report. If there was a later one that nobody reports, what was answered there is lost, and\n"
+    "its primary goes on until it is stopped: first stop every server of the group that cannot reach the view service.";
 
 inline asio::awaitable<Exit> adopt(Desk& desk, std::string cluster, bool yes) {
     const auto token = understudy::from_hex(cluster);

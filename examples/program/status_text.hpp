@@ -62,6 +62,8 @@ inline std::string describe_server(const GroupReport& group, const understudy::S
 /// For whom the group waits, why, and the command that ends it.
 inline std::string describe_wait(const understudy::GroupStatus& status, const Address& view_service) {
     if (status.waiting_for.empty()) return {};
+    if (status.waiting_why.starts_with("R7"))  // which names the command
+        return "  DECIDES NOTHING\n  " + status.waiting_why + "\n  VIEW_SERVICE is " + view_service + '\n';
     return "  WAITS for " + understudy::detail::join(status.waiting_for) + "\n  " + status.waiting_why +
            "\n  If nothing else helps, to end the wait and lose what only they have: pbc " + view_service +
            " --group " + status.info.group + " force SERVER\n";

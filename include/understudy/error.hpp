@@ -42,6 +42,7 @@ enum class error {
     bad_chunk,            ///< The chunk does not continue the snapshot that is being installed.
     name_in_use,          ///< A ping of a second process under the name of one that lives.
     superseded,           ///< A ping of an incarnation that was replaced, or one that is not newer than the last.
+    behind,               ///< The view service's record is older than views that were announced (R7).
 };
 
 namespace detail {
@@ -83,6 +84,7 @@ inline constexpr std::array error_table{
     ErrorRow{error::bad_chunk, -32013, "bad_chunk", "the chunk does not continue the snapshot"},
     ErrorRow{error::name_in_use, -32016, "name_in_use", "another process lives under this name"},
     ErrorRow{error::superseded, -32014, "superseded", "a newer ping or incarnation is known"},
+    ErrorRow{error::behind, -32015, "behind", "the record of the view service is behind"},
 };
 constexpr const ErrorRow* find_error(error value) {
     for (const auto& row : error_table)

@@ -48,6 +48,11 @@ struct GroupWaits {
     std::vector<Address> waiting_for;
     std::string why;
 };
+/// The record of this group is behind what was announced (R7), or it turned out that it is not.
+struct RecordBehind {
+    std::string group;
+    std::string what;
+};
 /// The store of the view service failed, or is used by another one. The service ends, and announces nothing that
 /// depends on what was not stored.
 struct ViewStoreFailed {
@@ -158,11 +163,11 @@ struct ConnectionsAccepted {
     std::size_t refused;
 };
 
-using Event = std::variant<ViewDecided, ServerSeen, ServerLost, NameShared, GroupRemoved, GroupWaits, ViewStoreFailed,
-                           RoleChanged, SteppedDown, BackupJoining, BackupInSync, BackupUnreachable, SnapshotInstalled,
-                           LogCut, SessionClosed, StoreFailed, JournalFailed, JournalWaits, JournalGoesOn,
-                           ViewServiceSilent, ViewServiceAnswers, CallFailed, Refused, Malformed, ConnectionsRefused,
-                           ConnectionsAccepted>;
+using Event = std::variant<ViewDecided, ServerSeen, ServerLost, NameShared, GroupRemoved, GroupWaits, RecordBehind,
+                           ViewStoreFailed, RoleChanged, SteppedDown, BackupJoining, BackupInSync, BackupUnreachable,
+                           SnapshotInstalled, LogCut, SessionClosed, StoreFailed, JournalFailed, JournalWaits,
+                           JournalGoesOn, ViewServiceSilent, ViewServiceAnswers, CallFailed, Refused, Malformed,
+                           ConnectionsRefused, ConnectionsAccepted>;
 
 /// Called with each event, in order, on the service's executor, after the step that caused it. May be empty.
 using Observer = std::function<void(const Event&)>;
@@ -207,6 +212,7 @@ inline std::string describe(const Event& event) {
         std::string operator()(const GroupWaits& e) const {
             return e.group + ": waits for " + detail::join(e.waiting_for) + ": " + e.why;
         }
+        std::string operator()(const RecordBehind& e) const { return e.group + ": " + e.what; }
         std::string operator()(const ViewStoreFailed& e) const {
             return "the view store: " + std::string{to_string(e.code)} + ": " + e.what;
         }

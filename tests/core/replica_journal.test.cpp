@@ -114,6 +114,18 @@ TEST_SUITE("replica_journal") {
         CHECK(group.pings.at("a").cluster == ReplicaGroup::cluster);
     }
 
+    TEST_CASE("S9: a server says what view its journal has only when that is on stable storage") {
+        auto group = pair();
+        group.pass(300ms);
+        CHECK(group.pings.at("a").knew == 1);
+        group.decide(group.member("a"));
+        group.pass(300ms);
+        CHECK(group.pings.at("a").viewnum == 2);
+        CHECK(group.pings.at("a").knew == 1);
+        group.persist("a");
+        group.pass(300ms);
+        CHECK(group.pings.at("a").knew == 2);
+    }
     TEST_CASE("S9: a life that was not noted on stable storage is missing") {
         ReplicaGroup group;
         group.start_with_journal("a", 1);

@@ -24,6 +24,11 @@ RARE = {"S8: a transfer of an earlier view is taken up again", "S8: a half-recei
         "R6: a primary that has stopped leads again if nobody else can",
         "C4: a call of an expired session is not repeated in the next one",
         "S9: a snapshot that is received ends one that is written"}
+# No fault of the soak puts back an older copy of a record or of a server's directory: tests/core/view_behind.test.cpp
+# and tests/explore/view.test.cpp do.
+RARE |= {"R7: a view above the record proves that the record is behind", "behind",
+         "R7: a view that nobody can have led was forged",
+         "R5: an older copy of what a server had stored continues nothing"}
 
 
 def places(source):

@@ -1,6 +1,7 @@
 // A replica and its journal (rule S9): which lives it continues, what is noted of this one, and what each turn adds.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -45,7 +46,7 @@ public:
     void describe(Ping& ping) const {
         ping.journal = !lives_.empty();  // what is written waits for the disk
         ping.recovered = recovered_;
-        if (ping.viewnum == 0 || !recovered_.empty()) ping.knew = former_view();
+        if (ping.journal || ping.viewnum == 0) ping.knew = std::max(former_view(), stable_view_);
     }
     const std::string& failure() const { return failure_; }
     void fail(std::string why) { failure_ = std::move(why); }
@@ -64,6 +65,7 @@ public:
 
     void persisted(std::uint64_t batch, ReplicatedState<S>& state) {
         introduced_ = true;
+        if (batch >= noted_in_) stable_view_ = noted_view_;
         state.durable.persisted(batch);
         compaction_.persisted(batch);
     }
@@ -73,6 +75,9 @@ public:
                   Effects& out) {
         if (!receives) compaction_.wake(state, options, life);
         out.journal = state.durable.take(state.log, state.commit);
+        if (!out.journal || !out.journal->standing) return;
+        noted_in_ = out.journal->number;
+        noted_view_ = out.journal->standing->info.view.number;
     }
     /// Whether the next turn is due at once.
     bool due(const ReplicaOptions& options) const { return compaction_.due(options); }
@@ -90,6 +95,9 @@ private:
     ViewInfo former_;
     std::vector<Incarnation> recovered_;
     std::vector<Incarnation> lives_;  // those and this one, if the next life may continue it
+    ViewNumber noted_view_ = 0;       // the newest that was given out to be noted,
+    std::uint64_t noted_in_ = 0;      // in this batch,
+    ViewNumber stable_view_ = 0;      // and the newest that is on stable storage
     Compaction<S> compaction_;
     std::string failure_;
 };

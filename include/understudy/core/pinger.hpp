@@ -64,8 +64,12 @@ public:
     /// A connection broke, or could not be made.
     void gone(const Address& peer) { broken_ = broken_ || (has_others() && peer == address()); }
 
-    /// Whether a view service belongs to another cluster, as far as its last answer told.
-    bool is_foreign() const { return std::ranges::find(refusals_, error::wrong_cluster) != refusals_.end(); }
+    /// Whether a view service, as its last answer told, is of another cluster or has a record that is behind (R7).
+    bool is_foreign() const {
+        return std::ranges::any_of(refusals_, [](const std::optional<error>& refusal) {
+            return refusal == error::wrong_cluster || refusal == error::behind;
+        });
+    }
 
     friend bool operator==(const Pinger&, const Pinger&) = default;
 

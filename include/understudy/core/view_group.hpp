@@ -16,6 +16,7 @@
 #include <understudy/core/coverage.hpp>
 #include <understudy/core/message.hpp>
 #include <understudy/core/types.hpp>
+#include <understudy/core/view_behind.hpp>
 #include <understudy/core/view_servers.hpp>
 #include <understudy/core/view_table.hpp>
 
@@ -34,6 +35,7 @@ struct Heard {
     bool seen = false;       ///< A life that was not heard before.
     bool grew = false;       ///< More backups of the view are in sync.
     bool news = false;       ///< Something changed that a view may follow from.
+    bool noted = false;      ///< A member's journal has a newer view than before.
 };
 
 /// What an operator asked for; the call is answered when it is done or cannot be done any more.
@@ -66,6 +68,9 @@ struct Group {
     Time members_heard{};         ///< The last ping of the primary or a backup in sync, of whichever view.
     std::optional<Wish> wish;
     std::vector<Address> waiting_for;  ///< As told.
+    /// By name of a member of the view: the newest view that its journal had on stable storage, as this very life said.
+    std::map<Address, ViewNumber, std::less<>> noted;
+    std::optional<Behind> behind;      ///< The record is behind (R7): nothing is decided, and nobody is judged.
     Time due = never;                  ///< As entered in the service's timetable.
 
     const View& view() const { return info.view; }
@@ -120,6 +125,10 @@ private:
         const auto lease = &member == &view().primary ? old->lease_until : Time{};
         return old->since == never ? lease : std::max(lease, old->until + periods.dead);
     }
+    ViewNumber noted_by(std::string_view name) const {
+        auto found = noted.find(name);
+        return found == noted.end() ? 0 : found->second;
+    }
     bool is_reported(Incarnation incarnation) const {
         return std::ranges::find(reports, incarnation, &Report::incarnation) != reports.end();
     }
@@ -158,6 +167,10 @@ inline Heard Group::hear(const Ping& ping, const Address& peer, Time now, const 
 
     if (member && server.loss == Loss::none) {
         note_member(*member, now);
+        if (ping.journal && ping.knew > noted_by(ping.server)) {
+            noted[ping.server] = ping.knew;
+            heard.noted = true;
+        }
         if (member == &view().primary && current) read_report(ping, heard, now);
         if (member == &view().primary && !current && ping.synced)
             reached("R3: a report of another view does not count");
@@ -213,7 +226,14 @@ inline Seat Group::look_at(const Member& member, Time now, const Periods& period
         seat.journal = server->journal;
     } else if (server->health(now, periods) == Health::ok &&
                std::ranges::find(server->recovered, member.incarnation) != server->recovered.end()) {
-        seat.recovered = Member{member.name, server->incarnation, false};
+        const auto before = noted_by(member.name);
+        if (server->journal && server->knew < before) {
+            reached("R5: an older copy of what a server had stored continues nothing");
+            seat.knew = server->knew;
+            seat.noted = before;
+        } else {
+            seat.recovered = Member{member.name, server->incarnation, false};
+        }
     }
     if (now < doubtful_until(member, periods)) {
         reached("R1: a primary that was replaced counts as alive while it may read by lease");
@@ -235,6 +255,15 @@ inline Situation Group::situation(Time now, const Periods& periods, std::size_t 
     const bool itself = lives && primary->incarnation == view().primary.incarnation;
     result.stopped = itself && primary->stopped && primary->viewnum == view().number;
     if (wish && !wish->force) result.successor = wish->server.name;
+    // R5: after a restart every member of the record's view first has its time to say that this is not the newest one
+    const auto unheard = [&](const Member& member) {
+        const auto* server = find(member.name);
+        return server && server->restored && server->loss == Loss::none;
+    };
+    if (std::ranges::any_of(view().backups, unheard)) {
+        result.primary.recovered.reset();
+        for (auto& seat : result.backups) seat.recovered.reset();
+    }
 
     std::vector<std::pair<std::uint64_t, Idle>> idle;
     for (const auto& [name, server] : servers)
@@ -250,6 +279,11 @@ inline void Group::adopt(const View& next, bool any_primary) {
     else UNDERSTUDY_CHECK(may_follow(view(), next, any_primary));
     acknowledged = false;
     if (next.primary.incarnation != view().primary.incarnation) reports.clear();  // they were the old primary's
+    std::erase_if(noted, [&](const auto& one) {
+        const auto* before = view().member(one.first);
+        const auto* after = next.member(one.first);
+        return !before || !after || before->incarnation != after->incarnation;
+    });
     info.view = next;
     acked = false;
     for (auto& [name, server] : servers)
@@ -270,6 +304,7 @@ inline bool Group::told_to_stop(std::string_view name, Time now, const Periods& 
 
 /// When the group is to be looked at next, without any news.
 inline Time Group::next_due(Time now, const Periods& periods) const {
+    if (behind) return never;
     Time next = abandoned_at(periods);
     for (const auto& [name, server] : servers)
         next = std::min(next, server.due(periods, view().member(name) != nullptr));

@@ -31,7 +31,10 @@ inline bool may_return(const Seat& seat) { return seat.loss == Loss::none || sea
 inline std::string why_waiting(const Situation& now) {
     auto fate = [](const Seat& seat) {
         auto text = seat.member.name + " " + std::string{describe(seat.loss)};
-        return seat.loss == Loss::restarted ? text + " without its state" : text;
+        if (seat.loss != Loss::restarted) return text;
+        if (seat.noted == 0) return text + " without its state";
+        return text + " with an older copy of its state, which ends with view " + std::to_string(seat.knew) +
+               " and had noted view " + std::to_string(seat.noted) + " before; with its newest directory it would lead";
     };
     auto number = std::to_string(now.view.number);
     std::string who = fate(now.primary);
@@ -163,6 +166,10 @@ inline std::string role_of(const Group& group, std::string_view name, const Serv
 inline GroupStatus status_of(const Group& group, const Situation& situation, Time now, const Periods& periods) {
     GroupStatus status{group.info, group.acked, {}, awaited(situation), {}};
     if (!status.waiting_for.empty()) status.waiting_why = why_waiting(situation);
+    if (group.behind) {
+        status.waiting_for = {group.behind->server};
+        status.waiting_why = why_behind(*group.behind, group.info);
+    }
     for (const auto& [name, server] : group.servers) {
         auto age = std::max(Duration{}, now - server.heard);
         auto trouble = server.is_shared(now, periods) ? describe_rivals(name, server) : std::string{};

@@ -17,6 +17,10 @@ namespace understudy {
 struct GroupRecord {
     ViewInfo info;
     std::map<Address, std::vector<Incarnation>> lives;  ///< By name, oldest first: all but the last were replaced.
+    /// By name of a member: the newest view that this life had noted in its journal (R5).
+    std::map<Address, ViewNumber, std::less<>> noted{};
+    ViewNumber named = 0;  ///< R7: the highest view that was named while this record is behind; 0: it is not.
+    Address named_by{};
     friend bool operator==(const GroupRecord&, const GroupRecord&) = default;
 };
 
@@ -71,6 +75,8 @@ inline GroupRecord record_of(const Group& group) {
         for (const auto& old : server.replaced) lives.push_back(old.incarnation);
         lives.push_back(server.incarnation);
     }
+    record.noted = group.noted;
+    if (group.behind) record.named = group.behind->number, record.named_by = group.behind->server;
     return record;
 }
 
@@ -79,6 +85,8 @@ inline GroupRecord record_of(const Group& group) {
 inline Group restore(const GroupRecord& record, Time now, Duration old_dead_after, const Periods& periods) {
     Group group;
     group.info = record.info;
+    group.noted = record.noted;
+    if (!record.named_by.empty()) group.behind = Behind{record.named, record.named_by, now, now, {}};
     const auto heard = now + std::max(Duration{}, old_dead_after - periods.dead);
     group.members_heard = heard;
     for (const auto& [name, lives] : record.lives) {

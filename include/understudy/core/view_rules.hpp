@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <deque>
 #include <map>
+#include <numeric>
 #include <optional>
 #include <set>
 #include <string>
@@ -133,6 +134,9 @@ private:
     void take_wish(const std::string& name, const Address& server, bool force, const Envelope& call, Step& step);
     std::optional<Failure> objection(const Ping& ping, const Address& peer, const Group* group) const;
     void refuse_life(Group& group, const views::Heard& heard, const Ping& ping, const Envelope& call, Step& step);
+    bool refuse_behind(Group& group, const Ping& ping, const Envelope& call, Step& step);
+    bool refuse_behind(std::string_view name, Method method, const Envelope& call, Step& step);
+    void begin_anew(Group& group, GroupRecord record, Step& step);
     void settle(Group& group, Step& step, const Address& informed, bool push,
                 const std::optional<Member>& newcomer = {});
     void adopt(Group& group, views::Decision decision, bool any_primary, Step& step);
@@ -165,10 +169,16 @@ private:
     /// In running time.
     Time next_due() const {
         const auto next = due_.empty() ? never : due_.begin()->first;
-        return adoptions_.empty() ? next : std::min(next, leases_end());
+        const auto due = [&](Time first, const Adoption& asked) { return std::min(first, due_time(asked)); };
+        return std::accumulate(adoptions_.begin(), adoptions_.end(), next, due);
     }
-    /// No lease that a former view service has given runs longer.
-    Time leases_end() const { return begun_ + periods_.dead; }
+    /// When an adoption is carried out: no lease runs longer that a former view service gave, or this one while it went
+    /// by an old record; and every server that lives has been heard.
+    Time due_time(const Adoption& asked) const {
+        auto found = groups_.find(asked.wanted.group);
+        const auto* behind = found != groups_.end() && found->second.behind ? &*found->second.behind : nullptr;
+        return std::max(begun_, behind ? behind->since : begun_) + periods_.dead;
+    }
     views::Situation situation(const Group& group, Time now) const {
         auto holds = group.situation(now, periods_, options_.backups);
         holds.begin_after = removed_;
@@ -217,4 +227,5 @@ private:
 #include <understudy/core/view_rules_calls.hpp>
 #include <understudy/core/view_rules_adopt.hpp>
 #include <understudy/core/view_rules_remove.hpp>
+#include <understudy/core/view_rules_behind.hpp>
 #include <understudy/core/view_rules_steps.hpp>

@@ -1,4 +1,5 @@
-// ViewRules, continued: a group of a former view service, whose record is lost, goes on here at an operator's word.
+// ViewRules, continued: a group of a former view service, whose record is lost, goes on here at an operator's word, and
+// so does one whose record is behind (R7).
 #pragma once
 
 #include <understudy/core/view_rules.hpp>
@@ -20,8 +21,11 @@ inline void ViewRules::on(const ViewAdopt& wanted, const Envelope& call, Step& s
 }
 
 inline void ViewRules::adopt_groups(Step& step) {
-    if (adoptions_.empty() || step.now < leases_end()) return;
-    for (const auto& asked : std::exchange(adoptions_, {})) {
+    for (auto& asked : std::exchange(adoptions_, {})) {
+        if (step.now < due_time(asked)) {
+            adoptions_.push_back(std::move(asked));
+            continue;
+        }
         const Envelope call{asked.peer, asked.id, {}};
         auto result = adopt(asked.wanted, step);
         if (auto* failure = std::get_if<Failure>(&result)) refuse(call, std::move(*failure), step);
@@ -37,44 +41,54 @@ inline Message ViewRules::adopt(const ViewAdopt& wanted, Step& step) {
         if (present) failure.view = present->info;
         return failure;
     };
-    if (present && present->view().number != 0)
+    const bool own = present && present->behind && present->info.cluster == wanted.cluster;
+    const auto* behind = own ? &*present->behind : nullptr;
+    if (present && present->view().number != 0 && !behind)
         return because(error::bad_request, "the group has a view of cluster " + to_hex(present->info.cluster) +
                                                " already: " + describe(present->view()));
     if (!present && groups_.size() >= options_.max_groups)
         return because(error::overloaded, "no further group: max_groups is " + std::to_string(options_.max_groups));
     const auto* newest = strangers_.newest(name, wanted.cluster);
+    if (behind && !(newest && is_newer(newest->view, present->view()))) newest = &present->info;
     if (!newest)
         return because(error::bad_request, "no server has reported a view of this group and cluster " +
                                                to_hex(wanted.cluster) + "; those that have one must run and ping");
     const auto old = *newest;
+    const auto since = step.now - periods_.dead;
+    const auto mute = behind ? behind->mute(old.view.number, since) : std::vector<Address>{};
+    if (!mute.empty()) return because(error::bad_request, views::mute_text(mute, old.view));
     std::vector<Address> heard;
     GroupRecord record{old, {}};
     const auto look_for = [&](const Member& member) {
-        const auto* stranger = strangers_.find(old, member, step.now - periods_.dead);
-        if (!stranger) return;
+        const auto* stranger = strangers_.find(old, member, since);
+        const bool itself = behind && behind->is_heard(member, old.view.number, since);
+        if (!stranger && !itself) return;
         heard.push_back(member.name);
-        record.lives[member.name] = {stranger->incarnation};
+        record.lives[member.name] = {stranger ? stranger->incarnation : member.incarnation};
     };
-    look_for(old.view.primary);
+    if (old.view.number != 0) look_for(old.view.primary);
     for (const auto& backup : old.view.backups)
         if (backup.synced) look_for(backup);
 
-    auto decision = views::adopt(old.view, heard);
+    const auto named = behind ? behind->number : ViewNumber{0};
+    auto may_be_lost = behind ? views::may_be_lost_behind(*behind, old.view, since) : std::string{};
+    if (old.view.number == 0) {  // nobody knows a view, and an operator says that there is none
+        strangers_.forget(name);
+        present->behind.reset();
+        begin_anew(*present, views::record_of(*present), step);
+        return ViewForceResult{present->info, may_be_lost};
+    }
+    auto decision = views::adopt(old.view, heard, named);
     record.info.view = decision.next;
     record.info.ping_interval = options_.ping_interval;
     auto& group = groups_[name];
-    const auto due = group.due;
-    for (const auto& [address, server] : group.servers) {  // of a group without a view: they will ping again
-        move_server(group, address, server.peer, {});
-        probing_.erase({address, name});
-    }
-    group = views::restore(record, step.now, periods_.dead, periods_);
-    group.due = due;
+    if (group.info.group.empty()) group.info.group = name;
     strangers_.forget(name);
-    note_change(group);
+    begin_anew(group, record, step);
     tell(ViewDecided{group.info, std::move(decision.why)}, step);
     settle(group, step, {}, true);
-    return ViewForceResult{group.info, views::may_be_lost_by_adoption(old, decision.next, !heard.empty())};
+    may_be_lost += views::may_be_lost_by_adoption(old, decision.next, !heard.empty());
+    return ViewForceResult{group.info, std::move(may_be_lost)};
 }
 
 }  // namespace understudy

@@ -58,9 +58,13 @@ inline std::optional<Failure> ViewRules::objection(const Ping& ping, const Addre
     if (const auto& known = ping.known;
         known && (known->group != ping.group || known->cluster != ping.cluster || known->view.number == 0))
         return because(error::bad_request, "`known` must be a view of the ping's group and cluster");
+    if (views::highest_named(ping) > views::max_number)
+        return because(error::bad_request, "no view has a number above " + std::to_string(views::max_number));
     if (const auto ours = group ? group->info.cluster : cluster_; ping.cluster && *ping.cluster != ours)
         return because(error::wrong_cluster, ping.server + " has state of cluster " + to_hex(*ping.cluster) +
                                                  ", here the group belongs to cluster " + to_hex(ours));
+    if (const auto mine = group ? group->view().number : 0; views::highest_named(ping) > mine + views::max_ahead)
+        return because(error::bad_request, "a view so far above view " + std::to_string(mine) + " cannot be");
     if (!views::is_group_name(ping.group)) return because(error::bad_request, views::group_name_text());
     if (ping.server.empty() || ping.server.size() > views::max_name)
         return because(error::bad_request, "`server` must have 1 to " + std::to_string(views::max_name) + " bytes");
@@ -111,6 +115,7 @@ inline void ViewRules::on(const Ping& ping, const Envelope& call, Step& step) {
     }
     auto& group = found ? *found : groups_[ping.group];
     if (!found) group.info = {ping.group, cluster_, options_.ping_interval, {}};
+    if (refuse_behind(group, ping, call, step)) return;
     const auto* known = group.find(ping.server);
     bool moves = !known || known->peer != call.peer;
     auto peer_before = known && moves ? known->peer : Address{};
@@ -121,7 +126,7 @@ inline void ViewRules::on(const Ping& ping, const Envelope& call, Step& step) {
     if (heard.verdict != Verdict::counts && heard.verdict != Verdict::stale)
         return refuse_life(group, heard, ping, call, step);
     if (heard.verdict == Verdict::counts) {
-        if (heard.seen || heard.grew) note_change(group);
+        if (heard.seen || heard.grew || heard.noted) note_change(group);
         if (moves) move_server(group, ping.server, peer_before, call.peer);
         if (probing_before) probing_.erase({ping.server, ping.group});
         if (heard.lost != views::Loss::none)
@@ -153,6 +158,7 @@ inline ViewResult ViewRules::view_result(const std::string& group, const Step& s
 inline void ViewRules::on(const ViewGet& get, const Envelope& call, Step& step) {
     if (get.protocol != protocol_version)
         return refuse(call, Method::view_get, error::unsupported_version, views::version_text(get.protocol), step);
+    if (refuse_behind(get.group, Method::view_get, call, step)) return;
     answer(call, view_result(get.group, step), step);
 }
 
@@ -160,6 +166,7 @@ inline void ViewRules::on(const ViewWatch& watch, const Envelope& call, Step& st
     constexpr auto method = Method::view_watch;
     if (!views::is_group_name(watch.group))
         return refuse(call, method, error::bad_request, views::group_name_text(), step);
+    if (refuse_behind(watch.group, method, call, step)) return;
     bool known = links_[call.peer].watches.contains(watch.group);
     if (!known && watcher_count_ >= options_.max_watchers) {
         drop_if_empty(call.peer);
@@ -190,6 +197,7 @@ inline void ViewRules::take_wish(const std::string& name, const Address& server,
     auto method = force ? Method::view_force : Method::view_promote;
     auto* group = find_group(name);
     if (!group) return refuse(call, method, error::bad_request, "no server of group `" + name + "` was heard", step);
+    if (refuse_behind(name, method, call, step)) return;
     if (group->wish)
         return refuse(call, method, error::overloaded, "another promotion or force is under way in this group", step);
     if (!force && group->view().number != 0 && group->view().primary.name == server)

@@ -90,6 +90,7 @@ struct Server {
     bool forgot = false;    ///< Pinged 0 after more while a member; stays until it is a member no more.
     Loss loss = Loss::none;
     std::vector<Incarnation> recovered;
+    ViewNumber knew = 0;  ///< The newest view in its journal.
     std::vector<Replaced> replaced;  ///< Oldest first.
     std::optional<Rival> rival;      ///< Of several the one that was heard first.
 
@@ -186,6 +187,7 @@ struct Server {
         leaving = ping.leaving;
         stopped = ping.stopped;
         if (recovered != ping.recovered) recovered = ping.recovered;
+        knew = ping.knew;
         verdict = never;
         late_turns = 0;
         stop_probing();

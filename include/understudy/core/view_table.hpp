@@ -43,6 +43,8 @@ struct Seat {
     bool unreachable = false;         ///< This primary reports that it does not acknowledge (S7).
     std::optional<Member> recovered;  ///< A later life of it that says it continues this one's state (S9).
     bool journal = false;             ///< It kept one, as far as is known: its state may be in its directory.
+    /// Or it continues an older copy of that: its journal knew this view, and before it had noted that one.
+    ViewNumber knew = 0, noted = 0;
 };
 
 /// A server that could join.
@@ -233,11 +235,13 @@ inline constexpr ViewNumber adoption_leap = 1'000'000'000;
 /// The view by which a group of a former view service goes on: of the newest view that is known of it, those who surely
 /// hold every answered write and are `heard`, or all of these if none is. Whoever else holds state may hold what they
 /// lack, of a later view that nobody told of: the view says that it was forced, so that they drop it (S3).
-inline Decision adopt(const View& old, const std::vector<Address>& heard) {
+/// Its number is far above `named` too, the highest that anybody has named.
+inline Decision adopt(const View& old, const std::vector<Address>& heard, ViewNumber named) {
     const auto is_heard = [&](const Member& member) {
         return heard.empty() || std::ranges::find(heard, member.name) != heard.end();
     };
-    View view{old.number + adoption_leap, old.primary, {}, old.number + adoption_leap};
+    const auto number = std::max(old.number, named) + adoption_leap;
+    View view{number, old.primary, {}, number};
     for (const auto& backup : old.backups)
         if (backup.synced && is_heard(backup)) view.backups.push_back(backup);
     if (!is_heard(old.primary)) {

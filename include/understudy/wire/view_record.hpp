@@ -35,9 +35,34 @@ inline bool read(Reader& in, Lives& lives) {
     });
 }
 
+/// {"name": number, ...}
+using Noted = std::map<Address, ViewNumber, std::less<>>;
+
+inline void write(Writer to, const Noted& noted) {
+    to.out.push_back('{');
+    for (bool first = true; const auto& [name, number] : noted) {
+        if (!first) to.out.push_back(',');
+        first = false;
+        write(to, name);
+        to.out.push_back(':');
+        write(to, number);
+    }
+    to.out.push_back('}');
+}
+inline bool read(Reader& in, Noted& noted) {
+    if (in.scan.peek() != Kind::object) return in.refuse("an object");
+    noted.clear();
+    return in.scan.members([&](std::string_view name) {
+        return read(in, noted[std::string{name}]) || in.within(wire::quoted(name));
+    });
+}
+
 void fields(auto& visit, Like<GroupRecord> auto& group) {
     visit.required("view", group.info);
     visit.required("lives", group.lives);
+    visit.optional("noted", group.noted);
+    visit.optional("named", group.named);
+    visit.optional("named_by", group.named_by);
 }
 void fields(auto& visit, Like<ViewChanges> auto& changes) {
     visit.required("cluster", changes.cluster);

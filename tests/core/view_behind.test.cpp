@@ -1,0 +1,337 @@
+// A view service whose record was put back to an older copy decides nothing (R7), and an operator leads out of it.
+#include <doctest/doctest.h>
+
+#include <tests/support/view_stage.hpp>
+
+using namespace understudy;
+using namespace understudy::test;
+
+TEST_SUITE("core/view_behind") {
+    namespace {
+    /// The record is of view 4, in which `b` led alone. In the views after it `c` joined, and leads in view 6.
+    struct Behind : ViewStage {
+        ViewInfo real{"main", our_cluster, interval, {6, {"c", life("c"), false}, {}, 0}};
+
+        Behind() : ViewStage{ViewOptions{}} {
+            const ViewInfo old{"main", our_cluster, interval, {4, {"b", life("b"), false}, {}, 0}};
+            const ViewRecord record{our_cluster, dead, {{old, {{"b", {life("b")}}}}}};
+            rules = ViewRules{{}, record, now};
+            clear();
+        }
+        Message say(const Address& name, ViewNumber viewnum, ViewNumber knew = 0, const Said& said = {}) {
+            auto ping = make_ping(name, viewnum, said);
+            ping.cluster = our_cluster;
+            ping.knew = knew;
+            return call(connection + name, ping);
+        }
+        Message report(const Address& name, const ViewInfo& info) {
+            auto ping = make_ping(name, info.view.number, {.cluster = our_cluster});
+            ping.known = info;
+            return call(connection + name, ping);
+        }
+        Message adopt() { return call("operator", ViewAdopt{"main", our_cluster}); }
+        /// Every interval `b` says that it is in view 4.
+        void loyal(Duration length) {
+            for (auto end = now + length; now < end; pass(interval)) say("b", 4);
+        }
+        bool is_behind() { return std::holds_alternative<Failure>(call("anyone", ViewGet{"main"})); }
+    };
+    ViewForceResult result_of(const Message& answer) { return std::get<ViewForceResult>(answer); }
+    }  // namespace
+
+    TEST_CASE("R7: a ping that names a view above the record stops all decisions") {
+        Behind stage;
+        const auto answer = stage.say("c", 6);
+        CHECK(code_of(answer) == error::behind);
+        CHECK(!std::get<Failure>(answer).view);
+        CHECK(
+            text_of(answer) ==
+            "R7: the record of this view service ends with view 4, and c named view 6: the record was put back to an "
+            "older copy. So that nothing that was answered later is lost, nothing is decided in this group. Let all "
+            "its servers run, and end this with `pbc VIEW_SERVICE adopt main 00000000000000c1`, which goes on from the "
+            "newest view that they report");
+        stage.restart("b");
+        CHECK(code_of(stage.say("b", 0, 4, {.recovered = {Incarnation{2}}})) == error::behind);  // no R5
+        CHECK(code_of(stage.call("x", stage.make_ping("x", 0))) == error::behind);               // no R3
+        stage.pass(20 * dead);
+        CHECK(stage.view().number == 4);
+        CHECK(stage.told<ViewDecided>().empty());
+        CHECK(stage.told<ServerLost>().empty());
+        CHECK(stage.told<RecordBehind>().size() == 1);
+    }
+    TEST_CASE("R7: a server that goes on from a journal proves it with the view that this knew") {
+        Behind stage;
+        const auto before = stage.life("b");
+        stage.restart("b");
+        CHECK(code_of(stage.say("b", 0, 5, {.recovered = {before}})) == error::behind);
+        CHECK(stage.view().number == 4);
+    }
+    TEST_CASE("R7: another primary of a view of the record's number proves it too") {
+        Behind stage;
+        CHECK(std::holds_alternative<PingResult>(stage.say("d", 4)));
+        CHECK(code_of(stage.say("c", 4, 0, {.synced = std::vector<Address>{}})) == error::behind);
+        CHECK(stage.status().waiting_why.find("c named another view of that number") != std::string::npos);
+    }
+    TEST_CASE("R7: nobody is told the old view and nothing that an operator asks but an adoption is done") {
+        Behind stage;
+        stage.say("c", 6);
+        const Message asked[] = {ViewGet{"main"}, ViewWatch{"main"}, ViewPromote{"main", "b"}, ViewForce{"main", "b"}};
+        for (const auto& ask : asked) CHECK(code_of(stage.call("anyone", ask)) == error::behind);
+        CHECK(std::holds_alternative<ViewResult>(stage.call("anyone", ViewGet{"other"})));
+        CHECK(stage.status().waiting_for == std::vector<Address>{"c"});
+    }
+    TEST_CASE("R7: what an operator had asked is answered when it shows") {
+        Behind stage;
+        stage.loyal(interval);
+        stage.receive({"operator", "77", ViewForce{"main", "x"}});
+        stage.receive({"operator", "78", ViewPromote{"main", "x"}});
+        stage.say("c", 6);
+        for (const auto* id : {"77", "78"}) CHECK(!text_of(stage.answer_to(id)).empty());
+    }
+    TEST_CASE("R7: who names no cluster or another one proves nothing") {
+        Behind stage;
+        stage.call("conn:c", stage.make_ping("c", 6));
+        CHECK(!stage.is_behind());
+        const auto foreign = stage.make_ping("d", 9, {.cluster = ClusterId{1}});
+        CHECK(code_of(stage.call("conn:d", foreign)) == error::wrong_cluster);
+        CHECK(!stage.is_behind());
+    }
+    TEST_CASE("a view number that no view service can have reached is refused and proves nothing") {
+        Behind stage;
+        for (const ViewNumber number : {ViewNumber{5} + views::max_ahead, views::max_number, ~ViewNumber{0}}) {
+            CHECK(code_of(stage.say("c", number)) == error::bad_request);
+            CHECK(code_of(stage.say("c", 0, number)) == error::bad_request);
+        }
+        auto ping = stage.make_ping("y", 3, {.cluster = ClusterId{1}});
+        ping.known = ViewInfo{"main", ClusterId{1}, interval, {~ViewNumber{0}, {"y", Incarnation{1}, false}, {}, 0}};
+        CHECK(code_of(stage.call("conn:y", ping)) == error::bad_request);
+        CHECK(!stage.is_behind());
+    }
+    TEST_CASE("R7: a record that is behind is behind after a restart too") {
+        Behind stage;
+        stage.rules.track_changes(stage.rules.record());
+        stage.say("c", 6);
+        REQUIRE(stage.rules.changes().groups.size() == 1);
+        ViewRecord stored;
+        apply(stored, stage.rules.changes());
+        CHECK(stored == stage.rules.record());
+        stage.rules = ViewRules{{}, stored, stage.now};
+        CHECK(stage.is_behind());
+        CHECK(stage.status().waiting_for == std::vector<Address>{"c"});
+        CHECK(stage.rules.record() == stored);
+    }
+
+    TEST_CASE("R7: an adoption goes on from the newest view that the servers report") {
+        Behind stage;
+        stage.say("c", 6);
+        stage.restart("b");
+        stage.say("b", 0, 4, {.recovered = {Incarnation{2}}});
+        stage.pass(dead);
+        CHECK(code_of(stage.report("c", stage.real)) == error::behind);
+        const auto adopted = result_of(stage.adopt());
+        CHECK(describe(adopted.info.view) == "view 1000000006: primary c, no backup");
+        CHECK(adopted.info.view.forced == adopted.info.view.number);
+        CHECK(adopted.may_be_lost.find("which nobody") == std::string::npos);
+        CHECK(std::get<PingResult>(stage.say("c", 6)).info == adopted.info);
+        stage.run(3 * dead, {"b", "c"});
+        CHECK(stage.shown() == "view 1000000007: primary c, backup b (in sync)");
+        CHECK(!stage.is_behind());
+    }
+    TEST_CASE("R7: an adoption waits until no lease runs that was given by the old record") {
+        Behind stage;
+        stage.leases = true;
+        stage.loyal(20 * interval);
+        stage.say("c", 6);
+        stage.report("c", stage.real);
+        stage.receive({"operator", "77", ViewAdopt{"main", our_cluster}});
+        stage.pass(dead - 1ms);
+        CHECK(text_of(stage.answer_to("77")).empty());
+        stage.report("c", stage.real);
+        stage.pass(1ms);
+        CHECK(result_of(stage.answer_to("77")).info.view.primary.name == "c");
+    }
+    TEST_CASE("R7: an adoption without who named the newest view says what is lost") {
+        Behind stage;
+        stage.say("c", 6);
+        stage.pass(2 * dead);
+        auto old = stage.real;
+        old.view = stage.view();
+        stage.report("b", old);
+        const auto adopted = result_of(stage.adopt());
+        CHECK(describe(adopted.info.view) == "view 1000000006: primary b, no backup");
+        CHECK(
+            adopted.may_be_lost.starts_with("c named view 6, which nobody who is heard can show: what was answered "
+                                            "after view 4 is lost, unless that was forged. "));
+        CHECK(std::get<PingResult>(stage.say("c", 6)).info.view == adopted.info.view);  // the number is above
+    }
+    TEST_CASE("R7: an adoption is refused while a server that knows more is too old to say what") {
+        Behind stage;
+        stage.say("c", 6);
+        stage.pass(dead);
+        stage.say("c", 6);
+        stage.say("b", 4);
+        CHECK(text_of(stage.adopt()) ==
+              "newer views than 4 are known to c, which cannot say which: these programs are too old. Start them again "
+              "in a version that can; or stop them, and adopt without what they know");
+        stage.pass(dead);
+        stage.say("b", 4);
+        stage.say("b", 4);
+        const auto adopted = result_of(stage.adopt());
+        CHECK(describe(adopted.info.view) == "view 1000000006: primary b, no backup");
+        CHECK(adopted.may_be_lost.find("Too old to say what they know, and not asked: b. ") != std::string::npos);
+    }
+    TEST_CASE("R7: a record from before the group began is behind too") {
+        Behind stage;
+        stage.rules = ViewRules{{}, ViewRecord{our_cluster, dead, {}}, stage.now};
+        SUBCASE("and no new server founds another history once somebody has said so") {
+            CHECK(code_of(stage.report("c", stage.real)) == error::behind);
+            CHECK(code_of(stage.call("conn:x", stage.make_ping("x", 0))) == error::behind);
+            stage.pass(dead);
+            stage.report("c", stage.real);
+            CHECK(describe(result_of(stage.adopt()).info.view) == "view 1000000006: primary c, no backup");
+        }
+        SUBCASE("which an operator can end though nobody knows a view") {
+            stage.say("c", 6);
+            stage.pass(2 * dead);
+            CHECK(result_of(stage.adopt()).info.view.number == 0);
+            stage.ping("x", 0);
+            CHECK(stage.view().primary.name == "x");
+        }
+        SUBCASE("also if one has founded it before") {
+            stage.ping("x", 0);
+            CHECK(code_of(stage.report("c", stage.real)) == error::behind);
+            stage.pass(dead);
+            stage.report("c", stage.real);
+            CHECK(describe(result_of(stage.adopt()).info.view) == "view 1000000006: primary c, no backup");
+        }
+    }
+
+    TEST_CASE("R7: one forged view number does not stop a group for ever whose members all know better") {
+        Behind stage;
+        stage.loyal(30 * interval);
+        stage.say("forger", 99);
+        CHECK(stage.is_behind());
+        stage.loyal(10 * dead);
+        CHECK(stage.is_behind());
+        stage.say("b", 4);
+        CHECK(!stage.is_behind());
+        CHECK(stage.told<RecordBehind>().back().what ==
+              "R7: every member of view 4 says that it knows no later one, so that nobody led one: what forger said of "
+              "view 99 was forged, and the group goes on");
+        CHECK(std::holds_alternative<PingResult>(stage.say("b", 4)));
+        stage.ping("x", 0);
+        stage.run(2 * dead, {"b", "x"});
+        CHECK(stage.shown() == "view 5: primary b, backup x (in sync)");
+    }
+    TEST_CASE("R7: a forger that uses the name and the life of a member is found out as well") {
+        Behind stage;
+        stage.loyal(interval);
+        stage.say("b", 99);
+        stage.loyal(10 * dead + interval);
+        CHECK(!stage.is_behind());
+    }
+    TEST_CASE("R7: what was named counts on while it may be true") {
+        Behind stage;
+        stage.say("c", 6);
+        SUBCASE("as somebody names it again") {
+            stage.loyal(10 * dead - interval);
+            stage.say("c", 6);
+            stage.loyal(10 * dead);
+        }
+        SUBCASE("as a member has restarted") {
+            stage.restart("b");
+            stage.loyal(20 * dead);
+        }
+        SUBCASE("as a member is silent") {
+            stage.pass(20 * dead);
+            stage.say("d", 4);
+        }
+        SUBCASE("as a member was not heard in between") {
+            stage.loyal(5 * dead);
+            stage.pass(6 * dead);
+            stage.say("b", 4);
+        }
+        SUBCASE("as a member says that it knows it") {
+            stage.loyal(10 * dead - interval);
+            stage.say("b", 5);
+            stage.loyal(interval);
+        }
+        CHECK(stage.is_behind());
+    }
+    TEST_CASE("R5: after a restart a server that continues the primary waits until a joining backup had its time") {
+        Behind stage;
+        auto record = stage.rules.record();
+        record.groups[0].info.view.backups = {{"c", stage.life("c"), false}};
+        stage.rules = ViewRules{{}, record, stage.now};
+        const auto before = stage.life("b");
+        stage.restart("b");
+        stage.say("b", 0, 4, {.recovered = {before}});
+        CHECK(stage.view().number == 4);
+        SUBCASE("it leads a later view") {
+            CHECK(code_of(stage.say("c", 5, 0, {.synced = std::vector<Address>{}})) == error::behind);
+            CHECK(stage.view().number == 4);
+        }
+        SUBCASE("it knows no later one") {
+            for (int i = 0; i < 6; ++i) {  // a lease of the former life may run for D
+                stage.say("b", 0, 4, {.recovered = {before}});
+                stage.say("c", 4);
+                stage.pass(interval);
+            }
+            CHECK(stage.view().number == 5);
+        }
+        SUBCASE("it has restarted too") {
+            stage.restart("c");
+            for (int i = 0; i < 6; ++i) {
+                stage.say("b", 0, 4, {.recovered = {before}});
+                stage.say("c", 0);
+                stage.pass(interval);
+            }
+            CHECK(stage.view().number == 5);
+        }
+        SUBCASE("it is silent") {
+            for (int i = 0; i < 30; ++i) {
+                stage.say("b", 0, 4, {.recovered = {before}});
+                stage.pass(interval);
+            }
+            CHECK(stage.view().number == 5);
+        }
+    }
+    TEST_CASE("R5: a server with an older copy of what its former life had stored does not lead") {
+        ViewStage stage;
+        const auto say = [&](const Address& name, ViewNumber viewnum, ViewNumber knew, const Said& said = {}) {
+            auto ping = stage.make_ping(name, viewnum, said);
+            ping.cluster = our_cluster;
+            ping.journal = true;
+            ping.knew = knew;
+            return stage.call("conn:" + name, ping);
+        };
+        stage.set_up({"a", "b"});
+        say("a", 2, 2);
+        stage.run(2 * dead, {"a"});
+        REQUIRE(stage.shown() == "view 3: primary a, no backup");
+        stage.rules.track_changes(stage.rules.record());
+        bool told = true;  // that it has stored the view
+        SUBCASE("as it said that it had stored a newer view") { say("a", 3, 3); }
+        SUBCASE("though the view service was restarted since") {
+            say("a", 3, 3);
+            CHECK(stage.rules.changes().groups.size() == 1);
+            stage.rules = ViewRules{{}, stage.rules.record(), stage.now};
+        }
+        SUBCASE("but it may die before it has stored the view") { told = false; }
+        const auto before = stage.life("a");
+        stage.restart("a");
+        for (int i = 0; i < 8; ++i) {
+            say("a", 0, 2, {.recovered = {before}});
+            stage.pass(interval);
+        }
+        CHECK(stage.view().number == (told ? 3 : 4));
+        if (!told) return;
+        CHECK(stage.status().waiting_for == std::vector<Address>{"a"});
+        CHECK(stage.status().waiting_why.find(
+                  "a has restarted with an older copy of its state, which ends with view 2 and had noted view 3 "
+                  "before; with its newest directory it would lead") != std::string::npos);
+        stage.restart("a");
+        say("a", 0, 3, {.recovered = {before}});
+        CHECK(stage.shown() == "view 4: primary a, no backup");
+    }
+}
