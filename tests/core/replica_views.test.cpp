@@ -442,6 +442,15 @@ TEST_SUITE("replica_views") {
         CHECK(server.group.count<ViewServiceSilent>() == 0);
     }
 
+    TEST_CASE("S12: a server whose name is taken goes on pinging who said so") {
+        Pinging server{{"views", "views2"}};
+        for (const auto code : {error::superseded, error::name_in_use}) {
+            server.refuse(code);
+            server.next_interval();
+        }
+        CHECK(server.asked == std::vector<Address>(3, "views"));
+    }
+
     TEST_CASE("a server with one view service stays with it whatever happens") {
         Pinging server{{"views"}};
         for (int round = 0; round < 3; ++round) {

@@ -57,7 +57,8 @@ public:
     /// Whether this refusal is news: the same one of an address is told once, not with every ping.
     bool refused(const Address& peer, error code) {
         if (peer == address()) unanswered_since_ = never;
-        if (has_others()) refused_ = refused_ || peer == address();
+        const bool by_right_one = code == error::superseded || code == error::name_in_use;  // it knows this name
+        if (has_others()) refused_ = refused_ || (peer == address() && !by_right_one);
         else silences_ = 0;
         return std::exchange(refusals_[index_of(peer)], code) != code;
     }
