@@ -1,6 +1,7 @@
 // What an operator's tools ask of view services and replicas.
 #pragma once
 
+#include <concepts>
 #include <functional>
 #include <map>
 #include <memory>
@@ -71,6 +72,11 @@ public:
 
     void start(std::uint64_t key, Question question) {
         if (this->stopped()) return calls.finish(key, error::closed);
+        if (auto wrong = objection(question.to); !wrong.empty()) {
+            watching_.erase(key);
+            this->tell(Refused{question.to, error::invalid_options, std::move(wrong)});
+            return calls.finish(key, error::invalid_options);
+        }
         this->machine.ask(key, std::move(question), this->transport.now());
         this->transport.wake();
         run_in_background(this->shared_from_this());
@@ -99,6 +105,15 @@ private:
         ViewInfo seen;
     };
 
+    /// Why the transport can never dial this address; empty if it can, or does not say.
+    std::string objection(const Address& address) const {
+        if constexpr (requires {
+                          { this->transport.objection(address) } -> std::same_as<std::string>;
+                      })
+            return this->transport.objection(address);
+        else
+            return {};
+    }
     void turn_ended() override {
         for (auto& told : this->machine.take_told()) {
             auto watching = watching_.find(told.key);
@@ -124,7 +139,8 @@ private:
 
 /// Asks given addresses, one request for each call. Reads are repeated until they are answered or `timeout` has passed
 /// (`error::deadline_passed`); what changes something is sent once (`error::outcome_unknown`). A refusal completes with
-/// its code, and the observer gets its text as an event `Refused`. Completion, cancellation and threads: as `Client`.
+/// its code, and the observer gets its text as an event `Refused`; so does an address that the transport could never
+/// dial, with `error::invalid_options`. Completion, cancellation and threads: as `Client`.
 template <Transport T>
 class Admin {
 public:

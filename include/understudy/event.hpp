@@ -1,11 +1,13 @@
 // What a machine has to tell its host: typed events, and one function that prints any of them.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <string>
 #include <variant>
 #include <vector>
 
+#include <understudy/core/printable.hpp>
 #include <understudy/core/types.hpp>
 #include <understudy/error.hpp>
 
@@ -139,17 +141,20 @@ struct CallFailed {
 
 // ---- of anyone -------------------------------------------------------------------------------------------
 
-/// A message was refused, or an answer that nobody asked for was dropped.
+/// A message was refused, or an answer that nobody asked for was dropped. What repeats is told once, and then once a
+/// minute: the last one, and how many more there were. (An `Admin` tells each, since each is the end of a call.)
 struct Refused {
     Address peer;
     error code;
     std::string what;
+    std::uint64_t more = 0;  ///< Like it since it was last told; 0 if it is told for the first time.
 };
-/// Bytes that are no message, or a connection that broke a limit.
+/// Bytes that are no message, or a connection that broke a limit. Told as `Refused` is.
 struct Malformed {
     Address peer;
     error code;
     std::string what;
+    std::uint64_t more = 0;
 };
 
 /// A transport turns connections away, or closes silent ones for others: too many are open. Told when it begins, and
@@ -178,6 +183,9 @@ inline std::string join(const std::vector<Address>& names) {
     for (const auto& name : names) text += (text.empty() ? "" : ", ") + name;
     return text;
 }
+inline std::string and_more(std::uint64_t more) {
+    return more == 0 ? std::string{} : " (again " + std::to_string(more) + (more == 1 ? " time)" : " times)");
+}
 }  // namespace detail
 
 /// `view 3: primary tcp://a, backups tcp://b (in sync), tcp://c (joining)`.
@@ -192,7 +200,7 @@ inline std::string describe(const View& view) {
     return text;
 }
 
-/// One line for people, without a line end.
+/// One line for people, without a line end, and with nothing in it that is no part of a line, whatever names say.
 inline std::string describe(const Event& event) {
     struct Printer {
         std::string operator()(const ViewDecided& e) const {
@@ -260,10 +268,12 @@ inline std::string describe(const Event& event) {
             return "a call ended with " + std::string{to_string(e.code)} + ": " + e.why;
         }
         std::string operator()(const Refused& e) const {
-            return "refused " + std::string{to_string(e.code)} + " from " + e.peer + ": " + e.what;
+            return "refused " + std::string{to_string(e.code)} + " from " + e.peer + ": " + e.what +
+                   detail::and_more(e.more);
         }
         std::string operator()(const Malformed& e) const {
-            return "malformed " + std::string{to_string(e.code)} + " from " + e.peer + ": " + e.what;
+            return "malformed " + std::string{to_string(e.code)} + " from " + e.peer + ": " + e.what +
+                   detail::and_more(e.more);
         }
         std::string operator()(const ConnectionsRefused& e) const {
             return "connections are turned away (" + std::to_string(e.count) + " so far): " + e.why;
@@ -272,7 +282,7 @@ inline std::string describe(const Event& event) {
             return "connections are taken again; " + std::to_string(e.refused) + " were turned away";
         }
     };
-    return std::visit(Printer{}, event);
+    return printable(std::visit(Printer{}, event));
 }
 
 }  // namespace understudy

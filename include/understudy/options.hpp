@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include <understudy/core/printable.hpp>
 #include <understudy/core/types.hpp>
 
 namespace understudy {
@@ -135,7 +136,7 @@ inline std::string ViewOptions::validate() const {
 }
 inline std::string ReplicaOptions::validate() const {
     if (view_service.empty()) return "view_service names no address";
-    if (group.empty() || group.size() > 255) return "group must have 1 to 255 bytes";
+    if (!is_group_name(group)) return "group must have 1 to 255 bytes and no control character";
     if (max_command == 0 || append_bytes == 0 || chunk_bytes == 0)
         return "max_command, append_bytes and chunk_bytes must be positive";
     if (window_bytes < append_bytes) return "window_bytes is smaller than append_bytes";
@@ -148,7 +149,7 @@ inline std::string ReplicaOptions::validate() const {
 }
 inline std::string ClerkOptions::validate() const {
     if (view_service.empty()) return "view_service names no address";
-    if (group.empty() || group.size() > 255) return "group must have 1 to 255 bytes";
+    if (!is_group_name(group)) return "group must have 1 to 255 bytes and no control character";
     if (give_up_after <= 0s || retry_first <= 0s || retry_last < retry_first || resend_after <= 0s)
         return "durations must be positive, and retry_last at least retry_first";
     if (max_calls == 0 || window == 0 || max_command == 0) return "max_calls, window and max_command must be positive";

@@ -94,6 +94,21 @@ TEST_SUITE("loop") {
         CHECK(world.events.size() == 2);
     }
 
+    TEST_CASE("the same garbage again and again is one event and then one in a minute") {
+        World world;
+        for (int i = 0; i < 20; ++i) {
+            world.peer.send("a", "{");
+            world.network.settle();
+        }
+        CHECK(world.received().size() == 20);
+        CHECK(world.events.size() == 1);
+        world.network.advance(1min, 1min);
+        world.peer.send("a", "{");
+        world.network.settle();
+        REQUIRE(world.events.size() == 2);
+        CHECK(std::get<Malformed>(world.events[1]).more == 20);
+    }
+
     TEST_CASE("garbage is answered with an error and an event and the loop goes on") {
         World world;
         for (auto text : {"{", R"({"jsonrpc":"2.0","id":7,"method":"view.gett","params":{}})",

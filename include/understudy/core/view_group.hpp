@@ -15,6 +15,7 @@
 #include <understudy/core/check.hpp>
 #include <understudy/core/coverage.hpp>
 #include <understudy/core/message.hpp>
+#include <understudy/core/printable.hpp>
 #include <understudy/core/types.hpp>
 #include <understudy/core/view_behind.hpp>
 #include <understudy/core/view_servers.hpp>
@@ -22,9 +23,9 @@
 
 namespace understudy::views {
 
-inline constexpr std::size_t max_group = 255;  ///< Bytes of a group's name.
-inline bool is_group_name(std::string_view name) { return !name.empty() && name.size() <= max_group; }
-inline std::string group_name_text() { return "`group` must have 1 to " + std::to_string(max_group) + " bytes"; }
+inline std::string group_name_text() {
+    return "`group` must have 1 to " + std::to_string(max_group_name) + " bytes and no control character";
+}
 
 /// What became of a ping.
 struct Heard {
@@ -67,7 +68,8 @@ struct Group {
     std::vector<Report> reports;  ///< Of the present primary.
     Time members_heard{};         ///< The last ping of the primary or a backup in sync, of whichever view.
     std::optional<Wish> wish;
-    std::vector<Address> waiting_for;  ///< As told.
+    std::vector<Address> waiting_for;  ///< As told,
+    std::string waiting_why;           ///< and this too.
     /// By name of a member of the view: the newest view that its journal had on stable storage, as this very life said.
     std::map<Address, ViewNumber, std::less<>> noted;
     std::optional<Behind> behind;      ///< The record is behind (R7): nothing is decided, and nobody is judged.

@@ -116,6 +116,7 @@ private:
     };
     struct Past {
         Time at;
+        std::string group;
         std::string text;
         friend bool operator==(const Past&, const Past&) = default;
     };
@@ -186,7 +187,12 @@ private:
     }
     /// Tells of something that people may want to see later too.
     void tell(Event event, Step& step) {
-        past_.push_back({step.host, describe(event)});
+        auto group_of = [](const auto& e) -> std::string {
+            if constexpr (requires { e.group; }) return e.group;
+            else if constexpr (requires { e.info.group; }) return e.info.group;
+            else return {};
+        };
+        past_.push_back({step.host, std::visit(group_of, event), describe(event)});
         while (past_.size() > options_.max_events) past_.pop_front();
         step.effects.tell(std::move(event));
     }

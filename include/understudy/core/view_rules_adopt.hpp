@@ -10,7 +10,7 @@ namespace understudy {
 /// lives has been heard too.
 inline void ViewRules::on(const ViewAdopt& wanted, const Envelope& call, Step& step) {
     constexpr auto method = Method::view_adopt;
-    if (!views::is_group_name(wanted.group))
+    if (!is_group_name(wanted.group))
         return refuse(call, method, error::bad_request, views::group_name_text(), step);
     auto same = [&](const Adoption& one) { return one.wanted.group == wanted.group; };
     if (std::ranges::any_of(adoptions_, same))

@@ -6,7 +6,6 @@
 namespace understudy {
 
 namespace views {
-inline constexpr std::size_t max_name = 1024;      ///< Bytes of a server's name.
 inline constexpr std::size_t max_recovered = 256;  ///< Incarnations that one ping may list.
 inline constexpr std::size_t max_listed = 10'000;  ///< Servers in one status.
 
@@ -22,6 +21,11 @@ constexpr Method foreign_method() {
     if constexpr (std::is_same_v<M, Append>) return Method::replica_append;
     if constexpr (std::is_same_v<M, Install>) return Method::replica_install;
     return Method::none;
+}
+
+inline bool has_server_names(const View& view) {
+    return (view.number == 0 || is_server_name(view.primary.name)) &&
+           std::ranges::all_of(view.backups, is_server_name, &Member::name);
 }
 
 inline std::string version_text(int version) {
@@ -55,6 +59,10 @@ inline std::optional<Failure> ViewRules::objection(const Ping& ping, const Addre
     };
     if (ping.protocol != protocol_version)
         return because(error::unsupported_version, views::version_text(ping.protocol));
+    if (!is_group_name(ping.group)) return because(error::bad_request, views::group_name_text());
+    if (!is_server_name(ping.server) || (ping.known && !views::has_server_names(ping.known->view)))
+        return because(error::bad_request, "a server's name must have 1 to " + std::to_string(max_server_name) +
+                                               " bytes and no control character");
     if (const auto& known = ping.known;
         known && (known->group != ping.group || known->cluster != ping.cluster || known->view.number == 0))
         return because(error::bad_request, "`known` must be a view of the ping's group and cluster");
@@ -65,9 +73,6 @@ inline std::optional<Failure> ViewRules::objection(const Ping& ping, const Addre
                                                  ", here the group belongs to cluster " + to_hex(ours));
     if (const auto mine = group ? group->view().number : 0; views::highest_named(ping) > mine + views::max_ahead)
         return because(error::bad_request, "a view so far above view " + std::to_string(mine) + " cannot be");
-    if (!views::is_group_name(ping.group)) return because(error::bad_request, views::group_name_text());
-    if (ping.server.empty() || ping.server.size() > views::max_name)
-        return because(error::bad_request, "`server` must have 1 to " + std::to_string(views::max_name) + " bytes");
     if (ping.incarnation == Incarnation::none) return because(error::bad_request, "`incarnation` must not be 0");
     if (ping.recovered.size() > views::max_recovered)
         return because(error::bad_request, "`recovered` lists more than " + std::to_string(views::max_recovered));
@@ -164,7 +169,7 @@ inline void ViewRules::on(const ViewGet& get, const Envelope& call, Step& step) 
 
 inline void ViewRules::on(const ViewWatch& watch, const Envelope& call, Step& step) {
     constexpr auto method = Method::view_watch;
-    if (!views::is_group_name(watch.group))
+    if (!is_group_name(watch.group))
         return refuse(call, method, error::bad_request, views::group_name_text(), step);
     if (refuse_behind(watch.group, method, call, step)) return;
     bool known = links_[call.peer].watches.contains(watch.group);

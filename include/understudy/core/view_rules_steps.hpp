@@ -66,9 +66,12 @@ inline void ViewRules::settle(Group& group, Step& step, const Address& informed,
         holds = situation(group, step.now);
         push = true;
     }
-    if (auto awaited = views::awaited(holds); awaited != group.waiting_for) {
+    auto awaited = views::awaited(holds);
+    auto why = awaited.empty() ? std::string{} : views::why_waiting(holds);
+    if (awaited != group.waiting_for || why != group.waiting_why) {
         group.waiting_for = awaited;
-        if (!awaited.empty()) tell(GroupWaits{group.info.group, std::move(awaited), views::why_waiting(holds)}, step);
+        group.waiting_why = why;
+        if (!awaited.empty()) tell(GroupWaits{group.info.group, std::move(awaited), std::move(why)}, step);
     }
     if (push) announce(group, informed, step);
     reschedule(group, step.now);
@@ -286,7 +289,8 @@ inline ViewStatusResult ViewRules::status(const std::optional<std::string>& grou
         if (!group || *group == name)
             result.groups.push_back(views::status_of(one, situation(one, running), running, periods_));
     result.refused = strangers_.list(group, running - periods_.remember, running, views::max_refused_listed);
-    for (const auto& past : past_) result.events.push_back({now - past.at, past.text});
+    for (const auto& past : past_)
+        if (!group || *group == past.group) result.events.push_back({now - past.at, past.text});
     return result;
 }
 

@@ -37,6 +37,7 @@ public:
     /// How long to wait before a question is asked again: of a connection that ended, and of silence.
     static constexpr Duration redial = std::chrono::milliseconds{100};
     static constexpr Duration patience = std::chrono::seconds{1};
+    static constexpr bool tells_each_refusal = true;  // each is the end of a call
 
     void ask(std::uint64_t key, Question question, Time now) {
         const auto deadline = after(now, question.timeout);

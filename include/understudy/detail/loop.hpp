@@ -10,6 +10,7 @@
 #include <system_error>
 #include <utility>
 #include <variant>
+#include <vector>
 
 #include <asio/any_io_executor.hpp>
 #include <asio/awaitable.hpp>
@@ -17,6 +18,7 @@
 
 #include <understudy/core/coverage.hpp>
 #include <understudy/core/effects.hpp>
+#include <understudy/detail/repeated_events.hpp>
 #include <understudy/detail/thread_check.hpp>
 #include <understudy/transport.hpp>
 #include <understudy/wire/json.hpp>
@@ -102,6 +104,10 @@ private:
         auto decoded = wire::decode(message.payload);
         if (auto* wrong = std::get_if<wire::DecodeError>(&decoded)) return refuse(message.from, *wrong);
         auto& [id, content] = std::get<wire::Decoded>(decoded);
+        if constexpr (requires(const Address& name) { T::name_fault(name); })
+            if (const auto* ping = std::get_if<Ping>(&content))
+                if (auto wrong = T::name_fault(ping->server); !wrong.empty())  // it would be in views that others dial
+                    return refuse(message.from, {id, error::bad_request, std::move(wrong), "view.ping"});
         machine.receive({std::move(message.from), std::move(id), std::move(content)}, now, effects_);
     }
     void take(Gone& gone, Time now) { machine.gone(gone.peer, now, effects_); }
@@ -138,7 +144,7 @@ private:
             if (hold.on) transport.pause(hold.peer);
             else transport.resume(hold.peer);
         }
-        for (const auto& event : doing_.events) tell(event);
+        tell_all(doing_.events);
         doing_.clear();
         if (buffer_.capacity() > kept_buffer) std::string{}.swap(buffer_);
     }
@@ -148,6 +154,17 @@ private:
         const auto* push = std::get_if<ViewChanged>(&sent.message);
         const auto* pushed = push && before ? std::get_if<ViewChanged>(&before->message) : nullptr;
         return pushed && *pushed == *push;
+    }
+
+    void tell_all(const std::vector<Event>& events) {
+        if constexpr (requires { M::tells_each_refusal; }) {
+            for (const auto& event : events) tell(event);
+        } else if (!events.empty() || !repeated_.empty()) {
+            const Time now = transport.now();
+            for (const auto& event : events)
+                if (repeated_.is_new(event, now)) tell(event);
+            repeated_.tell_due(now, [&](const Event& event) { tell(event); });
+        }
     }
 
     void send(const Envelope& envelope) {
@@ -161,6 +178,7 @@ private:
     Observer observer_;
     Effects effects_, doing_;  // these and the buffer keep their memory from turn to turn, up to a bound
     std::string buffer_;
+    RepeatedEvents repeated_;
     bool stopped_ = false;
     bool silent_ = false;
     std::error_code stopped_by_;

@@ -15,6 +15,7 @@
 
 #include <asio/ip/address.hpp>
 
+#include <understudy/core/printable.hpp>
 #include <understudy/core/types.hpp>
 
 namespace understudy::net {
@@ -97,6 +98,7 @@ inline ParsedAddress parse_unix(std::string_view path, const std::string& prefix
         return prefix + "the path must be absolute and name a file: unix:///run/kv.sock";
     if (path.find('\0') != std::string_view::npos || path.find('#') != std::string_view::npos)
         return prefix + "the path must not contain # or a zero byte";
+    if (!is_printable(path)) return prefix + "the path must not contain control characters";
     if (path.size() > max_unix_path)
         return prefix + "the path has " + std::to_string(path.size()) + " bytes, the system allows " +
                std::to_string(max_unix_path);
@@ -109,7 +111,7 @@ inline ParsedAddress parse_unix(std::string_view path, const std::string& prefix
 inline ParsedAddress parse_address(std::string_view address, Schemes allowed = Schemes::any) {
     constexpr std::string_view tcp = "tcp://";
     constexpr std::string_view local = "unix://";
-    const auto prefix = "\"" + std::string{address} + "\" is no address: ";
+    const auto prefix = "\"" + printable(address) + "\" is no address: ";
     if (address.starts_with(tcp)) {
         if (!allows(allowed, Schemes::tcp)) return prefix + "this transport only knows unix:///path";
         return detail::parse_tcp(address.substr(tcp.size()), prefix);

@@ -76,6 +76,15 @@ public:
     std::string objection(const Address& address) const { return board_->objection(address); }
     std::uint64_t random() { return board_->random(); }
 
+    /// Why nobody could dial a server of this name, over whichever transport; empty if somebody may.
+    static std::string name_fault(const Address& name) {
+        const auto parsed = parse_address(name);
+        if (const auto* wrong = std::get_if<std::string>(&parsed)) return *wrong;
+        const auto& target = std::get<Target>(parsed);
+        if (target.is_wildcard()) return name + " means every interface of a machine: others cannot dial it";
+        return target.scheme == Schemes::tcp && target.port == 0 ? name + " has no port" : std::string{};
+    }
+
     void send(const Address& to, std::string_view payload) { board_->send(to, payload); }
     asio::awaitable<Arrivals> next(Time deadline) { return board_->bell().next(deadline); }
     void reuse(Arrivals&& used) { board_->bell().reuse(std::move(used)); }

@@ -1,0 +1,88 @@
+// Names that others chose: which of them get in, and what they look like where people read them.
+#include <doctest/doctest.h>
+
+#include <tests/support/view_stage.hpp>
+
+using namespace understudy;
+using namespace understudy::test;
+
+TEST_SUITE("core/printable_names") {
+    namespace {
+    const std::string forged = "x\n2026-01-01T00:00:00Z main: view 7: forged";
+    }
+
+    TEST_CASE("text for people has no byte that ends a line or steers a terminal") {
+        CHECK(printable("tcp://host:1, group näme") == "tcp://host:1, group näme");
+        CHECK(printable("a\nb\x1b[31m\x7f") == R"(a\x0ab\x1b[31m\x7f)");
+        CHECK(printable("a\nb\r", true) == "a\nb\\x0d");
+        CHECK(printable("\xc2\x9b" "31m") == R"(\xc2\x9b31m)");          // CSI as one character
+        CHECK(printable("\xe2\x80\xae" "txt") == R"(\xe2\x80\xaetxt)");  // from right to left
+        CHECK(printable("\xe2\x80\xa8") == R"(\xe2\x80\xa8)");           // a line's end
+        CHECK(printable("\xe2\x82\xac") == "\xe2\x82\xac");
+        CHECK(printable("\xc2") == "\xc2");
+    }
+
+    TEST_CASE("every event is one line whatever names are in it") {
+        ViewInfo info{forged, our_cluster, interval, {1, {forged, Incarnation{1}, false}, {}, 0}};
+        for (const Event& event : std::vector<Event>{
+                 ViewDecided{info, forged}, ServerSeen{forged, forged, Incarnation{1}},
+                 ServerLost{forged, forged, forged},
+                 GroupWaits{forged, {forged}, forged}, Refused{forged, error::bad_request, forged},
+                 Malformed{forged, error::parse_error, forged}, CallFailed{error::internal, forged},
+                 BackupUnreachable{forged, 1}, ViewServiceSilent{forged}}) {
+            const auto line = describe(event);
+            CHECK(is_printable(line));
+            CHECK(line.find("\\x0a2026") != std::string::npos);
+        }
+    }
+
+    TEST_CASE("a group or server whose name could not be printed is not let in") {
+        for (const auto& name : {forged, std::string{"a\x1b[2J"}, std::string{"\0", 1}, std::string{}}) {
+            ViewStage stage;
+            auto ping = stage.make_ping("a", 0);
+            ping.group = name;
+            CHECK(code_of(stage.call("conn:a", ping)) == error::bad_request);
+            CHECK(text_of(stage.call("conn:a", ViewWatch{name})).find("no control character") != std::string::npos);
+            CHECK(code_of(stage.call("conn:a", ViewAdopt{name, ClusterId{5}})) == error::bad_request);
+            ping.group = "main";
+            ping.server = name;
+            CHECK(code_of(stage.call("conn:a", ping)) == error::bad_request);
+            // Nor with a view of a former cluster, which an operator could adopt.
+            auto stranger = stage.make_ping("a", 0, {.cluster = ClusterId{5}});
+            stranger.known = ViewInfo{"main", ClusterId{5}, interval, {3, {"b", Incarnation{1}, false}, {}, 0}};
+            stranger.known->view.backups.push_back({name, Incarnation{2}, true});
+            CHECK(code_of(stage.call("conn:a", stranger)) == error::bad_request);
+            CHECK(stage.rules.status({}, stage.now).groups.empty());
+            CHECK(stage.rules.status({}, stage.now).events.empty());
+        }
+    }
+
+    TEST_CASE("the status of one group has the events of that group only") {
+        ViewStage stage;
+        stage.ping("a", 0);
+        stage.group = "main: a";  // its events begin like those of `main`
+        stage.ping("b", 0);
+        const auto all = stage.rules.status({}, stage.now).events;
+        const auto main = stage.rules.status("main", stage.now).events;
+        const auto other = stage.rules.status("main: a", stage.now).events;
+        CHECK(main.size() == 2);
+        CHECK(main.size() + other.size() == all.size());
+        for (const auto& event : main) CHECK(event.text.find("main: a") == std::string::npos);
+        CHECK(stage.rules.status("nobody", stage.now).events.empty());
+    }
+
+    TEST_CASE("R4: a wait is told again when its reason changes") {
+        ViewStage stage;
+        stage.set_up({"a", "b"});
+        stage.run(3 * dead, {});
+        REQUIRE(stage.told<GroupWaits>().size() == 1);
+        stage.pass(10 * dead);
+        CHECK(stage.told<GroupWaits>().size() == 1);
+        stage.restart("b");
+        stage.ping("b", 0);
+        REQUIRE(stage.told<GroupWaits>().size() == 2);
+        CHECK(stage.told<GroupWaits>()[1].why == stage.status().waiting_why);
+        stage.run(3 * dead, {"b"});
+        CHECK(stage.told<GroupWaits>().size() == 2);
+    }
+}
