@@ -222,6 +222,7 @@ Exit run(const Request& request) {
 }  // namespace
 
 int main(int argc, char** argv) {
+    program::prepare_process();
     Request request;
     if (const auto exit = read(request, argc, argv)) return static_cast<int>(*exit);
     return static_cast<int>(program::guarded("pbc", [&] { return run(request); }));

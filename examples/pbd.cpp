@@ -75,9 +75,9 @@ void add_journal(CLI::App& app, Settings& settings) {
 std::optional<program::Exit> read(Settings& settings, int argc, char** argv) {
     CLI::App app{
         "A server of a replicated key/value store: primary, backup or idle, as the view service decides.\n"
-        "Prints one line on stdout when it is ready, and events on stderr. On SIGTERM or SIGINT it hands over\n"
-        "and leaves; a second signal stops it at once. Its state is in memory, and a server that starts anew is\n"
-        "empty, unless --data names a directory to keep it in.",
+        "Prints one line on stdout when it is ready, and events on stderr. On SIGTERM, SIGINT or SIGHUP it\n"
+        "hands over and leaves; a second signal stops it at once. Its state is in memory, and a server that\n"
+        "starts anew is empty, unless --data names a directory to keep it in.",
         "pbd"};
     program::describe(app, examples);
     program::add_addresses(app, "VIEW_SERVICE", settings.replica.view_service,
@@ -106,12 +106,14 @@ bool holds_alone(const us::ReplicaStatusResult& status) {
            std::ranges::none_of(status.backups, in_sync);
 }
 
-program::Exit serve(const Settings& settings) {
+program::Exit serve(const Settings& settings, program::Signals& signals) {
     asio::io_context io{1};
     us::OptionalJournal<us::journal::FileJournal> journal;
     if (!settings.data.empty()) journal = us::journal::FileJournal{settings.data, settings.journal};
-    us::PBService server{us::KvStore{}, us::net::AnyTransport{io, settings.transport}, std::move(journal),
-                         settings.replica, program::log_event};
+    us::net::AnyTransport transport{io, settings.transport};
+    signals.remove_at_end(program::socket_file(settings.transport.listen));
+    us::PBService server{us::KvStore{}, std::move(transport), std::move(journal), settings.replica,
+                         program::log_event};
     if (!settings.data.empty()) {
         const auto status = server.status();
         program::log("read " + settings.data + ": " + std::to_string(status.last) + " entries, " +
@@ -145,13 +147,13 @@ program::Exit serve(const Settings& settings) {
             stop();
         });
     };
-    program::Farewell farewell{io, leave, stop};
     server.async_run([&](std::error_code ec) {
-        farewell.cancel();
         if (!ec) return;
         program::log("failed: " + ec.message());
         end = program::Exit::failed;
+        server.stop();  // whatever failed, nothing is to wait for this
     });
+    program::Signals::Serving serving{signals, io, leave, stop};
     program::say_ready(server.local());
     io.run();
     program::log("stopped");
@@ -161,7 +163,9 @@ program::Exit serve(const Settings& settings) {
 }  // namespace
 
 int main(int argc, char** argv) {
+    auto& signals = program::Signals::take(program::log);
+    program::prepare_process();
     Settings settings;
     if (const auto end = read(settings, argc, argv)) return static_cast<int>(*end);
-    return static_cast<int>(program::guarded("pbd", [&] { return serve(settings); }));
+    return static_cast<int>(program::guarded("pbd", [&] { return serve(settings, signals); }));
 }

@@ -31,7 +31,8 @@ constexpr auto examples =
 std::optional<program::Exit> read(Settings& settings, int argc, char** argv) {
     CLI::App app{
         "A view service: watches servers and decides which of them is primary and which are backups.\n"
-        "Prints one line on stdout when it is ready, and events on stderr. SIGTERM or SIGINT ends it.\n"
+        "Prints one line on stdout when it is ready, and events on stderr. SIGTERM, SIGINT or SIGHUP ends\n"
+        "it.\n"
         "What it decides is in memory, and one that starts anew refuses the servers of before, unless --data names\n"
         "a directory to keep it in.",
         "viewd"};
@@ -55,35 +56,40 @@ std::optional<program::Exit> read(Settings& settings, int argc, char** argv) {
 }
 
 template <typename Views>
-program::Exit serve(asio::io_context& io, Views views) {
+program::Exit serve(asio::io_context& io, Views views, program::Signals& signals) {
     auto end = program::Exit::done;
-    program::Farewell farewell{io, [&] { views.stop(); }, [&] { views.stop(); }};
+    const auto stop = [&] { views.stop(); };
     views.async_run([&](std::error_code ec) {
-        farewell.cancel();
         if (!ec) return;
         program::log("failed: " + ec.message());
         end = program::Exit::failed;
+        stop();  // it could be run again, and keeps its listener for that
     });
+    program::Signals::Serving serving{signals, io, stop, stop};
     program::say_ready(views.local());
     io.run();
     program::log("stopped");
     return end;
 }
 
-program::Exit serve(const Settings& settings) {
+program::Exit serve(const Settings& settings, program::Signals& signals) {
     asio::io_context io{1};
     us::net::AnyTransport transport{io, settings.transport};
+    signals.remove_at_end(program::socket_file(settings.transport.listen));
     if (settings.data.empty())
-        return serve(io, us::ViewService{std::move(transport), settings.views, program::log_event});
+        return serve(io, us::ViewService{std::move(transport), settings.views, program::log_event}, signals);
     us::journal::FileViewStore store{settings.data};
     program::log("keeps its views in " + settings.data);
-    return serve(io, us::ViewService{std::move(transport), std::move(store), settings.views, program::log_event});
+    return serve(io, us::ViewService{std::move(transport), std::move(store), settings.views, program::log_event},
+                 signals);
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
+    auto& signals = program::Signals::take(program::log);
+    program::prepare_process();
     Settings settings;
     if (const auto end = read(settings, argc, argv)) return static_cast<int>(*end);
-    return static_cast<int>(program::guarded("viewd", [&] { return serve(settings); }));
+    return static_cast<int>(program::guarded("viewd", [&] { return serve(settings, signals); }));
 }

@@ -87,8 +87,9 @@ private:
     }
     understudy::Observer observer() {
         return [this](const understudy::Event& event) {
-            if (const auto* failed = std::get_if<understudy::CallFailed>(&event)) why = failed->why;
-            if (const auto* refused = std::get_if<understudy::Refused>(&event)) why = refused->what;
+            using understudy::printable;
+            if (const auto* failed = std::get_if<understudy::CallFailed>(&event)) why = printable(failed->why);
+            if (const auto* refused = std::get_if<understudy::Refused>(&event)) why = printable(refused->what);
         };
     }
 };
@@ -119,12 +120,13 @@ inline asio::awaitable<Service> find_view_service(Desk& desk) { return find_view
 /// Who is refused, and the line that goes on with what they hold.
 inline std::string describe_refused(const std::vector<understudy::RefusedServer>& refused,
                                     const Address& view_service) {
+    using understudy::printable;
     std::string text;
     for (const auto& server : refused)
-        text += "refused " + server.name + ": it has view " + std::to_string(server.viewnum) + " of cluster " +
-                to_hex(server.cluster) + "\n  To go on with group " + server.group +
+        text += "refused " + printable(server.name) + ": it has view " + std::to_string(server.viewnum) +
+                " of cluster " + to_hex(server.cluster) + "\n  To go on with group " + printable(server.group) +
                 " of that cluster, if its view service is gone for good: pbc " + view_service + " adopt " +
-                server.group + ' ' + to_hex(server.cluster) + '\n';
+                printable(server.group) + ' ' + to_hex(server.cluster) + '\n';
     return text;
 }
 

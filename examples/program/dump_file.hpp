@@ -2,6 +2,7 @@
 #pragma once
 
 #include <fcntl.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include <cstdio>
@@ -23,7 +24,8 @@ using File = std::unique_ptr<std::FILE, CloseFile>;
 
 /// For stdout it is a temporary file without a name. For a file it is one beside it, which takes its place in one step
 /// once it is on the disk: what stood there before stays until then, whatever happens. Destroying it unpublished leaves
-/// nothing behind.
+/// nothing behind. Nor does a process that is killed, where files without a name can be had; elsewhere the next dump to
+/// the same file removes what it left.
 class Draft {
 public:
     /// `-` means stdout. A link is followed: the file that it leads to is replaced.
@@ -37,13 +39,14 @@ public:
             if (fs::exists(target_) && !fs::is_regular_file(target_))
                 throw Ended{Exit::failed, target + ": is no file that could be replaced"};
             name_ = target_ + "." + std::to_string(::getpid()) + ".part";
-            const int descriptor = ::open(name_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+            remove_left();
+            const int descriptor = open_draft();
             if (descriptor >= 0) file_.reset(::fdopen(descriptor, "wb"));
         }
         if (!file_) fail_io(name_.c_str());
     }
     ~Draft() {
-        if (file_ && !target_.empty()) ::unlink(name_.c_str());
+        if (file_ && named_) ::unlink(name_.c_str());
     }
     Draft(const Draft&) = delete;
     Draft& operator=(const Draft&) = delete;
@@ -53,12 +56,48 @@ public:
     void publish() {
         if (target_.empty()) return copy_to_stdout();
         if (std::fflush(file_.get()) != 0 || ::fsync(::fileno(file_.get())) != 0) fail_io(name_.c_str());
+        if (!named_) give_name();
         if (std::rename(name_.c_str(), target_.c_str()) != 0) fail_io(target_.c_str());
         file_.reset();
         sync_folder();
     }
 
 private:
+    std::filesystem::path folder() const { return std::filesystem::absolute(target_).parent_path(); }
+
+    /// A lock on it says that its process lives.
+    int open_draft() {
+        int descriptor = -1;
+#if defined(O_TMPFILE)
+        descriptor = ::open(folder().c_str(), O_WRONLY | O_TMPFILE | O_CLOEXEC, 0666);
+#endif
+        named_ = descriptor < 0;
+        if (named_) descriptor = ::open(name_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+        if (descriptor >= 0) ::flock(descriptor, LOCK_EX | LOCK_NB);
+        return descriptor;
+    }
+    void give_name() {
+        const auto itself = "/proc/self/fd/" + std::to_string(::fileno(file_.get()));
+        if (::linkat(AT_FDCWD, itself.c_str(), AT_FDCWD, name_.c_str(), AT_SYMLINK_FOLLOW) != 0) fail_io(name_.c_str());
+        named_ = true;
+    }
+    /// Removes the drafts of processes that were killed. What cannot be removed stays.
+    void remove_left() const {
+        const auto begin = std::filesystem::path{target_}.filename().string() + ".";
+        const std::string_view end = ".part";
+        std::error_code ignored;
+        for (const auto& entry : std::filesystem::directory_iterator{folder(), ignored}) {
+            const auto name = entry.path().filename().string();
+            if (name.size() <= begin.size() + end.size() || !name.starts_with(begin) || !name.ends_with(end)) continue;
+            const auto process = std::string_view{name}.substr(begin.size(), name.size() - begin.size() - end.size());
+            if (process.find_first_not_of("0123456789") != process.npos) continue;
+            const int descriptor = ::open(entry.path().c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+            if (descriptor < 0) continue;
+            if (::flock(descriptor, LOCK_EX | LOCK_NB) == 0) ::unlink(entry.path().c_str());
+            ::close(descriptor);
+        }
+    }
+
     void copy_to_stdout() {
         std::rewind(file_.get());
         std::string buffer(1u << 16, '\0');
@@ -69,8 +108,7 @@ private:
     }
     /// Some file systems cannot do it, so a refusal is no failure.
     void sync_folder() const {
-        const auto folder = std::filesystem::absolute(target_).parent_path();
-        const int descriptor = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        const int descriptor = ::open(folder().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         if (descriptor < 0) return;
         (void)::fsync(descriptor);
         ::close(descriptor);
@@ -78,6 +116,7 @@ private:
 
     std::string target_;  // empty: stdout
     std::string name_;
+    bool named_ = false;  // it stands under that name
     File file_;
 };
 

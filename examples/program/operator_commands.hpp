@@ -39,6 +39,7 @@ inline asio::awaitable<Exit> status(Desk& desk, StatusArguments given) {
     std::optional<std::string> wanted;
     if (!given.all) wanted = desk.target.group;
     understudy::ViewStatusResult status = co_await desk.admin.async_view_status(service.address, wanted);
+    if (wanted) keep_events_of(*wanted, status.events);
     std::vector<GroupReport> groups;
     for (const auto& group : status.groups) {
         GroupReport one = co_await report(desk, group);
@@ -52,7 +53,7 @@ inline asio::awaitable<Exit> status(Desk& desk, StatusArguments given) {
         print_line((given.all ? "no group" : "no server of group " + desk.target.group) + " was heard yet");
     for (const auto& group : groups) print(describe_group(group, service.address));
     print(describe_refused(status.refused, service.address));
-    print(describe_events(status.events, wanted, given.events));
+    print(describe_events(status.events, given.events));
     co_return Exit::done;
 }
 
@@ -67,7 +68,7 @@ inline asio::awaitable<Exit> watch(Desk& desk) {
         desk.stop();
     });
     std::function<void(const understudy::ViewInfo&)> show = [](const understudy::ViewInfo& info) {
-        print_line(time_stamp() + " " + info.group + ": " + describe(info.view));
+        print_line(time_stamp() + " " + understudy::printable(info.group + ": " + describe(info.view)));
     };
     std::error_code ec;
     co_await desk.admin.async_watch(service.address, desk.target.group, show,
@@ -79,7 +80,7 @@ inline asio::awaitable<Exit> watch(Desk& desk) {
 inline asio::awaitable<Exit> promote(Desk& desk, Address server) {
     Service service = co_await find_view_service(desk);
     understudy::ViewInfo info = co_await desk.decider.async_promote(service.address, desk.target.group, server);
-    print_line(describe(info.view));
+    print_line(understudy::printable(describe(info.view)));
     co_return Exit::done;
 }
 
@@ -101,7 +102,7 @@ inline std::string price_of_force(const Desk& desk, const understudy::ViewStatus
 
 /// Says what has to be known before something that may lose data, and asks. Throws unless the answer is yes.
 inline void warn(const Desk& desk, const std::string& warning, const std::string& question, bool yes) {
-    std::cerr << warning << '\n';
+    std::cerr << understudy::printable(warning, true) << '\n';
     if (yes) return;
     if (!::isatty(STDIN_FILENO))
         throw Ended{Exit::failed, desk.doing + ": asks first, but stdin is no terminal; --yes goes on without asking"};
@@ -114,7 +115,7 @@ inline asio::awaitable<Exit> force(Desk& desk, Address server, bool yes) {
     understudy::ViewStatusResult status = co_await desk.admin.async_view_status(service.address, group);
     warn(desk, price_of_force(desk, status, server), "Make " + server + " primary?", yes);
     understudy::ViewForceResult result = co_await desk.decider.async_force(service.address, desk.target.group, server);
-    print_line(describe(result.info.view));
+    print_line(understudy::printable(describe(result.info.view)));
     co_return Exit::done;
 }
 
@@ -133,8 +134,8 @@ inline asio::awaitable<Exit> adopt(Desk& desk, std::string cluster, bool yes) {
     warn(desk, price_of_adoption, "Adopt group " + desk.target.group + " of cluster " + cluster + "?", yes);
     const auto id = static_cast<understudy::ClusterId>(*token);
     understudy::ViewForceResult result = co_await desk.decider.async_adopt(service.address, desk.target.group, id);
-    std::cerr << result.may_be_lost << '\n';
-    print_line(describe(result.info.view));
+    std::cerr << understudy::printable(result.may_be_lost, true) << '\n';
+    print_line(understudy::printable(describe(result.info.view)));
     co_return Exit::done;
 }
 

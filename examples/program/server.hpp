@@ -2,23 +2,21 @@
 // orderly end when it is told to go.
 #pragma once
 
+#include <unistd.h>
+
 #include <chrono>
-#include <csignal>
 #include <cstdio>
 #include <ctime>
 #include <exception>
-#include <functional>
-#include <iostream>
 #include <string>
 #include <string_view>
 #include <system_error>
 
-#include <asio/io_context.hpp>
-#include <asio/signal_set.hpp>
-
 #include <understudy/event.hpp>
 
 #include "exit_codes.hpp"
+#include "lines.hpp"
+#include "signals.hpp"
 
 namespace program {
 
@@ -36,52 +34,39 @@ inline std::string time_stamp() {
     return text;
 }
 
-inline void log(std::string_view line) { std::cerr << time_stamp() + ' ' + std::string{line} + '\n' << std::flush; }
+/// A line on stderr. It never waits for whoever reads that, and may be called on any thread.
+inline void log(std::string_view line) {
+    static auto& lines = *new LineWriter{STDERR_FILENO, time_stamp};
+    lines.write(time_stamp() + ' ' + understudy::printable(line));
+}
 inline void log_event(const understudy::Event& event) { log(describe(event)); }
 
-inline void say_ready(const understudy::Address& address) { std::cout << "listening on " << address << std::endl; }
+inline void say_ready(const understudy::Address& address) {
+    LineWriter{STDOUT_FILENO, time_stamp}.write("listening on " + address);
+}
 
-/// The first SIGTERM or SIGINT calls `leave`, the second one `stop`.
-class Farewell {
-public:
-    Farewell(asio::io_context& io, std::function<void()> leave, std::function<void()> stop)
-        : signals_{io, SIGTERM, SIGINT}, leave_{std::move(leave)}, stop_{std::move(stop)} {
-        std::signal(SIGPIPE, SIG_IGN);  // a reader of our events that goes away must not end us
-        wait();
-    }
-    void cancel() { signals_.cancel(); }
-
-private:
-    void wait() {
-        signals_.async_wait([this](std::error_code ec, int) {
-            if (ec) return;
-            if (!std::exchange(asked_, true)) {
-                wait();
-                leave_();
-            } else {
-                stop_();
-            }
-        });
-    }
-
-    asio::signal_set signals_;
-    std::function<void()> leave_, stop_;
-    bool asked_ = false;
-};
+/// The socket's file of a `unix://` address; empty of another.
+inline std::string socket_file(const understudy::Address& address) {
+    constexpr std::string_view scheme = "unix://";
+    return address.starts_with(scheme) ? address.substr(scheme.size()) : std::string{};
+}
 
 /// Runs a program's body; what it throws is said on stderr. A port that is taken is named in what the library throws.
 template <typename Body>
 Exit guarded(std::string_view name, Body body) {
+    const auto complain = [name](const char* what) {
+        LineWriter{STDERR_FILENO, time_stamp}.write(understudy::printable(std::string{name} + ": " + what, true));
+    };
     try {
         return body();
     } catch (const Ended& ended) {
-        std::cerr << name << ": " << ended.what() << '\n';
+        complain(ended.what());
         return ended.exit;
     } catch (const std::system_error& failure) {
-        std::cerr << name << ": " << failure.what() << '\n';
+        complain(failure.what());
         return exit_code(failure.code());
     } catch (const std::exception& failure) {
-        std::cerr << name << ": " << failure.what() << '\n';
+        complain(failure.what());
         return Exit::failed;
     }
 }

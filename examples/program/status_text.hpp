@@ -55,24 +55,28 @@ inline std::string describe_server(const GroupReport& group, const understudy::S
         line += ", " + how;
     else if (member)
         line += server.role == "backup" ? ", in sync" : ", not in sync yet";
-    if (!server.trouble.empty()) line += "\n           " + server.trouble;
+    line = understudy::printable(line);
+    if (!server.trouble.empty()) line += "\n           " + understudy::printable(server.trouble);
     return line + '\n';
 }
 
 /// For whom the group waits, why, and the command that ends it.
 inline std::string describe_wait(const understudy::GroupStatus& status, const Address& view_service) {
     if (status.waiting_for.empty()) return {};
+    using understudy::printable;
     if (status.waiting_why.starts_with("R7"))  // which names the command
-        return "  DECIDES NOTHING\n  " + status.waiting_why + "\n  VIEW_SERVICE is " + view_service + '\n';
-    return "  WAITS for " + understudy::detail::join(status.waiting_for) + "\n  " + status.waiting_why +
+        return "  DECIDES NOTHING\n  " + printable(status.waiting_why) + "\n  VIEW_SERVICE is " + view_service + '\n';
+    return "  WAITS for " + printable(understudy::detail::join(status.waiting_for)) + "\n  " +
+           printable(status.waiting_why) +
            "\n  If nothing else helps, to end the wait and lose what only they have: pbc " + view_service +
-           " --group " + status.info.group + " force SERVER\n";
+           " --group " + printable(status.info.group) + " force SERVER\n";
 }
 
 inline std::string describe_group(const GroupReport& group, const Address& view_service) {
     const auto& status = group.status;
-    auto text = "group " + status.info.group + " of cluster " + to_hex(status.info.cluster) + '\n';
-    text += "  " + describe(status.info.view);
+    using understudy::printable;
+    auto text = "group " + printable(status.info.group) + " of cluster " + to_hex(status.info.cluster) + '\n';
+    text += "  " + printable(describe(status.info.view));
     if (status.info.view.number != 0) text += status.acked ? ", acknowledged" : ", not acknowledged yet";
     text += '\n';
     for (const std::string_view role : {"primary", "backup", "joining", "idle", "leaving", "dead"})
@@ -81,15 +85,19 @@ inline std::string describe_group(const GroupReport& group, const Address& view_
     return text + describe_wait(status, view_service);
 }
 
-/// The last ones of this group, or of all if none is named. Each event of a view service begins with its group.
-inline std::string describe_events(std::vector<understudy::PastEvent> events, const std::optional<std::string>& group,
-                                   std::size_t most) {
-    if (group) std::erase_if(events, [&](const auto& event) { return !event.text.starts_with(*group + ": "); });
+/// A view service of an older version gives the events of all groups. Each begins with its group.
+inline void keep_events_of(const std::string& group, std::vector<understudy::PastEvent>& events) {
+    const auto begin = understudy::printable(group) + ": ";
+    std::erase_if(events, [&](const auto& event) { return !event.text.starts_with(begin); });
+}
+
+/// The last ones.
+inline std::string describe_events(const std::vector<understudy::PastEvent>& events, std::size_t most) {
     if (events.empty() || most == 0) return {};
     std::string text = "recent events\n";
     const auto skipped = events.size() - std::min(most, events.size());
     for (auto event = events.begin() + static_cast<std::ptrdiff_t>(skipped); event != events.end(); ++event)
-        text += "  " + age(event->age) + " ago: " + event->text + '\n';
+        text += "  " + age(event->age) + " ago: " + understudy::printable(event->text) + '\n';
     return text;
 }
 
