@@ -99,6 +99,28 @@ TEST_SUITE("replica_adopt") {
         CHECK(group["c"].store().all == "x;");
         CHECK(group["b"].store().all == "x;");
     }
+    TEST_CASE("S2: a backup that dropped its log does not apply by the commit index that it was told before") {
+        for (const bool adopted : {false, true}) {
+            auto group = pair_with_state();
+            for (const auto* text : {"y", "z"}) group.put("a", text);
+            group.settle();
+            group.pass(300ms);
+            REQUIRE(group["b"].state().commit == 3);  // as it was told
+            group.start("c", 3);
+            if (adopted) leap(group);
+            else group.view.forced = group.view.number + 1;
+            group.decide(group.member("c"), {group.member("b")}, {"b"});
+            REQUIRE(group["b"].state().log.last().index == 0);
+            std::vector<Entry> entries;
+            for (Index index : {1u, 2u, 3u})
+                entries.push_back({{group.view.number, index}, EntryKind::command, {}, 0, 0, "new"});
+            group.give("b", "c", make_call_id(Method::replica_append, 1),
+                       Append{ReplicaGroup::cluster, "main", {group.view.number, {}}, {}, entries, 1, 0});
+            CHECK(group["b"].state().log.last().index == 3);
+            CHECK(group["b"].state().commit == 1);
+            CHECK(group["b"].store().all == "new;");
+        }
+    }
     TEST_CASE("S9: a server that continues the life that an adopted view names keeps what that held") {
         ReplicaGroup group;
         group.start_with_journal("a", 1);

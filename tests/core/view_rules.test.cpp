@@ -272,6 +272,20 @@ TEST_SUITE("core/view_rules") {
         CHECK(stage.view().number == 1);
     }
 
+    TEST_CASE("R5: a backup that was not in sync does not lead though it restarts with its state") {
+        ViewStage stage;
+        stage.set_up({"a"});
+        stage.ping("b", 0);
+        REQUIRE(stage.shown() == "view 2: primary a, backup b (joining)");
+        const auto old = stage.life("b");
+        stage.run(2 * dead, {});
+        stage.restart("b");
+        stage.ping("b", 0, {.recovered = {old}, .cluster = our_cluster});
+        stage.run(2 * dead, {"b"});
+        CHECK(stage.view().primary.name == "a");
+        CHECK(stage.status().waiting_for == std::vector<Address>{"a"});
+    }
+
     TEST_CASE("R5: a synced backup that restarts with its state leads if the primary is dead") {
         ViewStage stage;
         stage.set_up({"a", "b"});

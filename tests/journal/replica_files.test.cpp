@@ -221,6 +221,54 @@ TEST_SUITE("replica_files") {
         }
     }
 
+    /// A life that never syncs writes entries and receives a snapshot in their place; everything stops at the n-th
+    /// operation of that turn. The next life syncs what it answers, and the one after it has to have all of that.
+    bool stop_unsynced_at_snapshot(std::uint64_t n, std::uint64_t seed, bool replaces) {
+        sim::Random random{seed};
+        sim::Storage storage;
+        bool stopped = false;
+        {
+            journal::ReplicaFiles<sim::Disk> files{sim::Disk{storage}, 1};
+            read(files);
+            for (Index index = 0; index < 5; ++index) files.write(batch({index == 0 ? 0u : 1u, index}, "old"));
+            storage.inject({.operation = {}, .nth = n, .cause = EIO, .written = random.below(600), .lasting = true});
+            const Position at{1, replaces ? 9u : 5u};
+            stopped = fails([&] { files.write(batch(at, "new", {{at, 0, "2 0  state;", true, replaces}})); });
+        }
+        storage.crash_power(random);
+        std::string found;
+        {
+            journal::ReplicaFiles<sim::Disk> files{sim::Disk{storage}, 2};
+            const auto state = recover(files);
+            auto last = state.state.log.last();
+            found = state.state.store.all;
+            for (int more = 0; more < 3; ++more, last = {1, last.index + 1}) files.write(batch(last, "answered"));
+            files.sync();
+        }
+        storage.crash_power(random);
+        journal::ReplicaFiles<sim::Disk> files{sim::Disk{storage}, 3};
+        const auto next = recover(files);
+        const auto& log = next.state.log;
+        for (Index back = 0; back < 3; ++back) {
+            REQUIRE(log.last().index > log.base().index + back);
+            CHECK(log[log.last().index - back].command == "answered");
+        }
+        return stopped;
+    }
+
+    TEST_CASE("S9: what a life answers is there though the one before never synced and got a snapshot") {
+        for (const bool replaces : {false, true}) {
+            bool stopped = true;
+            for (std::uint64_t n = 1; stopped; ++n)
+                for (std::uint64_t seed = 0; seed < 20; ++seed) {
+                    CAPTURE(replaces);
+                    CAPTURE(n);
+                    CAPTURE(seed);
+                    stopped = stop_unsynced_at_snapshot(n, seed, replaces);
+                }
+        }
+    }
+
     /// The view and the store that the next life finds, "1 a;" for example.
     std::string state(sim::Storage& storage, std::uint64_t salt) {
         journal::ReplicaFiles<sim::Disk> files{sim::Disk{storage}, salt};
