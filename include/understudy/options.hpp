@@ -19,9 +19,11 @@ struct TransportOptions {
     Address listen;                          ///< Where to listen; empty: dial only. Port 0 takes a free one.
     Address advertise;                       ///< The name that peers dial; empty: `listen`, its port resolved.
     std::size_t max_frame = 16u << 20;       ///< A larger frame closes the connection.
-    std::size_t max_send_queue = 64u << 20;  ///< A connection whose peer reads too slowly for this is closed.
-    /// An accepted connection is not read while so much waits to be sent to its peer, and is again at half of it.
+    std::size_t max_send_queue = 64u << 20;  ///< A connection for whose peer more than this would wait is closed.
+    /// An accepted connection is not read while so much waits to be sent to its peer, and answers to it wait elsewhere;
+    /// at half of it that goes on.
     std::size_t full_send_queue = 1u << 20;
+    Duration write_timeout = 10s;  ///< An accepted connection whose peer takes nothing for this long is closed.
     std::size_t max_receive_bytes = 256u << 20;  ///< Of half-received frames of all connections; see `frame_timeout`.
     std::size_t max_connections = 20000;  ///< Accepted ones. For a further one a silent one goes, or it is closed.
     std::size_t reserved_descriptors = 32;   ///< Of what the process may open: accepted connections leave so many free.
@@ -79,6 +81,7 @@ struct ReplicaOptions {
     std::size_t max_calls = 65536;            ///< Requests in progress; beyond it: `overloaded` (C6).
     std::size_t max_call_bytes = 256u << 20;  ///< The same, in bytes of commands not committed yet.
     std::size_t max_calls_per_peer = 1024;    ///< Beyond it the connection is not read (C6).
+    std::size_t answer_bytes = 1u << 20;      ///< Of values, in the answers of one turn (at least one answer).
     std::size_t max_sessions = 65536;
     std::size_t max_sessions_per_peer = 1024;    ///< Opened over one connection: beyond it `overloaded` (C6).
     std::size_t max_results = 65536;             ///< Results kept for one session.
@@ -118,7 +121,7 @@ inline std::string TransportOptions::validate() const {
     if (max_frame < 1024) return "max_frame is below 1024 bytes";
     if (max_send_queue < max_frame)
         return "max_send_queue is smaller than max_frame: a largest frame could not be sent";
-    if (full_send_queue == 0) return "full_send_queue must be positive";
+    if (full_send_queue == 0 || write_timeout <= 0s) return "full_send_queue and write_timeout must be positive";
     if (max_receive_bytes < max_frame)
         return "max_receive_bytes is smaller than max_frame: a largest frame could not be received";
     if (first_message_timeout <= 0s || frame_timeout <= 0s)
@@ -137,8 +140,8 @@ inline std::string ViewOptions::validate() const {
 inline std::string ReplicaOptions::validate() const {
     if (view_service.empty()) return "view_service names no address";
     if (!is_group_name(group)) return "group must have 1 to 255 bytes and no control character";
-    if (max_command == 0 || append_bytes == 0 || chunk_bytes == 0)
-        return "max_command, append_bytes and chunk_bytes must be positive";
+    if (max_command == 0 || append_bytes == 0 || chunk_bytes == 0 || answer_bytes == 0)
+        return "max_command, append_bytes, chunk_bytes and answer_bytes must be positive";
     if (window_bytes < append_bytes) return "window_bytes is smaller than append_bytes";
     if (max_calls == 0 || max_calls_per_peer == 0 || max_sessions == 0 || max_results == 0 || chunk_window == 0)
         return "max_calls, max_calls_per_peer, max_sessions, max_results and chunk_window must be positive";

@@ -40,8 +40,13 @@ struct Broken {
     error code;
     std::string what;
 };
+/// The peer of an accepted connection takes more slowly than it is sent to: what can wait should; or that is over.
+struct Backlog {
+    Address peer;
+    bool full = false;
+};
 /// Besides what peers do, a transport may tell its host that it turns connections away, and that this has ended.
-using Arrival = std::variant<Delivered, Gone, Probed, Broken, ConnectionsRefused, ConnectionsAccepted>;
+using Arrival = std::variant<Delivered, Gone, Probed, Broken, ConnectionsRefused, ConnectionsAccepted, Backlog>;
 using Arrivals = std::vector<Arrival>;
 
 /// A **Transport** carries payloads between addresses. Laws:
@@ -58,6 +63,7 @@ using Arrivals = std::vector<Arrival>;
 ///  - `pause(peer)` stops reading from a connection, `resume(peer)` goes on;
 ///  - `local()` is the address that peers dial, empty for a party that only dials. It is final after construction.
 ///  - `close()` ends everything: the listener, the connections, a pending `next`;
+///  - optional: `Backlog` arrives when much waits to be sent over an accepted connection, and when it no longer does;
 ///  - optional: `reuse(arrivals)` takes back what `next` gave, for its memory;
 ///  - optional: `malformed(peer)` hears that the last payload of a peer was no message;
 ///  - optional: `max_frame()`, the largest payload in bytes, so that a replica whose messages would not fit is refused;

@@ -29,6 +29,20 @@ TEST_SUITE("clerk_rules") {
         CHECK(desk.out.events.empty());
     }
 
+    TEST_CASE("C2: while large answers come nothing is asked again") {
+        Desk desk{{.resend_after = 1s}};
+        for (CallKey key = 1; key <= 3; ++key) desk.execute(key);
+        auto sent = desk.begin();
+        REQUIRE(sent.size() == 3);
+        CHECK(desk.turn(900ms).empty());
+        desk.answer(sent[0], ExecuteResult{{1, 3}, std::string(100'000, '1')});
+        CHECK(desk.turn(900ms).empty());  // the others may be behind it in the connection
+        CHECK(only<Execute>(desk.turn(100ms)).size() == 2);
+        desk.answer(sent[1], result(4));
+        CHECK(only<Execute>(desk.turn(2s)).size() == 1);
+        CHECK(desk.finished().size() == 2);
+    }
+
     TEST_CASE("C2: a new primary gets everything unanswered at once and in order") {
         Desk desk;
         for (CallKey key = 1; key <= 5; ++key) desk.execute(key);

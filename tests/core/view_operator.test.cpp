@@ -282,6 +282,21 @@ TEST_SUITE("core/view_operator") {
         CHECK(stage.status().waiting_why.empty());
     }
 
+    TEST_CASE("C6: who asks for the status so often that answers take long is refused until the next turn") {
+        ViewStage stage;
+        stage.set_up({"a", "b"});
+        const auto ask = [&] {
+            stage.receive({"operator", "1", ViewStatus{}});
+            return std::holds_alternative<ViewStatusResult>(stage.answer_to("1"));
+        };
+        std::size_t answered = 0;
+        for (stage.clear(); ask(); stage.clear()) REQUIRE(++answered < 20'000);
+        CHECK(answered > 100);
+        stage.wake();
+        stage.clear();
+        CHECK(ask());
+    }
+
     TEST_CASE("The status keeps the last events with their ages") {
         ViewStage stage{ViewOptions{.max_events = 3}};
         stage.set_up({"a", "b"});

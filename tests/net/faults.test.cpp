@@ -286,6 +286,7 @@ TEST_SUITE("faults") {
         asio::io_context io;
         TransportOptions options;
         options.full_send_queue = 64u << 10;
+        options.write_timeout = 1h;
         Pair pair{io, options};
         pair.server->answers = true;
         auto peer = RawPeer::connected_to(pair.server.local());
@@ -307,6 +308,32 @@ TEST_SUITE("faults") {
         std::size_t answered = 0;  // once it reads, all that is whole is answered
         const auto whole = written / piece.size();
         CHECK(run_until(io, [&] { return (answered += peer.read().size()) >= whole * piece.size(); }));
+    }
+
+    TEST_CASE("a peer that takes nothing of what waits for it is closed after write_timeout") {
+        asio::io_context io;
+        TransportOptions options;
+        options.write_timeout = 20ms;
+        Pair pair{io, options};
+        auto idle = RawPeer::connected_to(pair.server.local());
+        auto peer = RawPeer::connected_to(pair.server.local());
+        idle.write(frame(message("hello")));
+        REQUIRE(run_until(io, [&] { return pair.server->count<Delivered>() == 1; }));
+        peer.write(frame(message("hello")));
+        REQUIRE(run_until(io, [&] { return pair.server->count<Delivered>() == 2; }));
+        for (const auto& hello : pair.server->all<Delivered>()) pair.server.transport.send(hello.from, message("x"));
+        settle(io);
+        idle.read();
+        CHECK(peer.read().size() > 0);
+        const auto name = pair.server->all<Delivered>()[1].from;
+        for (int i = 0; i < 20; ++i) pair.server.transport.send(name, message(std::string(1u << 20, 'x')));
+        REQUIRE(run_until(io, [&] { return pair.server->count<Gone>() == 1; }));
+        CHECK(pair.server->all<Gone>()[0].peer == name);
+        CHECK(pair.server->all<Gone>()[0].why.starts_with("the peer takes nothing: "));
+        const auto backlogs = pair.server->all<Backlog>();
+        REQUIRE(backlogs.size() == 1);
+        CHECK(backlogs[0].full);
+        CHECK(pair.still_serves());
     }
 
     TEST_CASE("pauses and resumptions leave one wait however many there were") {

@@ -148,6 +148,9 @@ public:
             if (auto& call = calls_.at(key); call.flying) land(call);
     }
 
+    /// Its answer is awaited longer, within its deadline.
+    void postpone(ClerkCall& call, Time until) { set_timer(call, until); }
+
     /// The call whose time has come, or null.
     ClerkCall* due(Time now) { return timers_.deadline() > now ? nullptr : &calls_.at(timers_.first()); }
     Time deadline() const { return timers_.deadline(); }

@@ -116,6 +116,8 @@ public:
         while (auto* call = calls_.due(now)) {
             if (call->deadline <= now)
                 give_up(*call);
+            else if (large_until_ > now)
+                calls_.postpone(*call, large_until_);
             else {
                 reached("C2: what is not answered in time is asked again");
                 calls_.land(*call);
@@ -146,6 +148,8 @@ public:
     friend bool operator==(const ClerkRules&, const ClerkRules&) = default;
 
 private:
+    static constexpr std::size_t large_answer = 64u << 10;
+
     // When calls of a kind may be sent.
     struct Lane {
         Backoff backoff;
@@ -357,15 +361,22 @@ private:
         answered(lane(CallKind::command));
     }
     void handle(const Envelope& envelope, CloseResult&, Time, Effects& out);
-    void handle(const Envelope& envelope, ExecuteResult& result, Time, Effects& out) {
+    void handle(const Envelope& envelope, ExecuteResult& result, Time now, Effects& out) {
+        note_large(result.value.size(), now);
         answer(envelope, Method::pb_execute, {.at = result.at, .value = std::move(result.value)}, out);
     }
-    void handle(const Envelope& envelope, QueryResult& result, Time, Effects& out) {
+    void handle(const Envelope& envelope, QueryResult& result, Time now, Effects& out) {
+        note_large(result.value.size(), now);
         answer(envelope, Method::pb_query, {.at = result.at, .value = std::move(result.value)}, out);
     }
-    void handle(const Envelope& envelope, DumpResult& result, Time, Effects& out) {
+    void handle(const Envelope& envelope, DumpResult& result, Time now, Effects& out) {
+        note_large(result.data.size(), now);
         auto at = result.at;
         answer(envelope, Method::pb_dump, {.at = at, .dump = std::move(result)}, out);
+    }
+    // What is behind it in the connection is late, not lost; asked again it would come twice.
+    void note_large(std::size_t bytes, Time now) {
+        if (bytes >= large_answer) large_until_ = after(now, options_.resend_after);
     }
     void answered(Lane& lane) {
         lane.backoff.reset();
@@ -413,6 +424,7 @@ private:
     SessionOpening opening_;
     SessionFarewell farewell_;
     std::array<Lane, std::size(call_kinds)> lanes_;
+    Time large_until_{};  // a large answer came less than `resend_after` before
     bool following_ = false;
     bool lost_ = false;    // the connection to the primary ended, and nothing was heard since
     std::string trouble_;  // why the view service, or the opening of a session, was last refused

@@ -58,7 +58,8 @@ private:
 
 /// A machine holds rules and nothing else. It never reads a clock, draws a random number, logs, throws or waits.
 /// A turn is any number of `receive`, `gone` and `probed`, then one `wake`: what a turn's messages
-/// have in common (an append, a read round) is sent by the `wake`. Waking early changes nothing.
+/// have in common (an append, a read round) is sent by the `wake`. Waking early changes nothing. One that has answers
+/// which can wait may have `backlog(peer, full)`: whether the connection takes more at present.
 template <typename M>
 concept Machine = requires(M machine, const M& fixed, Envelope envelope, const Address& peer, Time now,
                            Effects& effects) {

@@ -10,8 +10,8 @@
 #include <utility>
 #include <vector>
 
+#include <understudy/core/answers.hpp>
 #include <understudy/core/backup_link.hpp>
-#include <understudy/core/dumps.hpp>
 #include <understudy/core/features.hpp>
 #include <understudy/core/session_room.hpp>
 
@@ -79,12 +79,13 @@ public:
         }
         serving_ = false;
         for (auto index = step.state.applied.index + 1; index <= step.state.log.last().index; ++index)
-            if (auto waiting = waiting_.take(index); waiting.call) fail(step, *waiting.call, "pb.execute", why);
-        for (auto& [call, answer] : withheld_) fail(step, call, "pb.execute", why);
-        for (auto& read : reads_) fail(step, read.call, read.dump ? "pb.dump" : "pb.query", why);
+            if (auto waiting = waiting_.take(index); waiting.call)
+                answers_.fail(step, *waiting.call, "pb.execute", why);
+        for (auto& result : withheld_) answers_.fail(step, result.call, "pb.execute", why);
+        for (auto& read : reads_) answers_.fail(step, read.call, read.dump ? "pb.dump" : "pb.query", why);
         withheld_.clear();
         reads_.clear();
-        dumps_.clear();
+        answers_.step_down(step, why);
         park_links(step, {});
     }
 
@@ -137,19 +138,21 @@ public:
 
     void read(Step<S>& step, Call&& call, std::string method, JsonText query) {
         if (!admit(step, call, method)) return;
-        load_.begin(call.peer, step.options.max_calls_per_peer, step.out);
+        answers_.begin(step, call.peer);
         reads_.push_back({std::move(call), step.state.commit, 0, method == "pb.dump", std::move(query)});
     }
 
     void dump(Step<S>& step, Call&& call, const Dump& request) {
         if (!request.at) return read(step, std::move(call), "pb.dump", {});
-        dumps_.go_on(step, call, *request.at, request.chunk);
+        answers_.piece(step, std::move(call), *request.at, request.chunk);
     }
 
+    /// C6: that connection takes no more at present, or takes more again.
+    void backlog(const Address& peer, bool full) { answers_.backlog(peer, full); }
+
     void gone(Step<S>& step, const Address& peer) {
-        load_.gone(peer);
+        answers_.gone(step, peer);
         room_.gone(peer);
-        dumps_.gone(peer);
         if (auto* link = find(peer)) link->gone(step);
     }
 
@@ -171,7 +174,9 @@ public:
         apply(step);
         if (!step.state.store_failure.empty()) return;
         if (!step.leased) begin_round(step);
+        answers_.wake(step);
         answer_reads(step);
+        answers_.end_turn(step);
         for (auto& link : links_) link.flush(step, calls_made_, round_);
         step.state.trim(step.options.log_bytes, trimmable(step));
     }
@@ -181,12 +186,13 @@ public:
 
     /// What is kept for a while only: that ends in every role.
     void expire(Time now) {
-        dumps_.expire(now);
+        answers_.expire(now);
         std::erase_if(parked_, [&](const auto& parked) { return parked.second.expires <= now; });
     }
 
     Time deadline(const Standing& standing) const {
-        auto next = dumps_.deadline();
+        if (serving_ && answers_.any_ready()) return Time{};
+        auto next = answers_.deadline();
         for (const auto& link : links_)
             next = std::min(next, link.deadline(standing.dead_after, standing.info.ping_interval));
         for (const auto& [name, parked] : parked_) next = std::min(next, parked.expires);
@@ -233,14 +239,9 @@ private:
         links_ = std::move(links);
     }
 
-    void fail(Step<S>& step, const Call& call, const char* method, const std::string& why) {
-        load_.end(call.peer, step.options.max_calls_per_peer, step.out);
-        step.answer_error(call, method, error::not_primary, why);
-    }
-
     // C6: what is not admitted is refused before anything is logged.
     bool admit(Step<S>& step, const Call& call, const std::string& method) {
-        if (load_.total() < step.options.max_calls) return true;
+        if (answers_.in_progress() < step.options.max_calls) return true;
         reached("C6: a call beyond max_calls is refused");
         step.answer_error(call, method, error::overloaded, "max_calls is " + std::to_string(step.options.max_calls));
         return false;
@@ -254,7 +255,7 @@ private:
                                   std::to_string(step.options.min_in_sync));
             return false;
         }
-        if (under_way(step) + bytes > step.options.max_call_bytes) {
+        if (under_way(step) + answers_.bytes() + bytes > step.options.max_call_bytes) {
             reached("C6: a command beyond max_call_bytes is refused");
             step.answer_error(call, method, error::overloaded,
                               "max_call_bytes is " + std::to_string(step.options.max_call_bytes));
@@ -286,12 +287,11 @@ private:
             return false;
         }
         reached("S10: a command that has taken effect is answered from the table");
-        step.out.send(call.peer, call.id, ExecuteResult{first->at, first->value.text()});
-        return true;
+        return answers_.repeated(step, call, request, *first) || !admit(step, call, "pb.execute");
     }
 
     void append(Step<S>& step, std::optional<Call>&& call, Entry&& entry, std::size_t result_bytes = 0) {
-        if (call) load_.begin(call->peer, step.options.max_calls_per_peer, step.out);
+        if (call) answers_.begin(step, call->peer);
         entry.at = {step.view().number, step.state.log.last().index + 1};
         reached("S2: a command is logged before it is applied");
         step.state.log.append(std::move(entry));
@@ -342,17 +342,16 @@ private:
             auto applied = state.apply_next(step.now);
             if (!state.store_failure.empty()) return;
             auto [call, result_bytes] = waiting_.take(index);
-            note_applied(step, state.log[index], call, result_bytes, applied);
-            if (call) withheld_.emplace_back(std::move(*call), answer(kind, std::move(applied)));
+            const auto& entry = state.log[index];
+            note_applied(step, entry, call, result_bytes, applied);
+            if (!call) continue;
+            withheld_.push_back({std::move(*call), answer(kind, std::move(applied)), entry.session, entry.seq});
         }
         if (required_count() < step.options.min_in_sync) {
             if (!withheld_.empty()) reached("S11: an answer waits until enough backups are in sync again");
             return;
         }
-        for (auto& [call, message] : withheld_) {
-            load_.end(call.peer, step.options.max_calls_per_peer, step.out);
-            step.out.send(std::move(call.peer), std::move(call.id), std::move(message));
-        }
+        for (auto& result : withheld_) answers_.result(step, std::move(result));
         withheld_.clear();
     }
 
@@ -395,17 +394,9 @@ private:
             auto& read = reads_.front();
             if ((read.round > confirmed && !step.leased) || read.needed > applied.index) return;
             if (step.leased) reached("S5: a lease answers reads without a round");
-            load_.end(read.call.peer, step.options.max_calls_per_peer, step.out);
-            read.dump ? dumps_.begin(step, read.call) : answer_query(step, read);
+            answers_.read(step, std::move(read));
             reads_.pop_front();
         }
-    }
-
-    void answer_query(Step<S>& step, WaitingRead& read) {
-        auto outcome = step.state.store.query(read.query);
-        if (!outcome.ok) return step.refuse(read.call, "pb.query", error::bad_request, std::move(outcome.text));
-        step.out.send(read.call.peer, read.call.id,
-                      QueryResult{{step.view().number, step.state.applied.index}, std::move(outcome.text)});
     }
 
     /// C4: a session unused for `session_ttl` is closed by a replicated command; when the log has room for it (C6).
@@ -445,10 +436,9 @@ private:
     std::vector<BackupLink<S>> links_;
     std::map<Address, Parked> parked_;
     WaitingForEntries waiting_;
-    std::vector<std::pair<Call, Message>> withheld_;
+    std::vector<CommandResult> withheld_;
     std::deque<WaitingRead> reads_;
-    Dumps<S> dumps_;
-    PeerLoad load_;
+    Answers<S> answers_;
     Round round_ = 0;
     std::uint64_t calls_made_ = 0;
     SessionRoom room_;

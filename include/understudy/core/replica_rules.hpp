@@ -48,6 +48,7 @@ public:
         pinger_.gone(peer);
     }
     void probed(const Address&, ProbeResult, Time, Effects&) {}
+    void backlog(const Address& peer, bool full) { primary_.backlog(peer, full); }
 
     void wake(Time now, Effects& out) {
         if (failed()) return;

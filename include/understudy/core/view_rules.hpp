@@ -225,6 +225,7 @@ private:
     std::vector<Adoption> adoptions_;
     views::Strangers strangers_;
     std::deque<Past> past_;
+    std::size_t listed_ = 0;                   // servers and events in status answers of this turn
     std::optional<views::Unstored> unstored_;  // nothing if nobody asks
 };
 

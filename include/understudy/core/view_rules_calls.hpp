@@ -224,6 +224,12 @@ inline void ViewRules::on(const ViewStatus& ask, const Envelope& call, Step& ste
     if (listed > views::max_listed)
         return refuse(call, Method::view_status, error::too_large,
                       std::to_string(groups_.size()) + " groups are too many for one answer; name a `group`", step);
+    // Many at once would take long to encode, and no ping is answered meanwhile.
+    if (const auto* group = ask.group ? find_group(*ask.group) : nullptr) listed = group->servers.size();
+    listed += past_.size();
+    if (listed_ > 0 && listed_ + listed > views::max_listed)
+        return refuse(call, Method::view_status, error::overloaded, "very many ask for the status; ask again", step);
+    listed_ += listed;
     answer(call, status(ask.group, step.host), step);
 }
 

@@ -207,6 +207,7 @@ inline void ViewRules::wake(Time now, Effects& effects) {
     }
     adopt_groups(step);
     push_slice(step);
+    listed_ = 0;
     clock_.promise(next_due());
     invariants();
 }

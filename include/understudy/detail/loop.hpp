@@ -112,6 +112,10 @@ private:
     }
     void take(Gone& gone, Time now) { machine.gone(gone.peer, now, effects_); }
     void take(Probed& probed, Time now) { machine.probed(probed.address, probed.result, now, effects_); }
+    void take(Backlog& backlog, Time) {
+        if constexpr (requires { machine.backlog(backlog.peer, backlog.full); })
+            machine.backlog(backlog.peer, backlog.full);
+    }
     void take(Broken& broken, Time) {
         reached(broken.code);
         effects_.tell(Malformed{std::move(broken.peer), broken.code, std::move(broken.what)});

@@ -48,6 +48,10 @@ public:
     virtual void flush_later(Connection& connection) = 0;
     /// Says, as `may_deliver`, whether another one may follow.
     virtual bool deliver(Connection& connection, std::string_view payload) = 0;
+    /// Much waits for the peer to take it, or no longer.
+    virtual void backlog(Connection& connection, bool full) = 0;
+    /// What was written was not all taken: the owner calls `check_progress` each half `write_timeout`.
+    virtual void awaits_room(Connection& connection) = 0;
     /// All that a read gave was delivered.
     virtual void delivered() = 0;
     /// The peer broke the framing. The connection says goodbye by itself and calls `released` when it is closed.
@@ -168,11 +172,24 @@ public:
         flush_due_ = false;
         if (awaits_room_ || out_.empty() || !socket_.is_open()) return;
         std::error_code fault;
+        idle_checks_ = 0;
         out_.consume(socket_.write_some(out_.data(), fault));
         if (fault && !is_temporary(fault)) return stop_writing(fault);
         note_backlog();
         if (!out_.empty()) return await_room();
         if (state_ == State::lingering) socket_.shutdown(Socket::shutdown_send, fault);
+    }
+
+    /// Whether it still waits for its peer to take something. One that took nothing from one check to the next but
+    /// one, as far as the kernel tells, has ended.
+    bool check_progress() {
+        if (!awaits_room_ || state_ != State::open) return false;
+        const auto untaken = untaken_by_peer(socket_.native_handle());
+        if (untaken != untaken_) idle_checks_ = 0;
+        untaken_ = untaken;
+        if (++idle_checks_ <= 2) return true;
+        end("the peer takes nothing: " + std::to_string(out_.size()) + " bytes wait for it");
+        return false;
     }
 
     void pause() {
@@ -279,6 +296,7 @@ private:
         const bool full = full_ ? out_.size() > full_send_queue_ / 2 : out_.size() >= full_send_queue_;
         if (dialled_ || full == full_ || !owner_) return;
         full_ = full;
+        owner_->backlog(*this, full);
         if (full_) owner_->bar(*this, true);
         else read_on();
     }
@@ -347,6 +365,7 @@ private:
 
     void await_room() {
         awaits_room_ = true;
+        if (!dialled_ && owner_) owner_->awaits_room(*this);
         socket_.async_wait(Socket::wait_write, [self = shared_from_this()](std::error_code fault) {
             self->awaits_room_ = false;
             if (!fault) self->flush();
@@ -416,6 +435,8 @@ private:
     bool sent_lately_ = false;
     bool paused_ = false;
     bool full_ = false;
+    int idle_checks_ = 0;
+    std::size_t untaken_ = 0;
     bool stalled_ = false;
     bool awaits_bytes_ = false;
     bool awaits_room_ = false;

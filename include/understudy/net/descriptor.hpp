@@ -5,12 +5,14 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <chrono>
+#include <cstddef>
 #include <system_error>
 
 #include <understudy/core/types.hpp>
@@ -80,6 +82,17 @@ inline void tune_tcp(int socket) {
 #ifdef TCP_USER_TIMEOUT  // RFC 5482: bytes that are never acknowledged
     set_option(socket, IPPROTO_TCP, TCP_USER_TIMEOUT, (idle_seconds + interval_seconds * probes) * 1000);
 #endif
+}
+
+/// Bytes that were written and that the peer has not taken, as far as the kernel tells.
+inline std::size_t untaken_by_peer(int socket) {
+#ifdef TIOCOUTQ
+    int count = 0;
+    if (::ioctl(socket, TIOCOUTQ, &count) == 0 && count > 0) return static_cast<std::size_t>(count);
+#else
+    (void)socket;
+#endif
+    return 0;
 }
 
 /// Monotone time that goes on while the machine sleeps, where the system has such a clock.

@@ -43,7 +43,8 @@ struct ExecutorArgument {
 ///  - a connection that ends gives one `Gone`, after all that came over it;
 ///  - turns take from connections in turn, dialled ones first. Of one connection 1024 messages and the bytes of eight
 ///    turns (`max_turn`) may wait for `next`, of all 32 turns and one message each; then it is not read until it was
-///    served. An accepted one is not read either while `full_send_queue` bytes wait for its peer to take them;
+///    served. An accepted one is not read either while `full_send_queue` bytes wait for its peer to take them, and is
+///    closed if it takes nothing for `write_timeout`;
 ///  - of a connection that is not read, or is paused, the end may not be seen.
 ///
 /// Not thread-safe: everything, also the coroutine that awaits `next`, runs on the executor, which is a strand if

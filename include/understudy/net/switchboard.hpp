@@ -10,6 +10,7 @@
 #include <cstring>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <random>
 #include <string>
 #include <string_view>
@@ -25,6 +26,7 @@
 #include <asio/co_spawn.hpp>
 #include <asio/detached.hpp>
 #include <asio/post.hpp>
+#include <asio/steady_timer.hpp>
 
 #include <understudy/net/acceptor.hpp>
 #include <understudy/net/address.hpp>
@@ -126,6 +128,7 @@ public:
         for (const auto& connection : std::exchange(leaving_, {})) connection->close();
         stalled_.clear();
         limits_->close();
+        progress_.reset();
     }
 
 private:
@@ -250,6 +253,8 @@ private:
         if (connection.note_stalled(true)) stalled_.push_back(connection.shared_from_this());
         return false;
     }
+    void backlog(Connection& connection, bool full) override { bell_->push(Backlog{connection.peer(), full}); }
+    void awaits_room(Connection&) override { check_progress_later(); }
     void bar(Connection& connection, bool on) override { bell_->bar(connection.source(), on); }
 
     void flush_later(Connection& connection) override {
@@ -313,6 +318,25 @@ private:
         }
     }
 
+    // One timer for all, and only while somebody does not take what it is sent.
+    void check_progress_later() {
+        if (progress_) return;
+        progress_.emplace(executor_);
+        progress_->expires_after(options_.write_timeout / 2);
+        progress_->async_wait([weak = weak_from_this()](std::error_code fault) {
+            if (auto self = weak.lock(); self && !fault) self->check_progress();
+        });
+    }
+    void check_progress() {
+        progress_.reset();
+        std::vector<std::shared_ptr<Connection>> all;  // since one that ends is forgotten
+        for (const auto& [name, peer] : peers_)
+            if (peer.connection && !peer.connection->dialled()) all.push_back(peer.connection);
+        bool waits = false;
+        for (const auto& connection : all) waits = connection->check_progress() || waits;
+        if (waits) check_progress_later();
+    }
+
     void flush() {
         flush_posted_ = false;
         flushing_.swap(unflushed_);
@@ -344,6 +368,7 @@ private:
     std::vector<std::shared_ptr<Connection>> stalled_;         // wait until what they delivered is served
     std::vector<std::shared_ptr<Connection>> unflushed_;
     std::vector<std::shared_ptr<Connection>> flushing_;
+    std::optional<asio::steady_timer> progress_;               // while somebody takes nothing
     std::size_t accepted_ = 0;
     std::size_t prune_at_ = 1024;
     std::uint64_t last_number_ = 0;

@@ -109,6 +109,8 @@ inline Conditions draw_conditions(Random random, const TrialLimits& limits) {
     if (random.chance(0.3)) conditions.calm.latency_most = detail::draw(random, std::array<Duration, 2>{5ms, 20ms});
     cluster.store_latency = detail::draw(random, std::array<Duration, 4>{0ms, 1ms, 5ms, 50ms});
     const bool disks = random.chance(0.5);
+    auto flow = random.split("flow");
+    if (flow.chance(0.3)) cluster.replica.answer_bytes = detail::draw(flow, std::array<std::size_t, 2>{100, 1'000});
     if (limits.disks == Disks::always || (limits.disks == Disks::drawn && disks)) detail::draw_disks(random, cluster);
     return conditions;
 }

@@ -342,12 +342,14 @@ private:
     void note_backlog(End& sender, bool accepted) {
         if (!accepted || !sender.open()) return;
         auto& owner = *sender.owner;
-        const auto limit = owner.options().full_send_queue;
-        const bool full = sender.full ? sender.outstanding > limit / 2 : sender.outstanding >= limit;
-        if (full == sender.full) return;
-        sender.full = full;
-        if (full) owner.bar(sender.source, true);
-        else read_on(owner, sender.peer);
+        const auto most = owner.options().full_send_queue;
+        if (sender.full == (sender.outstanding >= (sender.full ? most / 2 + 1 : most))) return;
+        const bool full = sender.full = !sender.full;
+        owner.arrive({}, {Backlog{sender.peer, full}, {}, 0});
+        if (full) return owner.bar(sender.source, true);
+        schedule_.at(schedule_.now(), [this, weak = std::weak_ptr{sender.owner}, peer = sender.peer] {
+            if (auto endpoint = weak.lock()) read_on(*endpoint, peer);  // not at once: what is read may end connections
+        });
     }
 
     void arrive(Segment segment) {

@@ -1,0 +1,158 @@
+// How a primary answers its clients: at once while their connections take it, and otherwise later (C6). The requests
+// in progress are counted here, since each is one until it is answered.
+#pragma once
+
+#include <cstddef>
+#include <string>
+#include <utility>
+#include <variant>
+
+#include <understudy/core/due_answers.hpp>
+#include <understudy/core/dumps.hpp>
+
+namespace understudy {
+
+/// What a command returned, and where it can be found again.
+struct CommandResult {
+    Call call;
+    Message message;
+    SessionId session;
+    Sequence seq = 0;
+    friend bool operator==(const CommandResult&, const CommandResult&) = default;
+};
+
+template <TextStore S>
+class Answers {
+public:
+    void begin(Step<S>& step, const Address& peer) { load_.begin(peer, step.options.max_calls_per_peer, step.out); }
+    /// Requests in progress.
+    std::size_t in_progress() const { return load_.total(); }
+    /// Bytes of answers that nothing else remembers.
+    std::size_t bytes() const { return due_.bytes(); }
+
+    /// Answers a read that is confirmed.
+    void read(Step<S>& step, WaitingRead&& read) {
+        const auto kind = read.dump ? Due::dump : Due::query;
+        if (!due_.may_answer(read.call.peer))
+            return wait({.call = std::move(read.call), .kind = kind, .query = std::move(read.query)});
+        end(step, read.call.peer);
+        read.dump ? begin_dump(step, read.call) : query(step, read.call, read.query);
+    }
+    /// Gives a piece of a snapshot that was begun.
+    void piece(Step<S>& step, Call&& call, Position at, std::uint64_t chunk) {
+        if (due_.may_answer(call.peer)) return give_piece(step, call, at, chunk);
+        begin(step, call.peer);
+        wait({.call = std::move(call), .kind = Due::piece, .at = at, .number = chunk});
+    }
+    /// Answers a command that was applied.
+    void result(Step<S>& step, CommandResult&& result) {
+        auto& [call, message, session, seq] = result;
+        const auto* done = std::get_if<ExecuteResult>(&message);
+        const auto bytes = done ? done->value.size() : 0;
+        if (due_.may_answer(call.peer)) {
+            due_.spend(bytes);
+            end(step, call.peer);
+            return step.out.send(std::move(call.peer), std::move(call.id), std::move(message));
+        }
+        if (done && session != SessionId{})  // the table remembers it
+            wait({.call = std::move(call), .kind = Due::result, .at = session, .number = seq});
+        else
+            wait({.call = std::move(call), .kind = Due::ready, .message = std::move(message), .bytes = bytes});
+    }
+    /// Answers a command that had taken effect before. False if as many requests are in progress as may be.
+    bool repeated(Step<S>& step, const Call& call, const Execute& request, const SessionResults::Result& first) {
+        if (due_.may_answer(call.peer)) {
+            due_.spend(first.value.size());
+            step.out.send(call.peer, call.id, ExecuteResult{first.at, first.value.text()});
+            return true;
+        }
+        if (load_.total() >= step.options.max_calls) return false;
+        begin(step, call.peer);
+        wait({.call = call, .kind = Due::result, .at = request.session, .number = request.seq});
+        return true;
+    }
+    void fail(Step<S>& step, const Call& call, const char* method, const std::string& why) {
+        end(step, call.peer);
+        step.answer_error(call, method, error::not_primary, why);
+    }
+
+    /// Produces what waited, in so far as connections take it and the turn has room.
+    void wake(Step<S>& step) {
+        while (auto due = due_.take()) {
+            end(step, due->call.peer);
+            switch (due->kind) {
+                case Due::query: query(step, due->call, due->query); break;
+                case Due::dump: begin_dump(step, due->call); break;
+                case Due::piece: give_piece(step, due->call, due->at, due->number); break;
+                case Due::result: from_table(step, due->call, due->at, due->number); break;
+                case Due::ready:
+                    due_.spend(due->bytes);
+                    step.out.send(due->call.peer, due->call.id, std::move(*due->message));
+                    break;
+            }
+        }
+    }
+    void end_turn(const Step<S>& step) { due_.begin_turn(step.options.answer_bytes); }
+    /// Whether the next turn has something to produce.
+    bool any_ready() const { return due_.any_ready(); }
+
+    /// That connection takes no more at present, or takes more again.
+    void backlog(const Address& peer, bool full) { due_.backlog(peer, full); }
+    void gone(Step<S>& step, const Address& peer) {
+        load_.gone(peer);
+        for (auto dropped = due_.gone(peer); dropped > 0; --dropped) end(step, peer);
+        dumps_.gone(peer);
+    }
+    void step_down(Step<S>& step, const std::string& why) {
+        for (const auto& due : due_.take_all()) fail(step, due.call, method_of(due.kind), why);
+        dumps_.clear();
+    }
+    void expire(Time now) { dumps_.expire(now); }
+    Time deadline() const { return dumps_.deadline(); }
+
+    friend bool operator==(const Answers&, const Answers&) = default;
+
+private:
+    using Due = DueAnswer::Kind;
+
+    void end(Step<S>& step, const Address& peer) { load_.end(peer, step.options.max_calls_per_peer, step.out); }
+    void wait(DueAnswer&& due) {
+        reached("C6: an answer waits until its connection takes it");
+        due_.add(std::move(due));
+    }
+
+    void query(Step<S>& step, const Call& call, const JsonText& text) {
+        auto outcome = step.state.store.query(text);
+        due_.spend(outcome.text.size());
+        if (!outcome.ok) return step.refuse(call, "pb.query", error::bad_request, std::move(outcome.text));
+        step.out.send(call.peer, call.id,
+                      QueryResult{{step.view().number, step.state.applied.index}, std::move(outcome.text)});
+    }
+    void begin_dump(Step<S>& step, const Call& call) {
+        due_.spend(step.options.chunk_bytes);
+        dumps_.begin(step, call);
+    }
+    void give_piece(Step<S>& step, const Call& call, Position at, std::uint64_t chunk) {
+        due_.spend(step.options.chunk_bytes);
+        dumps_.go_on(step, call, at, chunk);
+    }
+    void from_table(Step<S>& step, const Call& call, SessionId id, Sequence seq) {
+        const auto* session = step.state.sessions.find(id);
+        if (!session)
+            return step.answer_error(call, "pb.execute", error::session_expired, "the session is not open");
+        const auto* first = session->results.find(seq);
+        if (!first) return step.answer_error(call, "pb.execute", error::bad_request, "seq is below the session's low");
+        due_.spend(first->value.size());
+        step.out.send(call.peer, call.id, ExecuteResult{first->at, first->value.text()});
+    }
+    static const char* method_of(Due kind) {
+        if (kind == Due::query) return "pb.query";
+        return kind == Due::result || kind == Due::ready ? "pb.execute" : "pb.dump";
+    }
+
+    PeerLoad load_;
+    Dumps<S> dumps_;
+    DueAnswers due_;
+};
+
+}  // namespace understudy
