@@ -178,11 +178,12 @@ public:
         }
     }
 
-    /// S7: nothing was acknowledged for D/2 although something was sent. True once, when that is found. It takes two
-    /// looks, so that a process that did not run for a while reads what has arrived before it judges.
+    /// S7: nothing was acknowledged for D/2, or for what a server as slow as this one may need, although something was
+    /// sent. True once, when that is found. It takes two looks, so that a process that did not run for a while reads
+    /// what has arrived before it judges.
     bool overdue(const Step<S>& step) {
         if (sending_.empty() || unreachable_) return false;
-        if (step.now < unanswered_since() + step.standing.dead_after / 2) {
+        if (step.now < unanswered_since() + step.standing.ack_timeout) {
             suspected_ = never;
             return false;
         }
@@ -193,10 +194,11 @@ public:
         return true;
     }
 
-    Time deadline(Duration dead_after, Duration ping_interval) const {
+    Time deadline(const Standing& standing) const {
         if (chunk_due_) return last_sent_;
-        if (sending_.empty()) return last_sent_ + ping_interval;
-        auto judged = unreachable_ ? never : suspected_ != never ? suspected_ : unanswered_since() + dead_after / 2;
+        if (sending_.empty()) return last_sent_ + standing.info.ping_interval;
+        auto judged =
+            unreachable_ ? never : suspected_ != never ? suspected_ : unanswered_since() + standing.ack_timeout;
         return std::min(resend_at_, judged);
     }
 
@@ -216,8 +218,8 @@ private:
 
     /// At least D/20 (S7), more where the backup has lately needed longer than that, and doubling while it is silent.
     Duration resend_interval(const Step<S>& step) const {
-        return std::max(
-            {step.standing.dead_after / 20, std::min(round_trip_ * 3, step.standing.dead_after / 4), backoff_});
+        const auto& standing = step.standing;
+        return std::max({standing.dead_after / 20, std::min(round_trip_ * 3, standing.ack_timeout / 2), backoff_});
     }
 
     void note_sent(std::uint64_t n, const Step<S>& step, Index through = 0) {

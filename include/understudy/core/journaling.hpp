@@ -9,6 +9,7 @@
 #include <vector>
 
 #include <understudy/core/compaction.hpp>
+#include <understudy/core/own_delay.hpp>
 #include <understudy/core/recovery.hpp>
 #include <understudy/core/step.hpp>
 
@@ -70,12 +71,20 @@ public:
         compaction_.persisted(batch);
     }
 
+    /// S7: how long a backup may confirm nothing, as this server's own disk has lately been.
+    Duration ack_timeout(const ReplicatedState<S>& state, Duration dead_after, Time now) {
+        disk_.persisted(state.durable.persisted(), now);
+        return OwnDelay::ack_timeout(disk_.so_far(now), dead_after);
+    }
+
     /// `receives`: a snapshot is being received, so none is written.
-    void end_turn(ReplicatedState<S>& state, const ReplicaOptions& options, Incarnation life, bool receives,
+    void end_turn(ReplicatedState<S>& state, const ReplicaOptions& options, Incarnation life, bool receives, Time now,
                   Effects& out) {
         if (!receives) compaction_.wake(state, options, life);
         out.journal = state.durable.take(state.log, state.commit);
-        if (!out.journal || !out.journal->standing) return;
+        if (!out.journal) return;
+        disk_.gave(out.journal->number, now);
+        if (!out.journal->standing) return;
         noted_in_ = out.journal->number;
         noted_view_ = out.journal->standing->info.view.number;
     }
@@ -99,6 +108,7 @@ private:
     std::uint64_t noted_in_ = 0;      // in this batch,
     ViewNumber stable_view_ = 0;      // and the newest that is on stable storage
     Compaction<S> compaction_;
+    OwnDelay disk_;
     std::string failure_;
 };
 

@@ -194,7 +194,7 @@ public:
         if (serving_ && answers_.any_ready()) return Time{};
         auto next = answers_.deadline();
         for (const auto& link : links_)
-            next = std::min(next, link.deadline(standing.dead_after, standing.info.ping_interval));
+            next = std::min(next, link.deadline(standing));
         for (const auto& [name, parked] : parked_) next = std::min(next, parked.expires);
         return serving_ ? std::min(next, next_expiry_) : next;
     }

@@ -52,6 +52,7 @@ public:
 
     void wake(Time now, Effects& out) {
         if (failed()) return;
+        standing_.ack_timeout = journaling_.ack_timeout(state_, standing_.dead_after, now);
         auto step = at(now, out);
         if (primary_.serving())
             primary_.wake(step);
@@ -62,7 +63,7 @@ public:
         backup_.expire(now);
         if (primary_.take_ping_now()) pinger_.now_please();
         if (pinger_.due(now) && journaling_.introduced()) ping(now, out);
-        journaling_.end_turn(state_, options_, standing_.incarnation, backup_.receives(), out);
+        journaling_.end_turn(state_, options_, standing_.incarnation, backup_.receives(), now, out);
     }
 
     /// S9: that batch, and those before it, are on stable storage; or, where that is not promised, were handed over.
@@ -146,6 +147,7 @@ private:
         standing_.info.group = options_.group;
         standing_.info.ping_interval = ViewOptions{}.ping_interval;
         standing_.dead_after = ViewOptions{}.dead_after();
+        standing_.ack_timeout = standing_.dead_after / 2;
     }
 
     ThisStep at(Time now, Effects& out) { return {state_, standing_, options_, now, out, lease_.holds(now)}; }

@@ -20,7 +20,8 @@ struct Standing {
     Address name;
     Incarnation incarnation = Incarnation::none;
     ViewInfo info;          ///< The newest view adopted.
-    Duration dead_after{};  ///< D, as the view service last said.
+    Duration dead_after{};   ///< D, as the view service last said.
+    Duration ack_timeout{};  ///< How long a backup may confirm nothing (S7): D/2, more where this server is slow too.
 
     bool knows_cluster() const { return info.cluster != ClusterId::none; }
     Role role() const {
