@@ -164,6 +164,42 @@ TEST_SUITE("faults") {
         CHECK((pair.server->all<Gone>()[0].why == "closed by the peer") == !reset);
     }
 
+    TEST_CASE("a peer that closed its sending side gets the answers to what it asked") {
+        asio::io_context io;
+        Pair pair{io};
+        pair.server->answers = false;
+        auto peer = RawPeer::connected_to(pair.server.local());
+        peer.write(frame(message("one")) + frame(message("two")));
+        peer.close_sending();
+        REQUIRE(run_until(io, [&] { return pair.server->count<Delivered>() == 2; }));
+        settle(io);
+        CHECK(pair.server->count<Gone>() == 0);
+        const auto from = pair.server->all<Delivered>()[0].from;
+        pair.server.transport.send(from, message("first"));
+        settle(io);
+        pair.server.transport.send(from, message("second"));
+        CHECK(read_to_the_end(io, peer) == frame(message("first")) + frame(message("second")));
+        CHECK_FALSE(peer.was_reset());
+        REQUIRE(run_until(io, [&] { return pair.server->count<Gone>() == 1; }));
+        CHECK(pair.server->all<Gone>()[0].why == "closed by the peer");
+    }
+
+    TEST_CASE("a peer that closed all of its connection is gone once that shows") {
+        asio::io_context io;
+        Pair pair{io};
+        pair.server->answers = false;
+        auto peer = RawPeer::connected_to(pair.server.local());
+        peer.write(frame(message("one")) + frame(message("two")) + frame(message("three")));
+        peer.close();
+        REQUIRE(run_until(io, [&] { return pair.server->count<Delivered>() == 3; }));
+        const auto from = pair.server->all<Delivered>()[0].from;
+        REQUIRE(run_until(io, [&] {
+            pair.server.transport.send(from, message("answer"));
+            return pair.server->count<Gone>() == 1;
+        }));
+        CHECK(pair.server->count<Gone>() == 1);
+    }
+
     TEST_CASE("a peer that does not read is closed when its queue is full") {
         asio::io_context io;
         TransportOptions options;

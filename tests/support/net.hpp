@@ -154,6 +154,8 @@ public:
     /// Whether it ended without an orderly close: what was under way may be lost.
     bool was_reset() const { return was_reset_; }
     void close() { socket_.reset(); }
+    /// Says that nothing more will come, and goes on reading.
+    void close_sending() { ::shutdown(socket_.get(), SHUT_WR); }
     /// Ends the connection with a reset, as a peer does whose machine starts anew.
     void reset() {
         const linger hard{.l_onoff = 1, .l_linger = 0};

@@ -158,6 +158,7 @@ public:
             return;
         }
         out_.append_frame(payload);
+        ++answers_;
         if (awaits_room_) note_backlog();
         sent_lately_ = true;
         if (!attended_) attend();
@@ -178,6 +179,7 @@ public:
         note_backlog();
         if (!out_.empty()) return await_room();
         if (state_ == State::lingering) socket_.shutdown(Socket::shutdown_send, fault);
+        if (half_closed_ && !owes_answers()) end("closed by the peer");
     }
 
     /// Whether it still waits for its peer to take something. One that took nothing from one check to the next but
@@ -204,7 +206,7 @@ public:
 
     /// Goes on after `may_deliver` said no. However often it is called, one wait is under way.
     void resume_reading() {
-        if (state_ != State::open || is_held() || awaits_bytes_) return;
+        if (state_ != State::open || is_held() || awaits_bytes_ || half_closed_) return;
         if (decoder_.pending() == 0) return await_bytes();
         awaits_bytes_ = true;
         asio::post(socket_.get_executor(), [self = shared_from_this()] {
@@ -266,6 +268,7 @@ private:
     static constexpr std::size_t smallest_room = 4u << 10;
     static constexpr std::size_t least_progress = 1u << 10;
     static constexpr auto longest_linger = std::chrono::seconds{2};
+    static constexpr auto longest_half_close = std::chrono::seconds{10};
 
     static bool is_temporary(std::error_code fault) {
         return fault == asio::error::would_block || fault == asio::error::try_again ||
@@ -310,11 +313,25 @@ private:
         decoder_.commit(count);
         if (fault && !is_temporary(fault)) {
             keep_rest(false);
+            if (fault == asio::error::eof && decoder_.pending() == 0 && owes_answers()) return await_answers();
             return end(why_ended(fault));
         }
         if (count == room_) room_ = std::min(room_ * 4, largest_room);
         came_ = (attended_ ? came_ : 0) + count;
         deliver();
+    }
+
+    /// Whether requests of an accepted connection wait for their answers.
+    bool owes_answers() const { return !dialled_ && answers_ < frames_ && !write_fault_; }
+    // The peer will send nothing more, but may still read: it gets what it asked for, and then the connection ends. One
+    // that has closed it whole looks the same until something is written.
+    void await_answers() {
+        half_closed_ = true;
+        linger_.emplace(socket_.get_executor());
+        linger_->expires_after(longest_half_close);
+        linger_->async_wait([self = shared_from_this()](std::error_code fault) {
+            if (!fault) self->end("closed by the peer");
+        });
     }
 
     // What was read but may not be delivered yet stays in the decoder.
@@ -377,7 +394,7 @@ private:
         out_.clear();
         write_fault_ = fault;
         note_backlog();
-        if (paused_ && state_ == State::open) end(fault.message());
+        if ((paused_ || half_closed_) && state_ == State::open) end(fault.message());
     }
 
     // Closing with unread bytes in the kernel would reset the connection and take the error away from the peer before
@@ -425,6 +442,7 @@ private:
     State state_ = State::dialling;
     std::uint64_t frames_ = 0;         // that came
     std::uint64_t malformed_ = 0;      // of them
+    std::uint64_t answers_ = 0;        // frames that went out; of an accepted connection mostly that
     std::size_t counted_ = 0;          // bytes of memory of half a frame, as the owner knows
     std::size_t came_ = 0;             // bytes since the last tick
     std::size_t came_before_ = 0;      // bytes between the two ticks before
@@ -441,6 +459,7 @@ private:
     bool awaits_bytes_ = false;
     bool awaits_room_ = false;
     bool flush_due_ = false;
+    bool half_closed_ = false;
 };
 
 }  // namespace understudy::net
