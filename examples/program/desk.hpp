@@ -110,6 +110,8 @@ inline asio::awaitable<Service> find_view_service(Desk& desk, understudy::Admin<
         understudy::ViewInfo info =
             co_await admin.async_view(address, desk.target.group, asio::redirect_error(asio::use_awaitable, ec));
         if (!ec) co_return Service{address, std::move(info)};
+        const bool goes_on = ec == understudy::error::behind && &admin == &desk.admin;  // with `status` or `adopt` (R7)
+        if (goes_on) co_return Service{address, {}};
         if (ec != understudy::error::deadline_passed)
             throw Ended{exit_code(ec), address + ": " + (desk.why.empty() ? ec.message() : desk.why)};
     }

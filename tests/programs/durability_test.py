@@ -96,6 +96,63 @@ class Runbook(Case):
         self.kill(self.one)
         self.expect_colour(b"green")
 
+    def test_an_older_copy_of_the_directory_of_the_view_service_is_noticed(self):
+        self.viewd()
+        self.one = self.pbd("one")
+        self.one.wait_for("primary in view 1")
+        self.pbc("put", "colour", "old")
+        shutil.copytree(self.data("views"), self.data("copy"))
+        self.two = self.pbd("two")
+        self.in_sync(self.two)
+        self.kill(self.one)
+        self.two.wait_for("primary in view")
+        self.pbc("put", "colour", "new")
+        self.kill(self.views)
+        shutil.rmtree(self.data("views"))
+        shutil.copytree(self.data("copy"), self.data("views"))
+        self.viewd()
+        for _ in range(2):
+            self.one = self.pbd("one")
+            self.views.wait_for("R7: the record of this view service ends with view")
+            self.program("pbc", self.views.address, "--timeout", "0.5", "get", "colour", code=1)
+            self.assertIn("R7: the record", self.complaint)
+            self.kill(self.one)
+        self.one = self.pbd("one")
+        command = re.search(rb"pbc VIEW_SERVICE adopt main ([0-9a-f]{16})", self.pbc("status"))
+        self.two.wait_for("refused the ping: R7")  # and says what it knows
+        self.pbc("adopt", "main", command[1].decode(), "--yes")
+        self.expect_colour(b"new")
+        self.in_sync(self.one)
+        self.kill(self.two)
+        self.expect_colour(b"new")
+
+    def test_an_older_copy_of_the_directory_of_a_server_does_not_lead(self):
+        self.viewd()
+        self.one = self.pbd("one")
+        self.one.wait_for("primary in view 1")
+        self.pbc("put", "colour", "old")
+        shutil.copytree(self.data("one"), self.data("copy"))
+        self.two = self.pbd("two")
+        self.in_sync(self.two)
+        self.kill(self.two)
+        self.views.wait_for("view 3: primary")
+        self.pbc("put", "colour", "new")
+        self.kill(self.one)
+        os.rename(self.data("one"), self.data("newest"))
+        shutil.copytree(self.data("copy"), self.data("one"))
+        self.one = self.pbd("one")
+        for _ in range(1000):
+            if b"with an older copy of its state, which ends with view 1" in self.pbc("status"):
+                break
+        else:
+            self.fail("the older copy is not noticed")
+        self.program("pbc", self.views.address, "--timeout", "0.5", "get", "colour", code=5)
+        self.kill(self.one)
+        shutil.rmtree(self.data("one"))
+        os.rename(self.data("newest"), self.data("one"))
+        self.one = self.pbd("one")
+        self.expect_colour(b"new")
+
     def test_everything_is_lost_at_once_and_the_disks_bring_it_back(self):
         self.pair_with_disks()
         self.kill(self.views, self.one, self.two)
