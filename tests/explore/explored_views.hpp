@@ -22,6 +22,7 @@ struct ViewBudget {
     std::uint8_t reports = 1;  ///< Of an unreachable backup (S7).
     std::uint8_t leaves = 1;
     std::uint8_t wishes = 1;  ///< An operator promotes or forces.
+    std::uint8_t restores = 0;  ///< The record goes back to an earlier one.
     friend bool operator==(const ViewBudget&, const ViewBudget&) = default;
 };
 
@@ -46,6 +47,9 @@ public:
         std::uint32_t service = 0;
         std::uint32_t fault = 0;
         ViewBudget left;
+        std::uint32_t copy = 0;    // of the record, in the pool; the first is none
+        bool went_back = false;    // the record is that copy
+        ViewNumber proved = 0;     // since then, the highest view that a ping named which the record does not have
         std::array<Server, count> servers;
         friend bool operator==(const State&, const State&) = default;
     };
@@ -53,6 +57,7 @@ public:
     explicit ExploredViews(std::size_t backups) : backups_(backups) {
         views_.insert({}, 0);
         faults_.insert({}, 0);
+        copies_.insert({}, 0);
     }
 
     State start(const ViewBudget& budget) {
@@ -71,7 +76,8 @@ public:
     std::vector<sim::Successor<State>> successors(const State& state);
     std::optional<std::string> violated(const State& state);
     std::uint64_t digest(const State& state) const {
-        auto hash = sim::mix(state.service, state.fault);
+        auto hash = sim::mix(sim::mix(state.service, state.fault), sim::mix(state.copy, state.proved));
+        hash = sim::mix(hash, static_cast<std::uint64_t>(state.left.restores | state.went_back << 4));
         for (auto left :
              {state.left.restarts, state.left.silences, state.left.reports, state.left.leaves, state.left.wishes})
             hash = sim::mix(hash, left);
@@ -108,6 +114,7 @@ private:
     sim::Pool<Service> services_;
     sim::Pool<View> views_;
     sim::Pool<std::string> faults_;
+    sim::Pool<ViewRecord> copies_;
     sim::Pool<State> recovered_;
     std::size_t waits_ = 0;
     ViewNumber highest_ = 0;
@@ -168,6 +175,7 @@ public:
         ++me.n;
         me.heard |= static_cast<std::uint8_t>(1u << me.life);
         auto ping = make_ping(server, says);
+        if (state.went_back && ping.viewnum > view().number && !is_adopted()) state.proved = ping.viewnum;
         auto out = step(
             [&](Effects& effects) {
                 rules_.receive({connection(server), "1", ping}, now_, effects);
@@ -216,6 +224,17 @@ public:
         }
         now_ = end;
     }
+    void copy_record() {
+        auto record = rules_.record();
+        const auto hash = sim::mix(view().number, view().synced_count() * 8 + record.groups.size());
+        state.copy = model_.copies_.insert(std::move(record), hash).id;
+    }
+    /// The view service dies; its disk is put back to the copy, and it is started again.
+    void put_record_back() {
+        rules_ = ViewRules{{.backups = model_.backups_, .max_events = 0}, model_.copies_[state.copy], now_};
+        state.went_back = true;
+        end_turn();
+    }
     /// D and some more, in which all but these servers ping.
     void silence(std::size_t first, std::size_t last) {
         for (int i = 0; i < 6; ++i) {
@@ -247,12 +266,21 @@ public:
             if (state.servers[server].leaving) stay(server);
         }
         if (works_soon()) return fault_;
+        if (is_behind()) {  // R7: all can say what they know, and an operator adopts
+            pass(600ms);
+            for (int twice = 0; twice < 2; ++twice)
+                for (std::size_t server = 0; server < count; ++server) ping(server, Says::known);
+            wish(ViewAdopt{"main", ClusterId{7}});
+            if (works_soon()) return fault_;
+            if (is_behind()) return "adopt does not lead out of " + describe(view());
+        }
         auto status = rules_.status("main", now_).groups.at(0);
         if (status.waiting_for.empty()) return "no way leads out of " + describe(view()) + ", and nobody is awaited";
         ++waits;
         for (const auto& awaited : status.waiting_for) {
             auto server = static_cast<std::size_t>(awaited[0] - 'a');
-            if (view().member(awaited)->incarnation == token(server, state.servers[server].life))
+            const auto* member = view().member(awaited);
+            if (member && member->incarnation == token(server, state.servers[server].life))
                 return "the group waits for " + awaited + ", which is there";
         }
         for (std::size_t server = 0; server < count; ++server) ping(server, Says::known);
@@ -300,6 +328,7 @@ private:
         ping.n = me.n;
         ping.viewnum = known(server).number;
         if (ping.viewnum != 0) ping.cluster = ClusterId{7};
+        if (ping.viewnum != 0 && is_behind()) ping.known = ViewInfo{"main", ClusterId{7}, 100ms, known(server)};
         ping.stopped = me.stopped;
         ping.leaving = me.leaving;
         if (!leads(server) || me.stopped) return ping;
@@ -314,6 +343,11 @@ private:
         hash = sim::mix(hash, sim::mix(ping.synced ? ping.synced->size() + 1 : 0, ping.unreachable.size()));
         hash = sim::mix(hash, sim::mix(view().number, view().synced_count()));
         return sim::mix(hash, sim::mix(static_cast<std::uint64_t>(now_.time_since_epoch().count()), state.left.wishes));
+    }
+    bool is_adopted() const { return view().number >= views::adoption_leap; }
+    bool is_behind() const {
+        const auto groups = rules_.status("main", now_).groups;
+        return state.went_back && !groups.empty() && groups[0].waiting_why.starts_with("R7");
     }
     Incarnation heard(std::size_t server) const {
         for (const auto& group : rules_.status("main", now_).groups)
@@ -361,6 +395,9 @@ private:
         check_successor(before, next, out, synced(next.primary));
     }
     void check_successor(const View& before, const View& next, const Effects& out, bool heir_synced) {
+        if (before.number + views::adoption_leap <= next.number) return;  // an operator adopts
+        if (state.proved > before.number && !is_adopted())
+            wrong("what was answered in view " + std::to_string(state.proved) + ", which was named, is lost");
         if (next.number != before.number + 1) wrong("a number is not the next");
         if (next.backups.size() > model_.backups_) wrong("too many backups");
         auto latest = [&](const Member& member) {
@@ -459,6 +496,10 @@ inline std::vector<sim::Successor<ExploredViews::State>> ExploredViews::successo
             play.wish(ViewForce{"main", name(i)});
         });
     }
+    if (state.copy == 0 && state.left.restores != 0 && now.view().number != 0)
+        take("the record is copied", nullptr, [](Play& play) { play.copy_record(); });
+    if (state.copy != 0)
+        take("the record goes back to its copy", &ViewBudget::restores, [](Play& play) { play.put_record_back(); });
     take("all are silent for D", &ViewBudget::silences, [](Play& play) { play.silence(0, count - 1); });
     return next;
 }
@@ -466,7 +507,8 @@ inline std::vector<sim::Successor<ExploredViews::State>> ExploredViews::successo
 inline std::optional<std::string> ExploredViews::violated(const State& state) {
     if (state.fault != 0) return faults_[state.fault];
     Play late{*this, state};
-    if (auto wrong = late.check_former_lives(); !wrong.empty()) return wrong;
+    const bool knows_lives = !state.went_back;  // an old record does not know who was heard since
+    if (auto wrong = knows_lives ? late.check_former_lives() : std::string{}; !wrong.empty()) return wrong;
     auto alike = state;  // what may still go wrong and what was said do not matter to a recovery
     alike.left = {};
     for (auto& server : alike.servers) server.said = 0;

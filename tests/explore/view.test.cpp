@@ -136,6 +136,7 @@ TEST_SUITE("explore/view") {
                                           look("an operator wishes", 1, true, one(&ViewBudget::wishes), 15'000)};
         if (explores_fully())
             CHECK(std::ranges::count(ends, sim::ExploreEnd::exhausted) == static_cast<long>(ends.size()));
+        look("the record goes back to an earlier one", 1, true, {1, 1, 1, 0, 0, 1}, 25'000);
         look("two die or restart and two are silent", 1, true, {2, 2, 0, 0, 0}, 25'000);
         look("anything from nothing", 1, false, {}, 25'000);
         look("anything with two backups", 2, true, {}, 25'000);
