@@ -112,6 +112,16 @@ struct SessionClosed {
 struct StoreFailed {
     std::string what;
 };
+/// One call of the host's store took D or longer, within which a server has to be heard: it may be taken for dead. Told
+/// once a minute at most, with the longest since.
+struct SlowStore {
+    std::string call;  ///< `apply` or `query`.
+    Duration took;
+};
+/// Committed entries have waited for D or longer for the store to apply them; told once a minute at most.
+struct StoreBehind {
+    Index entries;
+};
 /// Stable storage failed; this replica takes no further part (S9).
 struct JournalFailed {
     std::string what;
@@ -170,9 +180,9 @@ struct ConnectionsAccepted {
 
 using Event = std::variant<ViewDecided, ServerSeen, ServerLost, NameShared, GroupRemoved, GroupWaits, RecordBehind,
                            ViewStoreFailed, RoleChanged, SteppedDown, BackupJoining, BackupInSync, BackupUnreachable,
-                           SnapshotInstalled, LogCut, SessionClosed, StoreFailed, JournalFailed, JournalWaits,
-                           JournalGoesOn, ViewServiceSilent, ViewServiceAnswers, CallFailed, Refused, Malformed,
-                           ConnectionsRefused, ConnectionsAccepted>;
+                           SnapshotInstalled, LogCut, SessionClosed, StoreFailed, SlowStore, StoreBehind, JournalFailed,
+                           JournalWaits, JournalGoesOn, ViewServiceSilent, ViewServiceAnswers, CallFailed, Refused,
+                           Malformed, ConnectionsRefused, ConnectionsAccepted>;
 
 /// Called with each event, in order, on the service's executor, after the step that caused it. May be empty.
 using Observer = std::function<void(const Event&)>;
@@ -253,6 +263,14 @@ inline std::string describe(const Event& event) {
             return "closed unused session " + std::to_string(e.session.view) + "." + std::to_string(e.session.index);
         }
         std::string operator()(const StoreFailed& e) const { return "the store failed: " + e.what; }
+        std::string operator()(const SlowStore& e) const {
+            const auto took = std::chrono::duration_cast<std::chrono::milliseconds>(e.took).count();
+            return "the store took " + std::to_string(took) + " ms for one " + e.call +
+                   ": a server that is silent for so long may be taken for dead";
+        }
+        std::string operator()(const StoreBehind& e) const {
+            return "the store is slow: " + std::to_string(e.entries) + " committed entries wait to be applied";
+        }
         std::string operator()(const JournalFailed& e) const { return "stable storage failed: " + e.what; }
         std::string operator()(const JournalWaits& e) const {
             return "stable storage waits for a free descriptor: " + e.what;

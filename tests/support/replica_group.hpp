@@ -37,6 +37,8 @@ struct ReplicaGroup {
     std::uint64_t next_id = 0;
     std::map<Address, JournalModel> journals;
     bool keep_up = true;
+    std::map<Address, Duration> work_takes;  // of time that passes, for each unit, with servers driven in slices
+    Duration longest_turn{};                 // of these
 
     void start(const Address& name, std::uint64_t incarnation) {
         servers.insert_or_assign(name, Replica{ListStore{}, options, name, Incarnation{incarnation}, now});
@@ -159,9 +161,15 @@ struct ReplicaGroup {
     }
 
 private:
+    void work(Replica& server, Duration each, Effects& effects) {
+        const auto begun = now;
+        for (server.respond(now, effects); server.has_work(); now += each) server.work(now, effects);
+        server.end_work(now, effects);
+        longest_turn = std::max(longest_turn, now - begun);
+    }
     void finish(const Address& name, Effects& effects) {
         auto& server = servers.at(name);
-        server.wake(now, effects);
+        work_takes.contains(name) ? work(server, work_takes[name], effects) : server.wake(now, effects);
         server.deep_invariants();
         CHECK(not_counted_on(server, effects, now) == "");
         const bool wrote = effects.journal.has_value();

@@ -76,23 +76,23 @@ public:
         step.answer_error(call, method, error::not_primary, why);
     }
 
-    /// Produces what waited, in so far as connections take it and the turn has room.
-    void wake(Step<S>& step) {
-        while (auto due = due_.take()) {
-            end(step, due->call.peer);
-            switch (due->kind) {
-                case Due::query: query(step, due->call, due->query); break;
-                case Due::dump: begin_dump(step, due->call); break;
-                case Due::piece: give_piece(step, due->call, due->at, due->number); break;
-                case Due::result: from_table(step, due->call, due->at, due->number); break;
-                case Due::ready:
-                    due_.spend(due->bytes);
-                    step.out.send(due->call.peer, due->call.id, std::move(*due->message));
-                    break;
-            }
+    void begin_turn(const Step<S>& step) { due_.begin_turn(step.options.answer_bytes); }
+    /// Whether something waited that its connection takes now, and the turn has room for it.
+    bool can_produce() const { return due_.can_take(); }
+    /// Produces one of these.
+    void produce(Step<S>& step) {
+        auto due = due_.take();
+        end(step, due->call.peer);
+        switch (due->kind) {
+            case Due::query: return query(step, due->call, due->query);
+            case Due::dump: return begin_dump(step, due->call);
+            case Due::piece: return give_piece(step, due->call, due->at, due->number);
+            case Due::result: return from_table(step, due->call, due->at, due->number);
+            case Due::ready:
+                due_.spend(due->bytes);
+                return step.out.send(due->call.peer, due->call.id, std::move(*due->message));
         }
     }
-    void end_turn(const Step<S>& step) { due_.begin_turn(step.options.answer_bytes); }
     /// Whether the next turn has something to produce.
     bool any_ready() const { return due_.any_ready(); }
 

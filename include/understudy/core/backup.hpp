@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include <understudy/core/features.hpp>
@@ -20,8 +21,9 @@ class Backup {
 public:
     /// Another view: what was acknowledged before does not count in it (S2), nor does what waits to be.
     void enter_view() {
-        acknowledged_ = 0;
+        acknowledged_ = answered_ = 0;
         told_commit_ = 0;
+        limit_ = ~Index{0};
         if (!withheld_.empty()) reached("S9: what is not on stable storage when its view ends is not acknowledged");
         withheld_.clear();
         announce_at_ = {};
@@ -105,20 +107,26 @@ public:
         answer_chunk(step, call, install.last ? at.index : 0, chunk_result(step, install, next));
     }
 
-    /// Acknowledges what is on stable storage now. Applies what is committed; S2: never beyond what was acknowledged in
-    /// this view.
-    void wake(Step<S>& step) {
+    /// Acknowledges what is on stable storage now, and learns what is committed; S2: never beyond what was acknowledged
+    /// in this view. `ahead`: so many committed entries may wait to be applied before it acknowledges more slowly.
+    void respond(Step<S>& step, Index ahead) {
         auto& state = step.state;
-        const auto held = state.durable_index();
+        state.commit = std::max(state.commit, std::min({told_commit_, acknowledged_, state.durable_index()}));  // S9
+        acknowledge(step, ahead);
+    }
+    /// Acknowledges what may be.
+    void acknowledge(Step<S>& step, Index ahead) {
+        const auto& state = step.state;
+        limit_acknowledgements(state, ahead);
+        const auto held = std::min(state.durable_index(), limit_);
         std::erase_if(withheld_, [&](Withheld& one) {
             if (one.through > held || one.batch > state.durable.persisted()) return false;
             if (one.batch != 0) expires_ = after(step.now, step.options.transfer_ttl);
+            answered_ = std::max(answered_, one.through);
             step.out.send(std::move(one.call.peer), std::move(one.call.id), std::move(one.result));
             return true;
         });
-        state.commit = std::max(state.commit, std::min({told_commit_, acknowledged_, held}));  // S2, S9
-        while (state.applied.index < state.commit && state.store_failure.empty()) state.apply_next(step.now);
-        state.trim(step.options.log_bytes, ~Index{0});
+        if (held == limit_) acknowledge_in_part(step, held);
     }
 
     /// A half-received snapshot is kept for a while only, in every role; but not while it waits for this server's disk.
@@ -185,10 +193,35 @@ private:
     /// until this batch is.
     void answer(Step<S>& step, const Call& call, Index through, Message result, std::uint64_t batch = 0) {
         const bool held = through <= step.state.durable_index(), taken = batch <= step.state.durable.persisted();
-        if (held && taken) return step.out.send(call.peer, call.id, std::move(result));
+        if (held && taken && through <= limit_) {
+            answered_ = std::max(answered_, through);
+            return step.out.send(call.peer, call.id, std::move(result));
+        }
         if (!held) reached("S9: what is not on stable storage is not acknowledged");
         if (!taken) reached("S8: a snapshot comes no faster than the disk takes it");
         withheld_.push_back({through, batch, call, std::move(result)});
+    }
+    /// Where more waits to be applied, new entries are acknowledged half as fast as others are applied: so writes slow
+    /// down to what this store can take, and the primary hears from it all the time (S7). What is committed already
+    /// makes no more to apply.
+    void limit_acknowledgements(const ReplicatedState<S>& state, Index ahead) {
+        const auto applied = state.applied.index;
+        const auto more = (applied - std::min(applied_before_, applied) + 1) / 2;
+        limit_ = std::max({answered_ + more, state.commit, applied + ahead});
+        applied_before_ = applied;
+    }
+    /// Of the oldest append that waits for being applied, what may be acknowledged already: so the primary hears from a
+    /// backup that is slow, but works (S7).
+    void acknowledge_in_part(Step<S>& step, Index held) {
+        const auto waits = std::ranges::find_if(withheld_, [](const Withheld& one) {
+            return std::holds_alternative<AppendResult>(one.result);
+        });
+        if (waits == withheld_.end() || held <= answered_ || held >= waits->through) return;
+        reached("S2: a backup that applies slowly acknowledges no faster than it applies");
+        answered_ = held;
+        auto part = std::get<AppendResult>(waits->result);
+        part.match = held;
+        step.out.send(waits->call.peer, waits->call.id, std::move(part));
     }
     /// S8: an answer waits for all pieces but the newest `chunk_window`. So no more pieces than these, and than the
     /// primary sends ahead, wait in the journal, and it hears from a backup whose disk is slow, but works.
@@ -219,6 +252,9 @@ private:
 
     Index acknowledged_ = 0;  // in this view: this was compared, and is acknowledged as soon as it is held
     Index told_commit_ = 0;   // in this view
+    Index answered_ = 0;      // and this was acknowledged
+    Index limit_ = ~Index{0};  // beyond it nothing is, for now, so that not too much waits to be applied
+    Index applied_before_ = 0;
     std::vector<Withheld> withheld_;
     std::optional<IncomingSnapshot<S>> incoming_;
     std::deque<std::uint64_t> pieces_;  // the batches of the newest ones, of whatever snapshot: `chunk_window` and one

@@ -49,6 +49,7 @@ public:
         bytes_ += due.bytes;
         peer.due.push_back(std::move(due));
     }
+    bool can_take() const { return left_ > 0 && !ready_.empty(); }
     /// The next one to be produced in this turn.
     std::optional<DueAnswer> take() {
         if (left_ <= 0 || ready_.empty()) return std::nullopt;

@@ -71,4 +71,16 @@ concept Machine = requires(M machine, const M& fixed, Envelope envelope, const A
     fixed.invariants();
 };
 
+/// A machine that works for a host's code, which takes time. A driver that can tell the time calls `respond` in place
+/// of `wake`, and carries out what that wants done; then, if `has_work()`, `work` as long as that is so, each time with
+/// the time now, and `end_work`. So nothing that is due waits for the host's code, and a turn ends in time.
+template <typename M>
+concept WorkingMachine = Machine<M> && requires(M machine, const M& fixed, Time now, Effects& effects) {
+    machine.respond(now, effects);
+    { fixed.has_work() } -> std::same_as<bool>;
+    { fixed.works_slowly() } -> std::same_as<bool>;
+    machine.work(now, effects);
+    machine.end_work(now, effects);
+};
+
 }  // namespace understudy

@@ -49,6 +49,14 @@ public:
         ping.recovered = recovered_;
         if (ping.journal || ping.viewnum == 0) ping.knew = std::max(former_view(), stable_view_);
     }
+    /// Whether the view counts on what this server holds: as that of the primary or of a backup in sync.
+    bool is_relied_on(const Standing& standing) const {
+        const auto& view = standing.info.view;
+        const auto* me = view.member(standing.name);
+        if (!me || (me != &view.primary && !me->synced)) return false;
+        const auto is_me = [&](Incarnation life) { return life == me->incarnation; };
+        return is_me(standing.incarnation) || std::ranges::any_of(recovered_, is_me);
+    }
     const std::string& failure() const { return failure_; }
     void fail(std::string why) { failure_ = std::move(why); }
 
@@ -71,10 +79,10 @@ public:
         compaction_.persisted(batch);
     }
 
-    /// S7: how long a backup may confirm nothing, as this server's own disk has lately been.
-    Duration ack_timeout(const ReplicatedState<S>& state, Duration dead_after, Time now) {
+    /// How long this server's own disk has lately taken.
+    Duration own_delay(const ReplicatedState<S>& state, Time now) {
         disk_.persisted(state.durable.persisted(), now);
-        return OwnDelay::ack_timeout(disk_.so_far(now), dead_after);
+        return disk_.so_far(now);
     }
 
     /// `receives`: a snapshot is being received, so none is written.

@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <deque>
 
-#include <understudy/core/types.hpp>
+#include <understudy/core/message.hpp>
 
 namespace understudy {
 
@@ -19,6 +19,15 @@ public:
     void sent(std::uint64_t n, Time now) {
         pings_.push_back({n, now});
         if (pings_.size() > remembered) pings_.pop_front();
+    }
+    /// Ping number `n` was answered. That counts if the answer names this server primary of the view in which it
+    /// operates, `mine`.
+    void answered(std::uint64_t n, const PingResult& result, const ViewInfo& mine, Duration dead_after,
+                  unsigned margin_percent) {
+        const auto& theirs = result.info;
+        const bool same = theirs.cluster == mine.cluster && theirs.group == mine.group &&
+                          theirs.view.number == mine.view.number;
+        if (same && !result.stop) granted(n, std::min(result.lease, dead_after), margin_percent);
     }
     /// It was answered, by somebody who knows this server as the primary of the view in which it operates.
     void granted(std::uint64_t n, Duration dead_after, unsigned margin_percent) {

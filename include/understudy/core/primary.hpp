@@ -166,18 +166,47 @@ public:
 
     // ---- the end of a turn ----
 
-    void wake(Step<S>& step) {
+    /// Says what is due, before the store works.
+    void respond(Step<S>& step) {
+        answers_.begin_turn(step);
         find_unreachable(step);
         close_unused_sessions(step);
         make_room(step);
         advance(step);
-        apply(step);
-        if (!step.state.store_failure.empty()) return;
         if (!step.leased) begin_round(step);
-        answers_.wake(step);
-        answer_reads(step);
-        answers_.end_turn(step);
         for (auto& link : links_) link.flush(step, calls_made_, round_);
+    }
+    /// Applies the next committed entry.
+    void apply_next(Step<S>& step) {
+        auto& state = step.state;
+        const auto index = state.applied.index + 1;
+        const auto kind = state.log[index].kind;
+        auto applied = state.apply_next(step.now);
+        if (!state.store_failure.empty()) return;
+        auto [call, result_bytes] = waiting_.take(index);
+        const auto& entry = state.log[index];
+        note_applied(step, entry, call, result_bytes, applied);
+        if (call) withheld_.push_back({std::move(*call), answer(kind, std::move(applied)), entry.session, entry.seq});
+    }
+    /// Whether an answer that was due can be produced, or the oldest read that waits can be answered.
+    bool has_ready_read(const ReplicatedState<S>& state, bool leased) const {
+        if (answers_.can_produce()) return true;
+        if (reads_.empty() || state.applied.index < inherited_) return false;  // S5
+        const auto& read = reads_.front();
+        if (read.needed > state.applied.index) return false;
+        return leased || (read.round != 0 && read.round <= round_confirmed());
+    }
+    void answer_read(Step<S>& step) {
+        if (answers_.can_produce()) return answers_.produce(step);
+        if (step.leased) reached("S5: a lease answers reads without a round");
+        answers_.read(step, std::move(reads_.front()));
+        reads_.pop_front();
+    }
+    /// Answers what was applied, and forgets what nobody needs.
+    void end_turn(Step<S>& step) {
+        if (!reads_.empty() && step.state.applied.index < inherited_)
+            reached("S5: reads wait for what the primary inherited");
+        release_answers(step);
         step.state.trim(step.options.log_bytes, trimmable(step));
     }
 
@@ -271,9 +300,9 @@ private:
         return request.seq != 0 || request.low != 0 ? "session: missing; seq and low go with one" : nullptr;
     }
 
-    /// Bytes that are logged and not committed.
+    /// Bytes that are logged and not applied: a slow store slows clients, and no queue grows for ever.
     static std::size_t under_way(const Step<S>& step) {
-        return step.state.log.bytes(step.state.commit, step.state.log.last().index);
+        return step.state.log.bytes(step.state.applied.index, step.state.log.last().index);
     }
 
     /// A command that has taken effect is answered from the table; it need not be logged again (S10).
@@ -334,19 +363,7 @@ private:
         }
     }
 
-    void apply(Step<S>& step) {
-        auto& state = step.state;
-        while (state.applied.index < state.commit) {
-            auto index = state.applied.index + 1;
-            auto kind = state.log[index].kind;
-            auto applied = state.apply_next(step.now);
-            if (!state.store_failure.empty()) return;
-            auto [call, result_bytes] = waiting_.take(index);
-            const auto& entry = state.log[index];
-            note_applied(step, entry, call, result_bytes, applied);
-            if (!call) continue;
-            withheld_.push_back({std::move(*call), answer(kind, std::move(applied)), entry.session, entry.seq});
-        }
+    void release_answers(Step<S>& step) {
         if (required_count() < step.options.min_in_sync) {
             if (!withheld_.empty()) reached("S11: an answer waits until enough backups are in sync again");
             return;
@@ -384,19 +401,11 @@ private:
             if (read.round == 0) read.round = round_;
     }
 
-    void answer_reads(Step<S>& step) {
+    Round round_confirmed() const {
         auto confirmed = round_;
         for (const auto& link : links_)
             if (link.required()) confirmed = std::min(confirmed, link.round_acknowledged());
-        auto applied = step.state.applied;
-        if (!reads_.empty() && applied.index < inherited_) reached("S5: reads wait for what the primary inherited");
-        while (!reads_.empty() && applied.index >= inherited_) {  // S5
-            auto& read = reads_.front();
-            if ((read.round > confirmed && !step.leased) || read.needed > applied.index) return;
-            if (step.leased) reached("S5: a lease answers reads without a round");
-            answers_.read(step, std::move(read));
-            reads_.pop_front();
-        }
+        return confirmed;
     }
 
     /// C4: a session unused for `session_ttl` is closed by a replicated command; when the log has room for it (C6).
@@ -404,9 +413,14 @@ private:
         if (step.now < next_expiry_ && next_expiry_ != never) return;
         next_expiry_ = after(step.now, step.options.session_ttl / 8);
         if (required_count() < step.options.min_in_sync) return;
+        std::size_t closed = 0;
         for (const auto& [id, session] : step.state.sessions.all()) {
             if (session.closing || after(session.used, step.options.session_ttl) > step.now) continue;
             if (under_way(step) > step.options.max_call_bytes) return;
+            if (++closed > closed_in_one_turn) {
+                next_expiry_ = step.now;  // the others in the next turn
+                return;
+            }
             step.state.sessions.find(id)->closing = true;
             reached("C4: an unused session is closed by a replicated command");
             append(step, std::nullopt, {{}, EntryKind::close, id, 0, 0, {}});
@@ -430,6 +444,8 @@ private:
         const auto& log = step.state.log;
         return log.bytes() > step.options.transfer_log_bytes ? ~Index{0} : through;
     }
+
+    static constexpr std::size_t closed_in_one_turn = 1000;
 
     bool serving_ = false;
     Index inherited_ = 0;

@@ -15,7 +15,7 @@
 #include <understudy/core/lease.hpp>
 #include <understudy/core/pinger.hpp>
 #include <understudy/core/primary.hpp>
-#include <understudy/version.hpp>
+#include <understudy/core/store_work.hpp>
 
 namespace understudy {
 
@@ -51,20 +51,41 @@ public:
     void backlog(const Address& peer, bool full) { primary_.backlog(peer, full); }
 
     void wake(Time now, Effects& out) {
+        respond(now, out);
+        while (has_work()) work(now, out);
+        end_work(now, out);
+    }
+
+    void respond(Time now, Effects& out) {
         if (failed()) return;
-        standing_.ack_timeout = journaling_.ack_timeout(state_, standing_.dead_after, now);
+        work_.begin_turn(standing_, journaling_.own_delay(state_, now), now);
         auto step = at(now, out);
         if (primary_.serving())
-            primary_.wake(step);
+            primary_.respond(step);
         else if (standing_.role() == Role::backup)
-            backup_.wake(step);
-        if (failed()) return end_with_failure(step);
+            backup_.respond(step, work_.ahead());
         primary_.expire(now);
         backup_.expire(now);
         if (primary_.take_ping_now()) pinger_.now_please();
         if (pinger_.due(now) && journaling_.introduced()) ping(now, out);
         journaling_.end_turn(state_, options_, standing_.incarnation, backup_.receives(), now, out);
+        conclude(step);
     }
+    bool has_work() const { return !failed() && work_.next(state_, primary_, lease_) != Work::none; }
+    void work(Time now, Effects& out) {
+        auto step = at(now, out);
+        work_.go_on(step, primary_, lease_);
+        if (failed()) end_with_failure(step);
+    }
+    void end_work(Time now, Effects& out) {
+        if (failed()) return;
+        auto step = at(now, out);
+        work_.end_turn(step);
+        conclude(step);
+        if (role() == Role::backup) backup_.acknowledge(step, work_.ahead());
+    }
+    /// What has to leave should leave before the store works.
+    bool works_slowly() const { return work_.slow(); }
 
     /// S9: that batch, and those before it, are on stable storage; or, where that is not promised, were handed over.
     void persisted(std::uint64_t batch) { journaling_.persisted(batch, state_); }
@@ -80,6 +101,7 @@ public:
 
     Time deadline() const {
         if (failed()) return never;
+        if (work_.left_over()) return Time{};
         if (state_.durable.waits(state_.log) || (journaling_.due(options_) && !backup_.receives())) return Time{};
         auto next = std::min(primary_.deadline(standing_), backup_.deadline());
         if (journaling_.introduced()) next = std::min(next, pinger_.deadline());
@@ -150,12 +172,18 @@ private:
         standing_.ack_timeout = standing_.dead_after / 2;
     }
 
+    /// What is done once in the respond and once more after the work.
+    void conclude(ThisStep& step) {
+        primary_.serving() ? primary_.end_turn(step) : state_.trim(options_.log_bytes, ~Index{0});
+        work_.look(step, primary_);
+    }
+
     ThisStep at(Time now, Effects& out) { return {state_, standing_, options_, now, out, lease_.holds(now)}; }
 
     // ---- requests of clients ----
 
     void handle(ThisStep& step, Call&& call, Open&& request) {
-        if (request.protocol != protocol_version) return refuse_version(step, call, "pb.open", request.protocol);
+        if (request.protocol != protocol_version) return step.refuse_version(call, "pb.open", request.protocol);
         if (admit_client(step, call, "pb.open", request)) primary_.open(step, std::move(call));
     }
     void handle(ThisStep& step, Call&& call, Close&& request) {
@@ -174,9 +202,9 @@ private:
     }
     void handle(ThisStep& step, Call&& call, ReplicaStatus&& request) {
         if (request.group && *request.group != options_.group)
-            return refuse_group(step, call, "pb.status", *request.group);
+            return step.refuse_group(call, "pb.status", *request.group);
         if (auto& cluster = request.cluster; cluster && foreign(*cluster))
-            return refuse_cluster(step, call, "pb.status", *cluster);
+            return step.refuse_cluster(call, "pb.status", *cluster);
         step.out.send(std::move(call.peer), std::move(call.id), status(step.now));
     }
 
@@ -192,27 +220,14 @@ private:
     template <typename Request>
     bool admit_group(ThisStep& step, const Call& call, const char* method, const Request& request) {
         if (request.group != options_.group) {
-            refuse_group(step, call, method, request.group);
+            step.refuse_group(call, method, request.group);
             return false;
         }
         if (!foreign(request.cluster)) return true;
-        refuse_cluster(step, call, method, request.cluster);
+        step.refuse_cluster(call, method, request.cluster);
         return false;
     }
     bool foreign(ClusterId cluster) const { return standing_.knows_cluster() && cluster != standing_.info.cluster; }
-    void refuse_cluster(ThisStep& step, const Call& call, const char* method, ClusterId theirs) {
-        step.refuse(call, method, error::wrong_cluster,
-                    "this is cluster " + to_hex(standing_.info.cluster) + ", not " + to_hex(theirs));
-    }
-    void refuse_group(ThisStep& step, const Call& call, const char* method, const std::string& group) {
-        step.refuse(call, method, error::wrong_group,
-                    "this server belongs to group " + options_.group + ", not " + group);
-    }
-    void refuse_version(ThisStep& step, const Call& call, const char* method, int theirs) {
-        step.refuse(
-            call, method, error::unsupported_version,
-            "this server speaks version " + std::to_string(protocol_version) + ", not " + std::to_string(theirs));
-    }
 
     // ---- messages of the primary ----
 
@@ -221,7 +236,7 @@ private:
     }
     void handle(ThisStep& step, Call&& call, Install&& install) {
         if (install.protocol != protocol_version)
-            return refuse_version(step, call, "replica.install", install.protocol);
+            return step.refuse_version(call, "replica.install", install.protocol);
         if (!admit_primary(step, call, "replica.install", install)) return;
         const auto before = state_.applied;
         backup_.install(step, call, install);
@@ -269,20 +284,21 @@ private:
             return nullptr;
         }
         auto* link = primary_.find(call.peer);
-        if (!link) refuse_unasked(step, call);
+        if (!link) step.refuse_unasked(call);
         return link;
     }
 
     // ---- the view service ----
 
     void handle(ThisStep& step, Call&& call, PingResult&& result) {
-        if (!pinger_.knows(call.peer)) return refuse_unasked(step, call);
+        if (!pinger_.knows(call.peer)) return step.refuse_unasked(call);
         pinger_.answered(call.peer, step.out);
         if (result.lease > Duration{}) standing_.dead_after = workable(result.lease);
         adopt(step, call.peer, result.info);
         if (result.info.view.number == 0) standing_.info.ping_interval = workable(result.info.ping_interval);
         heard_leaving_ = leaving_ && sent_leaving_;
-        take_lease(call, result);
+        if (options_.reads == Reads::lease && primary_.serving())
+            lease_.answered(call_number(call.id), result, standing_.info, standing_.dead_after, options_.lease_margin);
         if (!result.stop || result.info.view.number != step.view().number || !primary_.serving()) return;
         reached("R6: a primary that is told to stop stops");
         stopped_ = true;
@@ -290,17 +306,8 @@ private:
         primary_.step_down(step, "told to stop");
         pinger_.now_please();
     }
-    /// Reads, lease: it counts from an answer that names this server primary of the view in which it operates.
-    void take_lease(const Call& call, const PingResult& result) {
-        if (options_.reads != Reads::lease || !primary_.serving() || result.stop) return;
-        const auto& theirs = result.info;
-        const bool same = theirs.cluster == standing_.info.cluster && theirs.group == options_.group &&
-                          theirs.view.number == standing_.info.view.number;
-        if (!same) return;
-        lease_.granted(call_number(call.id), std::min(result.lease, standing_.dead_after), options_.lease_margin);
-    }
     void handle(ThisStep& step, Call&& call, ViewChanged&& push) {
-        if (!pinger_.knows(call.peer)) return refuse_unasked(step, call);
+        if (!pinger_.knows(call.peer)) return step.refuse_unasked(call);
         adopt(step, call.peer, push.info);
     }
 
@@ -321,17 +328,13 @@ private:
     }
 
     void ping_refused(ThisStep& step, const Call& call, const Failure& failure) {
-        if (!pinger_.knows(call.peer)) return refuse_unasked(step, call);
+        if (!pinger_.knows(call.peer)) return step.refuse_unasked(call);
         if (failure.view) {
             reached("S6: a refused ping teaches the newer view");
             adopt(step, call.peer, *failure.view);  // who was replaced is sent no other
         }
         if (pinger_.refused(call.peer, failure.code))
             step.out.tell(Refused{call.peer, failure.code, "the view service refused the ping: " + failure.text});
-    }
-
-    void refuse_unasked(ThisStep& step, const Call& call) {
-        step.out.tell(Refused{call.peer, error::invalid_request, "an answer that nobody asked for"});
     }
 
     /// Anything else is not for a replica: a request is answered so, an answer is dropped. A client may ask a replica
@@ -347,7 +350,7 @@ private:
                            std::is_same_v<Other, Ping>)
             step.refuse(call, {}, error::unknown_method, text);
         else
-            refuse_unasked(step, call);
+            step.refuse_unasked(call);
     }
 
     // ---- views ----
@@ -376,19 +379,10 @@ private:
             // What others held before they may have dropped.
             reached("S3: after a forced view a server drops what it has");
             if (primary_.serving()) primary_.step_down(step, "view " + std::to_string(forced) + " was forced");
-            if (!is_relied_on()) drop_everything(step);
+            if (!journaling_.is_relied_on(standing_)) drop_everything(step);
         }
         enter_view(step, before, seen == 0);
         pinger_.now_please();
-    }
-
-    /// Whether the view counts on what this server holds: as that of the primary or of a backup in sync.
-    bool is_relied_on() const {
-        const auto& view = standing_.info.view;
-        const auto* me = view.member(standing_.name);
-        if (!me || (me != &view.primary && !me->synced)) return false;
-        const auto& former = journaling_.recovered();
-        return me->incarnation == standing_.incarnation || std::ranges::find(former, me->incarnation) != former.end();
     }
 
     /// `news`: its role is told although it is the same as before.
@@ -450,6 +444,7 @@ private:
     Pinger pinger_;
     Lease lease_;
     Journaling<S> journaling_;
+    StoreWork<S> work_;
     bool leaving_ = false;
     bool sent_leaving_ = false;
     bool heard_leaving_ = false;

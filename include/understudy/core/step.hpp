@@ -9,6 +9,7 @@
 #include <understudy/core/coverage.hpp>
 #include <understudy/core/replicated_state.hpp>
 #include <understudy/options.hpp>
+#include <understudy/version.hpp>
 
 namespace understudy {
 
@@ -47,6 +48,20 @@ struct Step {
     void refuse(const Call& call, std::string method, error code, std::string text) const {
         out.tell(Refused{call.peer, code, text});
         answer_error(call, std::move(method), code, std::move(text));
+    }
+    void refuse_group(const Call& call, const char* method, const std::string& group) const {
+        refuse(call, method, error::wrong_group, "this server belongs to group " + options.group + ", not " + group);
+    }
+    void refuse_version(const Call& call, const char* method, int theirs) const {
+        refuse(call, method, error::unsupported_version,
+               "this server speaks version " + std::to_string(protocol_version) + ", not " + std::to_string(theirs));
+    }
+    void refuse_cluster(const Call& call, const char* method, ClusterId theirs) const {
+        refuse(call, method, error::wrong_cluster,
+               "this is cluster " + to_hex(standing.info.cluster) + ", not " + to_hex(theirs));
+    }
+    void refuse_unasked(const Call& call) const {
+        out.tell(Refused{call.peer, error::invalid_request, "an answer that nobody asked for"});
     }
     /// As `refuse`, but an everyday answer that is not worth an event.
     void answer_error(const Call& call, std::string method, error code, std::string text) const {

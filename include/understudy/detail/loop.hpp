@@ -15,6 +15,7 @@
 #include <asio/any_io_executor.hpp>
 #include <asio/awaitable.hpp>
 #include <asio/post.hpp>
+#include <asio/use_awaitable.hpp>
 
 #include <understudy/core/coverage.hpp>
 #include <understudy/core/effects.hpp>
@@ -70,12 +71,21 @@ public:
             std::visit([&](auto& one) { take(one, now); }, arrival);
         if constexpr (requires { transport.reuse(std::move(arrivals)); }) transport.reuse(std::move(arrivals));
         about_to_wake(now, effects_);
-        machine.wake(now, effects_);
+        if constexpr (WorkingMachine<M>) machine.respond(now, effects_);
+        else machine.wake(now, effects_);
         machine.invariants();  // before anything leaves: a machine that is wrong says nothing more
     }
     void end_turn() {
         carry_out();
         turn_ended();
+    }
+
+    /// The rest of a turn: the machine's work for the host's code, as far as a turn has time for it.
+    void work() {
+        while (machine.has_work()) machine.work(transport.now(), effects_);
+        machine.end_work(transport.now(), effects_);
+        machine.invariants();
+        end_turn();
     }
 
     virtual Time deadline() const { return machine.deadline(); }  ///< When there is something to do anyhow.
@@ -215,6 +225,9 @@ concept Remembers = requires(P& party) {
     { party.store() } -> std::same_as<asio::awaitable<void>>;
 };
 
+template <typename P>
+concept Works = WorkingMachine<decltype(std::declval<P&>().machine)>;
+
 /// The loop. It ends when the party is stopped, or with what its transport threw (which, if it was cancelled, means
 /// that the loop can be started again).
 template <typename P>
@@ -230,6 +243,12 @@ asio::awaitable<void> run(Running<P> party) {
                 if (party->stopped()) break;  // meanwhile: nothing may leave, and nobody be told, any more
             }
             party->end_turn();
+            if constexpr (Works<P>) {
+                if (!party->machine.has_work()) continue;
+                // What was sent leaves when this coroutine waits.
+                if (party->machine.works_slowly()) co_await asio::post(party->executor(), asio::use_awaitable);
+                if (!party->stopped()) party->work();
+            }
         }
     } catch (...) {
         thrown = std::current_exception();

@@ -23,6 +23,15 @@ struct Conditions {
     bool without_session = false;  ///< The clients of the last group: what they do may have effect twice (C5).
     std::vector<Habits> habits{};  ///< Of the clients in turn.
     LinkQuality calm{};            ///< The links without any fault.
+    Duration apply{};              ///< What the store takes for an entry;
+    Duration slow_apply{};         ///< or so long for
+    std::uint64_t slow_each = 0;   ///< one of so many. 0: none.
+
+    /// The same on all servers, as of a command that is as much work everywhere.
+    Duration takes(const Entry& entry) const {
+        const bool slow = slow_each != 0 && mix(entry.at.index, entry.command) % slow_each == 0;
+        return slow ? slow_apply : apply;
+    }
 };
 
 namespace detail {
@@ -112,6 +121,11 @@ inline Conditions draw_conditions(Random random, const TrialLimits& limits) {
     auto flow = random.split("flow");
     if (flow.chance(0.3)) cluster.replica.answer_bytes = detail::draw(flow, std::array<std::size_t, 2>{100, 1'000});
     if (limits.disks == Disks::always || (limits.disks == Disks::drawn && disks)) detail::draw_disks(random, cluster);
+    if (random.chance(0.3)) {
+        conditions.apply = detail::draw(random, std::array<Duration, 3>{50us, 300us, 1ms});
+        conditions.slow_apply = detail::draw(random, std::array<Duration, 3>{20ms, 100ms, 400ms});
+        conditions.slow_each = conditions.slow_apply == 400ms ? 500 : 100;
+    }
     return conditions;
 }
 

@@ -2,8 +2,10 @@
 // for, and the node's clock. It knows nothing of the network; the network puts arrivals in.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <set>
@@ -112,7 +114,17 @@ public:
     const TransportOptions& options() const { return options_; }
     asio::any_io_executor executor() const { return executor_; }
     Random& random() { return random_; }
-    Time now() const { return closed_ ? closed_at_ : node_.clock.read(schedule_.now()); }
+    Time now() const { return closed_ ? closed_at_ : std::max(node_.clock.read(free_at()), worked_until_shown_); }
+    /// Its process spends so long on something in the present turn: its clock goes on, it takes no other step until
+    /// then, and what it sends from now on leaves then.
+    void work(Duration length) {
+        worked_until_ = after(free_at(), length);
+        worked_until_shown_ = now();  // whatever its clock is set to meanwhile
+    }
+    /// When, in the world's time, its process is done with that.
+    Time free_at() const { return std::max(schedule_.now(), worked_until_); }
+    bool is_free() const { return worked_until_ <= schedule_.now(); }
+    void when_free(std::function<void()> function) { schedule_.at(free_at(), std::move(function)); }
     bool closed() const { return closed_; }
 
     /// Something that came over that connection; or, without one, of the world.
@@ -218,7 +230,7 @@ private:
         if (!waiter_) return;
         if (closed_) return complete(error::closed);
         if (paused_) return;
-        if (busy_until_ > schedule_.now()) return arm(busy_until_);
+        if (const auto free = std::max(busy_until_, free_at()); free > schedule_.now()) return arm(free);
         if (woken_ || !inbox_.empty() || now() >= deadline_) return complete({});
         arm(node_.clock.when(deadline_, schedule_.now()));
     }
@@ -252,7 +264,9 @@ private:
     std::uint64_t waits_ = 0;
     Time deadline_ = never;
     Time armed_ = never;
-    Time busy_until_{};  // of the world
+    Time busy_until_{};    // of the world
+    Time worked_until_{};  // of the world
+    Time worked_until_shown_{};
     Time closed_at_{};
     bool woken_ = false;
     bool paused_ = false;

@@ -109,6 +109,12 @@ public:
         for (auto& endpoint : of(name)) endpoint->rearm();
     }
 
+    std::vector<std::shared_ptr<Endpoint>> of(const std::string& name) const {
+        std::vector<std::shared_ptr<Endpoint>> lives;
+        for (const auto& [id, endpoint] : endpoints_)
+            if (endpoint->name() == name) lives.push_back(endpoint);
+        return lives;
+    }
     // ---- for transports ------------------------------------------------------------------------------------
 
     /// Starts a life. Throws `invalid_options`, or `address_in_use` where another transport listens.
@@ -199,12 +205,6 @@ private:
         auto found = endpoint.connections.find(peer);
         if (found == endpoint.connections.end()) return nullptr;
         return &connections_.at(found->second.connection).ends[found->second.side];
-    }
-    std::vector<std::shared_ptr<Endpoint>> of(const std::string& name) const {
-        std::vector<std::shared_ptr<Endpoint>> lives;
-        for (const auto& [id, endpoint] : endpoints_)
-            if (endpoint->name() == name) lives.push_back(endpoint);
-        return lives;
     }
     bool is_off(const std::string& name) const {
         auto found = nodes_.find(name);

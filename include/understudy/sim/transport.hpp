@@ -46,7 +46,11 @@ public:
     std::uint64_t random() { return endpoint_->random()(); }
 
     void send(const Address& to, std::string payload) {
-        if (alive()) network_->send(endpoint_, to, std::move(payload));
+        if (!alive()) return;
+        if (endpoint_->is_free()) return network_->send(endpoint_, to, std::move(payload));
+        endpoint_->when_free([network = network_, endpoint = endpoint_, to, text = std::move(payload)] {
+            if (!endpoint->closed()) network->send(endpoint, to, text);
+        });
     }
     asio::awaitable<Arrivals> next(Time deadline) { return next(network_, endpoint_, deadline); }
     void wake() { endpoint_->wake(); }

@@ -94,6 +94,10 @@ public:
           watch_{cluster_, [this](const S& store) { return workload_.law(store); }} {
         outcome_.seed = seed;
         world_.network().on_send([this](const Packet& packet) { watch_.sent(packet); });
+        if (conditions_.apply > Duration{})
+            watch_.on_applied([this](const std::string& who, const Entry& entry) {
+                world_.work(who, conditions_.takes(entry));
+            });
         cluster_.on_death([this](const std::string& name, const auto& server) { watch_.look_at(name, server); });
         const auto name_of = [](const std::string& group, std::size_t number) {
             return group + "c" + std::to_string(number);

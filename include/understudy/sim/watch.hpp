@@ -53,6 +53,10 @@ public:
     std::uint64_t recoveries() const { return recoveries_; }
     const Chronicle& chronicle() const { return chronicle_; }
 
+    /// Called with each entry that a server which runs has just applied.
+    void on_applied(std::function<void(const std::string& who, const Entry&)> function) {
+        on_applied_ = std::move(function);
+    }
     /// An operator has forced a view: what was answered before may be gone.
     void forced(const std::string& group) { forced_.insert(group); }
 
@@ -244,6 +248,7 @@ private:
             if (&rules.state() != replica) return;
             runs = true;
             applied(name, rules.view().view.forced, entry, effective);
+            if (on_applied_) on_applied_(name, entry);
         });
         if (const auto& [name, found] = cluster_.reading(); !runs && !name.empty())
             applied(name, found.info.view.forced, entry, effective);
@@ -255,6 +260,7 @@ private:
 
     Cluster<S>& cluster_;
     std::function<std::string(const S&)> law_;
+    std::function<void(const std::string&, const Entry&)> on_applied_;
     std::string violation_;
     std::map<std::string, View> views_;
     std::set<std::tuple<std::string, ViewNumber, Address>> in_sync_;

@@ -57,6 +57,10 @@ public:
     void crash_at_send(const std::string& name, std::uint64_t count) { network_.crash_at_send(name, count); }
     void power_off(const std::string& name) { network_.power_off(name); }
     void slow_down(const std::string& name, Duration turn_time) { network_.slow_down(name, turn_time); }
+    /// The process spends so long on something in its present turn, as a store that takes its time.
+    void work(const std::string& name, Duration length) {
+        for (auto& endpoint : network_.of(name)) endpoint->work(length);
+    }
     void pause(const std::string& name) { network_.pause(name); }
     void unpause(const std::string& name) { network_.unpause(name); }
     void set_clock(const std::string& name, double rate, Duration ahead = {}) { network_.set_clock(name, rate, ahead); }
