@@ -50,6 +50,13 @@ TEST_SUITE("core/view_adopt") {
         CHECK(stage.told<ServerLost>().empty());
         CHECK(stage.view() == adopted.view);
     }
+    TEST_CASE("an adopted group begins above every group that was removed") {
+        Former stage;
+        stage.rules = ViewRules{{}, ViewRecord{our_cluster, dead, {}, 5'000'000'000}, stage.now};
+        stage.pass(dead);
+        stage.report("a");
+        CHECK(result_of(stage.adopt()).info.view.number == 6'000'000'000);
+    }
     TEST_CASE("an adopted group fails over and fills up as any other") {
         Former stage;
         stage.report("a");

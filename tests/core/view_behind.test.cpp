@@ -197,6 +197,17 @@ TEST_SUITE("core/view_behind") {
             stage.ping("x", 0);
             CHECK(stage.view().primary.name == "x");
         }
+        SUBCASE("and then no number that was named stands for a second view") {
+            stage.rules.track_changes(stage.rules.record());
+            stage.say("c", 6);
+            stage.pass(2 * dead);
+            result_of(stage.adopt());
+            CHECK(stage.rules.changes().removed == 6);
+            stage.ping("x", 0);
+            CHECK(stage.view().number == 7);
+            CHECK(stage.view().forced == 7);
+            CHECK(std::holds_alternative<PingResult>(stage.say("c", 6)));
+        }
         SUBCASE("also if one has founded it before") {
             stage.ping("x", 0);
             CHECK(code_of(stage.report("c", stage.real)) == error::behind);

@@ -154,6 +154,12 @@ private:
     void note_change(const Group& group) {
         if (unstored_) unstored_->groups.insert(group.info.group);
     }
+    /// No later group or adoption uses a number up to this.
+    void raise_removed(ViewNumber number) {
+        if (number <= removed_) return;
+        removed_ = number;
+        if (unstored_) unstored_->head = true;
+    }
     Links* find_links(const Address& peer);
     void drop_if_empty(const Address& peer);
     void move_server(const Group& group, const Address& name, const Address& from, const Address& to);

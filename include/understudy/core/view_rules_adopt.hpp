@@ -73,12 +73,13 @@ inline Message ViewRules::adopt(const ViewAdopt& wanted, Step& step) {
     const auto named = behind ? behind->number : ViewNumber{0};
     auto may_be_lost = behind ? views::may_be_lost_behind(*behind, old.view, since) : std::string{};
     if (old.view.number == 0) {  // nobody knows a view, and an operator says that there is none
+        raise_removed(named);        // there may have been one all the same, and no number stands for two
         strangers_.forget(name);
         present->behind.reset();
         begin_anew(*present, views::record_of(*present), step);
         return ViewForceResult{present->info, may_be_lost};
     }
-    auto decision = views::adopt(old.view, heard, named);
+    auto decision = views::adopt(old.view, heard, std::max(named, removed_));
     record.info.view = decision.next;
     record.info.ping_interval = options_.ping_interval;
     auto& group = groups_[name];

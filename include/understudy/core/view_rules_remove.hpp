@@ -31,10 +31,7 @@ inline void ViewRules::remove(Group& group, std::string why, Step& step) {
         move_server(group, address, server.peer, {});
         probing_.erase({address, name});
     }
-    if (group.view().number > removed_) {
-        removed_ = group.view().number;
-        if (unstored_) unstored_->head = true;
-    }
+    raise_removed(group.view().number);
     if (group.due != never) due_.erase({group.due, name});
     unpushed_.erase(name);
     note_change(group);
