@@ -150,6 +150,41 @@ TEST_SUITE("core/view_behind") {
         stage.pass(1ms);
         CHECK(result_of(stage.answer_to("77")).info.view.primary.name == "c");
     }
+    TEST_CASE("R7: an adoption waits for leases of a larger D that the view service had before its restart") {
+        Behind stage;
+        auto record = stage.rules.record();
+        record.dead_after = 5 * dead;
+        stage.rules = ViewRules{{}, record, stage.now};
+        stage.report("c", stage.real);
+        stage.receive({"operator", "77", ViewAdopt{"main", our_cluster}});
+        stage.pass(5 * dead - 1ms);
+        CHECK(text_of(stage.answer_to("77")).empty());
+        stage.report("c", stage.real);
+        stage.pass(1ms);
+        CHECK(result_of(stage.answer_to("77")).info.view.primary.name == "c");
+    }
+    TEST_CASE("R7: an adoption of the own cluster keeps which lives are over and what journals had noted") {
+        Behind stage;
+        const auto over = stage.make_ping("b", 0).incarnation;
+        stage.restart("b");
+        auto record = stage.rules.record();
+        auto& kept = record.groups[0];
+        kept.info.view.primary.incarnation = stage.life("b");
+        kept.lives = {{"b", {over, stage.life("b")}}, {"idle", {Incarnation{77}}}};
+        kept.noted = {{"b", 4}};
+        stage.rules = ViewRules{{}, record, stage.now};
+        auto newer = stage.real;
+        newer.view.backups = {{"b", stage.life("b"), true}};
+        stage.report("c", newer);
+        stage.pass(dead);
+        stage.report("c", newer);
+        stage.report("b", newer);
+        CHECK(describe(result_of(stage.adopt()).info.view) == "view 1000000006: primary c, backup b (in sync)");
+        const auto after = stage.rules.record().groups[0];
+        CHECK(after.noted == kept.noted);
+        kept.lives["c"] = {stage.life("c")};
+        CHECK(after.lives == kept.lives);
+    }
     TEST_CASE("R7: an adoption without who named the newest view says what is lost") {
         Behind stage;
         stage.say("c", 6);

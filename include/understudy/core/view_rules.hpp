@@ -179,12 +179,14 @@ private:
         const auto due = [&](Time first, const Adoption& asked) { return std::min(first, due_time(asked)); };
         return std::accumulate(adoptions_.begin(), adoptions_.end(), next, due);
     }
+    /// D, or that of before the restart if it was larger: no lease that was given runs longer.
+    Duration longest_dead() const { return std::max(periods_.dead, former_dead_); }
     /// When an adoption is carried out: no lease runs longer that a former view service gave, or this one while it went
     /// by an old record; and every server that lives has been heard.
     Time due_time(const Adoption& asked) const {
         auto found = groups_.find(asked.wanted.group);
         const auto* behind = found != groups_.end() && found->second.behind ? &*found->second.behind : nullptr;
-        return std::max(begun_, behind ? behind->since : begun_) + periods_.dead;
+        return std::max(begun_, behind ? behind->since : begun_) + longest_dead();
     }
     views::Situation situation(const Group& group, Time now) const {
         auto holds = group.situation(now, periods_, options_.backups);

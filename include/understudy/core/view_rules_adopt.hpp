@@ -6,6 +6,35 @@
 
 namespace understudy {
 
+namespace views {
+/// Of the own cluster not everything is forgotten by an adoption: what the journals of members had noted (R5), and
+/// which lives of servers are over. `adopted` has the view, and of each member that is heard the life that is.
+inline void keep_known(GroupRecord& adopted, const GroupRecord& present, std::size_t max_servers) {
+    const auto same = [](const Member* before, const Member* now) {
+        return before && now && before->incarnation == now->incarnation;
+    };
+    for (const auto& [name, number] : present.noted)
+        if (same(present.info.view.member(name), adopted.info.view.member(name))) adopted.noted[name] = number;
+    const auto& view = adopted.info.view;
+    for (const auto& [name, known] : present.lives) {
+        const auto* member = view.member(name);
+        auto heard = adopted.lives.find(name);
+        const bool has_room = adopted.lives.size() + view.backups.size() + 1 < max_servers;
+        if (!member && !has_room) continue;
+        auto lives = known;
+        const auto last = heard != adopted.lives.end() ? heard->second.back()
+                          : member                     ? member->incarnation
+                                                       : Incarnation::none;
+        const bool is_later = std::ranges::find(lives, last) == lives.end();
+        if (last != Incarnation::none && (heard != adopted.lives.end() || is_later)) {
+            std::erase(lives, last);
+            lives.push_back(last);
+        }
+        adopted.lives[name] = std::move(lives);
+    }
+}
+}  // namespace views
+
 /// Answered once every lease that the former view service gave has run out, as in `force`; by then every server that
 /// lives has been heard too.
 inline void ViewRules::on(const ViewAdopt& wanted, const Envelope& call, Step& step) {
@@ -58,13 +87,13 @@ inline Message ViewRules::adopt(const ViewAdopt& wanted, Step& step) {
     const auto mute = behind ? behind->mute(old.view.number, since) : std::vector<Address>{};
     if (!mute.empty()) return because(error::bad_request, views::mute_text(mute, old.view));
     std::vector<Address> heard;
-    GroupRecord record{old, {}};
+    std::map<Address, Incarnation> alive;
     const auto look_for = [&](const Member& member) {
         const auto* stranger = strangers_.find(old, member, since);
         const bool itself = behind && behind->is_heard(member, old.view.number, since);
         if (!stranger && !itself) return;
         heard.push_back(member.name);
-        record.lives[member.name] = {stranger ? stranger->incarnation : member.incarnation};
+        alive[member.name] = stranger ? stranger->incarnation : member.incarnation;
     };
     if (old.view.number != 0) look_for(old.view.primary);
     for (const auto& backup : old.view.backups)
@@ -80,8 +109,11 @@ inline Message ViewRules::adopt(const ViewAdopt& wanted, Step& step) {
         return ViewForceResult{present->info, may_be_lost};
     }
     auto decision = views::adopt(old.view, heard, std::max(named, removed_));
+    GroupRecord record{old, {}};
     record.info.view = decision.next;
     record.info.ping_interval = options_.ping_interval;
+    for (const auto& [member, life] : alive) record.lives[member] = {life};
+    if (own) views::keep_known(record, views::record_of(*present), options_.max_servers);
     auto& group = groups_[name];
     if (group.info.group.empty()) group.info.group = name;
     strangers_.forget(name);

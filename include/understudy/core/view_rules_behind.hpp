@@ -61,7 +61,7 @@ inline void ViewRules::begin_anew(Group& group, GroupRecord record, Step& step) 
         move_server(group, address, server.peer, {});
         probing_.erase({address, group.info.group});
     }
-    group = views::restore(record, step.now, periods_.dead, periods_);
+    group = views::restore(record, step.now, longest_dead(), periods_);
     group.due = due;
     note_change(group);
     reschedule(group, step.now);

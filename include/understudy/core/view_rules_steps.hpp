@@ -19,7 +19,7 @@ inline ViewRules::ViewRules(ViewOptions options, const ViewRecord& record, Time 
 }
 
 inline ViewRecord ViewRules::record() const {
-    ViewRecord record{cluster_, std::max(periods_.dead, former_dead_), {}, removed_};
+    ViewRecord record{cluster_, longest_dead(), {}, removed_};
     for (const auto& [name, group] : groups_) record.groups.push_back(views::record_of(group));
     return record;
 }
@@ -38,7 +38,7 @@ inline void ViewRules::track_changes(const ViewRecord& stored) {
 }
 
 inline ViewChanges ViewRules::changes() const {
-    ViewChanges changes{cluster_, std::max(periods_.dead, former_dead_), {}, {}, removed_};
+    ViewChanges changes{cluster_, longest_dead(), {}, {}, removed_};
     if (!unstored_) return changes;
     for (const auto& name : unstored_->groups) {
         auto found = groups_.find(name);
