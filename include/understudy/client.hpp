@@ -118,8 +118,8 @@ public:
 
     /// Ends every call with `operation_aborted`, and each later one with `error::closed`. The observer is told nothing
     /// more. The session is closed at the primary (C4): that keeps the executor busy until it is answered, for two
-    /// `resend_after` at most, also when the client is destroyed meanwhile. One that is destroyed without `stop` ends
-    /// at once, and its session is left to `session_ttl`.
+    /// `resend_after` and 2 s at most, also if the client is destroyed meanwhile. One that is destroyed without `stop`
+    /// ends at once, and its session is left to `session_ttl`.
     void stop() { state_->leave(); }
     asio::any_io_executor get_executor() const { return state_->executor(); }
 

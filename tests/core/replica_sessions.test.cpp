@@ -53,6 +53,14 @@ TEST_SUITE("replica_sessions") {
         CHECK(put(group, "x", session, 5, 5) == "2");
     }
 
+    TEST_CASE("C6: the lowest command that is not answered is never refused for what those after it returned") {
+        auto group = with_little_room();
+        const auto session = group.open("a");
+        for (Sequence seq = 2; seq <= 3; ++seq) put(group, "answer 5000", session, seq, 1);
+        CHECK(put(group, "answer 3000", session, 4, 1) == "overloaded");
+        CHECK(put(group, "answer 3000", session, 1, 1) == "aaaaaaaaaaaa");
+    }
+
     TEST_CASE("C6: results that are still to come count for as much as those before them") {
         auto group = with_little_room();
         const auto session = group.open("a");

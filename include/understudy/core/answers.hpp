@@ -2,6 +2,7 @@
 // in progress are counted here, since each is one until it is answered.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <string>
 #include <utility>
@@ -25,9 +26,13 @@ template <TextStore S>
 class Answers {
 public:
     void begin(Step<S>& step, const Address& peer) { load_.begin(peer, step.options.max_calls_per_peer, step.out); }
-    /// Requests in progress.
-    std::size_t in_progress() const { return load_.total(); }
-    /// Bytes of answers that nothing else remembers.
+    /// Whether another request may begin. One whose answer waits for a slow reader counts for a quarter, or a few such
+    /// readers would shut everybody out.
+    bool may_begin(const Step<S>& step) const {
+        const auto due = std::min(due_.count(), load_.total());
+        return load_.total() - due + due / 4 < step.options.max_calls;
+    }
+    /// Bytes of answers that wait, and that a store need not give again.
     std::size_t bytes() const { return due_.bytes(); }
 
     /// Answers a read that is confirmed.
@@ -54,21 +59,21 @@ public:
             end(step, call.peer);
             return step.out.send(std::move(call.peer), std::move(call.id), std::move(message));
         }
-        if (done && session != SessionId{})  // the table remembers it
-            wait({.call = std::move(call), .kind = Due::result, .at = session, .number = seq});
+        if (const auto* kept = done ? find(step, session, seq) : nullptr)
+            wait_with(std::move(call), *kept);
         else
             wait({.call = std::move(call), .kind = Due::ready, .message = std::move(message), .bytes = bytes});
     }
     /// Answers a command that had taken effect before. False if as many requests are in progress as may be.
-    bool repeated(Step<S>& step, const Call& call, const Execute& request, const SessionResults::Result& first) {
+    bool repeated(Step<S>& step, const Call& call, const SessionResults::Result& first) {
         if (due_.may_answer(call.peer)) {
             due_.spend(first.value.size());
             step.out.send(call.peer, call.id, ExecuteResult{first.at, first.value.text()});
             return true;
         }
-        if (load_.total() >= step.options.max_calls) return false;
+        if (!may_begin(step)) return false;
         begin(step, call.peer);
-        wait({.call = call, .kind = Due::result, .at = request.session, .number = request.seq});
+        wait_with(Call{call}, first);
         return true;
     }
     void fail(Step<S>& step, const Call& call, const char* method, const std::string& why) {
@@ -87,7 +92,9 @@ public:
             case Due::query: return query(step, due->call, due->query);
             case Due::dump: return begin_dump(step, due->call);
             case Due::piece: return give_piece(step, due->call, due->at, due->number);
-            case Due::result: return from_table(step, due->call, due->at, due->number);
+            case Due::result:
+                due_.spend(due->result.size());
+                return step.out.send(due->call.peer, due->call.id, ExecuteResult{due->at, due->result.text()});
             case Due::ready:
                 due_.spend(due->bytes);
                 return step.out.send(due->call.peer, due->call.id, std::move(*due->message));
@@ -121,6 +128,20 @@ private:
         due_.add(std::move(due));
     }
 
+    static const SessionResults::Result* find(const Step<S>& step, SessionId id, Sequence seq) {
+        const auto* session = step.state.sessions.find(id);
+        return session ? session->results->find(seq) : nullptr;
+    }
+    /// The result itself waits, not where it stands: its session may be closed before the connection takes it, and a
+    /// client that reads `session_expired` of a command that took effect may have it take effect again.
+    void wait_with(Call&& call, const SessionResults::Result& kept) {
+        wait({.call = std::move(call),
+              .kind = Due::result,
+              .at = kept.at,
+              .result = kept.value,
+              .bytes = kept.value.size()});
+    }
+
     void query(Step<S>& step, const Call& call, const JsonText& text) {
         auto outcome = step.state.store.query(text);
         due_.spend(outcome.text.size());
@@ -135,15 +156,6 @@ private:
     void give_piece(Step<S>& step, const Call& call, Position at, std::uint64_t chunk) {
         due_.spend(step.options.chunk_bytes);
         dumps_.go_on(step, call, at, chunk);
-    }
-    void from_table(Step<S>& step, const Call& call, SessionId id, Sequence seq) {
-        const auto* session = step.state.sessions.find(id);
-        if (!session)
-            return step.answer_error(call, "pb.execute", error::session_expired, "the session is not open");
-        const auto* first = session->results.find(seq);
-        if (!first) return step.answer_error(call, "pb.execute", error::bad_request, "seq is below the session's low");
-        due_.spend(first->value.size());
-        step.out.send(call.peer, call.id, ExecuteResult{first->at, first->value.text()});
     }
     static const char* method_of(Due kind) {
         if (kind == Due::query) return "pb.query";

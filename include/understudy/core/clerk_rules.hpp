@@ -74,7 +74,8 @@ public:
         end_all(error::closed, "the client was stopped");
     }
     /// The same in good order: closes the session at the primary too (C4). What was sent in it before takes effect
-    /// before that or not at all. It is tried for two `resend_after`; until then, or until it is done, `leaving`.
+    /// before that or not at all. It is tried for two `resend_after`, 2 s at most; until then, or until it is done,
+    /// `leaving`.
     void leave(Time now);
     bool leaving() const { return farewell_.under_way(); }
     /// Learns the view and keeps it up to date also while there are no calls.

@@ -10,7 +10,7 @@ inline void ClerkRules::leave(Time now) {
     const auto session = session_.id();
     end_all(error::closed, "the client was stopped");
     if (session == SessionId{} || !has_view()) return;
-    farewell_.begin(session, now, after(after(now, options_.resend_after), options_.resend_after));
+    farewell_.begin(session, now, after(now, 2 * std::min<Duration>(options_.resend_after, 1s)));
 }
 
 inline void ClerkRules::say_farewell(Time now, Effects& out) {

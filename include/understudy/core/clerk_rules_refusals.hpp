@@ -58,7 +58,7 @@ inline void ClerkRules::call_refused(const Envelope& envelope, Failure& failure,
         auto expired = cure_of(failure.code) == Cure::session && call->is_command();  // a read has no session
         // No session expires while an answer in it is awaited, so a call sent just once has had no effect. Of one
         // sent before, or of a copy that comes late, that is not known.
-        auto unsent = expired && awaited && now < call->timer && call->sent == 1;
+        auto unsent = expired && awaited && now < call->timer && call->possible == 1;
         if (expired) reached("C4: a client whose session has expired opens another");
         if (expired && call->session == session_.id()) session_.forget();
         calls_.refused(*call, n, expired ? unsent : is_definite(failure.code));

@@ -13,6 +13,7 @@
 
 #include <understudy/core/calls.hpp>
 #include <understudy/core/message.hpp>
+#include <understudy/core/session_results.hpp>
 
 namespace understudy {
 
@@ -24,10 +25,11 @@ struct DueAnswer {
     Call call;
     Kind kind = Kind::query;
     JsonText query{};                 ///< Of a query.
-    Position at{};                    ///< The snapshot of a piece; the session of a result.
-    std::uint64_t number = 0;         ///< The chunk; the command's number in its session.
+    Position at{};                    ///< The snapshot of a piece; where the command of a result took effect.
+    std::uint64_t number = 0;         ///< The chunk.
+    ResultText result{};              ///< Shared with the session table while that has it, and kept if it is closed.
     std::optional<Message> message{};  ///< One that nothing else remembers.
-    std::size_t bytes = 0;            ///< Of that.
+    std::size_t bytes = 0;            ///< Of that, or of the result.
     friend bool operator==(const DueAnswer&, const DueAnswer&) = default;
 };
 
@@ -47,6 +49,7 @@ public:
         auto& peer = peers_[due.call.peer];
         if (!peer.full) ready_.insert(due.call.peer);
         bytes_ += due.bytes;
+        ++count_;
         peer.due.push_back(std::move(due));
     }
     bool can_take() const { return left_ > 0 && !ready_.empty(); }
@@ -60,6 +63,7 @@ public:
         auto due = std::move(found->second.due.front());
         found->second.due.pop_front();
         bytes_ -= due.bytes;
+        --count_;
         if (found->second.due.empty()) {
             ready_.erase(name);
             peers_.erase(found);
@@ -81,6 +85,7 @@ public:
         auto found = peers_.find(name);
         if (found == peers_.end()) return 0;
         const auto count = found->second.due.size();
+        count_ -= count;
         for (const auto& due : found->second.due) bytes_ -= due.bytes;
         peers_.erase(found);
         return count;
@@ -95,13 +100,15 @@ public:
         }
         ready_.clear();
         bytes_ = 0;
+        count_ = 0;
         return all;
     }
 
     /// Whether the next turn has something to produce.
     bool any_ready() const { return !ready_.empty(); }
-    /// Of messages that are kept whole.
+    /// Of messages that are kept whole, and of results.
     std::size_t bytes() const { return bytes_; }
+    std::size_t count() const { return count_; }
 
     friend bool operator==(const DueAnswers&, const DueAnswers&) = default;
 
@@ -115,6 +122,7 @@ private:
     std::set<Address> ready_;        // that have something due and are not full
     Address last_;
     std::size_t bytes_ = 0;
+    std::size_t count_ = 0;
     std::int64_t left_ = 1;
 };
 

@@ -124,8 +124,8 @@ public:
             return step.answer_error(
                 call, "pb.execute", error::overloaded,
                 "seq is more than max_results beyond low: " + std::to_string(step.options.max_results));
-        if (session && !room_.results.has_room(step.state.sessions, *session, std::min(request.low, request.seq),
-                                               step.options))
+        if (session && !room_.results.has_room(step.state.sessions, *session, request.seq,
+                                               std::min(request.low, request.seq), step.options))
             return step.answer_error(call, "pb.execute", error::overloaded,
                                      "results take too much of max_result_bytes, which is " +
                                          std::to_string(step.options.max_result_bytes));
@@ -270,7 +270,7 @@ private:
 
     // C6: what is not admitted is refused before anything is logged.
     bool admit(Step<S>& step, const Call& call, const std::string& method) {
-        if (answers_.in_progress() < step.options.max_calls) return true;
+        if (answers_.may_begin(step)) return true;
         reached("C6: a call beyond max_calls is refused");
         step.answer_error(call, method, error::overloaded, "max_calls is " + std::to_string(step.options.max_calls));
         return false;
@@ -316,7 +316,7 @@ private:
             return false;
         }
         reached("S10: a command that has taken effect is answered from the table");
-        return answers_.repeated(step, call, request, *first) || !admit(step, call, "pb.execute");
+        return answers_.repeated(step, call, *first) || !admit(step, call, "pb.execute");
     }
 
     void append(Step<S>& step, std::optional<Call>&& call, Entry&& entry, std::size_t result_bytes = 0) {

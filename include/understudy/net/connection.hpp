@@ -52,6 +52,8 @@ public:
     virtual void backlog(Connection& connection, bool full) = 0;
     /// What was written was not all taken: the owner calls `check_progress` each half `write_timeout`.
     virtual void awaits_room(Connection& connection) = 0;
+    /// The peer will send nothing more, and may still read what it asked for. `ended` follows.
+    virtual void half_closed(Connection& connection, std::string why) = 0;
     /// All that a read gave was delivered.
     virtual void delivered() = 0;
     /// The peer broke the framing. The connection says goodbye by itself and calls `released` when it is closed.
@@ -123,6 +125,8 @@ public:
     bool dialled() const { return dialled_; }
     /// Whether the peer has sent a whole frame.
     bool heard() const { return frames_ > 0; }
+    /// Whether its owner knows already that it is gone.
+    bool half_closed() const { return half_closed_; }
     /// Whether one of its frames was a message, as far as that is known.
     bool said_something() const { return frames_ > malformed_; }
     /// One of its frames was none.
@@ -297,7 +301,7 @@ private:
 
     void note_backlog() {
         const bool full = full_ ? out_.size() > full_send_queue_ / 2 : out_.size() >= full_send_queue_;
-        if (dialled_ || full == full_ || !owner_) return;
+        if (dialled_ || half_closed_ || full == full_ || !owner_) return;
         full_ = full;
         owner_->backlog(*this, full);
         if (full_) owner_->bar(*this, true);
@@ -323,10 +327,11 @@ private:
 
     /// Whether requests of an accepted connection wait for their answers.
     bool owes_answers() const { return !dialled_ && answers_ < frames_ && !write_fault_; }
-    // The peer will send nothing more, but may still read: it gets what it asked for, and then the connection ends. One
-    // that has closed it whole looks the same until something is written.
+    // Its owner hears at once that it is gone: one that has closed the connection whole looks the same until something
+    // is written, and an operator who goes must not be obeyed any more. What is answered all the same is still written.
     void await_answers() {
         half_closed_ = true;
+        owner_->half_closed(*this, "closed by the peer");
         linger_.emplace(socket_.get_executor());
         linger_->expires_after(longest_half_close);
         linger_->async_wait([self = shared_from_this()](std::error_code fault) {

@@ -284,6 +284,11 @@ private:
         forget(connection, std::move(what), true);
     }
 
+    void half_closed(Connection& connection, std::string why) override {
+        bell_->bar(connection.source(), false);
+        bell_->push(connection.source(), Gone{connection.peer(), std::move(why)});
+    }
+
     void ended(Connection& connection, std::string why) override {
         if (!connection.dialled()) --accepted_;
         forget(connection, std::move(why), !connection.heard());
@@ -295,8 +300,10 @@ private:
     }
 
     void forget(Connection& connection, std::string why, bool failed) {
-        bell_->bar(connection.source(), false);
-        bell_->push(connection.source(), Gone{connection.peer(), std::move(why)});
+        if (!connection.half_closed()) {
+            bell_->bar(connection.source(), false);
+            bell_->push(connection.source(), Gone{connection.peer(), std::move(why)});
+        }
         const auto found = peers_.find(connection.peer());
         if (found == peers_.end() || found->second.connection.get() != &connection) return;
         const auto keep_alive = std::exchange(found->second.connection, nullptr);
