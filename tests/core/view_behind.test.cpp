@@ -252,6 +252,64 @@ TEST_SUITE("core/view_behind") {
         }
     }
 
+    TEST_CASE("R7: a group without a view may begin when nobody has named a view of it for 10 D") {
+        Behind stage;
+        stage.rules = ViewRules{{}, ViewRecord{our_cluster, dead, {}}, stage.now};
+        for (int i = 0; i < 150; ++i, stage.pass(interval)) {
+            CHECK(code_of(stage.say("c", 6)) == error::behind);  // who knows a view says so
+            CHECK(code_of(stage.call("conn:x", stage.make_ping("x", 0))) == error::behind);
+        }
+        stage.pass(10 * dead - interval - 1ms);
+        CHECK(code_of(stage.call("conn:x", stage.make_ping("x", 0))) == error::behind);
+        stage.pass(1ms);
+        CHECK(!stage.rules.view("main"));
+        CHECK(stage.told<RecordBehind>().back().what ==
+              "R7: nobody has named a view of this group for 10 D, and none is recorded: who named view 6, c, is gone, "
+              "and the group may begin anew");
+        stage.ping("x", 0);
+        CHECK(stage.shown() == "view 1: primary x, no backup");
+        CHECK(code_of(stage.say("c", 6)) == error::behind);
+    }
+    TEST_CASE("R7: groups that refused pings make up count for their connection and are not stored and pass") {
+        Behind stage;
+        stage.rules = ViewRules{ViewOptions{.max_groups_of_peer = 10}, our_cluster, stage.now};
+        stage.rules.track_changes(stage.rules.record());
+        for (int round = 0; round < 2; ++round) {
+            for (int i = 0; i < 20; ++i) {
+                stage.group = "x" + std::to_string(i);
+                auto ping = stage.make_ping("f", 1, {.cluster = our_cluster});
+                CHECK(code_of(stage.call("conn:f", ping)) == (i < 10 ? error::behind : error::overloaded));
+                CHECK(!stage.rules.has_changes());
+            }
+            CHECK(stage.rules.record().groups.empty());
+            CHECK(stage.rules.view("x0"));
+            if (round == 0) stage.pass(10 * dead);
+        }
+        stage.gone("conn:f");
+        stage.pass(10 * dead);
+        CHECK(!stage.rules.view("x0"));
+        CHECK(!stage.rules.has_changes());
+    }
+    TEST_CASE("R7: a group that wants no view yet counts for the connection that makes it behind") {
+        Behind stage;
+        stage.rules = ViewRules{ViewOptions{.max_groups_of_peer = 1}, our_cluster, stage.now};
+        stage.rules.track_changes(stage.rules.record());
+        stage.group = "x";
+        stage.call("conn:f", stage.make_ping("f", 0, {.leaving = true}));
+        CHECK(code_of(stage.call("conn:f", stage.make_ping("f", 1, {.cluster = our_cluster}))) == error::behind);
+        ViewRecord stored;
+        apply(stored, stage.rules.changes());
+        CHECK(stored == stage.rules.record());
+        stage.group = "y";
+        CHECK(code_of(stage.call("conn:f", stage.make_ping("f", 0))) == error::overloaded);
+        stage.pass(10 * dead);
+        CHECK(std::holds_alternative<PingResult>(stage.call("conn:f", stage.make_ping("f", 0))));
+        stage.pass(100 * dead);
+        CHECK(!stage.rules.view("x"));
+        apply(stored, stage.rules.changes());
+        CHECK(stored == stage.rules.record());
+    }
+
     TEST_CASE("R7: one forged view number does not stop a group for ever whose members all know better") {
         Behind stage;
         stage.loyal(30 * interval);

@@ -64,6 +64,7 @@ struct Behind {
     Time since{};           ///< When such a view was first named,
     Time proved{};          ///< and when last.
     std::map<Address, Witness, std::less<>> witnesses{};
+    Address peer{};  ///< If the group has no view: the connection on whose account it takes room.
     friend bool operator==(const Behind&, const Behind&) = default;
 
     /// Takes a ping that is refused into account; `proof`: it proves that the record is behind.
@@ -141,6 +142,11 @@ inline std::string why_not_behind(const Behind& behind, const View& record) {
     return "R7: every member of view " + std::to_string(record.number) +
            " says that it knows no later one, so that nobody led one: what " + behind.server + " said of view " +
            std::to_string(behind.number) + " was forged, and the group goes on";
+}
+
+inline std::string why_lapsed(const Behind& behind) {
+    return "R7: nobody has named a view of this group for 10 D, and none is recorded: who named view " +
+           std::to_string(behind.number) + ", " + behind.server + ", is gone, and the group may begin anew";
 }
 
 /// An adoption is refused that would lose what such a server knows.

@@ -97,6 +97,12 @@ struct Group {
         return !server->may_lease() || server->near || seat(name, server->incarnation) != &view().primary;
     }
     Time next_due(Time now, const Periods& periods) const;
+    /// Nothing is known of it but that somebody named a view of it: it is not stored.
+    bool is_rumour() const { return behind && view().number == 0 && servers.empty(); }
+    /// When it is no longer taken for behind although no operator said so: whoever knows a view says so in every ping.
+    Time lapses_at(const Periods& periods) const {
+        return behind && view().number == 0 ? behind->proved + periods.remember : never;
+    }
     /// Whether it never came to anything: one server founded it, never said that it knew, keeps no journal as far as is
     /// known, and was silent for an hour.
     bool is_abandoned(Time now, const Periods& periods) const { return now >= abandoned_at(periods); }
@@ -306,7 +312,7 @@ inline bool Group::told_to_stop(std::string_view name, Time now, const Periods& 
 
 /// When the group is to be looked at next, without any news.
 inline Time Group::next_due(Time now, const Periods& periods) const {
-    if (behind) return never;
+    if (behind) return lapses_at(periods);
     Time next = abandoned_at(periods);
     for (const auto& [name, server] : servers)
         next = std::min(next, server.due(periods, view().member(name) != nullptr));

@@ -104,7 +104,9 @@ private:
         std::set<std::pair<std::string, Address>> servers;  // group and name
         std::set<std::string> watches;
         std::set<std::string> wishes;
-        bool empty() const { return servers.empty() && watches.empty() && wishes.empty(); }
+        std::set<std::string> rumours;  // groups without a view that are behind by what it said
+        bool empty() const { return servers.empty() && watches.empty() && wishes.empty() && rumours.empty(); }
+        std::size_t groups() const { return servers.size() + rumours.size(); }
         friend bool operator==(const Links&, const Links&) = default;
     };
     /// An operator waits for a group of a former view service.
@@ -137,6 +139,8 @@ private:
     void refuse_life(Group& group, const views::Heard& heard, const Ping& ping, const Envelope& call, Step& step);
     bool refuse_behind(Group& group, const Ping& ping, const Envelope& call, Step& step);
     bool refuse_behind(std::string_view name, Method method, const Envelope& call, Step& step);
+    void end_behind(Group& group);
+    void lapse_behind(Group& group, Step& step);
     void begin_anew(Group& group, GroupRecord record, Step& step);
     void settle(Group& group, Step& step, const Address& informed, bool push,
                 const std::optional<Member>& newcomer = {});
@@ -152,7 +156,7 @@ private:
     void forget_dead(Group& group, Time now);
     void reschedule(Group& group, Time now);
     void note_change(const Group& group) {
-        if (unstored_) unstored_->groups.insert(group.info.group);
+        if (unstored_ && !group.is_rumour()) unstored_->groups.insert(group.info.group);
     }
     /// No later group or adoption uses a number up to this.
     void raise_removed(ViewNumber number) {

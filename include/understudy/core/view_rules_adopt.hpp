@@ -104,7 +104,7 @@ inline Message ViewRules::adopt(const ViewAdopt& wanted, Step& step) {
     if (old.view.number == 0) {  // nobody knows a view, and an operator says that there is none
         raise_removed(named);        // there may have been one all the same, and no number stands for two
         strangers_.forget(name);
-        present->behind.reset();
+        end_behind(*present);
         begin_anew(*present, views::record_of(*present), step);
         return ViewForceResult{present->info, may_be_lost};
     }
@@ -117,6 +117,7 @@ inline Message ViewRules::adopt(const ViewAdopt& wanted, Step& step) {
     auto& group = groups_[name];
     if (group.info.group.empty()) group.info.group = name;
     strangers_.forget(name);
+    end_behind(group);
     begin_anew(group, record, step);
     tell(ViewDecided{group.info, std::move(decision.why)}, step);
     settle(group, step, {}, true);

@@ -36,14 +36,37 @@ inline bool ViewRules::refuse_behind(Group& group, const Ping& ping, const Envel
                 std::string{to_string(method)}, error::behind, views::why_behind(behind, group.info), {}, {}, {}};
             end_wish(group, std::move(failure), step);
         }
-        begin_anew(group, views::record_of(group), step);
+        if (!group.servers.empty() || group.view().number != 0) begin_anew(group, views::record_of(group), step);
         tell(RecordBehind{group.info.group, views::why_behind(behind, group.info)}, step);
+        if (group.view().number == 0) {
+            behind.peer = call.peer;
+            links_[call.peer].rumours.insert(group.info.group);
+        }
     }
-    if (!before || behind.number != named) note_change(group);
+    const bool changed = !before || behind.number != named;
     group.behind = std::move(behind);
+    if (changed) note_change(group);
     reschedule(group, step.now);
     refuse_behind(group.info.group, Method::view_ping, call, step);
     return true;
+}
+
+inline void ViewRules::end_behind(Group& group) {
+    if (!group.behind) return;
+    const auto peer = group.behind->peer;
+    group.behind.reset();
+    if (auto* links = find_links(peer)) links->rumours.erase(group.info.group);
+    drop_if_empty(peer);
+}
+
+/// A group that has no view is not barred for ever by what one ping said: who knows a view says so on every interval,
+/// so that after so long a silence nobody is left that does. Whoever comes back later proves it anew.
+inline void ViewRules::lapse_behind(Group& group, Step& step) {
+    if (step.now < group.lapses_at(periods_)) return;
+    tell(RecordBehind{group.info.group, views::why_lapsed(*group.behind)}, step);
+    const bool is_rumour = group.is_rumour();
+    end_behind(group);
+    if (!is_rumour) begin_anew(group, views::record_of(group), step);
 }
 
 /// No request of a group is carried out whose record is behind: what it says of the view may be long past.

@@ -82,7 +82,7 @@ inline std::optional<Failure> ViewRules::objection(const Ping& ping, const Addre
     if (!group && groups_.size() >= options_.max_groups)
         return because(error::overloaded, limit("group", options_.max_groups));
     const auto links = group ? links_.end() : links_.find(peer);
-    if (links != links_.end() && links->second.servers.size() >= options_.max_groups_of_peer)
+    if (links != links_.end() && links->second.groups() >= options_.max_groups_of_peer)
         return because(error::overloaded, limit("group over this connection", options_.max_groups_of_peer));
     if (group && group->servers.size() >= options_.max_servers && !group->find(ping.server))
         return because(error::overloaded, limit("server of this group", options_.max_servers));

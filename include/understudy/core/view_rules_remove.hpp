@@ -31,7 +31,8 @@ inline void ViewRules::remove(Group& group, std::string why, Step& step) {
         move_server(group, address, server.peer, {});
         probing_.erase({address, name});
     }
-    raise_removed(group.view().number);
+    raise_removed(std::max(group.view().number, group.behind ? group.behind->number : 0));
+    end_behind(group);
     if (group.due != never) due_.erase({group.due, name});
     unpushed_.erase(name);
     note_change(group);

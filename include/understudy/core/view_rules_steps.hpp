@@ -20,7 +20,8 @@ inline ViewRules::ViewRules(ViewOptions options, const ViewRecord& record, Time 
 
 inline ViewRecord ViewRules::record() const {
     ViewRecord record{cluster_, longest_dead(), {}, removed_};
-    for (const auto& [name, group] : groups_) record.groups.push_back(views::record_of(group));
+    for (const auto& [name, group] : groups_)
+        if (!group.is_rumour()) record.groups.push_back(views::record_of(group));
     return record;
 }
 
@@ -42,7 +43,7 @@ inline ViewChanges ViewRules::changes() const {
     if (!unstored_) return changes;
     for (const auto& name : unstored_->groups) {
         auto found = groups_.find(name);
-        if (found == groups_.end()) changes.gone.push_back(name);
+        if (found == groups_.end() || found->second.is_rumour()) changes.gone.push_back(name);
         else changes.groups.push_back(views::record_of(found->second));
     }
     return changes;
@@ -159,6 +160,7 @@ inline void ViewRules::push_slice(Step& step) {
 /// Brings a group's servers up to the time: suspects, losses, probes to repeat, what no longer counts.
 inline void ViewRules::tend(Group& group, Step& step) {
     const auto& name = group.info.group;
+    lapse_behind(group, step);
     for (auto& [address, server] : group.servers) {
         if (server.probe <= step.now) {
             server.probe = never;
