@@ -163,7 +163,9 @@ private:
             if (what.empty()) return false;
             std::unique_lock lock{mutex_};
             if (tries >= (stopping_ ? most_at_end : most)) return false;
-            arrived_.wait_for(lock, each);
+            // What arrives meanwhile is no reason to try earlier: each try lasts its whole time.
+            const bool ending = stopping_;
+            arrived_.wait_for(lock, each, [&] { return stopping_ != ending; });
             return true;
         }
 
