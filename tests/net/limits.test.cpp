@@ -57,6 +57,24 @@ TEST_SUITE("limits") {
         CHECK(run_until(io, [&] { return server->count<Gone>() == 2; }));
     }
 
+    TEST_CASE("a connection that says something invalid again and again is closed too") {
+        asio::io_context io;
+        auto options = listening();
+        options.first_message_timeout = 40ms;
+        Party<> server{io, options};
+        auto babbles = RawPeer::connected_to(server.local());
+        std::size_t answered = 0;
+        babbles.write(frame(message("rubbish")));
+        CHECK(run_until(io, [&] {
+            const auto came = server->all<Delivered>();
+            for (; answered < came.size(); ++answered) {
+                server.transport.malformed(came[answered].from);
+                babbles.write(frame(message("rubbish")));
+            }
+            return has_ended(babbles);
+        }));
+    }
+
     TEST_CASE("half a frame ends its connection if it does not go on and one that grows does not") {
         asio::io_context io;
         auto options = listening();
@@ -186,6 +204,9 @@ TEST_SUITE("limits") {
             delivered_payloads.emplace_back(payload);
             return true;
         }
+        void backlog(net::Connection&, bool) override {}
+        void awaits_room(net::Connection&) override {}
+        void half_closed(net::Connection&, std::string) override {}
         void delivered() override {}
         void broken(net::Connection&, error, std::string) override {}
         void ended(net::Connection&, std::string) override {}

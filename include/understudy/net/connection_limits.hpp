@@ -75,10 +75,11 @@ public:
     void out_of_descriptors(std::error_code fault) { refused(fault.message(), open_()); }
 
     /// The connection has sent no message so far. `number` is larger than that of those accepted before.
-    void is_silent(std::uint64_t number, std::shared_ptr<Connection> connection) {
-        silent_.insert_or_assign(number, Silent{std::move(connection), ticks_});
+    void is_silent(std::uint64_t number, std::shared_ptr<Connection> connection, std::uint64_t since) {
+        silent_.insert_or_assign(number, Silent{std::move(connection), since});
         arm();
     }
+    std::uint64_t ticks() const { return ticks_; }
     void ended(std::uint64_t number) { silent_.erase(number); }
 
     // ---- memory and half-received frames -----------------------------------------------------------------

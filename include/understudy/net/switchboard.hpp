@@ -112,7 +112,7 @@ public:
         const auto& connection = found->second.connection;
         connection->malformed();
         if (!connection->dialled() && !connection->said_something())
-            limits_->is_silent(found->second.number, connection);
+            limits_->is_silent(found->second.number, connection, found->second.accepted);
     }
 
     /// What was sent is offered to the kernel once more; then everything ends.
@@ -135,7 +135,8 @@ private:
     struct Peer {
         std::shared_ptr<Connection> connection;
         Backoff backoff;
-        std::uint64_t number = 0;  // of an accepted connection
+        std::uint64_t number = 0;    // of an accepted connection
+        std::uint64_t accepted = 0;  // in ticks of the limits
     };
 
     // ---- listening ---------------------------------------------------------------------------------------
@@ -173,7 +174,8 @@ private:
         auto& peer = peers_.try_emplace(std::move(name)).first->second;
         peer.connection = connection;
         peer.number = last_number_;
-        limits_->is_silent(peer.number, connection);
+        peer.accepted = limits_->ticks();
+        limits_->is_silent(peer.number, connection, peer.accepted);
         connection->open(std::move(socket));
     }
 
