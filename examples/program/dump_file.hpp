@@ -38,7 +38,7 @@ public:
             target_ = fs::exists(target) ? fs::canonical(target).string() : target;
             if (fs::exists(target_) && !fs::is_regular_file(target_))
                 throw Ended{Exit::failed, target + ": is no file that could be replaced"};
-            name_ = target_ + "." + std::to_string(::getpid()) + ".part";
+            name_ = (folder() / (draft_begin() + std::to_string(::getpid()) + draft_end)).string();
             remove_left();
             const int descriptor = open_draft();
             if (descriptor >= 0) file_.reset(::fdopen(descriptor, "wb"));
@@ -63,13 +63,17 @@ public:
     }
 
 private:
+    /// Hidden, and of a form that nobody else uses: drafts of that form are removed, and nothing else.
+    static constexpr const char* draft_end = ".pbc-part";
+    std::string draft_begin() const { return "." + std::filesystem::path{target_}.filename().string() + "."; }
     std::filesystem::path folder() const { return std::filesystem::absolute(target_).parent_path(); }
 
     /// A lock on it says that its process lives.
     int open_draft() {
         int descriptor = -1;
 #if defined(O_TMPFILE)
-        descriptor = ::open(folder().c_str(), O_WRONLY | O_TMPFILE | O_CLOEXEC, 0666);
+        if (::access("/proc/self/fd", X_OK) == 0)  // else it could get no name
+            descriptor = ::open(folder().c_str(), O_WRONLY | O_TMPFILE | O_CLOEXEC, 0666);
 #endif
         named_ = descriptor < 0;
         if (named_) descriptor = ::open(name_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
@@ -83,8 +87,8 @@ private:
     }
     /// Removes the drafts of processes that were killed. What cannot be removed stays.
     void remove_left() const {
-        const auto begin = std::filesystem::path{target_}.filename().string() + ".";
-        const std::string_view end = ".part";
+        const auto begin = draft_begin();
+        const std::string_view end = draft_end;
         std::error_code ignored;
         for (const auto& entry : std::filesystem::directory_iterator{folder(), ignored}) {
             const auto name = entry.path().filename().string();

@@ -15,9 +15,9 @@
 #include <optional>
 #include <span>
 #include <string>
-#include <thread>
 #include <string_view>
 #include <system_error>
+#include <thread>
 #include <utility>
 #include <vector>
 

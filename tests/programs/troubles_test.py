@@ -218,12 +218,13 @@ class Dumps(Case):
         dump.wait()
         self.one.process.send_signal(signal.SIGCONT)
         # What such a process left where files must have names; that of a living one stays.
-        open(f"{target}.1.part", "w").close()
-        with open(f"{target}.2.part", "w") as alive:
+        open(f"{self.folder}/.dump.1.pbc-part", "w").close()
+        open(f"{target}.1.part", "w").close()  # somebody else's
+        with open(f"{self.folder}/.dump.2.pbc-part", "w") as alive:
             fcntl.flock(alive, fcntl.LOCK_EX)
             self.pbc("dump", target)
-            left = sorted(name for name in os.listdir(self.folder) if name.startswith("dump"))
-            self.assertEqual(left, ["dump", "dump.2.part"])
+            left = sorted(name for name in os.listdir(self.folder) if "dump" in name)
+            self.assertEqual(left, [".dump.2.pbc-part", "dump", "dump.1.part"])
         with open(target) as file:
             self.assertEqual(json.loads(file.read()), {"key": "k", "value": "v"})
 
