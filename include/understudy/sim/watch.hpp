@@ -74,7 +74,7 @@ public:
         const auto least = cluster_.options().replica.min_in_sync;
         if (least == 0 || packet.payload.find("\"value\":") == std::string_view::npos) return;
         const auto* server = cluster_.find(std::string{packet.from});
-        if (!server) return;
+        if (!server || !server->rules().serving()) return;  // it answered, and stepped down later in the same turn
         const auto decoded = wire::decode(packet.payload);
         const auto* message = std::get_if<wire::Decoded>(&decoded);
         if (!message || !std::holds_alternative<ExecuteResult>(message->message)) return;
