@@ -92,6 +92,22 @@ TEST_SUITE("core/view_table") {
         });
     }
 
+    TEST_CASE("R3: a later process under the name of a member that may live does not sit beside it") {
+        for (const auto health : {Health::ok, Health::doubtful}) {
+            Situation now;
+            now.primary = seat("p", 1, Health::ok);
+            now.acked = true;
+            now.wanted = 2;
+            now.backups.push_back(seat("b", 2, health, true));
+            now.idle.push_back({{"b", Incarnation{10}, false}, false});
+            now.view = {7, now.primary.member, {now.backups[0].member}, 0};
+            CHECK_FALSE(decide(now));
+            now.idle.push_back({{"x", Incarnation{11}, false}, false});
+            REQUIRE(decide(now));
+            CHECK(decide(now)->next.backups[1].name == "x");
+        }
+    }
+
     TEST_CASE("R3: a view that is not acked gets no further backup") {
         every_situation(1, [&](const Situation& now) {
             if (now.acked || now.primary.health != Health::ok || now.stopped) return;

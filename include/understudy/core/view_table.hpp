@@ -199,7 +199,9 @@ inline std::optional<Decision> remove_backups(const Situation& now) {
 // R3
 inline std::optional<Decision> add_one(const Situation& now) {
     if (!now.acked || now.backups.size() >= now.wanted) return std::nullopt;
-    auto found = std::ranges::find(now.idle, false, &Idle::shunned);
+    // A member whose name a later process took may live all the same, and nobody sits twice.
+    auto may_join = [&](const Idle& idle) { return !idle.shunned && !now.view.member(idle.member.name); };
+    auto found = std::ranges::find_if(now.idle, may_join);
     if (found == now.idle.end()) return std::nullopt;
     reached("R3: an idle server fills the view up");
     Decision decision{now.view, "R3: adding " + found->member.name};

@@ -8,7 +8,6 @@
 #include <asio/any_io_executor.hpp>
 #include <asio/io_context.hpp>
 #include <asio/strand.hpp>
-#include <asio/thread_pool.hpp>
 
 #include <understudy/core/check.hpp>
 
@@ -28,8 +27,6 @@ inline Standpoint standpoint(const asio::any_io_executor& executor) {
     if (const auto* io = executor.target<asio::io_context::executor_type>())
         return io->context().stopped() ? Standpoint::inside : of(*io);
     if (const auto* strand = executor.target<asio::strand<asio::io_context::executor_type>>()) return of(*strand);
-    if (const auto* strand = executor.target<asio::strand<asio::thread_pool::executor_type>>()) return of(*strand);
-    if (const auto* strand = executor.target<asio::strand<asio::any_io_executor>>()) return of(*strand);
     return Standpoint::unknown;
 }
 
