@@ -23,7 +23,12 @@ RARE = {"S8: a transfer of an earlier view is taken up again", "S8: a half-recei
         "S8: the log no longer goes back to what the backup holds",
         "R6: a primary that has stopped leads again if nobody else can",
         "C4: a call of an expired session is not repeated in the next one",
-        "S9: a snapshot that is received ends one that is written"}
+        "S9: a snapshot that is received ends one that is written",
+        "S2: a backup that applies slowly acknowledges no faster than it applies",
+        "C4: a session whose results are in the way is closed",
+        "C6: a command whose result has no room is refused",
+        "C6: a session beyond max_sessions_per_peer is refused",
+        "R0: no group is founded over servers of a former view service that are heard"}
 # No fault of the soak puts back an older copy of a record or of a server's directory: tests/core/view_behind.test.cpp
 # and tests/explore/view.test.cpp do.
 RARE |= {"R7: a view above the record proves that the record is behind", "behind",
