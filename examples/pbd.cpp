@@ -110,8 +110,9 @@ program::Exit serve(const Settings& settings, program::Signals& signals) {
     asio::io_context io{1};
     us::OptionalJournal<us::journal::FileJournal> journal;
     if (!settings.data.empty()) journal = us::journal::FileJournal{settings.data, settings.journal};
+    program::Signals::Making making{signals, program::socket_file(settings.transport.listen)};
     us::net::AnyTransport transport{io, settings.transport};
-    signals.remove_at_end(program::socket_file(settings.transport.listen));
+    making.made();
     us::PBService server{us::KvStore{}, std::move(transport), std::move(journal), settings.replica,
                          program::log_event};
     if (!settings.data.empty()) {

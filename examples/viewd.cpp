@@ -74,8 +74,9 @@ program::Exit serve(asio::io_context& io, Views views, program::Signals& signals
 
 program::Exit serve(const Settings& settings, program::Signals& signals) {
     asio::io_context io{1};
+    program::Signals::Making making{signals, program::socket_file(settings.transport.listen)};
     us::net::AnyTransport transport{io, settings.transport};
-    signals.remove_at_end(program::socket_file(settings.transport.listen));
+    making.made();
     if (settings.data.empty())
         return serve(io, us::ViewService{std::move(transport), settings.views, program::log_event}, signals);
     us::journal::FileViewStore store{settings.data};

@@ -36,11 +36,25 @@ public:
     Signals(const Signals&) = delete;
     Signals& operator=(const Signals&) = delete;
 
-    /// A file that a program removes that is told to go while it starts.
-    void remove_at_end(std::string file) {
-        const std::lock_guard lock{mutex_};
-        file_ = std::move(file);
-    }
+    /// A file that the program makes while it starts, and removes if it is told to go then. Signals wait from this on
+    /// until `made`, or until it is known that the file was not made: else one that comes between would leave it.
+    class Making {
+    public:
+        Making(Signals& signals, std::string file)
+            : signals_{signals}, file_{std::move(file)}, lock_{signals.mutex_, std::defer_lock} {
+            if (!file_.empty()) lock_.lock();
+        }
+        void made() {
+            if (!lock_) return;
+            signals_.file_ = file_;
+            lock_.unlock();
+        }
+
+    private:
+        Signals& signals_;
+        std::string file_;
+        std::unique_lock<std::mutex> lock_;
+    };
 
     /// While it lives the first signals call these, on `io`.
     class Serving {
