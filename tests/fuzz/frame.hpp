@@ -98,7 +98,7 @@ inline void fuzz_frame(std::string_view bytes) {
     const auto whole = detail::unframe(stream, {}, max_frame);
     UNDERSTUDY_CHECK(whole == detail::unframe(stream, cuts, max_frame));
     UNDERSTUDY_CHECK(whole == detail::unframe(stream, "\1", max_frame));
-    for (std::size_t stop : {0, 1, 3}) {
+    for (const std::size_t stop : {0u, 1u, 3u}) {
         const auto shared = detail::unframe_shared(stream, cuts, max_frame, stop);
         UNDERSTUDY_CHECK(whole.payloads == shared.payloads && whole.what == shared.what);
     }

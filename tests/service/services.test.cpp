@@ -195,7 +195,7 @@ TEST_SUITE("services") {
         CHECK(world.primary() == "a");
     }
 
-    TEST_CASE("a store that throws ends the service with internal and an event") {
+    TEST_CASE("a store that throws ends the service with store_failed and an event") {
         ServiceWorld world;
         ReplicaOptions options;
         options.view_service = {"views"};
@@ -211,7 +211,7 @@ TEST_SUITE("services") {
         CHECK(lucky.value() == 7);
         replica.async_execute(13, unlucky);
         CHECK(world.network.until([&] { return run.done() && unlucky.done(); }, 1s));
-        CHECK(run.ec() == error::internal);
+        CHECK(run.ec() == error::store_failed);
         CHECK(unlucky.ec());
         CHECK(std::count(told.begin(), told.end(), "the store failed: the store threw: unlucky") == 1);
         CHECK(!world.network.find("f"));
