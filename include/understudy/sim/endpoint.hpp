@@ -87,7 +87,7 @@ struct Item {
 };
 
 /// A connection, from which turns take fairly.
-using Source = detail::FairQueue<Item>::SourcePointer;
+using Source = understudy::detail::FairQueue<Item>::SourcePointer;
 
 /// How the dials to one address went: none is made before `not_before`.
 struct Backoff {
@@ -259,7 +259,7 @@ private:
     TransportOptions options_;
     Random random_;
 
-    detail::FairQueue<Item> inbox_;
+    understudy::detail::FairQueue<Item> inbox_;
     std::unique_ptr<Waiter> waiter_;
     std::uint64_t waits_ = 0;
     Time deadline_ = never;
