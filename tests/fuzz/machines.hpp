@@ -36,8 +36,8 @@ inline void fuzz_view_rules(std::string_view bytes) {
             case 7: driver.pass_time(), driver.turn(); break;
         }
         const auto* info = rules.view("g");
-        if (!info) continue;
-        UNDERSTUDY_CHECK(info->view.number >= driver.hints.info.view.number);  // a group with a view is kept
+        if (!info || info->view.number == 0) continue;  // none yet, or it was removed
+        UNDERSTUDY_CHECK(info->view.number >= driver.hints.info.view.number);  // no number is used twice
         driver.hints.info = *info;
     }
     driver.turn();
