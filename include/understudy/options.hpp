@@ -79,7 +79,7 @@ struct ReplicaOptions {
     std::size_t chunk_bytes = 256u << 10;     ///< Of a snapshot in one chunk.
     std::size_t chunk_window = 4;             ///< Chunks sent and not acknowledged yet; received and not on disk yet.
     std::size_t max_calls = 65536;            ///< Requests in progress; beyond it: `overloaded` (C6).
-    std::size_t max_call_bytes = 256u << 20;  ///< The same, in bytes of commands not committed yet.
+    std::size_t max_call_bytes = 256u << 20;  ///< The same, in bytes of commands not applied, and of queries.
     std::size_t max_calls_per_peer = 1024;    ///< Beyond it the connection is not read (C6).
     std::size_t answer_bytes = 1u << 20;      ///< Of values, in the answers of one turn (at least one answer).
     std::size_t max_sessions = 65536;

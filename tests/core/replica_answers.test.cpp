@@ -145,6 +145,21 @@ TEST_SUITE("replica_answers") {
         CHECK(group.outcome(group.put("a", "x")) == "overloaded");
     }
 
+    TEST_CASE("C6: bytes of queries that wait for their connection count against max_call_bytes") {
+        auto group = alone({.view_service = {ReplicaGroup::views}, .max_call_bytes = 1000});
+        const auto ask = [&] {
+            const Query query{ReplicaGroup::cluster, "main", std::string(400, 'q')};
+            return group.outcome(group.ask("a", query));
+        };
+        group["a"].backlog(client(), true);
+        CHECK(ask() == "none");
+        CHECK(ask() == "none");
+        CHECK(ask() == "overloaded");
+        group["a"].backlog(client(), false);
+        group.turn("a");
+        CHECK(ask() != "overloaded");
+    }
+
     TEST_CASE("S6: a primary that steps down ends what waits for its connection") {
         auto group = alone();
         group.put("a", "x");

@@ -32,14 +32,16 @@ public:
         const auto due = std::min(due_.count(), load_.total());
         return load_.total() - due + due / 4 < step.options.max_calls;
     }
-    /// Bytes of answers that wait, and that a store need not give again.
+    /// Bytes of what waits: of results, and of queries whose answers are not produced yet.
     std::size_t bytes() const { return due_.bytes(); }
 
     /// Answers a read that is confirmed.
     void read(Step<S>& step, WaitingRead&& read) {
         const auto kind = read.dump ? Due::dump : Due::query;
-        if (!due_.may_answer(read.call.peer))
-            return wait({.call = std::move(read.call), .kind = kind, .query = std::move(read.query)});
+        if (!due_.may_answer(read.call.peer)) {
+            const auto bytes = read.query.size();
+            return wait({.call = std::move(read.call), .kind = kind, .query = std::move(read.query), .bytes = bytes});
+        }
         end(step, read.call.peer);
         read.dump ? begin_dump(step, read.call) : query(step, read.call, read.query);
     }

@@ -29,7 +29,7 @@ struct DueAnswer {
     std::uint64_t number = 0;         ///< The chunk.
     ResultText result{};              ///< Shared with the session table while that has it, and kept if it is closed.
     std::optional<Message> message{};  ///< One that nothing else remembers.
-    std::size_t bytes = 0;            ///< Of that, or of the result.
+    std::size_t bytes = 0;            ///< Of that, of the result, or of the query.
     friend bool operator==(const DueAnswer&, const DueAnswer&) = default;
 };
 
@@ -106,7 +106,7 @@ public:
 
     /// Whether the next turn has something to produce.
     bool any_ready() const { return !ready_.empty(); }
-    /// Of messages that are kept whole, and of results.
+    /// Of messages that are kept whole, of results and of queries.
     std::size_t bytes() const { return bytes_; }
     std::size_t count() const { return count_; }
 

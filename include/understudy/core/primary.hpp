@@ -85,6 +85,7 @@ public:
         for (auto& read : reads_) answers_.fail(step, read.call, read.dump ? "pb.dump" : "pb.query", why);
         withheld_.clear();
         reads_.clear();
+        read_bytes_ = 0;
         answers_.step_down(step, why);
         park_links(step, {});
     }
@@ -138,7 +139,9 @@ public:
 
     void read(Step<S>& step, Call&& call, std::string method, JsonText query) {
         if (!admit(step, call, method)) return;
+        if (!admit_bytes(step, call, method, read_bytes_ + query.size())) return;
         answers_.begin(step, call.peer);
+        read_bytes_ += query.size();
         reads_.push_back({std::move(call), step.state.commit, 0, method == "pb.dump", std::move(query)});
     }
 
@@ -199,6 +202,7 @@ public:
     void answer_read(Step<S>& step) {
         if (answers_.can_produce()) return answers_.produce(step);
         if (step.leased) reached("S5: a lease answers reads without a round");
+        read_bytes_ -= reads_.front().query.size();
         answers_.read(step, std::move(reads_.front()));
         reads_.pop_front();
     }
@@ -284,13 +288,15 @@ private:
                                   std::to_string(step.options.min_in_sync));
             return false;
         }
-        if (under_way(step) + answers_.bytes() + bytes > step.options.max_call_bytes) {
-            reached("C6: a command beyond max_call_bytes is refused");
-            step.answer_error(call, method, error::overloaded,
-                              "max_call_bytes is " + std::to_string(step.options.max_call_bytes));
-            return false;
-        }
-        return true;
+        return admit_bytes(step, call, method, under_way(step) + bytes);
+    }
+    /// `bytes` of requests, beside the answers that wait.
+    bool admit_bytes(Step<S>& step, const Call& call, const std::string& method, std::size_t bytes) {
+        if (answers_.bytes() + bytes <= step.options.max_call_bytes) return true;
+        reached("C6: a command beyond max_call_bytes is refused");
+        step.answer_error(call, method, error::overloaded,
+                          "max_call_bytes is " + std::to_string(step.options.max_call_bytes));
+        return false;
     }
 
     /// C3, C5: a number without a session says nothing, and a command without a number could not be told from another.
@@ -454,6 +460,7 @@ private:
     WaitingForEntries waiting_;
     std::vector<CommandResult> withheld_;
     std::deque<WaitingRead> reads_;
+    std::size_t read_bytes_ = 0;  // of their queries
     Answers<S> answers_;
     Round round_ = 0;
     std::uint64_t calls_made_ = 0;
