@@ -57,6 +57,17 @@ TEST_SUITE("core/view_adopt") {
         stage.report("a");
         CHECK(result_of(stage.adopt()).info.view.number == 6'000'000'000);
     }
+    TEST_CASE("a view of more members than max_servers is not adopted") {
+        Former stage;
+        stage.rules = ViewRules{{.max_servers = 2, .return_time = {}}, our_cluster, stage.now};
+        stage.pass(dead);
+        stage.report("a");
+        const auto failure = std::get<Failure>(stage.adopt());
+        CHECK(failure.code == error::overloaded);
+        CHECK(failure.text == "the view to go on from has 3 members: " + describe(stage.known.view) +
+                                     "; max_servers is 2");
+        stage.rules.deep_invariants();
+    }
     TEST_CASE("an adopted group fails over and fills up as any other") {
         Former stage;
         stage.report("a");

@@ -83,6 +83,10 @@ inline Message ViewRules::adopt(const ViewAdopt& wanted, Step& step) {
         return because(error::bad_request, "no server has reported a view of this group and cluster " +
                                                to_hex(wanted.cluster) + "; those that have one must run and ping");
     const auto old = *newest;
+    if (const auto members = 1 + old.view.backups.size(); members > options_.max_servers)
+        return because(error::overloaded, "the view to go on from has " + std::to_string(members) +
+                                              " members: " + describe(old.view) + "; max_servers is " +
+                                              std::to_string(options_.max_servers));
     const auto since = step.now - periods_.dead;
     const auto mute = behind ? behind->mute(old.view.number, since) : std::vector<Address>{};
     if (!mute.empty()) return because(error::bad_request, views::mute_text(mute, old.view));
