@@ -32,7 +32,7 @@ struct TransportOptions {
     /// An accepted connection that has sent no message for so long is closed, unless a frame is under way.
     Duration first_message_timeout = 10s;
     /// So long a half-received frame may take to be whole, or to grow by 1 KiB; then its connection is closed. Under
-    /// `max_receive_bytes` those go first that hold much and bring little.
+    /// `max_receive_bytes` those go first whose frame began earliest.
     Duration frame_timeout = 30s;
     Duration redial_first = 10ms;  ///< The wait after a failed dial; doubles, with jitter, up to
     Duration redial_last = 1s;     ///< this.

@@ -123,6 +123,35 @@ TEST_SUITE("limits") {
         CHECK(honest->count<Gone>() == 0);
     }
 
+    TEST_CASE("of half-received frames the one that began earliest goes first however much it holds or brings") {
+        asio::io_context io;
+        auto options = listening();
+        options.max_frame = 1u << 20;
+        options.max_receive_bytes = 2u << 20;
+        Party<> server{io, options};
+        const auto large = frame(message(std::string(900u << 10, 'x')));
+        auto peers = connect(server.local(), 5, "");
+        const auto send = [&](RawPeer& peer, std::size_t from, std::size_t to) {
+            REQUIRE(run_until(io, [&] {
+                from += peer.write(std::string_view{large}.substr(from, to - from));
+                return from == to || has_ended(peer);
+            }));
+            settle(io);
+        };
+        send(peers[0], 0, 100u << 10);
+        send(peers[1], 0, 400u << 10);
+        send(peers[2], 0, 500u << 10);
+        CHECK(how_many_ended(peers) == 0);
+        send(peers[0], 100u << 10, 110u << 10);  // it goes on, and is as old as it was
+        send(peers[3], 0, 850u << 10);
+        send(peers[4], 0, 850u << 10);
+        REQUIRE(run_until(io, [&] { return server->count<Broken>() >= 1; }));
+        CHECK(has_ended(peers[0]));
+        CHECK_FALSE(has_ended(peers[4]));
+        send(peers[4], 850u << 10, large.size());
+        CHECK(run_until(io, [&] { return server->count<Delivered>() == 1; }));
+    }
+
     TEST_CASE("one that is silent gives its place to one that comes later") {
         asio::io_context io;
         auto options = listening();

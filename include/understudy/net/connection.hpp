@@ -34,7 +34,8 @@ class Connection;
 /// What all connections of a transport read into, and what halves of frames they keep besides.
 struct ReceiveMemory {
     wire::FrameRoom shared;
-    std::size_t held = 0;  ///< Bytes of memory of half-received frames.
+    std::size_t held = 0;      ///< Bytes of memory of half-received frames.
+    std::uint64_t halves = 0;  ///< How many there have been.
 };
 
 /// Whom a connection tells what happens. Nothing here calls back into the connection.
@@ -137,8 +138,8 @@ public:
     std::size_t half_frame() const { return counted_; }
     /// Bytes of memory, of half a frame and of what waits to be sent.
     std::size_t memory() const { return decoder_.capacity() + out_.memory(); }
-    /// What came lately, in bytes; all that is held if nothing is read on purpose.
-    std::size_t came_lately() const { return is_held() ? half_frame() : came_ + came_before_; }
+    /// The number of that half frame among those of all connections, in the order in which they began.
+    std::uint64_t half_frame_number() const { return half_; }
     /// Its owner's note that it waits for its deliveries to be served; true if that is new.
     bool note_stalled(bool on) { return std::exchange(stalled_, on) != on; }
     /// Its place in the queue of what has arrived.
@@ -224,7 +225,6 @@ public:
     /// one that was idle for an interval is given back. False: there is nothing to attend to any more.
     bool tick(unsigned patience) {
         if (state_ == State::closed) return attended_ = false;
-        came_before_ = std::exchange(came_, 0);
         if (!std::exchange(sent_lately_, false) && out_.empty()) out_.release();
         const auto pending = decoder_.pending();
         if (pending == 0 || frames_ != marked_frames_ || pending >= marked_ + least_progress) {
@@ -236,9 +236,7 @@ public:
             cut_off(error::parse_error, "a frame was begun and does not go on");
             return false;
         }
-        attended_ = pending > 0 || out_.memory() > 0;
-        if (!attended_) came_before_ = 0;
-        return attended_;
+        return attended_ = pending > 0 || out_.memory() > 0;
     }
 
     /// Closes without telling anybody.
@@ -321,7 +319,6 @@ private:
             return end(why_ended(fault));
         }
         if (count == room_) room_ = std::min(room_ * 4, largest_room);
-        came_ = (attended_ ? came_ : 0) + count;
         deliver();
     }
 
@@ -367,7 +364,9 @@ private:
     }
     // The rest of what was read needs memory of its own. It counts as half a frame unless it waits to be delivered.
     void keep_rest(bool undelivered) {
-        decoder_.give_back(owner_->receive_memory().shared);
+        auto& memory = owner_->receive_memory();
+        decoder_.give_back(memory.shared);
+        if (decoder_.pending() > 0 && std::exchange(half_of_, frames_ + 1) != frames_ + 1) half_ = ++memory.halves;
         count_memory(undelivered ? 0 : decoder_.capacity());
     }
     void forget_input() {
@@ -449,8 +448,8 @@ private:
     std::uint64_t malformed_ = 0;      // of them
     std::uint64_t answers_ = 0;        // frames that went out; of an accepted connection mostly that
     std::size_t counted_ = 0;          // bytes of memory of half a frame, as the owner knows
-    std::size_t came_ = 0;             // bytes since the last tick
-    std::size_t came_before_ = 0;      // bytes between the two ticks before
+    std::uint64_t half_ = 0;           // see `half_frame_number`,
+    std::uint64_t half_of_ = 0;        // and the number of the frame that it is half of
     std::size_t marked_ = 0;           // how much of a frame there was when it last made progress,
     std::uint64_t marked_frames_ = 0;  // and of which
     unsigned without_progress_ = 0;    // ticks since then

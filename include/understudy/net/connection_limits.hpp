@@ -90,19 +90,17 @@ public:
         arm();
     }
 
-    /// Closes connections if half-received frames hold too much: first those that hold much and bring little, so that
-    /// those who stopped in the middle, or send drop by drop, go before those who really send.
+    /// Closes connections if half-received frames hold too much: first those whose frame began earliest. One that
+    /// stopped in the middle, or sends drop by drop, is older than one that really sends.
     void relieve() {
         const auto bound = options_.max_receive_bytes + wire::frame_header;
         if (memory_.held <= bound) return;
-        using Half = std::pair<double, std::shared_ptr<Connection>>;
-        std::vector<Half> halves;
-        for (const auto& one : attended_)
-            if (const auto held = one->half_frame(); held > 0)
-                halves.emplace_back(static_cast<double>(held) / static_cast<double>(one->came_lately() + 1), one);
-        std::sort(halves.begin(), halves.end(), [](const Half& a, const Half& b) { return a.first > b.first; });
-        for (const auto& [score, one] : halves) {
-            if (memory_.held <= bound - bound / 8) return;  // not once more with the next read
+        auto halves = attended_;
+        std::erase_if(halves, [](const auto& one) { return one->half_frame() == 0; });
+        std::ranges::sort(halves, {}, [](const auto& one) { return one->half_frame_number(); });
+        for (const auto& one : halves) {
+            const auto margin = one == halves.back() ? 0 : bound / 8;  // not once more with the next read
+            if (memory_.held <= bound - margin) return;
             one->cut_off(error::overloaded, "half-received frames hold more than max_receive_bytes, " +
                                                 std::to_string(options_.max_receive_bytes) + " bytes");
         }
