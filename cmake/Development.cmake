@@ -10,6 +10,15 @@ if(NOT DEFINED CMAKE_COMPILE_WARNING_AS_ERROR)
     set(CMAKE_COMPILE_WARNING_AS_ERROR ON)
 endif()
 add_compile_definitions(ASIO_NO_DEPRECATED)
+# GCC looks for garbage whenever its memory has doubled; the larger it may grow before, the less time that takes.
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+    add_compile_options("SHELL:--param ggc-min-heapsize=600000")
+endif()
+# Simulated hours want some speed. GCC takes less time for -Og than for -O1, and for tests even than for -O0; not so
+# with sanitizers.
+if(NOT UNDERSTUDY_SANITIZE)
+    add_compile_options($<$<CONFIG:Debug>:-Og>)
+endif()
 
 if(UNDERSTUDY_SANITIZE)
     add_compile_options(-fsanitize=${UNDERSTUDY_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
