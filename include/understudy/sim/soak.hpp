@@ -49,6 +49,7 @@ struct SoakSummary {
     CallCounts calls{};
     std::uint64_t view_changes = 0, snapshots = 0, waits = 0, judged_again = 0, undecided = 0, repeated = 0;
     std::uint64_t recoveries = 0;
+    std::uint64_t adoptions = 0;
     DiskCounts disks{};
     Duration virtual_time{};
     std::array<std::uint64_t, fault_names.size()> faults{};
@@ -67,6 +68,7 @@ struct SoakSummary {
         judged_again += outcome.judged_again;
         undecided += outcome.undecided;
         recoveries += outcome.recoveries;
+        adoptions += outcome.adoptions;
         disks += outcome.disks;
         virtual_time += outcome.virtual_time;
         for (std::size_t kind = 0; kind < faults.size(); ++kind) faults[kind] += outcome.faults[kind];
@@ -88,6 +90,7 @@ inline std::ostream& operator<<(std::ostream& out, const SoakSummary& summary) {
          << " groups went on from one (R5), " << summary.disks.power_cuts << " power cuts, " << summary.disks.failures
          << " failures, " << summary.disks.replaced << " lost, " << summary.disks.snapshots
          << " snapshots in journals\n"
+         << summary.adoptions << " groups were adopted after the record had been put back (R7)\n"
          << "faults:";
     for (std::size_t kind = 0; kind < summary.faults.size(); ++kind)
         text << ' ' << fault_names[kind] << ' ' << summary.faults[kind];

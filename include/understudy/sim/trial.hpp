@@ -42,6 +42,7 @@ struct Outcome {
     std::uint64_t waits = 0;         ///< Groups that rightly waited in the end (R4) and were forced on.
     std::uint64_t judged_again = 0;  ///< Of these, whose clients were judged once more, with what they did afterwards.
     std::uint64_t recoveries = 0;    ///< Groups that went on from what a member's disk had kept (R5).
+    std::uint64_t adoptions = 0;     ///< Groups that were behind an older copy of the record, and were adopted (R7).
     DiskCounts disks{};
     std::uint64_t undecided = 0;     ///< Keys whose history was too hard to judge within bounds.
     Duration virtual_time{};
@@ -91,7 +92,9 @@ public:
           conditions_{draw_conditions(world_.random().split("conditions"), limits_)},
           cluster_{world_, workload_.initial(), conditions_.cluster,
                    [this](const std::string& who, const Event& event) { told(who, event); }},
-          watch_{cluster_, [this](const S& store) { return workload_.law(store); }} {
+          watch_{cluster_, [this](const S& store) { return workload_.law(store); }},
+          chance_{world_.random().split("record")},
+          puts_back_{chance_.chance(0.25)} {
         outcome_.seed = seed;
         world_.network().on_send([this](const Packet& packet) { watch_.sent(packet); });
         if (conditions_.apply > Duration{})
@@ -138,6 +141,7 @@ public:
         outcome_.view_changes = watch_.view_changes();
         outcome_.snapshots = watch_.snapshots();
         outcome_.recoveries = watch_.recoveries();
+        outcome_.adoptions = watch_.adoptions();
         for (const auto& name : cluster_.servers())
             if (const auto* disk = cluster_.disk_of(name)) outcome_.disks += disk->counts();
         for (const auto& customer : customers_) {
@@ -204,6 +208,11 @@ private:
     /// The phase in which anything may fail. Nothing may be lost in it; that something works is not promised.
     void trouble() {
         const auto end = after(world_.now(), limits_.trouble);
+        if (puts_back_)
+            world_.at(after(world_.now(), chance_.between(Duration{}, limits_.trouble)),
+                      [this] {
+                          if (cluster_.disk().record().cluster != ClusterId::none) copy_ = cluster_.disk().record();
+                      });
         nemesis_->unleash(played_);
         for (auto& customer : customers_) customer->work(end);
         run_until([] { return false; }, limits_.trouble);
@@ -223,6 +232,8 @@ private:
         for (const auto& group : cluster_.groups())
             if (lawfully_waits(group)) force(group);
         if (!run_until([&] { return all_well(); }, patience_)) return not_well();
+        if (puts_back_ && copy_ && outcome_.waits == 0) put_back(*std::exchange(copy_, {}));
+        if (!good()) return;
         go_on_after_force();
         read_everything();
         if (!good()) return;
@@ -281,6 +292,35 @@ private:
     }
     std::string in_pings(Duration length) const {
         return std::to_string(length / cluster_.options().view.ping_interval) + " ping intervals";
+    }
+    /// Somebody puts the view service's record back to an older copy, and one of the servers may die at that moment.
+    /// Nothing that was answered since is lost, as an operator lets all servers run and adopts the groups (R7).
+    void put_back(ViewRecord copy) {
+        cluster_.crash_views();
+        for (const auto& name : cluster_.servers())
+            if (chance_.chance(0.2) && cluster_.is_held(Cluster<S>::group_of(name), {{name}, {}})) cluster_.crash(name);
+        tell("happens: the record is put back to an older copy");
+        watch_.put_back();
+        cluster_.disk().put_back(std::move(copy));
+        cluster_.start_views();
+        for (const auto& name : cluster_.servers())
+            world_.at(after(world_.now(), chance_.between(Duration{}, Duration{3s})),
+                      [this, name] { cluster_.start(name); });
+        for (auto& customer : customers_)
+            for (int number = 0; number < 3; ++number) customer->call_any(limits_.peace);
+        Stranger oper{world_, "operator"};
+        const auto all_run = [&] {
+            return std::ranges::all_of(cluster_.servers(), [&](const auto& name) { return cluster_.find(name); });
+        };
+        for (auto left = 2 * patience_; good() && !(all_run() && all_well()) && left > Duration{}; left -= 1s) {
+            run_until([&] { return all_run() && all_well(); }, 1s);
+            for (const auto& group : cluster_.groups())
+                if (all_run() && cluster_.waits(group))
+                    oper.say(Cluster<S>::views_name, ViewAdopt{group, cluster_.disk().record().cluster});
+        }
+        if (!all_well()) return not_well();
+        if (!run_until([&] { return all_idle(); }, 2 * limits_.peace) && good())
+            watch_.violate("a call has not ended long after the record was put back");
     }
     /// R4: only an operator can go on. What was answered so far is judged; then some of it may be gone.
     void force(const std::string& group) {
@@ -389,6 +429,9 @@ private:
     std::vector<std::unique_ptr<Customer>> customers_;
     std::optional<Nemesis<S>> nemesis_;
     std::vector<Fault> played_;  // of the plan
+    Random chance_;                   // of what follows:
+    bool puts_back_;                  // whether the record goes back,
+    std::optional<ViewRecord> copy_;  // to that
     Duration patience_{};
     Outcome outcome_;
 };

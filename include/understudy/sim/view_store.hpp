@@ -39,6 +39,11 @@ public:
         ++version_;
         taken_ = true;
     }
+    /// Somebody puts back what it held once, while no process uses it.
+    void put_back(ViewRecord record) {
+        record_ = std::move(record);
+        ++version_;
+    }
     /// All that it held is gone.
     void lose() {
         record_ = {};

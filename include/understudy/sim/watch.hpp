@@ -51,6 +51,8 @@ public:
     std::uint64_t snapshots() const { return snapshots_; }
     /// How often a server led again with the state of its former life (R5).
     std::uint64_t recoveries() const { return recoveries_; }
+    /// How often a group went on after the record was put back to an older copy.
+    std::uint64_t adoptions() const { return adoptions_; }
     const Chronicle& chronicle() const { return chronicle_; }
 
     /// Called with each entry that a server which runs has just applied.
@@ -59,6 +61,9 @@ public:
     }
     /// An operator has forced a view: what was answered before may be gone.
     void forced(const std::string& group) { forced_.insert(group); }
+    /// Before the view service starts next, its record is put back to an older copy. Of a group whose view was newer it
+    /// is to decide nothing until it has adopted that (R7).
+    void put_back() { newest_ = views_; }
 
     // ---- events ------------------------------------------------------------------------------------------
 
@@ -146,7 +151,7 @@ private:
         for (auto& [group, view] : stored) view = {};
         for (const auto& group : record.groups) stored[group.info.group] = group.info.view;
         for (const auto& [group, next] : stored)
-            if (const auto& before = views_[group]; next != before && !is_newer(next, before))
+            if (const auto& before = views_[group]; next != before && !is_newer(next, before) && newest_.empty())
                 violate(group + ": the view service goes on from " + describe(next) + " after " + describe(before));
         views_ = std::move(stored);
     }
@@ -157,7 +162,12 @@ private:
         const auto& next = decided.info.view;
         auto& before = views_[group];
         ++view_changes_;
-        if (next.number != before.number + 1)
+        if (const auto at = newest_.find(group); at != newest_.end() && at->second.number > before.number) {
+            if (next.forced != next.number || next.number <= at->second.number)
+                violate(group + ": the record was put back from " + describe(at->second) + " to " + describe(before) +
+                        ", and then it decides " + describe(next) + " (R7)");
+            ++adoptions_;
+        } else if (next.number != before.number + 1)
             violate(group + ": after " + describe(before) + " follows " + describe(next));
         if (before.number != 0 && next.forced != next.number && !may_lead(group, before, next.primary))
             violate(group + ": " + next.primary.name + " leads " + describe(next) + " though in " + describe(before) +
@@ -185,7 +195,8 @@ private:
 
     void see(const std::string& who, const StoreFailed& event) { violate(who + ": " + describe(Event{event})); }
     void see(const std::string& who, const LogCut& event) {
-        if (event.committed && !forced_.contains(Cluster<S>::group_of(who)))
+        // One that an adoption finds idle drops what it has, as after any forced view.
+        if (event.committed && !forced_.contains(Cluster<S>::group_of(who)) && newest_.empty())
             violate(who + " cut committed entries: " + describe(Event{event}));
     }
     void see(const std::string& who, const Refused& event) {
@@ -264,6 +275,7 @@ private:
     std::string violation_;
     std::map<std::string, View> views_;
     std::set<std::tuple<std::string, ViewNumber, Address>> in_sync_;
+    std::map<std::string, View> newest_;  // before the record was put back
     std::set<std::string> forced_;
     Chronicle chronicle_;
     std::set<std::tuple<std::string, Incarnation, ViewNumber>> stopped_;  // primaries that served no more
@@ -271,6 +283,7 @@ private:
     std::uint64_t view_changes_ = 0;
     std::uint64_t snapshots_ = 0;
     std::uint64_t recoveries_ = 0;
+    std::uint64_t adoptions_ = 0;
     Watch* earlier_;
     ApplyObserver earlier_observer_;
 };
