@@ -12,7 +12,7 @@ generator=
 command -v ninja >/dev/null 2>&1 && [ ! -e "$build/CMakeCache.txt" ] && generator=-GNinja
 # Test files are compiled several at a time: what they all instantiate is then compiled once.
 cmake -S "$source" -B "$build" $generator -DCMAKE_BUILD_TYPE=Debug -DCMAKE_CXX_FLAGS_DEBUG=-O0 \
-    -DCMAKE_UNITY_BUILD=ON -DCMAKE_UNITY_BUILD_BATCH_SIZE=7
+    -DCMAKE_UNITY_BUILD=ON -DCMAKE_UNITY_BUILD_BATCH_SIZE=50
 cmake --build "$build" -j "$jobs"
 
 # ctest's output, then its own summary once more in one line; a pipe would hide its exit code.

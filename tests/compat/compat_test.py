@@ -23,6 +23,7 @@ from programs_test import BOUND, Case  # noqa: E402
 SKIPPED = 77
 FORMER, PRESENT = "former", "present"
 FOLDERS = {}
+FORMER_PROGRAMS = ["viewd", "pbd", "pbc"]
 
 
 def other(version):
@@ -181,6 +182,23 @@ def skip(why):
     sys.exit(SKIPPED)
 
 
+def merge_programs(folder):
+    """Makes one program of the three, which acts as the one by whose name it is called: what they all use is compiled
+    once. Each stands in a namespace of its own, and whatever it includes comes before."""
+    includes, bodies, choices = [], [], []
+    for name in FORMER_PROGRAMS:
+        path = os.path.join(folder, name + ".cpp")
+        with open(path, encoding="utf-8") as file:
+            includes += re.findall(r"^#include .*$", file.read(), re.MULTILINE)
+        os.rename(path, path + ".former")
+        bodies.append(f'namespace {name} {{\n#include "{name}.cpp.former"\n}}\n')
+        choices.append(f'    if (name == "{name}") return {name}::main(argc, argv);\n')
+    with open(os.path.join(folder, FORMER_PROGRAMS[0] + ".cpp"), "w", encoding="utf-8") as file:
+        file.write("\n".join(["#include <string_view>", *includes, *bodies]) +
+                   "int main(int argc, char** argv) {\n    std::string_view name{argv[0]};\n"
+                   "    name.remove_prefix(name.rfind('/') + 1);\n" + "".join(choices) + "    return 127;\n}\n")
+
+
 def build_former(source, build, compiler):
     """Gives the folder with the programs of the baseline."""
     with open(os.path.join(source, "tests", "compat", "BASELINE"), encoding="utf-8") as file:
@@ -202,14 +220,16 @@ def build_former(source, build, compiler):
     subprocess.run([git, "-C", source, "archive", "-o", archive, commit], check=True)
     with tarfile.open(archive) as files:
         files.extractall(os.path.join(folder, "source"))
+    merge_programs(os.path.join(folder, "source", "examples"))
     configure = ["cmake", "-S", os.path.join(folder, "source"), "-B", os.path.join(folder, "build"),
                  "-DCMAKE_BUILD_TYPE=Debug", "-DCMAKE_CXX_FLAGS_DEBUG=-O0", "-DUNDERSTUDY_BUILD_TESTS=OFF",
                  f"-DCMAKE_CXX_COMPILER={compiler}"]
-    for command in (configure, ["cmake", "--build", os.path.join(folder, "build"), "--parallel", "2", "--target",
-                                "viewd", "pbd", "pbc"]):
+    for command in (configure, ["cmake", "--build", os.path.join(folder, "build"), "--target", FORMER_PROGRAMS[0]]):
         done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         if done.returncode != 0:
             sys.exit(f"{' '.join(command)}\n{done.stdout[-5000:]}")
+    for name in FORMER_PROGRAMS[1:]:
+        shutil.copy(os.path.join(programs, FORMER_PROGRAMS[0]), os.path.join(programs, name))
     with open(whole, "w", encoding="utf-8"):
         return programs
 
