@@ -36,6 +36,12 @@ if [ -s "$found" ]; then
     echo "#### FRESH SEEDS OF THE SOAK HAVE FAILED (arguments of sim_soak; see tests/soak/soak_test.py):"
     cat "$found"
 fi
+# What failed has said why among what hundreds of others said; once more, so that it is found.
+if [ "$status" -ne 0 ]; then
+    echo "#### WHAT FAILED HAS SAID, THE LAST LINES:"
+    awk '/^ *[0-9]+\/[0-9]+ Test +#|^ +Start +[0-9]+: |% tests passed/ { failed = /\*\*\*/ } failed' "$build/ctest.log" |
+        tail -n 100
+fi
 failed=${summary% *}
 total=${summary#* }
 echo "$((total - failed)) passed, $failed failed"

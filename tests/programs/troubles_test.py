@@ -189,11 +189,23 @@ class Signals(Case):
             self.skipTest("no namespaces here")
         views = Raw(self, "viewd", self.path("views"), under=under)
         views.ready()
-        (child,) = subprocess.run(["pgrep", "-P", str(views.process.pid)], capture_output=True,
-                                  text=True).stdout.split()
-        os.kill(int(child), signal.SIGTERM)
+        (child,) = self.children(views.process.pid)
+        os.kill(child, signal.SIGTERM)
         self.assertEqual(views.wait(), 0)
         self.assertIn("stopped", views.process.stderr.read().decode())
+
+    @staticmethod
+    def children(parent):
+        found = []
+        for pid in filter(str.isdigit, os.listdir("/proc")):
+            try:
+                with open(f"/proc/{pid}/stat") as stat:
+                    # "PID (NAME) STATE PARENT ...", and NAME may contain anything
+                    if int(stat.read().rpartition(")")[2].split()[1]) == parent:
+                        found.append(int(pid))
+            except OSError:
+                pass  # it has ended meanwhile
+        return found
 
     def test_a_limit_of_descriptors_is_raised_to_the_hard_one(self):
         views = Raw(self, "viewd", self.path("views"),
