@@ -9,9 +9,9 @@
 #include <understudy/journal/frame.hpp>
 #include <understudy/journal/segment_name.hpp>
 
-using namespace understudy::journal;
-
 TEST_SUITE("frame format") {
+    using namespace understudy::journal;
+
     namespace {
     std::string hex(std::string_view bytes) {
         std::string text;

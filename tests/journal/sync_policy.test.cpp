@@ -4,10 +4,11 @@
 #include <understudy/journal/sync_policy.hpp>
 
 using namespace understudy;
-using namespace understudy::journal;
 using namespace std::chrono_literals;
 
 TEST_SUITE("sync_policy") {
+    using namespace understudy::journal;
+
     constexpr Time start{5s};
     constexpr Duration idle = 1s;
 
