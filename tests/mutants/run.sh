@@ -1,8 +1,9 @@
 #!/bin/sh
-# Deliberate errors, one at a time: each patch here is applied to a copy, and the soak has to find it; what it does not
-# find, because another rule makes up for it in a whole cluster, the tests of the bare machines have to find.
-# `sh tests/mutants/run.sh [NAME...]` prints by which check and after how many seeds each was caught, and at the end
-# `caught N of N`; exit code 1 if one was not. UNDERSTUDY_SEEDS sets how many seeds it may take (5000).
+# Deliberate errors, one at a time: each patch here is applied to a copy, and the tests of the bare machines have to find
+# it, or, where only a whole cluster shows it, the soak.
+# `sh tests/mutants/run.sh [NAME...]` prints by which check each was caught, by the soak after how many seeds, and at the
+# end `caught N of N`; exit code 1 if one was not. UNDERSTUDY_SEEDS sets how many seeds it may take (5000).
+# UNDERSTUDY_BY=soak asks the soak first: what its checks are worth.
 # A run that was broken off goes on: what was caught is kept in the build folder until the library or the soak changes.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
@@ -10,15 +11,19 @@ source=$(cd "$here/../.." && pwd)
 build=${UNDERSTUDY_BUILD_DIR:-$source/build/mutants}
 seeds=${UNDERSTUDY_SEEDS:-5000}
 compiler=${CXX:-c++}
-flags="-std=c++20 -O1 -DASIO_STANDALONE -DASIO_NO_DEPRECATED -pthread"
+by=${UNDERSTUDY_BY:-tests}
+flags="-std=c++20 -Og -DASIO_STANDALONE -DASIO_NO_DEPRECATED -pthread"
+if $compiler --version | grep -q "Free Software Foundation"; then
+    flags="$flags --param ggc-min-heapsize=600000" # see cmake/Development.cmake
+fi
 
 if [ "${1:-}" = --one ]; then # called by itself, for one patch
     name=$2
     work=$build/$name
     sum() { (cd "$source" && find "$@" -type f | LC_ALL=C sort | xargs cat | cksum | cut -d ' ' -f 1); }
-    by_soak=$build/caught/$name.$(sum include tests/soak "tests/mutants/$name.patch" 2>/dev/null)
-    by_tests=$by_soak.$(sum tests/core tests/support)
-    for kept in "$by_soak" "$by_tests"; do
+    by_tests=$build/caught/$name.tests.$(sum include tests/core tests/support "tests/mutants/$name.patch" 2>/dev/null)
+    by_soak=$build/caught/$name.soak.$(sum include tests/soak "tests/mutants/$name.patch" 2>/dev/null)
+    for kept in "$by_tests" "$by_soak"; do
         [ ! -e "$kept" ] || exec cat "$kept"
     done
     mkdir -p "$build/caught"
@@ -40,24 +45,32 @@ if [ "${1:-}" = --one ]; then # called by itself, for one patch
         tests_of_machines "$work" >"$work/log" 2>&1 || { tail -n 20 "$work/log"; exit 255; }
         exit 0
     fi
-    set -- -I"$work/include" -I"$work" -c "$work/tests/soak/kv.cpp" -o "$work/kv.o"
-    if ! $compiler $flags "$@" >"$work/log" 2>&1; then
-        echo "MISSED $name: it does not compile: $(grep -m 1 error "$work/log")"
-        exit 0
-    fi
-    $compiler "$work/kv.o" "$build/main.o" -o "$work/soak" -pthread
-    if "$work/soak" --quiet --no-shrink --seeds "$seeds" --repeat-each 0 >"$work/log" 2>&1; then
-        if tests_of_machines "$work" >"$work/log" 2>&1; then
-            echo "MISSED $name: $(head -n 1 "$here/$name.patch")"
-        elif test=$(sed -n 's/^TEST CASE:  *//p' "$work/log" | head -n 1) && [ -n "$test" ]; then
-            echo "caught $name after $seeds seeds without effect: tests/core, \"$test\"" | tee "$by_tests"
-        else
-            echo "MISSED $name: the tests of the machines ended without a verdict: $(tail -n 1 "$work/log")"
+    missed="$(head -n 1 "$here/$name.patch")"
+    # Each prints a line and keeps it if the error is caught, and fails otherwise.
+    ask_tests() {
+        tests_of_machines "$work" >"$work/log" 2>&1 && return 1
+        test=$(sed -n 's/^TEST CASE:  *//p' "$work/log" | head -n 1)
+        if [ -z "$test" ]; then
+            missed="the tests of the machines ended without a verdict: $(tail -n 1 "$work/log")"
+            return 1
         fi
-    else
+        echo "caught $name: tests/core, \"$test\"" | tee "$by_tests"
+    }
+    ask_soak() {
+        if ! $compiler $flags -I"$work/include" -I"$work" -c "$work/tests/soak/kv.cpp" -o "$work/kv.o" >"$work/log" 2>&1; then
+            missed="it does not compile: $(grep -m 1 error "$work/log")"
+            return 1
+        fi
+        $compiler "$work/kv.o" "$build/main.o" -o "$work/soak" -pthread
+        "$work/soak" --quiet --no-shrink --seeds "$seeds" --repeat-each 0 >"$work/log" 2>&1 && return 1
         found=$(sed -n 's/^FAILED: seed \([0-9]*\): \(.*\)/\1 \2/p' "$work/log" | head -n 1 | cut -c 1-160)
         [ -n "$found" ] || found="? $(tail -n 1 "$work/log")"
-        echo "caught $name after ${found%% *} seeds: ${found#* }" | tee "$by_soak"
+        echo "caught $name: soak after ${found%% *} seeds: ${found#* }" | tee "$by_soak"
+    }
+    if [ "$by" = soak ]; then
+        ask_soak || ask_tests || echo "MISSED $name: $missed"
+    else
+        ask_tests || ask_soak || echo "MISSED $name: $missed"
     fi
     rm -rf "$work/include" "$work/tests" "$work/kv.o" "$work/soak" "$work/machines"
     exit 0
