@@ -39,8 +39,8 @@ fi
 # What failed has said why among what hundreds of others said; once more, so that it is found.
 if [ "$status" -ne 0 ]; then
     echo "#### WHAT FAILED HAS SAID, THE LAST LINES:"
-    awk '/^ *[0-9]+\/[0-9]+ Test +#|^ +Start +[0-9]+: |% tests passed/ { failed = /\*\*\*/ } failed' "$build/ctest.log" |
-        tail -n 100
+    awk '/^ *[0-9]+\/[0-9]+ Test +#|^ +Start +[0-9]+: |% tests passed/ { failed = /\*\*\*/ } failed' \
+        "$build/ctest.log" | tail -n 100
 fi
 failed=${summary% *}
 total=${summary#* }

@@ -1,8 +1,8 @@
 #!/bin/sh
-# Deliberate errors, one at a time: each patch here is applied to a copy, and the tests of the bare machines have to find
-# it, or, where only a whole cluster shows it, the soak.
-# `sh tests/mutants/run.sh [NAME...]` prints by which check each was caught, by the soak after how many seeds, and at the
-# end `caught N of N`; exit code 1 if one was not. UNDERSTUDY_SEEDS sets how many seeds it may take (5000).
+# Deliberate errors, one at a time: each patch here is applied to a copy, and the tests of the bare machines have to
+# find it, or, where only a whole cluster shows it, the soak.
+# `sh tests/mutants/run.sh [NAME...]` prints by which check each was caught, by the soak after how many seeds, and at
+# the end `caught N of N`; exit code 1 if one was not. UNDERSTUDY_SEEDS sets how many seeds it may take (5000).
 # UNDERSTUDY_BY=soak asks the soak first: what its checks are worth.
 # A run that was broken off goes on: what was caught is kept in the build folder until the library or the soak changes.
 set -eu
@@ -57,7 +57,8 @@ if [ "${1:-}" = --one ]; then # called by itself, for one patch
         echo "caught $name: tests/core, \"$test\"" | tee "$by_tests"
     }
     ask_soak() {
-        if ! $compiler $flags -I"$work/include" -I"$work" -c "$work/tests/soak/kv.cpp" -o "$work/kv.o" >"$work/log" 2>&1; then
+        set -- -I"$work/include" -I"$work" -c "$work/tests/soak/kv.cpp" -o "$work/kv.o"
+        if ! $compiler $flags "$@" >"$work/log" 2>&1; then
             missed="it does not compile: $(grep -m 1 error "$work/log")"
             return 1
         fi
