@@ -114,6 +114,27 @@ TEST_SUITE("replica_journal") {
         CHECK(group.pings.at("a").cluster == ReplicaGroup::cluster);
     }
 
+    TEST_CASE("S9: what a life learns that no view names says nothing of the state that it found") {
+        auto group = pair();
+        group.keep_up = true;
+        const auto ping = [&] { return group.pass(300ms), group.pings.at("b"); };
+        group.start_with_journal("b", 5);
+        CHECK(ping().recovered_view == 1);
+        group.decide(group.member("a"));
+        CHECK(ping().viewnum == 2);
+        CHECK(ping().knew == 2);
+        CHECK(ping().recovered_view == 1);
+        group.start_with_journal("b", 6);
+        CHECK(ping().knew == 2);
+        CHECK(ping().recovered_view == 1);
+        group.decide(group.member("a"), {group.member("b")});
+        CHECK(ping().recovered.empty());
+        CHECK(ping().recovered_view == 0);
+        group.start_with_journal("b", 7);
+        CHECK(ping().recovered == std::vector{Incarnation{6}});
+        CHECK(ping().recovered_view == 3);
+    }
+
     TEST_CASE("S9: a server says what view its journal has only when that is on stable storage") {
         auto group = pair();
         group.pass(300ms);

@@ -402,11 +402,13 @@ TEST_SUITE("core/view_behind") {
     }
     TEST_CASE("R5: a server with an older copy of what its former life had stored does not lead") {
         ViewStage stage;
+        ViewNumber state_view = 2;
         const auto say = [&](const Address& name, ViewNumber viewnum, ViewNumber knew, const Said& said = {}) {
             auto ping = stage.make_ping(name, viewnum, said);
             ping.cluster = our_cluster;
             ping.journal = true;
             ping.knew = knew;
+            ping.recovered_view = said.recovered.empty() ? 0 : state_view;
             return stage.call("conn:" + name, ping);
         };
         stage.set_up({"a", "b"});
@@ -425,7 +427,7 @@ TEST_SUITE("core/view_behind") {
         const auto before = stage.life("a");
         stage.restart("a");
         for (int i = 0; i < 8; ++i) {
-            say("a", 0, 2, {.recovered = {before}});
+            say("a", i == 0 ? 0 : 3, i < 2 ? 2 : 3, {.recovered = {before}});  // it learns of the view, and stores it
             stage.pass(interval);
         }
         CHECK(stage.view().number == (told ? 3 : 4));
@@ -434,7 +436,12 @@ TEST_SUITE("core/view_behind") {
         CHECK(stage.status().waiting_why.find(
                   "a has restarted with an older copy of its state, which ends with view 2 and had noted view 3 "
                   "before; with its newest directory it would lead") != std::string::npos);
+        const auto copy = stage.life("a");
         stage.restart("a");
+        say("a", 0, 3, {.recovered = {before, copy}});
+        CHECK(stage.view().number == 3);
+        stage.restart("a");
+        state_view = 3;
         say("a", 0, 3, {.recovered = {before}});
         CHECK(stage.shown() == "view 4: primary a, no backup");
     }

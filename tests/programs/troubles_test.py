@@ -222,9 +222,7 @@ class Dumps(Case):
         self.one.process.send_signal(signal.SIGSTOP)  # so that the dump waits
         target = f"{self.folder}/dump"
         dump = Raw(self, "pbc", self.views.address, "--timeout", str(BOUND), "dump", target)
-        while not any("dump" in os.path.basename(os.path.realpath(f"/proc/{dump.process.pid}/fd/{fd}")) or
-                      "deleted" in os.readlink(f"/proc/{dump.process.pid}/fd/{fd}")
-                      for fd in self.descriptors(dump.process.pid)):
+        while not any("dump" in os.path.basename(file) or "deleted" in file for file in self.files(dump.process.pid)):
             self.assertIsNone(dump.process.poll())
         dump.process.kill()
         dump.wait()
@@ -241,8 +239,15 @@ class Dumps(Case):
             self.assertEqual(json.loads(file.read()), {"key": "k", "value": "v"})
 
     @staticmethod
-    def descriptors(pid):
-        return [fd for fd in os.listdir(f"/proc/{pid}/fd") if os.path.lexists(f"/proc/{pid}/fd/{fd}")]
+    def files(pid):
+        """What a process has open."""
+        found = []
+        for name in os.listdir(f"/proc/{pid}/fd"):
+            try:
+                found.append(os.readlink(f"/proc/{pid}/fd/{name}"))
+            except FileNotFoundError:
+                pass  # it was closed meanwhile
+        return found
 
 
 class Names(Case):

@@ -168,6 +168,7 @@ TEST_SUITE("usual") {
         CHECK_FALSE(pinged([](Ping& it) { it.stopped = true; }));
         CHECK_FALSE(pinged([](Ping& it) { it.leaving = true; }));
         CHECK_FALSE(pinged([](Ping& it) { it.recovered = {Incarnation{1}}; }));
+        CHECK_FALSE(pinged([](Ping& it) { it.recovered_view = 1; }));
         CHECK_FALSE(pinged([](Ping& it) { it.protocol = 2; }));
         CHECK_FALSE(pinged([](Ping& it) { it.known = ViewInfo{}; }));
         CHECK_FALSE(taken(R"({"jsonrpc":"2.0","id":"a","result":{"at":[1,2],"value":1}})"));

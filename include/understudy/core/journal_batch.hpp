@@ -18,6 +18,9 @@ struct HardState {
     /// The lives whose state this journal continues, oldest first, the present one last. A life that did not wait for
     /// the disk is not among them, nor is one before it.
     std::vector<Incarnation> lives;
+    /// The newest view that the last of these which a view named had adopted: so far goes the state. A later life that
+    /// no view names may know newer ones; else, and as 0, it is that of `info`.
+    ViewNumber state_view = 0;
     friend bool operator==(const HardState&, const HardState&) = default;
 };
 

@@ -26,6 +26,7 @@ public:
     void begin(const Recovered<S>& from, ReplicatedState<S>& state, const Standing& standing, bool promised) {
         introduced_ = false;
         former_ = from.standing.info;
+        state_view_ = from.standing.state_view != 0 ? from.standing.state_view : former_.view.number;
         if (promised) {
             recovered_ = from.standing.lives;
             while (recovered_.size() >= max_lives) recovered_.erase(recovered_.begin() + 1);
@@ -48,6 +49,7 @@ public:
         ping.journal = !lives_.empty();  // what is written waits for the disk
         ping.recovered = recovered_;
         if (ping.journal || ping.viewnum == 0) ping.knew = std::max(former_view(), stable_view_);
+        if (!recovered_.empty()) ping.recovered_view = state_view_;
     }
     /// Whether the view counts on what this server holds: as that of the primary or of a backup in sync.
     bool is_relied_on(const Standing& standing) const {
@@ -105,12 +107,15 @@ private:
     void note(ReplicatedState<S>& state, const Standing& standing, const View& view) {
         auto info = standing.info;
         info.view = view;
-        state.durable.note({standing.name, std::move(info), lives_});
+        // What a life learns that no view names says nothing of the state that it found: an older copy of a directory
+        // would pass for the newest one as soon as its server has heard of the present view.
+        state.durable.note({standing.name, std::move(info), lives_, recovered_.empty() ? 0 : state_view_});
     }
 
     bool introduced_ = true;
     ViewInfo former_;
     std::vector<Incarnation> recovered_;
+    ViewNumber state_view_ = 0;       // what the one of those knew that a view named
     std::vector<Incarnation> lives_;  // those and this one, if the next life may continue it
     ViewNumber noted_view_ = 0;       // the newest that was given out to be noted,
     std::uint64_t noted_in_ = 0;      // in this batch,

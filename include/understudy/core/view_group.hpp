@@ -235,9 +235,9 @@ inline Seat Group::look_at(const Member& member, Time now, const Periods& period
     } else if (server->health(now, periods) == Health::ok &&
                std::ranges::find(server->recovered, member.incarnation) != server->recovered.end()) {
         const auto before = noted_by(member.name);
-        if (server->journal && server->knew < before) {
+        if (server->journal && server->recovered_view < before) {
             reached("R5: an older copy of what a server had stored continues nothing");
-            seat.knew = server->knew;
+            seat.knew = server->recovered_view;
             seat.noted = before;
         } else {
             seat.recovered = Member{member.name, server->incarnation, false};

@@ -46,7 +46,10 @@ inline void put_standing(std::string& out, const HardState& standing) {
     put_member(out, view.primary);
     put_varint(out, view.backups.size());
     for (const auto& backup : view.backups) put_member(out, backup);
-    put_varint(out, standing.lives.size());
+    const bool differs = standing.state_view != 0 && standing.state_view != view.number;
+    put_varint(out, standing.lives.size() + (differs ? 2 : 0));
+    // As two more lives, for programs that know of no such number: one that is none, and one that nobody will name.
+    if (differs) put_varint(out, static_cast<std::uint64_t>(Incarnation::none)), put_varint(out, standing.state_view);
     for (const auto life : standing.lives) put_varint(out, static_cast<std::uint64_t>(life));
 }
 inline HardState read_standing(VarintReader& in) {
@@ -60,7 +63,11 @@ inline HardState read_standing(VarintReader& in) {
     view.forced = in.number();
     view.primary = read_member(in);
     for (auto left = in.number(); left > 0 && in.ok(); --left) view.backups.push_back(read_member(in));
-    for (auto left = in.number(); left > 0 && in.ok(); --left) standing.lives.push_back(Incarnation{in.number()});
+    auto& lives = standing.lives;
+    for (auto left = in.number(); left > 0 && in.ok(); --left) lives.push_back(Incarnation{in.number()});
+    if (lives.size() < 2 || lives.front() != Incarnation::none) return standing;
+    standing.state_view = static_cast<ViewNumber>(lives[1]);
+    lives.erase(lives.begin(), lives.begin() + 2);
     return standing;
 }
 
