@@ -32,11 +32,5 @@ endif()
 
 find_program(UNDERSTUDY_CCACHE ccache)
 if(UNDERSTUDY_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
-    # A precompiled header is cacheable only if ccache may ignore its time stamps and GCC keeps the #include.
-    set(CMAKE_CXX_COMPILER_LAUNCHER
-        "${CMAKE_COMMAND}" -E env CCACHE_SLOPPINESS=pch_defines,time_macros,include_file_mtime,include_file_ctime
-        "${UNDERSTUDY_CCACHE}")
-    if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
-        add_compile_options(-fpch-preprocess)
-    endif()
+    set(CMAKE_CXX_COMPILER_LAUNCHER "${UNDERSTUDY_CCACHE}")
 endif()

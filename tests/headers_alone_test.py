@@ -24,13 +24,18 @@ class Chains(unittest.TestCase):
         self.assertEqual(len(headers_alone.chains({"a": {"b"}, "b": {"a"}})), 2)
 
 
+    def test_three_lists_share_a_translation_unit_and_the_small_ones_come_first(self):
+        self.assertEqual(headers_alone.groups([["e"], ["d"], ["c"], ["b"], ["a"]]), [["a", "c", "e"], ["b", "d"]])
+
+
 class Compiling(unittest.TestCase):
     def setUp(self):
         folder = tempfile.TemporaryDirectory()
         self.addCleanup(folder.cleanup)
         self.folder = folder.name
         os.mkdir(f"{self.folder}/understudy")
-        command = f"{os.environ.get('CXX', 'c++')} -std=c++20 -I {self.folder} -o x.o -c header_alone.cpp"
+        self.compiler = os.environ.get("CXX", "c++")
+        command = f"env A=b {self.compiler} -std=c++20 -I {self.folder} -o x.o -c header_alone.cpp"
         with open(f"{self.folder}/compile_commands.json", "w") as file:
             json.dump([{"file": "header_alone.cpp", "command": command}], file)
 
@@ -39,7 +44,7 @@ class Compiling(unittest.TestCase):
             file.write("\n".join(["#pragma once", *lines, ""]))
 
     def main(self):
-        return headers_alone.main(f"{self.folder}/compile_commands.json", self.folder)
+        return headers_alone.main(f"{self.folder}/compile_commands.json", self.folder, self.compiler)
 
     def test_headers_that_include_what_they_use_pass(self):
         self.header("a", "struct A {};")

@@ -35,6 +35,25 @@ LAYERS = {
     "journal": Layer({"core", "wire", "transport", "detail", "journal"}, True, True),
 }
 
+# What a header uses of these it includes itself, whatever else brings it too: headers_alone.py does not see that.
+STANDARD = {
+    "algorithm": "min max clamp sort ranges", "array": "array", "atomic": "atomic", "bit": "bit_cast",
+    "charconv": "from_chars to_chars", "chrono": "chrono", "concepts": "convertible_to same_as movable",
+    "condition_variable": "condition_variable", "cstddef": "size_t ptrdiff_t",
+    "cstdint": "int64_t uint8_t uint32_t uint64_t", "deque": "deque",
+    "exception": "exception_ptr current_exception rethrow_exception", "functional": "function",
+    "limits": "numeric_limits",
+    "list": "list", "map": "map multimap", "memory": "unique_ptr shared_ptr weak_ptr make_unique make_shared",
+    "mutex": "mutex", "optional": "optional nullopt", "set": "set", "span": "span", "sstream": "ostringstream",
+    "stdexcept": "runtime_error logic_error invalid_argument", "string": "string to_string",
+    "string_view": "string_view", "system_error": "error_code system_error errc", "thread": "thread",
+    "tuple": "tuple tie", "type_traits": "is_same_v decay_t remove_cvref_t", "unordered_map": "unordered_map",
+    "utility": "move exchange pair forward swap", "variant": "variant visit holds_alternative get_if",
+    "vector": "vector",
+}
+HEADER_OF = {name: header for header, names in STANDARD.items() for name in names.split()}
+FOREIGN = {"asio": "asio", "nlohmann": "nlohmann"}  # a namespace, and the folder of which something must be included
+
 RULES = [f"R{n}" for n in range(8)] + [f"S{n}" for n in range(1, 13)] + [f"C{n}" for n in range(1, 8)]
 
 SCENARIOS = [
@@ -198,6 +217,30 @@ def check_cycles(files):
         yield from visit(node)
 
 
+def check_used_is_included(files):
+    for file in headers(files):
+        included = {name for _, _, name in includes(file)}
+        folders = {name.split("/")[0].removesuffix(".hpp") for name in included}
+        missing = {}
+        for number, line in enumerate(file.code, 1):
+            for name in re.findall(r"\bstd::(\w+)", line):
+                header = HEADER_OF.get(name, name)
+                enough = {"algorithm", "ranges"} if name == "ranges" else {header}
+                if name in HEADER_OF and not enough & included:
+                    missing.setdefault(header, (number, f"uses std::{name} and does not include <{header}>"))
+            for name, folder in FOREIGN.items():
+                if re.search(rf"\b{name}::", line) and folder not in folders and not brings(files, file, folder):
+                    missing.setdefault(folder, (number, f"uses {name}:: and includes nothing of it"))
+        for number, text in missing.values():
+            yield Finding(file.path, number, "error", text)
+
+
+def brings(files, file, folder):
+    """Whether one of our headers that it includes itself includes something of that folder."""
+    own = [files["include/" + name] for _, _, name in includes(file) if "include/" + name in files]
+    return any(name.split("/")[0] == folder for one in own for _, _, name in includes(one))
+
+
 def check_shape(files):
     for file in headers(files):
         lines = len(file.lines) - 1
@@ -308,8 +351,8 @@ def check_versions(files):
             yield Finding(path, 1, "error", f"version {version} is not that of version.hpp")
 
 
-CHECKS = [check_layers, check_cycles, check_shape, check_text, check_time_and_chance, check_rules, check_test_names,
-          check_versions]
+CHECKS = [check_layers, check_cycles, check_used_is_included, check_shape, check_text, check_time_and_chance,
+          check_rules, check_test_names, check_versions]
 
 
 def findings(root):

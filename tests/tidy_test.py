@@ -78,6 +78,15 @@ class Tidy(unittest.TestCase):
         self.assertEqual(faults({"include/understudy/core/log.hpp": whole,
                                  "include/understudy/core/log_part.hpp": part}), [])
 
+    def test_what_is_used_is_included(self):
+        core, net = "include/understudy/core/log.hpp", "include/understudy/net/tcp.hpp"
+        self.assertEqual(faults({core: "+#include <vector>\nstd::vector<int> a;\n"}), [])
+        self.fails({core: "+std::vector<int> a;\n"}, core, "uses std::vector and does not include <vector>")
+        self.assertEqual(faults({core: "+#include <ranges>\nusing std::ranges::find;\n"}), [])
+        self.fails({core: "+using std::ranges::find;\n"}, core, "<algorithm>")
+        self.fails({"include/understudy/net/other.hpp": "+asio::io_context a;\n"}, "uses asio:: and includes nothing")
+        self.assertEqual(faults({net: "+asio::io_context a;\n"}), [])
+
     def test_shape(self):
         path = "include/understudy/core/log.hpp"
         self.fails({path: "// Why.\nint a;\n"}, "pragma once")
@@ -99,7 +108,7 @@ class Tidy(unittest.TestCase):
     def test_time_and_chance(self):
         core, clerk = "include/understudy/core/log.hpp", "include/understudy/clerk.hpp"
         self.fails({"tests/a.cpp": "std::this_thread::sleep_for(1s);\n"}, "sleeps")
-        self.fails({clerk: "+auto a = std::chrono::steady_clock::now();\n"}, "steady_clock")
+        self.fails({clerk: "+#include <chrono>\nauto a = std::chrono::steady_clock::now();\n"}, "steady_clock")
         self.fails({clerk: "+asio::steady_timer a;\n"}, "steady_timer")
         self.fails({core: "+auto a = clock.now();\n"}, "told the time")
         self.fails({clerk: "+std::mt19937 a;\n"}, "random")

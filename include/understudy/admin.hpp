@@ -1,7 +1,9 @@
 // What an operator's tools ask of view services and replicas.
 #pragma once
 
+#include <chrono>
 #include <concepts>
+#include <cstdint>
 #include <functional>
 #include <map>
 #include <memory>

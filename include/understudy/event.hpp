@@ -1,6 +1,8 @@
 // What a machine has to tell its host: typed events, and one function that prints any of them.
 #pragma once
 
+#include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <string>

@@ -190,7 +190,7 @@ def merge_programs(folder):
         path = os.path.join(folder, name + ".cpp")
         with open(path, encoding="utf-8") as file:
             includes += re.findall(r"^#include .*$", file.read(), re.MULTILINE)
-        os.rename(path, path + ".former")
+        shutil.copy(path, path + ".former")
         bodies.append(f'namespace {name} {{\n#include "{name}.cpp.former"\n}}\n')
         choices.append(f'    if (name == "{name}") return {name}::main(argc, argv);\n')
     with open(os.path.join(folder, FORMER_PROGRAMS[0] + ".cpp"), "w", encoding="utf-8") as file:

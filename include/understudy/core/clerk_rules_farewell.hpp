@@ -1,6 +1,8 @@
 // ClerkRules, continued: how a client ends.
 #pragma once
 
+#include <algorithm>
+
 #include <understudy/core/clerk_rules.hpp>
 
 namespace understudy {

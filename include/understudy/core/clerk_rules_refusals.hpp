@@ -1,6 +1,10 @@
 // ClerkRules, continued: what a client makes of a refusal.
 #pragma once
 
+#include <cstdint>
+#include <string>
+#include <utility>
+
 #include <understudy/core/clerk_rules.hpp>
 
 namespace understudy {

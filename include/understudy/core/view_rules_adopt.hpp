@@ -2,6 +2,14 @@
 // so does one whose record is behind (R7).
 #pragma once
 
+#include <algorithm>
+#include <cstddef>
+#include <map>
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
 #include <understudy/core/view_rules.hpp>
 
 namespace understudy {

@@ -2,6 +2,10 @@
 // decided in it until an operator adopts it, or it turns out that nothing was announced.
 #pragma once
 
+#include <string>
+#include <string_view>
+#include <utility>
+
 #include <understudy/core/view_rules.hpp>
 
 namespace understudy {

@@ -1,6 +1,14 @@
 // ViewRules, continued: what it answers to each message.
 #pragma once
 
+#include <algorithm>
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <type_traits>
+#include <utility>
+#include <variant>
+
 #include <understudy/core/view_rules.hpp>
 
 namespace understudy {

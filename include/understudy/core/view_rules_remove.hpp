@@ -2,6 +2,10 @@
 // takes no room for ever.
 #pragma once
 
+#include <algorithm>
+#include <string>
+#include <utility>
+
 #include <understudy/core/view_rules.hpp>
 
 namespace understudy {

@@ -1,6 +1,13 @@
 // ViewRules, continued: what follows from news and from time, for one group and for the whole service.
 #pragma once
 
+#include <cstddef>
+#include <optional>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
 #include <understudy/core/view_rules.hpp>
 
 namespace understudy {

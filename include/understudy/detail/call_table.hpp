@@ -3,9 +3,11 @@
 #pragma once
 
 #include <cstdint>
+#include <exception>
 #include <functional>
 #include <memory>
 #include <system_error>
+#include <type_traits>
 #include <unordered_map>
 #include <utility>
 

@@ -1,6 +1,7 @@
 // A client at work: its rules, its loop, which begins with the first call, and its calls.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <system_error>

@@ -2,11 +2,15 @@
 #pragma once
 
 #include <charconv>
+#include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <utility>
+#include <variant>
 
 #include <understudy/kv_types.hpp>
 #include <understudy/wire/bytes.hpp>

@@ -3,11 +3,13 @@
 #pragma once
 
 #include <concepts>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
+#include <variant>
 
 #include <asio/any_io_executor.hpp>
 #include <asio/awaitable.hpp>

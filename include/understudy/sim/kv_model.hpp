@@ -1,6 +1,7 @@
 // What one key of the key/value store is: a second, simple statement of what KvStore does, to judge it by.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <stdexcept>

@@ -1,6 +1,7 @@
 // Somebody on the network who is no party of the cluster: an operator with a wish, or a program that talks nonsense.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <utility>

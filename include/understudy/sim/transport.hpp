@@ -1,6 +1,8 @@
 // The handle through which a party uses the simulated network: the same concept that the sockets keep.
 #pragma once
 
+#include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <utility>

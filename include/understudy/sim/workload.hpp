@@ -8,6 +8,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <variant>
 
 #include <understudy/kv_store.hpp>
 #include <understudy/sim/kv_model.hpp>

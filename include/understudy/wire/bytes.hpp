@@ -1,6 +1,7 @@
 // Byte strings in JSON: a string if the bytes are UTF-8, otherwise {"b64":"..."}. For messages and for stores.
 #pragma once
 
+#include <cstddef>
 #include <optional>
 #include <string>
 #include <string_view>

@@ -1,6 +1,10 @@
 // The members of every message, in the order in which they are written.
 #pragma once
 
+#include <cstddef>
+#include <string>
+#include <utility>
+
 #include <understudy/core/message.hpp>
 #include <understudy/wire/fields.hpp>
 #include <understudy/wire/view.hpp>
