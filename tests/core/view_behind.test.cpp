@@ -408,7 +408,7 @@ TEST_SUITE("core/view_behind") {
             ping.cluster = our_cluster;
             ping.journal = true;
             ping.knew = knew;
-            ping.recovered_view = said.recovered.empty() ? 0 : state_view;
+            ping.state_view = said.recovered.empty() ? knew : state_view;
             return stage.call("conn:" + name, ping);
         };
         stage.set_up({"a", "b"});

@@ -88,6 +88,8 @@ TEST_SUITE("usual") {
             CHECK(taken(ping, Method::view_ping));
             ping.knew += 2;
             CHECK(taken(ping, Method::view_ping));
+            ping.state_view += 3;
+            CHECK(taken(ping, Method::view_ping));
         }
     }
 
@@ -168,7 +170,6 @@ TEST_SUITE("usual") {
         CHECK_FALSE(pinged([](Ping& it) { it.stopped = true; }));
         CHECK_FALSE(pinged([](Ping& it) { it.leaving = true; }));
         CHECK_FALSE(pinged([](Ping& it) { it.recovered = {Incarnation{1}}; }));
-        CHECK_FALSE(pinged([](Ping& it) { it.recovered_view = 1; }));
         CHECK_FALSE(pinged([](Ping& it) { it.protocol = 2; }));
         CHECK_FALSE(pinged([](Ping& it) { it.known = ViewInfo{}; }));
         CHECK_FALSE(taken(R"({"jsonrpc":"2.0","id":"a","result":{"at":[1,2],"value":1}})"));
@@ -194,6 +195,7 @@ TEST_SUITE("usual") {
         ping.lease = true;
         ping.features = {"e", "f"};
         ping.knew = 4;
+        ping.state_view = 3;
         ping.journal = true;
         const Message messages[] = {Execute{cluster, "g", {1, 2}, 5, 4, "[0]"},
                                     Query{cluster, "g", "\"q\""},

@@ -27,6 +27,7 @@ public:
         introduced_ = false;
         former_ = from.standing.info;
         state_view_ = from.standing.state_view != 0 ? from.standing.state_view : former_.view.number;
+        stable_state_view_ = noted_state_view_ = state_view_;
         if (promised) {
             recovered_ = from.standing.lives;
             while (recovered_.size() >= max_lives) recovered_.erase(recovered_.begin() + 1);
@@ -49,7 +50,7 @@ public:
         ping.journal = !lives_.empty();  // what is written waits for the disk
         ping.recovered = recovered_;
         if (ping.journal || ping.viewnum == 0) ping.knew = std::max(former_view(), stable_view_);
-        if (!recovered_.empty()) ping.recovered_view = state_view_;
+        if (ping.journal) ping.state_view = stable_state_view_;
     }
     /// Whether the view counts on what this server holds: as that of the primary or of a backup in sync.
     bool is_relied_on(const Standing& standing) const {
@@ -76,7 +77,7 @@ public:
 
     void persisted(std::uint64_t batch, ReplicatedState<S>& state) {
         introduced_ = true;
-        if (batch >= noted_in_) stable_view_ = noted_view_;
+        if (batch >= noted_in_) stable_view_ = noted_view_, stable_state_view_ = noted_state_view_;
         state.durable.persisted(batch);
         compaction_.persisted(batch);
     }
@@ -96,7 +97,9 @@ public:
         disk_.gave(out.journal->number, now);
         if (!out.journal->standing) return;
         noted_in_ = out.journal->number;
-        noted_view_ = out.journal->standing->info.view.number;
+        const auto& standing = *out.journal->standing;
+        noted_view_ = standing.info.view.number;
+        noted_state_view_ = standing.state_view != 0 ? standing.state_view : noted_view_;
     }
     /// Whether the next turn is due at once.
     bool due(const ReplicaOptions& options) const { return compaction_.due(options); }
@@ -120,6 +123,7 @@ private:
     ViewNumber noted_view_ = 0;       // the newest that was given out to be noted,
     std::uint64_t noted_in_ = 0;      // in this batch,
     ViewNumber stable_view_ = 0;      // and the newest that is on stable storage
+    ViewNumber noted_state_view_ = 0, stable_state_view_ = 0;  // likewise, those in which the state stands
     Compaction<S> compaction_;
     OwnDelay disk_;
     std::string failure_;

@@ -175,8 +175,8 @@ inline Heard Group::hear(const Ping& ping, const Address& peer, Time now, const 
 
     if (member && server.loss == Loss::none) {
         note_member(*member, now);
-        if (ping.journal && ping.knew > noted_by(ping.server)) {
-            noted[ping.server] = ping.knew;
+        if (ping.journal && ping.state_view > noted_by(ping.server)) {
+            noted[ping.server] = ping.state_view;
             heard.noted = true;
         }
         if (member == &view().primary && current) read_report(ping, heard, now);
@@ -235,9 +235,9 @@ inline Seat Group::look_at(const Member& member, Time now, const Periods& period
     } else if (server->health(now, periods) == Health::ok &&
                std::ranges::find(server->recovered, member.incarnation) != server->recovered.end()) {
         const auto before = noted_by(member.name);
-        if (server->journal && server->recovered_view < before) {
+        if (server->journal && server->state_view < before) {
             reached("R5: an older copy of what a server had stored continues nothing");
-            seat.knew = server->recovered_view;
+            seat.knew = server->state_view;
             seat.noted = before;
         } else {
             seat.recovered = Member{member.name, server->incarnation, false};

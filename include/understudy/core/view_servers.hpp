@@ -91,7 +91,7 @@ struct Server {
     bool forgot = false;    ///< Pinged 0 after more while a member; stays until it is a member no more.
     Loss loss = Loss::none;
     std::vector<Incarnation> recovered;
-    ViewNumber recovered_view = 0;  ///< The newest view in which the state of `recovered` stands.
+    ViewNumber state_view = 0;  ///< The newest view in which the state in its journal stands.
     std::vector<Replaced> replaced;  ///< Oldest first.
     std::optional<Rival> rival;      ///< Of several the one that was heard first.
 
@@ -188,7 +188,7 @@ struct Server {
         leaving = ping.leaving;
         stopped = ping.stopped;
         if (recovered != ping.recovered) recovered = ping.recovered;
-        recovered_view = ping.recovered_view;
+        state_view = ping.state_view;
         verdict = never;
         late_turns = 0;
         stop_probing();

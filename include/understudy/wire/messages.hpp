@@ -51,7 +51,7 @@ void fields(auto& visit, Like<Ping> auto& ping) {
     visit.optional("known", ping.known);
     visit.optional("features", FeatureNames{ping.features});
     visit.optional("knew", ping.knew);
-    visit.optional("recovered_view", ping.recovered_view);
+    visit.optional("state_view", ping.state_view);
     visit.optional("journal", ping.journal);
 }
 void fields(auto& visit, Like<PingResult> auto& result) {

@@ -186,8 +186,8 @@ private:
                literal(R"(,"incarnation":)") && take(it.incarnation) && literal(R"(,"n":)") && take(it.n) &&
                literal(R"(,"viewnum":)") && take(it.viewnum) && optional(R"(,"cluster":)", it.cluster) &&
                optional(R"(,"synced":)", it.synced) && flag(R"(,"lease":true)", it.lease) &&
-               features(it.features) && optional(R"(,"knew":)", it.knew) && flag(R"(,"journal":true)", it.journal) &&
-               literal("}");
+               features(it.features) && optional(R"(,"knew":)", it.knew) &&
+               optional(R"(,"state_view":)", it.state_view) && flag(R"(,"journal":true)", it.journal) && literal("}");
     }
 
     // ---- what they share --------------------------------------------------------------------------------
