@@ -262,25 +262,44 @@ TEST_SUITE("replica_reads") {
         CHECK(group.outcome(group.ask("a", Dump{ReplicaGroup::cluster, "main", piece.at, 0})) == "bad_chunk");
     }
 
+    namespace {
+
+    /// A server with two values, of which dumps are read three bytes at a time.
+    struct Dumping {
+        ReplicaGroup group = [] {
+            ReplicaOptions options{.view_service = {ReplicaGroup::views}};
+            options.chunk_bytes = 3;
+            return alone(options);
+        }();
+
+        Dumping() {
+            group.put("a", "one");
+            group.put("a", "two");
+        }
+        CallId send(std::optional<Position> at, std::uint64_t chunk) {
+            return group.ask("a", Dump{ReplicaGroup::cluster, "main", at, chunk});
+        }
+        DumpResult begin() { return std::get<DumpResult>(*group.answer(send({}, 0))); }
+        DumpResult read(Position at, std::uint64_t chunk) {
+            return std::get<DumpResult>(*group.answer(send(at, chunk)));
+        }
+    };
+
+    }  // namespace
+
     TEST_CASE("a piece of a dump that is asked for again is the same and the next one follows it") {
-        ReplicaOptions options{.view_service = {ReplicaGroup::views}};
-        options.chunk_bytes = 3;
-        auto group = alone(options);
-        group.put("a", "one");
-        group.put("a", "two");
-        const Dump begin{ReplicaGroup::cluster, "main", {}, 0};
-        const auto ask = [&](const Dump& dump) { return std::get<DumpResult>(*group.answer(group.ask("a", dump))); };
-        const auto first = ask(begin);
-        std::string all = first.data;
-        for (auto piece = first; !piece.last;) {
-            const Dump next{begin.cluster, "main", first.at, piece.chunk + 1};
-            piece = ask(next);
-            CHECK(ask(next) == piece);
-            if (piece.chunk == 1) CHECK(ask(begin) == first);  // a first call that comes late begins nothing anew
+        Dumping dumping;
+        auto piece = dumping.begin();
+        const auto at = piece.at;
+        std::string all = piece.data;
+        while (!piece.last) {
+            const auto next = piece.chunk + 1;
+            piece = dumping.read(at, next);
+            CHECK(dumping.read(at, next) == piece);
             all += piece.data;
         }
         CHECK(all == "one;two;");
-        CHECK(group.outcome(group.ask("a", Dump{begin.cluster, "main", first.at, 0})) == "bad_chunk");
+        CHECK(dumping.group.outcome(dumping.send(at, 0)) == "bad_chunk");
     }
 
     TEST_CASE("dumps that were read to their end do not count against max_dumps") {
@@ -321,23 +340,16 @@ TEST_SUITE("replica_reads") {
     }
 
     TEST_CASE("the first call of a dump that comes twice does not disturb the reading") {
-        ReplicaOptions options{.view_service = {ReplicaGroup::views}};
-        options.chunk_bytes = 3;
-        auto group = alone(options);
-        group.put("a", "one");
-        group.put("a", "two");
-        const Dump begin{ReplicaGroup::cluster, "main", {}, 0};
-        auto piece = std::get<DumpResult>(*group.answer(group.ask("a", begin)));
-        const auto first = piece;
-        std::string all = piece.data;
-        while (!piece.last) {
-            auto id = group.ask("a", Dump{ReplicaGroup::cluster, "main", piece.at, piece.chunk + 1});
-            piece = std::get<DumpResult>(*group.answer(id));
+        Dumping dumping;
+        const auto first = dumping.begin();
+        std::string all = first.data;
+        for (auto piece = first; !piece.last;) {
+            piece = dumping.read(first.at, piece.chunk + 1);
             all += piece.data;
-            if (!piece.last) CHECK(std::get<DumpResult>(*group.answer(group.ask("a", begin))) == first);
+            if (!piece.last) CHECK(dumping.begin() == first);
         }
         CHECK(all == "one;two;");
-        CHECK(std::get<DumpResult>(*group.answer(group.ask("a", begin))) == first);  // and it can begin anew
-        CHECK(std::get<DumpResult>(*group.answer(group.ask("a", Dump{begin.cluster, "main", first.at, 1}))).chunk == 1);
+        CHECK(dumping.begin() == first);  // and it can begin anew
+        CHECK(dumping.read(first.at, 1).chunk == 1);
     }
 }

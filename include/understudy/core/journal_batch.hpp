@@ -18,8 +18,8 @@ struct HardState {
     /// The lives whose state this journal continues, oldest first, the present one last. A life that did not wait for
     /// the disk is not among them, nor is one before it.
     std::vector<Incarnation> lives;
-    /// The newest view that the last of these which a view named had adopted: so far goes the state. A later life that
-    /// no view names may know newer ones; else, and as 0, it is that of `info`.
+    /// The newest view that the state takes part in: the last one that was adopted by a life which a view named. A
+    /// later life may have heard of newer views, and has no state of them. 0: the view of `info`.
     ViewNumber state_view = 0;
     friend bool operator==(const HardState&, const HardState&) = default;
 };

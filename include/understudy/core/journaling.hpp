@@ -27,7 +27,7 @@ public:
         introduced_ = false;
         former_ = from.standing.info;
         state_view_ = from.standing.state_view != 0 ? from.standing.state_view : former_.view.number;
-        stable_state_view_ = noted_state_view_ = state_view_;
+        stable_ = noted_ = {0, state_view_};
         if (promised) {
             recovered_ = from.standing.lives;
             while (recovered_.size() >= max_lives) recovered_.erase(recovered_.begin() + 1);
@@ -49,8 +49,8 @@ public:
     void describe(Ping& ping) const {
         ping.journal = !lives_.empty();  // what is written waits for the disk
         ping.recovered = recovered_;
-        if (ping.journal || ping.viewnum == 0) ping.knew = std::max(former_view(), stable_view_);
-        if (ping.journal) ping.state_view = stable_state_view_;
+        if (ping.journal || ping.viewnum == 0) ping.knew = std::max(former_view(), stable_.known);
+        if (ping.journal) ping.state_view = stable_.of_state;
     }
     /// Whether the view counts on what this server holds: as that of the primary or of a backup in sync.
     bool is_relied_on(const Standing& standing) const {
@@ -77,7 +77,7 @@ public:
 
     void persisted(std::uint64_t batch, ReplicatedState<S>& state) {
         introduced_ = true;
-        if (batch >= noted_in_) stable_view_ = noted_view_, stable_state_view_ = noted_state_view_;
+        if (batch >= noted_in_) stable_ = noted_;
         state.durable.persisted(batch);
         compaction_.persisted(batch);
     }
@@ -98,8 +98,8 @@ public:
         if (!out.journal->standing) return;
         noted_in_ = out.journal->number;
         const auto& standing = *out.journal->standing;
-        noted_view_ = standing.info.view.number;
-        noted_state_view_ = standing.state_view != 0 ? standing.state_view : noted_view_;
+        const auto known = standing.info.view.number;
+        noted_ = {known, standing.state_view != 0 ? standing.state_view : known};
     }
     /// Whether the next turn is due at once.
     bool due(const ReplicaOptions& options) const { return compaction_.due(options); }
@@ -110,20 +110,25 @@ private:
     void note(ReplicatedState<S>& state, const Standing& standing, const View& view) {
         auto info = standing.info;
         info.view = view;
-        // What a life learns that no view names says nothing of the state that it found: an older copy of a directory
-        // would pass for the newest one as soon as its server has heard of the present view.
+        // A life that no view names only hears of views, and its state takes no part in them. Without this an older
+        // copy of a directory would pass for the newest one as soon as its server has heard of the present view.
         state.durable.note({standing.name, std::move(info), lives_, recovered_.empty() ? 0 : state_view_});
     }
+
+    /// The newest view that is known, and the newest one that the state takes part in.
+    struct Views {
+        ViewNumber known = 0, of_state = 0;
+        friend bool operator==(const Views&, const Views&) = default;
+    };
 
     bool introduced_ = true;
     ViewInfo former_;
     std::vector<Incarnation> recovered_;
-    ViewNumber state_view_ = 0;       // what the one of those knew that a view named
+    ViewNumber state_view_ = 0;       // that the state of those takes part in
     std::vector<Incarnation> lives_;  // those and this one, if the next life may continue it
-    ViewNumber noted_view_ = 0;       // the newest that was given out to be noted,
+    Views noted_;                     // that were given out last to be noted,
     std::uint64_t noted_in_ = 0;      // in this batch,
-    ViewNumber stable_view_ = 0;      // and the newest that is on stable storage
-    ViewNumber noted_state_view_ = 0, stable_state_view_ = 0;  // likewise, those in which the state stands
+    Views stable_;                    // and that are on stable storage
     Compaction<S> compaction_;
     OwnDelay disk_;
     std::string failure_;

@@ -51,7 +51,7 @@ struct Ping {
     std::optional<ViewInfo> known;               ///< Of `cluster`, whole, while that is refused as another one.
     Features features{};                         ///< What this process can do beyond version 1.
     ViewNumber knew = 0;                         ///< The newest view in the journal that it went on from; 0: none.
-    ViewNumber state_view = 0;                   ///< The newest view in which the state in that journal stands.
+    ViewNumber state_view = 0;                   ///< The newest view that the state in that journal takes part in.
     bool journal = false;                        ///< Keeps a journal on stable storage (S9).
     friend bool operator==(const Ping&, const Ping&) = default;
 };

@@ -91,7 +91,7 @@ struct Server {
     bool forgot = false;    ///< Pinged 0 after more while a member; stays until it is a member no more.
     Loss loss = Loss::none;
     std::vector<Incarnation> recovered;
-    ViewNumber state_view = 0;  ///< The newest view in which the state in its journal stands.
+    ViewNumber state_view = 0;  ///< The newest view that the state in its journal takes part in.
     std::vector<Replaced> replaced;  ///< Oldest first.
     std::optional<Rival> rival;      ///< Of several the one that was heard first.
 

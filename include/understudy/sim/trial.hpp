@@ -211,9 +211,7 @@ private:
         const auto end = after(world_.now(), limits_.trouble);
         if (puts_back_)
             world_.at(after(world_.now(), chance_.between(Duration{}, limits_.trouble)),
-                      [this] {
-                          if (cluster_.disk().record().cluster != ClusterId::none) copy_ = cluster_.disk().record();
-                      });
+                      [this] { copy_ = cluster_.disk().record(); });
         nemesis_->unleash(played_);
         for (auto& customer : customers_) customer->work(end);
         run_until([] { return false; }, limits_.trouble);
@@ -233,7 +231,7 @@ private:
         for (const auto& group : cluster_.groups())
             if (lawfully_waits(group)) force(group);
         if (!run_until([&] { return all_well(); }, patience_)) return not_well();
-        if (puts_back_ && copy_ && outcome_.waits == 0) put_back(*std::exchange(copy_, {}));
+        if (copy_.cluster != ClusterId::none && outcome_.waits == 0) put_back(std::exchange(copy_, {}));
         if (!good()) return;
         go_on_after_force();
         read_everything();
@@ -294,7 +292,7 @@ private:
     std::string in_pings(Duration length) const {
         return std::to_string(length / cluster_.options().view.ping_interval) + " ping intervals";
     }
-    /// Somebody puts the view service's record back to an older copy, and one of the servers may die at that moment.
+    /// Somebody puts the view service's record back to an older copy, and some of the servers die at that moment.
     /// Nothing that was answered since is lost, as an operator lets all servers run and adopts the groups (R7).
     void put_back(ViewRecord copy) {
         cluster_.crash_views();
@@ -430,9 +428,9 @@ private:
     std::vector<std::unique_ptr<Customer>> customers_;
     std::optional<Nemesis<S>> nemesis_;
     std::vector<Fault> played_;  // of the plan
-    Random chance_;                   // of what follows:
-    bool puts_back_;                  // whether the record goes back,
-    std::optional<ViewRecord> copy_;  // to that
+    Random chance_;    // of what follows:
+    bool puts_back_;   // whether the record goes back,
+    ViewRecord copy_;  // to that; without a cluster as long as nothing was recorded
     Duration patience_{};
     Outcome outcome_;
 };
