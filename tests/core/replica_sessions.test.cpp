@@ -224,6 +224,60 @@ TEST_SUITE("replica_sessions") {
         CHECK(group["a"].store().all == "x;");
     }
 
+    TEST_CASE("S11: a repeated command is not answered if the same turn brings a view with too few in sync") {
+        ReplicaOptions options{.view_service = {ReplicaGroup::views}};
+        options.min_in_sync = 1;
+        auto group = pair_in_sync(options);
+        const auto session = group.open("a");
+        CHECK(put(group, "x", session, 1, 1) == "2");
+        Effects effects;
+        group["a"].receive({ReplicaGroup::client, "77", Execute{ReplicaGroup::cluster, "main", session, 1, 1, "x"}},
+                           group.now, effects);
+        CHECK(effects.outbox.empty());
+        group.decide(group.member("a"), {});
+        CHECK(group.answer({"77"}) == nullptr);
+        group.decide(group.member("a"), {group.member("b")});
+        group.settle();
+        CHECK(group.outcome({"77"}) == "2");
+    }
+
+    TEST_CASE("S11: a result that waits for its connection does not leave once too few are in sync") {
+        ReplicaOptions options{.view_service = {ReplicaGroup::views}, .max_call_bytes = 300};
+        options.min_in_sync = 1;
+        auto group = pair_in_sync(options);
+        const auto session = group.open("a");
+        group["a"].backlog(ReplicaGroup::client, true);
+        const auto first = group.put("a", "x", session, 1, 1);
+        group.settle();
+        const auto second = group.put("a", "x", session, 1, 1);
+        group.decide(group.member("a"), {});
+        group["a"].backlog(ReplicaGroup::client, false);
+        group.turn("a");
+        CHECK(group.outcome(first) == "none");
+        CHECK(group.outcome(second) == "none");
+        CHECK(group["a"].deadline() > group.now);  // it does not spin
+        group.decide(group.member("a"), {group.member("b")});
+        group.settle();
+        CHECK(group.outcome(first) == "2");
+        CHECK(group.outcome(second) == "2");
+    }
+
+    TEST_CASE("S11: results that are held back end with a primary that steps down and leave nothing behind") {
+        ReplicaOptions options{.view_service = {ReplicaGroup::views}};
+        options.min_in_sync = 1;
+        auto group = pair_in_sync(options);
+        const auto session = group.open("a");
+        group["a"].backlog(ReplicaGroup::client, true);
+        const auto first = group.put("a", "x", session, 1, 1);
+        group.settle();
+        group.decide(group.member("a"), {});
+        group["a"].backlog(ReplicaGroup::client, false);
+        group.turn("a");
+        REQUIRE(group.outcome(first) == "none");
+        group.decide(group.member("b"), {group.member("a")});
+        CHECK(group.outcome(first) == "not_primary");
+    }
+
     TEST_CASE("C4: a session that its client closes is closed behind the commands that are on their way") {
         auto group = pair_in_sync({.view_service = {ReplicaGroup::views}});
         const auto session = group.open("a");

@@ -8,6 +8,7 @@
 #include <string>
 #include <utility>
 #include <variant>
+#include <vector>
 
 #include <understudy/core/due_answers.hpp>
 #include <understudy/core/dumps.hpp>
@@ -34,7 +35,7 @@ public:
         return load_.total() - due + due / 4 < step.options.max_calls;
     }
     /// Bytes of what waits: of results, and of queries whose answers are not produced yet.
-    std::size_t bytes() const { return due_.bytes(); }
+    std::size_t bytes() const { return due_.bytes() + held_bytes_; }
 
     /// Answers a read that is confirmed.
     void read(Step<S>& step, WaitingRead&& read) {
@@ -63,21 +64,30 @@ public:
             return step.out.send(std::move(call.peer), std::move(call.id), std::move(message));
         }
         if (const auto* kept = done ? find(step, session, seq) : nullptr)
-            wait_with(std::move(call), *kept);
+            wait(due_result(std::move(call), *kept));
         else
             wait({.call = std::move(call), .kind = Due::ready, .message = std::move(message), .bytes = bytes});
     }
-    /// Answers a command that had taken effect before. False if as many requests are in progress as may be.
+    /// Answers a command that had taken effect before, when the turn ends: the view may change before that. False if as
+    /// many requests are in progress as may be.
     bool repeated(Step<S>& step, const Call& call, const SessionResults::Result& first) {
-        if (due_.may_answer(call.peer)) {
-            due_.spend(first.value.size());
-            step.out.send(call.peer, call.id, ExecuteResult{first.at, first.value.text()});
-            return true;
-        }
-        if (!may_begin(step)) return false;
+        if (!due_.may_answer(call.peer) && !may_begin(step)) return false;
         begin(step, call.peer);
-        wait_with(Call{call}, first);
+        hold(due_result(Call{call}, first));
         return true;
+    }
+    bool holds_results() const { return !held_.empty(); }
+    /// S11: enough backups are in sync to answer commands.
+    void release_results(Step<S>& step) {
+        held_bytes_ = 0;
+        for (auto& due : std::exchange(held_, {})) {
+            if (!due_.may_answer(due.call.peer)) {
+                wait(std::move(due));
+                continue;
+            }
+            end(step, due.call.peer);
+            send(step, due);
+        }
     }
     void fail(Step<S>& step, const Call& call, const char* method, const std::string& why) {
         end(step, call.peer);
@@ -87,20 +97,17 @@ public:
     void begin_turn(const Step<S>& step) { due_.begin_turn(step.options.answer_bytes); }
     /// Whether something waited that its connection takes now, and the turn has room for it.
     bool can_produce() const { return due_.can_take(); }
-    /// Produces one of these.
-    void produce(Step<S>& step) {
+    /// Produces one of these. Results of commands are held back unless enough backups are in sync (S11).
+    void produce(Step<S>& step, bool enough_in_sync) {
         auto due = due_.take();
+        if (is_result(due->kind) && !enough_in_sync) return hold(std::move(*due));
         end(step, due->call.peer);
         switch (due->kind) {
             case Due::query: return query(step, due->call, due->query);
             case Due::dump: return begin_dump(step, due->call);
             case Due::piece: return give_piece(step, due->call, due->at, due->number);
             case Due::result:
-                due_.spend(due->result.size());
-                return step.out.send(due->call.peer, due->call.id, ExecuteResult{due->at, due->result.text()});
-            case Due::ready:
-                due_.spend(due->bytes);
-                return step.out.send(due->call.peer, due->call.id, std::move(*due->message));
+            case Due::ready: return send(step, *due);
         }
     }
     /// Whether the next turn has something to produce.
@@ -110,11 +117,13 @@ public:
     void backlog(const Address& peer, bool full) { due_.backlog(peer, full); }
     void gone(Step<S>& step, const Address& peer) {
         load_.gone(peer);
-        for (auto dropped = due_.gone(peer); dropped > 0; --dropped) end(step, peer);
+        for (auto dropped = due_.gone(peer) + drop_held(peer); dropped > 0; --dropped) end(step, peer);
         dumps_.gone(peer);
     }
     void step_down(Step<S>& step, const std::string& why) {
         for (const auto& due : due_.take_all()) fail(step, due.call, method_of(due.kind), why);
+        for (const auto& due : std::exchange(held_, {})) fail(step, due.call, method_of(due.kind), why);
+        held_bytes_ = 0;
         dumps_.clear();
     }
     void expire(Time now) { dumps_.expire(now); }
@@ -137,12 +146,31 @@ private:
     }
     /// The result itself waits, not where it stands: its session may be closed before the connection takes it, and a
     /// client that reads `session_expired` of a command that took effect may have it take effect again.
-    void wait_with(Call&& call, const SessionResults::Result& kept) {
-        wait({.call = std::move(call),
-              .kind = Due::result,
-              .at = kept.at,
-              .result = kept.value,
-              .bytes = kept.value.size()});
+    static DueAnswer due_result(Call&& call, const SessionResults::Result& kept) {
+        return {.call = std::move(call),
+                .kind = Due::result,
+                .at = kept.at,
+                .result = kept.value,
+                .bytes = kept.value.size()};
+    }
+    void send(Step<S>& step, DueAnswer& due) {
+        due_.spend(due.bytes);
+        auto& [peer, id] = due.call;
+        if (due.message) step.out.send(std::move(peer), std::move(id), std::move(*due.message));
+        else step.out.send(std::move(peer), std::move(id), ExecuteResult{due.at, due.result.text()});
+    }
+
+    static bool is_result(Due kind) { return kind == Due::result || kind == Due::ready; }
+    void hold(DueAnswer&& due) {
+        held_bytes_ += due.bytes;
+        held_.push_back(std::move(due));
+    }
+    std::size_t drop_held(const Address& peer) {
+        return std::erase_if(held_, [&](const auto& due) {
+            if (due.call.peer != peer) return false;
+            held_bytes_ -= due.bytes;
+            return true;
+        });
     }
 
     void query(Step<S>& step, const Call& call, const JsonText& text) {
@@ -162,12 +190,14 @@ private:
     }
     static const char* method_of(Due kind) {
         if (kind == Due::query) return "pb.query";
-        return kind == Due::result || kind == Due::ready ? "pb.execute" : "pb.dump";
+        return is_result(kind) ? "pb.execute" : "pb.dump";
     }
 
     PeerLoad load_;
     Dumps<S> dumps_;
     DueAnswers due_;
+    std::vector<DueAnswer> held_;  // results that wait until enough backups are in sync
+    std::size_t held_bytes_ = 0;
 };
 
 }  // namespace understudy

@@ -202,7 +202,7 @@ public:
         return leased || (read.round != 0 && read.round <= round_confirmed());
     }
     void answer_read(Step<S>& step) {
-        if (answers_.can_produce()) return answers_.produce(step);
+        if (answers_.can_produce()) return answers_.produce(step, enough_in_sync(step));
         if (step.leased) reached("S5: a lease answers reads without a round");
         read_bytes_ -= reads_.front().query.size();
         answers_.read(step, std::move(reads_.front()));
@@ -283,7 +283,7 @@ private:
     }
     bool admit_write(Step<S>& step, const Call& call, const std::string& method, std::size_t bytes) {
         if (!admit(step, call, method)) return false;
-        if (required_count() < step.options.min_in_sync) {
+        if (!enough_in_sync(step)) {
             reached("S11: a write is refused while too few backups are in sync");
             step.answer_error(call, method, error::not_enough_replicas,
                               std::to_string(required_count()) + " backups are in sync, min_in_sync is " +
@@ -319,7 +319,7 @@ private:
         session.used = step.now;
         const auto* first = session.results.find(request.seq);
         if (!first) return false;
-        if (required_count() < step.options.min_in_sync) {
+        if (!enough_in_sync(step)) {
             reached("S11: a command that has taken effect is not answered from the table either");
             return false;
         }
@@ -335,6 +335,7 @@ private:
         waiting_.push({std::move(call), result_bytes});
     }
 
+    bool enough_in_sync(const Step<S>& step) const { return required_count() >= step.options.min_in_sync; }
     std::size_t required_count() const {
         return static_cast<std::size_t>(
             std::ranges::count_if(links_, [](const auto& link) { return link.required(); }));
@@ -372,10 +373,12 @@ private:
     }
 
     void release_answers(Step<S>& step) {
-        if (required_count() < step.options.min_in_sync) {
-            if (!withheld_.empty()) reached("S11: an answer waits until enough backups are in sync again");
+        if (!enough_in_sync(step)) {
+            if (!withheld_.empty() || answers_.holds_results())
+                reached("S11: an answer waits until enough backups are in sync again");
             return;
         }
+        answers_.release_results(step);
         for (auto& result : withheld_) answers_.result(step, std::move(result));
         withheld_.clear();
     }
@@ -420,7 +423,7 @@ private:
     void close_unused_sessions(Step<S>& step) {
         if (step.now < next_expiry_ && next_expiry_ != never) return;
         next_expiry_ = after(step.now, step.options.session_ttl / 8);
-        if (required_count() < step.options.min_in_sync) return;
+        if (!enough_in_sync(step)) return;
         std::size_t closed = 0;
         for (const auto& [id, session] : step.state.sessions.all()) {
             if (session.closing || after(session.used, step.options.session_ttl) > step.now) continue;
@@ -437,7 +440,7 @@ private:
 
     /// C4: where sessions or their results leave no room, some are closed before their time.
     void make_room(Step<S>& step) {
-        if (required_count() < step.options.min_in_sync || under_way(step) > step.options.max_call_bytes) return;
+        if (!enough_in_sync(step) || under_way(step) > step.options.max_call_bytes) return;
         for (auto id : room_.to_close(step.state.sessions, step.options, step.now)) {
             step.state.sessions.find(id)->closing = true;
             append(step, std::nullopt, {{}, EntryKind::close, id, 0, 0, {}});
