@@ -134,6 +134,23 @@ TEST_SUITE("replica_slices") {
         CHECK(std::get<SlowStore>(*told).call == "apply");
     }
 
+    TEST_CASE("S7: a backup that joins has the time that the primary needed for a command in its log") {
+        auto group = pair();
+        group.work_takes = {{"a", 400ms}};
+        group.put("a", "x");
+        group.settle();
+        group.work_takes = {{"a", 0ms}};
+        for (int n = 0; n < 1000; ++n) group.put("a", "x");
+        group.settle();
+        group.start("c", 3);
+        group.lost = [](auto& from, auto&, auto&) { return from == "c"; };
+        group.decide(group.member("a"), {group.member("c")}, {"a", "c"});
+        group.pass(1100ms);
+        CHECK(group.count<BackupUnreachable>() == 0);
+        group.pass(200ms);
+        CHECK(group.count<BackupUnreachable>() == 1);
+    }
+
     TEST_CASE("S7: reads that wait are answered in slices and do not wait for entries that follow them") {
         auto group = pair();
         std::vector<CallId> reads;

@@ -7,6 +7,7 @@
 #include <string>
 #include <system_error>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include <asio/detached.hpp>
@@ -21,11 +22,12 @@ using namespace std::chrono_literals;
 TEST_SUITE("slow_store") {
     namespace {
 
-    /// A key/value store that takes its server's time for each command.
+    /// A key/value store that takes its server's time for each command, and nearly D for a key named `slow`.
     struct SlowKv : KvStore {
         SlowKv(sim::World& in, std::string of) : world{&in}, server{std::move(of)} {}
         Reply apply(const Command& command) {
-            world->work(server, *each);
+            const auto* put = std::get_if<kv::Put>(&command);
+            world->work(server, put && put->key == "slow" ? 400ms : *each);
             return KvStore::apply(command);
         }
         sim::World* world;
@@ -152,6 +154,23 @@ TEST_SUITE("slow_store") {
         CHECK(town.view() == view + 1);
         REQUIRE(town.until([&] { return town.b->rules().state().applied == town.a->rules().state().applied; }));
         CHECK(town.b->store() == town.a->store());
+    }
+
+    TEST_CASE("S7: a joiner that meets commands of nearly D gets in at once") {
+        Town town;
+        town.world.crash("b");
+        town.b.reset();
+        REQUIRE(town.until([&] { return town.views.view().view.backups.empty(); }));
+        for (int n = 0; n < 3; ++n) {
+            town.put_all(500);
+            town.put("slow");
+        }
+        town.put_all(500);  // the slow ones are long ago
+        const auto view = town.view();
+        town.start("b");
+        REQUIRE(town.until([&] { return town.in_sync(); }));
+        CHECK(town.view() == view + 1);
+        CHECK(town.count<BackupUnreachable>() == 0);
     }
 
     TEST_CASE("S7: servers whose disks are equally slow get a backup in sync and keep it") {

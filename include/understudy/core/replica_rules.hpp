@@ -60,7 +60,7 @@ public:
 
     void respond(Time now, Effects& out) {
         if (failed()) return;
-        work_.begin_turn(standing_, journaling_.own_delay(state_, now), now);
+        work_.begin_turn(standing_, journaling_.own_delay(state_, now), state_.log.base().index, now);
         auto step = at(now, out);
         if (primary_.serving())
             primary_.respond(step);

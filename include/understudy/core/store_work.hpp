@@ -14,10 +14,12 @@ namespace understudy {
 template <TextStore S>
 class StoreWork {
 public:
-    /// A turn begins; what this server needs itself says what its backups may need (S7).
-    void begin_turn(Standing& standing, Duration own_disk, Time now) {
+    /// A turn begins; what this server needs itself, for what a backup may have to apply too, says what its backups may
+    /// need (S7). The log begins after `base`.
+    void begin_turn(Standing& standing, Duration own_disk, Index base, Time now) {
         told_ = now;
-        standing.ack_timeout = OwnDelay::ack_timeout(std::max(own_disk, pace_.longest()), standing.dead_after);
+        const auto own = std::max(own_disk, pace_.longest(base));
+        standing.ack_timeout = OwnDelay::ack_timeout(own, standing.dead_after);
         if (standing.ack_timeout > standing.dead_after / 2)
             reached("S7: a server that is slow itself gives its backups more time");
         pace_.begin_turn(standing.info.ping_interval / 4);
@@ -35,7 +37,7 @@ public:
         told_ = step.now;
         const auto work = next(step.state, primary, lease);
         if (work == Work::none) return;  // the lease has ended
-        pace_.begin(work, step.now);
+        pace_.begin(work, step.state.applied.index + 1, step.now);
         if (work == Work::read) return primary.answer_read(step);
         primary.serving() ? primary.apply_next(step) : void(step.state.apply_next(step.now));
     }

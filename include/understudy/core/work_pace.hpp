@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <utility>
 
+#include <understudy/core/slow_entries.hpp>
 #include <understudy/core/types.hpp>
 
 namespace understudy {
@@ -29,11 +30,12 @@ public:
         last_ = Work::none;
         spent_ = {};
     }
-    /// The next unit begins.
-    void begin(Work work, Time now) {
+    /// The next unit begins; `index` is that of an entry to apply.
+    void begin(Work work, Index index, Time now) {
         note(now);
         if (last_ == Work::none) began_ = now;
         last_ = work;
+        index_ = index;
         unit_began_ = now;
         ++(work == Work::apply ? applied_ : reads_);
     }
@@ -64,8 +66,11 @@ public:
     bool slow() const { return slow_; }
     /// How far a backup acknowledges beyond what it has applied (S2): about as many entries as it applies in D.
     Index ahead() const { return ahead_; }
-    /// How long one unit has lately taken at most.
-    Duration longest() const { return longest_; }
+    /// How long one unit has lately taken at most, or an entry after `base`, where the log begins.
+    Duration longest(Index base) {
+        slow_entries_.trim(base);
+        return std::max(longest_, slow_entries_.longest());
+    }
 
     /// Whether entries have waited to be applied for D or longer: said once until they do not, and once a minute.
     bool take_behind(Time now, Duration dead_after) {
@@ -92,6 +97,7 @@ private:
         const auto took = now - unit_began_;
         spent_ = now - began_;
         longest_ = std::max(took, longest_ - longest_ / 64);
+        if (last_ == Work::apply) slow_entries_.applied(index_, took);
         if (took > slowest_.took) slowest_ = {last_, took};
     }
 
@@ -101,6 +107,7 @@ private:
     Index applied_ = 0;
     std::uint64_t reads_ = 0;
     Work last_ = Work::none;  // the unit under way
+    Index index_ = 0;
     Time began_{}, unit_began_{};
 
     bool slow_ = true;
@@ -108,6 +115,7 @@ private:
     Time behind_since_ = never;
     bool told_behind_ = false;
     Duration longest_{};
+    SlowEntries slow_entries_;
     SlowWork slowest_;
     Time next_behind_ = Time::min(), next_slowest_ = Time::min();
 };
