@@ -297,7 +297,7 @@ private:
     void put_back(ViewRecord copy) {
         cluster_.crash_views();
         for (const auto& name : cluster_.servers())
-            if (chance_.chance(0.2) && cluster_.is_held(Cluster<S>::group_of(name), {{name}, {}})) cluster_.crash(name);
+            if (chance_.chance(0.2) && may_die(name, copy)) cluster_.crash(name);
         tell("happens: the record is put back to an older copy");
         watch_.put_back();
         cluster_.disk().put_back(std::move(copy));
@@ -320,6 +320,22 @@ private:
         if (!all_well()) return not_well();
         if (!run_until([&] { return all_idle(); }, 2 * limits_.peace) && good())
             watch_.violate("a call has not ended long after the record was put back");
+    }
+    /// Whether the group's state is found all the same once that copy is put back: somebody else holds it and knows
+    /// that it does. That a backup is in sync is known to the primary and the view service alone until the next answer
+    /// to a ping; and a copy that lacks only that is of the present view, so that nothing shows that it is old.
+    bool may_die(const std::string& name, const ViewRecord& copy) const {
+        const auto group = Cluster<S>::group_of(name);
+        const auto view = cluster_.view(group);
+        for (const auto& copied : copy.groups)
+            if (copied.info.group == group && copied.info.view.number == view.number && copied.info.view != view)
+                return false;
+        if (!cluster_.is_held(group, {{name}, {name}})) return cluster_.is_held(group, {{name}, {}});
+        return std::ranges::any_of(cluster_.servers(), [&](const auto& other) {
+            const auto* server = other == name ? nullptr : cluster_.find(other);
+            const auto* member = server ? view.member(other) : nullptr;
+            return member && (member->synced || other == view.primary.name) && server->view().view == view;
+        });
     }
     /// R4: only an operator can go on. What was answered so far is judged; then some of it may be gone.
     void force(const std::string& group) {
