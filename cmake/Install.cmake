@@ -15,7 +15,9 @@ configure_package_config_file(cmake/understudyConfig.cmake.in understudyConfig.c
 write_basic_package_version_file("${PROJECT_BINARY_DIR}/understudyConfigVersion.cmake"
                                  COMPATIBILITY SameMinorVersion ARCH_INDEPENDENT)
 install(FILES "${PROJECT_BINARY_DIR}/understudyConfig.cmake" "${PROJECT_BINARY_DIR}/understudyConfigVersion.cmake"
-              "${CMAKE_CURRENT_LIST_DIR}/FindAsio.cmake" DESTINATION "${package_dir}")
+              "${CMAKE_CURRENT_LIST_DIR}/FindAsio.cmake" "${CMAKE_CURRENT_LIST_DIR}/Compiled.cmake"
+              "${CMAKE_CURRENT_LIST_DIR}/part.cpp.in"
+        DESTINATION "${package_dir}")
 
 # `${pcfiledir}` lets the installed tree be moved as a whole.
 if(IS_ABSOLUTE "${CMAKE_INSTALL_INCLUDEDIR}")

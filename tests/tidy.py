@@ -29,10 +29,12 @@ LAYERS = {
     "wire": Layer({"core", "wire"}, False, True),
     "transport": Layer({"core", "transport"}, True, False),
     "detail": Layer({"core", "wire", "transport", "detail"}, True, True),
-    "service": Layer({"core", "wire", "transport", "detail", "service"}, True, True),
+    "runtime": Layer({"core", "wire", "transport", "detail", "runtime"}, True, True),
+    "service": Layer({"core", "wire", "transport", "detail", "runtime", "service"}, True, True),
     "net": Layer({"core", "wire", "transport", "detail", "net"}, True, False),
     "sim": Layer({"core", "wire", "transport", "detail", "service", "journal", "sim"}, True, True),
     "journal": Layer({"core", "wire", "transport", "detail", "journal"}, True, True),
+    "source": Layer({"core", "runtime", "net"}, False, False),  # src.hpp: all that is compiled once
 }
 
 # What a header uses of these it includes itself, whatever else brings it too: headers_alone.py does not see that.
@@ -98,7 +100,8 @@ INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
 
 # ---- reading ----------------------------------------------------------------------------------------------
 
-TEXT = (".hpp", ".cpp", ".py", ".sh", ".cmake", ".txt", ".in", ".md", ".json", ".build", ".wrap")
+HEADER = (".hpp", ".ipp")  # an .ipp defines what the .hpp of its name declares
+TEXT = (".hpp", ".ipp", ".cpp", ".py", ".sh", ".cmake", ".txt", ".in", ".md", ".json", ".build", ".wrap")
 SKIPPED = {"build", "packagecache", "__pycache__"}
 
 
@@ -120,7 +123,7 @@ def read(root):
                 continue
             with open(os.path.join(folder, name), encoding="utf-8") as file:
                 text = file.read()
-            code = strip_comments(text) if name.endswith((".hpp", ".cpp")) else text
+            code = strip_comments(text) if name.endswith((*HEADER, ".cpp")) else text
             files[path] = File(path, text.split("\n"), code.split("\n"))
     return files
 
@@ -129,16 +132,18 @@ PUBLIC = "include/understudy/"
 
 
 def headers(files):
-    return [file for path, file in files.items() if path.startswith(PUBLIC) and path.endswith(".hpp")]
+    return [file for path, file in files.items() if path.startswith(PUBLIC) and path.endswith(HEADER)]
 
 
 def layer_of(path):
     """The layer of a public header, or None."""
-    parts = path[len(PUBLIC):].removesuffix(".hpp").split("/")
+    parts = os.path.splitext(path[len(PUBLIC):])[0].split("/")
     if len(parts) > 1:
         return parts[0] if parts[0] in LAYERS else None
     if parts[0] in CORE_FILES:
         return "core"
+    if parts[0] == "src":
+        return "source"
     return "transport" if parts[0] in SEAMS else "service"
 
 
@@ -179,7 +184,7 @@ def check_layers(files):
                 yield error(f"the core must not include <{name}>")
             elif name == "random" and layer not in OUTSIDE:
                 yield error("only net/ and journal/ draw random numbers")
-            elif "/" not in name and name.endswith(".hpp"):
+            elif "/" not in name and name.endswith(HEADER):
                 yield error(f"<{name}> is no dependency of this library")
 
 
@@ -196,10 +201,12 @@ def check_own_include(files, file, layer, law, name, error):
 
 
 def check_cycles(files):
-    """Within a layer, too, includes only go downward; but a part, x_part.hpp of x.hpp, may name the whole."""
+    """Within a layer, too, includes only go downward; but a part, x_part.hpp of x.hpp, may name the whole, and x.hpp
+    brings x.ipp in the end."""
     edges = {file.path: ["include/" + name for _, _, name in includes(file)] for file in headers(files)}
     for path, targets in edges.items():
-        edges[path] = [target for target in targets if not path.startswith(target.removesuffix(".hpp") + "_")]
+        edges[path] = [target for target in targets if not path.startswith(target.removesuffix(".hpp") + "_")
+                       and target != path.removesuffix(".hpp") + ".ipp"]
     done, path = set(), []
 
     def visit(node):
@@ -256,7 +263,7 @@ def check_shape(files):
 
 def check_text(files):
     for file in files.values():
-        source = file.path.endswith((".hpp", ".cpp", ".py", ".sh", ".cmake"))
+        source = file.path.endswith((*HEADER, ".cpp", ".py", ".sh", ".cmake"))
         if file.lines[-1] != "" or file.lines[-2:-1] == [""]:
             yield Finding(file.path, len(file.lines), "error", "must end with one line end")
         for number, line in enumerate(file.lines, 1):
@@ -284,7 +291,7 @@ def check_time_and_chance(files):
     for file in files.values():
         public = file.path.startswith(PUBLIC)
         layer = layer_of(file.path) if public else None
-        if not public and not file.path.startswith("tests/") or not file.path.endswith((".hpp", ".cpp")):
+        if not public and not file.path.startswith("tests/") or not file.path.endswith((*HEADER, ".cpp")):
             continue
         for number, line in enumerate(file.code, 1):
             def error(text):

@@ -2,11 +2,7 @@
 #pragma once
 
 #include <chrono>
-#include <concepts>
-#include <cstdint>
 #include <functional>
-#include <map>
-#include <memory>
 #include <optional>
 #include <string>
 #include <system_error>
@@ -14,34 +10,19 @@
 #include <variant>
 
 #include <asio/any_io_executor.hpp>
-#include <asio/error.hpp>
-#include <asio/post.hpp>
 #include <asio/use_awaitable.hpp>
 
-#include <understudy/detail/ask_rules.hpp>
-#include <understudy/detail/call_table.hpp>
-#include <understudy/detail/service.hpp>
+#include <understudy/core/call_id.hpp>
+#include <understudy/core/message.hpp>
+#include <understudy/core/types.hpp>
+#include <understudy/error.hpp>
 #include <understudy/event.hpp>
+#include <understudy/runtime/admin_node.hpp>
 #include <understudy/transport.hpp>
 
 namespace understudy {
 
 namespace detail {
-
-template <>
-struct FailureText<Message> {
-    static std::string take(Message& message) {
-        auto* failure = std::get_if<Failure>(&message);
-        return failure ? std::move(failure->text) : std::string{};
-    }
-};
-
-using Watcher = std::function<void(const ViewInfo&)>;
-struct Watch {
-    Address view_service;
-    std::string group;
-    Watcher watcher;
-};
 
 /// The answer `M`; another one is `error::internal`.
 template <typename M>
@@ -65,78 +46,6 @@ struct IgnoreMessage {
     void operator()(std::error_code&, Message&&) const {}
 };
 
-template <Transport T>
-class AdminParty final : public Party<AskRules, T>, public std::enable_shared_from_this<AdminParty<T>> {
-public:
-    using Party<AskRules, T>::Party;
-
-    CallTable<Message> calls;
-
-    void start(std::uint64_t key, Question question) {
-        if (this->stopped()) return calls.finish(key, error::closed);
-        if (auto wrong = objection(question.to); !wrong.empty()) {
-            watching_.erase(key);
-            this->tell(Refused{question.to, error::invalid_options, std::move(wrong)});
-            return calls.finish(key, error::invalid_options);
-        }
-        this->machine.ask(key, std::move(question), this->transport.now());
-        this->transport.wake();
-        run_in_background(this->shared_from_this());
-    }
-    void start(std::uint64_t key, Watch watch) {
-        watching_.emplace(key, Watching{std::move(watch.watcher), {}});
-        start(key, Question{std::move(watch.view_service), Method::view_watch, ViewWatch{std::move(watch.group)}});
-    }
-    void cancel(std::uint64_t key) {
-        this->machine.cancel(key);
-        watching_.erase(key);
-        calls.finish(key, asio::error::operation_aborted);
-    }
-    void run_ended() override {
-        watching_.clear();
-        calls.finish_all(asio::error::operation_aborted);
-    }
-    void run_dropped() override {
-        watching_.clear();
-        calls.drop_all();
-    }
-
-private:
-    struct Watching {
-        Watcher watcher;
-        ViewInfo seen;
-    };
-
-    /// Why the transport can never dial this address; empty if it can, or does not say.
-    std::string objection(const Address& address) const {
-        if constexpr (requires {
-                          { this->transport.objection(address) } -> std::same_as<std::string>;
-                      })
-            return this->transport.objection(address);
-        else
-            return {};
-    }
-    void turn_ended() override {
-        for (auto& told : this->machine.take_told()) {
-            auto watching = watching_.find(told.key);
-            if (watching != watching_.end() && !told.code) {
-                show(watching->second, std::get_if<ViewResult>(&*told.message));
-                continue;
-            }
-            if (watching != watching_.end()) watching_.erase(watching);
-            calls.finish(told.key, told.code ? make_error_code(*told.code) : std::error_code{},
-                         told.message ? std::move(*told.message) : Message{});
-        }
-    }
-    void show(Watching& watching, const ViewResult* news) {
-        if (!news || news->info == watching.seen) return;
-        watching.seen = news->info;
-        asio::post(this->executor(), [watcher = watching.watcher, info = news->info] { watcher(info); });
-    }
-
-    std::map<std::uint64_t, Watching> watching_;
-};
-
 }  // namespace detail
 
 /// Asks given addresses, one request for each call. Reads are repeated until they are answered or `timeout` has passed
@@ -147,7 +56,7 @@ template <Transport T>
 class Admin {
 public:
     explicit Admin(T transport, Duration timeout = std::chrono::seconds{5}, Observer observer = {})
-        : state_{std::make_shared<State>(detail::AskRules{}, std::move(transport), std::move(observer))},
+        : node_{detail::make_admin_node(detail::erase(std::move(transport)), std::move(observer))},
           timeout_{timeout} {}
 
     /// The group's view (`view.get`); completes with `ViewInfo`.
@@ -199,29 +108,27 @@ public:
     auto async_watch(Address view_service, std::string group, std::function<void(const ViewInfo&)> watcher,
                      Token&& token = Token()) {
         detail::Watch watch{std::move(view_service), std::move(group), std::move(watcher)};
-        return detail::async_call(state_.share(), std::move(watch), detail::IgnoreMessage{},
+        return detail::async_call(node_.share(), std::move(watch), detail::IgnoreMessage{},
                                   std::forward<Token>(token));
     }
 
     /// Ends every call with `operation_aborted`, and each later one with `error::closed`.
-    void stop() { state_->stop(); }
-    asio::any_io_executor get_executor() const { return state_->executor(); }
+    void stop() { node_->stop(); }
+    asio::any_io_executor get_executor() const { return node_->executor(); }
 
 private:
-    using State = detail::AdminParty<T>;
-
     template <typename Take, typename Token>
     auto read(Address to, Method method, Message message, Token&& token) {
         detail::Question question{std::move(to), method, std::move(message), timeout_, true};
-        return detail::async_call(state_.share(), std::move(question), Take{}, std::forward<Token>(token));
+        return detail::async_call(node_.share(), std::move(question), Take{}, std::forward<Token>(token));
     }
     template <typename Take, typename Token>
     auto change(Address to, Method method, Message message, Token&& token) {
         detail::Question question{std::move(to), method, std::move(message), timeout_, false};
-        return detail::async_call(state_.share(), std::move(question), Take{}, std::forward<Token>(token));
+        return detail::async_call(node_.share(), std::move(question), Take{}, std::forward<Token>(token));
     }
 
-    detail::Handle<State> state_;
+    detail::Handle<detail::AdminNode> node_;
     Duration timeout_;
 };
 

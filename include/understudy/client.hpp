@@ -12,13 +12,18 @@
 #include <asio/awaitable.hpp>
 #include <asio/use_awaitable.hpp>
 
-#include <understudy/detail/client_party.hpp>
+#include <understudy/core/types.hpp>
+#include <understudy/detail/call_table.hpp>
 #include <understudy/detail/in_place.hpp>
+#include <understudy/detail/initiate.hpp>
+#include <understudy/detail/typed_call.hpp>
 #include <understudy/event.hpp>
 #include <understudy/options.hpp>
 #include <understudy/result.hpp>
+#include <understudy/runtime/client_node.hpp>
 #include <understudy/store.hpp>
 #include <understudy/transport.hpp>
+#include <understudy/wire/store_text.hpp>
 
 namespace understudy {
 
@@ -60,7 +65,7 @@ public:
     /// Throws `std::system_error` with `error::invalid_options` and a sentence that says what is wrong, also if the
     /// transport can never dial an address of the view service.
     explicit Client(T transport, ClerkOptions options = {}, Observer observer = {})
-        : state_{make(transport, options, std::move(observer))} {}
+        : node_{detail::make_client_node(detail::erase(std::move(transport)), options, std::move(observer))} {}
 
     /// Executes a command exactly once (without `session` in the options: at least once); completes with its `Reply`.
     template <detail::Token Token = asio::use_awaitable_t<>>
@@ -107,62 +112,55 @@ public:
     /// a `std::system_error`, leaves the executor's `run()`.
     template <typename Token = asio::use_awaitable_t<>>
     auto async_dump(std::function<void(std::string_view)> sink, Token&& token = Token()) {
-        MakeDump make{state_.share(), std::move(sink)};
+        MakeDump make{node_.share(), std::move(sink)};
         return detail::async_spawn(get_executor(), std::move(make), std::forward<Token>(token));
     }
 
     /// Asks for the view now, rather than with the first call, and goes on following it.
-    void follow() { state_->follow(); }
+    void follow() { node_->follow(); }
     /// The newest view that the client knows; number 0 if it has not learned one.
-    const ViewInfo& view() const { return state_->machine.view(); }
+    const ViewInfo& view() const { return node_->view(); }
 
     /// Ends every call with `operation_aborted`, and each later one with `error::closed`. The observer is told nothing
     /// more. The session is closed at the primary (C4): that keeps the executor busy until it is answered, for two
     /// `resend_after` and 2 s at most, also if the client is destroyed meanwhile. One that is destroyed without `stop`
     /// ends at once, and its session is left to `session_ttl`.
-    void stop() { state_->leave(); }
-    asio::any_io_executor get_executor() const { return state_->executor(); }
+    void stop() { node_->leave(); }
+    asio::any_io_executor get_executor() const { return node_->executor(); }
 
 private:
     template <Transport>
     friend class Clerk;
-    using State = detail::ClientParty<T>;
+    using Node = detail::ClientNode;
 
     struct MakeDump {
-        std::shared_ptr<State> state;
+        std::shared_ptr<Node> node;
         std::function<void(std::string_view)> sink;
-        asio::awaitable<Position> operator()() { return dump(std::move(state), std::move(sink)); }
+        asio::awaitable<Position> operator()() { return dump(std::move(node), std::move(sink)); }
     };
-
-    static std::shared_ptr<State> make(T& transport, const ClerkOptions& options, Observer observer) {
-        detail::require_valid(options.validate());
-        detail::require_dialable(transport, options.view_service);
-        ClerkRules rules{options, transport.random()};
-        return std::make_shared<State>(std::move(rules), std::move(transport), std::move(observer));
-    }
 
     template <typename Take, typename Token>
     auto execute(const Command& command, std::optional<Duration> give_up_after, Token&& token) {
         detail::ExecuteCall call{detail::try_encode(&wire::encode_command<S>, command), give_up_after};
-        return detail::async_call(state_.share(), std::move(call), Take{}, std::forward<Token>(token));
+        return detail::async_call(node_.share(), std::move(call), Take{}, std::forward<Token>(token));
     }
     template <typename Take, typename Token>
     auto ask(const Query& query, std::optional<Duration> give_up_after, Token&& token) {
         detail::QueryCall call{detail::try_encode(&wire::encode_query<S>, query), give_up_after};
-        return detail::async_call(state_.share(), std::move(call), Take{}, std::forward<Token>(token));
+        return detail::async_call(node_.share(), std::move(call), Take{}, std::forward<Token>(token));
     }
 
-    static asio::awaitable<Position> dump(std::shared_ptr<State> state, std::function<void(std::string_view)> sink) {
+    static asio::awaitable<Position> dump(std::shared_ptr<Node> node, std::function<void(std::string_view)> sink) {
         detail::DumpCall call;
         for (;; ++call.chunk) {
-            detail::Answer piece = co_await detail::async_call(state, call, detail::TakeAnswer{}, asio::use_awaitable);
+            detail::Answer piece = co_await detail::async_call(node, call, detail::TakeAnswer{}, asio::use_awaitable);
             if (!piece.text.empty()) sink(piece.text);
             if (piece.last) co_return piece.at;
             call.at = piece.at;
         }
     }
 
-    detail::Handle<State> state_;
+    detail::Handle<Node> node_;
 };
 
 }  // namespace understudy

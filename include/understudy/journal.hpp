@@ -10,7 +10,7 @@
 
 #include <understudy/core/journal_batch.hpp>
 #include <understudy/core/log.hpp>
-#include <understudy/core/recovery.hpp>
+#include <understudy/core/journal_reader.hpp>
 
 namespace understudy {
 

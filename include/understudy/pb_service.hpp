@@ -2,27 +2,26 @@
 #pragma once
 
 #include <concepts>
-#include <functional>
-#include <map>
 #include <memory>
-#include <optional>
-#include <string>
 #include <system_error>
 #include <utility>
 
 #include <asio/any_io_executor.hpp>
-#include <asio/error.hpp>
 #include <asio/use_awaitable.hpp>
 
-#include <understudy/core/replica_rules.hpp>
+#include <understudy/core/message.hpp>
+#include <understudy/core/types.hpp>
+#include <understudy/detail/call_table.hpp>
 #include <understudy/detail/in_place.hpp>
-#include <understudy/detail/replica_party.hpp>
+#include <understudy/detail/typed_call.hpp>
 #include <understudy/event.hpp>
 #include <understudy/journal.hpp>
 #include <understudy/options.hpp>
 #include <understudy/result.hpp>
+#include <understudy/runtime/replica_node.hpp>
 #include <understudy/store.hpp>
 #include <understudy/transport.hpp>
+#include <understudy/wire/store_text.hpp>
 
 namespace understudy {
 
@@ -60,14 +59,15 @@ public:
     /// nothing else.
     PBService(S store, T transport, ReplicaOptions options, Observer observer = {})
         requires std::same_as<J, NoJournal>
-        : state_{make(std::move(store), transport, NoJournal{}, std::move(options), std::move(observer))} {}
+        : node_{make(std::move(store), std::move(transport), NoJournal{}, std::move(options), std::move(observer))} {}
 
     /// Reads the journal, which may block and takes as long as the store needs to apply what is there, and goes on from
     /// it. Throws as above, and what the journal throws if it is damaged; `error::invalid_options` too if it was
     /// written by a server of another name or group.
     PBService(S store, T transport, J journal, ReplicaOptions options, Observer observer = {})
         requires(!std::same_as<J, NoJournal>)
-        : state_{make(std::move(store), transport, std::move(journal), std::move(options), std::move(observer))} {}
+        : node_{make(std::move(store), std::move(transport), std::move(journal), std::move(options),
+                     std::move(observer))} {}
 
     /// Serves until `stop()` or a failure. Completes with `void(std::error_code)`: no error after `stop()`;
     /// `error::internal` if the store failed, `error::journal_failed` if stable storage did (an event says how); what
@@ -76,37 +76,37 @@ public:
     /// Terminal cancellation ends it with `operation_aborted`; it can then be run again and knows all that it knew.
     template <typename Token = asio::use_awaitable_t<>>
     auto async_run(Token&& token = Token()) {
-        return detail::async_run(state_.share(), std::forward<Token>(token));
+        return detail::async_run(node_.share(), std::forward<Token>(token));
     }
 
     /// Talks to nobody any more: closes the listener and every connection; calls end with `operation_aborted`, and
     /// `async_run` completes. It cannot be run again.
-    void stop() { state_->stop(); }
+    void stop() { node_->stop(); }
 
     /// Hands over to another server and leaves the group (R6); completes with `void(std::error_code)` once no view
     /// names this server. It can then be stopped without anybody noticing. After `timeout`, by the transport's clock,
     /// ends with `error::deadline_passed`, if cancelled with `operation_aborted`: it stays then, and goes on serving.
     template <detail::Token Token = asio::use_awaitable_t<>>
     auto async_leave(Duration timeout, Token&& token = Token()) {
-        Wait what{[](const Rules& rules) { return rules.left(); }, timeout, true};
+        Wait what{[](const Node& node) { return node.left(); }, timeout, true};
         return wait(std::move(what), std::forward<Token>(token));
     }
 
     /// Completes with `void(std::error_code)` when this server serves as primary, at once if it does.
     template <typename Token = asio::use_awaitable_t<>>
     auto async_wait_primary(Token&& token = Token()) {
-        return wait(Wait{[](const Rules& rules) { return rules.serving(); }}, std::forward<Token>(token));
+        return wait(Wait{[](const Node& node) { return node.serving(); }}, std::forward<Token>(token));
     }
     /// Completes with `void(std::error_code)` when this server does not serve as primary, at once if it does not.
     /// Another may have become primary before: what two must not do is fenced with `Result::at`, not with this.
     template <typename Token = asio::use_awaitable_t<>>
     auto async_wait_not_primary(Token&& token = Token()) {
-        return wait(Wait{[](const Rules& rules) { return !rules.serving(); }}, std::forward<Token>(token));
+        return wait(Wait{[](const Node& node) { return !node.serving(); }}, std::forward<Token>(token));
     }
     /// Completes with `void(std::error_code)` when this server has that role, at once if it has.
     template <typename Token = asio::use_awaitable_t<>>
     auto async_wait_role(Role role, Token&& token = Token()) {
-        return wait(Wait{[role](const Rules& rules) { return rules.role() == role; }}, std::forward<Token>(token));
+        return wait(Wait{[role](const Node& node) { return node.role() == role; }}, std::forward<Token>(token));
     }
 
     /// Executes a command, if this server is primary; completes with its `Reply` when it is committed and applied. It
@@ -132,71 +132,48 @@ public:
         return ask<detail::WithPosition<detail::TakeReply<S>>>(query, std::forward<Token>(token));
     }
 
-    Role role() const { return state_->machine.role(); }
+    Role role() const { return node_->role(); }
     /// Is primary, operating, and was not told to stop.
-    bool serving() const { return state_->machine.serving(); }
+    bool serving() const { return node_->serving(); }
     /// The newest view that it knows; number 0 if none.
-    const ViewInfo& view() const { return state_->machine.view(); }
+    const ViewInfo& view() const { return node_->view(); }
     /// What `pb.status` answers.
-    ReplicaStatusResult status() const { return state_->machine.status(state_->transport.now()); }
+    ReplicaStatusResult status() const { return node_->status(); }
     /// This replica's state as far as it has applied the log, which may lag behind what was answered elsewhere.
-    const S& store() const { return state_->machine.store().store(); }
+    const S& store() const { return node_->store().template as<S>(); }
 
     /// The machine at work, for tests that look inside; what it shows is no part of the interface.
-    const auto& rules() const { return state_->machine; }
+    const auto& rules() const { return node_->rules(); }
 
     /// The name of this server: the address at which others reach it.
-    Address local() const { return state_->transport.local(); }
-    asio::any_io_executor get_executor() const { return state_->executor(); }
+    Address local() const { return node_->local(); }
+    asio::any_io_executor get_executor() const { return node_->executor(); }
 
 private:
-    using State = detail::ReplicaParty<S, T, J>;
-    using Rules = typename State::Rules;
-    using Wait = detail::Wait<Rules>;
+    using Node = detail::ReplicaNode;
+    using Wait = Node::Wait;
 
-    static std::shared_ptr<State> make(S store, T& transport, J journal, ReplicaOptions options, Observer observer) {
-        detail::require_valid(options.validate());
-        const Address name = transport.local();
-        detail::require_listening(name);
-        detail::require_dialable(transport, options.view_service);
-        detail::require_room(transport, options);
-        const auto incarnation = Incarnation{detail::draw_token(transport)};
-        wire::TypedStore<S> typed{std::move(store)};
-        const auto now = transport.now();
-        if constexpr (!std::same_as<J, NoJournal>) {
-            if (is_there(journal)) {
-                Recovery reader{std::move(typed), options.log_bytes};
-                journal.read(reader);
-                auto from = std::move(reader).finish();
-                detail::require_own(from.standing, name, options.group);
-                Rules rules{std::move(from), std::move(options), name, incarnation, now, journal.promises()};
-                auto state = std::make_shared<State>(std::move(rules), std::move(transport), std::move(journal),
-                                                     std::move(observer));
-                State::start_journal(state);
-                return state;
-            }
-        }
-        Rules rules{std::move(typed), std::move(options), name, incarnation, now};
-        return std::make_shared<State>(std::move(rules), std::move(transport), std::move(journal),
-                                       std::move(observer));
+    static std::shared_ptr<Node> make(S store, T transport, J journal, ReplicaOptions options, Observer observer) {
+        return detail::make_replica_node(detail::ErasedStore{std::move(store)}, detail::erase(std::move(transport)),
+                                         detail::erase(std::move(journal)), std::move(options), std::move(observer));
     }
 
     template <typename Token>
     auto wait(Wait what, Token&& token) {
-        return detail::async_call(state_.share(), std::move(what), detail::TakeNothing{}, std::forward<Token>(token));
+        return detail::async_call(node_.share(), std::move(what), detail::TakeNothing{}, std::forward<Token>(token));
     }
     template <typename Take, typename Token>
     auto execute(const Command& command, Token&& token) {
         detail::LocalExecute call{detail::try_encode(&wire::encode_command<S>, command)};
-        return detail::async_call(state_.share(), std::move(call), Take{}, std::forward<Token>(token));
+        return detail::async_call(node_.share(), std::move(call), Take{}, std::forward<Token>(token));
     }
     template <typename Take, typename Token>
     auto ask(const Query& query, Token&& token) {
         detail::LocalQuery call{detail::try_encode(&wire::encode_query<S>, query)};
-        return detail::async_call(state_.share(), std::move(call), Take{}, std::forward<Token>(token));
+        return detail::async_call(node_.share(), std::move(call), Take{}, std::forward<Token>(token));
     }
 
-    detail::Handle<State> state_;
+    detail::Handle<Node> node_;
 };
 
 }  // namespace understudy

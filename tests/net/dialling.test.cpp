@@ -3,6 +3,7 @@
 #include <asio/post.hpp>
 
 #include <tests/support/net.hpp>
+#include <understudy/net/backoff.hpp>
 #include <understudy/net/unix.hpp>
 
 using namespace understudy;

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include <tests/support/net.hpp>
+#include <understudy/net/unix_path.hpp>
 
 using namespace understudy;
 using namespace understudy::test;

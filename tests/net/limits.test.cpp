@@ -4,6 +4,7 @@
 #include <vector>
 
 #include <tests/support/net.hpp>
+#include <understudy/net/connection.hpp>
 
 using namespace understudy;
 using namespace understudy::test;

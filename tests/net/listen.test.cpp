@@ -11,6 +11,8 @@
 #include <thread>
 
 #include <tests/support/net.hpp>
+#include <understudy/net/listen.hpp>
+#include <understudy/net/unix_path.hpp>
 
 using namespace understudy;
 using namespace understudy::test;

@@ -6,6 +6,8 @@
 #include <optional>
 
 #include <tests/support/net.hpp>
+#include <understudy/net/connect.hpp>
+#include <understudy/net/listen.hpp>
 
 using namespace understudy;
 using namespace understudy::test;

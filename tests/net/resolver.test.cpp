@@ -10,6 +10,7 @@
 #include <vector>
 
 #include <tests/support/net.hpp>
+#include <understudy/net/connect.hpp>
 #include <understudy/net/resolver.hpp>
 
 using namespace understudy;

@@ -12,6 +12,7 @@
 #include <tests/support/net.hpp>
 #include <understudy/net/tcp.hpp>
 #include <understudy/understudy.hpp>
+#include <understudy/wire/json.hpp>
 
 using namespace understudy;
 using namespace understudy::test;

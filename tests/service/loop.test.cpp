@@ -7,7 +7,7 @@
 #include <asio/io_context.hpp>
 
 #include <tests/support/transport_archetype.hpp>
-#include <understudy/detail/service.hpp>
+#include <understudy/runtime/loop.hpp>
 
 using namespace understudy;
 using namespace std::chrono_literals;
@@ -49,13 +49,16 @@ TEST_SUITE("loop") {
         void invariants() const {}
     };
 
-    using Party = detail::Party<Echo, ArchetypeTransport>;
+    struct Party : detail::Party<Echo> {
+        using detail::Party<Echo>::Party;
+        asio::awaitable<void> begin_run() override { return detail::begin_run_of(*this); }
+    };
 
     struct World {
         asio::io_context io;
         MemoryNetwork network{io};
         std::vector<Event> events;
-        std::shared_ptr<Party> party = std::make_shared<Party>(Echo{}, ArchetypeTransport{network, "a"},
+        std::shared_ptr<Party> party = std::make_shared<Party>(Echo{}, detail::erase(ArchetypeTransport{network, "a"}),
                                                                [this](const Event& event) { on_event(event); });
         ArchetypeTransport peer{network, "b"};
         std::optional<std::error_code> ended;
@@ -232,10 +235,11 @@ TEST_SUITE("loop") {
             using Party::Party;
             void turn_ended() override { throw std::runtime_error{"wrong"}; }
         };
-        auto throwing = std::make_shared<Throwing>(Echo{}, ArchetypeTransport{world.network, "c"}, Observer{});
+        auto throwing = std::make_shared<Throwing>(Echo{}, detail::erase(ArchetypeTransport{world.network, "c"}),
+                                                    Observer{});
         std::error_code ended;
         detail::async_run(throwing, [&](std::error_code ec) { ended = ec; });
-        throwing->transport.wake();
+        throwing->transport->wake();
         CHECK_THROWS_AS(world.network.settle(), std::runtime_error);
         CHECK(ended == error::internal);
     }

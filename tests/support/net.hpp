@@ -19,11 +19,18 @@
 
 #include <asio/co_spawn.hpp>
 #include <asio/detached.hpp>
+#include <asio/generic/stream_protocol.hpp>
 #include <asio/io_context.hpp>
+#include <asio/ip/tcp.hpp>
+#include <asio/local/stream_protocol.hpp>
+#include <asio/post.hpp>
+#include <asio/steady_timer.hpp>
 
 #include <tests/support/few_descriptors.hpp>
 #include <tests/support/temporary_folder.hpp>
+#include <understudy/net/address.hpp>
 #include <understudy/net/any.hpp>
+#include <understudy/net/descriptor.hpp>
 #include <understudy/wire/frame.hpp>
 
 namespace understudy::test {

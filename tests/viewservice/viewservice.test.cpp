@@ -10,7 +10,9 @@
 #include <asio/detached.hpp>
 
 #include <tests/support/stage.hpp>
+#include <understudy/core/call_id.hpp>
 #include <understudy/view_service.hpp>
+#include <understudy/wire/json.hpp>
 
 using namespace understudy;
 using namespace understudy::test;

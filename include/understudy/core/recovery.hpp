@@ -10,6 +10,7 @@
 #include <utility>
 
 #include <understudy/core/journal_batch.hpp>
+#include <understudy/core/journal_reader.hpp>
 #include <understudy/core/log_tail.hpp>
 #include <understudy/core/snapshot_transfer.hpp>
 
@@ -22,22 +23,6 @@ struct Recovered {
     HardState standing;
     std::uint64_t entry_bytes = 0;     ///< Of the entries after the snapshot and of hard states, about.
     std::uint64_t snapshot_bytes = 0;  ///< Of the snapshot.
-};
-
-/// Is told what a journal holds: the pieces of the newest snapshot, if there is one, and then the batches in their
-/// order. Each step returns what was wrong, or an empty string; after something was wrong nothing can be recovered.
-class JournalReader {
-public:
-    virtual ~JournalReader() = default;
-    virtual std::string snapshot(const SnapshotPiece& piece) = 0;
-    /// All that counts of a batch which was written before a snapshot that takes the place of everything; or what a
-    /// snapshot says that no batch follows.
-    virtual void standing(HardState standing) = 0;
-    virtual std::string batch(const JournalBatch& batch, std::span<const EntryView> entries) = 0;
-    /// At least about so many bytes of entries are in the batches after the next one. A hint.
-    virtual void to_come(std::uint64_t bytes) = 0;
-    /// That was all. What comes next is that the journal gets ready for more.
-    virtual std::string whole() = 0;
 };
 
 /// Puts the state together again. Memory is bounded by the store and the log: what is known to be committed is applied

@@ -18,15 +18,9 @@
 
 #include <understudy/core/printable.hpp>
 #include <understudy/core/types.hpp>
+#include <understudy/net/schemes.hpp>
 
 namespace understudy::net {
-
-/// Which kinds of address a transport listens on and dials; a bit set.
-enum class Schemes : unsigned { tcp = 1, unix_socket = 2, any = 3 };
-
-constexpr bool allows(Schemes set, Schemes one) {
-    return (static_cast<unsigned>(set) & static_cast<unsigned>(one)) != 0;
-}
 
 /// An address taken apart. TCP has `host` (without brackets) and `port`, a unix socket has `path`.
 struct Target {

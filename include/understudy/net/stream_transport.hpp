@@ -9,18 +9,20 @@
 #include <string>
 #include <string_view>
 #include <utility>
-#include <variant>
 
 #include <asio/any_io_executor.hpp>
 #include <asio/awaitable.hpp>
 #include <asio/execution_context.hpp>
 
-#include <understudy/net/address.hpp>
-#include <understudy/net/switchboard.hpp>
+#include <understudy/core/types.hpp>
+#include <understudy/net/schemes.hpp>
 #include <understudy/options.hpp>
+#include <understudy/core/config.hpp>
 #include <understudy/transport.hpp>
 
 namespace understudy::net {
+
+class Switchboard;
 
 /// An executor, or an execution context that has one.
 struct ExecutorArgument {
@@ -32,6 +34,40 @@ struct ExecutorArgument {
 
     template <std::derived_from<asio::execution_context> Context>
     ExecutorArgument(Context& context) : executor{context.get_executor()} {}
+};
+
+/// What all of them share: everything but which addresses they know.
+class SocketTransport {
+public:
+    SocketTransport(SocketTransport&&) noexcept = default;
+    SocketTransport& operator=(SocketTransport&& other) noexcept;
+
+    asio::any_io_executor get_executor() const;
+    const Address& local() const;
+    std::size_t max_frame() const;
+    Time now() const;
+    std::string objection(const Address& address) const;
+    std::uint64_t random();
+
+    /// Why nobody could dial a server of this name, over whichever transport; empty if somebody may.
+    static std::string name_fault(const Address& name);
+
+    void send(const Address& to, std::string_view payload);
+    asio::awaitable<Arrivals> next(Time deadline);
+    void reuse(Arrivals&& used);
+    void wake();
+    void probe(const Address& address);
+    void pause(const Address& peer);
+    void resume(const Address& peer);
+    void malformed(const Address& peer);
+    void close();
+
+protected:
+    SocketTransport(const asio::any_io_executor& executor, TransportOptions options, Schemes schemes);
+    ~SocketTransport();
+
+private:
+    std::shared_ptr<Switchboard> board_;
 };
 
 /// Satisfies `Transport` over sockets. Beyond the laws given there:
@@ -52,51 +88,15 @@ struct ExecutorArgument {
 /// Not thread-safe: everything, also the coroutine that awaits `next`, runs on the executor, which is a strand if
 /// several threads run its context. Destroying it closes it: a pending `next` then ends with `error::closed`.
 template <Schemes schemes>
-class StreamTransport {
+class StreamTransport : public SocketTransport {
 public:
     /// Dials only, if the options name nothing to listen on. Otherwise it listens when this returns; peers are accepted
     /// as soon as the context runs. Throws `std::system_error`: `error::invalid_options`, or why the address cannot be
     /// had.
     explicit StreamTransport(ExecutorArgument executor, TransportOptions options = {})
-        : board_{Switchboard::open(executor.executor, std::move(options), schemes)} {}
+        : SocketTransport{executor.executor, std::move(options), schemes} {}
     StreamTransport(ExecutorArgument executor, Address listen)
         : StreamTransport{std::move(executor), listening_on(std::move(listen))} {}
-
-    StreamTransport(StreamTransport&&) noexcept = default;
-    StreamTransport& operator=(StreamTransport&& other) noexcept {
-        if (board_ && board_ != other.board_) board_->close();
-        board_ = std::move(other.board_);
-        return *this;
-    }
-    ~StreamTransport() {
-        if (board_) board_->close();
-    }
-
-    asio::any_io_executor get_executor() const { return board_->executor(); }
-    const Address& local() const { return board_->local(); }
-    std::size_t max_frame() const { return board_->max_frame(); }
-    Time now() const { return boot_time(); }
-    std::string objection(const Address& address) const { return board_->objection(address); }
-    std::uint64_t random() { return board_->random(); }
-
-    /// Why nobody could dial a server of this name, over whichever transport; empty if somebody may.
-    static std::string name_fault(const Address& name) {
-        const auto parsed = parse_address(name);
-        if (const auto* wrong = std::get_if<std::string>(&parsed)) return *wrong;
-        const auto& target = std::get<Target>(parsed);
-        if (target.is_wildcard()) return name + " means every interface of a machine: others cannot dial it";
-        return target.scheme == Schemes::tcp && target.port == 0 ? name + " has no port" : std::string{};
-    }
-
-    void send(const Address& to, std::string_view payload) { board_->send(to, payload); }
-    asio::awaitable<Arrivals> next(Time deadline) { return board_->bell().next(deadline); }
-    void reuse(Arrivals&& used) { board_->bell().reuse(std::move(used)); }
-    void wake() { board_->bell().wake(); }
-    void probe(const Address& address) { board_->probe(address); }
-    void pause(const Address& peer) { board_->pause(peer); }
-    void resume(const Address& peer) { board_->resume(peer); }
-    void malformed(const Address& peer) { board_->malformed(peer); }
-    void close() { board_->close(); }
 
 private:
     static TransportOptions listening_on(Address address) {
@@ -104,8 +104,10 @@ private:
         options.listen = std::move(address);
         return options;
     }
-
-    std::shared_ptr<Switchboard> board_;
 };
 
 }  // namespace understudy::net
+
+#if !defined(UNDERSTUDY_SEPARATE_COMPILATION)
+#include <understudy/net/stream_transport.ipp>
+#endif

@@ -15,6 +15,8 @@
 #include <utility>
 #include <vector>
 
+#include <understudy/core/replica_rules.hpp>
+#include <understudy/core/view_rules.hpp>
 #include <understudy/pb_service.hpp>
 #include <understudy/sim/journal.hpp>
 #include <understudy/sim/server_disk.hpp>

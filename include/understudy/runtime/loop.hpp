@@ -14,62 +14,62 @@
 
 #include <asio/any_io_executor.hpp>
 #include <asio/awaitable.hpp>
+#include <asio/co_spawn.hpp>
+#include <asio/error.hpp>
 #include <asio/post.hpp>
 #include <asio/use_awaitable.hpp>
 
 #include <understudy/core/coverage.hpp>
 #include <understudy/core/effects.hpp>
 #include <understudy/detail/repeated_events.hpp>
-#include <understudy/detail/thread_check.hpp>
+#include <understudy/error.hpp>
+#include <understudy/runtime/erased_transport.hpp>
+#include <understudy/runtime/node.hpp>
 #include <understudy/transport.hpp>
 #include <understudy/wire/json.hpp>
 
 namespace understudy::detail {
 
-/// A machine, its transport, and what passes between them. A service derives from it.
-template <Machine M, Transport T>
-class Party {
+/// A machine, its transport, and what passes between them, behind the interface `N`. A service derives from it.
+template <Machine M, std::derived_from<Node> N = Node>
+class Party : public N {
 public:
-    Party(M rules, T&& carrier, Observer observer)
+    Party(M rules, std::unique_ptr<TransportBase> carrier, Observer observer)
         : machine{std::move(rules)}, transport{std::move(carrier)}, observer_{std::move(observer)} {}
-    Party(const Party&) = delete;
-    Party& operator=(const Party&) = delete;
-    virtual ~Party() = default;
 
     M machine;
-    T transport;
+    std::unique_ptr<TransportBase> transport;
     bool running = false;
-    ThreadCheck threads;
 
-    asio::any_io_executor executor() { return transport.get_executor(); }
+    asio::any_io_executor executor() override { return transport->get_executor(); }
+    Address local() const override { return transport->local(); }
     bool stopped() const { return stopped_; }
     /// From now on nobody is told of anything.
     void silence() { silent_ = true; }
     std::error_code stopped_by() const { return stopped_by_; }
 
-    /// Ends the loop for good, with an error or without.
-    void stop(std::error_code by = {}) {
+    void stop(std::error_code by = {}) override {
         if (std::exchange(stopped_, true)) return;
         stopped_by_ = by;
         was_stopped();
-        transport.close();
+        transport->close();
     }
 
     /// A step that the host asks for, between two turns. Its effects leave with the next turn, which follows at once.
     template <typename Step>
     void ask(Step step) {
-        threads.called(*this);
-        step(machine, transport.now(), effects_);
-        transport.wake();
+        this->threads.called(*this);
+        step(machine, transport->now(), effects_);
+        transport->wake();
     }
 
     /// One turn: all that has arrived and one `wake`. Then `end_turn` does everything that the machine wants done.
     void begin_turn(Arrivals arrivals) {
-        threads.turn();
-        const Time now = transport.now();
+        this->threads.turn();
+        const Time now = transport->now();
         for (auto& arrival : arrivals)
             std::visit([&](auto& one) { take(one, now); }, arrival);
-        if constexpr (requires { transport.reuse(std::move(arrivals)); }) transport.reuse(std::move(arrivals));
+        transport->reuse(std::move(arrivals));
         about_to_wake(now, effects_);
         if constexpr (WorkingMachine<M>) machine.respond(now, effects_);
         else machine.wake(now, effects_);
@@ -82,8 +82,8 @@ public:
 
     /// The rest of a turn: the machine's work for the host's code, as far as a turn has time for it.
     void work() {
-        while (machine.has_work()) machine.work(transport.now(), effects_);
-        machine.end_work(transport.now(), effects_);
+        while (machine.has_work()) machine.work(transport->now(), effects_);
+        machine.end_work(transport->now(), effects_);
         machine.invariants();
         end_turn();
     }
@@ -105,7 +105,7 @@ protected:
         try {
             observer_(event);
         } catch (...) {
-            asio::post(executor(), [thrown = std::current_exception()] { std::rethrow_exception(thrown); });
+            asio::post(this->executor(), [thrown = std::current_exception()] { std::rethrow_exception(thrown); });
         }
     }
 
@@ -114,10 +114,9 @@ private:
         auto decoded = wire::decode(message.payload);
         if (auto* wrong = std::get_if<wire::DecodeError>(&decoded)) return refuse(message.from, *wrong);
         auto& [id, content] = std::get<wire::Decoded>(decoded);
-        if constexpr (requires(const Address& name) { T::name_fault(name); })
-            if (const auto* ping = std::get_if<Ping>(&content))
-                if (auto wrong = T::name_fault(ping->server); !wrong.empty())  // it would be in views that others dial
-                    return refuse(message.from, {id, error::bad_request, std::move(wrong), "view.ping"});
+        if (const auto* ping = std::get_if<Ping>(&content))
+            if (auto wrong = transport->name_fault(ping->server); !wrong.empty())  // others would be told to dial it
+                return refuse(message.from, {id, error::bad_request, std::move(wrong), "view.ping"});
         machine.receive({std::move(message.from), std::move(id), std::move(content)}, now, effects_);
     }
     void take(Gone& gone, Time now) { machine.gone(gone.peer, now, effects_); }
@@ -136,7 +135,7 @@ private:
 
     void refuse(const Address& peer, const wire::DecodeError& wrong) {
         reached(wrong.code);
-        if constexpr (requires { transport.malformed(peer); }) transport.malformed(peer);
+        transport->malformed(peer);
         effects_.tell(Malformed{peer, wrong.code, wrong.text});
         if (wrong.answer) effects_.send(peer, wrong.id, wire::to_failure(wrong));
     }
@@ -148,15 +147,15 @@ private:
         const Envelope* before = nullptr;
         for (auto& sent : doing_.outbox) {
             if (sent.peer == local_peer) answered(std::move(sent));
-            else if (is_same_push(before, sent)) transport.send(sent.peer, buffer_);
+            else if (is_same_push(before, sent)) transport->send(sent.peer, buffer_);
             else send(sent);
             before = &sent;
         }
-        for (const auto& address : doing_.probes) transport.probe(address);
+        for (const auto& address : doing_.probes) transport->probe(address);
         for (const auto& hold : doing_.holds) {
             if (hold.peer == local_peer) continue;  // a host's own calls have no connection that could be held
-            if (hold.on) transport.pause(hold.peer);
-            else transport.resume(hold.peer);
+            if (hold.on) transport->pause(hold.peer);
+            else transport->resume(hold.peer);
         }
         tell_all(doing_.events);
         doing_.clear();
@@ -174,7 +173,7 @@ private:
         if constexpr (requires { M::tells_each_refusal; }) {
             for (const auto& event : events) tell(event);
         } else if (!events.empty() || !repeated_.empty()) {
-            const Time now = transport.now();
+            const Time now = transport->now();
             for (const auto& event : events)
                 if (repeated_.is_new(event, now)) tell(event);
             repeated_.tell_due(now, [&](const Event& event) { tell(event); });
@@ -184,7 +183,7 @@ private:
     void send(const Envelope& envelope) {
         buffer_.clear();
         wire::encode(buffer_, envelope);
-        transport.send(envelope.peer, buffer_);
+        transport->send(envelope.peer, buffer_);
     }
 
     static constexpr std::size_t kept_buffer = 1u << 20;
@@ -236,7 +235,7 @@ asio::awaitable<void> run(Running<P> party) {
     try {
         if constexpr (Remembers<P>) co_await party->prepare();
         while (!party->stopped()) {
-            Arrivals arrivals = co_await party->transport.next(party->deadline());
+            Arrivals arrivals = co_await party->transport->next(party->deadline());
             party->begin_turn(std::move(arrivals));
             if constexpr (Remembers<P>) {
                 if (party->has_unstored()) co_await party->store();
@@ -256,6 +255,34 @@ asio::awaitable<void> run(Running<P> party) {
     party->run_ended();
     if (party->stopped_by()) throw std::system_error{party->stopped_by()};
     if (thrown && !party->stopped()) std::rethrow_exception(thrown);
+}
+
+inline asio::awaitable<void> fail(std::error_code ec) {
+    throw std::system_error{ec};
+    co_return;
+}
+
+/// `begin_run` of every party.
+template <typename P>
+asio::awaitable<void> begin_run_of(P& party) {
+    if (party.running) return fail(asio::error::already_started);
+    if (party.stopped()) return fail(error::closed);
+    return run(Running<P>{std::static_pointer_cast<P>(party.shared_from_this())});
+}
+
+/// Starts the loop of a client, unless it is under way. A transport that fails ends it and with it the calls; the next
+/// call starts it again.
+template <typename P>
+void run_in_background(P& party) {
+    struct Ended {
+        void operator()(std::exception_ptr thrown) const {
+            try {
+                if (thrown) std::rethrow_exception(thrown);
+            } catch (const std::system_error&) {
+            }
+        }
+    };
+    if (!party.running) asio::co_spawn(party.executor(), begin_run_of(party), Ended{});
 }
 
 }  // namespace understudy::detail

@@ -14,17 +14,9 @@
 #include <understudy/core/call_id.hpp>
 #include <understudy/core/check.hpp>
 #include <understudy/core/effects.hpp>
+#include <understudy/runtime/admin_node.hpp>
 
 namespace understudy::detail {
-
-/// A question. One that may be repeated is asked again when no answer comes, or the connection ends.
-struct Question {
-    Address to;
-    Method method = Method::none;
-    Message message;
-    Duration timeout = Duration::max();
-    bool repeatable = true;
-};
 
 /// How a question ended, with a `Failure` for a message if there is more to say of that; or, of a watch, the news of a
 /// view.

@@ -1,0 +1,15 @@
+# understudy::compiled: what is no template, compiled once, by the compiler and the flags of whoever includes this.
+# Those who link it get UNDERSTUDY_SEPARATE_COMPILATION. Needs understudy::understudy. Each part is a file of its own.
+set(understudy_parts event net/stream_transport runtime/admin_node runtime/client_node runtime/replica_node
+    runtime/view_node)
+set(understudy_stubs "")
+foreach(part IN LISTS understudy_parts)
+    set(stub "${CMAKE_CURRENT_BINARY_DIR}/understudy_compiled/${part}.cpp")
+    configure_file("${CMAKE_CURRENT_LIST_DIR}/part.cpp.in" "${stub}" @ONLY)
+    list(APPEND understudy_stubs "${stub}")
+endforeach()
+add_library(understudy_compiled STATIC EXCLUDE_FROM_ALL ${understudy_stubs})
+add_library(understudy::compiled ALIAS understudy_compiled)
+target_link_libraries(understudy_compiled PUBLIC understudy::understudy)
+target_compile_definitions(understudy_compiled PUBLIC UNDERSTUDY_SEPARATE_COMPILATION)
+set_target_properties(understudy_compiled PROPERTIES UNITY_BUILD OFF)

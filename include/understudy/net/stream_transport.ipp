@@ -1,0 +1,62 @@
+// The transport over sockets, as far as it is no template: a handle to its switchboard.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <variant>
+
+#include <asio/any_io_executor.hpp>
+#include <asio/awaitable.hpp>
+
+#include <understudy/net/address.hpp>
+#include <understudy/net/descriptor.hpp>
+#include <understudy/net/doorbell.hpp>
+#include <understudy/net/stream_transport.hpp>
+#include <understudy/net/switchboard.hpp>
+
+namespace understudy::net {
+
+UNDERSTUDY_DECL SocketTransport::SocketTransport(const asio::any_io_executor& executor, TransportOptions options,
+                                                 Schemes schemes)
+    : board_{Switchboard::open(executor, std::move(options), schemes)} {}
+UNDERSTUDY_DECL SocketTransport& SocketTransport::operator=(SocketTransport&& other) noexcept {
+    if (board_ && board_ != other.board_) board_->close();
+    board_ = std::move(other.board_);
+    return *this;
+}
+UNDERSTUDY_DECL SocketTransport::~SocketTransport() {
+    if (board_) board_->close();
+}
+
+UNDERSTUDY_DECL asio::any_io_executor SocketTransport::get_executor() const { return board_->executor(); }
+UNDERSTUDY_DECL const Address& SocketTransport::local() const { return board_->local(); }
+UNDERSTUDY_DECL std::size_t SocketTransport::max_frame() const { return board_->max_frame(); }
+UNDERSTUDY_DECL Time SocketTransport::now() const { return boot_time(); }
+UNDERSTUDY_DECL std::string SocketTransport::objection(const Address& address) const {
+    return board_->objection(address);
+}
+UNDERSTUDY_DECL std::uint64_t SocketTransport::random() { return board_->random(); }
+
+UNDERSTUDY_DECL std::string SocketTransport::name_fault(const Address& name) {
+    const auto parsed = parse_address(name);
+    if (const auto* wrong = std::get_if<std::string>(&parsed)) return *wrong;
+    const auto& target = std::get<Target>(parsed);
+    if (target.is_wildcard()) return name + " means every interface of a machine: others cannot dial it";
+    return target.scheme == Schemes::tcp && target.port == 0 ? name + " has no port" : std::string{};
+}
+
+UNDERSTUDY_DECL void SocketTransport::send(const Address& to, std::string_view payload) { board_->send(to, payload); }
+UNDERSTUDY_DECL asio::awaitable<Arrivals> SocketTransport::next(Time deadline) { return board_->bell().next(deadline); }
+UNDERSTUDY_DECL void SocketTransport::reuse(Arrivals&& used) { board_->bell().reuse(std::move(used)); }
+UNDERSTUDY_DECL void SocketTransport::wake() { board_->bell().wake(); }
+UNDERSTUDY_DECL void SocketTransport::probe(const Address& address) { board_->probe(address); }
+UNDERSTUDY_DECL void SocketTransport::pause(const Address& peer) { board_->pause(peer); }
+UNDERSTUDY_DECL void SocketTransport::resume(const Address& peer) { board_->resume(peer); }
+UNDERSTUDY_DECL void SocketTransport::malformed(const Address& peer) { board_->malformed(peer); }
+UNDERSTUDY_DECL void SocketTransport::close() { board_->close(); }
+
+}  // namespace understudy::net

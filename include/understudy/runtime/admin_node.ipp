@@ -1,0 +1,94 @@
+// An operator's questions at work: the machine that asks them, and who watches views.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <system_error>
+#include <utility>
+#include <variant>
+
+#include <asio/awaitable.hpp>
+#include <asio/error.hpp>
+#include <asio/post.hpp>
+
+#include <understudy/runtime/ask_rules.hpp>
+#include <understudy/error.hpp>
+#include <understudy/runtime/admin_node.hpp>
+#include <understudy/runtime/loop.hpp>
+
+namespace understudy::detail {
+
+template <typename Lazy>
+class AdminParty final : public Party<AskRules, AdminNode> {
+public:
+    using Party<AskRules, AdminNode>::Party;
+
+    asio::awaitable<void> begin_run() override { return begin_run_of(*this); }
+
+    void start(std::uint64_t key, Question question) override {
+        if (stopped()) return calls.finish(key, error::closed);
+        if (auto wrong = transport->objection(question.to); !wrong.empty()) {
+            watching_.erase(key);
+            tell(Refused{question.to, error::invalid_options, std::move(wrong)});
+            return calls.finish(key, error::invalid_options);
+        }
+        machine.ask(key, std::move(question), transport->now());
+        transport->wake();
+        run_in_background(*this);
+    }
+    void start(std::uint64_t key, Watch watch) override {
+        watching_.emplace(key, Watching{std::move(watch.watcher), {}});
+        start(key, Question{std::move(watch.view_service), Method::view_watch, ViewWatch{std::move(watch.group)}});
+    }
+    void cancel(std::uint64_t key) override {
+        machine.cancel(key);
+        watching_.erase(key);
+        calls.finish(key, asio::error::operation_aborted);
+    }
+    void run_ended() override {
+        watching_.clear();
+        calls.finish_all(asio::error::operation_aborted);
+    }
+    void run_dropped() override {
+        watching_.clear();
+        calls.drop_all();
+    }
+
+private:
+    struct Watching {
+        Watcher watcher;
+        ViewInfo seen;
+    };
+
+    void turn_ended() override {
+        for (auto& told : machine.take_told()) {
+            auto watching = watching_.find(told.key);
+            if (watching != watching_.end() && !told.code) {
+                show(watching->second, std::get_if<ViewResult>(&*told.message));
+                continue;
+            }
+            if (watching != watching_.end()) watching_.erase(watching);
+            calls.finish(told.key, told.code ? make_error_code(*told.code) : std::error_code{},
+                         told.message ? std::move(*told.message) : Message{});
+        }
+    }
+    void show(Watching& watching, const ViewResult* news) {
+        if (!news || news->info == watching.seen) return;
+        watching.seen = news->info;
+        asio::post(executor(), [watcher = watching.watcher, info = news->info] { watcher(info); });
+    }
+
+    std::map<std::uint64_t, Watching> watching_;
+};
+
+template <typename Lazy>
+std::shared_ptr<AdminNode> make_admin_node(std::unique_ptr<TransportBase> transport, Observer observer) {
+    return std::make_shared<AdminParty<Lazy>>(AskRules{}, std::move(transport), std::move(observer));
+}
+
+#if defined(UNDERSTUDY_SEPARATE_COMPILATION)
+template std::shared_ptr<AdminNode> make_admin_node<>(std::unique_ptr<TransportBase>, Observer);
+#endif
+
+}  // namespace understudy::detail

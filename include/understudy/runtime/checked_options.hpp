@@ -1,0 +1,69 @@
+// What services and clients require of their options, and tokens of chance.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <system_error>
+#include <vector>
+
+#include <understudy/core/journal_batch.hpp>
+#include <understudy/error.hpp>
+#include <understudy/options.hpp>
+#include <understudy/runtime/erased_transport.hpp>
+
+namespace understudy::detail {
+
+/// Throws `std::system_error` with `error::invalid_options` if there is something wrong.
+inline void require_valid(const std::string& wrong) {
+    if (!wrong.empty()) throw std::system_error{make_error_code(error::invalid_options), wrong};
+}
+
+/// Throws the same if the largest message of a replica, with a view and JSON around what it carries, does not fit a
+/// frame of its transport: it would be logged and then reach no backup. Only of a transport that says `max_frame()`.
+inline void require_room(const TransportBase& transport, const ReplicaOptions& options) {
+    const auto limit = transport.max_frame();
+    if (!limit) return;
+    constexpr std::size_t around = 64u << 10;
+    const auto require = [limit = *limit](const char* option, std::size_t bytes, double growth) {
+        if (static_cast<double>(bytes) * growth + around <= static_cast<double>(limit)) return;
+        require_valid(std::string{option} + " is " + std::to_string(bytes) +
+                      ": with what goes around it that does not fit the transport's max_frame, " +
+                      std::to_string(limit) + " bytes");
+    };
+    require("max_command", options.max_command, 1);
+    require("append_bytes", options.append_bytes, 2);  // small commands have as much around them
+    require("chunk_bytes", options.chunk_bytes, 1.5);  // base64
+}
+
+/// A journal is that of one server: under another name nobody would know whose state it is. Throws
+/// `std::system_error` with `error::wrong_journal`: the options are right by themselves.
+inline void require_own(const HardState& standing, const Address& name, const std::string& group) {
+    if (standing.name.empty()) return;
+    const auto require = [](const char* what, const std::string& theirs, const std::string& ours) {
+        if (theirs == ours) return;
+        throw std::system_error{make_error_code(error::wrong_journal),
+                                std::string{"the journal is that of a server "} + what + " " + theirs +
+                                    ", this one is " + what + " " + ours +
+                                    ": start it as that, or with an empty journal to join as a new server"};
+    };
+    require("named", standing.name, name);
+    require("of group", standing.info.group, group);
+}
+
+/// A party that others dial has an address.
+inline void require_listening(const Address& name) {
+    require_valid(name.empty() ? "a server must listen: its transport has no address" : "");
+}
+/// Addresses that are to be dialled, if the transport can tell which of them it never could.
+inline void require_dialable(const TransportBase& transport, const std::vector<Address>& addresses) {
+    for (const auto& address : addresses) require_valid(transport.objection(address));
+}
+
+/// A random token; 0 means none, so it is never that.
+inline std::uint64_t draw_token(TransportBase& transport) {
+    for (;;)
+        if (auto token = transport.random(); token != 0) return token;
+}
+
+}  // namespace understudy::detail

@@ -1,0 +1,58 @@
+// A client at work, as `Client` and `Clerk` see it.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+
+#include <understudy/core/types.hpp>
+#include <understudy/detail/call_table.hpp>
+#include <understudy/detail/typed_call.hpp>
+#include <understudy/event.hpp>
+#include <understudy/options.hpp>
+#include <understudy/core/config.hpp>
+#include <understudy/runtime/erased_transport.hpp>
+#include <understudy/runtime/node.hpp>
+
+namespace understudy::detail {
+
+struct ExecuteCall {
+    CallText command;
+    std::optional<Duration> give_up_after{};
+};
+struct QueryCall {
+    CallText query;
+    std::optional<Duration> give_up_after{};
+};
+struct DumpCall {
+    std::optional<Position> at{};
+    std::uint64_t chunk = 0;
+};
+
+class ClientNode : public Node {
+public:
+    CallTable<Answer> calls;
+
+    virtual void start(std::uint64_t key, ExecuteCall call) = 0;
+    virtual void start(std::uint64_t key, QueryCall call) = 0;
+    virtual void start(std::uint64_t key, DumpCall call) = 0;
+    virtual void cancel(std::uint64_t key) = 0;
+
+    /// Ends in good order: the loop goes on for a little while, to close the session.
+    virtual void leave() = 0;
+    /// Learns the view and keeps up with it.
+    virtual void follow() = 0;
+    virtual const ViewInfo& view() const = 0;
+};
+
+/// Throws `std::system_error` with `error::invalid_options`. A template, so that the header-only form costs nobody who
+/// does not use it.
+template <typename Lazy = void>
+std::shared_ptr<ClientNode> make_client_node(std::unique_ptr<TransportBase> transport, const ClerkOptions& options,
+                                             Observer observer);
+
+}  // namespace understudy::detail
+
+#if !defined(UNDERSTUDY_SEPARATE_COMPILATION)
+#include <understudy/runtime/client_node.ipp>
+#endif

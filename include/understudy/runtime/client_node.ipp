@@ -1,0 +1,113 @@
+// A client at work: its rules, its loop, which begins with the first call, and its calls.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <system_error>
+#include <utility>
+
+#include <asio/awaitable.hpp>
+#include <asio/error.hpp>
+
+#include <understudy/core/clerk_rules.hpp>
+#include <understudy/runtime/checked_options.hpp>
+#include <understudy/runtime/client_node.hpp>
+#include <understudy/runtime/loop.hpp>
+
+namespace understudy::detail {
+
+template <typename Lazy>
+class ClientParty final : public Party<ClerkRules, ClientNode> {
+public:
+    using Party<ClerkRules, ClientNode>::Party;
+
+    asio::awaitable<void> begin_run() override { return begin_run_of(*this); }
+    const ViewInfo& view() const override { return machine.view(); }
+
+    void start(std::uint64_t key, ExecuteCall call) override {
+        if (!call.command) return calls.finish(key, error::bad_request);
+        begin(key, [&](Time now) { machine.execute(key, std::move(*call.command), call.give_up_after, now); });
+    }
+    void start(std::uint64_t key, QueryCall call) override {
+        if (!call.query) return calls.finish(key, error::bad_request);
+        begin(key, [&](Time now) { machine.query(key, std::move(*call.query), call.give_up_after, now); });
+    }
+    void start(std::uint64_t key, DumpCall call) override {
+        begin(key, [&](Time now) { machine.dump(key, call.at, call.chunk, {}, now); });
+    }
+    void cancel(std::uint64_t key) override {
+        machine.cancel(key, transport->now());
+        calls.finish(key, asio::error::operation_aborted);
+    }
+
+    void leave() override {
+        if (left()) return;
+        calls.finish_all(asio::error::operation_aborted);
+        machine.leave(transport->now());
+        silence();
+        if (!running || !machine.leaving()) return stop();
+        leaving_ = true;
+        transport->wake();
+    }
+    /// If it ends in good order it goes on with that.
+    void abandoned() override {
+        if (!leaving_) stop();
+    }
+
+    void follow() override {
+        if (left()) return;
+        machine.follow(transport->now());
+        go();
+    }
+
+    void run_ended() override { calls.finish_all(asio::error::operation_aborted); }
+    void run_dropped() override { calls.drop_all(); }
+
+private:
+    bool left() const { return leaving_ || stopped(); }
+
+    template <typename Step>
+    void begin(std::uint64_t key, Step step) {
+        if (left()) return calls.finish(key, error::closed);
+        step(transport->now());
+        go();
+    }
+    void go() {
+        transport->wake();
+        run_in_background(*this);
+    }
+
+    void turn_ended() override {
+        for (auto& done : machine.take_finished()) {
+            if (done.error) {
+                done.value = "group " + machine.options().group;
+                if (!done.detail.empty()) {
+                    done.value += ": " + done.detail;
+                    tell(CallFailed{*done.error, std::move(done.detail)});
+                }
+            }
+            if (done.dump) done.value = std::move(done.dump->data);
+            calls.finish_with_others(done.key, done.error ? make_error_code(*done.error) : std::error_code{},
+                                     {done.at, std::move(done.value), !done.dump || done.dump->last});
+        }
+        calls.post_finished(executor());
+        if (leaving_ && !machine.leaving()) stop();
+    }
+
+    bool leaving_ = false;
+};
+
+template <typename Lazy>
+std::shared_ptr<ClientNode> make_client_node(std::unique_ptr<TransportBase> transport, const ClerkOptions& options,
+                                             Observer observer) {
+    require_valid(options.validate());
+    require_dialable(*transport, options.view_service);
+    ClerkRules rules{options, transport->random()};
+    return std::make_shared<ClientParty<Lazy>>(std::move(rules), std::move(transport), std::move(observer));
+}
+
+#if defined(UNDERSTUDY_SEPARATE_COMPILATION)
+template std::shared_ptr<ClientNode> make_client_node<>(std::unique_ptr<TransportBase>, const ClerkOptions&, Observer);
+#endif
+
+}  // namespace understudy::detail

@@ -1,0 +1,70 @@
+// What services and clients hold: one that is at work behind its interface, whatever its rules.
+#pragma once
+
+#include <memory>
+#include <system_error>
+#include <utility>
+
+#include <asio/any_io_executor.hpp>
+#include <asio/awaitable.hpp>
+
+#include <understudy/core/types.hpp>
+#include <understudy/detail/initiate.hpp>
+#include <understudy/detail/thread_check.hpp>
+#include <understudy/core/config.hpp>
+
+namespace understudy::detail {
+
+class Node : public std::enable_shared_from_this<Node> {
+public:
+    Node() = default;
+    Node(const Node&) = delete;
+    Node& operator=(const Node&) = delete;
+    virtual ~Node() = default;
+
+    ThreadCheck threads;
+
+    virtual asio::any_io_executor executor() = 0;
+    virtual Address local() const = 0;
+    /// The coroutine of an `async_run`: ends with an error if it is under way already, or was stopped before.
+    virtual asio::awaitable<void> begin_run() = 0;
+    /// Ends the loop for good, with an error or without.
+    virtual void stop(std::error_code by = {}) = 0;
+    /// Nobody holds it any more but its loop.
+    virtual void abandoned() { stop(); }
+};
+
+/// Makes the coroutine of an `async_run`, when that is initiated.
+struct MakeRun {
+    std::shared_ptr<Node> node;
+    asio::awaitable<void> operator()() const { return node->begin_run(); }
+};
+
+template <typename Token>
+auto async_run(std::shared_ptr<Node> node, Token&& token) {
+    auto executor = node->executor();
+    return async_spawn(std::move(executor), MakeRun{std::move(node)}, std::forward<Token>(token));
+}
+
+/// Owns a node and stops it in the end: the loop, which owns it too, then ends by itself.
+template <typename N>
+class Handle {
+public:
+    explicit Handle(std::shared_ptr<N> node) : node_{std::move(node)} {}
+    Handle(Handle&&) noexcept = default;
+    Handle& operator=(Handle&& other) noexcept {
+        auto old = std::exchange(node_, std::move(other.node_));
+        if (old && old != node_) old->abandoned();
+        return *this;
+    }
+    ~Handle() {
+        if (node_) node_->abandoned();
+    }
+    N* operator->() const { return node_.get(); }
+    const std::shared_ptr<N>& share() const { return node_; }
+
+private:
+    std::shared_ptr<N> node_;
+};
+
+}  // namespace understudy::detail

@@ -1,0 +1,71 @@
+// A replica at work, as `PBService` sees it.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+
+#include <understudy/core/message.hpp>
+#include <understudy/core/types.hpp>
+#include <understudy/detail/call_table.hpp>
+#include <understudy/detail/typed_call.hpp>
+#include <understudy/event.hpp>
+#include <understudy/options.hpp>
+#include <understudy/core/config.hpp>
+#include <understudy/runtime/erased_journal.hpp>
+#include <understudy/runtime/erased_store.hpp>
+#include <understudy/runtime/erased_transport.hpp>
+#include <understudy/runtime/node.hpp>
+
+namespace understudy {
+
+template <TextStore S>
+class ReplicaRules;
+
+namespace detail {
+
+struct LocalExecute {
+    CallText command;
+};
+struct LocalQuery {
+    CallText query;
+};
+
+class ReplicaNode : public Node {
+public:
+    /// Until something is so, or the time has passed.
+    struct Wait {
+        std::function<bool(const ReplicaNode&)> until;
+        Duration timeout = Duration::max();
+        bool leaving = false;  ///< The server leaves meanwhile, and stays after all if that takes too long.
+    };
+
+    CallTable<Answer> calls;
+
+    virtual void start(std::uint64_t key, LocalExecute call) = 0;
+    virtual void start(std::uint64_t key, LocalQuery call) = 0;
+    virtual void start(std::uint64_t key, Wait wait) = 0;
+    virtual void cancel(std::uint64_t key) = 0;
+
+    virtual Role role() const = 0;
+    virtual bool serving() const = 0;
+    virtual bool left() const = 0;
+    virtual const ViewInfo& view() const = 0;
+    virtual ReplicaStatusResult status() const = 0;
+    virtual const ErasedStore& store() const = 0;
+    virtual const ReplicaRules<ErasedStore>& rules() const = 0;
+};
+
+/// Reads the journal, if there is one, and goes on from it. Throws `std::system_error` with `error::invalid_options` or
+/// `error::wrong_journal`, and what the journal throws. A template for the reason of `make_client_node`.
+template <typename Lazy = void>
+std::shared_ptr<ReplicaNode> make_replica_node(ErasedStore store, std::unique_ptr<TransportBase> transport,
+                                               std::unique_ptr<JournalBase> journal, ReplicaOptions options,
+                                               Observer observer);
+
+}  // namespace detail
+}  // namespace understudy
+
+#if !defined(UNDERSTUDY_SEPARATE_COMPILATION)
+#include <understudy/runtime/replica_node.ipp>
+#endif

@@ -1,0 +1,191 @@
+// A view service that remembers: its rules, its store, and what is known of that.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <utility>
+
+#include <asio/awaitable.hpp>
+#include <asio/error.hpp>
+
+#include <understudy/core/view_rules.hpp>
+#include <understudy/error.hpp>
+#include <understudy/runtime/checked_options.hpp>
+#include <understudy/runtime/loop.hpp>
+#include <understudy/runtime/view_node.hpp>
+
+namespace understudy::detail {
+
+/// Why a view service cannot go on from that record; empty if it can.
+inline std::string objection(const ViewRecord& record, const ViewOptions& options) {
+    if (record.cluster == ClusterId::none) return "the record names no cluster";
+    if (record.groups.size() <= options.max_groups) return {};
+    return "the record has " + std::to_string(record.groups.size()) + " groups, more than max_groups, which is " +
+           std::to_string(options.max_groups);
+}
+
+/// What a host asks of either kind.
+class ViewParty : public Party<ViewRules, ViewNode> {
+public:
+    using Party<ViewRules, ViewNode>::Party;
+
+    ViewInfo view(std::string_view group) const override {
+        const auto* known = machine.view(group);
+        return known ? *known : ViewInfo{.group = std::string{group}, .cluster = {}, .ping_interval = {}, .view = {}};
+    }
+    ViewStatusResult status(const std::optional<std::string>& group) const override {
+        return machine.status(group, transport->now());
+    }
+    ViewRecord record() const override { return machine.record(); }
+    const ViewRules& rules() const override { return machine; }
+};
+
+/// Forgets with its process.
+template <typename Lazy>
+class PassingViewParty final : public ViewParty {
+public:
+    using ViewParty::ViewParty;
+    asio::awaitable<void> begin_run() override { return begin_run_of(*this); }
+};
+
+template <typename Lazy>
+class LastingViewParty final : public ViewParty {
+public:
+    LastingViewParty(ViewRules rules, std::unique_ptr<TransportBase> carrier, Observer observer,
+                     std::unique_ptr<ViewStoreBase> store, const ViewOptions& options)
+        : ViewParty{std::move(rules), std::move(carrier), std::move(observer)},
+          store_{std::move(store)},
+          options_{options} {}
+
+    asio::awaitable<void> begin_run() override { return begin_run_of(*this); }
+
+    /// Before the first turn of a run: goes on from what the store holds, and makes the store its own by a set, so that
+    /// a former view service that still works on it ends with its next one.
+    asio::awaitable<void> prepare() {
+        if (!owned_ || unsettled_) {
+            const auto found = co_await load();
+            if (stopped()) co_return;
+            if (!owned_ && !unsettled_) begin(found);
+            else settle(found);
+        }
+        if (!owned_ || machine.has_changes()) co_await store();
+    }
+
+    bool has_unstored() const { return machine.has_changes(); }
+
+    /// After this the last turn can be carried out. Throws if it cannot be stored. If this is cancelled, `prepare`
+    /// finds out what became of it.
+    asio::awaitable<void> store() {
+        unsettled_ = true;
+        std::string failure;
+        bool stored = false;
+        try {
+            auto changes = machine.changes();
+            stored = co_await store_->async_compare_and_set(version_, std::move(changes));
+        } catch (const std::system_error& thrown) {
+            if (thrown.code() == asio::error::operation_aborted) throw;
+            failure = thrown.what();
+        }
+        if (!failure.empty()) give_up(error::journal_failed, "a set failed: " + failure);
+        if (!stored) give_up(error::store_conflict, "it no longer has version " + std::to_string(version_));
+        is_stored();
+    }
+
+private:
+    asio::awaitable<std::optional<StoredViews>> load() {
+        std::optional<StoredViews> found;
+        std::string failure;
+        try {
+            found = co_await store_->async_load();
+        } catch (const std::system_error& thrown) {
+            if (thrown.code() == asio::error::operation_aborted) throw;
+            failure = thrown.what();
+        }
+        if (!failure.empty()) give_up(error::journal_failed, "a load failed: " + failure);
+        co_return found;
+    }
+
+    void begin(const std::optional<StoredViews>& found) {
+        ViewRecord record;
+        if (found) {
+            if (auto wrong = objection(found->record, options_); !wrong.empty())
+                give_up(error::invalid_options, std::move(wrong));
+            record = found->record;
+            version_ = found->version;
+            machine = ViewRules{options_, record, transport->now()};
+        }
+        machine.track_changes(record);
+    }
+
+    /// A former run ended in the middle of a set. What it was to store is still what the rules know: no turn has begun
+    /// since. What that turn wanted done is carried out with the next one.
+    void settle(const std::optional<StoredViews>& found) {
+        const auto version = found ? found->version : 0;
+        const bool ours = version == version_ + 1 && found->record == machine.record();
+        if (ours) is_stored();
+        else if (version != version_)
+            give_up(error::store_conflict, "it has version " + std::to_string(version) + ", not " +
+                                               std::to_string(version_) + " or what was to follow that");
+        transport->wake();
+    }
+
+    void is_stored() {
+        ++version_;
+        owned_ = true;
+        unsettled_ = false;
+        machine.changes_stored();
+    }
+
+    [[noreturn]] void give_up(error code, std::string what) {
+        if (!stopped()) tell(ViewStoreFailed{code, what});
+        throw std::system_error{make_error_code(code), what};
+    }
+
+    std::unique_ptr<ViewStoreBase> store_;
+    ViewOptions options_;
+    std::uint64_t version_ = 0;  // of what the store holds, as far as is known
+    bool owned_ = false;         // some set of ours was done
+    bool unsettled_ = false;     // the last one was begun, and whether it was done is not known
+};
+
+inline ViewRules begin_cluster(TransportBase& transport, const ViewOptions& options) {
+    const auto cluster = ClusterId{draw_token(transport)};
+    return ViewRules{options, cluster, transport.now()};
+}
+inline void require_valid(const TransportBase& transport, const ViewOptions& options) {
+    require_valid(options.validate());
+    require_listening(transport.local());
+}
+
+template <typename Lazy>
+std::shared_ptr<ViewNode> make_view_node(std::unique_ptr<TransportBase> transport, const ViewRecord* record,
+                                         const ViewOptions& options, Observer observer) {
+    require_valid(*transport, options);
+    if (record) require_valid(objection(*record, options));
+    auto rules = record ? ViewRules{options, *record, transport->now()} : begin_cluster(*transport, options);
+    return std::make_shared<PassingViewParty<Lazy>>(std::move(rules), std::move(transport), std::move(observer));
+}
+
+template <typename Lazy>
+std::shared_ptr<ViewNode> make_lasting_view_node(std::unique_ptr<TransportBase> transport,
+                                                 std::unique_ptr<ViewStoreBase> store, const ViewOptions& options,
+                                                 Observer observer) {
+    require_valid(*transport, options);
+    auto rules = begin_cluster(*transport, options);
+    return std::make_shared<LastingViewParty<Lazy>>(std::move(rules), std::move(transport), std::move(observer),
+                                                    std::move(store), options);
+}
+
+#if defined(UNDERSTUDY_SEPARATE_COMPILATION)
+template std::shared_ptr<ViewNode> make_view_node<>(std::unique_ptr<TransportBase>, const ViewRecord*,
+                                                    const ViewOptions&, Observer);
+template std::shared_ptr<ViewNode> make_lasting_view_node<>(std::unique_ptr<TransportBase>,
+                                                            std::unique_ptr<ViewStoreBase>, const ViewOptions&,
+                                                            Observer);
+#endif
+
+}  // namespace understudy::detail
