@@ -188,7 +188,7 @@ TEST_SUITE("core/view_behind") {
     TEST_CASE("R7: an adoption without who named the newest view says what is lost") {
         Behind stage;
         stage.say("c", 6);
-        stage.pass(2 * dead);
+        stage.pass(10 * dead);
         auto old = stage.real;
         old.view = stage.view();
         stage.report("b", old);
@@ -206,14 +206,28 @@ TEST_SUITE("core/view_behind") {
         stage.say("c", 6);
         stage.say("b", 4);
         CHECK(text_of(stage.adopt()) ==
-              "newer views than 4 are known to c, which cannot say which: these programs are too old. Start them again "
-              "in a version that can; or stop them, and adopt without what they know");
-        stage.pass(dead);
+              "newer views than 4 are known to c. c: cannot say which, these programs are too old. Start them again in "
+              "a version that can. To adopt without what one of them knows, let it be silent for 10 D");
+        stage.pass(10 * dead - 1ms);
+        CHECK(code_of(stage.adopt()) == error::bad_request);
+        stage.pass(1ms);
         stage.say("b", 4);
         stage.say("b", 4);
         const auto adopted = result_of(stage.adopt());
         CHECK(describe(adopted.info.view) == "view 1000000006: primary b, no backup");
         CHECK(adopted.may_be_lost.find("Too old to say what they know, and not asked: b. ") != std::string::npos);
+    }
+    TEST_CASE("R7: an adoption is refused until a server that pings several addresses has said what it knows") {
+        Behind stage;
+        stage.say("c", 6);
+        stage.say("b", 4);
+        stage.pass(dead);
+        stage.say("b", 4);
+        CHECK(text_of(stage.adopt()) ==
+              "newer views than 4 are known to c. c: will say which with the next ping; ask again in a moment. To "
+              "adopt without what one of them knows, let it be silent for 10 D");
+        stage.report("c", stage.real);
+        CHECK(describe(result_of(stage.adopt()).info.view) == "view 1000000006: primary c, no backup");
     }
     TEST_CASE("R7: a record from before the group began is behind too") {
         Behind stage;
@@ -225,9 +239,11 @@ TEST_SUITE("core/view_behind") {
             stage.report("c", stage.real);
             CHECK(describe(result_of(stage.adopt()).info.view) == "view 1000000006: primary c, no backup");
         }
-        SUBCASE("which an operator can end though nobody knows a view") {
+        SUBCASE("which an operator can end once who named a view has restarted without it") {
             stage.say("c", 6);
-            stage.pass(2 * dead);
+            stage.restart("c");
+            stage.ping("c", 0);
+            stage.pass(dead);
             CHECK(result_of(stage.adopt()).info.view.number == 0);
             stage.ping("x", 0);
             CHECK(stage.view().primary.name == "x");
@@ -235,7 +251,9 @@ TEST_SUITE("core/view_behind") {
         SUBCASE("and then no number that was named stands for a second view") {
             stage.rules.track_changes(stage.rules.record());
             stage.say("c", 6);
-            stage.pass(2 * dead);
+            stage.restart("c");
+            stage.ping("c", 0);
+            stage.pass(dead);
             result_of(stage.adopt());
             CHECK(stage.rules.changes().removed == 6);
             stage.ping("x", 0);

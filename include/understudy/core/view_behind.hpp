@@ -116,14 +116,16 @@ struct Behind {
         return found != witnesses.end() && found->second.incarnation == member.incarnation &&
                found->second.highest == number_of_view && found->second.heard > since_when;
     }
-    /// Who is heard, knows a view above `above`, and is too old a program to say which, though it was asked.
+    /// Who knows a view above `above`, has not said which, and may live: it was heard after `since_when`. A server that
+    /// pings several addresses in turn says it only when it comes by again.
     std::vector<Address> mute(ViewNumber above, Time since_when) const {
         std::vector<Address> names;
         for (const auto& [name, one] : witnesses)
-            if (one.heard > since_when && one.asked && !one.reports && one.has_view && one.highest > above)
-                names.push_back(name);
+            if (one.heard > since_when && !one.reports && one.has_view && one.highest > above) names.push_back(name);
         return names;
     }
+    /// Whether it has had its chance, and is too old a program to say which view it knows.
+    bool was_asked(const Address& name) const { return witnesses.find(name)->second.asked; }
 };
 
 /// What the record's state is, who says so, and what ends it.
@@ -150,11 +152,17 @@ inline std::string why_lapsed(const Behind& behind) {
 }
 
 /// An adoption is refused that would lose what such a server knows.
-inline std::string mute_text(const std::vector<Address>& mute, const View& newest) {
-    return "newer views than " + std::to_string(newest.number) + " are known to " + understudy::detail::join(mute) +
-           ", which cannot say which: these programs are too old. Start them again in a version that can; or stop "
-           "them, "
-           "and adopt without what they know";
+inline std::string mute_text(const Behind& behind, const std::vector<Address>& mute, const View& newest) {
+    std::vector<Address> later, never_will;
+    for (const auto& name : mute) (behind.was_asked(name) ? never_will : later).push_back(name);
+    auto text = "newer views than " + std::to_string(newest.number) + " are known to " +
+                understudy::detail::join(mute) + ". ";
+    if (!later.empty())
+        text += understudy::detail::join(later) + ": will say which with the next ping; ask again in a moment. ";
+    if (!never_will.empty())
+        text += understudy::detail::join(never_will) +
+                ": cannot say which, these programs are too old. Start them again in a version that can. ";
+    return text + "To adopt without what one of them knows, let it be silent for 10 D";
 }
 
 /// What an operator is told beside what holds of each adoption.

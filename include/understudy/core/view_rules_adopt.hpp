@@ -96,8 +96,11 @@ inline Message ViewRules::adopt(const ViewAdopt& wanted, Step& step) {
                                               " members: " + describe(old.view) + "; max_servers is " +
                                               std::to_string(options_.max_servers));
     const auto since = step.now - periods_.dead;
-    const auto mute = behind ? behind->mute(old.view.number, since) : std::vector<Address>{};
-    if (!mute.empty()) return because(error::bad_request, views::mute_text(mute, old.view));
+    const auto mute = behind ? behind->mute(old.view.number, step.now - periods_.remember) : std::vector<Address>{};
+    if (!mute.empty()) {
+        reached("R7: an adoption waits for who knows a newer view and has not said which");
+        return because(error::bad_request, views::mute_text(*behind, mute, old.view));
+    }
     std::vector<Address> heard;
     std::map<Address, Incarnation> alive;
     const auto look_for = [&](const Member& member) {
