@@ -1,5 +1,8 @@
 # understudy::compiled: what is no template, compiled once, by the compiler and the flags of whoever includes this.
 # Those who link it get UNDERSTUDY_SEPARATE_COMPILATION. Needs understudy::understudy. Each part is a file of its own.
+if(TARGET understudy_compiled)
+    return()  # another folder of the same project asked for it before
+endif()
 set(understudy_parts event net/stream_transport runtime/admin_node runtime/client_node runtime/replica_node
     runtime/view_node)
 set(understudy_stubs "")
@@ -12,4 +15,5 @@ add_library(understudy_compiled STATIC EXCLUDE_FROM_ALL ${understudy_stubs})
 add_library(understudy::compiled ALIAS understudy_compiled)
 target_link_libraries(understudy_compiled PUBLIC understudy::understudy)
 target_compile_definitions(understudy_compiled PUBLIC UNDERSTUDY_SEPARATE_COMPILATION)
-set_target_properties(understudy_compiled PROPERTIES UNITY_BUILD OFF)
+set_target_properties(understudy_compiled PROPERTIES UNITY_BUILD OFF
+                      POSITION_INDEPENDENT_CODE ON)  # a host may be a shared library

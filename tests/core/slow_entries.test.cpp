@@ -22,6 +22,15 @@ TEST_SUITE("slow_entries") {
         CHECK(entries.longest() == 0ms);
     }
 
+    TEST_CASE("a few dozen are remembered however many entries were slow") {
+        SlowEntries entries;
+        for (Index index = 1; index <= 100'000; ++index) entries.applied(index, 1h - index * 36ms);
+        CHECK(entries.longest() <= 1h);
+        CHECK(entries.count() <= 64);
+        entries.applied(100'001, 2h);
+        CHECK(entries.count() == 1);
+    }
+
     TEST_CASE("of entries that take about the same time the last is remembered with the time of the longest") {
         SlowEntries entries;
         entries.applied(1, 100ms);

@@ -3,7 +3,7 @@
 
 #include <algorithm>
 #include <chrono>
-#include <utility>
+#include <cstddef>
 #include <vector>
 
 #include <understudy/core/types.hpp>
@@ -27,6 +27,9 @@ public:
         std::erase_if(falling_, [base](const auto& one) { return one.index <= base; });
     }
     Duration longest() const { return falling_.empty() ? Duration{} : falling_.front().took; }
+
+    /// How many are remembered.
+    std::size_t count() const { return falling_.size(); }
 
     friend bool operator==(const SlowEntries&, const SlowEntries&) = default;
 

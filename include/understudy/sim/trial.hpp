@@ -330,7 +330,8 @@ private:
         for (const auto& copied : copy.groups)
             if (copied.info.group == group && copied.info.view.number == view.number && copied.info.view != view)
                 return false;
-        if (!cluster_.is_held(group, {{name}, {name}})) return cluster_.is_held(group, {{name}, {}});
+        if (!cluster_.is_held(group, {{name}, {name}}))  // what its own disk keeps may lack that it is in sync
+            return name == view.primary.name && cluster_.is_held(group, {{name}, {}});
         return std::ranges::any_of(cluster_.servers(), [&](const auto& other) {
             const auto* server = other == name ? nullptr : cluster_.find(other);
             const auto* member = server ? view.member(other) : nullptr;
