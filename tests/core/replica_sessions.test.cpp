@@ -182,6 +182,23 @@ TEST_SUITE("replica_sessions") {
         CHECK(sessions.find(used));
     }
 
+    TEST_CASE("C6: sessions are closed before their time only while the log has room for that") {
+        ReplicaOptions options{.view_service = {ReplicaGroup::views}};
+        options.max_sessions = 64;
+        options.max_call_bytes = 3 * Log::size_of({});
+        auto group = pair_in_sync(options);
+        for (int i = 0; i < 64; ++i) group.open("a");
+        const auto& state = group["a"].state();
+        group.lost = [](auto&, auto& to, auto&) { return to == "b"; };
+        group.pass(12s);
+        CHECK(state.log.last().index - state.commit == 4);
+        CHECK(state.log.bytes(state.commit, state.log.last().index) <= options.max_call_bytes + Log::size_of({}));
+        group.lost = nullptr;
+        group.pass(4s);
+        CHECK(state.sessions.size() == 56);
+        CHECK(group["b"].state().sessions == state.sessions);
+    }
+
     TEST_CASE("C4: a table that is not full keeps unused sessions for session_ttl") {
         ReplicaOptions options{.view_service = {ReplicaGroup::views}};
         options.max_sessions = 64;

@@ -28,6 +28,7 @@ RARE = {"S8: a transfer of an earlier view is taken up again", "S8: a half-recei
         "C4: a session whose results are in the way is closed",
         "C6: a command whose result has no room is refused",
         "C6: a session beyond max_sessions_per_peer is refused",
+        "C6: sessions are closed only while the log has room",
         "R0: no group is founded over servers of a former view service that are heard",
         "R7: an adoption waits for who knows a newer view and has not said which"}
 # No fault of the soak forges a view for so long, or puts back the directory of a server: view_behind.test.cpp does.

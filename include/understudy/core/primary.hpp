@@ -427,25 +427,33 @@ private:
         std::size_t closed = 0;
         for (const auto& [id, session] : step.state.sessions.all()) {
             if (session.closing || after(session.used, step.options.session_ttl) > step.now) continue;
-            if (under_way(step) > step.options.max_call_bytes) return;
             if (++closed > closed_in_one_turn) {
                 next_expiry_ = step.now;  // the others in the next turn
                 return;
             }
-            step.state.sessions.find(id)->closing = true;
+            if (!close_session(step, id)) return;
             reached("C4: an unused session is closed by a replicated command");
-            append(step, std::nullopt, {{}, EntryKind::close, id, 0, 0, {}});
         }
     }
 
     /// C4: where sessions or their results leave no room, some are closed before their time.
     void make_room(Step<S>& step) {
-        if (!enough_in_sync(step) || under_way(step) > step.options.max_call_bytes) return;
-        for (auto id : room_.to_close(step.state.sessions, step.options, step.now)) {
-            step.state.sessions.find(id)->closing = true;
-            append(step, std::nullopt, {{}, EntryKind::close, id, 0, 0, {}});
-        }
+        if (!enough_in_sync(step) || !has_log_room(step)) return;
+        for (auto id : room_.to_close(step.state.sessions, step.options, step.now))
+            if (!close_session(step, id)) return;
     }
+
+    /// False if the log has no room for that: a primary's own entries are bounded as those of its clients are (C6).
+    bool close_session(Step<S>& step, SessionId id) {
+        if (!has_log_room(step)) {
+            reached("C6: sessions are closed only while the log has room");
+            return false;
+        }
+        step.state.sessions.find(id)->closing = true;
+        append(step, std::nullopt, {{}, EntryKind::close, id, 0, 0, {}});
+        return true;
+    }
+    bool has_log_room(const Step<S>& step) const { return under_way(step) <= step.options.max_call_bytes; }
 
     /// Entries that a transfer will need next are kept, within `transfer_log_bytes`.
     Index trimmable(const Step<S>& step) const {
