@@ -157,4 +157,15 @@ TEST_SUITE("log witness") {
         CHECK(commands == "old1 old3 new4 new5 ");
         CHECK(chronicle.changes("unknown").empty());
     }
+    TEST_CASE("a chronicle keeps what lies between old entries that are told again and new ones") {
+        Chronicle chronicle;
+        for (Index index = 1; index <= 5; ++index)
+            chronicle.applied("a", "g", 0, entry(index, std::to_string(index)), true);
+        chronicle.applied("late", "g", 7, entry(2, "2"), true);
+        chronicle.applied("a", "g", 7, entry(6, "6", 7), true);
+        CHECK(chronicle.kept("g", 7) == std::optional<Index>{5});
+        std::string commands;
+        for (const auto& change : chronicle.changes("g")) commands += change.command;
+        CHECK(commands == "123456");
+    }
 }

@@ -51,12 +51,7 @@ public:
     std::optional<Index> kept(const std::string& group, ViewNumber forced) const {
         const auto found = eras_.find(group);
         if (found == eras_.end() || !found->second.contains(forced)) return {};
-        const auto before = lineage(group, forced - 1);
-        for (const auto& [index, told] : found->second.at(forced)) {
-            const auto old = before.find(index);
-            if (old == before.end() || !(old->second == told)) return index - 1;
-        }
-        return found->second.at(forced).rbegin()->first;
+        return last_common(lineage(group, forced - 1), found->second.at(forced));
     }
 
 private:
@@ -74,14 +69,26 @@ private:
         return "(" + std::to_string(at.view) + ", " + std::to_string(at.index) + ")";
     }
 
+    using Era = std::map<Index, Told>;
+
+    /// Up to where the later history is that before. It need not be told without a gap: a server that lags behind tells
+    /// old entries again once it has heard of the forced view, and only the first that differs ends what is common.
+    static Index last_common(const Era& before, const Era& later) {
+        for (const auto& [index, told] : later) {
+            const auto old = before.find(index);
+            if (old == before.end() || !(old->second == told)) return index - 1;
+        }
+        return later.rbegin()->first;
+    }
+
     /// What the forced views up to that one have left.
-    std::map<Index, Told> lineage(const std::string& group, ViewNumber last) const {
-        std::map<Index, Told> all;
+    Era lineage(const std::string& group, ViewNumber last) const {
+        Era all;
         const auto found = eras_.find(group);
         if (found == eras_.end()) return all;
         for (const auto& [forced, era] : found->second) {
             if (forced > last) break;
-            all.erase(all.lower_bound(era.begin()->first), all.end());
+            all.erase(all.upper_bound(last_common(all, era)), all.end());
             all.insert(era.begin(), era.end());
         }
         return all;
