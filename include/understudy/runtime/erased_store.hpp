@@ -100,8 +100,10 @@ private:
 
 class ErasedStore {
 public:
-    template <Store S>
-        requires(!std::is_same_v<S, ErasedStore>)
+    /// Clang asks whether an `ErasedStore` is copyable in the middle of asking whether one is a `Store`, unless that it
+    /// is none comes first.
+    template <typename S>
+        requires(!std::is_same_v<S, ErasedStore> && Store<S>)
     explicit ErasedStore(S store) : held_{std::make_unique<StoreOf<S>>(std::move(store))} {}
 
     /// The store as the host gave it, whose type the host knows.
