@@ -34,7 +34,7 @@ LAYERS = {
     "net": Layer({"core", "wire", "transport", "detail", "net"}, True, False),
     "sim": Layer({"core", "wire", "transport", "detail", "service", "journal", "sim"}, True, True),
     "journal": Layer({"core", "wire", "transport", "detail", "journal"}, True, True),
-    "source": Layer({"core", "runtime", "net"}, False, False),  # src.hpp: all that is compiled once
+    "source": Layer({"core", "wire", "runtime", "service", "net"}, False, False),  # src.hpp: all that is compiled once
 }
 
 # What a header uses of these it includes itself, whatever else brings it too: headers_alone.py does not see that.

@@ -112,7 +112,7 @@ public:
     /// a `std::system_error`, leaves the executor's `run()`.
     template <typename Token = asio::use_awaitable_t<>>
     auto async_dump(std::function<void(std::string_view)> sink, Token&& token = Token()) {
-        MakeDump make{node_.share(), std::move(sink)};
+        detail::MakeDump make{node_.share(), std::move(sink)};
         return detail::async_spawn(get_executor(), std::move(make), std::forward<Token>(token));
     }
 
@@ -133,12 +133,6 @@ private:
     friend class Clerk;
     using Node = detail::ClientNode;
 
-    struct MakeDump {
-        std::shared_ptr<Node> node;
-        std::function<void(std::string_view)> sink;
-        asio::awaitable<Position> operator()() { return dump(std::move(node), std::move(sink)); }
-    };
-
     template <typename Take, typename Token>
     auto execute(const Command& command, std::optional<Duration> give_up_after, Token&& token) {
         detail::ExecuteCall call{detail::try_encode(&wire::encode_command<S>, command), give_up_after};
@@ -148,16 +142,6 @@ private:
     auto ask(const Query& query, std::optional<Duration> give_up_after, Token&& token) {
         detail::QueryCall call{detail::try_encode(&wire::encode_query<S>, query), give_up_after};
         return detail::async_call(node_.share(), std::move(call), Take{}, std::forward<Token>(token));
-    }
-
-    static asio::awaitable<Position> dump(std::shared_ptr<Node> node, std::function<void(std::string_view)> sink) {
-        detail::DumpCall call;
-        for (;; ++call.chunk) {
-            detail::Answer piece = co_await detail::async_call(node, call, detail::TakeAnswer{}, asio::use_awaitable);
-            if (!piece.text.empty()) sink(piece.text);
-            if (piece.last) co_return piece.at;
-            call.at = piece.at;
-        }
     }
 
     detail::Handle<Node> node_;

@@ -12,7 +12,7 @@
 #include <asio/any_io_executor.hpp>
 #include <asio/awaitable.hpp>
 
-#include <understudy/core/effects.hpp>
+#include <understudy/core/probe_result.hpp>
 #include <understudy/core/types.hpp>
 #include <understudy/error.hpp>
 #include <understudy/event.hpp>

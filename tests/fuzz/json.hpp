@@ -9,10 +9,14 @@
 #include <nlohmann/json.hpp>
 
 #include <understudy/core/check.hpp>
+#include <understudy/detail/kv_json.hpp>
 #include <understudy/kv_store.hpp>
+#include <understudy/wire/bytes.hpp>
 #include <understudy/wire/bytes_json.hpp>
 #include <understudy/wire/frame.hpp>
 #include <understudy/wire/json.hpp>
+#include <understudy/wire/scan.hpp>
+#include <understudy/wire/usual.hpp>
 
 namespace understudy::fuzz {
 

@@ -14,6 +14,7 @@
 #include <asio/error.hpp>
 #include <asio/use_awaitable.hpp>
 
+#include <understudy/core/view_changes.hpp>
 #include <understudy/detail/completion.hpp>
 #include <understudy/view_store.hpp>
 

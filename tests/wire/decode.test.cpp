@@ -6,6 +6,7 @@
 #include <doctest/doctest.h>
 
 #include <understudy/wire/json.hpp>
+#include <understudy/wire/scan.hpp>
 
 #include "tests/wire/random_messages.hpp"
 

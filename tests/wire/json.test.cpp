@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include <understudy/wire/json.hpp>
+#include <understudy/wire/methods.hpp>
 
 #include "tests/wire/random_messages.hpp"
 

@@ -13,6 +13,7 @@
 
 #include <understudy/kv_store.hpp>
 #include <understudy/wire/json.hpp>
+#include <understudy/wire/methods.hpp>
 
 using namespace understudy;
 using nlohmann::json;

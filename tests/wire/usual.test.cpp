@@ -7,8 +7,13 @@
 #include <string>
 #include <variant>
 
+#include <understudy/core/call_id.hpp>
+#include <understudy/core/message.hpp>
+#include <understudy/detail/kv_json.hpp>
 #include <understudy/kv_store.hpp>
 #include <understudy/wire/json.hpp>
+#include <understudy/wire/usual.hpp>
+#include <understudy/wire/usual_writer.hpp>
 
 #include "tests/wire/random_messages.hpp"
 

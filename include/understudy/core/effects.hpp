@@ -10,15 +10,13 @@
 
 #include <understudy/core/journal_batch.hpp>
 #include <understudy/core/message.hpp>
+#include <understudy/core/probe_result.hpp>
 #include <understudy/event.hpp>
 
 namespace understudy {
 
 /// The peer name under which a host's own calls reach a machine; what a machine sends there is for the host.
 inline const Address local_peer = "local";
-
-/// The outcome of a probe: nobody listens there, somebody does, or it cannot be known.
-enum class ProbeResult { refused, alive, unknown };
 
 /// Stop reading from a connection, or go on (rule C6).
 struct Hold {

@@ -37,78 +37,27 @@ public:
         journaling_.begin(from, state_, standing_, promised);
     }
 
-    void receive(Envelope envelope, Time now, Effects& out) {
-        if (failed()) return;
-        auto step = at(now, out);
-        Call call{std::move(envelope.peer), std::move(envelope.id)};
-        std::visit([&](auto& message) { handle(step, std::move(call), std::move(message)); }, envelope.message);
-    }
+    void receive(Envelope envelope, Time now, Effects& out);
 
-    void gone(const Address& peer, Time now, Effects& out) {
-        auto step = at(now, out);
-        primary_.gone(step, peer);
-        pinger_.gone(peer);
-    }
+    void gone(const Address& peer, Time now, Effects& out);
     void probed(const Address&, ProbeResult, Time, Effects&) {}
     void backlog(const Address& peer, bool full) { primary_.backlog(peer, full); }
 
-    void wake(Time now, Effects& out) {
-        respond(now, out);
-        while (has_work()) work(now, out);
-        end_work(now, out);
-    }
+    void wake(Time now, Effects& out);
 
-    void respond(Time now, Effects& out) {
-        if (failed()) return;
-        work_.begin_turn(standing_, journaling_.own_delay(state_, now), state_.log.base().index, now);
-        auto step = at(now, out);
-        if (primary_.serving())
-            primary_.respond(step);
-        else if (standing_.role() == Role::backup)
-            backup_.respond(step, work_.ahead());
-        primary_.expire(now);
-        backup_.expire(now);
-        if (primary_.take_ping_now()) pinger_.now_please();
-        if (pinger_.due(now) && journaling_.introduced()) ping(now, out);
-        journaling_.end_turn(state_, options_, standing_.incarnation, backup_.receives(), now, out);
-        conclude(step);
-    }
+    void respond(Time now, Effects& out);
     bool has_work() const { return !failed() && work_.next(state_, primary_, lease_) != Work::none; }
-    void work(Time now, Effects& out) {
-        auto step = at(now, out);
-        work_.go_on(step, primary_, lease_);
-        if (failed()) end_with_failure(step);
-    }
-    void end_work(Time now, Effects& out) {
-        if (failed()) return;
-        auto step = at(now, out);
-        work_.end_turn(step);
-        conclude(step);
-        if (role() == Role::backup) backup_.acknowledge(step, work_.ahead());
-    }
+    void work(Time now, Effects& out);
+    void end_work(Time now, Effects& out);
     /// What has to leave should leave before the store works.
     bool works_slowly() const { return work_.slow(); }
 
     /// S9: that batch, and those before it, are on stable storage; or, where that is not promised, were handed over.
-    void persisted(std::uint64_t batch) { journaling_.persisted(batch, state_); }
+    void persisted(std::uint64_t batch);
     /// S9: what was written last may be lost, and nothing more can be written: this server is done.
-    void journal_failed(const std::string& why, Time now, Effects& out) {
-        if (failed()) return;
-        reached("S9: a server whose stable storage fails is done");
-        journaling_.fail(why);
-        out.tell(JournalFailed{why});
-        auto step = at(now, out);
-        primary_.step_down(step, "stable storage failed");
-    }
+    void journal_failed(const std::string& why, Time now, Effects& out);
 
-    Time deadline() const {
-        if (failed()) return never;
-        if (work_.left_over()) return Time{};
-        if (state_.durable.waits(state_.log) || (journaling_.due(options_) && !backup_.receives())) return Time{};
-        auto next = std::min(primary_.deadline(standing_), backup_.deadline());
-        if (journaling_.introduced()) next = std::min(next, pinger_.deadline());
-        return primary_.relies_on_lease() ? std::min(next, lease_.until()) : next;
-    }
+    Time deadline() const;
 
     void invariants() const {
         UNDERSTUDY_CHECK(state_.applied.index <= state_.commit);
@@ -152,11 +101,7 @@ public:
     const S& store() const { return state_.store; }
     const ReplicatedState<S>& state() const { return state_; }
 
-    ReplicaStatusResult status(Time) const {
-        return {standing_.info,         standing_.name,          standing_.incarnation, role(),
-                state_.log.first(),     state_.log.last().index, state_.commit,         state_.applied.index,
-                state_.sessions.size(), state_.log.bytes(),      primary_.backups()};
-    }
+    ReplicaStatusResult status(Time) const;
 
     friend bool operator==(const ReplicaRules&, const ReplicaRules&) = default;
 
@@ -452,5 +397,95 @@ private:
     bool heard_leaving_ = false;
     bool stopped_ = false;  // serves no more in this view
 };
+
+// What a driver calls stands outside of the class, so that the instance for an erased store is compiled once
+// (runtime/replica_machine.ipp).
+
+template <TextStore S>
+void ReplicaRules<S>::receive(Envelope envelope, Time now, Effects& out) {
+    if (failed()) return;
+    auto step = at(now, out);
+    Call call{std::move(envelope.peer), std::move(envelope.id)};
+    std::visit([&](auto& message) { handle(step, std::move(call), std::move(message)); }, envelope.message);
+}
+
+template <TextStore S>
+void ReplicaRules<S>::gone(const Address& peer, Time now, Effects& out) {
+    auto step = at(now, out);
+    primary_.gone(step, peer);
+    pinger_.gone(peer);
+}
+
+template <TextStore S>
+void ReplicaRules<S>::wake(Time now, Effects& out) {
+    respond(now, out);
+    while (has_work()) work(now, out);
+    end_work(now, out);
+}
+
+template <TextStore S>
+void ReplicaRules<S>::respond(Time now, Effects& out) {
+    if (failed()) return;
+    work_.begin_turn(standing_, journaling_.own_delay(state_, now), state_.log.base().index, now);
+    auto step = at(now, out);
+    if (primary_.serving())
+        primary_.respond(step);
+    else if (standing_.role() == Role::backup)
+        backup_.respond(step, work_.ahead());
+    primary_.expire(now);
+    backup_.expire(now);
+    if (primary_.take_ping_now()) pinger_.now_please();
+    if (pinger_.due(now) && journaling_.introduced()) ping(now, out);
+    journaling_.end_turn(state_, options_, standing_.incarnation, backup_.receives(), now, out);
+    conclude(step);
+}
+
+template <TextStore S>
+void ReplicaRules<S>::work(Time now, Effects& out) {
+    auto step = at(now, out);
+    work_.go_on(step, primary_, lease_);
+    if (failed()) end_with_failure(step);
+}
+
+template <TextStore S>
+void ReplicaRules<S>::end_work(Time now, Effects& out) {
+    if (failed()) return;
+    auto step = at(now, out);
+    work_.end_turn(step);
+    conclude(step);
+    if (role() == Role::backup) backup_.acknowledge(step, work_.ahead());
+}
+
+template <TextStore S>
+void ReplicaRules<S>::journal_failed(const std::string& why, Time now, Effects& out) {
+    if (failed()) return;
+    reached("S9: a server whose stable storage fails is done");
+    journaling_.fail(why);
+    out.tell(JournalFailed{why});
+    auto step = at(now, out);
+    primary_.step_down(step, "stable storage failed");
+}
+
+template <TextStore S>
+void ReplicaRules<S>::persisted(std::uint64_t batch) {
+    journaling_.persisted(batch, state_);
+}
+
+template <TextStore S>
+Time ReplicaRules<S>::deadline() const {
+    if (failed()) return never;
+    if (work_.left_over()) return Time{};
+    if (state_.durable.waits(state_.log) || (journaling_.due(options_) && !backup_.receives())) return Time{};
+    auto next = std::min(primary_.deadline(standing_), backup_.deadline());
+    if (journaling_.introduced()) next = std::min(next, pinger_.deadline());
+    return primary_.relies_on_lease() ? std::min(next, lease_.until()) : next;
+}
+
+template <TextStore S>
+ReplicaStatusResult ReplicaRules<S>::status(Time) const {
+    return {standing_.info,         standing_.name,          standing_.incarnation, role(),
+            state_.log.first(),     state_.log.last().index, state_.commit,         state_.applied.index,
+            state_.sessions.size(), state_.log.bytes(),      primary_.backups()};
+}
 
 }  // namespace understudy

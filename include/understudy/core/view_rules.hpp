@@ -21,10 +21,12 @@
 #include <understudy/core/coverage.hpp>
 #include <understudy/core/effects.hpp>
 #include <understudy/core/message.hpp>
+#include <understudy/core/view_changes.hpp>
 #include <understudy/core/view_clock.hpp>
 #include <understudy/core/view_group.hpp>
 #include <understudy/core/view_operator.hpp>
 #include <understudy/core/view_record.hpp>
+#include <understudy/core/view_restore.hpp>
 #include <understudy/core/view_servers.hpp>
 #include <understudy/core/view_strangers.hpp>
 #include <understudy/core/view_table.hpp>
@@ -244,8 +246,6 @@ private:
 
 }  // namespace understudy
 
-#include <understudy/core/view_rules_calls.hpp>
-#include <understudy/core/view_rules_adopt.hpp>
-#include <understudy/core/view_rules_remove.hpp>
-#include <understudy/core/view_rules_behind.hpp>
-#include <understudy/core/view_rules_steps.hpp>
+#if !defined(UNDERSTUDY_SEPARATE_COMPILATION)
+#include <understudy/core/view_rules.ipp>
+#endif

@@ -16,6 +16,7 @@
 #include <string_view>
 #include <utility>
 
+#include <understudy/core/view_changes.hpp>
 #include <understudy/core/view_record.hpp>
 #include <understudy/journal/damaged.hpp>
 #include <understudy/journal/disk.hpp>

@@ -2,8 +2,13 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
+#include <string_view>
+#include <utility>
+
+#include <asio/awaitable.hpp>
 
 #include <understudy/core/types.hpp>
 #include <understudy/detail/call_table.hpp>
@@ -50,6 +55,20 @@ public:
 template <typename Lazy = void>
 std::shared_ptr<ClientNode> make_client_node(std::unique_ptr<TransportBase> transport, const ClerkOptions& options,
                                              Observer observer);
+
+/// Reads a snapshot of the store, piece by piece.
+template <typename Lazy = void>
+asio::awaitable<Position> dump(std::shared_ptr<ClientNode> node, std::function<void(std::string_view)> sink);
+
+/// Makes that coroutine when the call is initiated.
+struct MakeDump {
+    std::shared_ptr<ClientNode> node;
+    std::function<void(std::string_view)> sink;
+    template <typename Lazy = void>
+    asio::awaitable<Position> operator()() {
+        return dump<Lazy>(std::move(node), std::move(sink));
+    }
+};
 
 }  // namespace understudy::detail
 

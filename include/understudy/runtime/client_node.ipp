@@ -2,12 +2,15 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
+#include <string_view>
 #include <system_error>
 #include <utility>
 
 #include <asio/awaitable.hpp>
 #include <asio/error.hpp>
+#include <asio/use_awaitable.hpp>
 
 #include <understudy/core/clerk_rules.hpp>
 #include <understudy/runtime/checked_options.hpp>
@@ -106,8 +109,20 @@ std::shared_ptr<ClientNode> make_client_node(std::unique_ptr<TransportBase> tran
     return std::make_shared<ClientParty<Lazy>>(std::move(rules), std::move(transport), std::move(observer));
 }
 
+template <typename Lazy>
+asio::awaitable<Position> dump(std::shared_ptr<ClientNode> node, std::function<void(std::string_view)> sink) {
+    DumpCall call;
+    for (;; ++call.chunk) {
+        Answer piece = co_await async_call(node, call, TakeAnswer{}, asio::use_awaitable);
+        if (!piece.text.empty()) sink(piece.text);
+        if (piece.last) co_return piece.at;
+        call.at = piece.at;
+    }
+}
+
 #if defined(UNDERSTUDY_SEPARATE_COMPILATION)
 template std::shared_ptr<ClientNode> make_client_node<>(std::unique_ptr<TransportBase>, const ClerkOptions&, Observer);
+template asio::awaitable<Position> dump<>(std::shared_ptr<ClientNode>, std::function<void(std::string_view)>);
 #endif
 
 }  // namespace understudy::detail

@@ -22,6 +22,14 @@
 #include <understudy/runtime/loop.hpp>
 #include <understudy/runtime/replica_node.hpp>
 
+#if defined(UNDERSTUDY_SEPARATE_COMPILATION)
+namespace understudy {
+
+extern template class ReplicaRules<detail::ErasedStore>;  // runtime/replica_machine.ipp
+
+}  // namespace understudy
+#endif
+
 namespace understudy::detail {
 
 template <typename Lazy>

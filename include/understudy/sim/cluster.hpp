@@ -16,6 +16,7 @@
 #include <vector>
 
 #include <understudy/core/replica_rules.hpp>
+#include <understudy/core/view_changes.hpp>
 #include <understudy/core/view_rules.hpp>
 #include <understudy/pb_service.hpp>
 #include <understudy/sim/journal.hpp>

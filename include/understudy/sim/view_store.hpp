@@ -11,6 +11,7 @@
 #include <asio/awaitable.hpp>
 #include <asio/use_awaitable.hpp>
 
+#include <understudy/core/view_changes.hpp>
 #include <understudy/detail/completion.hpp>
 #include <understudy/sim/world.hpp>
 #include <understudy/view_store.hpp>

@@ -5,9 +5,8 @@
 #include <string>
 #include <string_view>
 
-#include <nlohmann/json.hpp>
-
 #include <understudy/store.hpp>
+#include <understudy/wire/host_json.hpp>
 
 namespace understudy::wire {
 
@@ -18,21 +17,21 @@ template <Store S>
 std::string encode_command(const typename S::Command& command) {
     if constexpr (requires { { S::encode_command(command) } -> std::convertible_to<std::string>; })
         return S::encode_command(command);
-    else return nlohmann::json(command).dump();
+    else return host_json_text(command);
 }
 
 template <Store S>
 std::string encode_query(const typename S::Query& query) {
     if constexpr (requires { { S::encode_query(query) } -> std::convertible_to<std::string>; })
         return S::encode_query(query);
-    else return nlohmann::json(query).dump();
+    else return host_json_text(query);
 }
 
 template <Store S>
 typename S::Reply decode_reply(std::string_view text) {
     if constexpr (requires { { S::decode_reply(text) } -> std::convertible_to<typename S::Reply>; })
         return S::decode_reply(text);
-    else return nlohmann::json::parse(text).template get<typename S::Reply>();
+    else return host_json_value<typename S::Reply>(text);
 }
 
 }  // namespace understudy::wire

@@ -8,9 +8,8 @@
 #include <string_view>
 #include <utility>
 
-#include <nlohmann/json.hpp>
-
 #include <understudy/store.hpp>
+#include <understudy/wire/host_json.hpp>
 
 namespace understudy::wire {
 
@@ -153,17 +152,17 @@ public:
     static typename S::Command decode_command(std::string_view text) {
         if constexpr (requires { { S::decode_command(text) } -> std::convertible_to<typename S::Command>; })
             return S::decode_command(text);
-        else return nlohmann::json::parse(text).template get<typename S::Command>();
+        else return host_json_value<typename S::Command>(text);
     }
     static typename S::Query decode_query(std::string_view text) {
         if constexpr (requires { { S::decode_query(text) } -> std::convertible_to<typename S::Query>; })
             return S::decode_query(text);
-        else return nlohmann::json::parse(text).template get<typename S::Query>();
+        else return host_json_value<typename S::Query>(text);
     }
     // A string that is not UTF-8 cannot be told to the client as JSON, and replacing its bytes would be a lie.
     static std::string encode(const typename S::Reply& reply) {
         if constexpr (requires { { S::encode(reply) } -> std::convertible_to<std::string>; }) return S::encode(reply);
-        else return nlohmann::json(reply).dump();
+        else return host_json_text(reply);
     }
 
 private:

@@ -6,12 +6,13 @@
 #include <string_view>
 #include <utility>
 
+#include <understudy/core/config.hpp>
 #include <understudy/core/view_rules.hpp>
 
 namespace understudy {
 
 /// R7: whether the ping was refused since the record is behind, as it or one before has proved.
-inline bool ViewRules::refuse_behind(Group& group, const Ping& ping, const Envelope& call, Step& step) {
+UNDERSTUDY_DECL bool ViewRules::refuse_behind(Group& group, const Ping& ping, const Envelope& call, Step& step) {
     const bool before = group.behind.has_value();
     const auto is_over = [&] {
         const auto* server = group.find(ping.server);
@@ -55,7 +56,7 @@ inline bool ViewRules::refuse_behind(Group& group, const Ping& ping, const Envel
     return true;
 }
 
-inline void ViewRules::end_behind(Group& group) {
+UNDERSTUDY_DECL void ViewRules::end_behind(Group& group) {
     if (!group.behind) return;
     const auto peer = group.behind->peer;
     group.behind.reset();
@@ -65,7 +66,7 @@ inline void ViewRules::end_behind(Group& group) {
 
 /// A group that has no view is not barred for ever by what one ping said: who knows a view says so on every interval,
 /// so that after so long a silence nobody is left that does. Whoever comes back later proves it anew.
-inline void ViewRules::lapse_behind(Group& group, Step& step) {
+UNDERSTUDY_DECL void ViewRules::lapse_behind(Group& group, Step& step) {
     if (step.now < group.lapses_at(periods_)) return;
     tell(RecordBehind{group.info.group, views::why_lapsed(*group.behind)}, step);
     const bool is_rumour = group.is_rumour();
@@ -74,7 +75,7 @@ inline void ViewRules::lapse_behind(Group& group, Step& step) {
 }
 
 /// No request of a group is carried out whose record is behind: what it says of the view may be long past.
-inline bool ViewRules::refuse_behind(std::string_view name, Method method, const Envelope& call, Step& step) {
+UNDERSTUDY_DECL bool ViewRules::refuse_behind(std::string_view name, Method method, const Envelope& call, Step& step) {
     const auto* group = find_group(name);
     if (!group || !group->behind) return false;
     refuse(call, method, error::behind, views::why_behind(*group->behind, group->info), step);
@@ -82,7 +83,7 @@ inline bool ViewRules::refuse_behind(std::string_view name, Method method, const
 }
 
 /// The group stands as after a restart: its connections are not known, and its members count as having just pinged.
-inline void ViewRules::begin_anew(Group& group, GroupRecord record, Step& step) {
+UNDERSTUDY_DECL void ViewRules::begin_anew(Group& group, GroupRecord record, Step& step) {
     const auto due = group.due;
     for (const auto& [address, server] : group.servers) {
         move_server(group, address, server.peer, {});

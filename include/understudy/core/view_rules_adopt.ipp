@@ -10,6 +10,7 @@
 #include <variant>
 #include <vector>
 
+#include <understudy/core/config.hpp>
 #include <understudy/core/view_rules.hpp>
 
 namespace understudy {
@@ -45,7 +46,7 @@ inline void keep_known(GroupRecord& adopted, const GroupRecord& present, std::si
 
 /// Answered once every lease that the former view service gave has run out, as in `force`; by then every server that
 /// lives has been heard too.
-inline void ViewRules::on(const ViewAdopt& wanted, const Envelope& call, Step& step) {
+UNDERSTUDY_DECL void ViewRules::on(const ViewAdopt& wanted, const Envelope& call, Step& step) {
     constexpr auto method = Method::view_adopt;
     if (!is_group_name(wanted.group))
         return refuse(call, method, error::bad_request, views::group_name_text(), step);
@@ -57,7 +58,7 @@ inline void ViewRules::on(const ViewAdopt& wanted, const Envelope& call, Step& s
     adoptions_.push_back({wanted, call.peer, call.id});
 }
 
-inline void ViewRules::adopt_groups(Step& step) {
+UNDERSTUDY_DECL void ViewRules::adopt_groups(Step& step) {
     for (auto& asked : std::exchange(adoptions_, {})) {
         if (step.now < due_time(asked)) {
             adoptions_.push_back(std::move(asked));
@@ -70,7 +71,7 @@ inline void ViewRules::adopt_groups(Step& step) {
     }
 }
 
-inline Message ViewRules::adopt(const ViewAdopt& wanted, Step& step) {
+UNDERSTUDY_DECL Message ViewRules::adopt(const ViewAdopt& wanted, Step& step) {
     const auto& name = wanted.group;
     auto* present = find_group(name);
     auto because = [&](error code, std::string text) {

@@ -9,6 +9,7 @@
 #include <utility>
 #include <variant>
 
+#include <understudy/core/config.hpp>
 #include <understudy/core/view_rules.hpp>
 
 namespace understudy {
@@ -42,7 +43,7 @@ inline std::string version_text(int version) {
 }
 }  // namespace views
 
-inline void ViewRules::receive(Envelope envelope, Time now, Effects& effects) {
+UNDERSTUDY_DECL void ViewRules::receive(Envelope envelope, Time now, Effects& effects) {
     Step step{now, clock_.read(now), effects};
     std::visit([&](const auto& message) { on(message, envelope, step); }, envelope.message);
     invariants();
@@ -61,7 +62,8 @@ void ViewRules::on(const Other&, const Envelope& call, Step& step) {
 }
 
 /// Why a ping does not get in. Its group is null if it would be a new one.
-inline std::optional<Failure> ViewRules::objection(const Ping& ping, const Address& peer, const Group* group) const {
+UNDERSTUDY_DECL std::optional<Failure> ViewRules::objection(const Ping& ping, const Address& peer,
+                                                            const Group* group) const {
     auto because = [](error code, std::string text) {
         return Failure{std::string{to_string(Method::view_ping)}, code, std::move(text), {}, {}, {}};
     };
@@ -98,8 +100,8 @@ inline std::optional<Failure> ViewRules::objection(const Ping& ping, const Addre
 }
 
 /// A process pings under a name that is, for now, another one's.
-inline void ViewRules::refuse_life(Group& group, const views::Heard& heard, const Ping& ping, const Envelope& call,
-                                   Step& step) {
+UNDERSTUDY_DECL void ViewRules::refuse_life(Group& group, const views::Heard& heard, const Ping& ping,
+                                            const Envelope& call, Step& step) {
     using Verdict = views::Heard::Verdict;
     const auto& server = *group.find(ping.server);
     if (heard.shared)
@@ -120,7 +122,7 @@ inline void ViewRules::refuse_life(Group& group, const views::Heard& heard, cons
     refuse(call, std::move(failure), step);
 }
 
-inline void ViewRules::on(const Ping& ping, const Envelope& call, Step& step) {
+UNDERSTUDY_DECL void ViewRules::on(const Ping& ping, const Envelope& call, Step& step) {
     auto* found = find_group(ping.group);
     if (auto failure = objection(ping, call.peer, found)) {
         if (failure->code == error::wrong_cluster) strangers_.note(ping, step.now);
@@ -161,21 +163,21 @@ inline void ViewRules::on(const Ping& ping, const Envelope& call, Step& step) {
     answer(call, PingResult{group.info, lease, group.told_to_stop(ping.server, step.now, periods_)}, step);
 }
 
-inline ViewResult ViewRules::view_result(const std::string& group, const Step& step) const {
+UNDERSTUDY_DECL ViewResult ViewRules::view_result(const std::string& group, const Step& step) const {
     ViewResult result{info_of(group), {}};
     if (result.info.view.number == 0)
         result.trouble = views::describe_refused(strangers_.list(group, step.now - periods_.remember, step.now, 3));
     return result;
 }
 
-inline void ViewRules::on(const ViewGet& get, const Envelope& call, Step& step) {
+UNDERSTUDY_DECL void ViewRules::on(const ViewGet& get, const Envelope& call, Step& step) {
     if (get.protocol != protocol_version)
         return refuse(call, Method::view_get, error::unsupported_version, views::version_text(get.protocol), step);
     if (refuse_behind(get.group, Method::view_get, call, step)) return;
     answer(call, view_result(get.group, step), step);
 }
 
-inline void ViewRules::on(const ViewWatch& watch, const Envelope& call, Step& step) {
+UNDERSTUDY_DECL void ViewRules::on(const ViewWatch& watch, const Envelope& call, Step& step) {
     constexpr auto method = Method::view_watch;
     if (!is_group_name(watch.group))
         return refuse(call, method, error::bad_request, views::group_name_text(), step);
@@ -195,18 +197,18 @@ inline void ViewRules::on(const ViewWatch& watch, const Envelope& call, Step& st
 }
 
 // R6
-inline void ViewRules::on(const ViewPromote& promote, const Envelope& call, Step& step) {
+UNDERSTUDY_DECL void ViewRules::on(const ViewPromote& promote, const Envelope& call, Step& step) {
     take_wish(promote.group, promote.server, false, call, step);
 }
 
 /// Only for a group that waits (R4), or will once its members are found dead; refused while one of them is alive.
-inline void ViewRules::on(const ViewForce& force, const Envelope& call, Step& step) {
+UNDERSTUDY_DECL void ViewRules::on(const ViewForce& force, const Envelope& call, Step& step) {
     take_wish(force.group, force.server, true, call, step);
 }
 
 /// The call is answered when the wish is granted or cannot be any more, after `Periods::patience` at the latest.
-inline void ViewRules::take_wish(const std::string& name, const Address& server, bool force, const Envelope& call,
-                                 Step& step) {
+UNDERSTUDY_DECL void ViewRules::take_wish(const std::string& name, const Address& server, bool force,
+                                          const Envelope& call, Step& step) {
     auto method = force ? Method::view_force : Method::view_promote;
     auto* group = find_group(name);
     if (!group) return refuse(call, method, error::bad_request, "no server of group `" + name + "` was heard", step);
@@ -223,7 +225,7 @@ inline void ViewRules::take_wish(const std::string& name, const Address& server,
     settle(*group, step, {}, false);
 }
 
-inline void ViewRules::on(const ViewStatus& ask, const Envelope& call, Step& step) {
+UNDERSTUDY_DECL void ViewRules::on(const ViewStatus& ask, const Envelope& call, Step& step) {
     std::size_t listed = 0;
     for (const auto& [name, group] : groups_) {
         if (ask.group || listed > views::max_listed) break;

@@ -6,12 +6,13 @@
 #include <string>
 #include <utility>
 
+#include <understudy/core/config.hpp>
 #include <understudy/core/view_rules.hpp>
 
 namespace understudy {
 
 /// Refused while anybody of the group is heard: a group that is served is not removed.
-inline void ViewRules::on(const ViewRemove& wanted, const Envelope& call, Step& step) {
+UNDERSTUDY_DECL void ViewRules::on(const ViewRemove& wanted, const Envelope& call, Step& step) {
     constexpr auto method = Method::view_remove;
     auto* group = find_group(wanted.group);
     if (!group) return refuse(call, method, error::bad_request, "no group `" + wanted.group + "` is known", step);
@@ -28,7 +29,7 @@ inline void ViewRules::on(const ViewRemove& wanted, const Envelope& call, Step& 
 
 /// What is left of it is a number, above which later groups begin, so that none stands for two views of one name. The
 /// first view of such a group says that it was forced: servers of the former one drop what they hold when they join.
-inline void ViewRules::remove(Group& group, std::string why, Step& step) {
+UNDERSTUDY_DECL void ViewRules::remove(Group& group, std::string why, Step& step) {
     const auto name = group.info.group;
     tell(GroupRemoved{group.info, std::move(why)}, step);
     for (const auto& [address, server] : group.servers) {

@@ -8,11 +8,12 @@
 #include <utility>
 #include <vector>
 
+#include <understudy/core/config.hpp>
 #include <understudy/core/view_rules.hpp>
 
 namespace understudy {
 
-inline ViewRules::ViewRules(ViewOptions options, const ViewRecord& record, Time now)
+UNDERSTUDY_DECL ViewRules::ViewRules(ViewOptions options, const ViewRecord& record, Time now)
     : ViewRules(options, record.cluster, now) {
     former_dead_ = record.dead_after;
     removed_ = record.removed;
@@ -25,14 +26,14 @@ inline ViewRules::ViewRules(ViewOptions options, const ViewRecord& record, Time 
     }
 }
 
-inline ViewRecord ViewRules::record() const {
+UNDERSTUDY_DECL ViewRecord ViewRules::record() const {
     ViewRecord record{cluster_, longest_dead(), {}, removed_};
     for (const auto& [name, group] : groups_)
         if (!group.is_rumour()) record.groups.push_back(views::record_of(group));
     return record;
 }
 
-inline void ViewRules::track_changes(const ViewRecord& stored) {
+UNDERSTUDY_DECL void ViewRules::track_changes(const ViewRecord& stored) {
     const auto known = record();
     auto& lacking = unstored_.emplace();
     lacking.head = known.cluster != stored.cluster || known.dead_after != stored.dead_after ||
@@ -45,7 +46,7 @@ inline void ViewRules::track_changes(const ViewRecord& stored) {
     }
 }
 
-inline ViewChanges ViewRules::changes() const {
+UNDERSTUDY_DECL ViewChanges ViewRules::changes() const {
     ViewChanges changes{cluster_, longest_dead(), {}, {}, removed_};
     if (!unstored_) return changes;
     for (const auto& name : unstored_->groups) {
@@ -58,7 +59,7 @@ inline ViewChanges ViewRules::changes() const {
 
 /// Everything that may follow once something changed: at most one view of the table's, then what an operator wished.
 /// A view that is new is pushed over every connection but `informed`, which learns it from its answer.
-inline void ViewRules::settle(Group& group, Step& step, const Address& informed, bool push,
+UNDERSTUDY_DECL void ViewRules::settle(Group& group, Step& step, const Address& informed, bool push,
                               const std::optional<Member>& newcomer) {
     if (group.behind) return;  // R7
     reached("R0 to R6: a group is looked at as a whole");
@@ -85,7 +86,7 @@ inline void ViewRules::settle(Group& group, Step& step, const Address& informed,
     reschedule(group, step.now);
 }
 
-inline void ViewRules::adopt(Group& group, views::Decision decision, bool any_primary, Step& step) {
+UNDERSTUDY_DECL void ViewRules::adopt(Group& group, views::Decision decision, bool any_primary, Step& step) {
     group.adopt(decision.next, any_primary);
     note_change(group);
     forget_dead(group, step.now);
@@ -93,7 +94,7 @@ inline void ViewRules::adopt(Group& group, views::Decision decision, bool any_pr
 }
 
 /// Grants or refuses what an operator asked for, or leaves it for later. True if it made a view.
-inline bool ViewRules::settle_wish(Group& group, const views::Situation& holds, Step& step) {
+UNDERSTUDY_DECL bool ViewRules::settle_wish(Group& group, const views::Situation& holds, Step& step) {
     auto wish = *group.wish;
     const auto& server = wish.server;
     bool late = step.now - wish.asked >= periods_.patience;
@@ -127,7 +128,7 @@ inline bool ViewRules::settle_wish(Group& group, const views::Situation& holds, 
     return late ? fail("the members of the old view did not fall silent") : false;
 }
 
-inline void ViewRules::end_wish(Group& group, Message message, Step& step) {
+UNDERSTUDY_DECL void ViewRules::end_wish(Group& group, Message message, Step& step) {
     auto wish = *std::exchange(group.wish, std::nullopt);
     if (auto* links = find_links(wish.peer)) links->wishes.erase(group.info.group);
     drop_if_empty(wish.peer);
@@ -136,7 +137,7 @@ inline void ViewRules::end_wish(Group& group, Message message, Step& step) {
 
 /// Pushes the view over every connection that pings, at once, and over every one that watches: of many watchers a slice
 /// in each turn. Who still waits for a former view gets only this one.
-inline void ViewRules::announce(const Group& group, const Address& informed, Step& step) {
+UNDERSTUDY_DECL void ViewRules::announce(const Group& group, const Address& informed, Step& step) {
     std::set<Address> peers;
     for (const auto& [name, server] : group.servers)
         if (!server.peer.empty() && server.loss == views::Loss::none) peers.insert(server.peer);
@@ -155,7 +156,7 @@ inline void ViewRules::announce(const Group& group, const Address& informed, Ste
     for (const auto& peer : peers) step.effects.send(peer, {}, ViewChanged{group.info});
 }
 
-inline void ViewRules::push_slice(Step& step) {
+UNDERSTUDY_DECL void ViewRules::push_slice(Step& step) {
     for (auto left = views::push_slice; left > 0 && !unpushed_.empty(); --left) {
         const auto waiting = unpushed_.begin();
         auto peer = waiting->second.extract(waiting->second.begin());
@@ -165,7 +166,7 @@ inline void ViewRules::push_slice(Step& step) {
 }
 
 /// Brings a group's servers up to the time: suspects, losses, probes to repeat, what no longer counts.
-inline void ViewRules::tend(Group& group, Step& step) {
+UNDERSTUDY_DECL void ViewRules::tend(Group& group, Step& step) {
     const auto& name = group.info.group;
     lapse_behind(group, step);
     for (auto& [address, server] : group.servers) {
@@ -184,7 +185,7 @@ inline void ViewRules::tend(Group& group, Step& step) {
 }
 
 /// Dead servers that are in no view do not eat up the limits for ever.
-inline void ViewRules::forget_dead(Group& group, Time now) {
+UNDERSTUDY_DECL void ViewRules::forget_dead(Group& group, Time now) {
     for (auto at = group.servers.begin(); at != group.servers.end();) {
         const auto& [name, server] = *at;
         bool idle = server.loss != views::Loss::none && !group.view().member(name);
@@ -195,7 +196,7 @@ inline void ViewRules::forget_dead(Group& group, Time now) {
     }
 }
 
-inline void ViewRules::reschedule(Group& group, Time now) {
+UNDERSTUDY_DECL void ViewRules::reschedule(Group& group, Time now) {
     auto next = group.next_due(now, periods_);
     if (next == group.due) return;
     if (group.due != never) due_.erase({group.due, group.info.group});
@@ -203,7 +204,7 @@ inline void ViewRules::reschedule(Group& group, Time now) {
     group.due = next;
 }
 
-inline void ViewRules::wake(Time now, Effects& effects) {
+UNDERSTUDY_DECL void ViewRules::wake(Time now, Effects& effects) {
     Step step{now, clock_.read(now), effects};
     while (!due_.empty() && due_.begin()->first <= step.now) {
         auto found = groups_.find(due_.begin()->second);
@@ -221,7 +222,7 @@ inline void ViewRules::wake(Time now, Effects& effects) {
     invariants();
 }
 
-inline void ViewRules::gone(const Address& peer, Time now, Effects& effects) {
+UNDERSTUDY_DECL void ViewRules::gone(const Address& peer, Time now, Effects& effects) {
     Step step{now, clock_.read(now), effects};
     std::erase_if(adoptions_, [&](const Adoption& asked) { return asked.peer == peer; });
     auto found = links_.find(peer);
@@ -253,7 +254,7 @@ inline void ViewRules::gone(const Address& peer, Time now, Effects& effects) {
     invariants();
 }
 
-inline void ViewRules::probed(const Address& name, ProbeResult result, Time now, Effects& effects) {
+UNDERSTUDY_DECL void ViewRules::probed(const Address& name, ProbeResult result, Time now, Effects& effects) {
     Step step{now, clock_.read(now), effects};
     std::vector<std::string> groups;
     for (auto at = probing_.lower_bound({name, {}}); at != probing_.end() && at->first == name; ++at)
@@ -278,21 +279,22 @@ inline void ViewRules::probed(const Address& name, ProbeResult result, Time now,
     invariants();
 }
 
-inline ViewRules::Links* ViewRules::find_links(const Address& peer) {
+UNDERSTUDY_DECL ViewRules::Links* ViewRules::find_links(const Address& peer) {
     auto found = links_.find(peer);
     return found == links_.end() ? nullptr : &found->second;
 }
-inline void ViewRules::drop_if_empty(const Address& peer) {
+UNDERSTUDY_DECL void ViewRules::drop_if_empty(const Address& peer) {
     if (auto* links = find_links(peer); links && links->empty()) links_.erase(peer);
 }
 /// A server pings over another connection than before; an empty address is none.
-inline void ViewRules::move_server(const Group& group, const Address& name, const Address& from, const Address& to) {
+UNDERSTUDY_DECL void ViewRules::move_server(const Group& group, const Address& name, const Address& from,
+                                            const Address& to) {
     if (auto* links = find_links(from)) links->servers.erase({group.info.group, name});
     drop_if_empty(from);
     if (!to.empty()) links_[to].servers.insert({group.info.group, name});
 }
 
-inline ViewStatusResult ViewRules::status(const std::optional<std::string>& group, Time now) const {
+UNDERSTUDY_DECL ViewStatusResult ViewRules::status(const std::optional<std::string>& group, Time now) const {
     ViewStatusResult result;
     auto running = clock_.peek(now);
     for (const auto& [name, one] : groups_)
@@ -305,7 +307,7 @@ inline ViewStatusResult ViewRules::status(const std::optional<std::string>& grou
 }
 
 /// What holds after each step, in a time that does not depend on the number of groups.
-inline void ViewRules::invariants() const {
+UNDERSTUDY_DECL void ViewRules::invariants() const {
     UNDERSTUDY_CHECK(due_.size() <= groups_.size());
     UNDERSTUDY_CHECK(groups_.size() <= options_.max_groups);
     UNDERSTUDY_CHECK(watcher_count_ <= options_.max_watchers);
@@ -313,7 +315,7 @@ inline void ViewRules::invariants() const {
 }
 
 /// What holds after each step, group by group; for simulation.
-inline void ViewRules::deep_invariants() const {
+UNDERSTUDY_DECL void ViewRules::deep_invariants() const {
     invariants();
     std::size_t scheduled = 0;
     std::size_t probing = 0;
