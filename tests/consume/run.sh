@@ -127,12 +127,12 @@ meson)
     sed -i.old "s/^source_hash.*/source_hash = $asio_hash/" "$work/project/subprojects/understudy/subprojects/asio.wrap"
     sed -i.old "s/^source_hash.*/source_hash = $json_hash/" \
         "$work/project/subprojects/understudy/subprojects/nlohmann_json.wrap"
-    meson setup --force-fallback-for=asio,nlohmann_json "$work/build" "$work/project"
+    meson setup --buildtype=plain --force-fallback-for=asio,nlohmann_json "$work/build" "$work/project"
     meson compile -C "$work/build"
     "$work/build/host"
     # By itself: its tests, and what it installs.
     copy_source "$work/alone"
-    meson setup -Dtests=true --prefix="$work/installed" "$work/build_alone" "$work/alone"
+    meson setup -Dtests=true --buildtype=plain --prefix="$work/installed" "$work/build_alone" "$work/alone"
     meson test -C "$work/build_alone"
     meson install -C "$work/build_alone" >/dev/null
     PKG_CONFIG_PATH=$work/installed/share/pkgconfig${PKG_CONFIG_PATH:+:$PKG_CONFIG_PATH}
