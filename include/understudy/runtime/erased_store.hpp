@@ -100,8 +100,8 @@ private:
 
 class ErasedStore {
 public:
-    /// Clang asks whether an `ErasedStore` is copyable in the middle of asking whether one is a `Store`, unless that it
-    /// is none comes first.
+    /// The first condition has to come first. Without it Clang asks whether an `ErasedStore` is copyable while it asks
+    /// whether one is a `Store`, and refuses: a condition that depends on itself.
     template <typename S>
         requires(!std::is_same_v<S, ErasedStore> && Store<S>)
     explicit ErasedStore(S store) : held_{std::make_unique<StoreOf<S>>(std::move(store))} {}

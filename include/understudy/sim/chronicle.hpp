@@ -71,8 +71,8 @@ private:
 
     using Era = std::map<Index, Told>;
 
-    /// Up to where the later history is that before. It need not be told without a gap: a server that lags behind tells
-    /// old entries again once it has heard of the forced view, and only the first that differs ends what is common.
+    /// The last index up to which both histories are the same. `later` may have gaps: a server that lags behind tells
+    /// old entries again once it has heard of the forced view. Only the first entry that differs ends what is common.
     static Index last_common(const Era& before, const Era& later) {
         for (const auto& [index, told] : later) {
             const auto old = before.find(index);

@@ -1,6 +1,6 @@
-// A host's own types as JSON text, through nlohmann::json. That is only declared here: it is as large as the rest of
-// what a host includes, and one whose store writes its own text does not need it. Who needs it includes
-// <nlohmann/json.hpp>.
+// A host's own types as JSON text, through nlohmann::json. That type is only declared here: its header takes half as
+// long to compile as all that a host includes of this library, and a store that writes its own text does not need it.
+// A host that needs it includes <nlohmann/json.hpp>.
 #pragma once
 
 #include <string>
@@ -12,7 +12,8 @@ namespace understudy::wire {
 
 namespace detail {
 
-/// The same type for every host, and for the compiler not known before the types of the host are.
+/// Always the same type. The parameter makes it depend on the host's types, so that the compiler does not ask for its
+/// definition before these are known.
 template <typename T>
 struct HostJson {
     using type = nlohmann::json;
