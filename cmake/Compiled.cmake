@@ -1,5 +1,6 @@
 # understudy::compiled: what is no template, compiled once, by the compiler and the flags of whoever includes this.
-# Those who link it get UNDERSTUDY_SEPARATE_COMPILATION. Needs understudy::understudy. Each part is a file of its own.
+# Those who link it get UNDERSTUDY_SEPARATE_COMPILATION. Needs understudy::understudy. Each part is a file of
+# its own, which several cores compile at a time; with CMAKE_UNITY_BUILD all are one, which takes half of the work.
 if(TARGET understudy_compiled)
     return()  # another folder of the same project asked for it before
 endif()
@@ -15,5 +16,5 @@ add_library(understudy_compiled STATIC EXCLUDE_FROM_ALL ${understudy_stubs})
 add_library(understudy::compiled ALIAS understudy_compiled)
 target_link_libraries(understudy_compiled PUBLIC understudy::understudy)
 target_compile_definitions(understudy_compiled PUBLIC UNDERSTUDY_SEPARATE_COMPILATION)
-set_target_properties(understudy_compiled PROPERTIES UNITY_BUILD OFF
+set_target_properties(understudy_compiled PROPERTIES
                       POSITION_INDEPENDENT_CODE ON)  # a host may be a shared library

@@ -82,7 +82,7 @@ copy_source() {
 case $way in
 find_package)
     install_and_move
-    host find_package -DCMAKE_PREFIX_PATH="$work/moved"
+    host find_package -DCMAKE_PREFIX_PATH="$work/moved" -DCMAKE_UNITY_BUILD=ON
     host core -DCMAKE_PREFIX_PATH="$work/moved" -DCMAKE_DISABLE_FIND_PACKAGE_Asio=ON \
         -DCMAKE_DISABLE_FIND_PACKAGE_nlohmann_json=ON
     ;;
@@ -127,7 +127,8 @@ meson)
     sed -i.old "s/^source_hash.*/source_hash = $asio_hash/" "$work/project/subprojects/understudy/subprojects/asio.wrap"
     sed -i.old "s/^source_hash.*/source_hash = $json_hash/" \
         "$work/project/subprojects/understudy/subprojects/nlohmann_json.wrap"
-    meson setup --buildtype=plain --force-fallback-for=asio,nlohmann_json "$work/build" "$work/project"
+    meson setup --buildtype=plain --unity=on --unity-size=20 --force-fallback-for=asio,nlohmann_json \
+        "$work/build" "$work/project"
     meson compile -C "$work/build"
     "$work/build/host"
     # By itself: its tests, and what it installs.

@@ -12,12 +12,14 @@
 #include <understudy/sim/random.hpp>
 
 #include "tests/support/journaled_server.hpp"
+#include "tests/support/setting.hpp"
 
 using namespace understudy;
 using namespace understudy::test;
 
 TEST_SUITE("replica_files") {
     constexpr int commands = 60;
+    const auto ways = setting("UNDERSTUDY_WAYS", 8);  // to be stopped at one operation: what is lost differs
     constexpr std::uint64_t appends_of_a_snapshot = 4;  // header, position, piece and mark; then comes the log's frame
 
     std::string command(int n) { return "command-" + std::to_string(n); }
@@ -62,7 +64,6 @@ TEST_SUITE("replica_files") {
     template <typename Crash>
     void stop_everywhere(Crash crash) {
         const auto last = operations_of_a_run();
-        constexpr std::uint64_t ways = 8;
         for (std::uint64_t way = ways; way < (last + 1) * ways; ++way) {
             CAPTURE(way);
             sim::Storage storage;
@@ -167,7 +168,7 @@ TEST_SUITE("replica_files") {
     void stop_while_dropping_everywhere(Crash crash) {
         bool stopped = true;
         for (std::uint64_t n = 1; stopped; ++n) {
-            for (std::uint64_t seed = 0; seed < 40; ++seed) {
+            for (std::uint64_t seed = 0; seed < 5 * ways; ++seed) {
                 CAPTURE(n);
                 CAPTURE(seed);
                 stopped = stop_while_dropping(n, seed, crash);
@@ -260,7 +261,7 @@ TEST_SUITE("replica_files") {
         for (const bool replaces : {false, true}) {
             bool stopped = true;
             for (std::uint64_t n = 1; stopped; ++n)
-                for (std::uint64_t seed = 0; seed < 20; ++seed) {
+                for (std::uint64_t seed = 0; seed < 3 * ways; ++seed) {
                     CAPTURE(replaces);
                     CAPTURE(n);
                     CAPTURE(seed);
@@ -283,7 +284,7 @@ TEST_SUITE("replica_files") {
     void cut_a_turn_with(const std::vector<SnapshotPiece>& pieces, Position at, const std::string& expected) {
         bool stopped = true;
         for (std::uint64_t n = 1; stopped; ++n) {
-            for (std::uint64_t seed = 0; seed < 40; ++seed) {
+            for (std::uint64_t seed = 0; seed < 5 * ways; ++seed) {
                 CAPTURE(n);
                 CAPTURE(seed);
                 sim::Storage storage;

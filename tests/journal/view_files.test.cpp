@@ -12,6 +12,8 @@
 #include <understudy/sim/disk.hpp>
 #include <understudy/sim/random.hpp>
 
+#include "tests/support/setting.hpp"
+
 using namespace understudy;
 using namespace std::chrono_literals;
 using journal::ViewFiles;
@@ -84,7 +86,7 @@ TEST_SUITE("view_files") {
     template <typename Crash>
     void stop_everywhere(Crash crash) {
         const auto last = operations_of_a_run();
-        constexpr std::uint64_t ways = 8;
+        const auto ways = test::setting("UNDERSTUDY_WAYS", 8);  // at each operation: what is lost differs
         for (std::uint64_t way = ways; way < (last + 1) * ways; ++way) {
             CAPTURE(way);
             Storage storage;
