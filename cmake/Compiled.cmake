@@ -4,8 +4,8 @@
 if(TARGET understudy_compiled)
     return()  # another folder of the same project asked for it before
 endif()
-set(understudy_parts core/view_rules event kv_store net/stream_transport runtime/admin_node runtime/client_node
-    runtime/replica_machine runtime/replica_node runtime/view_node wire/json)
+set(understudy_parts event kv/store net/stream_transport runtime/admin_node runtime/client_node
+    runtime/replica_machine runtime/replica_node runtime/view_node view_service/state_machine wire/json)
 set(understudy_stubs "")
 foreach(part IN LISTS understudy_parts)
     set(stub "${CMAKE_CURRENT_BINARY_DIR}/understudy_compiled/${part}.cpp")

@@ -8,7 +8,7 @@
 #include <asio/detached.hpp>
 #include <asio/redirect_error.hpp>
 
-#include <understudy/sim/world.hpp>
+#include <understudy/sim/world/world.hpp>
 #include <understudy/understudy.hpp>
 
 namespace us = understudy;

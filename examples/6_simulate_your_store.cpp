@@ -8,7 +8,7 @@
 
 #include <asio/detached.hpp>
 
-#include <understudy/sim/world.hpp>
+#include <understudy/sim/world/world.hpp>
 #include <understudy/understudy.hpp>
 
 #include "ledger.hpp"

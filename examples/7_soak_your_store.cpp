@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
-#include <understudy/sim/soak.hpp>
-#include <understudy/sim/store_laws.hpp>
+#include <understudy/sim/laws/store_laws.hpp>
+#include <understudy/sim/soak/soak.hpp>
 
 #include "ledger_workload.hpp"
 

@@ -5,8 +5,8 @@
 #include <optional>
 #include <string>
 
-#include <understudy/sim/store_model.hpp>
-#include <understudy/sim/workload.hpp>
+#include <understudy/sim/check/store_model.hpp>
+#include <understudy/sim/soak/workload.hpp>
 
 #include "ledger.hpp"
 

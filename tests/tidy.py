@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The form of the sources: layers, rule marks, sizes, words that must not stand. `tidy.py [ROOT]`.
+"""The form of the sources: rooms, rule marks, sizes, words that must not stand. `tidy.py [ROOT]`.
 
 Prints `file:line: error: ...` for each fault and exits with 1 if there is one; a `note` does not fail.
 """
@@ -16,26 +16,29 @@ File = namedtuple("File", "path lines code")  # `code`: the lines without commen
 WIDTH = 120
 HEADER_ERROR, HEADER_NOTE = 550, 450
 
-CORE_FILES = {"error", "event", "kv_types", "options", "result", "store", "version"}
-OUTSIDE = {"net", "journal"}  # layers that touch the world
-SEAMS = {"transport", "journal", "view_store"}  # concepts of what a host plugs in
-RULES_INSIDE = {"view_rules", "replica_rules", "clerk_rules"}
-CORE_BANNED = {"thread", "mutex", "shared_mutex", "condition_variable", "future", "random", "iostream", "fstream"}
+OUTSIDE = {"net", "journal"}  # rooms that touch the world
+MACHINES = {"protocol", "view_service", "replica", "client"}  # the state machines, and what they say to each other
+BANNED = {"thread", "mutex", "shared_mutex", "condition_variable", "future", "random", "iostream", "fstream"}
 
-# Layer: the layers that it may include, and whether it may include Asio and nlohmann/json.
-Layer = namedtuple("Layer", "may_include asio json")
-LAYERS = {
-    "core": Layer({"core"}, False, False),
-    "wire": Layer({"core", "wire"}, False, True),
-    "transport": Layer({"core", "transport"}, True, False),
-    "detail": Layer({"core", "wire", "transport", "detail"}, True, True),
-    "runtime": Layer({"core", "wire", "transport", "detail", "runtime"}, True, True),
-    "service": Layer({"core", "wire", "transport", "detail", "runtime", "service"}, True, True),
-    "net": Layer({"core", "wire", "transport", "detail", "net"}, True, False),
-    "sim": Layer({"core", "wire", "transport", "detail", "service", "journal", "sim"}, True, True),
-    "journal": Layer({"core", "wire", "transport", "detail", "journal"}, True, True),
-    "source": Layer({"core", "wire", "runtime", "service", "net"}, False, False),  # src.hpp: all that is compiled once
+# A room is a folder. Of each: the rooms that it may include besides itself, and whether it may include Asio and
+# nlohmann/json. A header on top, beside the rooms, belongs to none: what it includes counts for those who include it.
+Room = namedtuple("Room", "may_include asio json")
+ROOMS = {
+    "base": Room(set(), False, False),
+    "protocol": Room({"base"}, False, False),
+    "view_service": Room({"base", "protocol"}, False, False),
+    "replica": Room({"base", "protocol"}, False, False),
+    "client": Room({"base", "protocol"}, False, False),
+    "wire": Room({"base", "protocol", "view_service"}, False, True),
+    "kv": Room({"base", "wire"}, False, False),
+    "async": Room({"base"}, True, False),
+    "net": Room({"base", "protocol", "wire", "async"}, True, False),
+    "journal": Room({"base", "protocol", "view_service", "replica", "wire", "async"}, True, False),
+    "runtime": Room({"base", "async", "wire"} | MACHINES, True, False),
+    "sim": Room({"base", "async", "wire", "kv", "runtime", "journal"} | MACHINES, True, True),
 }
+# What a host includes: the headers on top, and of the rooms those that it plugs in or tests with.
+PUBLIC_ROOMS = {"net", "journal", "sim"}
 
 # What a header uses of these it includes itself, whatever else brings it too: headers_alone.py does not see that.
 STANDARD = {
@@ -135,16 +138,10 @@ def headers(files):
     return [file for path, file in files.items() if path.startswith(PUBLIC) and path.endswith(HEADER)]
 
 
-def layer_of(path):
-    """The layer of a public header, or None."""
-    parts = os.path.splitext(path[len(PUBLIC):])[0].split("/")
-    if len(parts) > 1:
-        return parts[0] if parts[0] in LAYERS else None
-    if parts[0] in CORE_FILES:
-        return "core"
-    if parts[0] == "src":
-        return "source"
-    return "transport" if parts[0] in SEAMS else "service"
+def room_of(path):
+    """The folder of a header, or None of one on top."""
+    parts = path[len(PUBLIC):].split("/")
+    return parts[0] if len(parts) > 1 else None
 
 
 def includes(file):
@@ -156,13 +153,11 @@ def includes(file):
 
 # ---- the checks -------------------------------------------------------------------------------------------
 
-def check_layers(files):
+def check_includes(files):
+    """What a header includes is ours and there, or of a library that this one depends on."""
     for file in headers(files):
-        layer = layer_of(file.path)
-        if layer is None:
-            yield Finding(file.path, 1, "error", "stands in a folder that is no layer")
-            continue
-        law = LAYERS[layer]
+        if room_of(file.path) not in {None, *ROOMS}:
+            yield Finding(file.path, 1, "error", "stands in a folder that is no room")
         for number, quote, name in includes(file):
             def error(text):
                 return Finding(file.path, number, "error", text)
@@ -170,43 +165,66 @@ def check_layers(files):
             top = name.split("/")[0]
             if quote == '"':
                 yield error(f'"{name}": includes are written <understudy/...>')
-            elif top == "understudy":
-                yield from check_own_include(files, file, layer, law, name, error)
+            elif top == "understudy" and "include/" + name not in files:
+                yield error(f"<{name}> does not exist")
+            elif "/" not in name and name.endswith(HEADER) and name != "asio.hpp":
+                yield error(f"<{name}> is no dependency of this library")
+            elif name == "random" and room_of(file.path) not in OUTSIDE:
+                yield error("only net/ and journal/ draw random numbers")
+
+
+def reach(files, file, seen):
+    """What a header includes, and through which line of its own: headers on top are looked through."""
+    for number, _, name in includes(file):
+        target = "include/" + name
+        if room_of(target) is None and target in files:
+            if target not in seen:
+                seen.add(target)
+                yield from ((number, deep) for _, deep in reach(files, files[target], seen))
+        else:
+            yield number, name
+
+
+def check_rooms(files):
+    for file in headers(files):
+        room = room_of(file.path)
+        if room not in ROOMS:
+            continue
+        law = ROOMS[room]
+        for number, name in reach(files, file, set()):
+            def error(text):
+                return Finding(file.path, number, "error", text)
+
+            top = name.split("/")[0]
+            if top == "understudy" and room_of("include/" + name) not in {room, *law.may_include}:
+                yield error(f"{room} must not include {room_of('include/' + name)} (<{name}>)")
             elif top in ("asio", "asio.hpp"):
                 if not law.asio:
-                    yield error(f"{layer} must not include Asio")
-                elif layer == "sim" and SOCKET.search(f"<{name}"):
+                    yield error(f"{room} must not include Asio (<{name}>)")
+                elif room == "sim" and SOCKET.search(f"<{name}>"):
                     yield error(f"the simulator must not include <{name}>: no sockets, no timers")
             elif top == "nlohmann":
                 if not law.json:
-                    yield error(f"{layer} must not include nlohmann/json")
-            elif layer == "core" and name in CORE_BANNED:
-                yield error(f"the core must not include <{name}>")
-            elif name == "random" and layer not in OUTSIDE:
-                yield error("only net/ and journal/ draw random numbers")
-            elif "/" not in name and name.endswith(HEADER):
-                yield error(f"<{name}> is no dependency of this library")
+                    yield error(f"{room} must not include nlohmann/json (<{name}>)")
+            elif room in MACHINES and name in BANNED:
+                yield error(f"a state machine must not include <{name}>")
 
 
-def check_own_include(files, file, layer, law, name, error):
-    target = "include/" + name
-    if target not in files:
-        yield error(f"<{name}> does not exist")
-        return
-    other = layer_of(target)
-    if other not in law.may_include:
-        yield error(f"{layer} must not include {other} (<{name}>)")
-    elif layer == "net" and os.path.basename(name).removesuffix(".hpp") in RULES_INSIDE:
-        yield error(f"net must not include the rules (<{name}>)")
+def check_programs(files):
+    """Programs and examples show how a host uses the library: by what is public."""
+    for file in files.values():
+        if not file.path.startswith("examples/"):
+            continue
+        for number, _, name in includes(file):
+            room = room_of("include/" + name)
+            if name.startswith("understudy/") and room not in {None, *PUBLIC_ROOMS}:
+                yield Finding(file.path, number, "error", f"includes <{name}>, which is not public")
 
 
 def check_cycles(files):
-    """Within a layer, too, includes only go downward; but a part, x_part.hpp of x.hpp, may name the whole, and x.hpp
-    brings x.ipp in the end."""
-    edges = {file.path: ["include/" + name for _, _, name in includes(file)] for file in headers(files)}
-    for path, targets in edges.items():
-        edges[path] = [target for target in targets if not path.startswith(target.removesuffix(".hpp") + "_")
-                       and target != path.removesuffix(".hpp") + ".ipp"]
+    """Includes only go downward. Not followed is an .ipp: what its header has declared it only defines."""
+    edges = {file.path: ["include/" + name for _, _, name in includes(file) if name.endswith(".hpp")]
+             for file in headers(files)}
     done, path = set(), []
 
     def visit(node):
@@ -290,7 +308,7 @@ def check_time_and_chance(files):
     """Clocks and chance belong to the transport; tests wait for events, not for time."""
     for file in files.values():
         public = file.path.startswith(PUBLIC)
-        layer = layer_of(file.path) if public else None
+        room = room_of(file.path) if public else None
         if not public and not file.path.startswith("tests/") or not file.path.endswith((*HEADER, ".cpp")):
             continue
         for number, line in enumerate(file.code, 1):
@@ -299,11 +317,11 @@ def check_time_and_chance(files):
 
             if SLEEP.search(line):
                 yield error("sleeps: wait for an event instead")
-            if public and layer not in OUTSIDE and CLOCK.search(line):
+            if public and room not in OUTSIDE and CLOCK.search(line):
                 yield error(f"{CLOCK.search(line).group()}: only net/ and journal/ know a clock or a timer")
-            if layer == "core" and NOW.search(line):
-                yield error("the core is told the time, it does not ask for it")
-            if public and layer not in OUTSIDE and CHANCE.search(line):
+            if room in MACHINES and NOW.search(line):
+                yield error("a state machine is told the time, it does not ask for it")
+            if public and room not in OUTSIDE and CHANCE.search(line):
                 yield error("only net/ and journal/ draw random numbers")
 
 
@@ -319,14 +337,14 @@ def test_cases(files):
 def check_rules(files):
     """Each rule stands at the line that enforces it (`reached("S4: ...")` or a `//` comment) and in a test's name."""
     marks = re.compile(r"(?<![/:])//(?![/]).*|\breached\(.*")
-    in_core = "\n".join(found.group() for path, file in files.items() if path.startswith(PUBLIC + "core/")
-                        for line in file.lines for found in [marks.search(line)] if found)
+    in_machines = "\n".join(found.group() for file in headers(files) if room_of(file.path) in MACHINES
+                            for line in file.lines for found in [marks.search(line)] if found)
     in_names = "\n".join(name for _, _, name in test_cases(files))
     for rule in RULES:
         word = re.compile(rf"\b{rule}\b")
-        marked, tested = bool(word.search(in_core)), bool(word.search(in_names))
+        marked, tested = bool(word.search(in_machines)), bool(word.search(in_names))
         if not marked:
-            yield Finding(PUBLIC + "core", 0, "error", f"{rule} is marked nowhere")
+            yield Finding(PUBLIC, 0, "error", f"{rule} is marked nowhere")
         if not tested:
             yield Finding("tests", 0, "error", f"{rule} stands in no test's name")
 
@@ -358,8 +376,8 @@ def check_versions(files):
             yield Finding(path, 1, "error", f"version {version} is not that of version.hpp")
 
 
-CHECKS = [check_layers, check_cycles, check_used_is_included, check_shape, check_text, check_time_and_chance,
-          check_rules, check_test_names, check_versions]
+CHECKS = [check_includes, check_rooms, check_programs, check_cycles, check_used_is_included, check_shape, check_text,
+          check_time_and_chance, check_rules, check_test_names, check_versions]
 
 
 def findings(root):

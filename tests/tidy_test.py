@@ -6,15 +6,17 @@ import unittest
 
 import tidy
 
-RULES_CORE = "".join(f"int rule_{rule}();  // {rule}\n" for rule in tidy.RULES)
+ALL_RULES = "".join(f"int rule_{rule}();  // {rule}\n" for rule in tidy.RULES)
+RULES, LOG = "include/understudy/protocol/rules.hpp", "include/understudy/replica/log.hpp"
+CLERK, NET, SIM = (f"include/understudy/{name}.hpp" for name in ("clerk", "net/tcp", "sim/world/network"))
 GOOD = {
     "include/understudy/version.hpp": '// The version.\n#pragma once\n#define UNDERSTUDY_VERSION_STRING "0.1.0"\n',
-    "include/understudy/core/rules.hpp": "// Rules.\n#pragma once\n#include <string>\n" + RULES_CORE,
-    "include/understudy/core/log.hpp": "// A log.\n#pragma once\n#include <understudy/core/rules.hpp>\n",
+    RULES: "// Rules.\n#pragma once\n#include <string>\n" + ALL_RULES,
+    LOG: "// A log.\n#pragma once\n#include <understudy/protocol/rules.hpp>\n",
     "include/understudy/transport.hpp": "// The seam.\n#pragma once\n#include <asio/awaitable.hpp>\n",
-    "include/understudy/clerk.hpp": "// A clerk.\n#pragma once\n#include <understudy/transport.hpp>\n",
-    "include/understudy/net/tcp.hpp": "// TCP.\n#pragma once\n#include <asio/ip/tcp.hpp>\n#include <random>\n",
-    "include/understudy/sim/network.hpp": "// A network.\n#pragma once\n#include <understudy/transport.hpp>\n",
+    CLERK: "// A clerk.\n#pragma once\n#include <understudy/transport.hpp>\n",
+    NET: "// TCP.\n#pragma once\n#include <asio/ip/tcp.hpp>\n#include <random>\n",
+    SIM: "// A network.\n#pragma once\n#include <understudy/transport.hpp>\n",
     "include/understudy/wire/json.hpp": "// JSON.\n#pragma once\n#include <nlohmann/json.hpp>\n",
     "tests/core/rules.test.cpp": "".join(f'TEST_CASE("{rule}: holds") {{}}\n' for rule in tidy.RULES),
     "tests/scenarios.test.cpp": "".join(f'TEST_CASE("{name}") {{}}\n' for name in tidy.SCENARIOS),
@@ -52,46 +54,54 @@ class Tidy(unittest.TestCase):
         with tempfile.TemporaryDirectory() as root:
             self.assertEqual(tidy.main([root]), 1)
 
-    def test_layers(self):
-        core, clerk = "include/understudy/core/log.hpp", "include/understudy/clerk.hpp"
-        net, sim = "include/understudy/net/tcp.hpp", "include/understudy/sim/network.hpp"
-        self.fails({core: "+#include <asio/buffer.hpp>\n"}, core, "Asio")
-        self.fails({core: "+#include <nlohmann/json.hpp>\n"}, core, "nlohmann")
-        self.fails({core: "+#include <mutex>\n"}, core, "<mutex>")
-        self.fails({core: "+#include <understudy/wire/json.hpp>\n"}, core, "must not include wire")
+    def test_what_is_included_is_there(self):
+        self.fails({CLERK: '+#include "transport.hpp"\n'}, "written <understudy/...>")
+        self.fails({CLERK: "+#include <understudy/nowhere.hpp>\n"}, "does not exist")
+        self.fails({CLERK: "+#include <fmt.hpp>\n"}, "no dependency")
+        self.fails({"include/understudy/extra/a.hpp": "+\nint a;\n"}, "no room")
+
+    def test_rooms(self):
+        self.fails({LOG: "+#include <asio/buffer.hpp>\n"}, LOG, "Asio")
+        self.fails({LOG: "+#include <nlohmann/json.hpp>\n"}, LOG, "nlohmann")
+        self.fails({LOG: "+#include <mutex>\n"}, LOG, "<mutex>")
+        self.fails({LOG: "+#include <understudy/wire/json.hpp>\n"}, LOG, "must not include wire")
+        self.fails({RULES: "+#include <understudy/wire/json.hpp>\n"}, RULES, "must not include wire")
         self.fails({"include/understudy/wire/json.hpp": "+#include <asio/buffer.hpp>\n"}, "Asio")
-        self.fails({clerk: "+#include <understudy/net/tcp.hpp>\n"}, clerk, "must not include net")
-        self.fails({clerk: "+#include <understudy/sim/network.hpp>\n"}, clerk, "must not include sim")
-        self.fails({clerk: '+#include "transport.hpp"\n'}, "written <understudy/...>")
-        self.fails({clerk: "+#include <understudy/nowhere.hpp>\n"}, "does not exist")
-        self.fails({clerk: "+#include <fmt.hpp>\n"}, "no dependency")
-        self.fails({net: "+#include <understudy/clerk.hpp>\n"}, "net must not include service")
-        self.fails({sim: "+#include <asio/ip/tcp.hpp>\n"}, "no sockets")
-        self.fails({"include/understudy/extra/a.hpp": "+\nint a;\n"}, "no layer")
-        self.fails({net: "+#include <understudy/core/view_rules.hpp>\n",
-                    "include/understudy/core/view_rules.hpp": "// Why.\n#pragma once\n"}, "must not include the rules")
+        self.fails({SIM: "+#include <asio/ip/tcp.hpp>\n"}, "no sockets")
+        self.fails({NET: "+#include <understudy/replica/log.hpp>\n"}, "net must not include replica")
+
+    def test_headers_on_top_are_looked_through(self):
+        self.assertEqual(faults({CLERK: "+#include <understudy/net/tcp.hpp>\n"}), [])
+        self.fails({LOG: "+#include <understudy/transport.hpp>\n"}, LOG, "must not include Asio")
+        found = faults({CLERK: "+#include <understudy/wire/json.hpp>\n", LOG: "+#include <understudy/clerk.hpp>\n"})
+        self.assertEqual(len(found), 2, found)
+        self.assertIn("replica must not include wire", "".join(found))
+        self.assertIn("replica must not include Asio", "".join(found))
+
+    def test_programs_include_what_is_public(self):
+        self.assertEqual(faults({"examples/a.cpp": "#include <understudy/net/tcp.hpp>\n"}), [])
+        self.fails({"examples/a.cpp": "#include <understudy/replica/log.hpp>\n"}, "not public")
 
     def test_circles(self):
-        self.fails({"include/understudy/core/rules.hpp": "+#include <understudy/core/log.hpp>\n"}, "includes itself")
-        part = "// A part of the log.\n#pragma once\n#include <understudy/core/log.hpp>\n"
-        whole = "+#include <understudy/core/log_part.hpp>\n"
-        self.assertEqual(faults({"include/understudy/core/log.hpp": whole,
-                                 "include/understudy/core/log_part.hpp": part}), [])
+        self.fails({RULES: "+#include <understudy/protocol/call.hpp>\n",
+                    "include/understudy/protocol/call.hpp": "+#include <understudy/protocol/rules.hpp>\n"},
+                   "includes itself")
+        part = "// What the log declares.\n#pragma once\n#include <understudy/replica/log.hpp>\n"
+        self.assertEqual(faults({LOG: "+#include <understudy/replica/log.ipp>\n",
+                                 "include/understudy/replica/log.ipp": part}), [])
 
     def test_what_is_used_is_included(self):
-        core, net = "include/understudy/core/log.hpp", "include/understudy/net/tcp.hpp"
-        self.assertEqual(faults({core: "+#include <vector>\nstd::vector<int> a;\n"}), [])
-        self.fails({core: "+std::vector<int> a;\n"}, core, "uses std::vector and does not include <vector>")
-        self.assertEqual(faults({core: "+#include <ranges>\nusing std::ranges::find;\n"}), [])
-        self.fails({core: "+using std::ranges::find;\n"}, core, "<algorithm>")
+        self.assertEqual(faults({LOG: "+#include <vector>\nstd::vector<int> a;\n"}), [])
+        self.fails({LOG: "+std::vector<int> a;\n"}, LOG, "uses std::vector and does not include <vector>")
+        self.assertEqual(faults({LOG: "+#include <ranges>\nusing std::ranges::find;\n"}), [])
+        self.fails({LOG: "+using std::ranges::find;\n"}, LOG, "<algorithm>")
         self.fails({"include/understudy/net/other.hpp": "+asio::io_context a;\n"}, "uses asio:: and includes nothing")
-        self.assertEqual(faults({net: "+asio::io_context a;\n"}), [])
+        self.assertEqual(faults({NET: "+asio::io_context a;\n"}), [])
 
     def test_shape(self):
-        path = "include/understudy/core/log.hpp"
-        self.fails({path: "// Why.\nint a;\n"}, "pragma once")
-        self.fails({path: "#pragma once\n"}, "comment")
-        self.fails({path: "+" + "int a();\n" * 548}, "lines")
+        self.fails({LOG: "// Why.\nint a;\n"}, "pragma once")
+        self.fails({LOG: "#pragma once\n"}, "comment")
+        self.fails({LOG: "+" + "int a();\n" * 548}, "lines")
 
     def test_text(self):
         path = "tests/a.cpp"
@@ -106,19 +116,18 @@ class Tidy(unittest.TestCase):
         self.assertEqual(faults({path: "// see tcp://home/a and a/home/b\n"}), [])
 
     def test_time_and_chance(self):
-        core, clerk = "include/understudy/core/log.hpp", "include/understudy/clerk.hpp"
         self.fails({"tests/a.cpp": "std::this_thread::sleep_for(1s);\n"}, "sleeps")
-        self.fails({clerk: "+#include <chrono>\nauto a = std::chrono::steady_clock::now();\n"}, "steady_clock")
-        self.fails({clerk: "+asio::steady_timer a;\n"}, "steady_timer")
-        self.fails({core: "+auto a = clock.now();\n"}, "told the time")
-        self.fails({clerk: "+std::mt19937 a;\n"}, "random")
-        self.fails({clerk: "+#include <random>\n"}, "random")
-        self.assertEqual(faults({core: "+// a comment may say now() and mt19937\nauto a = \"now()\";\n"}), [])
+        self.fails({CLERK: "+#include <chrono>\nauto a = std::chrono::steady_clock::now();\n"}, "steady_clock")
+        self.fails({CLERK: "+asio::steady_timer a;\n"}, "steady_timer")
+        self.fails({LOG: "+auto a = clock.now();\n"}, "told the time")
+        self.fails({CLERK: "+std::mt19937 a;\n"}, "random")
+        self.fails({CLERK: "+#include <random>\n"}, "random")
+        self.assertEqual(faults({LOG: "+// a comment may say now() and mt19937\nauto a = \"now()\";\n"}), [])
 
     def test_rules(self):
-        rules, names = "include/understudy/core/rules.hpp", "tests/core/rules.test.cpp"
-        self.fails({rules: GOOD[rules].replace("  // S4", "")}, "S4 is marked nowhere")
-        self.fails({rules: GOOD[rules].replace("// S4", "/// documents S4")}, "S4 is marked nowhere")
+        names = "tests/core/rules.test.cpp"
+        self.fails({RULES: GOOD[RULES].replace("  // S4", "")}, "S4 is marked nowhere")
+        self.fails({RULES: GOOD[RULES].replace("// S4", "/// documents S4")}, "S4 is marked nowhere")
         self.fails({names: GOOD[names].replace("S4:", "S44:")}, "S4 stands in no test's name")
 
     def test_names(self):

@@ -12,7 +12,7 @@
 #include <utility>
 #include <vector>
 
-#include <understudy/core/types.hpp>
+#include <understudy/view.hpp>
 
 #include "process.hpp"
 

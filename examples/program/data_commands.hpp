@@ -8,8 +8,8 @@
 #include <string_view>
 #include <utility>
 
+#include <understudy/json_text.hpp>
 #include <understudy/kv_store.hpp>
-#include <understudy/wire/bytes.hpp>
 
 #include "desk.hpp"
 
@@ -124,9 +124,7 @@ inline asio::awaitable<Exit> keys(Desk& desk, KeysArguments given) {
                 say("there are more keys: --all, or --after with the last one");
                 co_return Exit::done;
             }
-            std::string line;
-            if (given.json) understudy::wire::encode_bytes(line, key);
-            print((given.json ? line : key) + '\n');
+            print((given.json ? understudy::json_text(key) : key) + '\n');
             after = std::move(key);
         }
     }

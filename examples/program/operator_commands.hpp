@@ -11,7 +11,7 @@
 
 #include <asio/signal_set.hpp>
 
-#include <understudy/core/view_operator.hpp>
+#include <understudy/status.hpp>
 
 #include "server.hpp"
 #include "status_text.hpp"
@@ -97,7 +97,7 @@ inline std::string price_of_force(const Desk& desk, const understudy::ViewStatus
                "; `promote` changes the primary, and loses nothing. If its servers have just died, ask again when "
                "`status` shows it");
     const understudy::Member member{server, known->incarnation, false};
-    return describe(group.info.view) + "\n" + understudy::views::may_be_lost(group.info.view, member);
+    return describe(group.info.view) + "\n" + understudy::may_be_lost(group.info.view, member);
 }
 
 /// Says what has to be known before something that may lose data, and asks. Throws unless the answer is yes.

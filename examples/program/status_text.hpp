@@ -8,7 +8,7 @@
 #include <string_view>
 #include <vector>
 
-#include <understudy/wire/messages.hpp>
+#include <understudy/json_text.hpp>
 
 #include "desk.hpp"
 
@@ -103,14 +103,11 @@ inline std::string describe_events(const std::vector<understudy::PastEvent>& eve
 
 /// The results of `view.status` and of each primary's `pb.status`, as docs/protocol.md describes them.
 inline std::string to_json(const understudy::ViewStatusResult& status, const std::vector<GroupReport>& groups) {
-    std::string text = "{\"view.status\":";
-    understudy::wire::write(understudy::wire::Writer{text}, status);
-    text += ",\"pb.status\":[";
+    std::string text = "{\"view.status\":" + understudy::json_text(status) + ",\"pb.status\":[";
     const char* separator = "";
     for (const auto& group : groups) {
         if (!group.primary) continue;
-        text += std::exchange(separator, ",");
-        understudy::wire::write(understudy::wire::Writer{text}, *group.primary);
+        text += std::exchange(separator, ",") + understudy::json_text(*group.primary);
     }
     return text + "]}";
 }

@@ -12,17 +12,17 @@
 #include <asio/awaitable.hpp>
 #include <asio/use_awaitable.hpp>
 
-#include <understudy/core/types.hpp>
-#include <understudy/detail/call_table.hpp>
-#include <understudy/detail/in_place.hpp>
-#include <understudy/detail/initiate.hpp>
-#include <understudy/detail/typed_call.hpp>
+#include <understudy/async/initiate.hpp>
 #include <understudy/event.hpp>
 #include <understudy/options.hpp>
 #include <understudy/result.hpp>
+#include <understudy/runtime/call_table.hpp>
 #include <understudy/runtime/client_node.hpp>
+#include <understudy/runtime/in_place.hpp>
+#include <understudy/runtime/typed_call.hpp>
 #include <understudy/store.hpp>
 #include <understudy/transport.hpp>
+#include <understudy/view.hpp>
 #include <understudy/wire/store_text.hpp>
 
 namespace understudy {

@@ -8,9 +8,9 @@
 #include <variant>
 #include <vector>
 
-#include <understudy/core/config.hpp>
-#include <understudy/core/types.hpp>
+#include <understudy/base/config.hpp>
 #include <understudy/error.hpp>
+#include <understudy/view.hpp>
 
 namespace understudy {
 

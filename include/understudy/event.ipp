@@ -5,11 +5,11 @@
 #include <string>
 #include <variant>
 
-#include <understudy/core/config.hpp>
-#include <understudy/core/printable.hpp>
-#include <understudy/core/types.hpp>
+#include <understudy/base/config.hpp>
+#include <understudy/base/printable.hpp>
 #include <understudy/error.hpp>
 #include <understudy/event.hpp>
+#include <understudy/view.hpp>
 
 namespace understudy {
 

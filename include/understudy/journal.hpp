@@ -8,9 +8,9 @@
 #include <string>
 #include <utility>
 
-#include <understudy/core/journal_batch.hpp>
-#include <understudy/core/log.hpp>
-#include <understudy/core/journal_reader.hpp>
+#include <understudy/protocol/journal_batch.hpp>
+#include <understudy/replica/journal_reader.hpp>
+#include <understudy/replica/log.hpp>
 
 namespace understudy {
 
@@ -28,21 +28,22 @@ namespace understudy {
 ///  - optional: `waiting()`, a `std::string`: what the journal waits for that may pass, or an empty text. `progress` is
 ///    called when it changes.
 template <typename J>
-concept Journal = std::movable<J> && requires(J journal, const J& fixed, JournalReader& reader, JournalBatch& batch,
-                                              const Log& log, std::function<void()> progress) {
-    journal.read(reader);
-    journal.start(progress);
-    journal.write(batch, log);
-    { fixed.persisted() } -> std::same_as<std::uint64_t>;
-    { fixed.promises() } -> std::same_as<bool>;
-    { fixed.failure() } -> std::same_as<std::string>;
-};
+concept Journal = std::movable<J> &&
+                  requires(J journal, const J& fixed, replica::JournalReader& reader, protocol::JournalBatch& batch,
+                           const replica::Log& log, std::function<void()> progress) {
+                      journal.read(reader);
+                      journal.start(progress);
+                      journal.write(batch, log);
+                      { fixed.persisted() } -> std::same_as<std::uint64_t>;
+                      { fixed.promises() } -> std::same_as<bool>;
+                      { fixed.failure() } -> std::same_as<std::string>;
+                  };
 
 /// For a server whose state lives in memory alone: it comes back empty (S9). The rules do not know of it.
 struct NoJournal {
-    void read(JournalReader&) {}
+    void read(replica::JournalReader&) {}
     void start(const std::function<void()>&) {}
-    void write(JournalBatch&, const Log&) {}
+    void write(protocol::JournalBatch&, const replica::Log&) {}
     std::uint64_t persisted() const { return 0; }
     bool promises() const { return false; }
     std::string failure() const { return {}; }
@@ -59,13 +60,13 @@ public:
     bool has_value() const { return journal_.has_value(); }
 
     /// See `Journal`. Without one they do nothing.
-    void read(JournalReader& to) {
+    void read(replica::JournalReader& to) {
         if (journal_) journal_->read(to);
     }
     void start(std::function<void()> progress) {
         if (journal_) journal_->start(std::move(progress));
     }
-    void write(JournalBatch& batch, const Log& log) {
+    void write(protocol::JournalBatch& batch, const replica::Log& log) {
         if (journal_) journal_->write(batch, log);
     }
     std::uint64_t persisted() const { return journal_ ? journal_->persisted() : 0; }

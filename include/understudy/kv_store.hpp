@@ -5,9 +5,9 @@
 #include <string>
 #include <string_view>
 
-#include <understudy/core/config.hpp>
-#include <understudy/detail/cow_map.hpp>
-#include <understudy/detail/kv_snapshot.hpp>
+#include <understudy/base/config.hpp>
+#include <understudy/kv/cow_map.hpp>
+#include <understudy/kv/snapshot.hpp>
 #include <understudy/kv_types.hpp>
 
 namespace understudy {
@@ -19,7 +19,7 @@ public:
     using Command = kv::Command;
     using Query = kv::Query;
     using Reply = kv::Reply;
-    using Snapshot = detail::KvSnapshot;
+    using Snapshot = kv::KvSnapshot;
 
     // ---- JSON. Decoding throws std::invalid_argument, which says what is wrong and what was expected. ----
 
@@ -70,13 +70,13 @@ private:
     Reply answer(const kv::Get& get) const;
     Reply answer(const kv::Keys& wanted) const;
 
-    detail::CowMap map_;
-    detail::KvLoader loader_;
+    kv::CowMap map_;
+    kv::KvLoader loader_;
     bool restoring_ = false;
 };
 
 }  // namespace understudy
 
 #if !defined(UNDERSTUDY_SEPARATE_COMPILATION)
-#include <understudy/kv_store.ipp>
+#include <understudy/kv/store.ipp>
 #endif

@@ -7,8 +7,8 @@
 #include <string>
 #include <vector>
 
-#include <understudy/core/printable.hpp>
-#include <understudy/core/types.hpp>
+#include <understudy/base/printable.hpp>
+#include <understudy/view.hpp>
 
 namespace understudy {
 

@@ -9,18 +9,18 @@
 #include <asio/any_io_executor.hpp>
 #include <asio/use_awaitable.hpp>
 
-#include <understudy/core/message.hpp>
-#include <understudy/core/types.hpp>
-#include <understudy/detail/call_table.hpp>
-#include <understudy/detail/in_place.hpp>
-#include <understudy/detail/typed_call.hpp>
 #include <understudy/event.hpp>
 #include <understudy/journal.hpp>
 #include <understudy/options.hpp>
+#include <understudy/protocol/message.hpp>
 #include <understudy/result.hpp>
+#include <understudy/runtime/call_table.hpp>
+#include <understudy/runtime/in_place.hpp>
 #include <understudy/runtime/replica_node.hpp>
+#include <understudy/runtime/typed_call.hpp>
 #include <understudy/store.hpp>
 #include <understudy/transport.hpp>
+#include <understudy/view.hpp>
 #include <understudy/wire/store_text.hpp>
 
 namespace understudy {

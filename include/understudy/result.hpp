@@ -1,7 +1,7 @@
 // What a call returned, together with where in the history it did.
 #pragma once
 
-#include <understudy/core/types.hpp>
+#include <understudy/view.hpp>
 
 namespace understudy {
 

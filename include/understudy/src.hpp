@@ -3,13 +3,13 @@
 // CMake target understudy::compiled does that.
 #pragma once
 
-#include <understudy/core/view_rules.ipp>
 #include <understudy/event.ipp>
-#include <understudy/kv_store.ipp>
+#include <understudy/kv/store.ipp>
 #include <understudy/net/stream_transport.ipp>
 #include <understudy/runtime/admin_node.ipp>
 #include <understudy/runtime/client_node.ipp>
 #include <understudy/runtime/replica_machine.ipp>
 #include <understudy/runtime/replica_node.ipp>
 #include <understudy/runtime/view_node.ipp>
+#include <understudy/view_service/state_machine.ipp>
 #include <understudy/wire/json.ipp>

@@ -12,10 +12,10 @@
 #include <asio/any_io_executor.hpp>
 #include <asio/awaitable.hpp>
 
-#include <understudy/core/probe_result.hpp>
-#include <understudy/core/types.hpp>
 #include <understudy/error.hpp>
 #include <understudy/event.hpp>
+#include <understudy/probe_result.hpp>
+#include <understudy/view.hpp>
 
 namespace understudy {
 

@@ -11,13 +11,13 @@
 #include <asio/any_io_executor.hpp>
 #include <asio/use_awaitable.hpp>
 
-#include <understudy/core/message.hpp>
-#include <understudy/core/types.hpp>
-#include <understudy/core/view_record.hpp>
 #include <understudy/event.hpp>
 #include <understudy/options.hpp>
+#include <understudy/protocol/message.hpp>
 #include <understudy/runtime/view_node.hpp>
 #include <understudy/transport.hpp>
+#include <understudy/view.hpp>
+#include <understudy/view_service/record.hpp>
 #include <understudy/view_store.hpp>
 
 namespace understudy {
@@ -41,7 +41,7 @@ public:
 
     /// Goes on where the service stood whose `record()` this is: same cluster, same views. Every member counts as
     /// having just pinged, so that nobody is lost for the time without a view service.
-    ViewService(T transport, const ViewRecord& record, ViewOptions options = {}, Observer observer = {})
+    ViewService(T transport, const view_service::ViewRecord& record, ViewOptions options = {}, Observer observer = {})
         requires std::same_as<S, NoViewStore>
         : node_{detail::make_view_node(detail::erase(std::move(transport)), &record, options, std::move(observer))} {}
 
@@ -75,10 +75,10 @@ public:
     /// What a successor at the same address has to know. It is of use only if nothing was announced that depends on a
     /// newer one: an older record would give a number twice, or end leases too early. So it is to be kept before the
     /// service runs, also when it goes on from a record with other options, and before each message that depends on it.
-    ViewRecord record() const { return node_->record(); }
+    view_service::ViewRecord record() const { return node_->record(); }
 
     /// The machine at work, for tests that look inside; what it shows is no part of the interface.
-    const ViewRules& rules() const { return node_->rules(); }
+    const view_service::ViewRules& rules() const { return node_->rules(); }
 
     /// The address at which servers and clients reach it.
     Address local() const { return node_->local(); }

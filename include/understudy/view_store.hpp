@@ -8,14 +8,14 @@
 
 #include <asio/awaitable.hpp>
 
-#include <understudy/core/view_record.hpp>
+#include <understudy/view_service/record.hpp>
 
 namespace understudy {
 
 /// What a store holds. The version says how many sets made it.
 struct StoredViews {
     std::uint64_t version = 0;
-    ViewRecord record;
+    view_service::ViewRecord record;
 };
 
 /// A **ViewStore** keeps the record of one view service: in a file, or in a service that is replicated itself. Laws:
@@ -32,7 +32,7 @@ struct StoredViews {
 /// The versions keep two view services from deciding different views over one store. They do not keep the former one
 /// from answering pings until its next change: where servers read by lease, it must have ended before another starts.
 template <typename S>
-concept ViewStore = std::movable<S> && requires(S store, std::uint64_t expected, ViewChanges changes) {
+concept ViewStore = std::movable<S> && requires(S store, std::uint64_t expected, view_service::ViewChanges changes) {
     { store.async_load() } -> std::same_as<asio::awaitable<std::optional<StoredViews>>>;
     { store.async_compare_and_set(expected, std::move(changes)) } -> std::same_as<asio::awaitable<bool>>;
 };

@@ -25,6 +25,8 @@
 
 namespace understudy::bench {
 
+using namespace protocol;
+
 /// Lets this process and its children have a descriptor for each server, or says why not.
 inline void allow_descriptors(std::size_t count) {
     rlimit limit{};

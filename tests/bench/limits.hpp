@@ -16,6 +16,8 @@
 
 namespace understudy::bench {
 
+using namespace protocol;
+
 struct Alone {
     double writer = 0, encoder = 0, decoder = 0, reader = 0;  ///< Seconds for all keys.
 };

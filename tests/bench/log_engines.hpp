@@ -16,6 +16,8 @@
 
 namespace understudy::bench {
 
+using namespace protocol;
+
 /// The log of this library.
 class FrameEngine {
 public:

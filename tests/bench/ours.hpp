@@ -20,6 +20,8 @@
 
 namespace understudy::bench {
 
+using namespace view_service;
+
 /// A server's whole life. Once it is primary it puts `content` into its store.
 template <typename Server>
 void live(asio::io_context& io, Server server, const Content& content) {

@@ -30,6 +30,9 @@
 namespace {
 
 using namespace understudy;
+using namespace understudy::protocol;
+using namespace understudy::view_service;
+using namespace understudy::replica;
 using namespace understudy::bench;
 
 struct Settings {

@@ -24,6 +24,7 @@
 namespace {
 
 using namespace understudy;
+using namespace understudy::view_service;
 using namespace understudy::bench;
 
 struct Settings {

@@ -20,6 +20,8 @@
 
 namespace understudy::bench {
 
+using namespace view_service;
+
 struct Turns {
     int rounds = 5;
     double seconds = 0.7;           ///< Each time.

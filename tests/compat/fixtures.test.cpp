@@ -20,6 +20,7 @@
 #include "tests/support/temporary_folder.hpp"
 
 using namespace understudy;
+using namespace understudy::replica;
 
 TEST_SUITE("fixtures") {
     namespace {

@@ -5,9 +5,12 @@
 #include <doctest/doctest.h>
 
 #include <tests/support/list_store.hpp>
-#include <understudy/core/replicated_state.hpp>
+#include <understudy/replica/replicated_state.hpp>
 
 using namespace understudy;
+using namespace understudy::protocol;
+using namespace understudy::replica;
+using namespace understudy::client;
 
 TEST_SUITE("core/apply observer") {
     namespace {

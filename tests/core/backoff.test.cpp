@@ -4,9 +4,10 @@
 #include <chrono>
 #include <set>
 
-#include <understudy/core/backoff.hpp>
+#include <understudy/client/backoff.hpp>
 
 using namespace understudy;
+using namespace understudy::client;
 using namespace std::chrono_literals;
 
 TEST_SUITE("backoff") {

@@ -1,9 +1,10 @@
 // Ids that name their method, and the table of methods.
 #include <doctest/doctest.h>
 
-#include <understudy/core/call_id.hpp>
+#include <understudy/protocol/call_id.hpp>
 
 using namespace understudy;
+using namespace understudy::protocol;
 
 TEST_SUITE("call_id") {
     TEST_CASE("an id gives back the method and the number that it was made of") {

@@ -4,6 +4,8 @@
 #include "../support/clerk_desk.hpp"
 
 using namespace understudy;
+using namespace understudy::protocol;
+using namespace understudy::client;
 using namespace understudy::test;
 
 static_assert(Machine<ClerkRules>);

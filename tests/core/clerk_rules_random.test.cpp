@@ -5,9 +5,11 @@
 #include <map>
 #include <set>
 
-#include <understudy/core/clerk_rules.hpp>
+#include <understudy/client/state_machine.hpp>
 
 using namespace understudy;
+using namespace understudy::protocol;
+using namespace understudy::client;
 
 TEST_SUITE("clerk_rules_random") {
     namespace {

@@ -5,12 +5,13 @@
 #include <doctest/doctest.h>
 
 #include <tests/support/view_stage.hpp>
-#include <understudy/core/coverage.hpp>
+#include <understudy/protocol/coverage.hpp>
 
 using namespace understudy;
+using namespace understudy::protocol;
 using namespace understudy::test;
 
-TEST_SUITE("core/coverage") {
+TEST_SUITE("protocol/coverage") {
     namespace {
     std::vector<std::string> places;
     void note(std::string_view place) { places.emplace_back(place); }

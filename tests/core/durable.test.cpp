@@ -7,9 +7,11 @@
 #include <string>
 #include <utility>
 
-#include <understudy/core/durable.hpp>
+#include <understudy/replica/durable.hpp>
 
 using namespace understudy;
+using namespace understudy::protocol;
+using namespace understudy::replica;
 
 TEST_SUITE("durable") {
     namespace {

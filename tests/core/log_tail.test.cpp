@@ -6,9 +6,11 @@
 #include <string>
 #include <utility>
 
-#include <understudy/core/log_tail.hpp>
+#include <understudy/replica/log_tail.hpp>
 
 using namespace understudy;
+using namespace understudy::protocol;
+using namespace understudy::replica;
 
 TEST_SUITE("log_tail") {
     namespace {

@@ -4,6 +4,7 @@
 #include <tests/support/view_stage.hpp>
 
 using namespace understudy;
+using namespace understudy::protocol;
 using namespace understudy::test;
 
 TEST_SUITE("core/printable_names") {

@@ -6,7 +6,7 @@
 #include <utility>
 #include <vector>
 
-#include <understudy/core/recycling_allocator.hpp>
+#include <understudy/base/recycling_allocator.hpp>
 
 using namespace understudy;
 

@@ -7,6 +7,7 @@
 #include "tests/support/replica_group.hpp"
 
 using namespace understudy;
+using namespace understudy::protocol;
 using namespace understudy::test;
 
 TEST_SUITE("replica_hostile") {

@@ -8,6 +8,8 @@
 #include "../support/replica_group.hpp"
 
 using namespace understudy;
+using namespace understudy::protocol;
+using namespace understudy::replica;
 using namespace understudy::test;
 using namespace std::chrono_literals;
 

@@ -14,6 +14,8 @@
 #include "tests/support/replica_group.hpp"
 
 using namespace understudy;
+using namespace understudy::protocol;
+using namespace understudy::replica;
 using namespace understudy::test;
 
 TEST_SUITE("replica_journal") {

@@ -4,6 +4,7 @@
 #include "../support/replica_group.hpp"
 
 using namespace understudy;
+using namespace understudy::protocol;
 using namespace understudy::test;
 
 TEST_SUITE("replica_views") {

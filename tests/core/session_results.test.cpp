@@ -4,9 +4,10 @@
 #include <random>
 #include <string>
 
-#include <understudy/core/session_results.hpp>
+#include <understudy/replica/session_results.hpp>
 
 using namespace understudy;
+using namespace understudy::replica;
 
 TEST_SUITE("session_results") {
     namespace {

@@ -6,9 +6,10 @@
 #include <string_view>
 #include <utility>
 
-#include <understudy/core/session_table.hpp>
+#include <understudy/replica/session_table.hpp>
 
 using namespace understudy;
+using namespace understudy::replica;
 
 TEST_SUITE("session_table") {
     namespace {

@@ -1,9 +1,10 @@
 // How long entries took that are still in the log.
 #include <doctest/doctest.h>
 
-#include <understudy/core/slow_entries.hpp>
+#include <understudy/replica/slow_entries.hpp>
 
 using namespace understudy;
+using namespace understudy::replica;
 using namespace std::chrono_literals;
 
 TEST_SUITE("slow_entries") {

@@ -5,9 +5,10 @@
 #include <map>
 #include <random>
 
-#include <understudy/core/timer_queue.hpp>
+#include <understudy/client/timer_queue.hpp>
 
 using namespace understudy;
+using namespace understudy::client;
 
 TEST_SUITE("timer_queue") {
     namespace {

@@ -4,6 +4,8 @@
 #include <tests/support/view_stage.hpp>
 
 using namespace understudy;
+using namespace understudy::protocol;
+using namespace understudy::view_service;
 using namespace understudy::test;
 
 TEST_SUITE("core/view_adopt") {
@@ -257,7 +259,7 @@ TEST_SUITE("core/view_adopt") {
     }
     TEST_CASE("what strangers report is bounded and the newest stays") {
         Former stage;
-        for (std::size_t i = 0; i < views::Strangers::max + 10; ++i) {
+        for (std::size_t i = 0; i < view_service::Strangers::max + 10; ++i) {
             auto ping = stage.make_ping("s" + std::to_string(i), 7, {.cluster = former_cluster});
             ping.known = stage.known;
             ping.group = ping.known->group = i < 10 ? "first" : "then";

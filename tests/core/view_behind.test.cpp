@@ -4,9 +4,11 @@
 #include <tests/support/view_stage.hpp>
 
 using namespace understudy;
+using namespace understudy::protocol;
+using namespace understudy::view_service;
 using namespace understudy::test;
 
-TEST_SUITE("core/view_behind") {
+TEST_SUITE("view_service/behind") {
     namespace {
     /// The record is of view 4, in which `b` led alone. In the views after it `c` joined, and leads in view 6.
     struct Behind : ViewStage {
@@ -98,7 +100,8 @@ TEST_SUITE("core/view_behind") {
     }
     TEST_CASE("a view number that no view service can have reached is refused and proves nothing") {
         Behind stage;
-        for (const ViewNumber number : {ViewNumber{5} + views::max_ahead, views::max_number, ~ViewNumber{0}}) {
+        for (const ViewNumber number :
+             {ViewNumber{5} + view_service::max_ahead, view_service::max_number, ~ViewNumber{0}}) {
             CHECK(code_of(stage.say("c", number)) == error::bad_request);
             CHECK(code_of(stage.say("c", 0, number)) == error::bad_request);
         }

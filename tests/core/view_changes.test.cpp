@@ -5,9 +5,10 @@
 #include <tests/support/view_stage.hpp>
 
 using namespace understudy;
+using namespace understudy::view_service;
 using namespace understudy::test;
 
-TEST_SUITE("core/view_changes") {
+TEST_SUITE("view_service/changes") {
     namespace {
 
     /// A view service whose store has everything.

@@ -4,6 +4,7 @@
 #include <tests/support/view_stage.hpp>
 
 using namespace understudy;
+using namespace understudy::view_service;
 using namespace understudy::test;
 
 TEST_SUITE("core/view_lease") {
@@ -61,7 +62,7 @@ TEST_SUITE("core/view_lease") {
             CHECK(stage.view().primary.name == "b");
         }
         for (const auto* address : {"tcp://10.0.0.1:7001", "tcp://127.example:7001", "tcp://[2001:db8::1]:7001"})
-            CHECK_FALSE(views::is_near(address));
+            CHECK_FALSE(view_service::is_near(address));
     }
 
     TEST_CASE("R1: a refusal proves nothing if a server only calls itself near") {

@@ -4,9 +4,10 @@
 #include <tests/support/view_stage.hpp>
 
 using namespace understudy;
+using namespace understudy::protocol;
 using namespace understudy::test;
 
-TEST_SUITE("core/view_operator") {
+TEST_SUITE("view_service/operator") {
     namespace {
     /// Sends a call that may be answered later.
     CallId ask(ViewStage& stage, Message message) {
@@ -243,7 +244,7 @@ TEST_SUITE("core/view_operator") {
     TEST_CASE("R4: what a forced view may lose is told of the server as it was") {
         View old{4, {"a", Incarnation{1}, false}, {{"b", Incarnation{2}, true}, {"c", Incarnation{3}, false}}, 0};
         auto told = [&](const Address& name, std::uint64_t life) {
-            return views::may_be_lost(old, {name, Incarnation{life}, false});
+            return may_be_lost(old, {name, Incarnation{life}, false});
         };
         CHECK(told("a", 1).starts_with("a surely holds every answered write."));
         CHECK(told("b", 2).starts_with("b surely holds every answered write."));
@@ -336,14 +337,14 @@ TEST_SUITE("core/view_operator") {
         stage.clear();
         stage.gone("conn:b");
         stage.probed("b", ProbeResult::refused);  // one turn
-        CHECK(stage.pushed().size() == views::push_slice + 1);  // and the primary
+        CHECK(stage.pushed().size() == view_service::push_slice + 1);  // and the primary
         std::set<Address> reached;
         std::size_t most = 0, turns = 1;
         while (stage.rules.deadline() <= stage.now) {
             std::ranges::copy(stage.pushed(), std::inserter(reached, reached.end()));
             stage.clear();
             stage.ack();  // in the midst of it
-            CHECK(stage.sent.size() <= views::push_slice + 1);
+            CHECK(stage.sent.size() <= view_service::push_slice + 1);
             most = std::max(most, stage.pushed().size());
             ++turns;
             if (turns == 4) stage.gone("watcher999");  // this one is not reached any more
@@ -351,8 +352,8 @@ TEST_SUITE("core/view_operator") {
         std::ranges::copy(stage.pushed(), std::inserter(reached, reached.end()));
         CHECK(reached.size() == many);  // all but one, and the primary
         CHECK(!reached.contains("watcher999"));
-        CHECK(most <= views::push_slice);
-        CHECK(turns >= many / views::push_slice);
+        CHECK(most <= view_service::push_slice);
+        CHECK(turns >= many / view_service::push_slice);
         CHECK(stage.rules.deadline() > stage.now);
     }
 
@@ -377,7 +378,7 @@ TEST_SUITE("core/view_operator") {
             once += numbers.size() == 1;
         }
         CHECK(told.size() == 501);
-        CHECK(once >= 500 - 4 * views::push_slice);
+        CHECK(once >= 500 - 4 * view_service::push_slice);
     }
 
     TEST_CASE("A group may be watched before it exists") {

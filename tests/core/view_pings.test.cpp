@@ -4,6 +4,7 @@
 #include <tests/support/view_stage.hpp>
 
 using namespace understudy;
+using namespace understudy::protocol;
 using namespace understudy::test;
 
 TEST_SUITE("core/view_pings") {
@@ -94,7 +95,7 @@ TEST_SUITE("core/view_pings") {
 
     TEST_CASE("Too many lives under one name in a short time are refused and the known one goes on") {
         ViewStage stage;
-        for (std::size_t i = 0; i <= views::replaced_max; ++i) {
+        for (std::size_t i = 0; i <= view_service::replaced_max; ++i) {
             stage.restart("a");
             stage.ping("a", 0);
         }

@@ -7,6 +7,9 @@
 #include <tests/support/view_stage.hpp>
 
 using namespace understudy;
+using namespace understudy::protocol;
+using namespace understudy::view_service;
+using namespace understudy::client;
 using namespace understudy::test;
 
 TEST_SUITE("core/view_random") {

@@ -4,6 +4,8 @@
 #include <tests/support/view_stage.hpp>
 
 using namespace understudy;
+using namespace understudy::protocol;
+using namespace understudy::view_service;
 using namespace understudy::test;
 
 TEST_SUITE("core/view_remove") {

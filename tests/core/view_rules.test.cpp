@@ -4,9 +4,11 @@
 #include <tests/support/view_stage.hpp>
 
 using namespace understudy;
+using namespace understudy::protocol;
+using namespace understudy::view_service;
 using namespace understudy::test;
 
-TEST_SUITE("core/view_rules") {
+TEST_SUITE("view_service/state_machine") {
     namespace {
     ViewStage with_backups(std::size_t k) { return ViewStage{ViewOptions{.backups = k}}; }
     }  // namespace

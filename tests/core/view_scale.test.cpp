@@ -1,11 +1,13 @@
 // What a view service does for each server does not depend on how many there are.
 #include <doctest/doctest.h>
 
-#include <understudy/core/coverage.hpp>
+#include <understudy/protocol/coverage.hpp>
 
 #include "tests/support/fleet_rules.hpp"
 
 using namespace understudy;
+using namespace understudy::protocol;
+using namespace understudy::replica;
 using namespace understudy::test;
 
 TEST_SUITE("core/view_scale") {

@@ -6,12 +6,12 @@
 #include <string>
 #include <vector>
 
-#include <understudy/core/view_table.hpp>
+#include <understudy/view_service/decision_table.hpp>
 
 using namespace understudy;
-using namespace understudy::views;
+using namespace understudy::view_service;
 
-TEST_SUITE("core/view_table") {
+TEST_SUITE("view_service/decision_table") {
     namespace {
 
     constexpr Health healths[] = {Health::ok, Health::doubtful, Health::dead};

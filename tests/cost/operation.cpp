@@ -9,7 +9,7 @@
 
 #include <asio/detached.hpp>
 
-#include <understudy/sim/world.hpp>
+#include <understudy/sim/world/world.hpp>
 #include <understudy/understudy.hpp>
 
 namespace {

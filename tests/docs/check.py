@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The pages say what the code says: snippets, options, errors, events, layers, tests, links.
+"""The pages say what the code says: snippets, options, errors, events, rooms, tests, links.
 
 `check.py [--write] [ROOT]` prints `file:line: error: ...` for each fault and exits with 1 if there is one.
 `--write` renews the snippets.
@@ -12,7 +12,7 @@ import textwrap
 TESTS = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 ROOT = next((word for word in sys.argv[1:] if not word.startswith("-")), os.path.dirname(TESTS))
 sys.path.insert(0, TESTS)
-import tidy  # noqa: E402  the layers, and the words that must not stand
+import tidy  # noqa: E402  the rooms, and the words that must not stand
 
 README_LINES = 150
 CUT = re.compile(r"<!-- cut from (\S+): (\w+) -->\n```\w*\n(.*?)```\n", re.S)
@@ -90,10 +90,10 @@ def events():
     return re.findall(r"\w+", body)
 
 
-def layers():
+def rooms():
     yes = {True: "yes", False: "no"}
-    return [[name, ", ".join(sorted(layer.may_include)), yes[layer.asio], yes[layer.json]]
-            for name, layer in tidy.LAYERS.items()]
+    return [[name, ", ".join(sorted(room.may_include)) or "nothing else", yes[room.asio], yes[room.json]]
+            for name, room in tidy.ROOMS.items()]
 
 
 # ---- what the pages say -----------------------------------------------------------------------------------
@@ -136,8 +136,8 @@ def check_tables():
             fault(path, line, f"{limit} is {known.get(struct, {}).get(member)} in options.hpp, not {default}")
 
     path = "docs/architecture.md"
-    heading = "## Layers"
-    same(path, heading, rows(read(path), heading), layers(), "layer")
+    heading = "## Rooms"
+    same(path, heading, rows(read(path), heading), rooms(), "room")
 
 
 def check_track_record():

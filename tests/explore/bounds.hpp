@@ -2,7 +2,7 @@
 // says so (UNDERSTUDY_STATES, UNDERSTUDY_DEPTH).
 #pragma once
 
-#include <understudy/sim/explore.hpp>
+#include <understudy/sim/check/explore.hpp>
 
 #include <tests/support/setting.hpp>
 

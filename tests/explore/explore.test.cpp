@@ -3,7 +3,7 @@
 
 #include <array>
 
-#include <understudy/sim/explore.hpp>
+#include <understudy/sim/check/explore.hpp>
 
 using namespace understudy::sim;
 

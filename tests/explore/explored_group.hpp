@@ -24,6 +24,9 @@
 
 namespace understudy::test {
 
+using namespace protocol;
+using namespace replica;
+
 /// How often something may happen on one path.
 struct GroupBudget {
     std::uint8_t crashes = 1;

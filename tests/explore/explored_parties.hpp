@@ -14,11 +14,15 @@
 #include <vector>
 
 #include <tests/support/list_store.hpp>
-#include <understudy/core/replica_rules.hpp>
-#include <understudy/core/view_rules.hpp>
-#include <understudy/sim/explore.hpp>
+#include <understudy/replica/state_machine.hpp>
+#include <understudy/sim/check/explore.hpp>
+#include <understudy/view_service/state_machine.hpp>
 
 namespace understudy::test {
+
+using namespace protocol;
+using namespace view_service;
+using namespace replica;
 
 /// A client's request, the same each time that it is sent.
 struct Operation {

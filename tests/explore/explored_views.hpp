@@ -10,10 +10,13 @@
 #include <variant>
 #include <vector>
 
-#include <understudy/core/view_rules.hpp>
-#include <understudy/sim/explore.hpp>
+#include <understudy/sim/check/explore.hpp>
+#include <understudy/view_service/state_machine.hpp>
 
 namespace understudy::test {
+
+using namespace protocol;
+using namespace view_service;
 
 /// How often something may happen on one path.
 struct ViewBudget {
@@ -344,7 +347,7 @@ private:
         hash = sim::mix(hash, sim::mix(view().number, view().synced_count()));
         return sim::mix(hash, sim::mix(static_cast<std::uint64_t>(now_.time_since_epoch().count()), state.left.wishes));
     }
-    bool is_adopted() const { return view().number >= views::adoption_leap; }
+    bool is_adopted() const { return view().number >= view_service::adoption_leap; }
     bool is_behind() const {
         const auto groups = rules_.status("main", now_).groups;
         return state.went_back && !groups.empty() && groups[0].waiting_why.starts_with("R7");
@@ -395,7 +398,7 @@ private:
         check_successor(before, next, out, synced(next.primary));
     }
     void check_successor(const View& before, const View& next, const Effects& out, bool heir_synced) {
-        if (before.number + views::adoption_leap <= next.number) return;  // an operator adopts
+        if (before.number + view_service::adoption_leap <= next.number) return;  // an operator adopts
         if (state.proved > before.number && !is_adopted())
             wrong("what was answered in view " + std::to_string(state.proved) + ", which was named, is lost");
         if (next.number != before.number + 1) wrong("a number is not the next");

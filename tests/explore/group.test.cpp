@@ -6,6 +6,7 @@
 #include "explored_group.hpp"
 
 using namespace understudy;
+using namespace understudy::protocol;
 using namespace understudy::test;
 
 TEST_SUITE("explore/group") {

@@ -6,6 +6,7 @@
 #include "explored_views.hpp"
 
 using namespace understudy;
+using namespace understudy::view_service;
 using namespace understudy::test;
 
 TEST_SUITE("explore/view") {
@@ -14,16 +15,16 @@ TEST_SUITE("explore/view") {
     /// Calls `visit` with every situation of a primary and up to two backups, wanted or not, and one idle server.
     template <typename Visit>
     void each_situation(Visit visit) {
-        using views::Health, views::Loss;
-        std::vector<views::Seat> seats;
+        using view_service::Health, view_service::Loss;
+        std::vector<view_service::Seat> seats;
         for (bool synced : {false, true})
             for (auto health : {Health::ok, Health::doubtful, Health::dead})
                 for (bool unreachable : {false, true}) {
                     auto loss = health == Health::dead ? Loss::silent : Loss::none;
                     seats.push_back({{"", {}, synced}, health, loss, unreachable, {}});
                 }
-        auto with_backups = [&](std::vector<views::Seat> backups) {
-            views::Situation now;
+        auto with_backups = [&](std::vector<view_service::Seat> backups) {
+            view_service::Situation now;
             now.view.number = 5;
             for (std::size_t i = 0; i < backups.size(); ++i) {
                 backups[i].member.name = i == 0 ? "b" : "c";
@@ -53,16 +54,17 @@ TEST_SUITE("explore/view") {
     }
 
     /// What holds right after that view was decided, if nothing else happens.
-    views::Situation after(const views::Situation& now, const View& next) {
-        auto seat = [&](const Member& member) -> views::Seat {
+    view_service::Situation after(const view_service::Situation& now, const View& next) {
+        auto seat = [&](const Member& member) -> view_service::Seat {
             auto was =
                 std::ranges::find(now.backups, member.incarnation, [](const auto& s) { return s.member.incarnation; });
             bool same = next.primary.incarnation == now.view.primary.incarnation;
             if (member.incarnation == now.primary.member.incarnation) return now.primary;
-            if (was == now.backups.end()) return {member, views::Health::ok, views::Loss::none, false, {}};
+            if (was == now.backups.end())
+                return {member, view_service::Health::ok, view_service::Loss::none, false, {}};
             return {member, was->health, was->loss, same && was->unreachable, {}};
         };
-        views::Situation result;
+        view_service::Situation result;
         result.view = next;
         result.wanted = now.wanted;
         result.primary = seat(next.primary);
@@ -76,22 +78,23 @@ TEST_SUITE("explore/view") {
 
     TEST_CASE("R1 to R6: in every situation the table gives a view that may follow and is then at rest") {
         std::size_t situations = 0, decided = 0;
-        each_situation([&](const views::Situation& now) {
+        each_situation([&](const view_service::Situation& now) {
             ++situations;
-            auto decision = views::decide(now);
+            auto decision = view_service::decide(now);
             if (!decision) return;
             ++decided;
             const auto& next = decision->next;
             bool recovers = decision->why.starts_with("R5");
-            if (recovers != (views::waits(now) && now.primary.recovered)) FAIL("R5 although somebody holds everything");
-            if (!views::may_follow(now.view, next, recovers)) FAIL(decision->why);
+            if (recovers != (view_service::waits(now) && now.primary.recovered))
+                FAIL("R5 although somebody holds everything");
+            if (!view_service::may_follow(now.view, next, recovers)) FAIL(decision->why);
             const auto* heir = now.view.backup(next.primary.name);
             if (heir && !heir->synced) FAIL("promoted without being in sync: " << decision->why);
             for (const auto& backup : next.backups) {
                 const auto* was = now.view.backup(backup.name);
                 if (backup.synced && !(was && was->synced)) FAIL("in sync from nowhere: " << decision->why);
             }
-            if (auto further = views::decide(after(now, next))) FAIL(decision->why << ", then " << further->why);
+            if (auto further = view_service::decide(after(now, next))) FAIL(decision->why << ", then " << further->why);
         });
         MESSAGE(situations << " situations, of which " << decided << " lead to a view");
         CHECK(situations > 30'000);
@@ -99,16 +102,19 @@ TEST_SUITE("explore/view") {
     }
     TEST_CASE("R4: a situation without a way out is one in which nobody holds every answered write") {
         std::size_t dead_ends = 0;
-        each_situation([&](const views::Situation& now) {
-            auto doubtful = [](const views::Seat& seat) { return seat.health == views::Health::doubtful; };
+        each_situation([&](const view_service::Situation& now) {
+            auto doubtful = [](const view_service::Seat& seat) {
+                return seat.health == view_service::Health::doubtful;
+            };
             if (doubtful(now.primary) || std::ranges::any_of(now.backups, doubtful)) return;  // silence is judged soon
-            bool works = now.primary.health == views::Health::ok && !now.stopped;
-            if (works || views::decide(now)) return;
+            bool works = now.primary.health == view_service::Health::ok && !now.stopped;
+            if (works || view_service::decide(now)) return;
             ++dead_ends;
-            if (!views::waits(now)) FAIL("no way out of " << describe(now.view));
-            if (now.primary.health != views::Health::dead) FAIL("waits for a primary that lives");
+            if (!view_service::waits(now)) FAIL("no way out of " << describe(now.view));
+            if (now.primary.health != view_service::Health::dead) FAIL("waits for a primary that lives");
             for (const auto& seat : now.backups)
-                if (seat.member.synced && seat.health != views::Health::dead) FAIL("waits although an heir lives");
+                if (seat.member.synced && seat.health != view_service::Health::dead)
+                    FAIL("waits although an heir lives");
         });
         CHECK(dead_ends > 100);
     }

@@ -6,7 +6,7 @@
 #include <string_view>
 #include <vector>
 
-#include <understudy/core/check.hpp>
+#include <understudy/base/check.hpp>
 #include <understudy/wire/frame.hpp>
 
 #include "tests/fuzz/bytes.hpp"

@@ -8,8 +8,8 @@
 
 #include <nlohmann/json.hpp>
 
-#include <understudy/core/check.hpp>
-#include <understudy/detail/kv_json.hpp>
+#include <understudy/base/check.hpp>
+#include <understudy/kv/json.hpp>
 #include <understudy/kv_store.hpp>
 #include <understudy/wire/bytes.hpp>
 #include <understudy/wire/bytes_json.hpp>
@@ -71,8 +71,8 @@ inline void readings_agree(std::string_view text) {
         UNDERSTUDY_CHECK(std::holds_alternative<wire::Decoded>(any));
         UNDERSTUDY_CHECK(std::get<wire::Decoded>(any) == usual);
     }
-    if (const auto put = understudy::detail::UsualKvCommand::read(text))
-        UNDERSTUDY_CHECK(understudy::detail::decode_any_kv_command(text) == put->command());
+    if (const auto put = understudy::kv::UsualKvCommand::read(text))
+        UNDERSTUDY_CHECK(understudy::kv::decode_any_kv_command(text) == put->command());
 }
 
 inline void bytes_survive(std::string_view text) {

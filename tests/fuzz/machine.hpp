@@ -6,13 +6,15 @@
 #include <utility>
 #include <variant>
 
-#include <understudy/core/check.hpp>
-#include <understudy/core/effects.hpp>
+#include <understudy/base/check.hpp>
+#include <understudy/protocol/effects.hpp>
 #include <understudy/wire/json.hpp>
 
 #include "tests/fuzz/messages.hpp"
 
 namespace understudy::fuzz {
+
+using namespace protocol;
 
 template <Machine M>
 class MachineDriver {

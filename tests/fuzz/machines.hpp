@@ -5,15 +5,19 @@
 #include <string>
 #include <string_view>
 
-#include <understudy/core/clerk_rules.hpp>
-#include <understudy/core/replica_rules.hpp>
-#include <understudy/core/view_rules.hpp>
+#include <understudy/client/state_machine.hpp>
 #include <understudy/kv_store.hpp>
+#include <understudy/replica/state_machine.hpp>
+#include <understudy/view_service/state_machine.hpp>
 #include <understudy/wire/typed_store.hpp>
 
 #include "tests/fuzz/machine.hpp"
 
 namespace understudy::fuzz {
+
+using namespace view_service;
+using namespace replica;
+using namespace client;
 
 inline constexpr Time start = Time{} + std::chrono::hours{1};
 

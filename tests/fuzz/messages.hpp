@@ -11,12 +11,15 @@
 #include <variant>
 #include <vector>
 
-#include <understudy/core/call_id.hpp>
+#include <understudy/protocol/call_id.hpp>
 #include <understudy/wire/methods.hpp>
 
 #include "tests/fuzz/bytes.hpp"
 
 namespace understudy::fuzz {
+
+using namespace protocol;
+using namespace replica;
 
 /// What messages are likely to speak of.
 struct Hints {

@@ -8,14 +8,17 @@
 #include <utility>
 #include <vector>
 
-#include <understudy/core/check.hpp>
-#include <understudy/core/snapshot_transfer.hpp>
+#include <understudy/base/check.hpp>
 #include <understudy/kv_store.hpp>
+#include <understudy/replica/snapshot_transfer.hpp>
 #include <understudy/wire/typed_store.hpp>
 
 #include "tests/fuzz/bytes.hpp"
 
 namespace understudy::fuzz {
+
+using namespace protocol;
+using namespace replica;
 
 namespace detail {
 

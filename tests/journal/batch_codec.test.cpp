@@ -7,6 +7,8 @@
 #include <understudy/journal/batch_codec.hpp>
 
 using namespace understudy;
+using namespace understudy::protocol;
+using namespace understudy::replica;
 
 TEST_SUITE("batch_codec") {
     using namespace understudy::journal;

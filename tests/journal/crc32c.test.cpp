@@ -8,7 +8,7 @@
 #include <string_view>
 
 #include <understudy/journal/crc32c.hpp>
-#include <understudy/sim/random.hpp>
+#include <understudy/sim/world/random.hpp>
 
 using namespace understudy;
 using journal::crc32c;

@@ -29,6 +29,8 @@
 #include <understudy/journal/posix_disk.hpp>
 
 using namespace understudy;
+using namespace understudy::protocol;
+using namespace understudy::replica;
 using journal::PosixDisk;
 using test::failure;
 using test::TemporaryFolder;

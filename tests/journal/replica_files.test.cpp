@@ -9,12 +9,14 @@
 #include <utility>
 #include <vector>
 
-#include <understudy/sim/random.hpp>
+#include <understudy/sim/world/random.hpp>
 
 #include "tests/support/journaled_server.hpp"
 #include "tests/support/setting.hpp"
 
 using namespace understudy;
+using namespace understudy::protocol;
+using namespace understudy::replica;
 using namespace understudy::test;
 
 TEST_SUITE("replica_files") {

@@ -9,12 +9,13 @@
 #include <vector>
 
 #include <understudy/journal/view_files.hpp>
-#include <understudy/sim/disk.hpp>
-#include <understudy/sim/random.hpp>
+#include <understudy/sim/disk/disk.hpp>
+#include <understudy/sim/world/random.hpp>
 
 #include "tests/support/setting.hpp"
 
 using namespace understudy;
+using namespace understudy::view_service;
 using namespace std::chrono_literals;
 using journal::ViewFiles;
 using sim::Random;

@@ -38,9 +38,9 @@ if [ "${1:-}" = --one ]; then # called by itself, for one patch
     # Builds and runs what tests/core has of the machine that the patch is about; without a patch all of it. What is
     # about includes alone would find nothing.
     tests_of_machines() {
-        case $(sed -n 's|^+++ .*/understudy/core/||p' "$here/$name.patch" 2>/dev/null) in
-            view_*) set -- -E 'core/(view_|group_random)' ;;
-            clerk_*) set -- -E 'core/(clerk_|group_random)' ;;
+        case $(sed -n 's|^+++ .*/understudy/||p' "$here/$name.patch" 2>/dev/null) in
+            view_service/*) set -- -E 'core/(view_|group_random)' ;;
+            client/*) set -- -E 'core/(clerk_|group_random)' ;;
             ?*) set -- -vE 'core/(view_|clerk_)' ;; # a replica, or what all have
             *) set -- . ;;
         esac

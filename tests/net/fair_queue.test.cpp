@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include <understudy/detail/fair_queue.hpp>
+#include <understudy/base/fair_queue.hpp>
 
 TEST_SUITE("fair_queue") {
     namespace {

@@ -13,6 +13,7 @@
 #include <tests/support/net.hpp>
 
 using namespace understudy;
+using namespace understudy::replica;
 using namespace understudy::test;
 using net::AnyTransport;
 using net::TcpTransport;

@@ -14,10 +14,12 @@
 
 #include <tests/support/transport_archetype.hpp>
 #include <understudy/client.hpp>
-#include <understudy/core/call_id.hpp>
+#include <understudy/protocol/call_id.hpp>
 #include <understudy/wire/json.hpp>
 
 using namespace understudy;
+using namespace understudy::protocol;
+using namespace understudy::view_service;
 using namespace std::chrono_literals;
 using test::ArchetypeTransport;
 using test::MemoryNetwork;

@@ -11,7 +11,7 @@
 #include <asio/io_context.hpp>
 #include <asio/strand.hpp>
 
-#include <understudy/detail/completion.hpp>
+#include <understudy/async/completion.hpp>
 
 using namespace understudy;
 using detail::Completion;

@@ -12,6 +12,7 @@
 #include <understudy/admin.hpp>
 
 using namespace understudy;
+using namespace understudy::protocol;
 using namespace std::chrono_literals;
 using test::Kept;
 using test::ServiceWorld;

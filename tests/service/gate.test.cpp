@@ -8,7 +8,7 @@
 #include <asio/io_context.hpp>
 #include <asio/post.hpp>
 
-#include <understudy/detail/gate.hpp>
+#include <understudy/async/gate.hpp>
 
 using understudy::detail::Gate;
 

@@ -14,6 +14,8 @@
 #include <understudy/pb_service.hpp>
 
 using namespace understudy;
+using namespace understudy::view_service;
+using namespace understudy::replica;
 using namespace std::chrono_literals;
 using test::ArchetypeTransport;
 using test::MemoryNetwork;

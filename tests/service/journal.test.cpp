@@ -20,6 +20,7 @@
 #include <understudy/net/any.hpp>
 
 using namespace understudy;
+using namespace understudy::view_service;
 using namespace std::chrono_literals;
 using test::Kept;
 using test::TemporaryFolder;

@@ -10,6 +10,7 @@
 #include <understudy/runtime/loop.hpp>
 
 using namespace understudy;
+using namespace understudy::protocol;
 using namespace std::chrono_literals;
 using test::ArchetypeTransport;
 using test::MemoryNetwork;

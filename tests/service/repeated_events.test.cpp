@@ -1,7 +1,7 @@
 // What repeats is told once and then counted: the events of a service that refuses the same thing again and again.
 #include <doctest/doctest.h>
 
-#include <understudy/detail/repeated_events.hpp>
+#include <understudy/runtime/repeated_events.hpp>
 
 using namespace understudy;
 using namespace std::chrono_literals;

@@ -7,10 +7,11 @@
 #include <asio/use_future.hpp>
 
 #include <tests/support/service_world.hpp>
-#include <understudy/sim/transport.hpp>
-#include <understudy/sim/world.hpp>
+#include <understudy/sim/world/transport.hpp>
+#include <understudy/sim/world/world.hpp>
 
 using namespace understudy;
+using namespace understudy::protocol;
 using namespace std::chrono_literals;
 using test::ArchetypeTransport;
 using test::Kept;

@@ -5,11 +5,12 @@
 
 #include <understudy/kv_store.hpp>
 #include <understudy/pb_service.hpp>
-#include <understudy/sim/stranger.hpp>
-#include <understudy/sim/world.hpp>
+#include <understudy/sim/soak/stranger.hpp>
+#include <understudy/sim/world/world.hpp>
 #include <understudy/view_service.hpp>
 
 using namespace understudy;
+using namespace understudy::protocol;
 using namespace std::chrono_literals;
 
 TEST_SUITE("view stall") {

@@ -15,6 +15,8 @@
 #include <understudy/wire/json.hpp>
 
 using namespace understudy;
+using namespace understudy::protocol;
+using namespace understudy::view_service;
 using namespace std::chrono_literals;
 using test::ArchetypeTransport;
 using test::HeldStore;

@@ -11,10 +11,11 @@
 
 #include <understudy/clerk.hpp>
 #include <understudy/kv_store.hpp>
-#include <understudy/sim/cluster.hpp>
-#include <understudy/sim/stranger.hpp>
+#include <understudy/sim/soak/cluster.hpp>
+#include <understudy/sim/soak/stranger.hpp>
 
 using namespace understudy;
+using namespace understudy::protocol;
 using journal::SyncPolicy;
 using namespace std::chrono_literals;
 

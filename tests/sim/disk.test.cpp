@@ -12,7 +12,7 @@
 #include <vector>
 
 #include <tests/support/failure.hpp>
-#include <understudy/sim/disk.hpp>
+#include <understudy/sim/disk/disk.hpp>
 
 using namespace understudy::sim;
 using understudy::test::failure;

@@ -11,9 +11,11 @@
 #include <vector>
 
 #include "tests/support/list_store.hpp"
-#include <understudy/sim/journal.hpp>
+#include <understudy/sim/disk/journal.hpp>
 
 using namespace understudy;
+using namespace understudy::protocol;
+using namespace understudy::replica;
 using namespace understudy::test;
 using journal::SyncPolicy;
 using namespace std::chrono_literals;

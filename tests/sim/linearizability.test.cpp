@@ -8,9 +8,9 @@
 
 #include <tests/support/object_histories.hpp>
 #include <tests/support/setting.hpp>
-#include <understudy/sim/counterexample.hpp>
-#include <understudy/sim/kv_model.hpp>
-#include <understudy/sim/linearizability.hpp>
+#include <understudy/sim/check/counterexample.hpp>
+#include <understudy/sim/check/kv_model.hpp>
+#include <understudy/sim/check/linearizability.hpp>
 
 TEST_SUITE("linearizability") {
     namespace {

@@ -8,15 +8,16 @@
 #include <vector>
 
 #include <understudy/kv_store.hpp>
-#include <understudy/sim/chronicle.hpp>
-#include <understudy/sim/kv_model.hpp>
-#include <understudy/sim/linearizability.hpp>
-#include <understudy/sim/log_witness.hpp>
+#include <understudy/sim/check/chronicle.hpp>
+#include <understudy/sim/check/kv_model.hpp>
+#include <understudy/sim/check/linearizability.hpp>
+#include <understudy/sim/check/log_witness.hpp>
 
 TEST_SUITE("log witness") {
     namespace {
 
     using namespace understudy;
+using namespace understudy::protocol;
     using sim::Chronicle;
     using sim::Claim;
     using sim::KvModel;

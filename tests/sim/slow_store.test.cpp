@@ -14,9 +14,10 @@
 
 #include <understudy/clerk.hpp>
 #include <understudy/kv_store.hpp>
-#include <understudy/sim/cluster.hpp>
+#include <understudy/sim/soak/cluster.hpp>
 
 using namespace understudy;
+using namespace understudy::view_service;
 using namespace std::chrono_literals;
 
 TEST_SUITE("slow_store") {

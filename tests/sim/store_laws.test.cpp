@@ -15,12 +15,13 @@
 #include <examples/ledger.hpp>
 #include <tests/support/setting.hpp>
 #include <understudy/kv_store.hpp>
-#include <understudy/sim/store_laws.hpp>
+#include <understudy/sim/laws/store_laws.hpp>
 
 TEST_SUITE("store_laws") {
     namespace {
 
     using namespace understudy;
+using namespace understudy::protocol;
 
     enum class Flaw {
         none,

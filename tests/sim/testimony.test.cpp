@@ -5,12 +5,13 @@
 #include <utility>
 #include <vector>
 
-#include <understudy/sim/testimony.hpp>
+#include <understudy/sim/check/testimony.hpp>
 
 TEST_SUITE("testimony") {
     namespace {
 
     using namespace understudy;
+using namespace understudy::client;
     using sim::Claim;
     using sim::Dumped;
     using Changes = std::vector<sim::Chronicle::Change>;

@@ -7,8 +7,8 @@
 #include <utility>
 #include <vector>
 
-#include <understudy/sim/transport_laws.hpp>
-#include <understudy/sim/world.hpp>
+#include <understudy/sim/laws/transport_laws.hpp>
+#include <understudy/sim/world/world.hpp>
 
 TEST_SUITE("transport_laws") {
     namespace {

@@ -10,10 +10,11 @@
 
 #include <understudy/clerk.hpp>
 #include <understudy/kv_store.hpp>
-#include <understudy/sim/cluster.hpp>
-#include <understudy/sim/stranger.hpp>
+#include <understudy/sim/soak/cluster.hpp>
+#include <understudy/sim/soak/stranger.hpp>
 
 using namespace understudy;
+using namespace understudy::protocol;
 using namespace understudy::sim;
 
 TEST_SUITE("sim/view_store") {
@@ -30,9 +31,9 @@ TEST_SUITE("sim/view_store") {
         std::string failure;
 
         void set(std::uint64_t expected, std::uint64_t cluster) {
-            world.spawn(run(expected, ViewChanges{ClusterId{cluster}, {}, {}, {}}));
+            world.spawn(run(expected, view_service::ViewChanges{ClusterId{cluster}, {}, {}, {}}));
         }
-        asio::awaitable<void> run(std::uint64_t expected, ViewChanges changes) {
+        asio::awaitable<void> run(std::uint64_t expected, view_service::ViewChanges changes) {
             try {
                 stored = co_await store.async_compare_and_set(expected, std::move(changes));
             } catch (const std::system_error& thrown) {
@@ -219,7 +220,7 @@ TEST_SUITE("sim/view_store") {
             group.world.run_for(2 * D);
             CHECK(group.cluster.view("g1").number == 0);
             const auto answered = group.written;
-            Stranger oper{group.world, "operator"};
+            sim::Stranger oper{group.world, "operator"};
             oper.say(Cluster<KvStore>::views_name, ViewAdopt{"g1", id});
             REQUIRE(group.world.run_until([&] { return group.cluster.is_well("g1"); }, 10s));
             CHECK(group.cluster.view("g1").number == before.number + 1'000'000'000);
@@ -235,7 +236,7 @@ TEST_SUITE("sim/view_store") {
         for (const bool primary : {true, false}) {
             Loaded loaded{7};
             const auto before = loaded.cluster.view("g1");
-            Stranger second{loaded.world, "second"};
+            sim::Stranger second{loaded.world, "second"};
             Ping ping;
             ping.group = "g1";
             ping.server = primary ? before.primary.name : before.backups.front().name;

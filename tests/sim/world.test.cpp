@@ -6,7 +6,7 @@
 
 #include <doctest/doctest.h>
 
-#include <understudy/sim/world.hpp>
+#include <understudy/sim/world/world.hpp>
 
 #include "../support/transport_laws.hpp"
 

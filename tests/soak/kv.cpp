@@ -1,6 +1,6 @@
 // Trials of the key/value store.
 #include <tests/soak/run.hpp>
-#include <understudy/sim/workload.hpp>
+#include <understudy/sim/soak/workload.hpp>
 
 namespace understudy::test {
 namespace {

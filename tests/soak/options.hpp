@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include <understudy/sim/trial_limits.hpp>
+#include <understudy/sim/soak/trial_limits.hpp>
 
 namespace understudy::test {
 

@@ -9,7 +9,7 @@
 #include <string>
 
 #include <tests/soak/options.hpp>
-#include <understudy/sim/soak.hpp>
+#include <understudy/sim/soak/soak.hpp>
 
 namespace understudy::test {
 

@@ -10,6 +10,7 @@ printed in a frame, and added to `soak_found.txt` beside the program (UNDERSTUDY
 command that plays it again. Whoever meets one adds the command to `found_seeds.txt`, which makes it a fixed seed, and
 mends the fault. UNDERSTUDY_FROM sets where the fresh seeds begin, UNDERSTUDY_FRESH=gate makes them fail the run too.
 """
+import glob
 import os
 import re
 import subprocess
@@ -37,11 +38,11 @@ RARE |= {"R7: a view that nobody can have led was forged",
 
 
 def places(source):
-    """Every `reached("...")` of the core."""
+    """Every `reached("...")` of the state machines."""
     found = set()
-    folder = os.path.join(source, "include", "understudy", "core")
-    for name in sorted(os.listdir(folder)):
-        with open(os.path.join(folder, name), encoding="utf-8") as file:
+    rooms = os.path.join(source, "include", "understudy")
+    for path in sorted(glob.glob(os.path.join(rooms, "*", "*.[hi]pp"))):
+        with open(path, encoding="utf-8") as file:
             text = file.read()
         for call in re.findall(r"\breached\((.*?)\);", text, re.S):
             found.update(re.findall(r'"([^"]+)"', call))
@@ -122,7 +123,7 @@ def main():
     for place in missing:
         print(f"never reached: {place}")
     for place in unknown:
-        print(f"reached, but found nowhere in the core: {place}")
+        print(f"reached, but found in no state machine: {place}")
     rarest = sorted((hits[place], place) for place in wanted & set(hits))[:5]
     print(f"{len(wanted) - len(missing)} of {len(wanted)} places and refusals were reached; the rarest: " +
           ", ".join(f"{place} ({count})" for count, place in rarest))

@@ -7,9 +7,9 @@
 #include <string>
 #include <vector>
 
-#include <understudy/detail/cow_map.hpp>
+#include <understudy/kv/cow_map.hpp>
 
-using understudy::detail::CowMap;
+using understudy::kv::CowMap;
 
 TEST_SUITE("cow_map") {
     namespace {

@@ -8,9 +8,12 @@
 #include <utility>
 #include <vector>
 
-#include <understudy/core/clerk_rules.hpp>
+#include <understudy/client/state_machine.hpp>
 
 namespace understudy::test {
+
+using namespace protocol;
+using namespace client;
 
 inline constexpr auto cluster = ClusterId{7};
 inline const Address view_service = "tcp://v";

@@ -10,6 +10,8 @@
 
 namespace understudy::test {
 
+using namespace view_service;
+
 struct Cluster::Parts {
     using Carrier = FaultyTransport;
 

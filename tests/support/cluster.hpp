@@ -9,8 +9,8 @@
 #include <doctest/doctest.h>
 
 #include <tests/support/stage.hpp>
-#include <understudy/core/types.hpp>
 #include <understudy/options.hpp>
+#include <understudy/view.hpp>
 
 namespace understudy::test {
 

@@ -4,7 +4,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include <understudy/detail/descriptor.hpp>
+#include <understudy/base/descriptor.hpp>
 
 namespace understudy::test {
 

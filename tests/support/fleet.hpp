@@ -10,10 +10,13 @@
 #include <utility>
 #include <vector>
 
-#include <understudy/core/call_id.hpp>
-#include <understudy/core/message.hpp>
+#include <understudy/protocol/call_id.hpp>
+#include <understudy/protocol/message.hpp>
 
 namespace understudy::test {
+
+using namespace protocol;
+using namespace view_service;
 
 class Fleet {
 public:

@@ -15,11 +15,14 @@
 #include <variant>
 #include <vector>
 
-#include <understudy/core/view_rules.hpp>
+#include <understudy/view_service/state_machine.hpp>
 
 #include "tests/support/fleet.hpp"
 
 namespace understudy::test {
+
+using namespace protocol;
+using namespace view_service;
 
 /// Bytes that are allocated now, by the allocator's account.
 inline double allocated_bytes() {

@@ -5,10 +5,12 @@
 #include <initializer_list>
 #include <iterator>
 
-#include <understudy/core/backoff.hpp>
+#include <understudy/client/backoff.hpp>
 #include <understudy/options.hpp>
 
 namespace understudy::test {
+
+using namespace client;
 
 class Dice {
 public:

@@ -14,10 +14,14 @@
 
 #include <tests/support/list_store.hpp>
 #include <tests/support/promotable.hpp>
-#include <understudy/core/clerk_rules.hpp>
-#include <understudy/core/replica_rules.hpp>
+#include <understudy/client/state_machine.hpp>
+#include <understudy/replica/state_machine.hpp>
 
 namespace understudy::test {
+
+using namespace protocol;
+using namespace replica;
+using namespace client;
 
 inline void ensure(bool holds, const std::string& otherwise) {
     if (!holds) FAIL(otherwise);

@@ -13,11 +13,16 @@
 #include <tests/support/group_chance.hpp>
 #include <tests/support/group_oracle.hpp>
 #include <tests/support/list_store.hpp>
-#include <understudy/core/clerk_rules.hpp>
-#include <understudy/core/replica_rules.hpp>
-#include <understudy/core/view_rules.hpp>
+#include <understudy/client/state_machine.hpp>
+#include <understudy/replica/state_machine.hpp>
+#include <understudy/view_service/state_machine.hpp>
 
 namespace understudy::test {
+
+using namespace protocol;
+using namespace view_service;
+using namespace replica;
+using namespace client;
 
 class GroupWorld {
 public:

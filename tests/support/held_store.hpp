@@ -14,11 +14,13 @@
 #include <asio/error.hpp>
 #include <asio/use_awaitable.hpp>
 
-#include <understudy/core/view_changes.hpp>
-#include <understudy/detail/completion.hpp>
+#include <understudy/async/completion.hpp>
+#include <understudy/view_service/changes.hpp>
 #include <understudy/view_store.hpp>
 
 namespace understudy::test {
+
+using namespace view_service;
 
 /// What a `HeldStore` holds, and the call that waits. Unless it is `held`, each call is answered at once.
 struct Shelf {

@@ -11,7 +11,7 @@
 #include <utility>
 
 #include <understudy/journal/frame_log.hpp>
-#include <understudy/sim/disk.hpp>
+#include <understudy/sim/disk/disk.hpp>
 
 namespace understudy::test {
 

@@ -8,9 +8,12 @@
 #include <utility>
 #include <vector>
 
-#include <understudy/core/recovery.hpp>
+#include <understudy/replica/recovery.hpp>
 
 namespace understudy::test {
+
+using namespace protocol;
+using namespace replica;
 
 class JournalModel {
 public:

@@ -12,13 +12,16 @@
 #include <variant>
 #include <vector>
 
-#include <understudy/core/replica_rules.hpp>
 #include <understudy/journal/replica_files.hpp>
-#include <understudy/sim/disk.hpp>
+#include <understudy/replica/state_machine.hpp>
+#include <understudy/sim/disk/disk.hpp>
 
 #include "list_store.hpp"
 
 namespace understudy::test {
+
+using namespace protocol;
+using namespace replica;
 
 class JournaledServer {
 public:

@@ -10,9 +10,9 @@
 #include <vector>
 
 #include <understudy/kv_store.hpp>
-#include <understudy/sim/kv_model.hpp>
-#include <understudy/sim/linearizability.hpp>
-#include <understudy/sim/random.hpp>
+#include <understudy/sim/check/kv_model.hpp>
+#include <understudy/sim/check/linearizability.hpp>
+#include <understudy/sim/world/random.hpp>
 
 namespace understudy::test {
 

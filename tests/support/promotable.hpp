@@ -6,9 +6,12 @@
 #include <string>
 #include <variant>
 
-#include <understudy/core/replica_rules.hpp>
+#include <understudy/replica/state_machine.hpp>
 
 namespace understudy::test {
+
+using namespace protocol;
+using namespace replica;
 
 /// Who may be promoted and is not counted on; empty if nobody. `sent`: what the turn that just ended sends.
 template <typename S>

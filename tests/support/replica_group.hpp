@@ -8,7 +8,7 @@
 #include <utility>
 #include <vector>
 
-#include <understudy/core/replica_rules.hpp>
+#include <understudy/replica/state_machine.hpp>
 
 #include <doctest/doctest.h>
 
@@ -17,6 +17,9 @@
 #include "promotable.hpp"
 
 namespace understudy::test {
+
+using namespace protocol;
+using namespace replica;
 
 using Replica = ReplicaRules<ListStore>;
 

@@ -11,7 +11,7 @@
 
 #include <tests/support/faulty_transport.hpp>
 #include <tests/support/setting.hpp>
-#include <understudy/sim/world.hpp>
+#include <understudy/sim/world/world.hpp>
 
 namespace understudy::test {
 

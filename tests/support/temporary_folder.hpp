@@ -7,7 +7,7 @@
 #include <string>
 #include <string_view>
 
-#include <understudy/core/types.hpp>
+#include <understudy/view.hpp>
 
 namespace understudy::test {
 

@@ -20,7 +20,7 @@
 #include <asio/io_context.hpp>
 #include <asio/use_awaitable.hpp>
 
-#include <understudy/detail/completion.hpp>
+#include <understudy/async/completion.hpp>
 #include <understudy/transport.hpp>
 
 namespace understudy::test {

@@ -10,9 +10,12 @@
 #include <variant>
 #include <vector>
 
-#include <understudy/core/view_rules.hpp>
+#include <understudy/view_service/state_machine.hpp>
 
 namespace understudy::test {
+
+using namespace protocol;
+using namespace view_service;
 
 inline constexpr ClusterId our_cluster{0xc1};
 inline constexpr Duration interval = 100ms;

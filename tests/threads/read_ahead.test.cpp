@@ -12,6 +12,8 @@
 #include <understudy/journal/read_ahead.hpp>
 
 using namespace understudy;
+using namespace understudy::protocol;
+using namespace understudy::replica;
 using understudy::journal::read_ahead;
 
 TEST_SUITE("read_ahead") {

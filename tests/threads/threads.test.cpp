@@ -34,6 +34,7 @@
 #include "tests/support/net.hpp"
 
 using namespace understudy;
+using namespace understudy::replica;
 using namespace std::chrono_literals;
 
 TEST_SUITE("threads") {

@@ -10,11 +10,13 @@
 #include <asio/detached.hpp>
 
 #include <tests/support/stage.hpp>
-#include <understudy/core/call_id.hpp>
+#include <understudy/protocol/call_id.hpp>
 #include <understudy/view_service.hpp>
 #include <understudy/wire/json.hpp>
 
 using namespace understudy;
+using namespace understudy::protocol;
+using namespace understudy::view_service;
 using namespace understudy::test;
 using namespace std::chrono_literals;
 

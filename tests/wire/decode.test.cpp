@@ -11,6 +11,7 @@
 #include "tests/wire/random_messages.hpp"
 
 using namespace understudy;
+using namespace understudy::protocol;
 using wire::DecodeError;
 
 TEST_SUITE("decode") {

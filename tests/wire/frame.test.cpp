@@ -9,6 +9,7 @@
 #include <understudy/wire/json.hpp>
 
 using namespace understudy;
+using namespace understudy::protocol;
 using namespace understudy::wire;
 
 TEST_SUITE("frame") {

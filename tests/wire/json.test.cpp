@@ -13,6 +13,7 @@
 #include "tests/wire/random_messages.hpp"
 
 using namespace understudy;
+using namespace understudy::protocol;
 using nlohmann::json;
 
 TEST_SUITE("json") {

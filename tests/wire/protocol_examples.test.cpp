@@ -16,6 +16,7 @@
 #include <understudy/wire/methods.hpp>
 
 using namespace understudy;
+using namespace understudy::protocol;
 using nlohmann::json;
 
 TEST_SUITE("protocol_examples") {

@@ -7,11 +7,13 @@
 #include <string>
 #include <vector>
 
-#include <understudy/core/call_id.hpp>
+#include <understudy/protocol/call_id.hpp>
 #include <understudy/wire/methods.hpp>
 #include <understudy/wire/text.hpp>
 
 namespace understudy::test {
+
+using namespace protocol;
 
 class RandomMessages {
 public:

@@ -7,10 +7,10 @@
 #include <string>
 #include <variant>
 
-#include <understudy/core/call_id.hpp>
-#include <understudy/core/message.hpp>
-#include <understudy/detail/kv_json.hpp>
+#include <understudy/kv/json.hpp>
 #include <understudy/kv_store.hpp>
+#include <understudy/protocol/call_id.hpp>
+#include <understudy/protocol/message.hpp>
 #include <understudy/wire/json.hpp>
 #include <understudy/wire/usual.hpp>
 #include <understudy/wire/usual_writer.hpp>
@@ -18,6 +18,7 @@
 #include "tests/wire/random_messages.hpp"
 
 using namespace understudy;
+using namespace understudy::protocol;
 using namespace understudy::test;
 
 TEST_SUITE("usual") {
@@ -231,14 +232,14 @@ TEST_SUITE("usual") {
 
     TEST_CASE("commands of the key/value store are read alike in both ways") {
         for (const auto* text : {R"({"op":"put","key":"k","value":"v"})", R"({"op":"append","key":"","value":""})"}) {
-            const auto usual = understudy::detail::UsualKvCommand::read(text);
+            const auto usual = understudy::kv::UsualKvCommand::read(text);
             REQUIRE(usual);
-            CHECK(usual->command() == understudy::detail::decode_any_kv_command(text));
+            CHECK(usual->command() == understudy::kv::decode_any_kv_command(text));
         }
         for (const auto* text :
              {R"({"op":"put","key":"k","value":"\n"})", R"({"op":"put","key":"k","value":"v","x":1})",
               R"({"op":"put","key":"k","value":"v"} )", R"({"op":"erase","key":"k"})",
               R"({"op":"put","key":"k","value":"v")"})
-            CHECK_FALSE(understudy::detail::UsualKvCommand::read(text));
+            CHECK_FALSE(understudy::kv::UsualKvCommand::read(text));
     }
 }

@@ -9,9 +9,9 @@
 #include <utility>
 #include <vector>
 
-#include <understudy/core/journal_batch.hpp>
-#include <understudy/core/log.hpp>
 #include <understudy/journal/varint.hpp>
+#include <understudy/protocol/journal_batch.hpp>
+#include <understudy/replica/log.hpp>
 
 namespace understudy::journal {
 
@@ -96,7 +96,7 @@ inline bool read_entry(VarintReader& in, Position before, EntryView& entry) {
 }  // namespace detail
 
 /// Appends what a frame holds of a batch, whose entries are those of `log`. O(bytes of the entries).
-inline void encode_batch(std::string& out, const JournalBatch& batch, const Log& log) {
+inline void encode_batch(std::string& out, const JournalBatch& batch, const replica::Log& log) {
     out += static_cast<char>(batch.standing ? detail::has_standing : 0);
     if (batch.standing) detail::put_standing(out, *batch.standing);
     for (const auto number : {batch.prev.view, batch.prev.index, batch.commit, batch.through - batch.prev.index})

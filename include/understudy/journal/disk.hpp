@@ -1,5 +1,5 @@
 // What a journal asks of a file system: one directory with files of flat names, and calls that block. A real directory
-// (posix_disk.hpp) and the one of the simulator (sim/disk.hpp) are such disks.
+// (posix_disk.hpp) and the one of the simulator (sim/disk/disk.hpp) are such disks.
 #pragma once
 
 #include <concepts>

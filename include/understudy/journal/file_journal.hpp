@@ -41,14 +41,14 @@ public:
     /// See `Journal`. A thread of its own reads ahead; `to`, and with it the store, is told in this one. Throws
     /// `Damaged` if a file holds what no crash leaves behind, `std::runtime_error` for files of another version or of
     /// another store, `std::system_error` if the disk fails or no thread can be started.
-    void read(JournalReader& to) {
+    void read(replica::JournalReader& to) {
         auto& files = worker_->files;
         read_ahead(
-            to, [&](JournalReader& ahead) { files.read(ahead); },
+            to, [&](replica::JournalReader& ahead) { files.read(ahead); },
             [&](std::uint64_t number, const std::string& wrong) { return files.unreadable(number, wrong); });
     }
     void start(std::function<void()> progress) { worker_->start(std::move(progress)); }
-    void write(JournalBatch& batch, const Log& log) { worker_->take(make_pending(batch, log)); }
+    void write(JournalBatch& batch, const replica::Log& log) { worker_->take(make_pending(batch, log)); }
     std::uint64_t persisted() const { return worker_->progress().persisted; }
     std::string failure() const { return worker_->progress().failure; }
     std::string waiting() const { return worker_->progress().waiting; }

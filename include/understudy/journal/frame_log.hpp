@@ -23,7 +23,7 @@
 #include <utility>
 #include <vector>
 
-#include <understudy/core/check.hpp>
+#include <understudy/base/check.hpp>
 #include <understudy/journal/disk.hpp>
 #include <understudy/journal/frame.hpp>
 #include <understudy/journal/recovery.hpp>

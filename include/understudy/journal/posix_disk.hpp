@@ -20,7 +20,7 @@
 #include <utility>
 #include <vector>
 
-#include <understudy/detail/descriptor.hpp>
+#include <understudy/base/descriptor.hpp>
 #include <understudy/journal/disk.hpp>
 
 namespace understudy::journal {

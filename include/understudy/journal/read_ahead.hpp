@@ -18,22 +18,22 @@
 #include <utility>
 #include <vector>
 
-#include <understudy/core/entry_block.hpp>
-#include <understudy/core/recovery.hpp>
+#include <understudy/replica/entry_block.hpp>
+#include <understudy/replica/recovery.hpp>
 
 namespace understudy::journal {
 
 /// Stands between the thread that reads a journal and the one in which its reader is told. Batches are told some time
 /// later; for all else the journal waits.
-class ReadAhead final : public JournalReader {
+class ReadAhead final : public replica::JournalReader {
 public:
     // ---- the thread that reads ---------------------------------------------------------------------------
 
     std::string snapshot(const SnapshotPiece& piece) override {
-        return pass([&](JournalReader& to) { return to.snapshot(piece); });
+        return pass([&](replica::JournalReader& to) { return to.snapshot(piece); });
     }
     void standing(HardState standing) override {
-        pass([&](JournalReader& to) {
+        pass([&](replica::JournalReader& to) {
             to.standing(std::move(standing));
             return std::string{};
         });
@@ -51,7 +51,7 @@ public:
     }
     void to_come(std::uint64_t bytes) override { to_come_ = bytes; }
     std::string whole() override {
-        return pass([](JournalReader& to) { return to.whole(); });
+        return pass([](replica::JournalReader& to) { return to.whole(); });
     }
     /// All that was told may pass on.
     void flush() { hand_over(); }
@@ -66,7 +66,7 @@ public:
 
     /// Tells all that comes until the end. `refuse(number, wrong)` throws.
     template <typename Refuse>
-    void tell(JournalReader& to, Refuse refuse) {
+    void tell(replica::JournalReader& to, Refuse refuse) {
         std::unique_lock lock{mutex_};
         for (;;) {
             changed_.wait(lock, [&] { return !full_.empty() || step_ || ended_; });
@@ -106,7 +106,7 @@ private:
 
     /// Batches, and the entries of all of them.
     struct Block {
-        EntryBlock entries;
+        replica::EntryBlock entries;
         std::vector<std::pair<JournalBatch, std::size_t>> batches;  // each with how many of the entries are its own
         std::uint64_t to_come = 0;
 
@@ -116,7 +116,7 @@ private:
             for (const auto& entry : its) entries.append(entry);
         }
         template <typename Refuse>
-        void tell(JournalReader& to, Refuse& refuse) {
+        void tell(replica::JournalReader& to, Refuse& refuse) {
             to.to_come(to_come);
             std::span<const EntryView> left{entries.entries()};
             for (const auto& [batch, count] : batches) {
@@ -144,7 +144,7 @@ private:
         return true;
     }
     /// Has that done in the other thread, when all before it was told there.
-    std::string pass(std::function<std::string(JournalReader&)> step) {
+    std::string pass(std::function<std::string(replica::JournalReader&)> step) {
         if (!hand_over()) return stopped_text;
         std::unique_lock lock{mutex_};
         step_ = std::move(step);
@@ -162,7 +162,7 @@ private:
     std::deque<Block> full_;
     std::size_t waiting_bytes_ = 0;  // of those, and of the one that is being told
     std::vector<Block> empty_;       // their memory is used again
-    std::function<std::string(JournalReader&)> step_;
+    std::function<std::string(replica::JournalReader&)> step_;
     std::optional<std::string> answer_;
     bool ended_ = false;
     bool stopped_ = false;
@@ -171,12 +171,12 @@ private:
 /// Has `read(reader)` done by a thread of its own, and tells `to`, here, what it tells the reader. Throws what `read`
 /// throws; for a batch in which `to` finds something wrong, `std::runtime_error{explain(number, wrong)}`.
 template <typename Read, typename Explain>
-void read_ahead(JournalReader& to, Read read, Explain explain) {
+void read_ahead(replica::JournalReader& to, Read read, Explain explain) {
     ReadAhead between;
     std::exception_ptr thrown;
     std::thread thread{[&] {
         try {
-            read(static_cast<JournalReader&>(between));
+            read(static_cast<replica::JournalReader&>(between));
         } catch (...) {
             thrown = std::current_exception();
         }

@@ -16,11 +16,11 @@
 #include <utility>
 #include <vector>
 
-#include <understudy/core/recovery.hpp>
 #include <understudy/journal/batch_codec.hpp>
 #include <understudy/journal/disk.hpp>
 #include <understudy/journal/frame_log.hpp>
 #include <understudy/journal/snapshot_file.hpp>
+#include <understudy/replica/recovery.hpp>
 
 namespace understudy::journal {
 
@@ -44,7 +44,7 @@ inline void keep_last_whole(std::vector<SnapshotPiece>& pieces) {
     pieces.erase(pieces.begin(), std::prev(begin.base()));
 }
 
-inline PendingBatch make_pending(JournalBatch& batch, const Log& log) {
+inline PendingBatch make_pending(JournalBatch& batch, const replica::Log& log) {
     PendingBatch pending{batch.number, {}, std::move(batch.pieces), {}, *log.position(batch.through)};
     keep_last_whole(pending.pieces);
     encode_batch(pending.payload, batch, log);
@@ -61,7 +61,7 @@ public:
     ReplicaFiles(ReplicaFiles&&) = delete;
 
     /// Tells all that is there. To be called once, before all else.
-    void read(JournalReader& to) {
+    void read(replica::JournalReader& to) {
         remove_unfinished();
         std::uint64_t whole = 0;
         std::optional<HardState> standing;  // of the batch that made the snapshot whole
@@ -170,7 +170,7 @@ private:
         repeated.prev = last;
         repeated.through = last.index;
         std::string payload;
-        encode_batch(payload, repeated, Log{});
+        encode_batch(payload, repeated, replica::Log{});
         last_number_ = log_.append(payload);
     }
 

@@ -9,13 +9,13 @@
 #include <utility>
 #include <vector>
 
-#include <understudy/core/journal_batch.hpp>
 #include <understudy/journal/batch_codec.hpp>
 #include <understudy/journal/disk.hpp>
 #include <understudy/journal/frame.hpp>
 #include <understudy/journal/segment_name.hpp>
 #include <understudy/journal/segment_reader.hpp>
 #include <understudy/journal/varint.hpp>
+#include <understudy/protocol/journal_batch.hpp>
 
 namespace understudy::journal {
 

@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include <understudy/core/types.hpp>
+#include <understudy/view.hpp>
 
 namespace understudy::journal {
 

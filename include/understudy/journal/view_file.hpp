@@ -22,7 +22,7 @@
 #include <asio/thread_pool.hpp>
 #include <asio/use_awaitable.hpp>
 
-#include <understudy/detail/gate.hpp>
+#include <understudy/async/gate.hpp>
 #include <understudy/error.hpp>
 #include <understudy/journal/posix_disk.hpp>
 #include <understudy/journal/view_files.hpp>
@@ -48,7 +48,7 @@ public:
         co_await call.finished();
         co_return std::move(call.task()->loaded);
     }
-    asio::awaitable<bool> async_compare_and_set(std::uint64_t expected, ViewChanges changes) {
+    asio::awaitable<bool> async_compare_and_set(std::uint64_t expected, view_service::ViewChanges changes) {
         const auto executor = co_await asio::this_coro::executor;
         Call call{executor};
         start(call.task(), [expected, changes = std::move(changes)](ViewFiles<PosixDisk>& files, Task& done) {

@@ -16,11 +16,11 @@
 #include <string_view>
 #include <utility>
 
-#include <understudy/core/view_changes.hpp>
-#include <understudy/core/view_record.hpp>
 #include <understudy/journal/damaged.hpp>
 #include <understudy/journal/disk.hpp>
 #include <understudy/journal/frame_log.hpp>
+#include <understudy/view_service/changes.hpp>
+#include <understudy/view_service/record.hpp>
 #include <understudy/view_store.hpp>
 #include <understudy/wire/view_record.hpp>
 
@@ -30,7 +30,7 @@ namespace understudy::journal {
 struct ViewFrame {
     std::uint64_t version = 0;
     bool whole = false;
-    ViewChanges changes;
+    view_service::ViewChanges changes;
 };
 
 void fields(auto& visit, wire::Like<ViewFrame> auto& frame) {
@@ -75,7 +75,7 @@ public:
     }
 
     /// As `ViewStore::async_compare_and_set`.
-    bool compare_and_set(std::uint64_t expected, const ViewChanges& changes) {
+    bool compare_and_set(std::uint64_t expected, const view_service::ViewChanges& changes) {
         if (expected != version_) return false;
         const bool whole = !begun_ || is_large();
         std::string payload;
@@ -100,7 +100,7 @@ private:
         ". Restore the directory from a backup only if no view was decided since. Else begin with an empty one, and "
         "adopt each group (docs/operations.md)";
 
-    ViewChanges all_with(const ViewChanges& changes) const {
+    view_service::ViewChanges all_with(const view_service::ViewChanges& changes) const {
         auto next = record_;
         apply(next, changes);
         return {next.cluster, next.dead_after, std::move(next.groups), {}, next.removed};
@@ -135,7 +135,7 @@ private:
     ViewFilesOptions options_;
     D disk_;
     FrameLog<D> log_;
-    ViewRecord record_;
+    view_service::ViewRecord record_;
     std::uint64_t version_ = 0;
     std::uint64_t whole_bytes_ = 0;  // of the last frame that has everything
     bool begun_ = false;             // this life has written such a frame

@@ -16,9 +16,9 @@
 
 #include <asio/ip/address.hpp>
 
-#include <understudy/core/printable.hpp>
-#include <understudy/core/types.hpp>
+#include <understudy/base/printable.hpp>
 #include <understudy/net/schemes.hpp>
+#include <understudy/view.hpp>
 
 namespace understudy::net {
 

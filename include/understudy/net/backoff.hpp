@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <cstdint>
 
-#include <understudy/core/types.hpp>
+#include <understudy/view.hpp>
 
 namespace understudy::net {
 

@@ -23,11 +23,11 @@
 #include <asio/steady_timer.hpp>
 #include <asio/use_awaitable.hpp>
 
-#include <understudy/core/effects.hpp>
-#include <understudy/detail/gate.hpp>
+#include <understudy/async/gate.hpp>
 #include <understudy/net/address.hpp>
 #include <understudy/net/descriptor.hpp>
 #include <understudy/net/resolver.hpp>
+#include <understudy/protocol/effects.hpp>
 
 namespace understudy::net {
 

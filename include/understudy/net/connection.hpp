@@ -20,11 +20,11 @@
 #include <asio/post.hpp>
 #include <asio/steady_timer.hpp>
 
-#include <understudy/core/types.hpp>
 #include <understudy/error.hpp>
 #include <understudy/net/connect.hpp>
 #include <understudy/net/doorbell.hpp>
 #include <understudy/options.hpp>
+#include <understudy/view.hpp>
 #include <understudy/wire/frame.hpp>
 
 namespace understudy::net {

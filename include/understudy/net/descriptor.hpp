@@ -15,8 +15,8 @@
 #include <cstddef>
 #include <system_error>
 
-#include <understudy/core/types.hpp>
-#include <understudy/detail/descriptor.hpp>
+#include <understudy/base/descriptor.hpp>
+#include <understudy/view.hpp>
 
 namespace understudy::net {
 

@@ -25,8 +25,8 @@
 #include <asio/steady_timer.hpp>
 #include <asio/use_awaitable.hpp>
 
-#include <understudy/core/check.hpp>
-#include <understudy/detail/fair_queue.hpp>
+#include <understudy/base/check.hpp>
+#include <understudy/base/fair_queue.hpp>
 #include <understudy/error.hpp>
 #include <understudy/net/arrival_pool.hpp>
 #include <understudy/net/descriptor.hpp>

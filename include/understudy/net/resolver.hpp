@@ -27,7 +27,7 @@
 #include <asio/generic/stream_protocol.hpp>
 #include <asio/ip/tcp.hpp>
 
-#include <understudy/core/types.hpp>
+#include <understudy/view.hpp>
 
 namespace understudy::net {
 

@@ -14,11 +14,11 @@
 #include <asio/awaitable.hpp>
 #include <asio/execution_context.hpp>
 
-#include <understudy/core/types.hpp>
+#include <understudy/base/config.hpp>
 #include <understudy/net/schemes.hpp>
 #include <understudy/options.hpp>
-#include <understudy/core/config.hpp>
 #include <understudy/transport.hpp>
+#include <understudy/view.hpp>
 
 namespace understudy::net {
 

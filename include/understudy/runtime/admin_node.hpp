@@ -2,20 +2,20 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <string>
 #include <utility>
 #include <variant>
 
-#include <understudy/core/call_id.hpp>
-#include <understudy/core/message.hpp>
-#include <understudy/core/types.hpp>
-#include <understudy/detail/call_table.hpp>
+#include <understudy/base/config.hpp>
+#include <understudy/client/question.hpp>
 #include <understudy/event.hpp>
-#include <understudy/core/config.hpp>
+#include <understudy/protocol/call_id.hpp>
+#include <understudy/protocol/message.hpp>
+#include <understudy/runtime/call_table.hpp>
 #include <understudy/runtime/erased_transport.hpp>
 #include <understudy/runtime/node.hpp>
+#include <understudy/view.hpp>
 
 namespace understudy::detail {
 
@@ -27,28 +27,12 @@ struct FailureText<Message> {
     }
 };
 
-/// A question. One that may be repeated is asked again when no answer comes, or the connection ends.
-struct Question {
-    Address to;
-    Method method = Method::none;
-    Message message;
-    Duration timeout = Duration::max();
-    bool repeatable = true;
-};
-
-using Watcher = std::function<void(const ViewInfo&)>;
-struct Watch {
-    Address view_service;
-    std::string group;
-    Watcher watcher;
-};
-
 class AdminNode : public Node {
 public:
     CallTable<Message> calls;
 
-    virtual void start(std::uint64_t key, Question question) = 0;
-    virtual void start(std::uint64_t key, Watch watch) = 0;
+    virtual void start(std::uint64_t key, client::Question question) = 0;
+    virtual void start(std::uint64_t key, client::Watch watch) = 0;
     virtual void cancel(std::uint64_t key) = 0;
 };
 

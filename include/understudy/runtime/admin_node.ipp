@@ -12,7 +12,7 @@
 #include <asio/error.hpp>
 #include <asio/post.hpp>
 
-#include <understudy/runtime/ask_rules.hpp>
+#include <understudy/client/admin_state_machine.hpp>
 #include <understudy/error.hpp>
 #include <understudy/runtime/admin_node.hpp>
 #include <understudy/runtime/loop.hpp>
@@ -20,13 +20,13 @@
 namespace understudy::detail {
 
 template <typename Lazy>
-class AdminParty final : public Party<AskRules, AdminNode> {
+class AdminParty final : public Party<client::AskRules, AdminNode> {
 public:
-    using Party<AskRules, AdminNode>::Party;
+    using Party<client::AskRules, AdminNode>::Party;
 
     asio::awaitable<void> begin_run() override { return begin_run_of(*this); }
 
-    void start(std::uint64_t key, Question question) override {
+    void start(std::uint64_t key, client::Question question) override {
         if (stopped()) return calls.finish(key, error::closed);
         if (auto wrong = transport->objection(question.to); !wrong.empty()) {
             watching_.erase(key);
@@ -37,9 +37,10 @@ public:
         transport->wake();
         run_in_background(*this);
     }
-    void start(std::uint64_t key, Watch watch) override {
+    void start(std::uint64_t key, client::Watch watch) override {
         watching_.emplace(key, Watching{std::move(watch.watcher), {}});
-        start(key, Question{std::move(watch.view_service), Method::view_watch, ViewWatch{std::move(watch.group)}});
+        start(key,
+              client::Question{std::move(watch.view_service), Method::view_watch, ViewWatch{std::move(watch.group)}});
     }
     void cancel(std::uint64_t key) override {
         machine.cancel(key);
@@ -57,7 +58,7 @@ public:
 
 private:
     struct Watching {
-        Watcher watcher;
+        client::Watcher watcher;
         ViewInfo seen;
     };
 
@@ -84,7 +85,7 @@ private:
 
 template <typename Lazy>
 std::shared_ptr<AdminNode> make_admin_node(std::unique_ptr<TransportBase> transport, Observer observer) {
-    return std::make_shared<AdminParty<Lazy>>(AskRules{}, std::move(transport), std::move(observer));
+    return std::make_shared<AdminParty<Lazy>>(client::AskRules{}, std::move(transport), std::move(observer));
 }
 
 #if defined(UNDERSTUDY_SEPARATE_COMPILATION)

@@ -7,9 +7,9 @@
 #include <system_error>
 #include <vector>
 
-#include <understudy/core/journal_batch.hpp>
 #include <understudy/error.hpp>
 #include <understudy/options.hpp>
+#include <understudy/protocol/journal_batch.hpp>
 #include <understudy/runtime/erased_transport.hpp>
 
 namespace understudy::detail {

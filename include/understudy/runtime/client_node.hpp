@@ -10,14 +10,14 @@
 
 #include <asio/awaitable.hpp>
 
-#include <understudy/core/types.hpp>
-#include <understudy/detail/call_table.hpp>
-#include <understudy/detail/typed_call.hpp>
+#include <understudy/base/config.hpp>
 #include <understudy/event.hpp>
 #include <understudy/options.hpp>
-#include <understudy/core/config.hpp>
+#include <understudy/runtime/call_table.hpp>
 #include <understudy/runtime/erased_transport.hpp>
 #include <understudy/runtime/node.hpp>
+#include <understudy/runtime/typed_call.hpp>
+#include <understudy/view.hpp>
 
 namespace understudy::detail {
 

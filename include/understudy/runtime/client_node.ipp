@@ -12,7 +12,7 @@
 #include <asio/error.hpp>
 #include <asio/use_awaitable.hpp>
 
-#include <understudy/core/clerk_rules.hpp>
+#include <understudy/client/state_machine.hpp>
 #include <understudy/runtime/checked_options.hpp>
 #include <understudy/runtime/client_node.hpp>
 #include <understudy/runtime/loop.hpp>
@@ -20,9 +20,9 @@
 namespace understudy::detail {
 
 template <typename Lazy>
-class ClientParty final : public Party<ClerkRules, ClientNode> {
+class ClientParty final : public Party<client::ClerkRules, ClientNode> {
 public:
-    using Party<ClerkRules, ClientNode>::Party;
+    using Party<client::ClerkRules, ClientNode>::Party;
 
     asio::awaitable<void> begin_run() override { return begin_run_of(*this); }
     const ViewInfo& view() const override { return machine.view(); }
@@ -105,7 +105,7 @@ std::shared_ptr<ClientNode> make_client_node(std::unique_ptr<TransportBase> tran
                                              Observer observer) {
     require_valid(options.validate());
     require_dialable(*transport, options.view_service);
-    ClerkRules rules{options, transport->random()};
+    client::ClerkRules rules{options, transport->random()};
     return std::make_shared<ClientParty<Lazy>>(std::move(rules), std::move(transport), std::move(observer));
 }
 

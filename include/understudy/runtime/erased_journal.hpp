@@ -15,9 +15,9 @@ namespace understudy::detail {
 class JournalBase {
 public:
     virtual ~JournalBase() = default;
-    virtual void read(JournalReader& to) = 0;
+    virtual void read(replica::JournalReader& to) = 0;
     virtual void start(std::function<void()> progress) = 0;
-    virtual void write(JournalBatch& batch, const Log& log) = 0;
+    virtual void write(JournalBatch& batch, const replica::Log& log) = 0;
     virtual std::uint64_t persisted() const = 0;
     virtual bool promises() const = 0;
     virtual std::string failure() const = 0;
@@ -29,9 +29,9 @@ class JournalOf final : public JournalBase {
 public:
     explicit JournalOf(J journal) : journal_{std::move(journal)} {}
 
-    void read(JournalReader& to) override { journal_.read(to); }
+    void read(replica::JournalReader& to) override { journal_.read(to); }
     void start(std::function<void()> progress) override { journal_.start(std::move(progress)); }
-    void write(JournalBatch& batch, const Log& log) override { journal_.write(batch, log); }
+    void write(JournalBatch& batch, const replica::Log& log) override { journal_.write(batch, log); }
     std::uint64_t persisted() const override { return journal_.persisted(); }
     bool promises() const override { return journal_.promises(); }
     std::string failure() const override { return journal_.failure(); }

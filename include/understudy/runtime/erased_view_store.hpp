@@ -17,7 +17,7 @@ class ViewStoreBase {
 public:
     virtual ~ViewStoreBase() = default;
     virtual asio::awaitable<std::optional<StoredViews>> async_load() = 0;
-    virtual asio::awaitable<bool> async_compare_and_set(std::uint64_t expected, ViewChanges changes) = 0;
+    virtual asio::awaitable<bool> async_compare_and_set(std::uint64_t expected, view_service::ViewChanges changes) = 0;
 };
 
 template <ViewStore S>
@@ -26,7 +26,7 @@ public:
     explicit ViewStoreOf(S store) : store_{std::move(store)} {}
 
     asio::awaitable<std::optional<StoredViews>> async_load() override { return store_.async_load(); }
-    asio::awaitable<bool> async_compare_and_set(std::uint64_t expected, ViewChanges changes) override {
+    asio::awaitable<bool> async_compare_and_set(std::uint64_t expected, view_service::ViewChanges changes) override {
         return store_.async_compare_and_set(expected, std::move(changes));
     }
 

@@ -19,12 +19,12 @@
 #include <asio/post.hpp>
 #include <asio/use_awaitable.hpp>
 
-#include <understudy/core/coverage.hpp>
-#include <understudy/core/effects.hpp>
-#include <understudy/detail/repeated_events.hpp>
 #include <understudy/error.hpp>
+#include <understudy/protocol/coverage.hpp>
+#include <understudy/protocol/effects.hpp>
 #include <understudy/runtime/erased_transport.hpp>
 #include <understudy/runtime/node.hpp>
+#include <understudy/runtime/repeated_events.hpp>
 #include <understudy/transport.hpp>
 #include <understudy/wire/json.hpp>
 

@@ -8,10 +8,10 @@
 #include <asio/any_io_executor.hpp>
 #include <asio/awaitable.hpp>
 
-#include <understudy/core/types.hpp>
-#include <understudy/detail/initiate.hpp>
-#include <understudy/detail/thread_check.hpp>
-#include <understudy/core/config.hpp>
+#include <understudy/async/initiate.hpp>
+#include <understudy/async/thread_check.hpp>
+#include <understudy/base/config.hpp>
+#include <understudy/view.hpp>
 
 namespace understudy::detail {
 

@@ -2,14 +2,14 @@
 // size of any other part.
 #pragma once
 
-#include <understudy/core/config.hpp>
-#include <understudy/core/replica_rules.hpp>
+#include <understudy/base/config.hpp>
+#include <understudy/replica/state_machine.hpp>
 #include <understudy/runtime/erased_store.hpp>
 
 #if defined(UNDERSTUDY_SEPARATE_COMPILATION)
 namespace understudy {
 
-template class ReplicaRules<detail::ErasedStore>;
+template class replica::ReplicaRules<detail::ErasedStore>;
 
 }  // namespace understudy
 #endif

@@ -5,24 +5,24 @@
 #include <functional>
 #include <memory>
 
-#include <understudy/core/message.hpp>
-#include <understudy/core/types.hpp>
-#include <understudy/detail/call_table.hpp>
-#include <understudy/detail/typed_call.hpp>
+#include <understudy/base/config.hpp>
 #include <understudy/event.hpp>
 #include <understudy/options.hpp>
-#include <understudy/core/config.hpp>
+#include <understudy/protocol/message.hpp>
+#include <understudy/runtime/call_table.hpp>
 #include <understudy/runtime/erased_journal.hpp>
 #include <understudy/runtime/erased_store.hpp>
 #include <understudy/runtime/erased_transport.hpp>
 #include <understudy/runtime/node.hpp>
+#include <understudy/runtime/typed_call.hpp>
+#include <understudy/view.hpp>
 
-namespace understudy {
-
+namespace understudy::replica {
 template <TextStore S>
 class ReplicaRules;
+}
 
-namespace detail {
+namespace understudy::detail {
 
 struct LocalExecute {
     CallText command;
@@ -53,7 +53,7 @@ public:
     virtual const ViewInfo& view() const = 0;
     virtual ReplicaStatusResult status() const = 0;
     virtual const ErasedStore& store() const = 0;
-    virtual const ReplicaRules<ErasedStore>& rules() const = 0;
+    virtual const replica::ReplicaRules<ErasedStore>& rules() const = 0;
 };
 
 /// Reads the journal, if there is one, and goes on from it. Throws `std::system_error` with `error::invalid_options` or
@@ -63,8 +63,7 @@ std::shared_ptr<ReplicaNode> make_replica_node(ErasedStore store, std::unique_pt
                                                std::unique_ptr<JournalBase> journal, ReplicaOptions options,
                                                Observer observer);
 
-}  // namespace detail
-}  // namespace understudy
+}  // namespace understudy::detail
 
 #if !defined(UNDERSTUDY_SEPARATE_COMPILATION)
 #include <understudy/runtime/replica_node.ipp>

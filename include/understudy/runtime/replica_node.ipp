@@ -14,10 +14,10 @@
 #include <asio/awaitable.hpp>
 #include <asio/error.hpp>
 
-#include <understudy/core/call_id.hpp>
-#include <understudy/core/recovery.hpp>
-#include <understudy/core/replica_rules.hpp>
-#include <understudy/detail/gate.hpp>
+#include <understudy/async/gate.hpp>
+#include <understudy/protocol/call_id.hpp>
+#include <understudy/replica/recovery.hpp>
+#include <understudy/replica/state_machine.hpp>
 #include <understudy/runtime/checked_options.hpp>
 #include <understudy/runtime/loop.hpp>
 #include <understudy/runtime/replica_node.hpp>
@@ -25,7 +25,7 @@
 #if defined(UNDERSTUDY_SEPARATE_COMPILATION)
 namespace understudy {
 
-extern template class ReplicaRules<detail::ErasedStore>;  // runtime/replica_machine.ipp
+extern template class replica::ReplicaRules<detail::ErasedStore>;  // runtime/replica_machine.ipp
 
 }  // namespace understudy
 #endif
@@ -33,9 +33,9 @@ extern template class ReplicaRules<detail::ErasedStore>;  // runtime/replica_mac
 namespace understudy::detail {
 
 template <typename Lazy>
-class ReplicaParty final : public Party<ReplicaRules<ErasedStore>, ReplicaNode> {
+class ReplicaParty final : public Party<replica::ReplicaRules<ErasedStore>, ReplicaNode> {
 public:
-    using Rules = ReplicaRules<ErasedStore>;
+    using Rules = replica::ReplicaRules<ErasedStore>;
 
     ReplicaParty(Rules rules, std::unique_ptr<TransportBase> carrier, std::unique_ptr<JournalBase> kept,
                  Observer observer)
@@ -191,7 +191,7 @@ std::shared_ptr<ReplicaNode> make_replica_node(ErasedStore store, std::unique_pt
         typename Party::Rules rules{std::move(store), std::move(options), name, incarnation, now};
         return std::make_shared<Party>(std::move(rules), std::move(transport), nullptr, std::move(observer));
     }
-    Recovery reader{std::move(store), options.log_bytes};
+    replica::Recovery reader{std::move(store), options.log_bytes};
     journal->read(reader);
     auto from = std::move(reader).finish();
     require_own(from.standing, name, options.group);

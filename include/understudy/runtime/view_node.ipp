@@ -12,16 +12,16 @@
 #include <asio/awaitable.hpp>
 #include <asio/error.hpp>
 
-#include <understudy/core/view_rules.hpp>
 #include <understudy/error.hpp>
 #include <understudy/runtime/checked_options.hpp>
 #include <understudy/runtime/loop.hpp>
 #include <understudy/runtime/view_node.hpp>
+#include <understudy/view_service/state_machine.hpp>
 
 namespace understudy::detail {
 
 /// Why a view service cannot go on from that record; empty if it can.
-inline std::string objection(const ViewRecord& record, const ViewOptions& options) {
+inline std::string objection(const view_service::ViewRecord& record, const ViewOptions& options) {
     if (record.cluster == ClusterId::none) return "the record names no cluster";
     if (record.groups.size() <= options.max_groups) return {};
     return "the record has " + std::to_string(record.groups.size()) + " groups, more than max_groups, which is " +
@@ -29,9 +29,9 @@ inline std::string objection(const ViewRecord& record, const ViewOptions& option
 }
 
 /// What a host asks of either kind.
-class ViewParty : public Party<ViewRules, ViewNode> {
+class ViewParty : public Party<view_service::ViewRules, ViewNode> {
 public:
-    using Party<ViewRules, ViewNode>::Party;
+    using Party<view_service::ViewRules, ViewNode>::Party;
 
     ViewInfo view(std::string_view group) const override {
         const auto* known = machine.view(group);
@@ -40,8 +40,8 @@ public:
     ViewStatusResult status(const std::optional<std::string>& group) const override {
         return machine.status(group, transport->now());
     }
-    ViewRecord record() const override { return machine.record(); }
-    const ViewRules& rules() const override { return machine; }
+    view_service::ViewRecord record() const override { return machine.record(); }
+    const view_service::ViewRules& rules() const override { return machine; }
 };
 
 /// Forgets with its process.
@@ -55,7 +55,7 @@ public:
 template <typename Lazy>
 class LastingViewParty final : public ViewParty {
 public:
-    LastingViewParty(ViewRules rules, std::unique_ptr<TransportBase> carrier, Observer observer,
+    LastingViewParty(view_service::ViewRules rules, std::unique_ptr<TransportBase> carrier, Observer observer,
                      std::unique_ptr<ViewStoreBase> store, const ViewOptions& options)
         : ViewParty{std::move(rules), std::move(carrier), std::move(observer)},
           store_{std::move(store)},
@@ -110,13 +110,13 @@ private:
     }
 
     void begin(const std::optional<StoredViews>& found) {
-        ViewRecord record;
+        view_service::ViewRecord record;
         if (found) {
             if (auto wrong = objection(found->record, options_); !wrong.empty())
                 give_up(error::invalid_options, std::move(wrong));
             record = found->record;
             version_ = found->version;
-            machine = ViewRules{options_, record, transport->now()};
+            machine = view_service::ViewRules{options_, record, transport->now()};
         }
         machine.track_changes(record);
     }
@@ -152,9 +152,9 @@ private:
     bool unsettled_ = false;     // the last one was begun, and whether it was done is not known
 };
 
-inline ViewRules begin_cluster(TransportBase& transport, const ViewOptions& options) {
+inline view_service::ViewRules begin_cluster(TransportBase& transport, const ViewOptions& options) {
     const auto cluster = ClusterId{draw_token(transport)};
-    return ViewRules{options, cluster, transport.now()};
+    return view_service::ViewRules{options, cluster, transport.now()};
 }
 inline void require_valid(const TransportBase& transport, const ViewOptions& options) {
     require_valid(options.validate());
@@ -162,11 +162,13 @@ inline void require_valid(const TransportBase& transport, const ViewOptions& opt
 }
 
 template <typename Lazy>
-std::shared_ptr<ViewNode> make_view_node(std::unique_ptr<TransportBase> transport, const ViewRecord* record,
-                                         const ViewOptions& options, Observer observer) {
+std::shared_ptr<ViewNode> make_view_node(std::unique_ptr<TransportBase> transport,
+                                         const view_service::ViewRecord* record, const ViewOptions& options,
+                                         Observer observer) {
     require_valid(*transport, options);
     if (record) require_valid(objection(*record, options));
-    auto rules = record ? ViewRules{options, *record, transport->now()} : begin_cluster(*transport, options);
+    auto rules =
+        record ? view_service::ViewRules{options, *record, transport->now()} : begin_cluster(*transport, options);
     return std::make_shared<PassingViewParty<Lazy>>(std::move(rules), std::move(transport), std::move(observer));
 }
 
@@ -181,7 +183,7 @@ std::shared_ptr<ViewNode> make_lasting_view_node(std::unique_ptr<TransportBase> 
 }
 
 #if defined(UNDERSTUDY_SEPARATE_COMPILATION)
-template std::shared_ptr<ViewNode> make_view_node<>(std::unique_ptr<TransportBase>, const ViewRecord*,
+template std::shared_ptr<ViewNode> make_view_node<>(std::unique_ptr<TransportBase>, const view_service::ViewRecord*,
                                                     const ViewOptions&, Observer);
 template std::shared_ptr<ViewNode> make_lasting_view_node<>(std::unique_ptr<TransportBase>,
                                                             std::unique_ptr<ViewStoreBase>, const ViewOptions&,

@@ -13,7 +13,7 @@
 #include <string_view>
 #include <utility>
 
-#include <understudy/core/check.hpp>
+#include <understudy/base/check.hpp>
 #include <understudy/error.hpp>
 #include <understudy/wire/text.hpp>
 

@@ -6,9 +6,9 @@
 #include <string_view>
 #include <variant>
 
-#include <understudy/core/config.hpp>
-#include <understudy/core/message.hpp>
+#include <understudy/base/config.hpp>
 #include <understudy/error.hpp>
+#include <understudy/protocol/message.hpp>
 
 namespace understudy::wire {
 

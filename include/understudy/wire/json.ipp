@@ -7,10 +7,10 @@
 #include <utility>
 #include <variant>
 
-#include <understudy/core/call_id.hpp>
-#include <understudy/core/config.hpp>
-#include <understudy/core/message.hpp>
+#include <understudy/base/config.hpp>
 #include <understudy/error.hpp>
+#include <understudy/protocol/call_id.hpp>
+#include <understudy/protocol/message.hpp>
 #include <understudy/version.hpp>
 #include <understudy/wire/json.hpp>
 #include <understudy/wire/messages.hpp>

@@ -5,7 +5,7 @@
 #include <string>
 #include <utility>
 
-#include <understudy/core/message.hpp>
+#include <understudy/protocol/message.hpp>
 #include <understudy/wire/fields.hpp>
 #include <understudy/wire/view.hpp>
 

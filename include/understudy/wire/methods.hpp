@@ -11,8 +11,8 @@
 #include <utility>
 #include <variant>
 
-#include <understudy/core/call_id.hpp>
-#include <understudy/core/message.hpp>
+#include <understudy/protocol/call_id.hpp>
+#include <understudy/protocol/message.hpp>
 
 namespace understudy::wire {
 
@@ -79,7 +79,7 @@ inline bool is_notification(const Message& message) { return std::holds_alternat
 /// A result or an error.
 inline bool is_response(const Message& message) { return !is_request(message) && !is_notification(message); }
 
-/// The id of a party's `n`-th call with this request (core/call_id.hpp).
+/// The id of a party's `n`-th call with this request (protocol/call_id.hpp).
 inline CallId make_id(const Message& request, std::uint64_t n) {
     return make_call_id(find_method(method_of(request)), n);
 }

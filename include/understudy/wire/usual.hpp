@@ -15,8 +15,8 @@
 #include <utility>
 #include <vector>
 
-#include <understudy/core/call_id.hpp>
-#include <understudy/core/message.hpp>
+#include <understudy/protocol/call_id.hpp>
+#include <understudy/protocol/message.hpp>
 #include <understudy/wire/base64.hpp>
 #include <understudy/wire/scan.hpp>
 #include <understudy/wire/utf8.hpp>

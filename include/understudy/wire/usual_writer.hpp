@@ -13,7 +13,7 @@
 #include <utility>
 #include <variant>
 
-#include <understudy/core/message.hpp>
+#include <understudy/protocol/message.hpp>
 #include <understudy/wire/utf8.hpp>
 
 namespace understudy::wire {

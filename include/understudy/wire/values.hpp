@@ -14,8 +14,8 @@
 #include <utility>
 #include <vector>
 
-#include <understudy/core/message.hpp>
 #include <understudy/error.hpp>
+#include <understudy/protocol/message.hpp>
 #include <understudy/wire/bytes.hpp>
 #include <understudy/wire/scan.hpp>
 #include <understudy/wire/text.hpp>

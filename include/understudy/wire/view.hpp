@@ -9,7 +9,7 @@
 #include <utility>
 #include <vector>
 
-#include <understudy/core/types.hpp>
+#include <understudy/view.hpp>
 #include <understudy/wire/fields.hpp>
 
 namespace understudy::wire {

@@ -6,7 +6,7 @@
 #include <string_view>
 #include <vector>
 
-#include <understudy/core/view_record.hpp>
+#include <understudy/view_service/record.hpp>
 #include <understudy/wire/fields.hpp>
 #include <understudy/wire/view.hpp>
 
@@ -57,14 +57,14 @@ inline bool read(Reader& in, Noted& noted) {
     });
 }
 
-void fields(auto& visit, Like<GroupRecord> auto& group) {
+void fields(auto& visit, Like<view_service::GroupRecord> auto& group) {
     visit.required("view", group.info);
     visit.required("lives", group.lives);
     visit.optional("noted", group.noted);
     visit.optional("named", group.named);
     visit.optional("named_by", group.named_by);
 }
-void fields(auto& visit, Like<ViewChanges> auto& changes) {
+void fields(auto& visit, Like<view_service::ViewChanges> auto& changes) {
     visit.required("cluster", changes.cluster);
     visit.required("dead_after_ms", changes.dead_after);
     visit.required("groups", changes.groups);

@@ -1,0 +1,295 @@
+// The JSON of the key/value store, read and written without a DOM: most of what a busy primary does with a command.
+#pragma once
+
+#include <charconv>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <utility>
+#include <variant>
+
+#include <understudy/kv_types.hpp>
+#include <understudy/wire/bytes.hpp>
+#include <understudy/wire/scan.hpp>
+#include <understudy/wire/text.hpp>
+#include <understudy/wire/usual.hpp>
+
+namespace understudy::kv {
+
+/// The members that any object of the key/value store may have. Others are ignored; one that comes twice is refused,
+/// since readers elsewhere would disagree about which counts.
+struct KvMembers {
+    std::optional<std::string> op, key, value, expect, prefix, after, error;
+    std::optional<std::uint64_t> limit;
+    std::optional<bool> ok;
+
+    /// Throws `std::invalid_argument`, which says what is wrong.
+    static KvMembers read(wire::Scanner& scan) {
+        KvMembers members;
+        bool good = scan.members([&](std::string_view name) {
+            if (auto* text = members.text(name)) return members.read_text(scan, name, *text);
+            if (name == "limit") return members.read_limit(scan);
+            if (name == "ok") return members.read_ok(scan);
+            return !scan.value().empty();
+        });
+        if (!good || !scan.end()) throw std::invalid_argument(scan.error());
+        return members;
+    }
+
+    static std::string need(std::optional<std::string>& member, std::string_view name, std::string_view op) {
+        if (!member) throw std::invalid_argument(std::string{op} + " needs the member '" + std::string{name} + "'");
+        return std::move(*member);
+    }
+
+private:
+    std::optional<std::string>* text(std::string_view name) {
+        if (name == "key") return &key;
+        if (name == "value") return &value;
+        if (name == "op") return &op;
+        if (name == "expect") return &expect;
+        if (name == "prefix") return &prefix;
+        if (name == "after") return &after;
+        if (name == "error") return &error;
+        return nullptr;
+    }
+
+    bool read_text(wire::Scanner& scan, std::string_view name, std::optional<std::string>& member) {
+        if (member) twice(name);
+        auto kind = scan.peek();
+        if (kind == wire::Kind::null) return !scan.value().empty();  // as if it were absent
+        if (kind != wire::Kind::string && kind != wire::Kind::object) wrong(name, R"(a string or {"b64":"..."})", scan);
+        if (wire::scan_bytes(scan, member.emplace())) return true;
+        if (!scan.ok()) return false;
+        throw std::invalid_argument("member '" + std::string{name} +
+                                    R"(': expected {"b64":"..."} with strict base64 and nothing else)");
+    }
+    bool read_limit(wire::Scanner& scan) {
+        if (limit) twice("limit");
+        if (scan.peek() == wire::Kind::null) return !scan.value().empty();  // as if it were absent
+        const auto* mark = scan.mark();
+        auto text = scan.value();
+        if (text.empty()) return false;
+        auto [end, fault] = std::from_chars(text.data(), text.data() + text.size(), limit.emplace());
+        if (fault == std::errc{} && end == text.data() + text.size()) return true;
+        scan.rewind(mark);
+        wrong("limit", "a whole number", scan);
+    }
+    bool read_ok(wire::Scanner& scan) {
+        if (ok) twice("ok");
+        if (scan.peek() == wire::Kind::null) return !scan.value().empty();
+        if (scan.peek() != wire::Kind::boolean) wrong("ok", "a boolean", scan);
+        auto text = scan.value();
+        ok = text == "true";
+        return !text.empty();
+    }
+
+    [[noreturn]] static void twice(std::string_view name) {
+        throw std::invalid_argument("member '" + std::string{name} + "' stands there twice");
+    }
+    [[noreturn]] static void wrong(std::string_view name, std::string_view expected, wire::Scanner& scan) {
+        auto found = scan.value();
+        throw std::invalid_argument("member '" + std::string{name} + "': expected " + std::string{expected} +
+                                    ", found " + (found.empty() ? "no value" : wire::quoted(found)));
+    }
+};
+
+inline KvMembers read_kv_members(std::string_view text) {
+    wire::Scanner scan{text};
+    return KvMembers::read(scan);
+}
+
+/// A put or an append in the form that `encode_kv` gives it, as long as it needs no escapes.
+struct UsualKvCommand {
+    bool put = false;
+    std::string_view key, value;
+
+    /// Nothing if the text is another one; then the general reading decides.
+    static std::optional<UsualKvCommand> read(std::string_view text) {
+        wire::UsualForm form{text};
+        UsualKvCommand it;
+        it.put = form.literal(R"({"op":"put","key":)");
+        if (!it.put && !form.literal(R"({"op":"append","key":)")) return std::nullopt;
+        const bool good = form.plain(it.key) && form.literal(R"(,"value":)") && form.plain(it.value) &&
+                          form.literal("}") && form.at_end();
+        return good ? std::optional{it} : std::nullopt;
+    }
+    kv::Command command() const {
+        if (put) return kv::Put{std::string{key}, std::string{value}};
+        return kv::Append{std::string{key}, std::string{value}};
+    }
+};
+
+inline kv::Command decode_any_kv_command(std::string_view text) {
+    auto members = read_kv_members(text);
+    auto op = KvMembers::need(members.op, "op", "a command");
+    auto key = [&] { return KvMembers::need(members.key, "key", op); };
+    auto value = [&] { return KvMembers::need(members.value, "value", op); };
+    if (op == "put") return kv::Put{key(), value()};
+    if (op == "append") return kv::Append{key(), value()};
+    if (op == "erase") return kv::Erase{key()};
+    if (op == "cas") return kv::Cas{key(), value(), std::move(members.expect)};
+    throw std::invalid_argument("unknown op '" + wire::quoted(op) + "', expected put, append, erase or cas");
+}
+
+inline kv::Command decode_kv_command(std::string_view text) {
+    if (const auto usual = UsualKvCommand::read(text)) return usual->command();
+    return decode_any_kv_command(text);
+}
+
+/// The key that a `get` asks for, where its text is in the form that `encode_kv` gives it and needs no escapes.
+inline std::optional<std::string_view> usual_kv_get(std::string_view text) {
+    wire::UsualForm form{text};
+    std::string_view key;
+    const bool good = form.literal(R"({"op":"get","key":)") && form.plain(key) && form.literal("}") && form.at_end();
+    return good ? std::optional{key} : std::nullopt;
+}
+
+inline kv::Query decode_kv_query(std::string_view text) {
+    auto members = read_kv_members(text);
+    auto op = KvMembers::need(members.op, "op", "a query");
+    if (op == "get") return kv::Get{KvMembers::need(members.key, "key", op)};
+    if (op != "keys") throw std::invalid_argument("unknown op '" + wire::quoted(op) + "', expected get or keys");
+    auto limit = members.limit.value_or(kv::default_page);
+    if (limit == 0 || limit > kv::max_page)
+        throw std::invalid_argument("member 'limit' must be 1 to " + std::to_string(kv::max_page));
+    return kv::Keys{std::move(members.prefix).value_or(""), std::move(members.after), limit};
+}
+
+inline kv::Record decode_kv_record(std::string_view line) {
+    auto members = read_kv_members(line);
+    auto key = KvMembers::need(members.key, "key", "a line");
+    return {std::move(key), KvMembers::need(members.value, "value", "a line")};
+}
+
+/// A value, or nothing, in the form that most replies have.
+inline std::optional<kv::Reply> usual_kv_reply(std::string_view text) {
+    if (text == "null") return std::monostate{};
+    wire::UsualForm form{text};
+    std::string_view value;
+    if (!form.plain(value) || !form.at_end()) return std::nullopt;
+    return std::string{value};
+}
+
+inline kv::Reply decode_kv_reply(std::string_view text) {
+    if (auto usual = usual_kv_reply(text)) return std::move(*usual);
+    wire::Scanner scan{text};
+    auto finish = [&](kv::Reply reply) {
+        if (!scan.ok() || !scan.end()) throw std::invalid_argument(scan.error());
+        return reply;
+    };
+    auto kind = scan.peek();
+    if (kind == wire::Kind::array) {
+        kv::Page keys;
+        if (!scan.elements([&] { return wire::scan_bytes(scan, keys.emplace_back()); }))
+            throw std::invalid_argument("expected an array of keys");
+        return finish(std::move(keys));
+    }
+    if (kind == wire::Kind::string || (kind == wire::Kind::object && text.find("\"b64\"") != text.npos)) {
+        std::string value;
+        if (auto mark = scan.mark(); wire::scan_bytes(scan, value))
+            return finish(std::move(value));
+        else
+            scan.rewind(mark);
+    }
+    if (kind == wire::Kind::object) {
+        auto members = KvMembers::read(scan);
+        if (members.ok) return kv::CasResult{*members.ok, std::move(members.value)};
+        if (members.error == "too_large" && members.limit) return kv::TooLarge{*members.limit};
+        throw std::invalid_argument("an object that no answer of this store looks like");
+    }
+    auto word = scan.value();
+    if (kind == wire::Kind::null) return finish(std::monostate{});
+    if (kind == wire::Kind::boolean) return finish(word == "true");
+    std::uint64_t length = 0;
+    auto [end, fault] = std::from_chars(word.data(), word.data() + word.size(), length);
+    if (word.empty() || fault != std::errc{} || end != word.data() + word.size())
+        throw std::invalid_argument(scan.ok() ? "expected a length" : scan.error());
+    return finish(length);
+}
+
+/// Writes objects of the form {"op":...,"key":...}, member by member.
+class KvWriter {
+public:
+    explicit KvWriter(std::string& out) : out_{out} {}
+
+    KvWriter& raw(std::string_view text) {
+        out_ += text;
+        return *this;
+    }
+    KvWriter& bytes(std::string_view name, std::string_view value) {
+        out_ += name;
+        wire::encode_bytes(out_, value);
+        return *this;
+    }
+    KvWriter& number(std::string_view name, std::uint64_t value) {
+        out_ += name;
+        wire::append_number(out_, value);
+        return *this;
+    }
+
+    void operator()(const kv::Put& put) {
+        raw(R"({"op":"put")").bytes(R"(,"key":)", put.key).bytes(R"(,"value":)", put.value).raw("}");
+    }
+    void operator()(const kv::Append& append) {
+        raw(R"({"op":"append")").bytes(R"(,"key":)", append.key).bytes(R"(,"value":)", append.value).raw("}");
+    }
+    void operator()(const kv::Erase& erase) { raw(R"({"op":"erase")").bytes(R"(,"key":)", erase.key).raw("}"); }
+    void operator()(const kv::Cas& cas) {
+        raw(R"({"op":"cas")").bytes(R"(,"key":)", cas.key).bytes(R"(,"value":)", cas.value);
+        if (cas.expect) bytes(R"(,"expect":)", *cas.expect);
+        raw("}");
+    }
+    void operator()(const kv::Get& get) { raw(R"({"op":"get")").bytes(R"(,"key":)", get.key).raw("}"); }
+    void operator()(const kv::Keys& keys) {
+        raw(R"({"op":"keys")");
+        if (!keys.prefix.empty()) bytes(R"(,"prefix":)", keys.prefix);
+        if (keys.after) bytes(R"(,"after":)", *keys.after);
+        if (keys.limit != kv::default_page) number(R"(,"limit":)", keys.limit);
+        raw("}");
+    }
+
+    void operator()(std::monostate) { raw("null"); }
+    void operator()(bool yes) { raw(yes ? "true" : "false"); }
+    void operator()(std::uint64_t length) { number("", length); }
+    void operator()(const std::string& value) { bytes("", value); }
+    void operator()(const kv::Page& keys) {
+        const char* before = "[";
+        for (const auto& key : keys) bytes(std::exchange(before, ","), key);
+        raw(keys.empty() ? "[]" : "]");
+    }
+    void operator()(const kv::CasResult& result) {
+        raw(result.ok ? R"({"ok":true,"value":)" : R"({"ok":false,"value":)");
+        result.value ? bytes("", *result.value) : raw("null");
+        raw("}");
+    }
+    void operator()(const kv::TooLarge& refusal) { number(R"({"error":"too_large","limit":)", refusal.limit).raw("}"); }
+
+private:
+    std::string& out_;
+};
+
+/// About how long the text of a command becomes; of other things 0.
+inline std::size_t kv_text_size(const auto& it) {
+    if constexpr (requires { it.key.size() + it.value.size(); }) return it.key.size() + it.value.size() + 40;
+    else return 0;
+}
+
+/// A command, a query or a reply, as JSON text.
+template <typename... Alternatives>
+std::string encode_kv(const std::variant<Alternatives...>& value) {
+    std::string out;
+    out.reserve(std::visit([](const auto& it) { return kv_text_size(it); }, value));
+    std::visit(KvWriter{out}, value);
+    return out;
+}
+
+/// One line of a snapshot.
+inline void append_kv_line(std::string& out, std::string_view key, std::string_view value) {
+    KvWriter{out}.bytes(R"({"key":)", key).bytes(R"(,"value":)", value).raw("}\n");
+}
+
+}  // namespace understudy::kv

@@ -1,0 +1,112 @@
+// What the key/value store's snapshot does: in a host's own files, or in understudy::compiled.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include <understudy/base/config.hpp>
+#include <understudy/kv/cow_map.hpp>
+#include <understudy/kv/json.hpp>
+#include <understudy/kv/snapshot.hpp>
+#include <understudy/kv_types.hpp>
+#include <understudy/wire/usual.hpp>
+
+namespace understudy::kv {
+
+namespace kv_lines {
+inline constexpr std::size_t short_line = 1024, usual_chunk = 256u << 10;
+inline constexpr std::size_t max_line = 6 * (kv::max_key + kv::max_value) + 4096;
+}  // namespace kv_lines
+
+UNDERSTUDY_DECL KvSnapshot::KvSnapshot(CowMap map) : map_{std::move(map)}, at_{map_.begin()} {}
+
+UNDERSTUDY_DECL std::string KvSnapshot::read(std::size_t max) {
+    std::string bytes;
+    bytes.reserve(std::min(max, kv_lines::usual_chunk) + kv_lines::short_line);
+    while (bytes.size() < max && (used_ < line_.size() || !at_.at_end())) {
+        if (used_ == line_.size() && at_.key().size() + at_.value().size() < kv_lines::short_line) {
+            append_kv_line(bytes, at_.key(), at_.value());
+            go_on();
+            continue;
+        }
+        if (used_ == line_.size()) next_line();
+        auto count = std::min(max - bytes.size(), line_.size() - used_);
+        bytes.append(line_, used_, count);
+        used_ += count;
+    }
+    if (bytes.size() > max) {  // the last line is long enough for the next piece too
+        line_.assign(bytes, max);
+        used_ = 0;
+        bytes.resize(max);
+    }
+    return bytes;
+}
+
+UNDERSTUDY_DECL void KvSnapshot::next_line() {
+    line_.clear();
+    used_ = 0;
+    append_kv_line(line_, at_.key(), at_.value());
+    go_on();
+}
+
+UNDERSTUDY_DECL void KvSnapshot::go_on() {
+    at_.next();
+    if (at_.in_new_leaf()) map_.release_before(at_);
+}
+
+UNDERSTUDY_DECL void KvLoader::chunk(std::string_view bytes) {
+    while (!bytes.empty()) {
+        auto length = bytes.find('\n');
+        auto piece = bytes.substr(0, length);
+        if (partial_.size() + piece.size() > kv_lines::max_line) fail("is longer than any key with its value can be");
+        if (length == bytes.npos) {
+            partial_ += piece;
+            return;
+        }
+        if (partial_.empty()) {
+            line(piece);
+        } else {
+            partial_ += piece;
+            line(partial_);
+            partial_.clear();
+        }
+        bytes.remove_prefix(length + 1);
+    }
+}
+
+UNDERSTUDY_DECL CowMap KvLoader::finish() {
+    if (!partial_.empty()) fail("is cut off");
+    return std::move(map_);
+}
+
+UNDERSTUDY_DECL void KvLoader::fail(const std::string& what) const {
+    throw std::runtime_error("snapshot line " + std::to_string(lines_ + 1) + " " + what);
+}
+
+UNDERSTUDY_DECL void KvLoader::line(std::string_view text) try {
+    std::string_view key, value;
+    if (usual(text, key, value)) return add(key, value);
+    const auto record = decode_kv_record(text);
+    add(record.key, record.value);
+} catch (const std::invalid_argument& wrong) {
+    fail(std::string{"is malformed: "} + wrong.what());
+}
+
+/// Reads a line as `append_kv_line` writes it; a false says nothing about it.
+UNDERSTUDY_DECL bool KvLoader::usual(std::string_view text, std::string_view& key, std::string_view& value) {
+    wire::UsualForm form{text};
+    return form.literal(R"({"key":)") && form.bytes(key, key_room_) && form.literal(R"(,"value":)") &&
+           form.bytes(value, value_room_) && form.literal("}") && form.at_end();
+}
+
+UNDERSTUDY_DECL void KvLoader::add(std::string_view key, std::string_view value) {
+    if (key.size() > kv::max_key || value.size() > kv::max_value) fail("holds a key or value above the limit");
+    if (!map_.push_back(key, value)) fail("is out of order: keys must ascend");
+    ++lines_;
+}
+
+}  // namespace understudy::kv

@@ -1,0 +1,95 @@
+// Snapshots that clients read piece by piece: each was taken by a confirmed read and stays as it was.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <string>
+#include <utility>
+
+#include <understudy/replica/step.hpp>
+
+namespace understudy::replica {
+
+template <TextStore S>
+class Dumps {
+public:
+    /// Takes a snapshot of the applied state and answers with its first piece.
+    void begin(Step<S>& step, const Call& call) {
+        make_room(step.options.max_dumps);
+        if (open_.size() >= step.options.max_dumps)
+            return step.answer_error(call, "pb.dump", error::overloaded,
+                                     "max_dumps is " + std::to_string(step.options.max_dumps));
+        Position at{step.view().number, step.state.applied.index};
+        Open begun{step.state.store.snapshot(), {}, 0, {}};
+        read_next(step, begun);
+        auto [dump, fresh] = open_.try_emplace({call.peer, at}, begun);
+        // A first call that was repeated may come late: the reading that is under way goes on.
+        if (fresh || dump->second.chunk == 0 || dump->second.data.empty()) {
+            dump->second = std::move(begun);
+            answer(step, call, dump);
+        } else {
+            step.out.send(call.peer, call.id, DumpResult{at, 0, begun.data, begun.data.empty()});
+        }
+    }
+
+    /// Gives the piece asked for: the last one again, or the next.
+    void go_on(Step<S>& step, const Call& call, Position at, std::uint64_t chunk) {
+        auto dump = open_.find({call.peer, at});
+        if (dump == open_.end() || (chunk != dump->second.chunk && chunk != dump->second.chunk + 1))
+            return step.answer_error(call, "pb.dump", error::bad_chunk,
+                                     "no such snapshot is open at this chunk; begin anew");
+        if (chunk == dump->second.chunk + 1) {
+            ++dump->second.chunk;
+            read_next(step, dump->second);
+        }
+        answer(step, call, dump);
+    }
+
+    /// A reply address ends with its connection: nobody can ask for more of what was read over that.
+    void gone(const Address& peer) {
+        const auto begun = std::erase_if(open_, [&](const auto& dump) { return dump.first.first == peer; });
+        if (begun > 0) reached("C6: a snapshot that a client read is given up with its connection");
+    }
+    void expire(Time now) {
+        std::erase_if(open_, [&](const auto& dump) { return dump.second.expires <= now; });
+    }
+    void clear() { open_.clear(); }
+    Time deadline() const {
+        auto next = never;
+        for (const auto& [key, dump] : open_) next = std::min(next, dump.expires);
+        return next;
+    }
+
+    friend bool operator==(const Dumps&, const Dumps&) = default;
+
+private:
+    using Reader = decltype(std::declval<const S&>().snapshot());
+    struct Open {
+        Reader reader;
+        std::string data;
+        std::uint64_t chunk = 0;
+        Time expires{};
+        friend bool operator==(const Open&, const Open&) = default;
+    };
+    using Table = std::map<std::pair<Address, Position>, Open>;
+
+    /// One that was read to its end is kept only in case that the last piece is asked for again.
+    void make_room(std::size_t max) {
+        if (open_.size() >= max) std::erase_if(open_, [](const auto& dump) { return dump.second.data.empty(); });
+    }
+
+    void read_next(Step<S>& step, Open& dump) { dump.data = dump.reader.read(step.options.chunk_bytes); }
+
+    /// The piece after the last byte is empty and marked `last`.
+    void answer(Step<S>& step, const Call& call, typename Table::iterator dump) {
+        auto& open = dump->second;
+        open.expires = after(step.now, step.options.dump_ttl);
+        step.out.send(call.peer, call.id, DumpResult{dump->first.second, open.chunk, open.data, open.data.empty()});
+    }
+
+    Table open_;
+};
+
+}  // namespace understudy::replica

@@ -1,0 +1,179 @@
+// What the commands of one session returned, for as long as they may be repeated (rules S10, C3).
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <map>
+#include <memory>
+#include <span>
+#include <string_view>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include <understudy/protocol/message.hpp>
+#include <understudy/replica/text_fields.hpp>
+
+namespace understudy::replica {
+
+/// What a store returned. The copies of a long one share it.
+class ResultText {
+public:
+    ResultText() = default;
+    ResultText(JsonText text) {
+        if (text.size() <= longest_own)
+            text_ = std::move(text);
+        else
+            text_ = std::make_shared<const JsonText>(std::move(text));
+    }
+    bool shared() const { return text_.index() == 1; }
+    const JsonText& text() const { return shared() ? *std::get<1>(text_) : std::get<0>(text_); }
+    std::size_t size() const { return text().size(); }
+    friend bool operator==(const ResultText& a, const ResultText& b) { return a.text() == b.text(); }
+    friend bool operator==(const ResultText& a, std::string_view b) { return a.text() == b; }
+
+private:
+    static constexpr std::size_t longest_own = 64;
+    std::variant<JsonText, std::shared_ptr<const JsonText>> text_;
+};
+
+/// Results by sequence number. They are mostly recorded in its order and forgotten from the lowest on: then all is
+/// O(1), and otherwise O(log n).
+class SessionResults {
+public:
+    struct Result {
+        Sequence seq = 0;
+        Position at;
+        ResultText value;
+        friend bool operator==(const Result&, const Result&) = default;
+
+        /// Its length in the text of a snapshot.
+        std::size_t text_size() const {
+            return digits(seq) + digits(at.view) + digits(at.index) + 3 + size_of_bytes(value.size());
+        }
+        /// What it counts for where results are bounded in bytes: about what it takes in memory.
+        std::size_t bytes() const { return text_size() + overhead; }
+    };
+    static constexpr std::size_t overhead = 64;
+
+    std::size_t size() const { return row().size() + strays_.size(); }
+    /// The length of all in the text of a snapshot.
+    std::size_t text_size() const { return text_size_; }
+    /// Of all results (`Result::bytes`).
+    std::size_t bytes() const { return text_size_ + overhead * size(); }
+    /// Of those below `low`. O(log n) and what these are.
+    std::size_t bytes_below(Sequence low) const {
+        std::size_t sum = 0;
+        for (const auto& result : row()) {
+            if (result.seq >= low) break;
+            sum += result.bytes();
+        }
+        for (auto stray = strays_.begin(); stray != strays_.end() && stray->first < low; ++stray)
+            sum += stray->second.bytes();
+        return sum;
+    }
+
+    /// Null if there is none.
+    const Result* find(Sequence seq) const {
+        if (!row().empty() && seq <= row_.back().seq) {
+            const auto found = std::ranges::lower_bound(row(), seq, {}, &Result::seq);
+            if (found->seq == seq) return &*found;
+        }
+        if (strays_.empty()) return nullptr;
+        const auto stray = strays_.find(seq);
+        return stray == strays_.end() ? nullptr : &stray->second;
+    }
+    /// The one with the lowest number that is not below `seq`; null if there is none.
+    const Result* from(Sequence seq) const {
+        const auto in_row = std::ranges::lower_bound(row(), seq, {}, &Result::seq);
+        const auto stray = strays_.lower_bound(seq);
+        if (stray == strays_.end()) return in_row == row().end() ? nullptr : &*in_row;
+        return in_row == row().end() || stray->first < in_row->seq ? &stray->second : &*in_row;
+    }
+    /// There must be none of that number.
+    void record(Result result) {
+        text_size_ += result.text_size();
+        if (row().empty() || result.seq > row_.back().seq) return row_.push_back(std::move(result));
+        const auto place = std::ranges::lower_bound(row(), result.seq, {}, &Result::seq) - row().begin();
+        const auto at = row_.begin() + static_cast<std::ptrdiff_t>(forgotten_) + place;
+        if (row_.end() - at <= nearly_in_order)
+            row_.insert(at, std::move(result));
+        else
+            strays_.emplace(result.seq, std::move(result));
+    }
+    void forget_below(Sequence low) {
+        while (!strays_.empty() && strays_.begin()->first < low) {
+            text_size_ -= strays_.begin()->second.text_size();
+            strays_.erase(strays_.begin());
+        }
+        for (; !row().empty() && row().front().seq < low; ++forgotten_) {
+            text_size_ -= row_[forgotten_].text_size();
+            row_[forgotten_].value = {};
+        }
+        if (forgotten_ < row().size()) return;  // so that each is moved at most once
+        row_.erase(row_.begin(), row_.begin() + static_cast<std::ptrdiff_t>(std::exchange(forgotten_, 0)));
+        if (row_.capacity() > much_room && row_.size() < row_.capacity() / 8) row_.shrink_to_fit();
+    }
+
+    /// Calls `visit` with each, in the order of their numbers.
+    template <typename Visit>
+    void each(Visit visit) const {
+        for (auto* result = from(0); result; result = result->seq == ~Sequence{0} ? nullptr : from(result->seq + 1))
+            visit(*result);
+    }
+
+    friend bool operator==(const SessionResults& a, const SessionResults& b) {
+        bool same = a.size() == b.size();
+        a.each([&](const Result& result) {
+            const auto* other = same ? b.find(result.seq) : nullptr;
+            same = other && *other == result;
+        });
+        return same;
+    }
+
+private:
+    // Where one is missing for long and then comes, those behind it are not moved.
+    static constexpr std::ptrdiff_t nearly_in_order = 256;
+    static constexpr std::size_t much_room = 1024;
+
+    std::span<const Result> row() const { return std::span{row_}.subspan(forgotten_); }
+
+    std::vector<Result> row_;
+    std::size_t forgotten_ = 0;          // so many at the front of the row are void
+    std::map<Sequence, Result> strays_;  // that came far out of turn
+    std::size_t text_size_ = 0;
+};
+
+/// The results of a session. Copies share them until one is changed, so that a snapshot of all sessions costs little.
+class SharedResults {
+public:
+    const SessionResults& operator*() const {
+        static const SessionResults none;
+        return results_ ? *results_ : none;
+    }
+    const SessionResults* operator->() const { return &**this; }
+    std::size_t size() const { return (*this)->size(); }
+    std::size_t bytes() const { return (*this)->bytes(); }
+    const SessionResults::Result* find(Sequence seq) const { return (*this)->find(seq); }
+
+    void record(SessionResults::Result result) { own().record(std::move(result)); }
+    void forget_below(Sequence low) {
+        if (const auto* lowest = (*this)->from(0); lowest && lowest->seq < low) own().forget_below(low);
+    }
+
+    friend bool operator==(const SharedResults& a, const SharedResults& b) {
+        return a.results_ == b.results_ || *a == *b;
+    }
+
+private:
+    SessionResults& own() {
+        if (!results_)
+            results_ = std::make_shared<SessionResults>();
+        else if (results_.use_count() > 1)
+            results_ = std::make_shared<SessionResults>(*results_);
+        return *results_;
+    }
+    std::shared_ptr<SessionResults> results_;  // null: none yet
+};
+
+}  // namespace understudy::replica

@@ -1,0 +1,491 @@
+// The rules of a replica (S1 to S11): which view it is in, what it may do there, and what it tells the view service.
+// The work of each role is in primary.hpp and backup.hpp; here messages are admitted and handed to them.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+#include <variant>
+
+#include <understudy/base/check.hpp>
+#include <understudy/replica/backup.hpp>
+#include <understudy/replica/journaling.hpp>
+#include <understudy/replica/lease.hpp>
+#include <understudy/replica/pinger.hpp>
+#include <understudy/replica/primary.hpp>
+#include <understudy/replica/store_work.hpp>
+
+namespace understudy::replica {
+
+template <TextStore S>
+class ReplicaRules {
+public:
+    /// `name` is the address that others reach this server at, `incarnation` is drawn anew for each start.
+    ReplicaRules(S store, ReplicaOptions options, Address name, Incarnation incarnation, Time now)
+        : ReplicaRules{ReplicatedState<S>{std::move(store)}, std::move(options), std::move(name), incarnation, now} {}
+
+    /// Goes on from a journal (S9). `promised`: a batch is called `persisted` only when it is on stable storage, so
+    /// that the next life may say that it continues this one.
+    ReplicaRules(Recovered<S> from, ReplicaOptions options, Address name, Incarnation incarnation, Time now,
+                 bool promised)
+        : ReplicaRules{std::move(from.state), std::move(options), std::move(name), incarnation, now} {
+        standing_.info.cluster = from.standing.info.cluster;
+        journaling_.begin(from, state_, standing_, promised);
+    }
+
+    void receive(Envelope envelope, Time now, Effects& out);
+
+    void gone(const Address& peer, Time now, Effects& out);
+    void probed(const Address&, ProbeResult, Time, Effects&) {}
+    void backlog(const Address& peer, bool full) { primary_.backlog(peer, full); }
+
+    void wake(Time now, Effects& out);
+
+    void respond(Time now, Effects& out);
+    bool has_work() const { return !failed() && work_.next(state_, primary_, lease_) != Work::none; }
+    void work(Time now, Effects& out);
+    void end_work(Time now, Effects& out);
+    /// What has to leave should leave before the store works.
+    bool works_slowly() const { return work_.slow(); }
+
+    /// S9: that batch, and those before it, are on stable storage; or, where that is not promised, were handed over.
+    void persisted(std::uint64_t batch);
+    /// S9: what was written last may be lost, and nothing more can be written: this server is done.
+    void journal_failed(const std::string& why, Time now, Effects& out);
+
+    Time deadline() const;
+
+    void invariants() const {
+        UNDERSTUDY_CHECK(state_.applied.index <= state_.commit);
+        UNDERSTUDY_CHECK(state_.commit <= state_.log.last().index);
+        UNDERSTUDY_CHECK(state_.log.base().index <= state_.applied.index);
+        UNDERSTUDY_CHECK(!primary_.serving() || standing_.role() == Role::primary);
+    }
+    void deep_invariants() const {
+        invariants();
+        for (auto index = state_.log.first() + 1; index <= state_.log.last().index; ++index)
+            UNDERSTUDY_CHECK(state_.log[index].at.view >= state_.log[index - 1].at.view);
+    }
+
+    // ---- the host's wishes ----
+
+    /// Hands over and leaves the group (R6). A sole primary goes on serving until a backup is in sync.
+    void leave(Time, Effects&) {
+        leaving_ = true;
+        stopped_ = stopped_ || standing_.role() != Role::primary;
+        pinger_.now_please();
+    }
+    /// Takes `leave` back.
+    void stay(Time, Effects&) {
+        leaving_ = false;
+        if (standing_.role() != Role::primary) stopped_ = false;
+        pinger_.now_please();
+    }
+    /// Has left: no view that it knows of names it, and the view service has heard that it is leaving.
+    bool left() const { return leaving_ && heard_leaving_ && standing_.role() == Role::idle; }
+
+    // ---- what is ----
+
+    bool failed() const { return !state_.store_failure.empty() || !journaling_.failure().empty(); }
+    /// Why stable storage failed; empty if it did not.
+    const std::string& journal_failure() const { return journaling_.failure(); }
+    Role role() const { return standing_.role(); }
+    const ViewInfo& view() const { return standing_.info; }
+    /// Is primary, and was not told to stop.
+    bool serving() const { return primary_.serving(); }
+    bool all_announce(std::string_view feature) const { return primary_.all_announce(feature); }
+    const S& store() const { return state_.store; }
+    const ReplicatedState<S>& state() const { return state_; }
+
+    ReplicaStatusResult status(Time) const;
+
+    friend bool operator==(const ReplicaRules&, const ReplicaRules&) = default;
+
+private:
+    using ThisStep = Step<S>;
+
+    ReplicaRules(ReplicatedState<S> state, ReplicaOptions options, Address name, Incarnation incarnation, Time now)
+        : options_{std::move(options)}, state_{std::move(state)}, pinger_{options_.view_service, now} {
+        UNDERSTUDY_CHECK(options_.validate().empty());
+        standing_.name = std::move(name);
+        standing_.incarnation = incarnation;
+        standing_.info.group = options_.group;
+        standing_.info.ping_interval = ViewOptions{}.ping_interval;
+        standing_.dead_after = ViewOptions{}.dead_after();
+        standing_.ack_timeout = standing_.dead_after / 2;
+    }
+
+    /// What is done once in the respond and once more after the work.
+    void conclude(ThisStep& step) {
+        primary_.serving() ? primary_.end_turn(step) : state_.trim(options_.log_bytes, ~Index{0});
+        work_.look(step, primary_);
+    }
+
+    ThisStep at(Time now, Effects& out) { return {state_, standing_, options_, now, out, lease_.holds(now)}; }
+
+    // ---- requests of clients ----
+
+    void handle(ThisStep& step, Call&& call, Open&& request) {
+        if (request.protocol != protocol_version) return step.refuse_version(call, "pb.open", request.protocol);
+        if (admit_client(step, call, "pb.open", request)) primary_.open(step, std::move(call));
+    }
+    void handle(ThisStep& step, Call&& call, Close&& request) {
+        if (admit_client(step, call, "pb.close", request)) primary_.close(step, std::move(call), request.session);
+    }
+    void handle(ThisStep& step, Call&& call, Execute&& request) {
+        if (admit_client(step, call, "pb.execute", request))
+            primary_.execute(step, std::move(call), std::move(request));
+    }
+    void handle(ThisStep& step, Call&& call, Query&& request) {
+        if (admit_client(step, call, "pb.query", request))
+            primary_.read(step, std::move(call), "pb.query", std::move(request.query));
+    }
+    void handle(ThisStep& step, Call&& call, Dump&& request) {
+        if (admit_client(step, call, "pb.dump", request)) primary_.dump(step, std::move(call), request);
+    }
+    void handle(ThisStep& step, Call&& call, ReplicaStatus&& request) {
+        if (request.group && *request.group != options_.group)
+            return step.refuse_group(call, "pb.status", *request.group);
+        if (auto& cluster = request.cluster; cluster && foreign(*cluster))
+            return step.refuse_cluster(call, "pb.status", *cluster);
+        step.out.send(std::move(call.peer), std::move(call.id), status(step.now));
+    }
+
+    template <typename Request>
+    bool admit_client(ThisStep& step, const Call& call, const char* method, const Request& request) {
+        if (!admit_group(step, call, method, request)) return false;
+        if (primary_.serving()) return true;
+        step.answer_error(call, method, error::not_primary,
+                          stopped_ ? "stopped in this view" : "this server is " + std::string{to_string(role())});
+        return false;
+    }
+
+    template <typename Request>
+    bool admit_group(ThisStep& step, const Call& call, const char* method, const Request& request) {
+        if (request.group != options_.group) {
+            step.refuse_group(call, method, request.group);
+            return false;
+        }
+        if (!foreign(request.cluster)) return true;
+        step.refuse_cluster(call, method, request.cluster);
+        return false;
+    }
+    bool foreign(ClusterId cluster) const { return standing_.knows_cluster() && cluster != standing_.info.cluster; }
+
+    // ---- messages of the primary ----
+
+    void handle(ThisStep& step, Call&& call, Append&& append) {
+        if (admit_primary(step, call, "replica.append", append)) backup_.append(step, call, std::move(append));
+    }
+    void handle(ThisStep& step, Call&& call, Install&& install) {
+        if (install.protocol != protocol_version)
+            return step.refuse_version(call, "replica.install", install.protocol);
+        if (!admit_primary(step, call, "replica.install", install)) return;
+        const auto before = state_.applied;
+        backup_.install(step, call, install);
+        if (backup_.receives() || state_.applied != before) journaling_.replaced(state_);
+    }
+
+    /// S1: a higher view is adopted, a lower one refused; only in my own view do I obey, and only as its backup.
+    template <typename Request>
+    bool admit_primary(ThisStep& step, const Call& call, const char* method, const Request& request) {
+        if (!admit_group(step, call, method, request)) return false;
+        if (request.view.whole) adopt(step, call.peer, *request.view.whole);
+        auto mine = step.view().number;
+        if (request.view.number != mine) {
+            reached(request.view.number < mine ? "S1: a message of an older view is refused"
+                                               : "S1: a message of a newer view waits until that is known");
+            step.answer_error(call, method, error::stale_view,
+                              "this server is in view " + std::to_string(mine) + ", the message is of view " +
+                                  std::to_string(request.view.number));
+            return false;
+        }
+        if (role() == Role::backup) return true;
+        reached("S1: who is no backup of the view takes no appends");
+        step.refuse(call, method, error::bad_request,
+                    "this server is " + std::string{to_string(role())} + " in view " + std::to_string(mine));
+        return false;
+    }
+
+    // ---- answers of backups ----
+
+    void handle(ThisStep& step, Call&& call, AppendResult&& result) {
+        auto* link = admit_answer(step, call, result.view);
+        if (!link) return;
+        if (result.match > state_.log.last().index)
+            return step.out.tell(Refused{call.peer, error::bad_request, "acknowledges entries that were never sent"});
+        link->answered(call.id, result, step);
+    }
+    void handle(ThisStep& step, Call&& call, InstallResult&& result) {
+        if (auto* link = admit_answer(step, call, result.view)) link->answered_chunk(call.id, result, step);
+    }
+
+    /// The link of a backup that answered in this view (S4: an answer counts only in the view that it names).
+    BackupLink<S>* admit_answer(ThisStep& step, const Call& call, ViewNumber view) {
+        if (!primary_.serving() || view != step.view().number) {
+            reached("S4: an acknowledgement of another view does not count");
+            return nullptr;
+        }
+        auto* link = primary_.find(call.peer);
+        if (!link) step.refuse_unasked(call);
+        return link;
+    }
+
+    // ---- the view service ----
+
+    void handle(ThisStep& step, Call&& call, PingResult&& result) {
+        if (!pinger_.knows(call.peer)) return step.refuse_unasked(call);
+        pinger_.answered(call.peer, step.out);
+        if (result.lease > Duration{}) standing_.dead_after = workable(result.lease);
+        adopt(step, call.peer, result.info);
+        if (result.info.view.number == 0) standing_.info.ping_interval = workable(result.info.ping_interval);
+        heard_leaving_ = leaving_ && sent_leaving_;
+        if (options_.reads == Reads::lease && primary_.serving())
+            lease_.answered(call_number(call.id), result, standing_.info, standing_.dead_after, options_.lease_margin);
+        if (!result.stop || result.info.view.number != step.view().number || !primary_.serving()) return;
+        reached("R6: a primary that is told to stop stops");
+        stopped_ = true;
+        lease_.end();
+        primary_.step_down(step, "told to stop");
+        pinger_.now_please();
+    }
+    void handle(ThisStep& step, Call&& call, ViewChanged&& push) {
+        if (!pinger_.knows(call.peer)) return step.refuse_unasked(call);
+        adopt(step, call.peer, push.info);
+    }
+
+    void handle(ThisStep& step, Call&& call, Failure&& failure) {
+        if (failure.to == "view.ping") return ping_refused(step, call, failure);
+        if (failure.view) adopt(step, call.peer, *failure.view);  // S6: a refusal teaches the newer view
+        auto* link = primary_.serving() ? primary_.find(call.peer) : nullptr;
+        if (!link) return;
+        auto theirs = failure.view ? failure.view->view.number : 0;
+        if (failure.code == error::stale_view && theirs < step.view().number)
+            link->lacks_view(call.id, step);
+        else if (failure.code == error::mismatch && failure.held && theirs == step.view().number)
+            link->refused_append(call.id, *failure.held, step);
+        else if (failure.code == error::bad_chunk && failure.install && theirs == step.view().number)
+            link->refused_chunk(call.id, *failure.install, step);
+        else if (failure.code != error::stale_view)
+            step.out.tell(Refused{call.peer, failure.code, "a backup refused: " + failure.text});
+    }
+
+    void ping_refused(ThisStep& step, const Call& call, const Failure& failure) {
+        if (!pinger_.knows(call.peer)) return step.refuse_unasked(call);
+        if (failure.view) {
+            reached("S6: a refused ping teaches the newer view");
+            adopt(step, call.peer, *failure.view);  // who was replaced is sent no other
+        }
+        if (pinger_.refused(call.peer, failure.code))
+            step.out.tell(Refused{call.peer, failure.code, "the view service refused the ping: " + failure.text});
+    }
+
+    /// Anything else is not for a replica: a request is answered so, an answer is dropped. A client may ask a replica
+    /// for the view when the view service is gone: the refusal carries it.
+    template <typename Other>
+    void handle(ThisStep& step, Call&& call, Other&&) {
+        constexpr auto text = "this is a replica; the method belongs to a view service";
+        if constexpr (std::is_same_v<Other, ViewGet> || std::is_same_v<Other, ViewWatch>)
+            step.answer_error(call, {}, error::unknown_method, text);
+        else if constexpr (std::is_same_v<Other, ViewStatus> || std::is_same_v<Other, ViewPromote> ||
+                           std::is_same_v<Other, ViewForce> || std::is_same_v<Other, ViewAdopt> ||
+                           std::is_same_v<Other, ViewRemove> ||
+                           std::is_same_v<Other, Ping>)
+            step.refuse(call, {}, error::unknown_method, text);
+        else
+            step.refuse_unasked(call);
+    }
+
+    // ---- views ----
+
+    void adopt(ThisStep& step, const Address& from, const ViewInfo& info) {
+        if (info.group != options_.group || (standing_.knows_cluster() && info.cluster != standing_.info.cluster)) {
+            if (info.view.number != 0)
+                step.out.tell(Refused{from, error::wrong_cluster, "a view of another cluster or group"});
+            return;
+        }
+        if (!is_newer(info.view, step.view()) || info.view.number < journaling_.former_view()) {
+            if (info.view.number < std::max(step.view().number, journaling_.former_view()))
+                reached("S1: an older view is not adopted");
+            if (info.view.number == step.view().number && info.view.number != 0)
+                standing_.info.ping_interval = workable(info.ping_interval);
+            return;
+        }
+        auto seen = step.view().number;
+        auto before = role();
+        reached("S1: a newer view is adopted");
+        standing_.info = info;
+        standing_.info.ping_interval = workable(info.ping_interval);
+        journaling_.adopted(state_, standing_);
+        if (info.view.number == seen) return;  // only more backups in sync
+        if (auto forced = info.view.forced; forced > std::max(seen, journaling_.former_view())) {
+            // What others held before they may have dropped.
+            reached("S3: after a forced view a server drops what it has");
+            if (primary_.serving()) primary_.step_down(step, "view " + std::to_string(forced) + " was forced");
+            if (!journaling_.is_relied_on(standing_)) drop_everything(step);
+        }
+        enter_view(step, before, seen == 0);
+        pinger_.now_please();
+    }
+
+    /// `news`: its role is told although it is the same as before.
+    void enter_view(ThisStep& step, Role before, bool news) {
+        stopped_ = leaving_ && role() != Role::primary;
+        lease_.end();
+        backup_.enter_view();
+        if (role() == Role::primary)
+            primary_.serving() ? primary_.go_on(step) : primary_.take_over(step);  // S6, S5
+        else if (primary_.serving())
+            primary_.step_down(step, "view " + std::to_string(step.view().number) + " has another primary");  // S6
+        if (role() != before || news) step.out.tell(RoleChanged{options_.group, role(), step.view().number});
+    }
+
+    /// S3: after `view.force` what this server holds may conflict with what the forced primary holds.
+    void drop_everything(ThisStep& step) {
+        if (state_.log.last().index != 0) step.out.tell(LogCut{1, state_.log.last().index, state_.commit > 0});
+        state_.clear();
+        backup_.forget();
+        journaling_.replaced(state_);
+    }
+
+    void ping(Time now, Effects& out) {
+        Ping ping;
+        ping.group = options_.group;
+        ping.server = standing_.name;
+        ping.incarnation = standing_.incarnation;
+        ping.viewnum = standing_.info.view.number;  // 0 after a start
+        ping.features = own_features();
+        journaling_.describe(ping);
+        if (!ping.recovered.empty()) reached("S9: a server says whose state it continues");
+        else if (ping.viewnum == 0) reached("S9: a server starts empty and says so");
+        if (standing_.knows_cluster()) ping.cluster = standing_.info.cluster;
+        if (role() == Role::primary && primary_.serving()) {
+            ping.synced = primary_.required();
+            ping.unreachable = primary_.unreachable();
+        }
+        ping.stopped = stopped_;
+        ping.leaving = sent_leaving_ = leaving_;
+        ping.lease = options_.reads == Reads::lease;
+        if (pinger_.is_foreign()) {
+            const auto& newest = ping.viewnum != 0 ? standing_.info : journaling_.former();
+            if (newest.view.number != 0) ping.known = newest;
+        }
+        auto n = pinger_.send(std::move(ping), now, standing_.info.ping_interval, standing_.dead_after, out);
+        if (options_.reads == Reads::lease) lease_.sent(n, now);
+    }
+
+    void end_with_failure(ThisStep& step) {
+        step.out.tell(StoreFailed{state_.store_failure});
+        primary_.step_down(step, "the store failed");
+    }
+
+    ReplicaOptions options_;
+    Standing standing_;
+    ReplicatedState<S> state_;
+    Primary<S> primary_;
+    Backup<S> backup_;
+    Pinger pinger_;
+    Lease lease_;
+    Journaling<S> journaling_;
+    StoreWork<S> work_;
+    bool leaving_ = false;
+    bool sent_leaving_ = false;
+    bool heard_leaving_ = false;
+    bool stopped_ = false;  // serves no more in this view
+};
+
+// What a driver calls stands outside of the class, so that the instance for an erased store is compiled once
+// (runtime/replica_machine.ipp).
+
+template <TextStore S>
+void ReplicaRules<S>::receive(Envelope envelope, Time now, Effects& out) {
+    if (failed()) return;
+    auto step = at(now, out);
+    Call call{std::move(envelope.peer), std::move(envelope.id)};
+    std::visit([&](auto& message) { handle(step, std::move(call), std::move(message)); }, envelope.message);
+}
+
+template <TextStore S>
+void ReplicaRules<S>::gone(const Address& peer, Time now, Effects& out) {
+    auto step = at(now, out);
+    primary_.gone(step, peer);
+    pinger_.gone(peer);
+}
+
+template <TextStore S>
+void ReplicaRules<S>::wake(Time now, Effects& out) {
+    respond(now, out);
+    while (has_work()) work(now, out);
+    end_work(now, out);
+}
+
+template <TextStore S>
+void ReplicaRules<S>::respond(Time now, Effects& out) {
+    if (failed()) return;
+    work_.begin_turn(standing_, journaling_.own_delay(state_, now), state_.log.base().index, now);
+    auto step = at(now, out);
+    if (primary_.serving())
+        primary_.respond(step);
+    else if (standing_.role() == Role::backup)
+        backup_.respond(step, work_.ahead());
+    primary_.expire(now);
+    backup_.expire(now);
+    if (primary_.take_ping_now()) pinger_.now_please();
+    if (pinger_.due(now) && journaling_.introduced()) ping(now, out);
+    journaling_.end_turn(state_, options_, standing_.incarnation, backup_.receives(), now, out);
+    conclude(step);
+}
+
+template <TextStore S>
+void ReplicaRules<S>::work(Time now, Effects& out) {
+    auto step = at(now, out);
+    work_.go_on(step, primary_, lease_);
+    if (failed()) end_with_failure(step);
+}
+
+template <TextStore S>
+void ReplicaRules<S>::end_work(Time now, Effects& out) {
+    if (failed()) return;
+    auto step = at(now, out);
+    work_.end_turn(step);
+    conclude(step);
+    if (role() == Role::backup) backup_.acknowledge(step, work_.ahead());
+}
+
+template <TextStore S>
+void ReplicaRules<S>::journal_failed(const std::string& why, Time now, Effects& out) {
+    if (failed()) return;
+    reached("S9: a server whose stable storage fails is done");
+    journaling_.fail(why);
+    out.tell(JournalFailed{why});
+    auto step = at(now, out);
+    primary_.step_down(step, "stable storage failed");
+}
+
+template <TextStore S>
+void ReplicaRules<S>::persisted(std::uint64_t batch) {
+    journaling_.persisted(batch, state_);
+}
+
+template <TextStore S>
+Time ReplicaRules<S>::deadline() const {
+    if (failed()) return never;
+    if (work_.left_over()) return Time{};
+    if (state_.durable.waits(state_.log) || (journaling_.due(options_) && !backup_.receives())) return Time{};
+    auto next = std::min(primary_.deadline(standing_), backup_.deadline());
+    if (journaling_.introduced()) next = std::min(next, pinger_.deadline());
+    return primary_.relies_on_lease() ? std::min(next, lease_.until()) : next;
+}
+
+template <TextStore S>
+ReplicaStatusResult ReplicaRules<S>::status(Time) const {
+    return {standing_.info,         standing_.name,          standing_.incarnation, role(),
+            state_.log.first(),     state_.log.last().index, state_.commit,         state_.applied.index,
+            state_.sessions.size(), state_.log.bytes(),      primary_.backups()};
+}
+
+}  // namespace understudy::replica

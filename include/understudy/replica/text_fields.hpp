@@ -1,0 +1,82 @@
+// Numbers and byte strings in a row, as text: the form of a snapshot's parts that the library itself writes.
+#pragma once
+
+#include <array>
+#include <bit>
+#include <charconv>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <system_error>
+
+namespace understudy::replica {
+
+/// How many digits a number has.
+constexpr std::size_t digits(std::uint64_t value) {
+    constexpr auto powers = [] {
+        std::array<std::uint64_t, 20> all{1};
+        for (std::size_t n = 1; n < all.size(); ++n) all[n] = all[n - 1] * 10;
+        return all;
+    }();
+    const auto about = static_cast<std::size_t>(std::bit_width(value | 1)) * 1233 >> 12;  // times log10(2)
+    return about + (about < powers.size() && value >= powers[about] ? 1 : 0) + (value == 0 ? 1 : 0);
+}
+/// The length of `put_bytes` of so many bytes.
+constexpr std::size_t size_of_bytes(std::size_t bytes) { return digits(bytes) + bytes + 2; }
+
+/// `17 `
+inline void put_number(std::string& text, std::uint64_t value) {
+    text += std::to_string(value);
+    text += ' ';
+}
+/// `5 hello `
+inline void put_bytes(std::string& text, std::string_view bytes) {
+    put_number(text, bytes.size());
+    text += bytes;
+    text += ' ';
+}
+
+/// Reads what `put_number` and `put_bytes` wrote. After the first misfit it is not `ok` and gives zeros.
+class FieldReader {
+public:
+    explicit FieldReader(std::string_view text) : rest_{text} {}
+
+    std::uint64_t number() {
+        std::uint64_t value = 0;
+        auto [end, fault] = std::from_chars(rest_.data(), rest_.data() + rest_.size(), value);
+        if (fault != std::errc{}) return fail();
+        rest_.remove_prefix(static_cast<std::size_t>(end - rest_.data()));
+        return skip_space() ? value : fail();
+    }
+    std::string bytes() {
+        auto size = number();
+        if (!ok_ || size > rest_.size()) {
+            fail();
+            return {};
+        }
+        std::string value{rest_.substr(0, size)};
+        rest_.remove_prefix(size);
+        if (!skip_space()) fail();
+        return value;
+    }
+    bool ok() const { return ok_; }
+    std::string_view rest() const { return rest_; }
+
+private:
+    bool skip_space() {
+        if (rest_.empty() || rest_.front() != ' ') return false;
+        rest_.remove_prefix(1);
+        return true;
+    }
+    std::uint64_t fail() {
+        ok_ = false;
+        rest_ = {};
+        return 0;
+    }
+
+    std::string_view rest_;
+    bool ok_ = true;
+};
+
+}  // namespace understudy::replica

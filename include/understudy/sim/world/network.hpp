@@ -1,0 +1,461 @@
+// The simulated network: connections that open, carry frames, break and end as sockets do, because the rules watch
+// connections. Everything happens by the world's events; nothing here waits.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include <understudy/error.hpp>
+#include <understudy/options.hpp>
+#include <understudy/sim/world/connection.hpp>
+#include <understudy/sim/world/endpoint.hpp>
+#include <understudy/sim/world/links.hpp>
+#include <understudy/sim/world/schedule.hpp>
+#include <understudy/transport.hpp>
+
+namespace understudy::sim {
+
+class SimTransport;
+
+/// All parties of a world and what is between them. `links()` are the faults of the wire; the verbs here are those of
+/// connections and processes. Names are addresses of servers and names of clients.
+class Network {
+public:
+    Network(Schedule& schedule, Random random) : schedule_{schedule}, random_{random}, links_{random.split("links")} {}
+    Network(const Network&) = delete;
+    Network& operator=(const Network&) = delete;
+    ~Network() {
+        for (auto& [id, endpoint] : endpoints_) endpoint->close();  // handles that outlive the world find them closed
+    }
+
+    Links& links() { return links_; }
+
+    /// A transport that listens on `address`, and one that only dials and is called `name`.
+    SimTransport transport(Address address);
+    SimTransport client(std::string name);
+
+    // ---- connections and processes -----------------------------------------------------------------------
+
+    /// From now on all that `from` sends to `to` waits, dials and ends too, until `release`, which keeps its order.
+    void hold(const std::string& from, const std::string& to) { held_.try_emplace({from, to}); }
+    void release(const std::string& from, const std::string& to) {
+        auto waiting = held_.extract({from, to});
+        if (waiting.empty()) return;
+        for (auto& segment : waiting.mapped())
+            if (auto* connection = find(segment.sender.connection)) transmit(*connection, std::move(segment));
+    }
+    /// How much waits there.
+    std::size_t held(const std::string& from, const std::string& to) const {
+        auto found = held_.find({from, to});
+        return found == held_.end() ? 0 : found->second.size();
+    }
+
+    /// Ends every connection between the two at both ends; what is on its way is lost.
+    void break_connections(const std::string& a, const std::string& b) {
+        std::vector<ConnectionId> between;
+        for (const auto& [id, connection] : connections_) {
+            const auto &dialler = connection.ends[0].name, &acceptor = connection.ends[1].name;
+            if ((dialler == a && acceptor == b) || (dialler == b && acceptor == a)) between.push_back(id);
+        }
+        for (auto id : between)
+            for (std::size_t side : {0u, 1u})
+                if (auto* connection = find(id)) end(*connection, side, "connection broke", Tell::no);
+    }
+
+    /// The process dies: its `next` ends with `closed`, and the kernel closes its sockets, as the other ends see.
+    void crash(const std::string& name) {
+        note(name, "", "crash");
+        for (auto& endpoint : of(name)) close(endpoint);
+    }
+    /// The machine dies: the same, but nobody hears of it. A new transport under that name starts the machine again.
+    void power_off(const std::string& name) {
+        nodes_[name].off = true;
+        crash(name);
+    }
+    /// The process dies in place of its `count`-th send from now on: 1 is in the midst of its next turn that says
+    /// anything, after the turn's work and before any of its messages. Only this life of it.
+    void crash_at_send(const std::string& name, std::uint64_t count) { nodes_[name].sends_left = count; }
+    /// From now on each turn takes the process this long; this and later lives of it.
+    void slow_down(const std::string& name, Duration turn_time) {
+        nodes_[name].turn_time = turn_time;
+        for (auto& endpoint : of(name)) endpoint->rearm();
+    }
+    /// New connections to that party are refused, as by a firewall, though it lives; those that it has stay.
+    void refuse(const std::string& name, bool on) {
+        if (on)
+            refusing_.insert(name);
+        else
+            refusing_.erase(name);
+    }
+    /// The process takes no step until `unpause`; its kernel goes on accepting and receiving.
+    void pause(const std::string& name) {
+        for (auto& endpoint : of(name)) endpoint->pause(true);
+    }
+    void unpause(const std::string& name) {
+        for (auto& endpoint : of(name)) endpoint->pause(false);
+    }
+    /// From now on the party's clock runs at `rate`, after a leap of `ahead`; this and later lives of it.
+    void set_clock(const std::string& name, double rate, Duration ahead = {}) {
+        nodes_[name].clock.set(schedule_.now(), rate, ahead);
+        for (auto& endpoint : of(name)) endpoint->rearm();
+    }
+
+    std::vector<std::shared_ptr<Endpoint>> of(const std::string& name) const {
+        std::vector<std::shared_ptr<Endpoint>> lives;
+        for (const auto& [id, endpoint] : endpoints_)
+            if (endpoint->name() == name) lives.push_back(endpoint);
+        return lives;
+    }
+    // ---- for transports ------------------------------------------------------------------------------------
+
+    /// Starts a life. Throws `invalid_options`, or `address_in_use` where another transport listens.
+    std::shared_ptr<Endpoint> open(TransportOptions options, std::string name) {
+        if (auto wrong = options.validate(); !wrong.empty()) throw std::system_error{error::invalid_options, wrong};
+        const auto id = ++last_endpoint_;
+        if (!options.listen.empty()) name = options.advertise.empty() ? options.listen : options.advertise;
+        if (name.empty()) name = "client-" + std::to_string(id);
+        const auto listen = options.listen;
+        if (listeners_.contains(listen) || (!listen.empty() && listeners_.contains(name)))
+            throw std::system_error{make_error_code(std::errc::address_in_use), listen};
+        auto& node = nodes_[name];
+        node.off = false;
+        node.sends_left = 0;
+        auto endpoint =
+            std::make_shared<Endpoint>(schedule_, node, id, name, std::move(options), random_.split(name, id));
+        endpoints_.emplace(id, endpoint);
+        if (!listen.empty()) listeners_[listen] = listeners_[name] = endpoint;
+        if (listen != name) names_[listen] = name;
+        return endpoint;
+    }
+
+    void close(const std::shared_ptr<Endpoint>& endpoint) {
+        if (endpoint->closed()) return;
+        std::erase_if(listeners_, [&](const auto& listener) { return listener.second == endpoint; });
+        endpoints_.erase(endpoint->id());
+        endpoint->close();
+        for (const auto& [peer, name] : std::exchange(endpoint->connections, {}))
+            if (auto* connection = find(name.connection)) end(*connection, name.side, "closed", Tell::yes);
+    }
+
+    /// Is shown every frame when a process sends it, whatever becomes of it.
+    void on_send(std::function<void(const Packet&)> seen) { seen_ = std::move(seen); }
+
+    void send(const std::shared_ptr<Endpoint>& endpoint, const Address& to, std::string payload) {
+        if (seen_) seen_({schedule_.now(), endpoint->name(), to, payload});
+        if (auto& left = nodes_.at(endpoint->name()).sends_left; left != 0 && --left == 0)
+            return crash(endpoint->name());
+        auto known = endpoint->connections.find(to);
+        const bool connected = known != endpoint->connections.end();
+        if (!connected && to.find('#') != Address::npos) return;  // a reply address that is gone
+        const auto name = connected ? known->second : EndName{dial(endpoint, to, false), 0};
+        auto& connection = connections_.at(name.connection);
+        auto& sender = connection.ends[name.side];
+        if (sender.outstanding + payload.size() > endpoint->options().max_send_queue)
+            return end(connection, name.side, "send queue is full", Tell::yes);
+        if (name.side == 1 || connection.established) return send_frame(connection, name.side, std::move(payload));
+        sender.outstanding += payload.size();
+        connection.queue.push_back(std::move(payload));
+    }
+
+    void probe(const std::shared_ptr<Endpoint>& endpoint, const Address& address) { dial(endpoint, address, true); }
+
+    void pause_reading(Endpoint& endpoint, const Address& peer) {
+        auto* reader = find_end(endpoint, peer);
+        if (!reader) return;
+        reader->paused = true;
+        endpoint.bar(reader->source, true);
+    }
+    void resume_reading(Endpoint& endpoint, const Address& peer) {
+        auto* reader = find_end(endpoint, peer);
+        if (!reader) return;
+        reader->paused = false;
+        read_on(endpoint, peer);
+    }
+
+    /// What has arrived, up to one turn's bytes; it leaves the senders' queues.
+    Arrivals take(Endpoint& endpoint) {
+        Arrivals arrivals;
+        for (auto& item : endpoint.take()) {
+            if (auto* connection = find(item.sender.connection))
+                has_left(connection->ends[item.sender.side], item.bytes);
+            arrivals.push_back(std::move(item.arrival));
+        }
+        for (const auto& peer : std::exchange(endpoint.stalled, {})) read_on(endpoint, peer);
+        return arrivals;
+    }
+
+private:
+    using Kind = Segment::Kind;
+    enum class Tell { no, yes };  // the other end
+
+    Connection* find(ConnectionId id) {
+        auto found = connections_.find(id);
+        return found == connections_.end() ? nullptr : &found->second;
+    }
+    End* find_end(Endpoint& endpoint, const Address& peer) {
+        auto found = endpoint.connections.find(peer);
+        if (found == endpoint.connections.end()) return nullptr;
+        return &connections_.at(found->second.connection).ends[found->second.side];
+    }
+    bool is_off(const std::string& name) const {
+        auto found = nodes_.find(name);
+        return found != nodes_.end() && found->second.off;
+    }
+    void note(std::string_view from, std::string_view to, std::string_view what) {
+        schedule_.fold(from, to, what);
+        if (schedule_.traced()) schedule_.tell(std::string{from} + " -> " + std::string{to} + ": " + std::string{what});
+    }
+
+    // ---- dialling ------------------------------------------------------------------------------------------
+
+    ConnectionId dial(const std::shared_ptr<Endpoint>& endpoint, const Address& to, bool probe) {
+        const auto id = ++last_connection_;
+        auto& connection = connections_[id];
+        connection.id = id;
+        connection.probe = probe;
+        auto alias = names_.find(to);
+        connection.ends[0].name = endpoint->name();
+        connection.ends[0].owner = endpoint;
+        connection.ends[0].peer = to;
+        connection.ends[0].source = std::make_shared<Source::element_type>(true);
+        connection.ends[1].name = alias == names_.end() ? to : alias->second;
+        auto start = schedule_.now();
+        if (!probe) {
+            endpoint->connections[to] = {id, 0};
+            start = std::max(start, endpoint->backoffs[to].not_before);
+        }
+        schedule_.at(start, [this, id] {
+            if (auto* dialling = find(id)) transmit(*dialling, {Kind::dial, {id, 0}});
+        });
+        schedule_.at(after(start, endpoint->options().connect_timeout), [this, id] {
+            if (auto* dialling = find(id); dialling && !dialling->established)
+                fail_dial(*dialling, "connect timed out", ProbeResult::unknown);
+        });
+        return id;
+    }
+
+    void accept(Connection& connection) {
+        const auto id = connection.id;
+        auto listener = listeners_.find(connection.ends[0].peer);
+        if (listener == listeners_.end() || refusing_.contains(connection.ends[0].peer))
+            return transmit(connection, {Kind::refused, {id, 1}});
+        auto& endpoint = listener->second;
+        transmit(connection, {Kind::accepted, {id, 1}});
+        if (connection.probe) return;
+        if (endpoint->accepted >= endpoint->options().max_connections)
+            return transmit(connection, {Kind::ended, {id, 1}, "too many connections"});
+        auto& acceptor = connection.ends[1];
+        acceptor.owner = endpoint;
+        acceptor.peer = endpoint->name() + "#" + std::to_string(id);
+        endpoint->connections[acceptor.peer] = {id, 1};
+        ++endpoint->accepted;
+    }
+
+    void establish(Connection& connection) {
+        auto& dialler = connection.ends[0];
+        if (!dialler.open()) return transmit(connection, {Kind::ended, {connection.id, 0}, "closed"});
+        if (connection.probe) return end_probe(connection, ProbeResult::alive);
+        connection.established = true;
+        dialler.owner->backoffs.erase(dialler.peer);
+        dialler.outstanding = 0;
+        for (auto& payload : std::exchange(connection.queue, {})) send_frame(connection, 0, std::move(payload));
+    }
+
+    void fail_dial(Connection& connection, const std::string& why, ProbeResult result) {
+        auto& dialler = connection.ends[0];
+        if (connection.probe) return end_probe(connection, result);
+        if (dialler.open()) {
+            const auto& options = dialler.owner->options();
+            auto& backoff = dialler.owner->backoffs[dialler.peer];
+            backoff.wait = std::min(options.redial_last, std::max(options.redial_first, backoff.wait * 2));
+            backoff.not_before = after(schedule_.now(), random_.between(backoff.wait / 2, backoff.wait));
+        }
+        end(connection, 0, why, Tell::yes);
+    }
+
+    void end_probe(Connection& connection, ProbeResult result) {
+        auto& prober = connection.ends[0];
+        note(connection.ends[1].name, prober.name, "probed " + std::to_string(static_cast<int>(result)));
+        if (prober.open()) prober.owner->arrive({}, {Probed{prober.peer, result}, {}, 0});
+        connections_.erase(connection.id);
+    }
+
+    // ---- on the wire ---------------------------------------------------------------------------------------
+
+    void send_frame(Connection& connection, std::size_t side, std::string payload) {
+        auto& sender = connection.ends[side];
+        const auto& receiver = connection.ends[1 - side];
+        const auto& link = links_.quality(sender.name, receiver.name);
+        const auto fate = links_.judge({schedule_.now(), sender.name, receiver.name, payload}, link);
+        for (int copy = 1; copy <= fate.copies; ++copy) {
+            sender.outstanding += payload.size();
+            note_backlog(sender, side == 1);
+            auto text = copy == fate.copies ? std::move(payload) : payload;
+            const bool repeat = copy > 1;
+            const auto later = repeat ? links_.lateness(link) : Duration{};
+            transmit(connection, {Kind::frame, {connection.id, side}, std::move(text), fate.delay + later, repeat});
+        }
+    }
+
+    void transmit(Connection& connection, Segment segment) {
+        auto& sender = connection.ends[segment.sender.side];
+        const auto& receiver = connection.ends[1 - segment.sender.side];
+        if (is_off(sender.name) || links_.is_cut(sender.name, receiver.name)) return lose(sender, segment);
+        if (auto held = held_.find({sender.name, receiver.name}); held != held_.end())
+            return held->second.push_back(std::move(segment));
+        const auto time = arrival(sender, links_.quality(sender.name, receiver.name), segment);
+        schedule_.at(time, [this, moved = std::move(segment)]() mutable { arrive(std::move(moved)); });
+    }
+
+    /// When the segment arrives: what is sent in one instant over a connection leaves in one write.
+    Time arrival(End& sender, const LinkQuality& link, const Segment& segment) {
+        const auto now = schedule_.now();
+        const bool overtakes = segment.repeat || (link.reorder && segment.kind == Kind::frame);
+        const bool alone = overtakes || segment.delay > Duration{} || sender.sent_at != now;
+        auto time = alone ? after(now, links_.latency(link) + segment.delay) : sender.arrives_at;
+        if (!overtakes) time = std::max(time, sender.arrives_at);
+        if (segment.repeat) return time;
+        sender.sent_at = now;
+        sender.arrives_at = std::max(sender.arrives_at, time);
+        return time;
+    }
+
+    void lose(End& sender, const Segment& segment) {
+        if (segment.kind == Kind::frame) has_left(sender, segment.text.size());
+    }
+
+    void has_left(End& sender, std::size_t bytes) {
+        sender.outstanding -= bytes;
+        note_backlog(sender, sender.full);
+    }
+
+    /// Who accepted a connection does not read it while its own output waits.
+    void note_backlog(End& sender, bool accepted) {
+        if (!accepted || !sender.open()) return;
+        auto& owner = *sender.owner;
+        const auto most = owner.options().full_send_queue;
+        if (sender.full == (sender.outstanding >= (sender.full ? most / 2 + 1 : most))) return;
+        const bool full = sender.full = !sender.full;
+        owner.arrive({}, {Backlog{sender.peer, full}, {}, 0});
+        if (full) return owner.bar(sender.source, true);
+        schedule_.at(schedule_.now(), [this, weak = std::weak_ptr{sender.owner}, peer = sender.peer] {
+            if (auto endpoint = weak.lock()) read_on(*endpoint, peer);  // not at once: what is read may end connections
+        });
+    }
+
+    void arrive(Segment segment) {
+        auto* connection = find(segment.sender.connection);
+        if (!connection) return;
+        const auto side = 1 - segment.sender.side;
+        auto &sender = connection->ends[segment.sender.side], &receiver = connection->ends[side];
+        if (is_off(receiver.name) || links_.is_cut(sender.name, receiver.name)) return lose(sender, segment);
+        switch (segment.kind) {
+            case Kind::dial: return accept(*connection);
+            case Kind::accepted: return establish(*connection);
+            case Kind::refused: return fail_dial(*connection, "connection refused", ProbeResult::refused);
+            case Kind::ended:
+                if (receiver.open()) receive(*connection, side, {Gone{receiver.peer, std::move(segment.text)}, {}, 0});
+                return;
+            case Kind::frame: break;
+        }
+        note(sender.name, receiver.name, segment.text);
+        if (!receiver.open()) {
+            lose(sender, segment);
+            return transmit(*connection, {Kind::ended, {connection->id, side}, "connection reset"});
+        }
+        const auto bytes = segment.text.size();
+        receive(*connection, side, {Delivered{receiver.peer, std::move(segment.text)}, segment.sender, bytes});
+    }
+
+    // ---- at an end -----------------------------------------------------------------------------------------
+
+    void receive(Connection& connection, std::size_t side, Item item) {
+        auto& receiver = connection.ends[side];
+        if (receiver.unread.empty() && may_read(receiver)) return read(connection, side, std::move(item));
+        receiver.unread.push_back(std::move(item));
+    }
+
+    bool may_read(End& receiver) {
+        if (receiver.paused || receiver.full) return false;
+        const bool may = receiver.owner->may_arrive(receiver.source);
+        if (!may) receiver.owner->stalled.insert(receiver.peer);
+        return may;
+    }
+
+    void read_on(Endpoint& endpoint, const Address& peer) {
+        for (auto* reader = find_end(endpoint, peer); reader; reader = find_end(endpoint, peer)) {
+            if (!reader->paused && !reader->full) endpoint.bar(reader->source, false);
+            if (reader->unread.empty() || !may_read(*reader)) return;
+            const auto name = endpoint.connections.find(peer)->second;
+            auto item = std::move(reader->unread.front());
+            reader->unread.pop_front();
+            read(connections_.at(name.connection), name.side, std::move(item));
+        }
+    }
+
+    void read(Connection& connection, std::size_t side, Item item) {
+        auto& receiver = connection.ends[side];
+        if (auto* gone = std::get_if<Gone>(&item.arrival)) return end(connection, side, gone->why, Tell::no);
+        const auto& payload = std::get<Delivered>(item.arrival).payload;
+        const auto limit = receiver.owner->options().max_frame;
+        if (payload.size() > limit)
+            return refuse(connection, side, error::too_large,
+                          "a frame is larger than max_frame, " + std::to_string(limit) + " bytes");
+        if (payload.empty() || (payload[0] != '{' && payload[0] != '['))
+            return refuse(connection, side, error::parse_error, "a payload does not start with { or [");
+        receiver.owner->arrive(receiver.source, std::move(item));
+    }
+
+    /// The peer broke the framing: it is told why, and the connection ends.
+    void refuse(Connection& connection, std::size_t side, error code, const std::string& what) {
+        auto& receiver = connection.ends[side];
+        note(connection.ends[1 - side].name, receiver.name, "broken: " + what);
+        receiver.owner->arrive(receiver.source, {Broken{receiver.peer, code, what}, {}, 0});
+        const auto number = std::to_string(wire_code(code));
+        send_frame(connection, side,
+                   R"({"jsonrpc":"2.0","id":null,"error":{"code":)" + number + R"(,"message":")" + what + R"("}})");
+        end(connection, side, what, Tell::yes);
+    }
+
+    /// Closes one end; its owner hears `Gone`. The other end hears of it when that reaches it.
+    void end(Connection& connection, std::size_t side, const std::string& why, Tell tell) {
+        auto& closing = connection.ends[side];
+        if (auto owner = std::exchange(closing.owner, nullptr)) {
+            note(connection.ends[1 - side].name, closing.name, "gone: " + why);
+            owner->connections.erase(closing.peer);
+            if (side == 1) --owner->accepted;
+            owner->bar(closing.source, false);
+            owner->arrive(closing.source, {Gone{closing.peer, why}, {}, 0});
+        }
+        if (tell == Tell::yes) transmit(connection, {Kind::ended, {connection.id, side}, "closed by peer"});
+        if (!connection.ends[0].open() && !connection.ends[1].open()) connections_.erase(connection.id);
+    }
+
+    Schedule& schedule_;
+    std::function<void(const Packet&)> seen_;
+    Random random_;
+    Links links_;
+    std::set<std::string> refusing_;
+    std::map<std::string, Node> nodes_;  // stable: endpoints refer to theirs
+    std::map<EndpointId, std::shared_ptr<Endpoint>> endpoints_;
+    std::map<Address, std::shared_ptr<Endpoint>> listeners_;
+    std::map<Address, std::string> names_;  // of parties that listen elsewhere than they advertise
+    std::map<ConnectionId, Connection> connections_;
+    std::map<std::pair<std::string, std::string>, std::deque<Segment>> held_;
+    EndpointId last_endpoint_ = 0;
+    ConnectionId last_connection_ = 0;
+};
+
+}  // namespace understudy::sim

@@ -1,0 +1,101 @@
+// What view services and servers say of themselves to an operator.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include <understudy/view.hpp>
+
+namespace understudy {
+
+// ---- of a view service ------------------------------------------------------------------------------------
+
+/// How the view service sees one server.
+struct ServerStatus {
+    Address name;
+    Incarnation incarnation = Incarnation::none;
+    std::string role;        ///< `primary`, `backup` (in sync), `joining`, `idle`, `leaving` or `dead`.
+    Duration last_ping{};    ///< Age of the last ping.
+    ViewNumber viewnum = 0;  ///< What that ping said.
+    std::string trouble{};   ///< A sentence about what is wrong with it: two processes under one name.
+    friend bool operator==(const ServerStatus&, const ServerStatus&) = default;
+};
+struct GroupStatus {
+    ViewInfo info;
+    bool acked = false;
+    std::vector<ServerStatus> servers;
+    std::vector<Address> waiting_for;  ///< Whose return would end the wait (R4); empty if the group does not wait.
+    std::string waiting_why;           ///< A sentence, empty if the group does not wait.
+    friend bool operator==(const GroupStatus&, const GroupStatus&) = default;
+};
+/// A server that is refused since it has state of a former view service, which `view.adopt` could go on with.
+struct RefusedServer {
+    std::string group;
+    Address name;
+    ClusterId cluster = ClusterId::none;
+    ViewNumber viewnum = 0;  ///< The newest view that it reports.
+    Duration last_ping{};    ///< Age of its last ping.
+    friend bool operator==(const RefusedServer&, const RefusedServer&) = default;
+};
+struct PastEvent {
+    Duration age{};
+    std::string text;
+    friend bool operator==(const PastEvent&, const PastEvent&) = default;
+};
+struct ViewStatusResult {
+    std::vector<GroupStatus> groups;
+    std::vector<PastEvent> events;  ///< Recent decisions, oldest first.
+    std::vector<RefusedServer> refused{};  ///< Of servers heard within 10 D; at most 1000.
+    friend bool operator==(const ViewStatusResult&, const ViewStatusResult&) = default;
+};
+/// The answer to `ViewForce` and `ViewAdopt`.
+struct ViewForceResult {
+    ViewInfo info;
+    std::string may_be_lost;
+    friend bool operator==(const ViewForceResult&, const ViewForceResult&) = default;
+};
+/// What an operator is told who made `forced` primary in place of `old`.
+inline std::string may_be_lost(const View& old, const Member& forced) {
+    const auto* member = old.member(forced.name);
+    bool same = member && member->incarnation == forced.incarnation;
+    auto number = std::to_string(old.number);
+    auto holds = [&]() -> std::string {
+        if (same && (member->synced || member == &old.primary)) return " surely holds every answered write";
+        if (same) return " was a backup not in sync yet: it may hold a part of what was written";
+        auto what = member ? " is another process than in view " : " had no role in view ";
+        return what + number + ": it holds what it had when last in sync, or nothing";
+    };
+    auto text = forced.name + holds() + ". Every write answered up to view " + number + " that it lacks is lost";
+    if (old.primary.name != forced.name)
+        text += ". Until " + old.primary.name + " has learned of view " + std::to_string(old.number + 1) +
+                ", clients that reach it may read old values there, and what it answers is lost too";
+    return text + ". Servers that hold more drop it when they join";
+}
+
+// ---- of a server ------------------------------------------------------------------------------------------
+
+/// How a primary sees one backup.
+struct BackupStatus {
+    Address name;
+    std::string state;  ///< `in_sync`, `log` (catching up from the log), `snapshot`, or `unreachable`.
+    Index match = 0;
+    std::uint64_t sent = 0;  ///< Bytes of the snapshot acknowledged so far.
+    friend bool operator==(const BackupStatus&, const BackupStatus&) = default;
+};
+struct ReplicaStatusResult {
+    ViewInfo info;
+    Address server;
+    Incarnation incarnation = Incarnation::none;
+    Role role = Role::idle;
+    Index first = 0;  ///< The first index that the log still holds; `last + 1` if it holds none.
+    Index last = 0;
+    Index commit = 0;
+    Index applied = 0;
+    std::uint64_t sessions = 0;
+    std::uint64_t log_bytes = 0;
+    std::vector<BackupStatus> backups;
+    friend bool operator==(const ReplicaStatusResult&, const ReplicaStatusResult&) = default;
+};
+
+}  // namespace understudy

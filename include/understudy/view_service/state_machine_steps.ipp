@@ -1,0 +1,348 @@
+// ViewRules, continued: what follows from news and from time, for one group and for the whole service.
+#pragma once
+
+#include <cstddef>
+#include <optional>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <understudy/base/config.hpp>
+#include <understudy/view_service/state_machine.hpp>
+
+namespace understudy::view_service {
+
+UNDERSTUDY_DECL ViewRules::ViewRules(ViewOptions options, const ViewRecord& record, Time now)
+    : ViewRules(options, record.cluster, now) {
+    former_dead_ = record.dead_after;
+    removed_ = record.removed;
+    const auto running = clock_.read(now);
+    for (const auto& kept : record.groups) {
+        auto group = restore(kept, running, former_dead_, periods_);
+        group.info.ping_interval = options_.ping_interval;
+        auto [place, fresh] = groups_.try_emplace(kept.info.group, std::move(group));
+        if (fresh) reschedule(place->second, running);
+    }
+}
+
+UNDERSTUDY_DECL ViewRecord ViewRules::record() const {
+    ViewRecord record{cluster_, longest_dead(), {}, removed_};
+    for (const auto& [name, group] : groups_)
+        if (!group.is_rumour()) record.groups.push_back(record_of(group));
+    return record;
+}
+
+UNDERSTUDY_DECL void ViewRules::track_changes(const ViewRecord& stored) {
+    const auto known = record();
+    auto& lacking = unstored_.emplace();
+    lacking.head = known.cluster != stored.cluster || known.dead_after != stored.dead_after ||
+                   known.removed != stored.removed;
+    for (const auto& kept : stored.groups) lacking.groups.insert(kept.info.group);
+    for (const auto& group : known.groups) {
+        auto kept = place_of(group.info.group, stored.groups);
+        if (kept != stored.groups.end() && *kept == group) lacking.groups.erase(group.info.group);
+        else lacking.groups.insert(group.info.group);
+    }
+}
+
+UNDERSTUDY_DECL ViewChanges ViewRules::changes() const {
+    ViewChanges changes{cluster_, longest_dead(), {}, {}, removed_};
+    if (!unstored_) return changes;
+    for (const auto& name : unstored_->groups) {
+        auto found = groups_.find(name);
+        if (found == groups_.end() || found->second.is_rumour()) changes.gone.push_back(name);
+        else changes.groups.push_back(record_of(found->second));
+    }
+    return changes;
+}
+
+/// Everything that may follow once something changed: at most one view of the table's, then what an operator wished.
+/// A view that is new is pushed over every connection but `informed`, which learns it from its answer.
+UNDERSTUDY_DECL void ViewRules::settle(Group& group, Step& step, const Address& informed, bool push,
+                              const std::optional<Member>& newcomer) {
+    if (group.behind) return;  // R7
+    reached("R0 to R6: a group is looked at as a whole");
+    auto holds = situation(group, step.now);
+    holds.newcomer = newcomer;
+    if (auto decision = decide(holds)) {
+        bool recovered = waits(holds);  // R5; R4 gives no decision
+        adopt(group, std::move(*decision), holds.view.number == 0 || recovered, step);
+        holds = situation(group, step.now);
+        push = true;
+    }
+    if (group.wish && settle_wish(group, holds, step)) {
+        holds = situation(group, step.now);
+        push = true;
+    }
+    auto awaited = view_service::awaited(holds);
+    auto why = awaited.empty() ? std::string{} : why_waiting(holds);
+    if (awaited != group.waiting_for || why != group.waiting_why) {
+        group.waiting_for = awaited;
+        group.waiting_why = why;
+        if (!awaited.empty()) tell(GroupWaits{group.info.group, std::move(awaited), std::move(why)}, step);
+    }
+    if (push) announce(group, informed, step);
+    reschedule(group, step.now);
+}
+
+UNDERSTUDY_DECL void ViewRules::adopt(Group& group, Decision decision, bool any_primary, Step& step) {
+    group.adopt(decision.next, any_primary);
+    note_change(group);
+    forget_dead(group, step.now);
+    tell(ViewDecided{group.info, std::move(decision.why)}, step);
+}
+
+/// Grants or refuses what an operator asked for, or leaves it for later. True if it made a view.
+UNDERSTUDY_DECL bool ViewRules::settle_wish(Group& group, const Situation& holds, Step& step) {
+    auto wish = *group.wish;
+    const auto& server = wish.server;
+    bool late = step.now - wish.asked >= periods_.patience;
+    auto fail = [&](std::string text) {
+        auto method = wish.force ? Method::view_force : Method::view_promote;
+        Failure failure{std::string{to_string(method)}, error::bad_request, std::move(text), group.info, {}, {}};
+        end_wish(group, std::move(failure), step);
+        return false;
+    };
+    if (!wish.force) {  // R6
+        auto obstacle = promotion_obstacle(holds, server.name);
+        bool done = holds.view.number != 0 && holds.view.primary.name == server.name;
+        if (done) end_wish(group, ViewResult{group.info, {}}, step);
+        if (done) return false;
+        if (!obstacle.empty()) return fail(std::move(obstacle));
+        return late ? fail(holds.view.primary.name + " has not said that it stopped; it goes on as primary") : false;
+    }
+    if (holds.view.number != wish.view) return fail("nothing needs to be forced: " + describe(holds.view));
+    if (group.members_heard > wish.asked)
+        return fail("a member that surely holds every answered write is alive: " + describe(holds.view) +
+                    "; `promote` changes the primary");
+    auto obstacle = force_obstacle(group, server.name, step.now, periods_);
+    bool same = obstacle.empty() && group.find(server.name)->incarnation == server.incarnation;
+    if (obstacle.empty() && !same) obstacle = server.name + " has restarted; ask again";
+    if (!obstacle.empty()) return fail(std::move(obstacle));
+    if (waits(holds) && step.now - group.members_heard >= periods_.dead) {  // every lease has run out
+        adopt(group, force(holds, server), true, step);
+        end_wish(group, ViewForceResult{group.info, may_be_lost(holds.view, server)}, step);
+        return true;
+    }
+    return late ? fail("the members of the old view did not fall silent") : false;
+}
+
+UNDERSTUDY_DECL void ViewRules::end_wish(Group& group, Message message, Step& step) {
+    auto wish = *std::exchange(group.wish, std::nullopt);
+    if (auto* links = find_links(wish.peer)) links->wishes.erase(group.info.group);
+    drop_if_empty(wish.peer);
+    if (!wish.id.empty()) step.effects.send(wish.peer, wish.id, std::move(message));
+}
+
+/// Pushes the view over every connection that pings, at once, and over every one that watches: of many watchers a slice
+/// in each turn. Who still waits for a former view gets only this one.
+UNDERSTUDY_DECL void ViewRules::announce(const Group& group, const Address& informed, Step& step) {
+    std::set<Address> peers;
+    for (const auto& [name, server] : group.servers)
+        if (!server.peer.empty() && server.loss == Loss::none) peers.insert(server.peer);
+    peers.erase(informed);
+    if (auto found = watchers_.find(group.info.group); found != watchers_.end()) {
+        auto waiting = found->second;
+        waiting.erase(informed);
+        if (waiting.size() <= view_service::push_slice) {
+            unpushed_.erase(group.info.group);
+            peers.merge(waiting);
+        } else {
+            for (const auto& peer : peers) waiting.erase(peer);
+            unpushed_[group.info.group] = std::move(waiting);
+        }
+    }
+    for (const auto& peer : peers) step.effects.send(peer, {}, ViewChanged{group.info});
+}
+
+UNDERSTUDY_DECL void ViewRules::push_slice(Step& step) {
+    for (auto left = view_service::push_slice; left > 0 && !unpushed_.empty(); --left) {
+        const auto waiting = unpushed_.begin();
+        auto peer = waiting->second.extract(waiting->second.begin());
+        step.effects.send(std::move(peer.value()), {}, ViewChanged{find_group(waiting->first)->info});
+        if (waiting->second.empty()) unpushed_.erase(waiting);
+    }
+}
+
+/// Brings a group's servers up to the time: suspects, losses, probes to repeat, what no longer counts.
+UNDERSTUDY_DECL void ViewRules::tend(Group& group, Step& step) {
+    const auto& name = group.info.group;
+    lapse_behind(group, step);
+    for (auto& [address, server] : group.servers) {
+        if (server.probe <= step.now) {
+            server.probe = never;
+            step.effects.probes.push_back(address);
+        }
+        if (!server.judge(step.now, periods_, clock_.late(), clock_.caught_up())) continue;
+        probing_.erase({address, name});
+        tell(ServerLost{name, address, std::string{describe(server.loss)}}, step);
+    }
+    std::erase_if(group.reports, [&](const auto& report) { return step.now - report.at >= periods_.remember; });
+    forget_dead(group, step.now);
+    settle(group, step, {}, false);
+    UNDERSTUDY_CHECK(group.due > step.now || group.is_abandoned(step.now, periods_));
+}
+
+/// Dead servers that are in no view do not eat up the limits for ever.
+UNDERSTUDY_DECL void ViewRules::forget_dead(Group& group, Time now) {
+    for (auto at = group.servers.begin(); at != group.servers.end();) {
+        const auto& [name, server] = *at;
+        bool idle = server.loss != Loss::none && !group.view().member(name);
+        bool ghost = idle && now - server.heard >= periods_.forget;
+        if (ghost) move_server(group, name, server.peer, {});
+        if (ghost) note_change(group);
+        at = ghost ? group.servers.erase(at) : std::next(at);
+    }
+}
+
+UNDERSTUDY_DECL void ViewRules::reschedule(Group& group, Time now) {
+    auto next = group.next_due(now, periods_);
+    if (next == group.due) return;
+    if (group.due != never) due_.erase({group.due, group.info.group});
+    if (next != never) due_.insert({next, group.info.group});
+    group.due = next;
+}
+
+UNDERSTUDY_DECL void ViewRules::wake(Time now, Effects& effects) {
+    Step step{now, clock_.read(now), effects};
+    while (!due_.empty() && due_.begin()->first <= step.now) {
+        auto found = groups_.find(due_.begin()->second);
+        tend(found->second, step);
+        if (found->second.servers.empty() && found->second.view().number == 0) groups_.erase(found);
+        else if (found->second.is_abandoned(step.now, periods_))
+            remove(found->second,
+                   "by rule: its only server was silent for an hour, keeps no journal as far as is known and never "
+                   "took up its first view", step);
+    }
+    adopt_groups(step);
+    push_slice(step);
+    listed_ = 0;
+    clock_.promise(next_due());
+    invariants();
+}
+
+UNDERSTUDY_DECL void ViewRules::gone(const Address& peer, Time now, Effects& effects) {
+    Step step{now, clock_.read(now), effects};
+    std::erase_if(adoptions_, [&](const Adoption& asked) { return asked.peer == peer; });
+    auto found = links_.find(peer);
+    if (found == links_.end()) return;
+    auto links = std::move(found->second);
+    links_.erase(found);
+    std::set<Address> names;
+    for (const auto& [group, name] : links.servers) {
+        auto& server = find_group(group)->servers.find(name)->second;
+        server.peer.clear();
+        if (server.loss != Loss::none) continue;
+        server.start_probing(step.now, periods_);
+        probing_.insert({name, group});
+        names.insert(name);
+    }
+    effects.probes.insert(effects.probes.end(), names.begin(), names.end());
+    for (const auto& group : links.watches) {
+        auto watched = watchers_.find(group);
+        watched->second.erase(peer);
+        if (watched->second.empty()) watchers_.erase(watched);
+        if (auto waiting = unpushed_.find(group); waiting != unpushed_.end()) {
+            waiting->second.erase(peer);
+            if (waiting->second.empty()) unpushed_.erase(waiting);
+        }
+        --watcher_count_;
+    }
+    // An operator who goes takes the wish along.
+    for (const auto& group : links.wishes) find_group(group)->wish.reset();
+    invariants();
+}
+
+UNDERSTUDY_DECL void ViewRules::probed(const Address& name, ProbeResult result, Time now, Effects& effects) {
+    Step step{now, clock_.read(now), effects};
+    std::vector<std::string> groups;
+    for (auto at = probing_.lower_bound({name, {}}); at != probing_.end() && at->first == name; ++at)
+        groups.push_back(at->second);
+    for (const auto& group_name : groups) {
+        auto& group = *find_group(group_name);
+        auto& server = group.servers.find(name)->second;
+        if (result == ProbeResult::alive) server.probe_later(step.now);
+        if (result != ProbeResult::alive) server.stop_probing();
+        if (!server.probing) probing_.erase({name, group_name});
+        const bool proof = result == ProbeResult::refused && group.refusal_proves(name);
+        if (result == ProbeResult::refused && !proof) reached("R1: a refusal is no proof where leases are in use");
+        if (proof) {  // proof of death: the connection broke and nobody listens there any more
+            reached("R1: a broken connection and a refused one are proof of death");
+            server.loss = Loss::refused;
+            tell(ServerLost{group_name, name, std::string{describe(server.loss)}}, step);
+            settle(group, step, {}, false);
+        } else {
+            reschedule(group, step.now);
+        }
+    }
+    invariants();
+}
+
+UNDERSTUDY_DECL ViewRules::Links* ViewRules::find_links(const Address& peer) {
+    auto found = links_.find(peer);
+    return found == links_.end() ? nullptr : &found->second;
+}
+UNDERSTUDY_DECL void ViewRules::drop_if_empty(const Address& peer) {
+    if (auto* links = find_links(peer); links && links->empty()) links_.erase(peer);
+}
+/// A server pings over another connection than before; an empty address is none.
+UNDERSTUDY_DECL void ViewRules::move_server(const Group& group, const Address& name, const Address& from,
+                                            const Address& to) {
+    if (auto* links = find_links(from)) links->servers.erase({group.info.group, name});
+    drop_if_empty(from);
+    if (!to.empty()) links_[to].servers.insert({group.info.group, name});
+}
+
+UNDERSTUDY_DECL ViewStatusResult ViewRules::status(const std::optional<std::string>& group, Time now) const {
+    ViewStatusResult result;
+    auto running = clock_.peek(now);
+    for (const auto& [name, one] : groups_)
+        if (!group || *group == name)
+            result.groups.push_back(status_of(one, situation(one, running), running, periods_));
+    result.refused = strangers_.list(group, running - periods_.remember, running, max_refused_listed);
+    for (const auto& past : past_)
+        if (!group || *group == past.group) result.events.push_back({now - past.at, past.text});
+    return result;
+}
+
+/// What holds after each step, in a time that does not depend on the number of groups.
+UNDERSTUDY_DECL void ViewRules::invariants() const {
+    UNDERSTUDY_CHECK(due_.size() <= groups_.size());
+    UNDERSTUDY_CHECK(groups_.size() <= options_.max_groups);
+    UNDERSTUDY_CHECK(watcher_count_ <= options_.max_watchers);
+    UNDERSTUDY_CHECK(past_.size() <= options_.max_events);
+}
+
+/// What holds after each step, group by group; for simulation.
+UNDERSTUDY_DECL void ViewRules::deep_invariants() const {
+    invariants();
+    std::size_t scheduled = 0;
+    std::size_t probing = 0;
+    for (const auto& [name, group] : groups_) {
+        UNDERSTUDY_CHECK(group.info.group == name && group.info.cluster != ClusterId::none);
+        UNDERSTUDY_CHECK(group.servers.size() <= options_.max_servers);
+        UNDERSTUDY_CHECK(!group.acked || group.view().synced_count() == group.view().backups.size());
+        UNDERSTUDY_CHECK(group.due == never || due_.contains({group.due, name}));
+        scheduled += group.due != never;
+        for (const auto& [address, server] : group.servers) {
+            auto links = links_.find(server.peer);
+            bool linked = links != links_.end() && links->second.servers.contains({name, address});
+            UNDERSTUDY_CHECK(linked != server.peer.empty());
+            UNDERSTUDY_CHECK(server.probing == probing_.contains({address, name}));
+            const auto due = server.due(periods_, group.view().member(address) != nullptr);
+            UNDERSTUDY_CHECK(due >= group.due || group.behind);
+            probing += server.probing;
+        }
+    }
+    UNDERSTUDY_CHECK(scheduled == due_.size() && probing == probing_.size());
+    std::size_t watching = 0;
+    for (const auto& [peer, links] : links_) {
+        UNDERSTUDY_CHECK(!links.empty());
+        watching += links.watches.size();
+    }
+    UNDERSTUDY_CHECK(watching == watcher_count_);
+    for (const auto& [name, peers] : unpushed_) UNDERSTUDY_CHECK(!peers.empty() && groups_.contains(name));
+}
+
+}  // namespace understudy::view_service
