@@ -89,6 +89,20 @@ SCENARIOS = [
 ]
 
 WORDS = re.compile(r"\b(TODO|FIXME|XXX)\b")
+# Words that the library once had of its own, and those of the field that took their place (docs/glossary.md).
+FORMER = {
+    "Effects": "Output", "ViewRules": "ViewStateMachine", "ReplicaRules": "ReplicaStateMachine",
+    "ClerkRules": "ClientStateMachine", "AskRules": "AdminStateMachine", "Situation": "GroupState",
+    "Periods": "Timeouts", "Wish": "OperatorRequest", "heir": "successor", "heirs": "successors",
+    "shunned": "quarantined", "doubtful": "suspect", "withheld": "deferred", "sendings": "attempts",
+    "flying": "in flight", "Switchboard": "ConnectionManager", "switchboard": "connection manager",
+    "Doorbell": "ReceiveQueue", "doorbell": "receive queue", "Gone": "Disconnected", "Broken": "ProtocolError",
+    "Arrival": "TransportEvent", "Arrivals": "TransportEvents", "Prose": "HumanText", "UsualForm": "FastDecoder",
+    "UsualWriter": "FastEncoder", "Chronicle": "CommitHistory", "Testimony": "ClientHistory",
+    "Crowd": "SimulatedClients",
+}
+FORMER_WORD = re.compile(rf"\b({'|'.join(FORMER)})\b")
+TELLS_HISTORY = {"docs/track-record.md", "CHANGELOG.md"}  # of what was called otherwise then
 MACHINE_PATH = re.compile(r"(?<![\w./-])/(home|root|work|farm|Users)/")
 SPEAKS_OF_THEM = {"tests/tidy.py", "tests/tidy_test.py"}  # of the words above
 SLEEP = re.compile(r"\b(sleep_for|sleep_until|usleep|nanosleep)\b")
@@ -300,6 +314,9 @@ def check_text(files):
                 continue
             if WORDS.search(line):
                 yield error(f"unfinished: {WORDS.search(line).group()}")
+            former = None if file.path in TELLS_HISTORY else FORMER_WORD.search(line)
+            if former:
+                yield error(f"{former.group()}: the field says {FORMER[former.group()]}")
             if MACHINE_PATH.search(line):
                 yield error("names a folder of somebody's machine")
 

@@ -113,6 +113,8 @@ class Tidy(unittest.TestCase):
         self.assertEqual(faults({path: "// " + "ä" * 117 + "\n"}), [])
         self.fails({path: "// TODO\n"}, "TODO")
         self.fails({path: "// see /home/me/a\n"}, "machine")
+        self.fails({path: "// the Switchboard\n"}, "ConnectionManager")
+        self.assertEqual(faults({"CHANGELOG.md": "+- The Switchboard.\n"}), [])
         self.assertEqual(faults({path: "// see tcp://home/a and a/home/b\n"}), [])
 
     def test_time_and_chance(self):

@@ -1,4 +1,4 @@
-// What an operator's tools ask of view services and replicas.
+// `Admin`: an operator's requests to view services and replicas. Tools such as `pbc` are built on it.
 #pragma once
 
 #include <chrono>
@@ -24,7 +24,7 @@ namespace understudy {
 
 namespace detail {
 
-/// The answer `M`; another one is `error::internal`.
+/// Extracts the result `M` from the answer. An answer of any other type completes the call with `error::internal`.
 template <typename M>
 struct TakeMessage {
     using Value = M;
@@ -48,10 +48,14 @@ struct IgnoreMessage {
 
 }  // namespace detail
 
-/// Asks given addresses, one request for each call. Reads are repeated until they are answered or `timeout` has passed
-/// (`error::deadline_passed`); what changes something is sent once (`error::outcome_unknown`). A refusal completes with
-/// its code, and the observer gets its text as an event `Refused`; so does an address that the transport could never
-/// dial, with `error::invalid_options`. Completion, cancellation and threads: as `Client`.
+/// Sends an operator's requests to addresses that the caller names. Each call is one request.
+///
+/// A call that only reads is repeated until it is answered. After `timeout` it ends with `error::deadline_passed`. A
+/// call that changes something is sent once: repeating it could carry out the change twice. It ends with
+/// `error::outcome_unknown` if no answer comes within `timeout` or if the connection breaks.
+/// A refusal completes the call with the code of the refusal, and the observer gets its text in the event `Refused`. An
+/// address that the transport can never dial is refused in the same way, with `error::invalid_options`.
+/// Completion, cancellation and threading are those of `Client`.
 template <Transport T>
 class Admin {
 public:
@@ -59,51 +63,55 @@ public:
         : node_{detail::make_admin_node(detail::erase(std::move(transport)), std::move(observer))},
           timeout_{timeout} {}
 
-    /// The group's view (`view.get`); completes with `ViewInfo`.
+    /// Reads the view of a group (`view.get`). Completes with `ViewInfo`; its view number is 0 if the group has no
+    /// view.
     template <typename Token = asio::use_awaitable_t<>>
     auto async_view(Address view_service, std::string group, Token&& token = Token()) {
         return read<detail::TakeView>(std::move(view_service), protocol::Method::view_get,
             protocol::ViewGet{.group = std::move(group)}, std::forward<Token>(token));
     }
-    /// One group, or all if none is named (`view.status`); completes with `ViewStatusResult`.
+    /// Reads the state of one group, or of all groups if `group` is empty (`view.status`). Completes with
+    /// `ViewStatusResult`.
     template <typename Token = asio::use_awaitable_t<>>
     auto async_view_status(Address view_service, std::optional<std::string> group, Token&& token = Token()) {
         return read<detail::TakeMessage<ViewStatusResult>>(std::move(view_service), protocol::Method::view_status,
             protocol::ViewStatus{std::move(group)}, std::forward<Token>(token));
     }
-    /// What a server says of itself (`pb.status`); completes with `ReplicaStatusResult`.
+    /// Reads the state of one server (`pb.status`). Completes with `ReplicaStatusResult`.
     template <typename Token = asio::use_awaitable_t<>>
     auto async_replica_status(Address server, Token&& token = Token()) {
         return read<detail::TakeMessage<ReplicaStatusResult>>(std::move(server), protocol::Method::pb_status,
             protocol::ReplicaStatus{}, std::forward<Token>(token));
     }
-    /// Makes a backup that is in sync primary (R6); completes with the new `ViewInfo`.
+    /// Makes a synced backup the primary (R6). Completes with the new `ViewInfo`.
     template <typename Token = asio::use_awaitable_t<>>
     auto async_promote(Address view_service, std::string group, Address server, Token&& token = Token()) {
         return change<detail::TakeView>(std::move(view_service), protocol::Method::view_promote,
             protocol::ViewPromote{std::move(group), std::move(server)}, std::forward<Token>(token));
     }
-    /// Makes a server primary that may lack answered writes: the last resort. Completes with `ViewForceResult`.
+    /// Makes a server primary although it may lack answered writes. This is the last resort when no member that has the
+    /// state can return. Completes with `ViewForceResult`, which says what may be lost.
     template <typename Token = asio::use_awaitable_t<>>
     auto async_force(Address view_service, std::string group, Address server, Token&& token = Token()) {
         return change<detail::TakeMessage<ViewForceResult>>(std::move(view_service), protocol::Method::view_force,
             protocol::ViewForce{std::move(group), std::move(server)}, std::forward<Token>(token));
     }
-    /// Goes on with a group of a former view service whose record is lost, as its servers know it. Completes with
-    /// `ViewForceResult`.
+    /// Continues a group of a former view service whose record is lost, from the newest view that its servers know.
+    /// Completes with `ViewForceResult`.
     template <typename Token = asio::use_awaitable_t<>>
     auto async_adopt(Address view_service, std::string group, ClusterId cluster, Token&& token = Token()) {
         return change<detail::TakeMessage<ViewForceResult>>(std::move(view_service), protocol::Method::view_adopt,
             protocol::ViewAdopt{std::move(group), cluster}, std::forward<Token>(token));
     }
-    /// Forgets a group of which nobody is heard; what its servers hold is given up. Completes with its last `ViewInfo`.
+    /// Removes a group none of whose servers pings any more. The state that these servers hold is given up. Completes
+    /// with the group's last `ViewInfo`.
     template <typename Token = asio::use_awaitable_t<>>
     auto async_remove_group(Address view_service, std::string group, Token&& token = Token()) {
         return change<detail::TakeView>(std::move(view_service), protocol::Method::view_remove,
                                         protocol::ViewRemove{std::move(group)}, std::forward<Token>(token));
     }
-    /// Calls `watcher` on the executor with the view as it is and then with every later one, also over connections that
-    /// break. Completes with `void(std::error_code)` when it is cancelled, stopped or refused, not before.
+    /// Calls `watcher` on the executor with the current view, and then with every later view. It continues over a new
+    /// connection if one breaks. Completes with `void(std::error_code)` only when it is cancelled, stopped or refused.
     template <typename Token = asio::use_awaitable_t<>>
     auto async_watch(Address view_service, std::string group, std::function<void(const ViewInfo&)> watcher,
                      Token&& token = Token()) {
@@ -112,7 +120,7 @@ public:
                                   std::forward<Token>(token));
     }
 
-    /// Ends every call with `operation_aborted`, and each later one with `error::closed`.
+    /// Ends every pending call with `operation_aborted` and each later call with `error::closed`.
     void stop() { node_->stop(); }
     asio::any_io_executor get_executor() const { return node_->executor(); }
 

@@ -1,4 +1,4 @@
-// The client of the key/value store in the box.
+// `Clerk`: the client of the built-in key/value store, with one function for each of its commands and queries.
 #pragma once
 
 #include <cstddef>
@@ -21,8 +21,8 @@ namespace understudy {
 
 namespace detail {
 
-/// The alternative `V` of the store's reply. Its refusal of a value that is too long becomes `error::too_large`,
-/// any other alternative `error::internal`.
+/// Extracts the alternative `V` from the store's reply. `kv::TooLarge` completes the call with `error::too_large`, any
+/// other alternative with `error::internal`.
 template <typename V>
 struct Take {
     using Value = V;
@@ -36,13 +36,13 @@ struct Take {
     }
 };
 
-/// Nothing, which `put` answers.
+/// Expects the empty reply of `put`.
 struct TakeDone {
     using Value = void;
     void operator()(std::error_code& ec, Answer&& answer) const { Take<std::monostate>{}(ec, std::move(answer)); }
 };
 
-/// The value of a key; its absence is `error::key_not_found`.
+/// Extracts the value of a key. A key without a value completes the call with `error::key_not_found`.
 struct TakeFound {
     using Value = std::string;
 
@@ -57,19 +57,20 @@ struct TakeFound {
 
 }  // namespace detail
 
-/// A `Client` of `KvStore` with a verb for each command and query. Keys and values are any bytes.
+/// A `Client` of `KvStore` with one function for each command and query. Keys and values are arbitrary bytes.
 ///
-/// What `Client` says of its calls holds for these. Each verb has a twin whose name ends in `_at` that completes with
-/// `Result<T>`: what the verb completes with, and its position. For a deadline of one call's own use `client()`.
+/// Completion, errors, cancellation and threading are those of `Client`. Each function has a second form whose name
+/// ends in `_at`. It completes with `Result<T>`: the same value together with its position in the log. To give one call
+/// a deadline of its own, use `client()`.
 template <Transport T>
 class Clerk {
 public:
-    /// Throws `std::system_error` with `error::invalid_options` and a sentence that says what is wrong.
+    /// Throws `std::system_error` with `error::invalid_options` and a text that says what is wrong.
     explicit Clerk(T transport, ClerkOptions options = {}, Observer observer = {})
         : client_{std::move(transport), std::move(options), std::move(observer)} {}
 
-    /// Sets the value of a key. Completes with `void(std::error_code)`; `bad_request` if the key is longer than
-    /// `kv::max_key` or the value than `kv::max_value`.
+    /// Sets the value of a key. Completes with `void(std::error_code)`: `bad_request` if the key is longer than
+    /// `kv::max_key` or the value is longer than `kv::max_value`.
     template <typename Token = asio::use_awaitable_t<>>
     auto async_put(std::string key, std::string value, Token&& token = Token()) {
         return client_.template execute<detail::TakeDone>(
@@ -81,8 +82,8 @@ public:
             kv::Put{std::move(key), std::move(value)}, {}, std::forward<Token>(token));
     }
 
-    /// Adds to the end of a value, or sets it; completes with the new length in bytes. `too_large` if it would exceed
-    /// `kv::max_value`; nothing was changed then.
+    /// Appends to the value of a key, or sets it if the key does not exist. Completes with the new length in bytes, or
+    /// with `too_large` if the value would exceed `kv::max_value`. In that case nothing was changed.
     template <typename Token = asio::use_awaitable_t<>>
     auto async_append(std::string key, std::string value, Token&& token = Token()) {
         return client_.template execute<detail::Take<std::uint64_t>>(
@@ -94,7 +95,7 @@ public:
             kv::Append{std::move(key), std::move(value)}, {}, std::forward<Token>(token));
     }
 
-    /// Removes a key; completes with whether it was there.
+    /// Removes a key. Completes with true if the key existed.
     template <typename Token = asio::use_awaitable_t<>>
     auto async_erase(std::string key, Token&& token = Token()) {
         return client_.template execute<detail::Take<bool>>(kv::Erase{std::move(key)}, {}, std::forward<Token>(token));
@@ -105,8 +106,9 @@ public:
             kv::Erase{std::move(key)}, {}, std::forward<Token>(token));
     }
 
-    /// Sets the value if it is `expected` now, or, with nothing expected, if the key does not exist. Completes with
-    /// `kv::CasResult`: whether it was set, and the value as it is now.
+    /// Sets the value of a key if its present value is `expected`. If `expected` is empty, sets the value only if the
+    /// key does not exist. Completes with `kv::CasResult`: whether the value was set, and the value that the key has
+    /// now.
     template <typename Token = asio::use_awaitable_t<>>
     auto async_compare_and_set(std::string key, std::optional<std::string> expected, std::string value,
                                Token&& token = Token()) {
@@ -120,7 +122,7 @@ public:
             kv::Cas{std::move(key), std::move(value), std::move(expected)}, {}, std::forward<Token>(token));
     }
 
-    /// The value of a key; `error::key_not_found` if it has none.
+    /// Reads the value of a key. Completes with `error::key_not_found` if the key does not exist.
     template <typename Token = asio::use_awaitable_t<>>
     auto async_get(std::string key, Token&& token = Token()) {
         return client_.template ask<detail::TakeFound>(kv::Get{std::move(key)}, {}, std::forward<Token>(token));
@@ -130,8 +132,9 @@ public:
         return client_.template ask<At<detail::TakeFound>>(kv::Get{std::move(key)}, {}, std::forward<Token>(token));
     }
 
-    /// The keys that start with `prefix` and come after `after`, in the order of their bytes, at most `limit`. A page
-    /// may be shorter; only an empty one says that there are no more. For the next page pass the last key as `after`.
+    /// Reads one page of keys, in the order of their bytes: keys that start with `prefix` and come after `after`, at
+    /// most `limit` of them. A page may have fewer keys than `limit` although more follow; only an empty page says that
+    /// no keys are left. For the next page, pass the last key as `after`.
     template <typename Token = asio::use_awaitable_t<>>
     auto async_keys(std::string prefix, std::optional<std::string> after, std::size_t limit, Token&& token = Token()) {
         return client_.template ask<detail::Take<kv::Page>>(
@@ -144,20 +147,20 @@ public:
             kv::Keys{std::move(prefix), std::move(after), limit}, {}, std::forward<Token>(token));
     }
 
-    /// As `Client::async_dump`: a snapshot, on each line a JSON object with `key` and `value`
-    /// (`KvStore::decode_record`).
+    /// As `Client::async_dump`: exports a snapshot. Each line is a JSON object with `key` and `value`, which
+    /// `KvStore::decode_record` decodes.
     template <typename Token = asio::use_awaitable_t<>>
     auto async_dump(std::function<void(std::string_view)> sink, Token&& token = Token()) {
         return client_.async_dump(std::move(sink), std::forward<Token>(token));
     }
 
-    /// The client beneath: any command and query, with deadlines of their own.
+    /// The underlying client. It takes any command and query, each with its own deadline if wanted.
     Client<KvStore, T>& client() { return client_; }
 
-    /// The newest view that the clerk knows; number 0 if it has not learned one.
+    /// The newest view that the clerk knows. Its number is 0 if the clerk has not learned any view.
     const ViewInfo& view() const { return client_.view(); }
-    /// As `Client::stop`: ends every call with `operation_aborted`, each later one with `error::closed`, and closes the
-    /// session.
+    /// As `Client::stop`: ends every pending call with `operation_aborted`, each later call with `error::closed`, and
+    /// closes the session.
     void stop() { client_.stop(); }
     asio::any_io_executor get_executor() const { return client_.get_executor(); }
 

@@ -1,4 +1,5 @@
-// A client of any Store: typed commands and queries, each carried out exactly once whatever fails on the way.
+// `Client`: the client of any Store. It sends typed commands and queries, and makes each command take effect exactly
+// once, whatever fails on the way.
 #pragma once
 
 #include <functional>
@@ -30,29 +31,34 @@ namespace understudy {
 template <Transport T>
 class Clerk;
 
-/// A client of one group. It finds the primary by itself and follows it when it changes. Any number of calls may be
-/// under way at once; those that one client started one after the other without waiting may take effect in any order.
+/// A client of one group. It finds the primary and follows it when the primary changes. Any number of calls may be
+/// pending at once. Calls that are started one after the other, without waiting for the first, may take effect in any
+/// order.
 ///
-/// Each call takes a completion token (`asio::use_awaitable` if none is given) and completes with
-/// `void(std::error_code, T)`, through the handler's executor and never from within the call that started it:
-///  - `error::outcome_unknown`: the deadline (`give_up_after`) passed; the command may or may not have taken effect, or
-///    may yet (C2). `error::deadline_passed`: it had no effect;
-///  - a refusal that trying again cannot cure: `bad_request`, `too_large`, `wrong_cluster`, `unauthorized`, …;
-///  - `operation_aborted`: the call was cancelled (terminal cancellation) or the client stopped. If a command was sent,
-///    it may take effect nevertheless. `error::closed`: the client was stopped before the call.
-/// Of a call that failed the observer is told first what is known about the cause (`CallFailed`).
+/// Each call takes a completion token (default: `asio::use_awaitable`) and completes with `void(std::error_code, T)`.
+/// The handler runs through its own executor, and never from within the call that started the operation. Errors:
+///  - `error::outcome_unknown`: the deadline (`give_up_after`) passed after the command was sent. The command may have
+///    taken effect, or may not, or may still do so (C2);
+///  - `error::deadline_passed`: the deadline passed, and the call had no effect;
+///  - `bad_request`, `too_large`, `wrong_cluster`, `unauthorized` and other refusals that a retry cannot change;
+///  - `operation_aborted`: the call was cancelled (terminal cancellation) or the client was stopped. If the command had
+///    been sent, it may take effect nevertheless;
+///  - `error::closed`: the client was stopped before the call.
+/// Before a failed call completes, the observer gets a `CallFailed` event if anything is known about the cause.
 ///
-/// Not thread-safe: use it, and run its transport's executor, on one strand. It keeps that executor busy from its first
-/// call until it is stopped or destroyed.
+/// Not thread-safe: use it, and run the executor of its transport, on one strand. It keeps that executor busy from its
+/// first call until it is stopped or destroyed.
 ///
-/// GCC 12 destroys an aggregate temporary twice in a `co_await` expression. So make the command in the call,
-/// `co_await client.async_execute<Acquire>(name, owner)`, or name it first.
+/// GCC 12 destroys an aggregate temporary twice if it is made within a `co_await` expression. To avoid that, let the
+/// call make the command, as in `co_await client.async_execute<Acquire>(name, owner)`, or give the command a name
+/// first.
 template <Store S, Transport T>
 class Client : public detail::InPlace<Client<S, T>, S> {
     using InPlace = detail::InPlace<Client<S, T>, S>;
 
 public:
-    /// Of each verb that takes a value also the form that makes it: `async_execute<Acquire>(arguments..., token)`.
+    /// Each function that takes a command or query has another form that makes it:
+    /// `async_execute<Acquire>(arguments..., token)`.
     using InPlace::async_execute;
     using InPlace::async_execute_at;
     using InPlace::async_query;
@@ -62,22 +68,23 @@ public:
     using Query = typename S::Query;
     using Reply = typename S::Reply;
 
-    /// Throws `std::system_error` with `error::invalid_options` and a sentence that says what is wrong, also if the
-    /// transport can never dial an address of the view service.
+    /// Throws `std::system_error` with `error::invalid_options` and a text that says what is wrong. An address of the
+    /// view service that the transport can never dial is such an error too.
     explicit Client(T transport, ClerkOptions options = {}, Observer observer = {})
         : node_{detail::make_client_node(detail::erase(std::move(transport)), options, std::move(observer))} {}
 
-    /// Executes a command exactly once (without `session` in the options: at least once); completes with its `Reply`.
+    /// Executes a command exactly once, or at least once if `ClerkOptions::session` is false. Completes with its
+    /// `Reply`.
     template <detail::Token Token = asio::use_awaitable_t<>>
     auto async_execute(const Command& command, Token&& token = Token()) {
         return execute<detail::TakeReply<S>>(command, {}, std::forward<Token>(token));
     }
-    /// As above, with a deadline of its own for this call.
+    /// As above, with a deadline for this call alone in place of `ClerkOptions::give_up_after`.
     template <detail::Token Token = asio::use_awaitable_t<>>
     auto async_execute(const Command& command, Duration give_up_after, Token&& token = Token()) {
         return execute<detail::TakeReply<S>>(command, give_up_after, std::forward<Token>(token));
     }
-    /// As above; completes with `Result<Reply>`, which says at which position of the log the command stands.
+    /// As above. Completes with `Result<Reply>`, which also has the position of the command in the log.
     template <detail::Token Token = asio::use_awaitable_t<>>
     auto async_execute_at(const Command& command, Token&& token = Token()) {
         return execute<detail::WithPosition<detail::TakeReply<S>>>(command, {}, std::forward<Token>(token));
@@ -87,7 +94,7 @@ public:
         return execute<detail::WithPosition<detail::TakeReply<S>>>(command, give_up_after, std::forward<Token>(token));
     }
 
-    /// Reads, linearizably; completes with the store's `Reply`. A query that fails had no effect.
+    /// Executes a linearizable read. Completes with the store's `Reply`. A query that fails had no effect.
     template <detail::Token Token = asio::use_awaitable_t<>>
     auto async_query(const Query& query, Token&& token = Token()) {
         return ask<detail::TakeReply<S>>(query, {}, std::forward<Token>(token));
@@ -96,7 +103,7 @@ public:
     auto async_query(const Query& query, Duration give_up_after, Token&& token = Token()) {
         return ask<detail::TakeReply<S>>(query, give_up_after, std::forward<Token>(token));
     }
-    /// As above; completes with `Result<Reply>`: what was read is not older than this position.
+    /// As above. Completes with `Result<Reply>`. The state that was read includes the log up to this position.
     template <detail::Token Token = asio::use_awaitable_t<>>
     auto async_query_at(const Query& query, Token&& token = Token()) {
         return ask<detail::WithPosition<detail::TakeReply<S>>>(query, {}, std::forward<Token>(token));
@@ -106,25 +113,27 @@ public:
         return ask<detail::WithPosition<detail::TakeReply<S>>>(query, give_up_after, std::forward<Token>(token));
     }
 
-    /// Reads a consistent snapshot of the store while it goes on working: calls `sink` with one piece after the other,
-    /// and completes with `void(std::error_code, Position)`, the position of the last command in it. Ends with
-    /// `error::bad_chunk` if the primary changed meanwhile: begin anew. What `sink` throws ends it and, unless it is
-    /// a `std::system_error`, leaves the executor's `run()`.
+    /// Exports a consistent snapshot of the store while the store continues to work. Calls `sink` with one piece after
+    /// the other. Completes with `void(std::error_code, Position)`: the position of the last command in the snapshot.
+    /// Ends with `error::bad_chunk` if the primary changed in between; then start again from the beginning. An
+    /// exception of `sink` ends the operation. If it is not a `std::system_error`, it also leaves the executor's
+    /// `run()`.
     template <typename Token = asio::use_awaitable_t<>>
     auto async_dump(std::function<void(std::string_view)> sink, Token&& token = Token()) {
         detail::MakeDump make{node_.share(), std::move(sink)};
         return detail::async_spawn(get_executor(), std::move(make), std::forward<Token>(token));
     }
 
-    /// Asks for the view now, rather than with the first call, and goes on following it.
+    /// Asks for the view now instead of at the first call, and follows its changes from then on.
     void follow() { node_->follow(); }
-    /// The newest view that the client knows; number 0 if it has not learned one.
+    /// The newest view that the client knows. Its number is 0 if the client has not learned any view.
     const ViewInfo& view() const { return node_->view(); }
 
-    /// Ends every call with `operation_aborted`, and each later one with `error::closed`. The observer is told nothing
-    /// more. The session is closed at the primary (C4): that keeps the executor busy until it is answered, for two
-    /// `resend_after` and 2 s at most, also if the client is destroyed meanwhile. One that is destroyed without `stop`
-    /// ends at once, and its session is left to `session_ttl`.
+    /// Ends every pending call with `operation_aborted` and each later call with `error::closed`. The observer gets no
+    /// more events. Then the client closes its session at the primary (C4). This keeps the executor busy until the
+    /// primary answers, but at most for two `resend_after` and at most for 2 s, even if the client is destroyed in
+    /// between. Without `stop`, a client that is destroyed ends at once, and its session stays open until `session_ttl`
+    /// has passed.
     void stop() { node_->leave(); }
     asio::any_io_executor get_executor() const { return node_->executor(); }
 

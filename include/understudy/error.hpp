@@ -1,4 +1,4 @@
-// What can go wrong, as one enum: the codes that travel in messages and the outcomes that a host sees.
+// All errors of the library in one enum: the codes that travel in messages, and the results of calls that a host makes.
 #pragma once
 
 #include <array>
@@ -8,47 +8,48 @@
 
 namespace understudy {
 
-/// Every error of the library. Those with a number below travel on the wire under it (`wire_code`);
-/// the others only ever come out of a call that the host made.
+/// Every error of the library. An error with a number in the table below travels on the wire under that number
+/// (`wire_code`). The other errors never travel: they are only the result of a call that the host made.
 enum class error {
-    outcome_unknown = 1,  ///< The call's deadline passed after it was sent: it may or may not have taken effect.
-    deadline_passed,  ///< The call's deadline passed and it had no effect: a read, or a command that was never sent.
+    outcome_unknown = 1,  ///< The call was sent and no answer came in time: it may have taken effect or not.
+    /// The deadline passed and the call had no effect: it was a read, or a command that was never sent.
+    deadline_passed,
     key_not_found,    ///< The key does not exist.
     closed,           ///< The service, client or transport was stopped.
     invalid_options,  ///< Options contradict each other or name something that cannot be used.
-    internal,         ///< A peer failed in a way that it could not name.
-    journal_failed,   ///< Stable storage failed: nothing more can be promised.
-    store_conflict,   ///< Another view service has written to this one's store.
-    store_failed,     ///< The host's store threw, or broke its laws: this server is done.
-    wrong_journal,    ///< The journal is that of another server, or of another group.
+    internal,         ///< The peer failed, or answered, in a way that no other code describes.
+    journal_failed,   ///< Stable storage failed: nothing more can be guaranteed.
+    store_conflict,   ///< Another view service has written to the store of this one.
+    store_failed,     ///< The host's store threw or broke its laws. This server stops taking part.
+    wrong_journal,    ///< The journal was written by another server or by a server of another group.
 
     parse_error,      ///< Not a well-formed JSON text.
     invalid_request,  ///< JSON, but not a JSON-RPC 2.0 message.
-    unknown_method,   ///< A method that this party does not have.
+    unknown_method,   ///< The receiver has no such method.
     invalid_params,   ///< A parameter is missing, has the wrong type, or is out of range.
 
     not_primary,          ///< This server is not the primary of its view.
     stale_view,           ///< The sender's view is older than the receiver's.
     wrong_cluster,        ///< The message belongs to another cluster.
     wrong_group,          ///< The server belongs to another group.
-    session_expired,      ///< The session was closed for want of use.
+    session_expired,      ///< The session is closed, because it was unused for too long, or was never open.
     not_enough_replicas,  ///< Fewer backups in sync than `min_in_sync` asks for.
-    overloaded,           ///< A bound on work in progress is reached; try again later.
+    overloaded,           ///< A bound on work in progress is reached and nothing was done. Try again later.
     unsupported_version,  ///< Another major version of the protocol.
     too_large,            ///< A frame, command or batch exceeds its limit.
-    bad_request,          ///< Well-formed, but the store or the view service cannot do it.
-    unauthorized,         ///< The peer may not do this.
-    mismatch,             ///< The backup's log does not have the entry before the appended ones.
+    bad_request,          ///< Well-formed, but the store or the view service cannot carry it out.
+    unauthorized,         ///< The peer is not allowed to do this.
+    mismatch,             ///< The backup's log lacks the entry that precedes the appended ones.
     bad_chunk,            ///< The chunk does not continue the snapshot that is being installed.
-    name_in_use,          ///< A ping of a second process under the name of one that lives.
-    superseded,           ///< A ping of an incarnation that was replaced, or one that is not newer than the last.
+    name_in_use,          ///< A second process pings under the name of a server that is alive.
+    superseded,           ///< The ping is from an incarnation that was replaced, or is not newer than the last ping.
     behind,               ///< The view service's record is older than views that were announced (R7).
 };
 
 namespace detail {
 struct ErrorRow {
     error value;
-    int wire;  // 0: never travels
+    int wire;  // 0: never travels on the wire
     std::string_view name;
     std::string_view text;
 };
@@ -93,26 +94,26 @@ constexpr const ErrorRow* find_error(error value) {
 }
 }  // namespace detail
 
-/// The error's name, as documentation and events spell it.
+/// The name of the error, as documentation and events spell it.
 constexpr std::string_view to_string(error value) {
     const auto* row = detail::find_error(value);
     return row ? row->name : "unknown_error";
 }
 
-/// The JSON-RPC code of an error that travels; `internal`'s for one that never does.
+/// The JSON-RPC code of an error. An error that never travels has the code of `error::internal`.
 constexpr int wire_code(error value) {
     const auto* row = detail::find_error(value);
     return row && row->wire != 0 ? row->wire : -32603;
 }
 
-/// The inverse of `wire_code`; a code that is not known reads as `internal`.
+/// The inverse of `wire_code`. An unknown code becomes `error::internal`.
 constexpr error from_wire_code(int code) {
     for (const auto& row : detail::error_table)
         if (row.wire == code && code != 0) return row.value;
     return error::internal;
 }
 
-/// The category of `error`; `message()` gives a sentence for people.
+/// The error category of `error`. Its `message()` returns a human-readable text.
 inline const std::error_category& error_category() {
     struct Category final : std::error_category {
         const char* name() const noexcept override { return "understudy"; }

@@ -1,4 +1,5 @@
-// What a machine has to tell its host: typed events, and one function that prints any of them.
+// The events that the library emits to its host, as types, and one function that describes any of them in a line of
+// text.
 #pragma once
 
 #include <cstddef>
@@ -14,82 +15,83 @@
 
 namespace understudy {
 
-// ---- of the view service ---------------------------------------------------------------------------------
+// ---- emitted by the view service -------------------------------------------------------------------------
 
-/// A new view was decided. `why` names the rule and the cause.
+/// The view service decided a new view. `why` names the rule and the cause.
 struct ViewDecided {
     ViewInfo info;
     std::string why;
 };
-/// A server, or a new incarnation of one, was heard for the first time.
+/// A server, or a new incarnation of a server, pinged for the first time.
 struct ServerSeen {
     std::string group;
     Address server;
     Incarnation incarnation;
 };
-/// A server counts as dead from now on.
+/// From now on the view service counts this server as dead.
 struct ServerLost {
     std::string group;
     Address server;
     std::string why;
 };
-/// Two processes ping under the name of one server, both for D already. One has the name; the other is refused.
+/// Two processes ping under the name of one server, and each has done so for D. One of them has the name; the other is
+/// refused.
 struct NameShared {
     std::string group;
     Address server;
-    Address holder;   ///< The connection of the one that has the name,
-    Address refused;  ///< and that of the other.
+    Address holder;   ///< The connection of the process that has the name.
+    Address refused;  ///< The connection of the process that is refused.
 };
-/// A group is forgotten, at an operator's word or by rule; `info` is its last view.
+/// A group was removed, at an operator's request or by a rule. `info` is its last view.
 struct GroupRemoved {
     ViewInfo info;
     std::string why;
 };
-/// No view can follow until one of `waiting_for` returns with its state (R4).
+/// No view can follow until one of `waiting_for` returns with its state (R4). The group does not serve until then.
 struct GroupWaits {
     std::string group;
     std::vector<Address> waiting_for;
     std::string why;
 };
-/// The record of this group is behind what was announced (R7), or it turned out that it is not.
+/// The record of this group is older than views that were announced (R7), or it turned out that it is not.
 struct RecordBehind {
     std::string group;
     std::string what;
 };
-/// The store of the view service failed, or is used by another one. The service ends, and announces nothing that
-/// depends on what was not stored.
+/// The store of the view service failed, or another view service has written to it. This view service ends. It
+/// announces nothing that depends on a change which was not stored.
 struct ViewStoreFailed {
     error code;
     std::string what;
 };
 
-// ---- of a replica ----------------------------------------------------------------------------------------
+// ---- emitted by a replica --------------------------------------------------------------------------------
 
-/// The replica adopted a view and with it this role; told of the first view too, if it is idle there.
+/// The replica adopted a view, and has this role in it. Also emitted for the first view if the replica is idle there.
 struct RoleChanged {
     std::string group;
     Role role;
     ViewNumber view;
 };
-/// The primary stopped serving for the rest of its view (S6).
+/// The primary stopped serving, for the rest of its view (S6).
 struct SteppedDown {
     std::string group;
     ViewNumber view;
     std::string why;
 };
-/// A backup is being brought up: from the log, or by a snapshot.
+/// The primary brings a backup up to date, from its log or with a snapshot (S8).
 struct BackupJoining {
     Address backup;
     ViewNumber view;
     bool by_snapshot;
 };
-/// A backup entered the required set (S4).
+/// A backup joined the in-sync set (S4).
 struct BackupInSync {
     Address backup;
     ViewNumber view;
     Index match;
 };
-/// A backup does not acknowledge; it is reported to the view service (S7).
+/// A backup does not acknowledge. The primary reports it to the view service as unreachable (S7).
 struct BackupUnreachable {
     Address backup;
     ViewNumber view;
@@ -99,68 +101,72 @@ struct SnapshotInstalled {
     Position at;
     std::uint64_t bytes;
 };
-/// Entries that conflict with the primary's log were cut off (S3); after `view.force` they may have been answered.
+/// Entries that conflict with the primary's log were truncated (S3). After `view.force`, `committed` may be true: then
+/// writes that were answered may be among them.
 struct LogCut {
     Index from;
     Index entries;
     bool committed;
 };
-/// A session was closed for want of use (C4).
+/// The primary closed a session that was not used for long enough (C4).
 struct SessionClosed {
     SessionId session;
 };
-/// The host's store threw; this replica takes no further part.
+/// The host's store threw an exception. This replica stops taking part in the group.
 struct StoreFailed {
     std::string what;
 };
-/// One call of the host's store took D or longer, within which a server has to be heard: it may be taken for dead. Told
-/// once a minute at most, with the longest since.
+/// One call of the host's store took D or longer. A server that is silent for D may be declared dead. Emitted at most
+/// once a minute, with the longest call since the last such event.
 struct SlowStore {
     std::string call;  ///< `apply` or `query`.
     Duration took;
 };
-/// Committed entries have waited for D or longer for the store to apply them; told once a minute at most.
+/// Committed entries have waited for D or longer until the store applies them. Emitted at most once a minute.
 struct StoreBehind {
     Index entries;
 };
-/// Stable storage failed; this replica takes no further part (S9).
+/// Stable storage failed. This replica stops taking part in the group (S9).
 struct JournalFailed {
     std::string what;
 };
-/// Stable storage waits for something that may pass: descriptors to open a file with. What it was to keep waits too.
+/// Stable storage waits for a condition that may pass: the process has no descriptor free to open a file with. What is
+/// to be persisted waits too.
 struct JournalWaits {
     std::string what;
 };
-/// It has got what it waited for.
+/// Follows `JournalWaits`: stable storage no longer waits.
 struct JournalGoesOn {};
-/// The view service has not answered for D; the next address is tried. Told once for each address until one answers.
+/// The view service did not answer in time (a server waits for D, a client for `resend_after`). The next address is
+/// tried. Emitted once for each address until one of them answers.
 struct ViewServiceSilent {
     Address address;
 };
-/// The view service answers a server again after it was silent.
+/// The view service answers again after it was silent.
 struct ViewServiceAnswers {
     Address address;
 };
 
-// ---- of a client -----------------------------------------------------------------------------------------
+// ---- emitted by a client ---------------------------------------------------------------------------------
 
-/// A call ended with an error, and this is what is known about the cause. Told before the call completes.
+/// A call ended with an error. `why` says what is known about the cause. Emitted before the call completes.
 struct CallFailed {
     error code;
     std::string why;
 };
 
-// ---- of anyone -------------------------------------------------------------------------------------------
+// ---- emitted by any service or client --------------------------------------------------------------------
 
-/// A message was refused, or an answer that nobody asked for was dropped. What repeats is told once, and then once a
-/// minute: the last one, and how many more there were. (An `Admin` tells each, since each is the end of a call.)
+/// A message was refused, or an answer that belongs to no pending request was dropped. The first of several
+/// similar ones is emitted at once. The following ones are counted, and emitted once a minute as one event: the latest
+/// of them, with their number in `more`. (An `Admin` emits every refusal, because each one ends a call.)
 struct Refused {
     Address peer;
     error code;
     std::string what;
-    std::uint64_t more = 0;  ///< Like it since it was last told; 0 if it is told for the first time.
+    std::uint64_t more = 0;  ///< How many similar ones, with this one, came since the last event; 0: the first.
 };
-/// Bytes that are no message, or a connection that broke a limit. Told as `Refused` is.
+/// A peer sent bytes that are no message, or its connection broke a limit. Repetitions are counted as for `Refused`.
 struct Malformed {
     Address peer;
     error code;
@@ -168,13 +174,13 @@ struct Malformed {
     std::uint64_t more = 0;
 };
 
-/// A transport turns connections away, or closes silent ones for others: too many are open. Told when it begins, and
-/// then once a minute with how many there were until then.
+/// The transport refuses connections, or closes silent ones to make room, because too many are open. Emitted when this
+/// begins, and then once a minute with the number refused so far.
 struct ConnectionsRefused {
     std::size_t count;
     std::string why;
 };
-/// There is room for connections again, and none was turned away for `first_message_timeout`.
+/// The transport has room for connections again, and has refused none for `first_message_timeout`.
 struct ConnectionsAccepted {
     std::size_t refused;
 };
@@ -185,7 +191,7 @@ using Event = std::variant<ViewDecided, ServerSeen, ServerLost, NameShared, Grou
                            JournalWaits, JournalGoesOn, ViewServiceSilent, ViewServiceAnswers, CallFailed, Refused,
                            Malformed, ConnectionsRefused, ConnectionsAccepted>;
 
-/// Called with each event, in order, on the service's executor, after the step that caused it. May be empty.
+/// Called with each event, in order, on the service's executor, after the step that caused the event. May be empty.
 using Observer = std::function<void(const Event&)>;
 
 namespace detail {
@@ -199,7 +205,7 @@ inline std::string and_more(std::uint64_t more) {
 }
 }  // namespace detail
 
-/// `view 3: primary tcp://a, backups tcp://b (in sync), tcp://c (joining)`.
+/// Describes a view, for example `view 3: primary tcp://a, backups tcp://b (in sync), tcp://c (joining)`.
 inline std::string describe(const View& view) {
     if (view.number == 0) return "no view yet";
     auto text = "view " + std::to_string(view.number) + ": primary " + view.primary.name;
@@ -211,7 +217,8 @@ inline std::string describe(const View& view) {
     return text;
 }
 
-/// One line for people, without a line end, and with nothing in it that is no part of a line, whatever names say.
+/// Describes an event in one line for humans, without a line end. Characters that could end a line or control a
+/// terminal are escaped, whatever names the event contains.
 std::string describe(const Event& event);
 
 }  // namespace understudy

@@ -1,4 +1,4 @@
-// What each event says to people.
+// The human-readable text of each event.
 #pragma once
 
 #include <chrono>

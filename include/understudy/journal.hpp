@@ -1,4 +1,5 @@
-// Where a replica keeps what must outlive its process (rule S9): the concept, and the journal that keeps nothing.
+// The concept `Journal`: what a replica persists so that its state outlives the process (rule S9). Also `NoJournal`,
+// which persists nothing, and `OptionalJournal`.
 #pragma once
 
 #include <concepts>
@@ -14,19 +15,23 @@
 
 namespace understudy {
 
-/// A **Journal** keeps what one server writes, and gives it back to the server's next life. Laws:
-///  - `read` tells everything that was ever called persisted, in its order, and nothing that was not written; what was
-///    written last and not called persisted may be missing. `whole` ends it. It may block, is called once and before
-///    anything else, and throws `std::exception` with a text for people if what it finds is damaged or of another form;
-///  - `start(progress)`: from now on `progress` is called when `persisted` or `failure` has changed, from any thread,
-///    but not from within a call of the journal. It does not block, and may be called as long as the journal lives;
-///  - `write(batch, log)` takes the batch, and the entries that it names from the log, and does not wait. Batches come
-///    in the order of their numbers, without holes;
-///  - `persisted()` is the number of a batch that is kept, with all before it. What "kept" means is the journal's
-///    policy: `promises()` says that it is stable storage, so that no crash of the machine takes it back;
-///  - `failure()`: why nothing more can be kept, or an empty text. It does not go away, and `persisted` stays;
-///  - optional: `waiting()`, a `std::string`: what the journal waits for that may pass, or an empty text. `progress` is
-///    called when it changes.
+/// A **Journal** persists what one server writes, and returns it to the next incarnation of that server. Laws:
+///  - `read` passes to the reader everything that was ever reported as persisted, in order, and nothing that was not
+///    written. The last writes may be missing if they were never reported as persisted. It calls `whole` at the end. It
+///    may block. It is called once, before any other function. It throws `std::exception` with a human-readable text if
+///    the content is damaged or has an unknown form;
+///  - `start(progress)`: from now on the journal calls `progress` whenever `persisted` or `failure` has changed. The
+///    call may come from any thread, but not from within a call of the journal. `progress` does not block, and may be
+///    called as long as the journal exists;
+///  - `write(batch, log)` accepts a batch, together with the entries of the log that it names, and does not wait.
+///    Batches come in the order of their numbers, without gaps;
+///  - `persisted()` is the number of the last batch that is persisted together with all batches before it. The
+///    journal's policy decides what "persisted" means. `promises()` is true if it means stable storage, so that no
+///    crash of the machine can undo it;
+///  - `failure()` says why the journal can persist nothing more, or is empty. A failure is final, and `persisted` does
+///    not change after it;
+///  - optional: `waiting()`, a `std::string`, says which condition that may pass the journal waits for, or is empty.
+///    The journal calls `progress` when this changes.
 template <typename J>
 concept Journal = std::movable<J> &&
                   requires(J journal, const J& fixed, replica::JournalReader& reader, protocol::JournalBatch& batch,
@@ -39,7 +44,8 @@ concept Journal = std::movable<J> &&
                       { fixed.failure() } -> std::same_as<std::string>;
                   };
 
-/// For a server whose state lives in memory alone: it comes back empty (S9). The rules do not know of it.
+/// For a server that has its state in memory only. After a restart it is empty (S9). The state machine runs without
+/// journal.
 struct NoJournal {
     void read(replica::JournalReader&) {}
     void start(const std::function<void()>&) {}
@@ -49,17 +55,17 @@ struct NoJournal {
     std::string failure() const { return {}; }
 };
 
-/// A journal, or none: for a host that decides when it starts.
+/// A journal or none, for a host that decides at run time.
 template <Journal J>
     requires(!std::same_as<J, NoJournal>)
 class OptionalJournal {
 public:
-    OptionalJournal() = default;  ///< As `NoJournal`.
+    OptionalJournal() = default;  ///< No journal, as with `NoJournal`.
     OptionalJournal(J journal) : journal_{std::move(journal)} {}
 
     bool has_value() const { return journal_.has_value(); }
 
-    /// See `Journal`. Without one they do nothing.
+    /// See `Journal`. Without a journal these functions do nothing.
     void read(replica::JournalReader& to) {
         if (journal_) journal_->read(to);
     }
@@ -82,7 +88,7 @@ private:
     std::optional<J> journal_;
 };
 
-/// Whether there is a journal at all, of which the rules know.
+/// Whether there is a journal. If there is none, the state machine runs without any.
 template <Journal J>
 bool is_there(const J&) {
     return !std::same_as<J, NoJournal>;

@@ -1,4 +1,4 @@
-// The JSON texts of what tools print, as docs/protocol.md describes them.
+// The JSON texts that operators' tools print, in the form that docs/protocol.md describes.
 #pragma once
 
 #include <string>
@@ -10,19 +10,19 @@
 
 namespace understudy {
 
-/// The result of `view.status` (docs/protocol.md) on one line.
+/// The result of `view.status` (docs/protocol.md) as one line of JSON.
 inline std::string json_text(const ViewStatusResult& status) {
     std::string text;
     wire::write(wire::Writer{text}, status);
     return text;
 }
-/// The result of `pb.status` (docs/protocol.md) on one line.
+/// The result of `pb.status` (docs/protocol.md) as one line of JSON.
 inline std::string json_text(const ReplicaStatusResult& status) {
     std::string text;
     wire::write(wire::Writer{text}, status);
     return text;
 }
-/// Any bytes: a string if they are UTF-8, otherwise `{"b64":"..."}`.
+/// Arbitrary bytes as JSON: a string if they are valid UTF-8, otherwise `{"b64":"..."}`.
 inline std::string json_text(std::string_view bytes) { return wire::encode_bytes(bytes); }
 
 }  // namespace understudy

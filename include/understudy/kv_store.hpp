@@ -1,4 +1,4 @@
-// KvStore, the Store in the box: an ordered map of byte strings. Its commands and queries are in kv_types.hpp.
+// `KvStore`, the built-in Store: an ordered map of byte strings. Its commands and queries are in kv_types.hpp.
 #pragma once
 
 #include <cstddef>
@@ -12,8 +12,8 @@
 
 namespace understudy {
 
-/// A Store (store.hpp) with a streaming snapshot. Copying it and taking a snapshot are O(1); not thread-safe,
-/// and neither are copies and snapshots that share content: all of them belong to one strand.
+/// A Store (store.hpp) with a streaming snapshot. Copying the store and taking a snapshot are O(1). Not thread-safe.
+/// Copies and snapshots share content with the store they come from, so all of them belong to one strand.
 class KvStore {
 public:
     using Command = kv::Command;
@@ -21,12 +21,12 @@ public:
     using Reply = kv::Reply;
     using Snapshot = kv::KvSnapshot;
 
-    // ---- JSON. Decoding throws std::invalid_argument, which says what is wrong and what was expected. ----
+    // ---- JSON. The decoders throw std::invalid_argument with a text: what is wrong, and what was expected. ----
 
     static Command decode_command(std::string_view text);
     static Query decode_query(std::string_view text);
     static Reply decode_reply(std::string_view text);
-    /// One line of a snapshot, without its end of line.
+    /// Decodes one line of a snapshot, given without its line end.
     static kv::Record decode_record(std::string_view line);
     static std::string encode(const Reply& reply);
     static std::string encode_command(const Command& command);
@@ -34,24 +34,27 @@ public:
 
     // ---- the state machine ----
 
-    /// What forbids the command whatever the store holds, or an empty string.
+    /// Says why the command is invalid in every state of the store, or returns an empty string. The primary checks a
+    /// command before it logs it.
     std::string check(const Command& command) const;
-    /// The same of a command's text, which is decoded only where that is needed. Throws as `decode_command` does.
+    /// As `check`, for the JSON text of a command. The text is decoded only where that is needed. Throws as
+    /// `decode_command` does.
     std::string check_text(std::string_view text) const;
 
     Reply apply(const Command& command);
-    /// As `apply`, of a command's text, which is decoded only where that is needed. Throws as `decode_command` does.
+    /// As `apply`, for the JSON text of a command. The text is decoded only where that is needed. Throws as
+    /// `decode_command` does.
     Reply apply_text(std::string_view text);
 
     Reply query(const Query& query) const;
-    /// As `query`, from the query's text to the reply's. Throws as `decode_query` does.
+    /// As `query`, from the JSON text of the query to the JSON text of the reply. Throws as `decode_query` does.
     std::string query_text(std::string_view text) const;
 
-    /// The number of keys, and the bytes of keys and values.
+    /// The number of keys, and the total bytes of keys and values.
     std::size_t size() const { return map_.size(); }
     std::size_t payload_bytes() const { return map_.payload_bytes(); }
 
-    // ---- snapshots. Restoring throws std::runtime_error; until restore_end has succeeded, the content stays. ----
+    // ---- Snapshots. Restoring throws std::runtime_error. The content stays as it is until restore_end succeeds. ----
 
     Snapshot snapshot() const { return Snapshot{map_}; }
     void restore_begin();

@@ -1,4 +1,5 @@
-// What a host may set. Aggregates with defaults; `validate()` returns what is wrong, or an empty string.
+// The options that a host may set. They are aggregates with defaults. `validate()` says what is wrong with them, or
+// returns an empty string.
 #pragma once
 
 #include <chrono>
@@ -14,45 +15,51 @@ namespace understudy {
 
 using namespace std::chrono_literals;
 
-/// Of a transport. Sizes are in bytes.
+/// Options of a transport. Sizes are in bytes.
 struct TransportOptions {
-    Address listen;                          ///< Where to listen; empty: dial only. Port 0 takes a free one.
-    Address advertise;                       ///< The name that peers dial; empty: `listen`, its port resolved.
+    Address listen;                          ///< The address to listen at. Empty: dial only. Port 0: any free port.
+    Address advertise;                       ///< The name that peers dial. Empty: `listen` with its actual port.
     std::size_t max_frame = 16u << 20;       ///< A larger frame closes the connection.
-    std::size_t max_send_queue = 64u << 20;  ///< A connection for whose peer more than this would wait is closed.
-    /// An accepted connection is not read while so much waits to be sent to its peer, and answers to it wait elsewhere;
-    /// at half of it that goes on.
+    std::size_t max_send_queue = 64u << 20;  ///< A connection is closed if more than this would wait to be sent.
+    /// If this much waits to be sent over an accepted connection, the connection is not read, and further answers to it
+    /// are deferred. Both continue once no more than half of it waits.
     std::size_t full_send_queue = 1u << 20;
-    Duration write_timeout = 10s;  ///< An accepted connection whose peer takes nothing for this long is closed.
-    std::size_t max_receive_bytes = 256u << 20;  ///< Of half-received frames of all connections; see `frame_timeout`.
-    std::size_t max_connections = 20000;  ///< Accepted ones. For a further one a silent one goes, or it is closed.
-    std::size_t reserved_descriptors = 32;   ///< Of what the process may open: accepted connections leave so many free.
-    std::size_t max_turn = 32u << 10;        ///< Arrived bytes handed over in one turn; more wait for the next.
-    Duration connect_timeout = 2s;  ///< Of a dial, and of resolving the name in it.
-    /// An accepted connection that has sent no message for so long is closed, unless a frame is under way.
+    Duration write_timeout = 10s;  ///< An accepted connection is closed if its peer takes no data for this long.
+    /// Bound on half-received frames, all connections together; see `frame_timeout`.
+    std::size_t max_receive_bytes = 256u << 20;
+    /// Accepted connections. For a further one, the connection that has been open longest without a message is closed.
+    /// If there is none, the new connection is closed.
+    std::size_t max_connections = 20000;
+    /// So many descriptors of the process are left free: accepted connections do not use them.
+    std::size_t reserved_descriptors = 32;
+    std::size_t max_turn = 32u << 10;  ///< Received bytes that one turn handles; the rest waits for the next turn.
+    Duration connect_timeout = 2s;  ///< For dialling, including the resolution of the name.
+    /// An accepted connection is closed if it sends no message for this long, unless a frame is being received.
     Duration first_message_timeout = 10s;
-    /// So long a half-received frame may take to be whole, or to grow by 1 KiB; then its connection is closed. Under
-    /// `max_receive_bytes` those go first whose frame began earliest.
+    /// A connection is closed if a half-received frame takes this long to be complete or to grow by 1 KiB. If
+    /// `max_receive_bytes` is exceeded, the connections whose frames began earliest are closed first.
     Duration frame_timeout = 30s;
-    Duration redial_first = 10ms;  ///< The wait after a failed dial; doubles, with jitter, up to
-    Duration redial_last = 1s;     ///< this.
+    Duration redial_first = 10ms;  ///< The wait after a failed dial. It doubles, with jitter, up to `redial_last`.
+    Duration redial_last = 1s;     ///< The longest such wait.
 
     std::string validate() const;
     friend bool operator==(const TransportOptions&, const TransportOptions&) = default;
 };
 
-/// Of the view service.
+/// Options of the view service.
 struct ViewOptions {
     Duration ping_interval = 100ms;
-    int dead_pings = 5;       ///< D is `ping_interval * dead_pings`.
-    std::size_t backups = 1;  ///< k, the number of backups wanted.
-    std::size_t max_groups = 10'000;
-    std::size_t max_groups_of_peer = 1'000;  ///< A connection with so many servers founds no further group.
-    std::size_t max_servers = 1'000;         ///< In one group.
-    std::size_t max_watchers = 100'000;
-    std::size_t max_events = 100;  ///< Kept for `view.status`.
-    /// When it goes on from a record, its members may take so much longer than D until they are heard again. Above the
-    /// `redial_last` of their transports, or its restart may be taken for their death.
+    int dead_pings = 5;       ///< D is `ping_interval * dead_pings`: the silence after which a server is declared dead.
+    std::size_t backups = 1;  ///< k, the number of backups wanted in each group.
+    std::size_t max_groups = 10'000;  ///< A further group is refused with `overloaded`.
+    /// A connection whose servers are in this many groups cannot create another group.
+    std::size_t max_groups_of_peer = 1'000;
+    std::size_t max_servers = 1'000;         ///< Servers in one group.
+    std::size_t max_watchers = 100'000;  ///< Watchers of all groups. A further one is refused with `overloaded`.
+    std::size_t max_events = 100;  ///< Retained for `view.status`.
+    /// After the view service restarts from a record, a member may be silent for this much longer than D. It must
+    /// exceed the `redial_last` of the members' transports. Otherwise a member that is only waiting to redial may be
+    /// declared dead.
     Duration return_time = 2s;
 
     Duration dead_after() const { return ping_interval * dead_pings; }
@@ -60,58 +67,72 @@ struct ViewOptions {
     friend bool operator==(const ViewOptions&, const ViewOptions&) = default;
 };
 
-/// How a primary makes sure that a read is not stale. Both are linearizable (protocol, Reads).
+/// How a primary makes sure that a read is not stale. Both ways are linearizable (protocol, section "Reads").
 enum class Reads {
-    confirm,  ///< It asks its backups whether the view still stands; one round serves all reads that wait for it.
-    lease,    ///< It asks nobody while the view service has promised to promote nobody; if that runs out, as above.
+    confirm,  ///< The in-sync backups confirm that the view is current. One round confirms all reads that wait.
+    /// No round is needed while the lease lasts: until then the view service promotes no other server. After it, as
+    /// `confirm`.
+    lease,
 };
 
-/// Of a replica. Sizes are in bytes.
+/// Options of a replica. Sizes are in bytes.
 struct ReplicaOptions {
-    std::vector<Address> view_service;  ///< Tried in turn.
+    std::vector<Address> view_service;  ///< Addresses of the view service, tried in turn (S12).
     std::string group = "main";
-    std::size_t min_in_sync = 0;                  ///< Refuse writes with fewer backups in sync (S11).
-    std::size_t log_bytes = 64u << 20;            ///< Of applied entries retained for catch-up.
-    std::size_t transfer_log_bytes = 256u << 20;  ///< Retained while a backup receives a snapshot; then it starts anew.
-    std::size_t max_command = 1u << 20;
-    std::size_t append_bytes = 256u << 10;    ///< Of commands in one append (at least one command).
-    std::size_t window_bytes = 8u << 20;      ///< Sent to one backup and not acknowledged yet.
-    std::size_t chunk_bytes = 256u << 10;     ///< Of a snapshot in one chunk.
-    std::size_t chunk_window = 4;             ///< Chunks sent and not acknowledged yet; received and not on disk yet.
-    std::size_t max_calls = 65536;            ///< Requests in progress; beyond it: `overloaded` (C6).
-    std::size_t max_call_bytes = 256u << 20;  ///< The same, in bytes of commands not applied, and of queries.
-    std::size_t max_calls_per_peer = 1024;    ///< Beyond it the connection is not read (C6).
-    std::size_t answer_bytes = 1u << 20;      ///< Of values, in the answers of one turn (at least one answer).
+    std::size_t min_in_sync = 0;                  ///< Writes are refused while fewer backups are in sync (S11).
+    std::size_t log_bytes = 64u << 20;  ///< Applied entries retained so that backups can catch up from the log.
+    /// Retained log while a backup receives a snapshot. Beyond it the log is trimmed, and the backup needs a new
+    /// snapshot.
+    std::size_t transfer_log_bytes = 256u << 20;
+    std::size_t max_command = 1u << 20;  ///< A larger command is refused with `too_large`.
+    std::size_t append_bytes = 256u << 10;    ///< Commands in one append; at least one command.
+    std::size_t window_bytes = 8u << 20;      ///< Sent to one backup and not yet acknowledged.
+    std::size_t chunk_bytes = 256u << 10;     ///< Snapshot data in one chunk.
+    /// Chunks sent and not yet acknowledged; for a backup: received and not yet persisted (S8).
+    std::size_t chunk_window = 4;
+    std::size_t max_calls = 65536;            ///< Requests in progress. Beyond it: `overloaded` (C6).
+    /// Bytes of commands not yet applied and of queries. Beyond it: `overloaded` (C6).
+    std::size_t max_call_bytes = 256u << 20;
+    /// Requests in progress of one connection. Beyond it the connection is not read (C6).
+    std::size_t max_calls_per_peer = 1024;
+    std::size_t answer_bytes = 1u << 20;      ///< Bytes of values in the answers of one turn; at least one answer.
     std::size_t max_sessions = 65536;
-    std::size_t max_sessions_per_peer = 1024;    ///< Opened over one connection: beyond it `overloaded` (C6).
-    std::size_t max_results = 65536;             ///< Results kept for one session.
-    std::size_t max_result_bytes = 64u << 20;    ///< Of the results of all sessions; an eighth of it of one (C6).
-    std::size_t max_dumps = 4;        ///< Snapshots open for clients.
-    std::size_t journal_bytes = 64u << 20;  ///< Written since its last snapshot: then a journal gets another (S9).
-    Duration session_ttl = 10min;
-    Duration transfer_ttl = 60s;  ///< A half-received snapshot is kept this long.
-    Duration dump_ttl = 60s;
-    Reads reads = Reads::confirm;  ///< The same on all servers of a group.
-    unsigned lease_margin = 10;    ///< By how many percent this clock may be slower than the view service's.
+    std::size_t max_sessions_per_peer = 1024;    ///< Opened over one connection. Beyond it: `overloaded` (C6).
+    std::size_t max_results = 65536;             ///< Results retained for one session.
+    /// Results of all sessions together; one session may use an eighth (C6).
+    std::size_t max_result_bytes = 64u << 20;
+    std::size_t max_dumps = 4;        ///< Snapshots open for clients that export them.
+    /// Written to the journal since its last snapshot. Beyond it a new snapshot is written (S9).
+    std::size_t journal_bytes = 64u << 20;
+    Duration session_ttl = 10min;  ///< A session that is unused for this long is closed (C4).
+    Duration transfer_ttl = 60s;  ///< How long a half-transferred snapshot is retained.
+    Duration dump_ttl = 60s;       ///< An exported snapshot that is unused for this long is dropped.
+    Reads reads = Reads::confirm;  ///< Must be the same on all servers of a group.
+    unsigned lease_margin = 10;    ///< By how many percent the clock here may be slower than that of the view service.
 
     std::string validate() const;
     friend bool operator==(const ReplicaOptions&, const ReplicaOptions&) = default;
 };
 
-/// Of a client.
+/// Options of a client.
 struct ClerkOptions {
-    std::vector<Address> view_service{};  ///< Tried in turn.
+    std::vector<Address> view_service{};  ///< Addresses of the view service, tried in turn (C7).
     std::string group = "main";
-    Duration give_up_after = 30s;          ///< Then `outcome_unknown` or `deadline_passed`; `Duration::max()`: never.
-    Duration retry_first = 10ms;           ///< The wait before a retry without news of a view; doubles up to
-    Duration retry_last = 1s;              ///< this.
-    Duration resend_after = 1s;            ///< An answer that does not come for this long is asked for again.
-    std::size_t max_calls = 65536;         ///< Under way at once; a further one ends with `overloaded`.
-    bool session = true;                   ///< Exactly once; without: at least once (C5).
-    std::size_t window = 1024;             ///< Calls sent and not answered yet; the others wait in order. More than
-                                           ///< the primary's `max_calls_per_peer` would only wait in the connection.
-    std::size_t window_bytes = 16u << 20;  ///< The same in bytes; at least one call goes. Well below `max_send_queue`.
-    std::size_t max_command = 8u << 20;    ///< A larger command or query ends with `too_large`. Well below `max_frame`.
+    /// Deadline of a call, which then ends with `outcome_unknown` or `deadline_passed`. `Duration::max()`: none.
+    Duration give_up_after = 30s;
+    /// The wait before a retry while no newer view is known. It doubles up to `retry_last`.
+    Duration retry_first = 10ms;
+    Duration retry_last = 1s;              ///< The longest such wait.
+    Duration resend_after = 1s;            ///< A request without an answer is sent again after this time.
+    std::size_t max_calls = 65536;         ///< Pending calls. A further one ends with `overloaded`.
+    bool session = true;                   ///< True: commands take effect exactly once. False: at least once (C5).
+    /// Calls sent and not yet answered; the others wait in order. A window larger than the primary's
+    /// `max_calls_per_peer` has no use: the primary would leave the excess unread in the connection.
+    std::size_t window = 1024;
+    /// The same in bytes; at least one call is sent. Keep it well below `max_send_queue`.
+    std::size_t window_bytes = 16u << 20;
+    /// A larger command or query ends with `too_large`. Keep it well below `max_frame`.
+    std::size_t max_command = 8u << 20;
 
     std::string validate() const;
     friend bool operator==(const ClerkOptions&, const ClerkOptions&) = default;

@@ -1,4 +1,4 @@
-// A replica of the host's store: the thing that is kept on several servers and survives one of them.
+// `PBService`: one server of a group. It runs a replica of the host's store inside the host's process.
 #pragma once
 
 #include <concepts>
@@ -25,25 +25,29 @@
 
 namespace understudy {
 
-/// One server of a group: idle, backup or primary, as the view service decides (protocol, section 3). Its name is the
-/// transport's `local()`, its life an incarnation drawn when it is constructed. It works while its `async_run` is
-/// under way.
+/// One server of a group. It is idle, backup or primary, as the view service decides (protocol, section 3). Its name is
+/// the transport's `local()`. Its incarnation is drawn when it is constructed. It works while its `async_run` is under
+/// way.
 ///
-/// Every `async_` verb takes a completion token (`asio::use_awaitable` if none is given), completes through the
-/// handler's executor, never from within the call that started it, and supports terminal cancellation. Verbs other
-/// than `async_run` end with `error::closed` if that is not under way, and with `operation_aborted` when it ends.
+/// Every `async_` function takes a completion token (default: `asio::use_awaitable`) and supports terminal
+/// cancellation. The handler runs through its own executor, and never from within the call that started the operation.
+/// Functions other than `async_run` end with `error::closed` if `async_run` is not under way, and with
+/// `operation_aborted` when it ends.
 ///
-/// Without a journal its state lives in memory, and a server that is started again is a new and empty one. With one it
-/// goes on from what it had (protocol, S9): a group whose members all died comes back with every answered write.
+/// Without a journal the state is in memory only, and a server that is started again is new and empty. With a journal
+/// it continues from its previous state (protocol, S9): even if all members of a group died, the group comes back with
+/// every answered write.
 ///
-/// Not thread-safe: use it, and run its transport's executor, on one strand. Destroying it is `stop()`: to its group it
-/// has crashed then; `async_leave` first spares that the wait for another primary.
+/// Not thread-safe: use it, and run the executor of its transport, on one strand. The destructor does the same as
+/// `stop()`. To the group that looks like a crash, so that it must detect the loss before another server becomes
+/// primary. Call `async_leave` first to spare the group that wait.
 template <Store S, Transport T, Journal J = NoJournal>
 class PBService : public detail::InPlace<PBService<S, T, J>, S> {
     using InPlace = detail::InPlace<PBService<S, T, J>, S>;
 
 public:
-    /// Of each verb that takes a value also the form that makes it: `async_execute<Acquire>(arguments..., token)`.
+    /// Each function that takes a command or query has another form that makes it:
+    /// `async_execute<Acquire>(arguments..., token)`.
     using InPlace::async_execute;
     using InPlace::async_execute_at;
     using InPlace::async_query;
@@ -53,96 +57,103 @@ public:
     using Query = typename S::Query;
     using Reply = typename S::Reply;
 
-    /// Throws `std::system_error` with `error::invalid_options` and a sentence that says what is wrong, also if the
-    /// transport does not listen, can never dial an address of the view service, or has frames too small for what the
-    /// options allow. The observer is called for every event; what it throws leaves the executor's `run()` and harms
-    /// nothing else.
+    /// Throws `std::system_error` with `error::invalid_options` and a text that says what is wrong. Errors are also:
+    /// the transport does not listen, can never dial an address of the view service, or has frames too small for what
+    /// the options allow. The observer is called for every event. An exception of the observer leaves the executor's
+    /// `run()` and has no other effect.
     PBService(S store, T transport, ReplicaOptions options, Observer observer = {})
         requires std::same_as<J, NoJournal>
         : node_{make(std::move(store), std::move(transport), NoJournal{}, std::move(options), std::move(observer))} {}
 
-    /// Reads the journal, which may block and takes as long as the store needs to apply what is there, and goes on from
-    /// it. Throws as above, and what the journal throws if it is damaged; `error::invalid_options` too if it was
-    /// written by a server of another name or group.
+    /// Reads the journal and continues from it. This may block, and takes as long as the store needs to apply the
+    /// journal's content. Throws as above, and what the journal throws if it is damaged. Also throws
+    /// `std::system_error` with `error::wrong_journal` if a server of another name or group wrote the journal.
     PBService(S store, T transport, J journal, ReplicaOptions options, Observer observer = {})
         requires(!std::same_as<J, NoJournal>)
         : node_{make(std::move(store), std::move(transport), std::move(journal), std::move(options),
                      std::move(observer))} {}
 
-    /// Serves until `stop()` or a failure. Completes with `void(std::error_code)`: no error after `stop()`;
-    /// `error::internal` if the store failed, `error::journal_failed` if stable storage did (an event says how); what
-    /// the transport failed with;
-    /// `asio::error::already_started` if another one is under way, `error::closed` if it was stopped before.
-    /// Terminal cancellation ends it with `operation_aborted`; it can then be run again and knows all that it knew.
+    /// Serves until `stop()` or a failure. Completes with `void(std::error_code)`:
+    ///  - no error after `stop()`;
+    ///  - `error::store_failed` if the store failed, `error::journal_failed` if stable storage failed (an event has the
+    ///    details), or the error with which the transport failed;
+    ///  - `asio::error::already_started` if another `async_run` is under way, `error::closed` if the server was stopped
+    ///    before;
+    ///  - `operation_aborted` after terminal cancellation. The server keeps its state, and `async_run` can be called
+    ///    again.
     template <typename Token = asio::use_awaitable_t<>>
     auto async_run(Token&& token = Token()) {
         return detail::async_run(node_.share(), std::forward<Token>(token));
     }
 
-    /// Talks to nobody any more: closes the listener and every connection; calls end with `operation_aborted`, and
-    /// `async_run` completes. It cannot be run again.
+    /// Closes the listener and every connection. Pending calls end with `operation_aborted`, and `async_run` completes.
+    /// The server cannot be run again.
     void stop() { node_->stop(); }
 
-    /// Hands over to another server and leaves the group (R6); completes with `void(std::error_code)` once no view
-    /// names this server. It can then be stopped without anybody noticing. After `timeout`, by the transport's clock,
-    /// ends with `error::deadline_passed`, if cancelled with `operation_aborted`: it stays then, and goes on serving.
+    /// Hands over to another server and leaves the group (R6). Completes with `void(std::error_code)` once no view
+    /// names this server; then it can be stopped without an effect on the group. Ends with `error::deadline_passed`
+    /// after `timeout` (by the transport's clock), and with `operation_aborted` if it is cancelled. In both cases the
+    /// server stays in the group and continues to serve.
     template <detail::Token Token = asio::use_awaitable_t<>>
     auto async_leave(Duration timeout, Token&& token = Token()) {
         Wait what{[](const Node& node) { return node.left(); }, timeout, true};
         return wait(std::move(what), std::forward<Token>(token));
     }
 
-    /// Completes with `void(std::error_code)` when this server serves as primary, at once if it does.
+    /// Completes with `void(std::error_code)` when this server serves as primary; at once if it already does.
     template <typename Token = asio::use_awaitable_t<>>
     auto async_wait_primary(Token&& token = Token()) {
         return wait(Wait{[](const Node& node) { return node.serving(); }}, std::forward<Token>(token));
     }
-    /// Completes with `void(std::error_code)` when this server does not serve as primary, at once if it does not.
-    /// Another may have become primary before: what two must not do is fenced with `Result::at`, not with this.
+    /// Completes with `void(std::error_code)` when this server does not serve as primary; at once if it already does
+    /// not. Another server may have become primary before this completes. So it does not protect an external resource
+    /// from two primaries; use `Result::at` as a fencing token for that.
     template <typename Token = asio::use_awaitable_t<>>
     auto async_wait_not_primary(Token&& token = Token()) {
         return wait(Wait{[](const Node& node) { return !node.serving(); }}, std::forward<Token>(token));
     }
-    /// Completes with `void(std::error_code)` when this server has that role, at once if it has.
+    /// Completes with `void(std::error_code)` when this server has the role `role`; at once if it already has.
     template <typename Token = asio::use_awaitable_t<>>
     auto async_wait_role(Role role, Token&& token = Token()) {
         return wait(Wait{[role](const Node& node) { return node.role() == role; }}, std::forward<Token>(token));
     }
 
-    /// Executes a command, if this server is primary; completes with its `Reply` when it is committed and applied. It
-    /// has no session (C5): ends with `error::not_primary` if this server is not primary or ceases to be, when the
-    /// command may or may not have taken effect; if it is given again it may have effect twice.
+    /// Executes a command if this server is primary. Completes with its `Reply` when the command is committed and
+    /// applied. The command has no session (C5). Ends with `error::not_primary` if this server is not primary or stops
+    /// being primary. In the second case the command may or may not have taken effect, and may take effect twice if it
+    /// is executed again.
     template <typename Token = asio::use_awaitable_t<>>
     auto async_execute(const Command& command, Token&& token = Token()) {
         return execute<detail::TakeReply<S>>(command, std::forward<Token>(token));
     }
-    /// As above; completes with `Result<Reply>`, which says at which position of the log the command stands.
+    /// As above. Completes with `Result<Reply>`, which also has the position of the command in the log.
     template <typename Token = asio::use_awaitable_t<>>
     auto async_execute_at(const Command& command, Token&& token = Token()) {
         return execute<detail::WithPosition<detail::TakeReply<S>>>(command, std::forward<Token>(token));
     }
-    /// Reads, linearizably, if this server is primary (else `error::not_primary`); completes with the store's `Reply`.
+    /// Executes a linearizable read if this server is primary, otherwise ends with `error::not_primary`. Completes with
+    /// the store's `Reply`.
     template <typename Token = asio::use_awaitable_t<>>
     auto async_query(const Query& query, Token&& token = Token()) {
         return ask<detail::TakeReply<S>>(query, std::forward<Token>(token));
     }
-    /// As above; completes with `Result<Reply>`: what was read is not older than this position.
+    /// As above. Completes with `Result<Reply>`. The state that was read includes the log up to this position.
     template <typename Token = asio::use_awaitable_t<>>
     auto async_query_at(const Query& query, Token&& token = Token()) {
         return ask<detail::WithPosition<detail::TakeReply<S>>>(query, std::forward<Token>(token));
     }
 
     Role role() const { return node_->role(); }
-    /// Is primary, operating, and was not told to stop.
+    /// Whether this server is primary, operates in its view, and was not told to stop.
     bool serving() const { return node_->serving(); }
-    /// The newest view that it knows; number 0 if none.
+    /// The newest view that this server knows. Its number is 0 if it knows none.
     const ViewInfo& view() const { return node_->view(); }
-    /// What `pb.status` answers.
+    /// The same as the answer to `pb.status`.
     ReplicaStatusResult status() const { return node_->status(); }
-    /// This replica's state as far as it has applied the log, which may lag behind what was answered elsewhere.
+    /// This replica's state, as far as it has applied the log. Other replicas may have applied, and answered, more.
     const S& store() const { return node_->store().template as<S>(); }
 
-    /// The machine at work, for tests that look inside; what it shows is no part of the interface.
+    /// The running state machine, for tests that look inside. Its members are not part of the public interface.
     const auto& rules() const { return node_->rules(); }
 
     /// The name of this server: the address at which others reach it.

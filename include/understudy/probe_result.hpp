@@ -1,9 +1,9 @@
-// What a probe found.
+// The outcome of a probe, shared by transports and state machines.
 #pragma once
 
 namespace understudy {
 
-/// The outcome of a probe: nobody listens there, somebody does, or it cannot be known.
+/// What a probe of an address found: nobody listens there (`refused`), somebody does (`alive`), or neither is known.
 enum class ProbeResult { refused, alive, unknown };
 
 }  // namespace understudy

@@ -1,12 +1,13 @@
-// What a call returned, together with where in the history it did.
+// `Result`: the value of a call together with its position in the replicated log.
 #pragma once
 
 #include <understudy/view.hpp>
 
 namespace understudy {
 
-/// `at` is the position of the command in the replicated log, or, of a query, the position up to which the answering
-/// primary had applied. Positions only grow, whoever is primary: hand it to other systems as a fencing token.
+/// `at` is the position of the command in the replicated log. For a query it is the position up to which the answering
+/// primary had applied the log. Positions only grow, whichever server is primary. So other systems can use them as
+/// fencing tokens.
 template <typename T>
 struct Result {
     T value{};

@@ -1,6 +1,7 @@
-// All that is no template, for a host that compiles it once: defined UNDERSTUDY_SEPARATE_COMPILATION everywhere, and
-// included by one source file. Or each part by a file of its own, which two cores compile in half of the time: the
-// CMake target understudy::compiled does that.
+// All definitions that are not templates, for a host that compiles them once: it defines
+// UNDERSTUDY_SEPARATE_COMPILATION everywhere, and includes this header in one source file. Each of the parts below may
+// also be compiled in a source file of its own, which takes half of the time on two cores. The CMake target
+// understudy::compiled does that.
 #pragma once
 
 #include <understudy/event.ipp>

@@ -1,4 +1,4 @@
-// What view services and servers say of themselves to an operator.
+// What view services and servers report about themselves to an operator (`view.status`, `pb.status`).
 #pragma once
 
 #include <cstdint>
@@ -9,27 +9,27 @@
 
 namespace understudy {
 
-// ---- of a view service ------------------------------------------------------------------------------------
+// ---- reported by a view service ---------------------------------------------------------------------------
 
-/// How the view service sees one server.
+/// The state of one server as the view service sees it.
 struct ServerStatus {
     Address name;
     Incarnation incarnation = Incarnation::none;
     std::string role;        ///< `primary`, `backup` (in sync), `joining`, `idle`, `leaving` or `dead`.
     Duration last_ping{};    ///< Age of the last ping.
-    ViewNumber viewnum = 0;  ///< What that ping said.
-    std::string trouble{};   ///< A sentence about what is wrong with it: two processes under one name.
+    ViewNumber viewnum = 0;  ///< The `viewnum` of that ping.
+    std::string trouble{};   ///< A sentence about a problem (two processes use this name), or empty.
     friend bool operator==(const ServerStatus&, const ServerStatus&) = default;
 };
 struct GroupStatus {
     ViewInfo info;
     bool acked = false;
     std::vector<ServerStatus> servers;
-    std::vector<Address> waiting_for;  ///< Whose return would end the wait (R4); empty if the group does not wait.
-    std::string waiting_why;           ///< A sentence, empty if the group does not wait.
+    std::vector<Address> waiting_for;  ///< The group waits for any of these to return (R4); empty if it does not wait.
+    std::string waiting_why;           ///< A sentence that says why it waits; empty if it does not wait.
     friend bool operator==(const GroupStatus&, const GroupStatus&) = default;
 };
-/// A server that is refused since it has state of a former view service, which `view.adopt` could go on with.
+/// A server that is refused because it has state of a former view service. `view.adopt` could continue from that state.
 struct RefusedServer {
     std::string group;
     Address name;
@@ -46,16 +46,16 @@ struct PastEvent {
 struct ViewStatusResult {
     std::vector<GroupStatus> groups;
     std::vector<PastEvent> events;  ///< Recent decisions, oldest first.
-    std::vector<RefusedServer> refused{};  ///< Of servers heard within 10 D; at most 1000.
+    std::vector<RefusedServer> refused{};  ///< Those heard within the last 10 D; at most 1000.
     friend bool operator==(const ViewStatusResult&, const ViewStatusResult&) = default;
 };
-/// The answer to `ViewForce` and `ViewAdopt`.
+/// The result of `ViewForce` and of `ViewAdopt`.
 struct ViewForceResult {
     ViewInfo info;
     std::string may_be_lost;
     friend bool operator==(const ViewForceResult&, const ViewForceResult&) = default;
 };
-/// What an operator is told who made `forced` primary in place of `old`.
+/// The warning for an operator who has made `forced` primary in place of `old`: which answered writes may be lost.
 inline std::string may_be_lost(const View& old, const Member& forced) {
     const auto* member = old.member(forced.name);
     bool same = member && member->incarnation == forced.incarnation;
@@ -73,14 +73,14 @@ inline std::string may_be_lost(const View& old, const Member& forced) {
     return text + ". Servers that hold more drop it when they join";
 }
 
-// ---- of a server ------------------------------------------------------------------------------------------
+// ---- reported by a server ---------------------------------------------------------------------------------
 
-/// How a primary sees one backup.
+/// The state of one backup as the primary sees it.
 struct BackupStatus {
     Address name;
     std::string state;  ///< `in_sync`, `log` (catching up from the log), `snapshot`, or `unreachable`.
     Index match = 0;
-    std::uint64_t sent = 0;  ///< Bytes of the snapshot acknowledged so far.
+    std::uint64_t sent = 0;  ///< Bytes of the snapshot that the backup has acknowledged.
     friend bool operator==(const BackupStatus&, const BackupStatus&) = default;
 };
 struct ReplicaStatusResult {
@@ -88,7 +88,7 @@ struct ReplicaStatusResult {
     Address server;
     Incarnation incarnation = Incarnation::none;
     Role role = Role::idle;
-    Index first = 0;  ///< The first index that the log still holds; `last + 1` if it holds none.
+    Index first = 0;  ///< The first index that is still in the log; `last + 1` if the log is empty.
     Index last = 0;
     Index commit = 0;
     Index applied = 0;

@@ -1,4 +1,5 @@
-// The seam between the rules and the world: what carries messages, and the library's only clock.
+// The concept `Transport`: the boundary between the state machines and the network. It carries messages, and has the
+// library's only clock.
 #pragma once
 
 #include <concepts>
@@ -19,56 +20,62 @@
 
 namespace understudy {
 
-/// The payload of one frame. `from` can be answered: it is an address, or a reply address of this connection.
+/// The payload of one frame. `from` is an address or, for an accepted connection, its reply address. Answers go there.
 struct Delivered {
     Address from;
     std::string payload;
 };
-/// A connection ended; `peer` is what `Delivered::from` was, or the address that was dialled.
-struct Gone {
+/// A connection ended. `peer` is the `from` of its `Delivered` events, or the address that was dialled.
+struct Disconnected {
     Address peer;
     std::string why;
 };
-/// The answer to `probe(address)`.
+/// The outcome of `probe(address)`.
 struct Probed {
     Address address;
     ProbeResult result;
 };
-/// A peer broke the framing or a limit; its connection was closed after an error was sent to it.
-struct Broken {
+/// A peer broke the framing or a limit. The transport sent it an error and closed the connection.
+struct ProtocolError {
     Address peer;
     error code;
     std::string what;
 };
-/// The peer of an accepted connection takes more slowly than it is sent to: what can wait should; or that is over.
+/// An accepted connection takes data more slowly than it is sent. While `full`, hold back what can wait.
 struct Backlog {
     Address peer;
     bool full = false;
 };
-/// Besides what peers do, a transport may tell its host that it turns connections away, and that this has ended.
-using Arrival = std::variant<Delivered, Gone, Probed, Broken, ConnectionsRefused, ConnectionsAccepted, Backlog>;
-using Arrivals = std::vector<Arrival>;
+/// What `next` delivers. Besides events of peers, a transport reports when it begins to refuse connections and when it
+/// stops.
+using TransportEvent =
+    std::variant<Delivered, Disconnected, Probed, ProtocolError, ConnectionsRefused, ConnectionsAccepted, Backlog>;
+using TransportEvents = std::vector<TransportEvent>;
 
 /// A **Transport** carries payloads between addresses. Laws:
-///  - it may lose, delay, repeat and reorder them; it never alters one and never delivers to somebody else;
-///  - who sends much keeps nobody waiting: turns take from the connections in turn;
-///  - `send` never waits and never reports; what one turn sends to one peer leaves in one write.
-///    Dialling is lazy, with backoff; queues are bounded;
-///  - `next(deadline)` completes with what has arrived, or with nothing once the deadline has passed or `wake()` was
-///    called (before or during it); one at a time. It throws `std::system_error` with `error::closed` after `close()`,
-///    with `asio::error::operation_aborted` when cancelled, losing nothing;
-///  - `now()` is monotone and counts the time asleep; `random()` is its source of chance: both belong to the
-///    transport so that a simulated world can own them;
-///  - `probe(address)` makes a fresh connection to see whether anybody listens; a `Probed` arrives;
-///  - `pause(peer)` stops reading from a connection, `resume(peer)` goes on;
-///  - `local()` is the address that peers dial, empty for a party that only dials. It is final after construction.
-///  - `close()` ends everything: the listener, the connections, a pending `next`;
-///  - optional: `Backlog` arrives when much waits to be sent over an accepted connection, and when it no longer does;
-///  - optional: `reuse(arrivals)` takes back what `next` gave, for its memory;
-///  - optional: `malformed(peer)` hears that the last payload of a peer was no message;
-///  - optional: `max_frame()`, the largest payload in bytes, so that a replica whose messages would not fit is refused;
-///  - optional: `objection(address)`, why that can never be dialled, or nothing, as a `std::string`, so that a service
-///    or client whose options name such an address is refused.
+///  - it may lose, delay, repeat and reorder payloads. It never alters one, and never delivers one to another address;
+///  - it is fair: turns take from all connections in rotation, so that a peer that sends much does not delay others;
+///  - `send` never waits and never reports an outcome. What one turn sends to one peer leaves in one write. Connections
+///    are dialled when needed, with backoff. Queues are bounded;
+///  - `next(deadline)` completes with the events that have arrived. It completes with none once the deadline has
+///    passed, or if `wake()` is called before or during it. Only one `next` is pending at a time. It throws
+///    `std::system_error`: with `error::closed` after `close()`, with `asio::error::operation_aborted` if it is
+///    cancelled. Cancellation loses no event;
+///  - `now()` is monotonic and includes the time during which the machine sleeps. `random()` returns random bits. Both
+///    are part of the transport so that the simulator can control them;
+///  - `probe(address)` opens a new connection to find out whether anybody listens. The outcome arrives as `Probed`;
+///  - `pause(peer)` stops reading from a connection, `resume(peer)` continues;
+///  - `local()` is the address that peers dial. It is empty if the transport only dials. It does not change after
+///    construction;
+///  - `close()` ends everything: the listener, the connections and a pending `next`;
+///  - optional: `Backlog` arrives when much data waits to be sent over an accepted connection, and when that is over;
+///  - optional: `reuse(arrivals)` takes back the vector that `next` returned, to reuse its memory;
+///  - optional: `malformed(peer)` tells the transport that the last payload of a peer was not a message;
+///  - optional: `max_frame()` is the largest payload in bytes. A replica whose messages would not fit is refused;
+///  - optional: `objection(address)`, a `std::string`, says why this address can never be dialled, or is empty. A
+///    service or client whose options name such an address is refused;
+///  - optional: the static `name_fault(name)`, a `std::string`, says why other nodes could not dial a server of that
+///    name, or is empty. A ping of such a server is refused, because others would be told to dial it.
 template <typename T>
 concept Transport = std::movable<T> &&
     requires(T transport, const T& fixed, Address address, std::string payload, Time time) {
@@ -76,8 +83,8 @@ concept Transport = std::movable<T> &&
     { fixed.local() } -> std::convertible_to<Address>;
     { fixed.now() } -> std::same_as<Time>;
     { transport.random() } -> std::same_as<std::uint64_t>;
-    transport.send(address, std::as_const(payload));  // whoever sends keeps the buffer
-    { transport.next(time) } -> std::same_as<asio::awaitable<Arrivals>>;
+    transport.send(address, std::as_const(payload));  // by const reference: the caller keeps the buffer
+    { transport.next(time) } -> std::same_as<asio::awaitable<TransportEvents>>;
     transport.wake();
     transport.probe(address);
     transport.pause(address);

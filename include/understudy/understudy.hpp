@@ -1,6 +1,6 @@
-// The public face in one include: services, clients, the store in the box, options, errors, events.
-// Transports are included by themselves (understudy/net/tcp.hpp, understudy/net/unix.hpp), as are the simulator
-// (understudy/sim/) and what operators' tools need (understudy/admin.hpp).
+// The public interface in one include: services, clients, the built-in key/value store, options, errors, events. Not
+// included are the transports (understudy/net/tcp.hpp, understudy/net/unix.hpp), the simulator (understudy/sim/) and
+// what operators' tools need (understudy/admin.hpp).
 #pragma once
 
 #include <understudy/clerk.hpp>

@@ -8,7 +8,7 @@
 
 namespace understudy {
 
-/// The major version of the wire protocol; a peer of another one is refused with `unsupported_version`.
+/// The major version of the wire protocol. A peer with another one is refused with `unsupported_version`.
 inline constexpr int protocol_version = 1;
 
 }  // namespace understudy

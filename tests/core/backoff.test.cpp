@@ -12,7 +12,7 @@ using namespace std::chrono_literals;
 
 TEST_SUITE("backoff") {
     TEST_CASE("each wait is between half and all of a length that doubles up to the last one and begins anew") {
-        Chance chance{7};
+        Prng chance{7};
         Backoff backoff{10ms, 70ms};
         for (int round = 0; round < 50; ++round) {
             for (const Duration length : {10ms, 20ms, 40ms, 70ms, 70ms, 70ms}) {
@@ -25,7 +25,7 @@ TEST_SUITE("backoff") {
     }
 
     TEST_CASE("a wait never exceeds the last one however often it is lengthened") {
-        Chance chance{7};
+        Prng chance{7};
         Backoff backoff{3ms, never - Time{}};
         for (int n = 0; n < 200; ++n) {
             const auto wait = backoff.next(chance);
@@ -35,7 +35,7 @@ TEST_SUITE("backoff") {
     }
 
     TEST_CASE("waits of one party differ and those of two do not keep step") {
-        Chance one{1}, other{2};
+        Prng one{1}, other{2};
         std::set<Duration> waits;
         int same = 0;
         for (int n = 0; n < 100; ++n) {

@@ -33,8 +33,8 @@ TEST_SUITE("clerk_rules_random") {
                 if (one_in(4)) start();
                 if (one_in(60) && last_ > 0) cancel(1 + chance_.next() % last_);
                 if (one_in(150)) fail_over();
-                if (one_in(100)) clerk_.gone(name(primary_), now_, out_);
-                if (one_in(300)) clerk_.gone("v", now_, out_);
+                if (one_in(100)) clerk_.disconnected(name(primary_), now_, out_);
+                if (one_in(300)) clerk_.disconnected("v", now_, out_);
                 if (one_in(200)) stall();
                 turn();
             }
@@ -160,8 +160,8 @@ TEST_SUITE("clerk_rules_random") {
         }
         ExecuteResult effect(const Execute& execute) {
             auto key = std::stoull(execute.command);
-            ++effects_[key];
-            if (kind_.sessions) CHECK(effects_[key] == 1);
+            ++output_[key];
+            if (kind_.sessions) CHECK(output_[key] == 1);
             first_.try_emplace(key, index_ + 1);
             return {{view_.view.number, ++index_}, execute.command};
         }
@@ -177,7 +177,7 @@ TEST_SUITE("clerk_rules_random") {
                 CHECK(end.error == error::deadline_passed);
             } else if (end.error != error::outcome_unknown) {
                 auto certain = end.error == error::deadline_passed || !kind_.repeats;
-                if (certain) CHECK_MESSAGE(!effects_.contains(end.key), to_string(*end.error));
+                if (certain) CHECK_MESSAGE(!output_.contains(end.key), to_string(*end.error));
                 if (end.error != error::deadline_passed)
                     CHECK((end.error == error::overloaded || end.error == error::not_enough_replicas));
             }
@@ -193,17 +193,17 @@ TEST_SUITE("clerk_rules_random") {
         }
 
         Kind kind_;
-        Chance chance_;
-        ClerkRules clerk_;
+        Prng chance_;
+        ClientStateMachine clerk_;
         ViewInfo view_;
         Time now_{Duration{10s}};
-        Effects out_;
+        Output out_;
         std::multimap<Time, std::pair<Envelope, bool>> network_;
         bool calm_ = false, watched_ = false;
         std::uint64_t primary_ = 1;
         Index index_ = 0;
         std::map<SessionId, Session> sessions_;
-        std::map<CallKey, int> effects_;
+        std::map<CallKey, int> output_;
         std::map<CallKey, Index> first_;
         CallKey last_ = 0;
         std::size_t answered_ = 0;

@@ -4,7 +4,7 @@
 
 #include <doctest/doctest.h>
 
-#include <tests/support/view_stage.hpp>
+#include <tests/support/view_harness.hpp>
 #include <understudy/protocol/coverage.hpp>
 
 using namespace understudy;
@@ -22,16 +22,16 @@ TEST_SUITE("protocol/coverage") {
     TEST_CASE("an observer is told of each rule that decides and of each refusal and nobody is without one") {
         places.clear();
         auto before = set_coverage_observer(&note);
-        ViewStage stage;
-        stage.ping("a", 0);
-        stage.call("conn:b", stage.make_ping("b", 0, {.cluster = ClusterId{5}}));
+        ViewHarness harness;
+        harness.ping("a", 0);
+        harness.call("conn:b", harness.make_ping("b", 0, {.cluster = ClusterId{5}}));
         CHECK((set_coverage_observer(before) == &note));
         CHECK(was_reached("R0: the first server without state leads view 1"));
         CHECK(was_reached("wrong_cluster"));
         CHECK(!was_reached("R1: a backup in sync is promoted"));
         auto count = places.size();
-        stage.restart("a");
-        stage.ping("a", 0);
+        harness.restart("a");
+        harness.ping("a", 0);
         CHECK(places.size() == count);
     }
 }

@@ -1,7 +1,7 @@
 // Names that others chose: which of them get in, and what they look like where people read them.
 #include <doctest/doctest.h>
 
-#include <tests/support/view_stage.hpp>
+#include <tests/support/view_harness.hpp>
 
 using namespace understudy;
 using namespace understudy::protocol;
@@ -39,51 +39,51 @@ TEST_SUITE("core/printable_names") {
 
     TEST_CASE("a group or server whose name could not be printed is not let in") {
         for (const auto& name : {forged, std::string{"a\x1b[2J"}, std::string{"\0", 1}, std::string{}}) {
-            ViewStage stage;
-            auto ping = stage.make_ping("a", 0);
+            ViewHarness harness;
+            auto ping = harness.make_ping("a", 0);
             ping.group = name;
-            CHECK(code_of(stage.call("conn:a", ping)) == error::bad_request);
-            CHECK(text_of(stage.call("conn:a", ViewWatch{name})).find("no control character") != std::string::npos);
-            CHECK(code_of(stage.call("conn:a", ViewAdopt{name, ClusterId{5}})) == error::bad_request);
+            CHECK(code_of(harness.call("conn:a", ping)) == error::bad_request);
+            CHECK(text_of(harness.call("conn:a", ViewWatch{name})).find("no control character") != std::string::npos);
+            CHECK(code_of(harness.call("conn:a", ViewAdopt{name, ClusterId{5}})) == error::bad_request);
             ping.group = "main";
             ping.server = name;
-            CHECK(code_of(stage.call("conn:a", ping)) == error::bad_request);
+            CHECK(code_of(harness.call("conn:a", ping)) == error::bad_request);
             // Nor with a view of a former cluster, which an operator could adopt.
-            auto stranger = stage.make_ping("a", 0, {.cluster = ClusterId{5}});
+            auto stranger = harness.make_ping("a", 0, {.cluster = ClusterId{5}});
             stranger.known = ViewInfo{"main", ClusterId{5}, interval, {3, {"b", Incarnation{1}, false}, {}, 0}};
             stranger.known->view.backups.push_back({name, Incarnation{2}, true});
-            CHECK(code_of(stage.call("conn:a", stranger)) == error::bad_request);
-            CHECK(stage.rules.status({}, stage.now).groups.empty());
-            CHECK(stage.rules.status({}, stage.now).events.empty());
+            CHECK(code_of(harness.call("conn:a", stranger)) == error::bad_request);
+            CHECK(harness.rules.status({}, harness.now).groups.empty());
+            CHECK(harness.rules.status({}, harness.now).events.empty());
         }
     }
 
     TEST_CASE("the status of one group has the events of that group only") {
-        ViewStage stage;
-        stage.ping("a", 0);
-        stage.group = "main: a";  // its events begin like those of `main`
-        stage.ping("b", 0);
-        const auto all = stage.rules.status({}, stage.now).events;
-        const auto main = stage.rules.status("main", stage.now).events;
-        const auto other = stage.rules.status("main: a", stage.now).events;
+        ViewHarness harness;
+        harness.ping("a", 0);
+        harness.group = "main: a";  // its events begin like those of `main`
+        harness.ping("b", 0);
+        const auto all = harness.rules.status({}, harness.now).events;
+        const auto main = harness.rules.status("main", harness.now).events;
+        const auto other = harness.rules.status("main: a", harness.now).events;
         CHECK(main.size() == 2);
         CHECK(main.size() + other.size() == all.size());
         for (const auto& event : main) CHECK(event.text.find("main: a") == std::string::npos);
-        CHECK(stage.rules.status("nobody", stage.now).events.empty());
+        CHECK(harness.rules.status("nobody", harness.now).events.empty());
     }
 
     TEST_CASE("R4: a wait is told again when its reason changes") {
-        ViewStage stage;
-        stage.set_up({"a", "b"});
-        stage.run(3 * dead, {});
-        REQUIRE(stage.told<GroupWaits>().size() == 1);
-        stage.pass(10 * dead);
-        CHECK(stage.told<GroupWaits>().size() == 1);
-        stage.restart("b");
-        stage.ping("b", 0);
-        REQUIRE(stage.told<GroupWaits>().size() == 2);
-        CHECK(stage.told<GroupWaits>()[1].why == stage.status().waiting_why);
-        stage.run(3 * dead, {"b"});
-        CHECK(stage.told<GroupWaits>().size() == 2);
+        ViewHarness harness;
+        harness.set_up({"a", "b"});
+        harness.run(3 * dead, {});
+        REQUIRE(harness.told<GroupWaits>().size() == 1);
+        harness.pass(10 * dead);
+        CHECK(harness.told<GroupWaits>().size() == 1);
+        harness.restart("b");
+        harness.ping("b", 0);
+        REQUIRE(harness.told<GroupWaits>().size() == 2);
+        CHECK(harness.told<GroupWaits>()[1].why == harness.status().waiting_why);
+        harness.run(3 * dead, {"b"});
+        CHECK(harness.told<GroupWaits>().size() == 2);
     }
 }

@@ -1,7 +1,7 @@
 // A view service whose record was put back to an older copy decides nothing (R7), and an operator leads out of it.
 #include <doctest/doctest.h>
 
-#include <tests/support/view_stage.hpp>
+#include <tests/support/view_harness.hpp>
 
 using namespace understudy;
 using namespace understudy::protocol;
@@ -11,13 +11,13 @@ using namespace understudy::test;
 TEST_SUITE("view_service/behind") {
     namespace {
     /// The record is of view 4, in which `b` led alone. In the views after it `c` joined, and leads in view 6.
-    struct Behind : ViewStage {
+    struct Behind : ViewHarness {
         ViewInfo real{"main", our_cluster, interval, {6, {"c", life("c"), false}, {}, 0}};
 
-        Behind() : ViewStage{ViewOptions{}} {
+        Behind() : ViewHarness{ViewOptions{}} {
             const ViewInfo old{"main", our_cluster, interval, {4, {"b", life("b"), false}, {}, 0}};
             const ViewRecord record{our_cluster, dead, {{old, {{"b", {life("b")}}}}}};
-            rules = ViewRules{{}, record, now};
+            rules = ViewStateMachine{{}, record, now};
             clear();
         }
         Message say(const Address& name, ViewNumber viewnum, ViewNumber knew = 0, const Said& said = {}) {
@@ -42,8 +42,8 @@ TEST_SUITE("view_service/behind") {
     }  // namespace
 
     TEST_CASE("R7: a ping that names a view above the record stops all decisions") {
-        Behind stage;
-        const auto answer = stage.say("c", 6);
+        Behind harness;
+        const auto answer = harness.say("c", 6);
         CHECK(code_of(answer) == error::behind);
         CHECK(!std::get<Failure>(answer).view);
         CHECK(
@@ -52,418 +52,418 @@ TEST_SUITE("view_service/behind") {
             "older copy. So that nothing that was answered later is lost, nothing is decided in this group. Let all "
             "its servers run, and end this with `pbc VIEW_SERVICE adopt main 00000000000000c1`, which goes on from the "
             "newest view that they report");
-        stage.restart("b");
-        CHECK(code_of(stage.say("b", 0, 4, {.recovered = {Incarnation{2}}})) == error::behind);  // no R5
-        CHECK(code_of(stage.call("x", stage.make_ping("x", 0))) == error::behind);               // no R3
-        stage.pass(20 * dead);
-        CHECK(stage.view().number == 4);
-        CHECK(stage.told<ViewDecided>().empty());
-        CHECK(stage.told<ServerLost>().empty());
-        CHECK(stage.told<RecordBehind>().size() == 1);
+        harness.restart("b");
+        CHECK(code_of(harness.say("b", 0, 4, {.recovered = {Incarnation{2}}})) == error::behind);  // no R5
+        CHECK(code_of(harness.call("x", harness.make_ping("x", 0))) == error::behind);               // no R3
+        harness.pass(20 * dead);
+        CHECK(harness.view().number == 4);
+        CHECK(harness.told<ViewDecided>().empty());
+        CHECK(harness.told<ServerLost>().empty());
+        CHECK(harness.told<RecordBehind>().size() == 1);
     }
     TEST_CASE("R7: a server that goes on from a journal proves it with the view that this knew") {
-        Behind stage;
-        const auto before = stage.life("b");
-        stage.restart("b");
-        CHECK(code_of(stage.say("b", 0, 5, {.recovered = {before}})) == error::behind);
-        CHECK(stage.view().number == 4);
+        Behind harness;
+        const auto before = harness.life("b");
+        harness.restart("b");
+        CHECK(code_of(harness.say("b", 0, 5, {.recovered = {before}})) == error::behind);
+        CHECK(harness.view().number == 4);
     }
     TEST_CASE("R7: another primary of a view of the record's number proves it too") {
-        Behind stage;
-        CHECK(std::holds_alternative<PingResult>(stage.say("d", 4)));
-        CHECK(code_of(stage.say("c", 4, 0, {.synced = std::vector<Address>{}})) == error::behind);
-        CHECK(stage.status().waiting_why.find("c named another view of that number") != std::string::npos);
+        Behind harness;
+        CHECK(std::holds_alternative<PingResult>(harness.say("d", 4)));
+        CHECK(code_of(harness.say("c", 4, 0, {.synced = std::vector<Address>{}})) == error::behind);
+        CHECK(harness.status().waiting_why.find("c named another view of that number") != std::string::npos);
     }
     TEST_CASE("R7: nobody is told the old view and nothing that an operator asks but an adoption is done") {
-        Behind stage;
-        stage.say("c", 6);
+        Behind harness;
+        harness.say("c", 6);
         const Message asked[] = {ViewGet{"main"}, ViewWatch{"main"}, ViewPromote{"main", "b"}, ViewForce{"main", "b"}};
-        for (const auto& ask : asked) CHECK(code_of(stage.call("anyone", ask)) == error::behind);
-        CHECK(std::holds_alternative<ViewResult>(stage.call("anyone", ViewGet{"other"})));
-        CHECK(stage.status().waiting_for == std::vector<Address>{"c"});
+        for (const auto& ask : asked) CHECK(code_of(harness.call("anyone", ask)) == error::behind);
+        CHECK(std::holds_alternative<ViewResult>(harness.call("anyone", ViewGet{"other"})));
+        CHECK(harness.status().waiting_for == std::vector<Address>{"c"});
     }
     TEST_CASE("R7: what an operator had asked is answered when it shows") {
-        Behind stage;
-        stage.loyal(interval);
-        stage.receive({"operator", "77", ViewForce{"main", "x"}});
-        stage.receive({"operator", "78", ViewPromote{"main", "x"}});
-        stage.say("c", 6);
-        for (const auto* id : {"77", "78"}) CHECK(!text_of(stage.answer_to(id)).empty());
+        Behind harness;
+        harness.loyal(interval);
+        harness.receive({"operator", "77", ViewForce{"main", "x"}});
+        harness.receive({"operator", "78", ViewPromote{"main", "x"}});
+        harness.say("c", 6);
+        for (const auto* id : {"77", "78"}) CHECK(!text_of(harness.answer_to(id)).empty());
     }
     TEST_CASE("R7: who names no cluster or another one proves nothing") {
-        Behind stage;
-        stage.call("conn:c", stage.make_ping("c", 6));
-        CHECK(!stage.is_behind());
-        const auto foreign = stage.make_ping("d", 9, {.cluster = ClusterId{1}});
-        CHECK(code_of(stage.call("conn:d", foreign)) == error::wrong_cluster);
-        CHECK(!stage.is_behind());
+        Behind harness;
+        harness.call("conn:c", harness.make_ping("c", 6));
+        CHECK(!harness.is_behind());
+        const auto foreign = harness.make_ping("d", 9, {.cluster = ClusterId{1}});
+        CHECK(code_of(harness.call("conn:d", foreign)) == error::wrong_cluster);
+        CHECK(!harness.is_behind());
     }
     TEST_CASE("a view number that no view service can have reached is refused and proves nothing") {
-        Behind stage;
+        Behind harness;
         for (const ViewNumber number :
              {ViewNumber{5} + view_service::max_ahead, view_service::max_number, ~ViewNumber{0}}) {
-            CHECK(code_of(stage.say("c", number)) == error::bad_request);
-            CHECK(code_of(stage.say("c", 0, number)) == error::bad_request);
+            CHECK(code_of(harness.say("c", number)) == error::bad_request);
+            CHECK(code_of(harness.say("c", 0, number)) == error::bad_request);
         }
-        auto ping = stage.make_ping("y", 3, {.cluster = ClusterId{1}});
+        auto ping = harness.make_ping("y", 3, {.cluster = ClusterId{1}});
         ping.known = ViewInfo{"main", ClusterId{1}, interval, {~ViewNumber{0}, {"y", Incarnation{1}, false}, {}, 0}};
-        CHECK(code_of(stage.call("conn:y", ping)) == error::bad_request);
-        CHECK(!stage.is_behind());
+        CHECK(code_of(harness.call("conn:y", ping)) == error::bad_request);
+        CHECK(!harness.is_behind());
     }
     TEST_CASE("R7: a record that is behind is behind after a restart too") {
-        Behind stage;
-        stage.rules.track_changes(stage.rules.record());
-        stage.say("c", 6);
-        REQUIRE(stage.rules.changes().groups.size() == 1);
+        Behind harness;
+        harness.rules.track_changes(harness.rules.record());
+        harness.say("c", 6);
+        REQUIRE(harness.rules.changes().groups.size() == 1);
         ViewRecord stored;
-        apply(stored, stage.rules.changes());
-        CHECK(stored == stage.rules.record());
-        stage.rules = ViewRules{{}, stored, stage.now};
-        CHECK(stage.is_behind());
-        CHECK(stage.status().waiting_for == std::vector<Address>{"c"});
-        CHECK(stage.rules.record() == stored);
+        apply(stored, harness.rules.changes());
+        CHECK(stored == harness.rules.record());
+        harness.rules = ViewStateMachine{{}, stored, harness.now};
+        CHECK(harness.is_behind());
+        CHECK(harness.status().waiting_for == std::vector<Address>{"c"});
+        CHECK(harness.rules.record() == stored);
     }
 
     TEST_CASE("R7: an adoption goes on from the newest view that the servers report") {
-        Behind stage;
-        stage.say("c", 6);
-        stage.restart("b");
-        stage.say("b", 0, 4, {.recovered = {Incarnation{2}}});
-        stage.pass(dead);
-        CHECK(code_of(stage.report("c", stage.real)) == error::behind);
-        const auto adopted = result_of(stage.adopt());
+        Behind harness;
+        harness.say("c", 6);
+        harness.restart("b");
+        harness.say("b", 0, 4, {.recovered = {Incarnation{2}}});
+        harness.pass(dead);
+        CHECK(code_of(harness.report("c", harness.real)) == error::behind);
+        const auto adopted = result_of(harness.adopt());
         CHECK(describe(adopted.info.view) == "view 1000000006: primary c, no backup");
         CHECK(adopted.info.view.forced == adopted.info.view.number);
         CHECK(adopted.may_be_lost.find("which nobody") == std::string::npos);
-        CHECK(std::get<PingResult>(stage.say("c", 6)).info == adopted.info);
-        stage.run(3 * dead, {"b", "c"});
-        CHECK(stage.shown() == "view 1000000007: primary c, backup b (in sync)");
-        CHECK(!stage.is_behind());
+        CHECK(std::get<PingResult>(harness.say("c", 6)).info == adopted.info);
+        harness.run(3 * dead, {"b", "c"});
+        CHECK(harness.shown() == "view 1000000007: primary c, backup b (in sync)");
+        CHECK(!harness.is_behind());
     }
     TEST_CASE("R7: an adoption waits until no lease runs that was given by the old record") {
-        Behind stage;
-        stage.leases = true;
-        stage.loyal(20 * interval);
-        stage.say("c", 6);
-        stage.report("c", stage.real);
-        stage.receive({"operator", "77", ViewAdopt{"main", our_cluster}});
-        stage.pass(dead - 1ms);
-        CHECK(text_of(stage.answer_to("77")).empty());
-        stage.report("c", stage.real);
-        stage.pass(1ms);
-        CHECK(result_of(stage.answer_to("77")).info.view.primary.name == "c");
+        Behind harness;
+        harness.leases = true;
+        harness.loyal(20 * interval);
+        harness.say("c", 6);
+        harness.report("c", harness.real);
+        harness.receive({"operator", "77", ViewAdopt{"main", our_cluster}});
+        harness.pass(dead - 1ms);
+        CHECK(text_of(harness.answer_to("77")).empty());
+        harness.report("c", harness.real);
+        harness.pass(1ms);
+        CHECK(result_of(harness.answer_to("77")).info.view.primary.name == "c");
     }
     TEST_CASE("R7: an adoption waits for leases of a larger D that the view service had before its restart") {
-        Behind stage;
-        auto record = stage.rules.record();
+        Behind harness;
+        auto record = harness.rules.record();
         record.dead_after = 5 * dead;
-        stage.rules = ViewRules{{}, record, stage.now};
-        stage.report("c", stage.real);
-        stage.receive({"operator", "77", ViewAdopt{"main", our_cluster}});
-        stage.pass(5 * dead - 1ms);
-        CHECK(text_of(stage.answer_to("77")).empty());
-        stage.report("c", stage.real);
-        stage.pass(1ms);
-        CHECK(result_of(stage.answer_to("77")).info.view.primary.name == "c");
+        harness.rules = ViewStateMachine{{}, record, harness.now};
+        harness.report("c", harness.real);
+        harness.receive({"operator", "77", ViewAdopt{"main", our_cluster}});
+        harness.pass(5 * dead - 1ms);
+        CHECK(text_of(harness.answer_to("77")).empty());
+        harness.report("c", harness.real);
+        harness.pass(1ms);
+        CHECK(result_of(harness.answer_to("77")).info.view.primary.name == "c");
     }
     TEST_CASE("R7: an adoption of the own cluster keeps which lives are over and what journals had noted") {
-        Behind stage;
-        const auto over = stage.make_ping("b", 0).incarnation;
-        stage.restart("b");
-        auto record = stage.rules.record();
+        Behind harness;
+        const auto over = harness.make_ping("b", 0).incarnation;
+        harness.restart("b");
+        auto record = harness.rules.record();
         auto& kept = record.groups[0];
-        kept.info.view.primary.incarnation = stage.life("b");
-        kept.lives = {{"b", {over, stage.life("b")}}, {"idle", {Incarnation{77}}}};
+        kept.info.view.primary.incarnation = harness.life("b");
+        kept.lives = {{"b", {over, harness.life("b")}}, {"idle", {Incarnation{77}}}};
         kept.noted = {{"b", 4}};
-        stage.rules = ViewRules{{}, record, stage.now};
-        auto newer = stage.real;
-        newer.view.backups = {{"b", stage.life("b"), true}};
-        stage.report("c", newer);
-        stage.pass(dead);
-        stage.report("c", newer);
-        stage.report("b", newer);
-        CHECK(describe(result_of(stage.adopt()).info.view) == "view 1000000006: primary c, backup b (in sync)");
-        const auto after = stage.rules.record().groups[0];
+        harness.rules = ViewStateMachine{{}, record, harness.now};
+        auto newer = harness.real;
+        newer.view.backups = {{"b", harness.life("b"), true}};
+        harness.report("c", newer);
+        harness.pass(dead);
+        harness.report("c", newer);
+        harness.report("b", newer);
+        CHECK(describe(result_of(harness.adopt()).info.view) == "view 1000000006: primary c, backup b (in sync)");
+        const auto after = harness.rules.record().groups[0];
         CHECK(after.noted == kept.noted);
-        kept.lives["c"] = {stage.life("c")};
+        kept.lives["c"] = {harness.life("c")};
         CHECK(after.lives == kept.lives);
     }
     TEST_CASE("R7: an adoption without who named the newest view says what is lost") {
-        Behind stage;
-        stage.say("c", 6);
-        stage.pass(10 * dead);
-        auto old = stage.real;
-        old.view = stage.view();
-        stage.report("b", old);
-        const auto adopted = result_of(stage.adopt());
+        Behind harness;
+        harness.say("c", 6);
+        harness.pass(10 * dead);
+        auto old = harness.real;
+        old.view = harness.view();
+        harness.report("b", old);
+        const auto adopted = result_of(harness.adopt());
         CHECK(describe(adopted.info.view) == "view 1000000006: primary b, no backup");
         CHECK(
             adopted.may_be_lost.starts_with("c named view 6, which nobody who is heard can show: what was answered "
                                             "after view 4 is lost, unless that was forged. "));
-        CHECK(std::get<PingResult>(stage.say("c", 6)).info.view == adopted.info.view);  // the number is above
+        CHECK(std::get<PingResult>(harness.say("c", 6)).info.view == adopted.info.view);  // the number is above
     }
     TEST_CASE("R7: an adoption is refused while a server that knows more is too old to say what") {
-        Behind stage;
-        stage.say("c", 6);
-        stage.pass(dead);
-        stage.say("c", 6);
-        stage.say("b", 4);
-        CHECK(text_of(stage.adopt()) ==
+        Behind harness;
+        harness.say("c", 6);
+        harness.pass(dead);
+        harness.say("c", 6);
+        harness.say("b", 4);
+        CHECK(text_of(harness.adopt()) ==
               "newer views than 4 are known to c. c: cannot say which, these programs are too old. Start them again in "
               "a version that can. To adopt without what one of them knows, let it be silent for 10 D");
-        stage.pass(10 * dead - 1ms);
-        CHECK(code_of(stage.adopt()) == error::bad_request);
-        stage.pass(1ms);
-        stage.say("b", 4);
-        stage.say("b", 4);
-        const auto adopted = result_of(stage.adopt());
+        harness.pass(10 * dead - 1ms);
+        CHECK(code_of(harness.adopt()) == error::bad_request);
+        harness.pass(1ms);
+        harness.say("b", 4);
+        harness.say("b", 4);
+        const auto adopted = result_of(harness.adopt());
         CHECK(describe(adopted.info.view) == "view 1000000006: primary b, no backup");
         CHECK(adopted.may_be_lost.find("Too old to say what they know, and not asked: b. ") != std::string::npos);
     }
     TEST_CASE("R7: an adoption is refused until a server that pings several addresses has said what it knows") {
-        Behind stage;
-        stage.say("c", 6);
-        stage.say("b", 4);
-        stage.pass(dead);
-        stage.say("b", 4);
-        CHECK(text_of(stage.adopt()) ==
+        Behind harness;
+        harness.say("c", 6);
+        harness.say("b", 4);
+        harness.pass(dead);
+        harness.say("b", 4);
+        CHECK(text_of(harness.adopt()) ==
               "newer views than 4 are known to c. c: will say which with the next ping; ask again in a moment. To "
               "adopt without what one of them knows, let it be silent for 10 D");
-        stage.report("c", stage.real);
-        CHECK(describe(result_of(stage.adopt()).info.view) == "view 1000000006: primary c, no backup");
+        harness.report("c", harness.real);
+        CHECK(describe(result_of(harness.adopt()).info.view) == "view 1000000006: primary c, no backup");
     }
     TEST_CASE("R7: a record from before the group began is behind too") {
-        Behind stage;
-        stage.rules = ViewRules{{}, ViewRecord{our_cluster, dead, {}}, stage.now};
+        Behind harness;
+        harness.rules = ViewStateMachine{{}, ViewRecord{our_cluster, dead, {}}, harness.now};
         SUBCASE("and no new server founds another history once somebody has said so") {
-            CHECK(code_of(stage.report("c", stage.real)) == error::behind);
-            CHECK(code_of(stage.call("conn:x", stage.make_ping("x", 0))) == error::behind);
-            stage.pass(dead);
-            stage.report("c", stage.real);
-            CHECK(describe(result_of(stage.adopt()).info.view) == "view 1000000006: primary c, no backup");
+            CHECK(code_of(harness.report("c", harness.real)) == error::behind);
+            CHECK(code_of(harness.call("conn:x", harness.make_ping("x", 0))) == error::behind);
+            harness.pass(dead);
+            harness.report("c", harness.real);
+            CHECK(describe(result_of(harness.adopt()).info.view) == "view 1000000006: primary c, no backup");
         }
         SUBCASE("which an operator can end once who named a view has restarted without it") {
-            stage.say("c", 6);
-            stage.restart("c");
-            stage.ping("c", 0);
-            stage.pass(dead);
-            CHECK(result_of(stage.adopt()).info.view.number == 0);
-            stage.ping("x", 0);
-            CHECK(stage.view().primary.name == "x");
+            harness.say("c", 6);
+            harness.restart("c");
+            harness.ping("c", 0);
+            harness.pass(dead);
+            CHECK(result_of(harness.adopt()).info.view.number == 0);
+            harness.ping("x", 0);
+            CHECK(harness.view().primary.name == "x");
         }
         SUBCASE("and then no number that was named stands for a second view") {
-            stage.rules.track_changes(stage.rules.record());
-            stage.say("c", 6);
-            stage.restart("c");
-            stage.ping("c", 0);
-            stage.pass(dead);
-            result_of(stage.adopt());
-            CHECK(stage.rules.changes().removed == 6);
-            stage.ping("x", 0);
-            CHECK(stage.view().number == 7);
-            CHECK(stage.view().forced == 7);
-            CHECK(std::holds_alternative<PingResult>(stage.say("c", 6)));
+            harness.rules.track_changes(harness.rules.record());
+            harness.say("c", 6);
+            harness.restart("c");
+            harness.ping("c", 0);
+            harness.pass(dead);
+            result_of(harness.adopt());
+            CHECK(harness.rules.changes().removed == 6);
+            harness.ping("x", 0);
+            CHECK(harness.view().number == 7);
+            CHECK(harness.view().forced == 7);
+            CHECK(std::holds_alternative<PingResult>(harness.say("c", 6)));
         }
         SUBCASE("also if one has founded it before") {
-            stage.ping("x", 0);
-            CHECK(code_of(stage.report("c", stage.real)) == error::behind);
-            stage.pass(dead);
-            stage.report("c", stage.real);
-            CHECK(describe(result_of(stage.adopt()).info.view) == "view 1000000006: primary c, no backup");
+            harness.ping("x", 0);
+            CHECK(code_of(harness.report("c", harness.real)) == error::behind);
+            harness.pass(dead);
+            harness.report("c", harness.real);
+            CHECK(describe(result_of(harness.adopt()).info.view) == "view 1000000006: primary c, no backup");
         }
     }
 
     TEST_CASE("R7: a group without a view may begin when nobody has named a view of it for 10 D") {
-        Behind stage;
-        stage.rules = ViewRules{{}, ViewRecord{our_cluster, dead, {}}, stage.now};
-        for (int i = 0; i < 150; ++i, stage.pass(interval)) {
-            CHECK(code_of(stage.say("c", 6)) == error::behind);  // who knows a view says so
-            CHECK(code_of(stage.call("conn:x", stage.make_ping("x", 0))) == error::behind);
+        Behind harness;
+        harness.rules = ViewStateMachine{{}, ViewRecord{our_cluster, dead, {}}, harness.now};
+        for (int i = 0; i < 150; ++i, harness.pass(interval)) {
+            CHECK(code_of(harness.say("c", 6)) == error::behind);  // who knows a view says so
+            CHECK(code_of(harness.call("conn:x", harness.make_ping("x", 0))) == error::behind);
         }
-        stage.pass(10 * dead - interval - 1ms);
-        CHECK(code_of(stage.call("conn:x", stage.make_ping("x", 0))) == error::behind);
-        stage.pass(1ms);
-        CHECK(!stage.rules.view("main"));
-        CHECK(stage.told<RecordBehind>().back().what ==
+        harness.pass(10 * dead - interval - 1ms);
+        CHECK(code_of(harness.call("conn:x", harness.make_ping("x", 0))) == error::behind);
+        harness.pass(1ms);
+        CHECK(!harness.rules.view("main"));
+        CHECK(harness.told<RecordBehind>().back().what ==
               "R7: nobody has named a view of this group for 10 D, and none is recorded: who named view 6, c, is gone, "
               "and the group may begin anew");
-        stage.ping("x", 0);
-        CHECK(stage.shown() == "view 1: primary x, no backup");
-        CHECK(code_of(stage.say("c", 6)) == error::behind);
+        harness.ping("x", 0);
+        CHECK(harness.shown() == "view 1: primary x, no backup");
+        CHECK(code_of(harness.say("c", 6)) == error::behind);
     }
     TEST_CASE("R7: groups that refused pings make up count for their connection and are not stored and pass") {
-        Behind stage;
-        stage.rules = ViewRules{ViewOptions{.max_groups_of_peer = 10}, our_cluster, stage.now};
-        stage.rules.track_changes(stage.rules.record());
+        Behind harness;
+        harness.rules = ViewStateMachine{ViewOptions{.max_groups_of_peer = 10}, our_cluster, harness.now};
+        harness.rules.track_changes(harness.rules.record());
         for (int round = 0; round < 2; ++round) {
             for (int i = 0; i < 20; ++i) {
-                stage.group = "x" + std::to_string(i);
-                auto ping = stage.make_ping("f", 1, {.cluster = our_cluster});
-                CHECK(code_of(stage.call("conn:f", ping)) == (i < 10 ? error::behind : error::overloaded));
-                CHECK(!stage.rules.has_changes());
+                harness.group = "x" + std::to_string(i);
+                auto ping = harness.make_ping("f", 1, {.cluster = our_cluster});
+                CHECK(code_of(harness.call("conn:f", ping)) == (i < 10 ? error::behind : error::overloaded));
+                CHECK(!harness.rules.has_changes());
             }
-            CHECK(stage.rules.record().groups.empty());
-            CHECK(stage.rules.view("x0"));
-            if (round == 0) stage.pass(10 * dead);
+            CHECK(harness.rules.record().groups.empty());
+            CHECK(harness.rules.view("x0"));
+            if (round == 0) harness.pass(10 * dead);
         }
-        stage.gone("conn:f");
-        stage.pass(10 * dead);
-        CHECK(!stage.rules.view("x0"));
-        CHECK(!stage.rules.has_changes());
+        harness.disconnected("conn:f");
+        harness.pass(10 * dead);
+        CHECK(!harness.rules.view("x0"));
+        CHECK(!harness.rules.has_changes());
     }
     TEST_CASE("R7: a group that wants no view yet counts for the connection that makes it behind") {
-        Behind stage;
-        stage.rules = ViewRules{ViewOptions{.max_groups_of_peer = 1}, our_cluster, stage.now};
-        stage.rules.track_changes(stage.rules.record());
-        stage.group = "x";
-        stage.call("conn:f", stage.make_ping("f", 0, {.leaving = true}));
-        CHECK(code_of(stage.call("conn:f", stage.make_ping("f", 1, {.cluster = our_cluster}))) == error::behind);
+        Behind harness;
+        harness.rules = ViewStateMachine{ViewOptions{.max_groups_of_peer = 1}, our_cluster, harness.now};
+        harness.rules.track_changes(harness.rules.record());
+        harness.group = "x";
+        harness.call("conn:f", harness.make_ping("f", 0, {.leaving = true}));
+        CHECK(code_of(harness.call("conn:f", harness.make_ping("f", 1, {.cluster = our_cluster}))) == error::behind);
         ViewRecord stored;
-        apply(stored, stage.rules.changes());
-        CHECK(stored == stage.rules.record());
-        stage.group = "y";
-        CHECK(code_of(stage.call("conn:f", stage.make_ping("f", 0))) == error::overloaded);
-        stage.pass(10 * dead);
-        CHECK(std::holds_alternative<PingResult>(stage.call("conn:f", stage.make_ping("f", 0))));
-        stage.pass(100 * dead);
-        CHECK(!stage.rules.view("x"));
-        apply(stored, stage.rules.changes());
-        CHECK(stored == stage.rules.record());
+        apply(stored, harness.rules.changes());
+        CHECK(stored == harness.rules.record());
+        harness.group = "y";
+        CHECK(code_of(harness.call("conn:f", harness.make_ping("f", 0))) == error::overloaded);
+        harness.pass(10 * dead);
+        CHECK(std::holds_alternative<PingResult>(harness.call("conn:f", harness.make_ping("f", 0))));
+        harness.pass(100 * dead);
+        CHECK(!harness.rules.view("x"));
+        apply(stored, harness.rules.changes());
+        CHECK(stored == harness.rules.record());
     }
 
     TEST_CASE("R7: one forged view number does not stop a group for ever whose members all know better") {
-        Behind stage;
-        stage.loyal(30 * interval);
-        stage.say("forger", 99);
-        CHECK(stage.is_behind());
-        stage.loyal(10 * dead);
-        CHECK(stage.is_behind());
-        stage.say("b", 4);
-        CHECK(!stage.is_behind());
-        CHECK(stage.told<RecordBehind>().back().what ==
+        Behind harness;
+        harness.loyal(30 * interval);
+        harness.say("forger", 99);
+        CHECK(harness.is_behind());
+        harness.loyal(10 * dead);
+        CHECK(harness.is_behind());
+        harness.say("b", 4);
+        CHECK(!harness.is_behind());
+        CHECK(harness.told<RecordBehind>().back().what ==
               "R7: every member of view 4 says that it knows no later one, so that nobody led one: what forger said of "
               "view 99 was forged, and the group goes on");
-        CHECK(std::holds_alternative<PingResult>(stage.say("b", 4)));
-        stage.ping("x", 0);
-        stage.run(2 * dead, {"b", "x"});
-        CHECK(stage.shown() == "view 5: primary b, backup x (in sync)");
+        CHECK(std::holds_alternative<PingResult>(harness.say("b", 4)));
+        harness.ping("x", 0);
+        harness.run(2 * dead, {"b", "x"});
+        CHECK(harness.shown() == "view 5: primary b, backup x (in sync)");
     }
     TEST_CASE("R7: a forger that uses the name and the life of a member is found out as well") {
-        Behind stage;
-        stage.loyal(interval);
-        stage.say("b", 99);
-        stage.loyal(10 * dead + interval);
-        CHECK(!stage.is_behind());
+        Behind harness;
+        harness.loyal(interval);
+        harness.say("b", 99);
+        harness.loyal(10 * dead + interval);
+        CHECK(!harness.is_behind());
     }
     TEST_CASE("R7: what was named counts on while it may be true") {
-        Behind stage;
-        stage.say("c", 6);
+        Behind harness;
+        harness.say("c", 6);
         SUBCASE("as somebody names it again") {
-            stage.loyal(10 * dead - interval);
-            stage.say("c", 6);
-            stage.loyal(10 * dead);
+            harness.loyal(10 * dead - interval);
+            harness.say("c", 6);
+            harness.loyal(10 * dead);
         }
         SUBCASE("as a member has restarted") {
-            stage.restart("b");
-            stage.loyal(20 * dead);
+            harness.restart("b");
+            harness.loyal(20 * dead);
         }
         SUBCASE("as a member is silent") {
-            stage.pass(20 * dead);
-            stage.say("d", 4);
+            harness.pass(20 * dead);
+            harness.say("d", 4);
         }
         SUBCASE("as a member was not heard in between") {
-            stage.loyal(5 * dead);
-            stage.pass(6 * dead);
-            stage.say("b", 4);
+            harness.loyal(5 * dead);
+            harness.pass(6 * dead);
+            harness.say("b", 4);
         }
         SUBCASE("as a member says that it knows it") {
-            stage.loyal(10 * dead - interval);
-            stage.say("b", 5);
-            stage.loyal(interval);
+            harness.loyal(10 * dead - interval);
+            harness.say("b", 5);
+            harness.loyal(interval);
         }
-        CHECK(stage.is_behind());
+        CHECK(harness.is_behind());
     }
     TEST_CASE("R5: after a restart a server that continues the primary waits until a joining backup had its time") {
-        Behind stage;
-        auto record = stage.rules.record();
-        record.groups[0].info.view.backups = {{"c", stage.life("c"), false}};
-        stage.rules = ViewRules{{}, record, stage.now};
-        const auto before = stage.life("b");
-        stage.restart("b");
-        stage.say("b", 0, 4, {.recovered = {before}});
-        CHECK(stage.view().number == 4);
+        Behind harness;
+        auto record = harness.rules.record();
+        record.groups[0].info.view.backups = {{"c", harness.life("c"), false}};
+        harness.rules = ViewStateMachine{{}, record, harness.now};
+        const auto before = harness.life("b");
+        harness.restart("b");
+        harness.say("b", 0, 4, {.recovered = {before}});
+        CHECK(harness.view().number == 4);
         SUBCASE("it leads a later view") {
-            CHECK(code_of(stage.say("c", 5, 0, {.synced = std::vector<Address>{}})) == error::behind);
-            CHECK(stage.view().number == 4);
+            CHECK(code_of(harness.say("c", 5, 0, {.synced = std::vector<Address>{}})) == error::behind);
+            CHECK(harness.view().number == 4);
         }
         SUBCASE("it knows no later one") {
             for (int i = 0; i < 6; ++i) {  // a lease of the former life may run for D
-                stage.say("b", 0, 4, {.recovered = {before}});
-                stage.say("c", 4);
-                stage.pass(interval);
+                harness.say("b", 0, 4, {.recovered = {before}});
+                harness.say("c", 4);
+                harness.pass(interval);
             }
-            CHECK(stage.view().number == 5);
+            CHECK(harness.view().number == 5);
         }
         SUBCASE("it has restarted too") {
-            stage.restart("c");
+            harness.restart("c");
             for (int i = 0; i < 6; ++i) {
-                stage.say("b", 0, 4, {.recovered = {before}});
-                stage.say("c", 0);
-                stage.pass(interval);
+                harness.say("b", 0, 4, {.recovered = {before}});
+                harness.say("c", 0);
+                harness.pass(interval);
             }
-            CHECK(stage.view().number == 5);
+            CHECK(harness.view().number == 5);
         }
         SUBCASE("it is silent") {
             for (int i = 0; i < 30; ++i) {
-                stage.say("b", 0, 4, {.recovered = {before}});
-                stage.pass(interval);
+                harness.say("b", 0, 4, {.recovered = {before}});
+                harness.pass(interval);
             }
-            CHECK(stage.view().number == 5);
+            CHECK(harness.view().number == 5);
         }
     }
     TEST_CASE("R5: a server with an older copy of what its former life had stored does not lead") {
-        ViewStage stage;
+        ViewHarness harness;
         ViewNumber state_view = 2;
         const auto say = [&](const Address& name, ViewNumber viewnum, ViewNumber knew, const Said& said = {}) {
-            auto ping = stage.make_ping(name, viewnum, said);
+            auto ping = harness.make_ping(name, viewnum, said);
             ping.cluster = our_cluster;
             ping.journal = true;
             ping.knew = knew;
             ping.state_view = said.recovered.empty() ? knew : state_view;
-            return stage.call("conn:" + name, ping);
+            return harness.call("conn:" + name, ping);
         };
-        stage.set_up({"a", "b"});
+        harness.set_up({"a", "b"});
         say("a", 2, 2);
-        stage.run(2 * dead, {"a"});
-        REQUIRE(stage.shown() == "view 3: primary a, no backup");
-        stage.rules.track_changes(stage.rules.record());
+        harness.run(2 * dead, {"a"});
+        REQUIRE(harness.shown() == "view 3: primary a, no backup");
+        harness.rules.track_changes(harness.rules.record());
         bool told = true;  // that it has stored the view
         SUBCASE("as it said that it had stored a newer view") { say("a", 3, 3); }
         SUBCASE("though the view service was restarted since") {
             say("a", 3, 3);
-            CHECK(stage.rules.changes().groups.size() == 1);
-            stage.rules = ViewRules{{}, stage.rules.record(), stage.now};
+            CHECK(harness.rules.changes().groups.size() == 1);
+            harness.rules = ViewStateMachine{{}, harness.rules.record(), harness.now};
         }
         SUBCASE("but it may die before it has stored the view") { told = false; }
-        const auto before = stage.life("a");
-        stage.restart("a");
+        const auto before = harness.life("a");
+        harness.restart("a");
         for (int i = 0; i < 8; ++i) {
             say("a", i == 0 ? 0 : 3, i < 2 ? 2 : 3, {.recovered = {before}});  // it learns of the view, and stores it
-            stage.pass(interval);
+            harness.pass(interval);
         }
-        CHECK(stage.view().number == (told ? 3 : 4));
+        CHECK(harness.view().number == (told ? 3 : 4));
         if (!told) return;
-        CHECK(stage.status().waiting_for == std::vector<Address>{"a"});
-        CHECK(stage.status().waiting_why.find(
+        CHECK(harness.status().waiting_for == std::vector<Address>{"a"});
+        CHECK(harness.status().waiting_why.find(
                   "a has restarted with an older copy of its state, which ends with view 2 and had noted view 3 "
                   "before; with its newest directory it would lead") != std::string::npos);
-        const auto copy = stage.life("a");
-        stage.restart("a");
+        const auto copy = harness.life("a");
+        harness.restart("a");
         say("a", 0, 3, {.recovered = {before, copy}});
-        CHECK(stage.view().number == 3);
-        stage.restart("a");
+        CHECK(harness.view().number == 3);
+        harness.restart("a");
         state_view = 3;
         say("a", 0, 3, {.recovered = {before}});
-        CHECK(stage.shown() == "view 4: primary a, no backup");
+        CHECK(harness.shown() == "view 4: primary a, no backup");
     }
 }

@@ -1,7 +1,7 @@
 // Operators and onlookers: promote, force, watch, get, status, events, and messages that belong elsewhere.
 #include <doctest/doctest.h>
 
-#include <tests/support/view_stage.hpp>
+#include <tests/support/view_harness.hpp>
 
 using namespace understudy;
 using namespace understudy::protocol;
@@ -10,165 +10,165 @@ using namespace understudy::test;
 TEST_SUITE("view_service/operator") {
     namespace {
     /// Sends a call that may be answered later.
-    CallId ask(ViewStage& stage, Message message) {
-        stage.call("operator", std::move(message));
-        return stage.last_id();
+    CallId ask(ViewHarness& harness, Message message) {
+        harness.call("operator", std::move(message));
+        return harness.last_id();
     }
-    bool answered(const ViewStage& stage, const CallId& id) {
-        return std::ranges::find(stage.sent, id, &Envelope::id) != stage.sent.end();
+    bool answered(const ViewHarness& harness, const CallId& id) {
+        return std::ranges::find(harness.sent, id, &Envelope::id) != harness.sent.end();
     }
     }  // namespace
 
     TEST_CASE("R6: a promotion stops the primary and is answered with the new view") {
-        ViewStage stage{ViewOptions{.backups = 2}};
-        stage.set_up({"a", "b", "c"});
-        auto id = ask(stage, ViewPromote{"main", "c"});
-        CHECK(!answered(stage, id));
-        CHECK(!stage.ping("b", 3).stop);
-        CHECK(stage.ack().stop);
-        CHECK(stage.view().number == 3);
-        stage.ping("a", 3, {.stopped = true});
-        CHECK(stage.shown() == "view 4: primary c, backup b (in sync)");
-        CHECK(stage.why() == "R6: a has stopped serving, as it was to, promoting c");
-        CHECK(std::get<ViewResult>(stage.answer_to(id)).info.view == stage.view());
-        stage.run(interval, {"a", "b", "c"});
-        CHECK(stage.view().backup("a"));  // R3: the old primary is idle and joins again
+        ViewHarness harness{ViewOptions{.backups = 2}};
+        harness.set_up({"a", "b", "c"});
+        auto id = ask(harness, ViewPromote{"main", "c"});
+        CHECK(!answered(harness, id));
+        CHECK(!harness.ping("b", 3).stop);
+        CHECK(harness.ack().stop);
+        CHECK(harness.view().number == 3);
+        harness.ping("a", 3, {.stopped = true});
+        CHECK(harness.shown() == "view 4: primary c, backup b (in sync)");
+        CHECK(harness.why() == "R6: a has stopped serving, as it was to, promoting c");
+        CHECK(std::get<ViewResult>(harness.answer_to(id)).info.view == harness.view());
+        harness.run(interval, {"a", "b", "c"});
+        CHECK(harness.view().backup("a"));  // R3: the old primary is idle and joins again
     }
 
     TEST_CASE("R6: promoting the primary itself is refused") {
-        ViewStage stage;
-        stage.set_up({"a", "b"});
-        const auto answer = stage.call("operator", ViewPromote{"main", "a"});
+        ViewHarness harness;
+        harness.set_up({"a", "b"});
+        const auto answer = harness.call("operator", ViewPromote{"main", "a"});
         CHECK(code_of(answer) == error::bad_request);
-        CHECK(text_of(answer) == "a is the primary already, so nothing changes: " + stage.shown());
-        CHECK(!stage.ack().stop);
+        CHECK(text_of(answer) == "a is the primary already, so nothing changes: " + harness.shown());
+        CHECK(!harness.ack().stop);
     }
 
     TEST_CASE("R6: who is not a backup in sync cannot be promoted and the answer says why") {
-        ViewStage stage{ViewOptions{.backups = 2}};
-        stage.set_up({"a", "b"});
-        stage.ping("c", 0);
-        stage.ping("d", 0);
+        ViewHarness harness{ViewOptions{.backups = 2}};
+        harness.set_up({"a", "b"});
+        harness.ping("c", 0);
+        harness.ping("d", 0);
         auto refusal = [&](const Address& name) {
-            auto answer = stage.call("operator", ViewPromote{"main", name});
+            auto answer = harness.call("operator", ViewPromote{"main", name});
             CHECK(code_of(answer) == error::bad_request);
             return text_of(answer);
         };
         CHECK(refusal("c").starts_with("c is not in sync yet"));
         CHECK(refusal("d").starts_with("d is no backup of view 3"));
         CHECK(refusal("nobody").starts_with("nobody is no backup"));
-        CHECK(code_of(stage.call("operator", ViewPromote{"other", "b"})) == error::bad_request);
-        CHECK(!stage.ack().stop);
+        CHECK(code_of(harness.call("operator", ViewPromote{"other", "b"})) == error::bad_request);
+        CHECK(!harness.ack().stop);
     }
 
     TEST_CASE("R6: a promotion fails when its target dies and the primary goes on") {
-        ViewStage stage;
-        stage.set_up({"a", "b"});
-        auto id = ask(stage, ViewPromote{"main", "b"});
-        stage.restart("b");
-        stage.ping("b", 0);
-        CHECK(code_of(stage.answer_to(id)) == error::bad_request);
-        CHECK(!stage.ack().stop);
+        ViewHarness harness;
+        harness.set_up({"a", "b"});
+        auto id = ask(harness, ViewPromote{"main", "b"});
+        harness.restart("b");
+        harness.ping("b", 0);
+        CHECK(code_of(harness.answer_to(id)) == error::bad_request);
+        CHECK(!harness.ack().stop);
     }
 
     TEST_CASE("R6: a primary that never says that it stopped ends the promotion after 10 D") {
-        ViewStage stage;
-        stage.set_up({"a", "b"});
-        auto id = ask(stage, ViewPromote{"main", "b"});
-        stage.run(10 * dead - interval, {"a", "b"});
-        CHECK(!answered(stage, id));
-        stage.run(2 * interval, {"a", "b"});
-        CHECK(text_of(stage.answer_to(id)) == "a has not said that it stopped; it goes on as primary");
-        CHECK(!stage.ack().stop);
-        stage.ping("a", 2, {.stopped = true});  // it did after all
-        CHECK(stage.view().primary.name == "b");
+        ViewHarness harness;
+        harness.set_up({"a", "b"});
+        auto id = ask(harness, ViewPromote{"main", "b"});
+        harness.run(10 * dead - interval, {"a", "b"});
+        CHECK(!answered(harness, id));
+        harness.run(2 * interval, {"a", "b"});
+        CHECK(text_of(harness.answer_to(id)) == "a has not said that it stopped; it goes on as primary");
+        CHECK(!harness.ack().stop);
+        harness.ping("a", 2, {.stopped = true});  // it did after all
+        CHECK(harness.view().primary.name == "b");
     }
 
     TEST_CASE("R6: a promotion is done too when the primary dies on the way") {
-        ViewStage stage;
-        stage.set_up({"a", "b"});
-        auto id = ask(stage, ViewPromote{"main", "b"});
-        stage.restart("a");
-        stage.ping("a", 0);
-        CHECK(std::get<ViewResult>(stage.answer_to(id)).info.view.primary.name == "b");
+        ViewHarness harness;
+        harness.set_up({"a", "b"});
+        auto id = ask(harness, ViewPromote{"main", "b"});
+        harness.restart("a");
+        harness.ping("a", 0);
+        CHECK(std::get<ViewResult>(harness.answer_to(id)).info.view.primary.name == "b");
     }
 
     TEST_CASE("One wish at a time in a group and it goes with the operator's connection") {
-        ViewStage stage;
-        stage.set_up({"a", "b"});
-        auto id = ask(stage, ViewPromote{"main", "b"});
-        CHECK(code_of(stage.call("second", ViewPromote{"main", "b"})) == error::overloaded);
-        CHECK(code_of(stage.call("second", ViewForce{"main", "b"})) == error::overloaded);
-        CHECK(stage.ack().stop);
-        stage.gone("operator");
-        CHECK(!stage.ack().stop);
-        CHECK(!answered(stage, id));
+        ViewHarness harness;
+        harness.set_up({"a", "b"});
+        auto id = ask(harness, ViewPromote{"main", "b"});
+        CHECK(code_of(harness.call("second", ViewPromote{"main", "b"})) == error::overloaded);
+        CHECK(code_of(harness.call("second", ViewForce{"main", "b"})) == error::overloaded);
+        CHECK(harness.ack().stop);
+        harness.disconnected("operator");
+        CHECK(!harness.ack().stop);
+        CHECK(!answered(harness, id));
     }
 
     TEST_CASE("R4: force waits D after the last ping of an old member and then makes the server primary") {
-        ViewStage stage;
-        stage.set_up({"a"});
-        stage.ack();
-        stage.gone("conn:a");
-        stage.probed("a", ProbeResult::refused);
-        auto heard = stage.now;
-        stage.ping("b", 0);
-        auto id = ask(stage, ViewForce{"main", "b"});
-        while (stage.now < heard + dead - interval) stage.run(interval, {"b"});
-        CHECK(!answered(stage, id));
-        CHECK(stage.view().number == 1);
-        stage.run(2 * interval, {"b"});
-        CHECK(stage.shown() == "view 2: primary b, no backup");
-        CHECK(stage.view().forced == 2);
-        auto result = std::get<ViewForceResult>(stage.answer_to(id));
-        CHECK(result.info.view == stage.view());
+        ViewHarness harness;
+        harness.set_up({"a"});
+        harness.ack();
+        harness.disconnected("conn:a");
+        harness.probed("a", ProbeResult::refused);
+        auto heard = harness.now;
+        harness.ping("b", 0);
+        auto id = ask(harness, ViewForce{"main", "b"});
+        while (harness.now < heard + dead - interval) harness.run(interval, {"b"});
+        CHECK(!answered(harness, id));
+        CHECK(harness.view().number == 1);
+        harness.run(2 * interval, {"b"});
+        CHECK(harness.shown() == "view 2: primary b, no backup");
+        CHECK(harness.view().forced == 2);
+        auto result = std::get<ViewForceResult>(harness.answer_to(id));
+        CHECK(result.info.view == harness.view());
         CHECK(result.may_be_lost.find("Every write answered up to view 1 that it lacks is lost") != std::string::npos);
         CHECK(result.may_be_lost.starts_with("b had no role in view 1"));
     }
 
     TEST_CASE("R4: a joining backup can be forced and later views remember which view was forced") {
-        ViewStage stage;
-        stage.ping("a", 0);
-        stage.ack();
-        stage.ping("b", 0);
-        auto id = ask(stage, ViewForce{"main", "b"});
-        stage.run(2 * dead, {"b"});
-        auto result = std::get<ViewForceResult>(stage.answer_to(id));
+        ViewHarness harness;
+        harness.ping("a", 0);
+        harness.ack();
+        harness.ping("b", 0);
+        auto id = ask(harness, ViewForce{"main", "b"});
+        harness.run(2 * dead, {"b"});
+        auto result = std::get<ViewForceResult>(harness.answer_to(id));
         CHECK(result.may_be_lost.starts_with("b was a backup not in sync yet"));
-        CHECK(stage.shown() == "view 3: primary b, no backup");
-        stage.act("a");  // the old primary is a server like another now
-        CHECK(stage.shown() == "view 4: primary b, backup a (joining)");
-        CHECK(stage.view().forced == 3);
+        CHECK(harness.shown() == "view 3: primary b, no backup");
+        harness.act("a");  // the old primary is a server like another now
+        CHECK(harness.shown() == "view 4: primary b, backup a (joining)");
+        CHECK(harness.view().forced == 3);
     }
 
     TEST_CASE("R4: a member that is alive is not overridden by force") {
-        ViewStage stage;
-        stage.set_up({"a", "b", "c"});
-        auto id = ask(stage, ViewForce{"main", "c"});
-        stage.run(2 * interval, {"a", "b", "c"});
-        CHECK(code_of(stage.answer_to(id)) == error::bad_request);
-        CHECK(text_of(stage.answer_to(id)).find("alive") != std::string::npos);
-        CHECK(stage.view().number == 2);
+        ViewHarness harness;
+        harness.set_up({"a", "b", "c"});
+        auto id = ask(harness, ViewForce{"main", "c"});
+        harness.run(2 * interval, {"a", "b", "c"});
+        CHECK(code_of(harness.answer_to(id)) == error::bad_request);
+        CHECK(text_of(harness.answer_to(id)).find("alive") != std::string::npos);
+        CHECK(harness.view().number == 2);
     }
 
     TEST_CASE("R4: a member that returns while force waits is better than force") {
-        ViewStage stage;
-        stage.set_up({"a", "b", "c"});
-        stage.run(3 * interval, {"c"});
-        auto id = ask(stage, ViewForce{"main", "c"});
-        stage.run(dead / 2, {"c", "b"});
-        stage.run(2 * dead, {"c", "b"});
-        CHECK(stage.view().primary.name == "b");
-        CHECK(code_of(stage.answer_to(id)) == error::bad_request);
+        ViewHarness harness;
+        harness.set_up({"a", "b", "c"});
+        harness.run(3 * interval, {"c"});
+        auto id = ask(harness, ViewForce{"main", "c"});
+        harness.run(dead / 2, {"c", "b"});
+        harness.run(2 * dead, {"c", "b"});
+        CHECK(harness.view().primary.name == "b");
+        CHECK(code_of(harness.answer_to(id)) == error::bad_request);
     }
 
     TEST_CASE("R4: a server that is dead or unknown or restarts meanwhile is not forced") {
-        ViewStage stage;
-        stage.set_up({"a", "b"});
-        stage.run(3 * dead, {"c"});
-        CHECK(text_of(stage.call("operator", ViewForce{"main", "b"})) == "b is silent");
-        CHECK(text_of(stage.call("operator", ViewForce{"main", "x"})).starts_with("x is not known"));
-        ViewStage fresh;
+        ViewHarness harness;
+        harness.set_up({"a", "b"});
+        harness.run(3 * dead, {"c"});
+        CHECK(text_of(harness.call("operator", ViewForce{"main", "b"})) == "b is silent");
+        CHECK(text_of(harness.call("operator", ViewForce{"main", "x"})).starts_with("x is not known"));
+        ViewHarness fresh;
         fresh.set_up({"a"});
         fresh.ping("b", 0);
         fresh.restart("a");
@@ -181,44 +181,44 @@ TEST_SUITE("view_service/operator") {
     }
 
     TEST_CASE("R4: a first server that died alone is named in the status with the command that ends the wait") {
-        ViewStage stage;
-        stage.set_up({"tcp://a:1"});
-        stage.pass(2 * dead);
-        stage.run(3 * dead, {"tcp://b:1"});
-        auto status = stage.status();
+        ViewHarness harness;
+        harness.set_up({"tcp://a:1"});
+        harness.pass(2 * dead);
+        harness.run(3 * dead, {"tcp://b:1"});
+        auto status = harness.status();
         CHECK(status.waiting_for == std::vector<Address>{"tcp://a:1"});
         CHECK(status.waiting_why ==
               "R4: tcp://a:1 is silent; view 1 had no backup in sync, so no other server surely holds every answered "
               "write. The group waits until tcp://a:1 is heard again with its state; an operator can end the wait by "
               "making a live server primary with the command `force`, which may lose answered writes");
-        REQUIRE(stage.told<GroupWaits>().size() == 1);
-        CHECK(stage.told<GroupWaits>()[0].why == status.waiting_why);
+        REQUIRE(harness.told<GroupWaits>().size() == 1);
+        CHECK(harness.told<GroupWaits>()[0].why == status.waiting_why);
     }
 
     TEST_CASE("R4: the status says of each member what became of it") {
-        ViewStage stage;
-        stage.set_up({"a", "b"});
-        stage.run(3 * dead, {});
-        stage.restart("b");
-        stage.ping("b", 0);
-        auto why = stage.status().waiting_why;
+        ViewHarness harness;
+        harness.set_up({"a", "b"});
+        harness.run(3 * dead, {});
+        harness.restart("b");
+        harness.ping("b", 0);
+        auto why = harness.status().waiting_why;
         CHECK(why.starts_with("R4: a is silent, b has restarted without its state; but for these no other server"));
         CHECK(why.find("until a is heard again with its state") != std::string::npos);
-        stage.restart("a");
-        stage.ping("a", 0);
-        why = stage.status().waiting_why;
+        harness.restart("a");
+        harness.ping("a", 0);
+        why = harness.status().waiting_why;
         CHECK(why.starts_with("R4: a has restarted without its state, b has restarted without its state; "));
     }
 
     TEST_CASE("R4: where a journal was kept the status says first that its server loses nothing") {
         for (const bool journal : {true, false}) {
-            ViewStage stage;
-            stage.set_up({"a", "b"});
-            auto last = stage.make_ping("b", stage.view().number);
+            ViewHarness harness;
+            harness.set_up({"a", "b"});
+            auto last = harness.make_ping("b", harness.view().number);
             last.journal = journal;
-            stage.call("conn:b", last);
-            stage.pass(2 * dead);
-            const auto why = stage.status().waiting_why;
+            harness.call("conn:b", last);
+            harness.pass(2 * dead);
+            const auto why = harness.status().waiting_why;
             const auto directory = why.find("Nothing is lost if b goes on: start it again with its directory");
             CHECK((directory != why.npos) == journal);
             CHECK(why.find("`force`") != why.npos);
@@ -228,14 +228,14 @@ TEST_SUITE("view_service/operator") {
 
     TEST_CASE("R4: nobody is told to wait for a process that is gone") {
         for (bool restarted : {true, false}) {
-            ViewStage stage;
-            stage.set_up({"a"});
-            stage.ack();
-            if (restarted) stage.restart("a");
-            if (restarted) stage.ping("a", 0);
-            stage.gone("conn:a");
-            stage.probed("a", ProbeResult::refused);
-            auto why = stage.status().waiting_why;
+            ViewHarness harness;
+            harness.set_up({"a"});
+            harness.ack();
+            if (restarted) harness.restart("a");
+            if (restarted) harness.ping("a", 0);
+            harness.disconnected("conn:a");
+            harness.probed("a", ProbeResult::refused);
+            auto why = harness.status().waiting_why;
             CHECK(why.find("heard again") == std::string::npos);
             CHECK(why.find("only an operator can end the wait") != std::string::npos);
         }
@@ -256,125 +256,125 @@ TEST_SUITE("view_service/operator") {
     }
 
     TEST_CASE("R4: a wait is told once and again when it begins anew") {
-        ViewStage stage;
-        stage.set_up({"a"});
-        stage.pass(5 * dead);
-        CHECK(stage.told<GroupWaits>().size() == 1);
-        stage.act("a");
-        stage.pass(5 * dead);
-        CHECK(stage.told<GroupWaits>().size() == 2);
+        ViewHarness harness;
+        harness.set_up({"a"});
+        harness.pass(5 * dead);
+        CHECK(harness.told<GroupWaits>().size() == 1);
+        harness.act("a");
+        harness.pass(5 * dead);
+        CHECK(harness.told<GroupWaits>().size() == 2);
     }
 
     TEST_CASE("The status gives each server's role and the age of its last ping") {
-        ViewStage stage{ViewOptions{.backups = 2}};
-        stage.set_up({"a", "b"});
-        stage.ping("c", 0);
-        stage.ping("d", 0);
-        stage.ping("e", 0, {.leaving = true});
-        stage.restart("d");
-        stage.pass(50ms);
-        CHECK(stage.role("a") == "primary");
-        CHECK(stage.role("b") == "backup");
-        CHECK(stage.role("c") == "joining");
-        CHECK(stage.role("d") == "idle");
-        CHECK(stage.role("e") == "leaving");
-        CHECK(stage.status().servers[3].last_ping == 50ms);
-        CHECK(stage.status().info.view == stage.view());
-        CHECK(stage.status().waiting_why.empty());
+        ViewHarness harness{ViewOptions{.backups = 2}};
+        harness.set_up({"a", "b"});
+        harness.ping("c", 0);
+        harness.ping("d", 0);
+        harness.ping("e", 0, {.leaving = true});
+        harness.restart("d");
+        harness.pass(50ms);
+        CHECK(harness.role("a") == "primary");
+        CHECK(harness.role("b") == "backup");
+        CHECK(harness.role("c") == "joining");
+        CHECK(harness.role("d") == "idle");
+        CHECK(harness.role("e") == "leaving");
+        CHECK(harness.status().servers[3].last_ping == 50ms);
+        CHECK(harness.status().info.view == harness.view());
+        CHECK(harness.status().waiting_why.empty());
     }
 
     TEST_CASE("C6: who asks for the status so often that answers take long is refused until the next turn") {
-        ViewStage stage;
-        stage.set_up({"a", "b"});
+        ViewHarness harness;
+        harness.set_up({"a", "b"});
         const auto ask = [&] {
-            stage.receive({"operator", "1", ViewStatus{}});
-            return std::holds_alternative<ViewStatusResult>(stage.answer_to("1"));
+            harness.receive({"operator", "1", ViewStatus{}});
+            return std::holds_alternative<ViewStatusResult>(harness.answer_to("1"));
         };
         std::size_t answered = 0;
-        for (stage.clear(); ask(); stage.clear()) REQUIRE(++answered < 20'000);
+        for (harness.clear(); ask(); harness.clear()) REQUIRE(++answered < 20'000);
         CHECK(answered > 100);
-        stage.wake();
-        stage.clear();
+        harness.wake();
+        harness.clear();
         CHECK(ask());
     }
 
     TEST_CASE("The status keeps the last events with their ages") {
-        ViewStage stage{ViewOptions{.max_events = 3}};
-        stage.set_up({"a", "b"});
-        stage.pass(20ms);
-        auto answer = std::get<ViewStatusResult>(stage.call("x", ViewStatus{}));
+        ViewHarness harness{ViewOptions{.max_events = 3}};
+        harness.set_up({"a", "b"});
+        harness.pass(20ms);
+        auto answer = std::get<ViewStatusResult>(harness.call("x", ViewStatus{}));
         REQUIRE(answer.events.size() == 3);
         CHECK(answer.events[2].text == "main: view 2: primary a, backup b (joining) (R3: adding b)");
         CHECK(answer.events[2].age > 20ms);
         CHECK(answer.groups.size() == 1);
-        CHECK(std::get<ViewStatusResult>(stage.call("x", ViewStatus{"other"})).groups.empty());
+        CHECK(std::get<ViewStatusResult>(harness.call("x", ViewStatus{"other"})).groups.empty());
     }
 
     TEST_CASE("A new view is pushed at once to every live server and watcher and not to the one who is answered") {
-        ViewStage stage;
-        stage.set_up({"a", "b", "c", "d"});
-        stage.run(2 * dead, {"a", "b", "c"});  // d is dead
-        CHECK(std::holds_alternative<ViewResult>(stage.call("watcher", ViewWatch{"main"})));
-        stage.call("watcher", ViewWatch{"main"});
-        stage.call("elsewhere", ViewWatch{"other"});
-        stage.clear();
-        stage.restart("b");
-        stage.ping("b", 0);
-        CHECK(stage.pushed() == std::vector<Address>{"conn:a", "conn:c", "watcher"});
-        stage.clear();
-        stage.gone("watcher");
-        stage.gone("conn:a");
-        stage.clear();
-        stage.ack();
-        CHECK(stage.pushed() == std::vector<Address>{"conn:b", "conn:c"});  // more are in sync
+        ViewHarness harness;
+        harness.set_up({"a", "b", "c", "d"});
+        harness.run(2 * dead, {"a", "b", "c"});  // d is dead
+        CHECK(std::holds_alternative<ViewResult>(harness.call("watcher", ViewWatch{"main"})));
+        harness.call("watcher", ViewWatch{"main"});
+        harness.call("elsewhere", ViewWatch{"other"});
+        harness.clear();
+        harness.restart("b");
+        harness.ping("b", 0);
+        CHECK(harness.pushed() == std::vector<Address>{"conn:a", "conn:c", "watcher"});
+        harness.clear();
+        harness.disconnected("watcher");
+        harness.disconnected("conn:a");
+        harness.clear();
+        harness.ack();
+        CHECK(harness.pushed() == std::vector<Address>{"conn:b", "conn:c"});  // more are in sync
     }
 
     TEST_CASE("A view goes to many watchers in slices and what arrives is read between them") {
-        ViewStage stage;
-        stage.set_up({"a", "b"});
+        ViewHarness harness;
+        harness.set_up({"a", "b"});
         constexpr std::size_t many = 1000;
-        for (std::size_t i = 0; i < many; ++i) stage.call("watcher" + std::to_string(i), ViewWatch{"main"});
-        stage.clear();
-        stage.gone("conn:b");
-        stage.probed("b", ProbeResult::refused);  // one turn
-        CHECK(stage.pushed().size() == view_service::push_slice + 1);  // and the primary
+        for (std::size_t i = 0; i < many; ++i) harness.call("watcher" + std::to_string(i), ViewWatch{"main"});
+        harness.clear();
+        harness.disconnected("conn:b");
+        harness.probed("b", ProbeResult::refused);  // one turn
+        CHECK(harness.pushed().size() == view_service::push_slice + 1);  // and the primary
         std::set<Address> reached;
         std::size_t most = 0, turns = 1;
-        while (stage.rules.deadline() <= stage.now) {
-            std::ranges::copy(stage.pushed(), std::inserter(reached, reached.end()));
-            stage.clear();
-            stage.ack();  // in the midst of it
-            CHECK(stage.sent.size() <= view_service::push_slice + 1);
-            most = std::max(most, stage.pushed().size());
+        while (harness.rules.deadline() <= harness.now) {
+            std::ranges::copy(harness.pushed(), std::inserter(reached, reached.end()));
+            harness.clear();
+            harness.ack();  // in the midst of it
+            CHECK(harness.sent.size() <= view_service::push_slice + 1);
+            most = std::max(most, harness.pushed().size());
             ++turns;
-            if (turns == 4) stage.gone("watcher999");  // this one is not reached any more
+            if (turns == 4) harness.disconnected("watcher999");  // this one is not reached any more
         }
-        std::ranges::copy(stage.pushed(), std::inserter(reached, reached.end()));
+        std::ranges::copy(harness.pushed(), std::inserter(reached, reached.end()));
         CHECK(reached.size() == many);  // all but one, and the primary
         CHECK(!reached.contains("watcher999"));
         CHECK(most <= view_service::push_slice);
         CHECK(turns >= many / view_service::push_slice);
-        CHECK(stage.rules.deadline() > stage.now);
+        CHECK(harness.rules.deadline() > harness.now);
     }
 
     TEST_CASE("A watcher that a view has not reached when the next one comes gets only that") {
-        ViewStage stage;
-        stage.set_up({"a", "b", "c"});
-        for (std::size_t i = 0; i < 500; ++i) stage.call("watcher" + std::to_string(i), ViewWatch{"main"});
-        stage.clear();
+        ViewHarness harness;
+        harness.set_up({"a", "b", "c"});
+        for (std::size_t i = 0; i < 500; ++i) harness.call("watcher" + std::to_string(i), ViewWatch{"main"});
+        harness.clear();
         for (const auto* name : {"b", "c"}) {
-            stage.gone(std::string{"conn:"} + name);
-            stage.probed(name, ProbeResult::refused);
+            harness.disconnected(std::string{"conn:"} + name);
+            harness.probed(name, ProbeResult::refused);
         }
-        stage.pass({});
+        harness.pass({});
         std::map<Address, std::vector<ViewNumber>> told;
-        for (const auto& [peer, id, message] : stage.sent)
+        for (const auto& [peer, id, message] : harness.sent)
             if (const auto* news = std::get_if<ViewChanged>(&message)) told[peer].push_back(news->info.view.number);
         CHECK(told.erase("conn:c") == 1);  // it heard of the view without b before it was gone itself
         std::size_t once = 0;
         for (const auto& [peer, numbers] : told) {
             CHECK(std::ranges::is_sorted(numbers));
-            CHECK(numbers.back() == stage.view().number);
+            CHECK(numbers.back() == harness.view().number);
             once += numbers.size() == 1;
         }
         CHECK(told.size() == 501);
@@ -382,34 +382,34 @@ TEST_SUITE("view_service/operator") {
     }
 
     TEST_CASE("A group may be watched before it exists") {
-        ViewStage stage;
-        auto answer = std::get<ViewResult>(stage.call("watcher", ViewWatch{"main"}));
+        ViewHarness harness;
+        auto answer = std::get<ViewResult>(harness.call("watcher", ViewWatch{"main"}));
         CHECK(answer.info == ViewInfo{"main", our_cluster, interval, {}});
-        stage.ping("a", 0);
-        CHECK(stage.pushed() == std::vector<Address>{"watcher"});
-        CHECK(std::get<ViewResult>(stage.call("x", ViewGet{"main"})).info.view.number == 1);
+        harness.ping("a", 0);
+        CHECK(harness.pushed() == std::vector<Address>{"watcher"});
+        CHECK(std::get<ViewResult>(harness.call("x", ViewGet{"main"})).info.view.number == 1);
     }
 
     TEST_CASE("Beyond max_watchers a watch is refused and one that goes makes room") {
-        ViewStage stage{ViewOptions{.max_watchers = 1}};
-        stage.call("one", ViewWatch{"main"});
-        CHECK(code_of(stage.call("two", ViewWatch{"main"})) == error::overloaded);
-        CHECK(code_of(stage.call("two", ViewWatch{""})) == error::bad_request);
-        stage.gone("one");
-        CHECK(std::holds_alternative<ViewResult>(stage.call("two", ViewWatch{"main"})));
+        ViewHarness harness{ViewOptions{.max_watchers = 1}};
+        harness.call("one", ViewWatch{"main"});
+        CHECK(code_of(harness.call("two", ViewWatch{"main"})) == error::overloaded);
+        CHECK(code_of(harness.call("two", ViewWatch{""})) == error::bad_request);
+        harness.disconnected("one");
+        CHECK(std::holds_alternative<ViewResult>(harness.call("two", ViewWatch{"main"})));
     }
 
     TEST_CASE("A request for a server is answered with an error and an answer that nobody asked for never is") {
-        ViewStage stage;
-        auto answer = stage.call("x", Execute{});
+        ViewHarness harness;
+        auto answer = harness.call("x", Execute{});
         CHECK(code_of(answer) == error::unknown_method);
         CHECK(std::get<Failure>(answer).to == "pb.execute");
-        CHECK(stage.told<Refused>().size() == 1);
-        stage.clear();
-        stage.call("x", PingResult{});
-        stage.call("x", Failure{});
-        stage.call("x", ViewChanged{});
-        CHECK(stage.sent.empty());
-        CHECK(stage.told<Refused>().size() == 3);
+        CHECK(harness.told<Refused>().size() == 1);
+        harness.clear();
+        harness.call("x", PingResult{});
+        harness.call("x", Failure{});
+        harness.call("x", ViewChanged{});
+        CHECK(harness.sent.empty());
+        CHECK(harness.told<Refused>().size() == 3);
     }
 }

@@ -1,10 +1,10 @@
-// ViewRules under chance: servers that ping, lie still, restart, hand over and are cut off, in any order, while the
-// test checks after each step what must hold of every two views in a row. Fixed seeds, so a failure can be repeated.
+// ViewStateMachine under chance: servers ping, lie still, restart, hand over and are cut off, in any order. After each
+// step the test checks what must hold of every two views in a row. Fixed seeds, so a failure can be repeated.
 #include <doctest/doctest.h>
 
 #include <set>
 
-#include <tests/support/view_stage.hpp>
+#include <tests/support/view_harness.hpp>
 
 using namespace understudy;
 using namespace understudy::protocol;
@@ -33,19 +33,20 @@ TEST_SUITE("core/view_random") {
     /// Five servers that follow the protocol, as far as chance lets them, and a view service that is watched.
     class Play {
     public:
-        explicit Play(std::uint64_t seed) : wanted_(seed % 4), chance_(seed), stage_(ViewOptions{.backups = wanted_}) {
-            stage_.rules.track_changes({});
+        explicit Play(std::uint64_t seed)
+            : wanted_(seed % 4), chance_(seed), harness_(ViewOptions{.backups = wanted_}) {
+            harness_.rules.track_changes({});
         }
 
         void step() {
             auto name = names_[chance_.below(names_.size())];
-            auto before = stage_.view();
-            if (!act(name)) check(before, stage_.view());
-            waits_ += stage_.told<GroupWaits>().size();
-            stage_.clear();
+            auto before = harness_.view();
+            if (!act(name)) check(before, harness_.view());
+            waits_ += harness_.told<GroupWaits>().size();
+            harness_.clear();
             store();
         }
-        ViewNumber views() const { return stage_.view().number; }
+        ViewNumber views() const { return harness_.view().number; }
         std::size_t forces() const { return forces_; }
         std::size_t waits() const { return waits_; }
         std::size_t writes() const { return writes_; }
@@ -53,12 +54,12 @@ TEST_SUITE("core/view_random") {
     private:
         /// A store that is told of changes alone has the whole record after each step.
         void store() {
-            if (stage_.rules.has_changes()) {
-                apply(stored_, stage_.rules.changes());
-                stage_.rules.changes_stored();
+            if (harness_.rules.has_changes()) {
+                apply(stored_, harness_.rules.changes());
+                harness_.rules.changes_stored();
                 ++writes_;
             }
-            REQUIRE(stored_ == stage_.rules.record());
+            REQUIRE(stored_ == harness_.rules.record());
         }
 
         /// One event. True if it was the passing of time, in which each view is checked as it comes.
@@ -70,8 +71,8 @@ TEST_SUITE("core/view_random") {
                 case 3:
                     if (chance_.one_in(3)) restart(name);
                     break;
-                case 4: stage_.gone("conn:" + name); break;
-                case 5: stage_.probed(name, ProbeResult{static_cast<int>(chance_.below(3))}); break;
+                case 4: harness_.disconnected("conn:" + name); break;
+                case 5: harness_.probed(name, ProbeResult{static_cast<int>(chance_.below(3))}); break;
                 case 6: overtaken(); break;
                 case 7: wish(name); break;
                 case 8: stall(); break;
@@ -80,13 +81,14 @@ TEST_SUITE("core/view_random") {
             return false;
         }
         void restart(const Address& name) {
-            stage_.restart(name);
+            harness_.restart(name);
             adopted_[name] = 0;
         }
         void ping(const Address& name) {
-            const auto& view = stage_.view();
+            const auto& view = harness_.view();
             Said said;
-            bool leads = view.number != 0 && view.primary.name == name && view.primary.incarnation == stage_.life(name);
+            bool leads =
+                view.number != 0 && view.primary.name == name && view.primary.incarnation == harness_.life(name);
             if (leads && adopted_[name] == view.number) {
                 said.synced.emplace();
                 for (const auto& backup : view.backups) {
@@ -97,43 +99,43 @@ TEST_SUITE("core/view_random") {
             }
             said.leaving = chance_.one_in(40);
             if (said.leaving) said.stopped = chance_.one_in(2);
-            auto ping = stage_.make_ping(name, adopted_[name], said);
+            auto ping = harness_.make_ping(name, adopted_[name], said);
             if (chance_.one_in(10)) kept_.push_back(ping);  // to arrive later
             if (chance_.one_in(20)) return;                 // lost
-            auto answer = stage_.call("conn:" + name, ping);
+            auto answer = harness_.call("conn:" + name, ping);
             if (auto* result = std::get_if<PingResult>(&answer); result && !chance_.one_in(5))
                 adopted_[name] = std::max(adopted_[name], result->info.view.number);
         }
         void overtaken() {
             if (kept_.empty()) return;
-            stage_.call("conn:late", kept_[chance_.below(kept_.size())]);
+            harness_.call("conn:late", kept_[chance_.below(kept_.size())]);
             if (kept_.size() > 20) kept_.erase(kept_.begin());
         }
         void wish(const Address& name) {
             if (chance_.one_in(2))
-                stage_.call("operator", ViewPromote{"main", name});
+                harness_.call("operator", ViewPromote{"main", name});
             else if (chance_.one_in(3))
-                stage_.call("operator", ViewForce{"main", name});
+                harness_.call("operator", ViewForce{"main", name});
         }
         void stall() {
-            stage_.now += Duration{chance_.below(3000) * 1'000'000};
-            stage_.wake();
+            harness_.now += Duration{chance_.below(3000) * 1'000'000};
+            harness_.wake();
         }
         /// Time passes one deadline at a time, so that each view is seen.
         void pass(Duration length) {
-            auto end = stage_.now + length;
-            while (stage_.rules.deadline() <= end) {
-                auto before = stage_.view();
-                stage_.now = std::max(stage_.now, stage_.rules.deadline());
-                stage_.wake();
-                check(before, stage_.view());
+            auto end = harness_.now + length;
+            while (harness_.rules.deadline() <= end) {
+                auto before = harness_.view();
+                harness_.now = std::max(harness_.now, harness_.rules.deadline());
+                harness_.wake();
+                check(before, harness_.view());
             }
-            stage_.now = end;
+            harness_.now = end;
         }
 
         void check(const View& before, const View& next) {
             if (next == before) return;
-            auto decided = stage_.told<ViewDecided>();
+            auto decided = harness_.told<ViewDecided>();
             std::set<Address> names{next.primary.name};
             for (const auto& backup : next.backups) names.insert(backup.name);
             REQUIRE(names.size() == next.backups.size() + 1);  // nobody twice
@@ -170,7 +172,7 @@ TEST_SUITE("core/view_random") {
 
         std::size_t wanted_;
         Chance chance_;
-        ViewStage stage_;
+        ViewHarness harness_;
         std::vector<Address> names_{"a", "b", "c", "d", "e"};
         std::map<Address, ViewNumber> adopted_;
         std::vector<Ping> kept_;

@@ -1,4 +1,4 @@
-// The table by itself, in every situation of up to two backups and two idle servers.
+// The table by itself, in every group_state of up to two backups and two idle servers.
 #include <doctest/doctest.h>
 
 #include <functional>
@@ -14,16 +14,17 @@ using namespace understudy::view_service;
 TEST_SUITE("view_service/decision_table") {
     namespace {
 
-    constexpr Health healths[] = {Health::ok, Health::doubtful, Health::dead};
+    constexpr Health healths[] = {Health::ok, Health::suspect, Health::dead};
 
-    Seat seat(const Address& name, std::uint64_t token, Health health, bool synced = false, bool unreachable = false) {
-        Seat result{{name, Incarnation{token}, synced}, health, Loss::none, unreachable, {}};
+    MemberState seat(const Address& name, std::uint64_t token, Health health, bool synced = false,
+                     bool unreachable = false) {
+        MemberState result{{name, Incarnation{token}, synced}, health, Loss::none, unreachable, {}};
         if (health == Health::dead) result.loss = Loss::silent;
         return result;
     }
 
-    /// Calls `look` with every situation of a view with that many backups.
-    void every_situation(std::size_t backups, const std::function<void(const Situation&)>& look) {
+    /// Calls `look` with every group_state of a view with that many backups.
+    void every_situation(std::size_t backups, const std::function<void(const GroupState&)>& look) {
         std::size_t seats = 1;
         for (std::size_t i = 0; i < backups; ++i) seats *= 12;
         for (std::size_t bits = 0; bits < seats * 3 * 2 * 2 * 3 * 5; ++bits) {
@@ -33,7 +34,7 @@ TEST_SUITE("view_service/decision_table") {
                 rest /= bound;
                 return value;
             };
-            Situation now;
+            GroupState now;
             now.primary = seat("p", 1, healths[draw(3)]);
             now.acked = draw(2);
             now.stopped = draw(2) && now.primary.health != Health::dead;
@@ -57,7 +58,7 @@ TEST_SUITE("view_service/decision_table") {
     TEST_CASE("R1 to R6: every situation gives a view that may follow and is at rest or none at all") {
         std::size_t views = 0;
         for (std::size_t backups = 0; backups <= 2; ++backups) {
-            every_situation(backups, [&](const Situation& now) {
+            every_situation(backups, [&](const GroupState& now) {
                 auto decision = decide(now);
                 if (!decision) return;
                 ++views;
@@ -78,23 +79,23 @@ TEST_SUITE("view_service/decision_table") {
 
     TEST_CASE("R4: with the primary dead there is a view exactly if a synced backup is ok") {
         for (std::size_t backups = 0; backups <= 2; ++backups) {
-            every_situation(backups, [&](const Situation& now) {
+            every_situation(backups, [&](const GroupState& now) {
                 if (now.primary.health != Health::dead) return;
-                REQUIRE(decide(now).has_value() == (find_heir(now) != nullptr));
-                if (waits(now)) REQUIRE(!find_heir(now));
+                REQUIRE(decide(now).has_value() == (find_successor(now) != nullptr));
+                if (waits(now)) REQUIRE(!find_successor(now));
             });
         }
     }
 
-    TEST_CASE("A doubtful primary is neither replaced nor given backups") {
-        every_situation(2, [&](const Situation& now) {
-            if (now.primary.health == Health::doubtful && !now.stopped) REQUIRE(!decide(now));
+    TEST_CASE("A suspect primary is neither replaced nor given backups") {
+        every_situation(2, [&](const GroupState& now) {
+            if (now.primary.health == Health::suspect && !now.stopped) REQUIRE(!decide(now));
         });
     }
 
     TEST_CASE("R3: a later process under the name of a member that may live does not sit beside it") {
-        for (const auto health : {Health::ok, Health::doubtful}) {
-            Situation now;
+        for (const auto health : {Health::ok, Health::suspect}) {
+            GroupState now;
             now.primary = seat("p", 1, Health::ok);
             now.acked = true;
             now.wanted = 2;
@@ -109,7 +110,7 @@ TEST_SUITE("view_service/decision_table") {
     }
 
     TEST_CASE("R3: a view that is not acked gets no further backup") {
-        every_situation(1, [&](const Situation& now) {
+        every_situation(1, [&](const GroupState& now) {
             if (now.acked || now.primary.health != Health::ok || now.stopped) return;
             auto decision = decide(now);
             bool surplus = now.wanted == 0 && now.backups[0].health == Health::ok;
@@ -119,7 +120,7 @@ TEST_SUITE("view_service/decision_table") {
     }
 
     TEST_CASE("R2: an idle server fills in for a new primary but not for one that reported it unreachable") {
-        Situation now;
+        GroupState now;
         now.wanted = 1;
         now.primary = seat("p", 1, Health::ok);
         now.backups = {seat("b", 2, Health::dead, true)};
@@ -132,7 +133,7 @@ TEST_SUITE("view_service/decision_table") {
     }
 
     TEST_CASE("R6: the backup that was asked for is promoted if it is ok and else the first that is") {
-        Situation now;
+        GroupState now;
         now.primary = seat("p", 1, Health::ok);
         now.backups = {seat("b", 2, Health::ok, true), seat("c", 3, Health::ok, true)};
         now.view = {4, now.primary.member, {now.backups[0].member, now.backups[1].member}, 0};
@@ -147,12 +148,12 @@ TEST_SUITE("view_service/decision_table") {
     }
 
     TEST_CASE("R5: a later life with the state of the old one leads if no other that has it is left") {
-        Situation now;
+        GroupState now;
         now.wanted = 1;
         now.primary = seat("p", 1, Health::dead);
         now.primary.loss = Loss::restarted;
         now.primary.recovered = Member{"p", Incarnation{9}, false};
-        now.backups = {seat("b", 2, Health::doubtful, true)};
+        now.backups = {seat("b", 2, Health::suspect, true)};
         now.view = {4, now.primary.member, {now.backups[0].member}, 0};
         now.idle = {{*now.primary.recovered, false}};
         CHECK(!decide(now));  // b may be alive

@@ -79,7 +79,7 @@ using Tamper = std::function<void(const Message* asked, Message& sent)>;
 
 class ExploredParties {
 public:
-    using Replica = ReplicaRules<ListStore>;
+    using Replica = ReplicaStateMachine<ListStore>;
     static constexpr std::uint8_t service = 0;  ///< The view service's place; servers follow.
     static inline const std::string group = "main";
     static inline const Address client = "client#0";
@@ -119,7 +119,7 @@ public:
         : operations_(std::move(operations)), options_(std::move(options)), tamper_(std::move(tamper)) {
         options_.view_service = {"v"};
         ViewOptions view_options{.backups = backups, .max_events = 0};
-        keep(Node<ViewRules>{ViewRules{view_options, cluster, began}, began});
+        keep(Node<ViewStateMachine>{ViewStateMachine{view_options, cluster, began}, began});
     }
 
     const Turn& turn(std::uint8_t party, std::uint32_t node, Input input, std::uint32_t argument) {
@@ -131,7 +131,7 @@ public:
                                              : take(party, node, input, argument));
         return done_[found->second];
     }
-    const ViewRules& views(std::uint32_t node) const { return services_[node].rules; }
+    const ViewStateMachine& views(std::uint32_t node) const { return services_[node].rules; }
     const Replica& replica(std::uint32_t node) const { return replicas_[node].rules; }
     const Flight& flight(std::uint32_t id) const { return flights_[id]; }
     const std::string& label(std::uint32_t flight) const { return labels_[flight]; }
@@ -182,14 +182,14 @@ private:
         return turn;
     }
 
-    Turn take(Node<ViewRules> node, Input input, std::uint32_t argument) {
+    Turn take(Node<ViewStateMachine> node, Input input, std::uint32_t argument) {
         return guarded([&](Turn& turn) {
-            Effects out;
+            Output out;
             auto& [rules, now, life] = node;
             const auto* flight = input == Input::silence ? nullptr : &flights_[argument];
             if (input == Input::receive) rules.receive(flight->envelope, now, out);
             if (input == Input::refused || input == Input::alive) {
-                rules.gone(flight->envelope.peer, now, out);
+                rules.disconnected(flight->envelope.peer, now, out);
                 for (const auto& address : std::exchange(out.probes, {}))
                     rules.probed(address, input == Input::refused ? ProbeResult::refused : ProbeResult::alive, now,
                                  out);
@@ -212,7 +212,7 @@ private:
             auto node = input != Input::start
                             ? replicas_[id]
                             : Node<Replica>{{{}, options_, name(party), token(party, life), began}, began, life};
-            Effects out;
+            Output out;
             const Message* asked = nullptr;
             if (input == Input::receive) {
                 asked = &flights_[argument].envelope.message;
@@ -240,7 +240,7 @@ private:
         return Execute{cluster, group, session_, asked.seq, asked.low, asked.text};
     }
 
-    void carry_out(std::uint8_t from, std::uint8_t life, Effects& out, const Message* asked, Turn& turn) {
+    void carry_out(std::uint8_t from, std::uint8_t life, Output& out, const Message* asked, Turn& turn) {
         for (const auto& event : out.events) {
             bool bad = std::holds_alternative<StoreFailed>(event);
             if (const auto* cut = std::get_if<LogCut>(&event)) bad = cut->committed;
@@ -275,7 +275,7 @@ private:
     static std::uint64_t fold(std::uint64_t hash, Time time) {
         return sim::mix(hash, static_cast<std::uint64_t>(time.time_since_epoch().count()));
     }
-    std::uint32_t keep(Node<ViewRules> node) {
+    std::uint32_t keep(Node<ViewStateMachine> node) {
         auto hash = fold(fold(0, node.now), node.rules.deadline());
         for (const auto& one : node.rules.status(group, node.now).groups) {
             hash = sim::mix(fold(hash, one.info.view), std::uint64_t{one.acked});
@@ -316,7 +316,7 @@ private:
     ReplicaOptions options_;
     Tamper tamper_;
     SessionId session_;
-    sim::Pool<Node<ViewRules>> services_;
+    sim::Pool<Node<ViewStateMachine>> services_;
     sim::Pool<Node<Replica>> replicas_;
     sim::Pool<Flight> flights_;
     std::deque<std::string> labels_;

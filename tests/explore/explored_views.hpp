@@ -65,7 +65,7 @@ public:
 
     State start(const ViewBudget& budget) {
         State state;
-        Service service{ViewRules{{.backups = backups_, .max_events = 0}, ClusterId{7}, Time{1h}}, Time{1h}};
+        Service service{ViewStateMachine{{.backups = backups_, .max_events = 0}, ClusterId{7}, Time{1h}}, Time{1h}};
         state.service = keep(std::move(service));
         state.left = budget;
         return state;
@@ -100,7 +100,7 @@ public:
 
 private:
     struct Service {
-        ViewRules rules;
+        ViewStateMachine rules;
         Time now;
         friend bool operator==(const Service&, const Service&) = default;
     };
@@ -162,9 +162,9 @@ public:
     /// The process dies, its connection breaks and its address refuses a new one.
     void die(std::size_t server) {
         state.servers[server].up = false;
-        auto gone = step([&](Effects& out) { rules_.gone(connection(server), now_, out); });
+        auto gone = step([&](Output& out) { rules_.disconnected(connection(server), now_, out); });
         for (const auto& probe : gone.probes)
-            step([&](Effects& out) { rules_.probed(probe, ProbeResult::refused, now_, out); });
+            step([&](Output& out) { rules_.probed(probe, ProbeResult::refused, now_, out); });
         end_turn();
     }
     /// Whether pinging so would tell, or bring, anything that the last ping did not.
@@ -180,7 +180,7 @@ public:
         auto ping = make_ping(server, says);
         if (state.went_back && ping.viewnum > view().number && !is_adopted()) state.proved = ping.viewnum;
         auto out = step(
-            [&](Effects& effects) {
+            [&](Output& effects) {
                 rules_.receive({connection(server), "1", ping}, now_, effects);
             },
             &ping);
@@ -215,7 +215,7 @@ public:
     // ---- operators and time ----
 
     void wish(Message message) {
-        step([&](Effects& out) { rules_.receive({"operator", "1", std::move(message)}, now_, out); });
+        step([&](Output& out) { rules_.receive({"operator", "1", std::move(message)}, now_, out); });
         end_turn();
     }
     /// Time passes; the view service is woken whenever it wants to be.
@@ -234,7 +234,7 @@ public:
     }
     /// The view service dies; its disk is put back to the copy, and it is started again.
     void put_record_back() {
-        rules_ = ViewRules{{.backups = model_.backups_, .max_events = 0}, model_.copies_[state.copy], now_};
+        rules_ = ViewStateMachine{{.backups = model_.backups_, .max_events = 0}, model_.copies_[state.copy], now_};
         state.went_back = true;
         end_turn();
     }
@@ -302,11 +302,11 @@ public:
                 late.viewnum = view().number;
                 late.n = 1000;
                 auto before = rules_;
-                Effects out;
+                Output out;
                 rules_.receive({"late", "1", late}, now_, out);
                 const auto* member = view().member(name(server));
                 const bool named = member && member->incarnation == late.incarnation;
-                const auto seen = [&](const ViewRules& rules) {
+                const auto seen = [&](const ViewStateMachine& rules) {
                     auto status = rules.status({}, now_);
                     if (named) status.groups.at(0).waiting_for.clear();
                     if (named) status.groups.at(0).waiting_why.clear();
@@ -360,22 +360,22 @@ private:
     }
 
     template <typename Act>
-    Effects step(Act act, const Ping* ping = nullptr) {
+    Output step(Act act, const Ping* ping = nullptr) {
         auto before = view();
-        Effects out;
+        Output out;
         act(out);
         rules_.deep_invariants();
         check(before, out, ping);
         return out;
     }
     void end_turn() {
-        step([&](Effects& out) { rules_.wake(now_, out); });
+        step([&](Output& out) { rules_.wake(now_, out); });
     }
     void wrong(std::string what) {
         if (fault_.empty()) fault_ = std::move(what) + ": " + describe(view());
     }
 
-    void check(const View& before, const Effects& out, const Ping* ping) {
+    void check(const View& before, const Output& out, const Ping* ping) {
         const auto& next = view();
         model_.highest_ = std::max(model_.highest_, next.number);
         if (next == before) return;
@@ -397,7 +397,7 @@ private:
         }
         check_successor(before, next, out, synced(next.primary));
     }
-    void check_successor(const View& before, const View& next, const Effects& out, bool heir_synced) {
+    void check_successor(const View& before, const View& next, const Output& out, bool heir_synced) {
         if (before.number + view_service::adoption_leap <= next.number) return;  // an operator adopts
         if (state.proved > before.number && !is_adopted())
             wrong("what was answered in view " + std::to_string(state.proved) + ", which was named, is lost");
@@ -427,7 +427,7 @@ private:
                rules_.status("main", now_).groups.at(0).acked && view().synced_count() == model_.backups_;
     }
     ExploredViews& model_;
-    ViewRules rules_;
+    ViewStateMachine rules_;
     Time now_;
     std::string fault_;
 };

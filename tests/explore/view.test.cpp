@@ -1,4 +1,4 @@
-// The view service's rules, exhaustively: the table over every situation, and the machine with three servers over
+// The view service's rules, exhaustively: the table over every group_state, and the machine with three servers over
 // every order of events within bounds.
 #include <doctest/doctest.h>
 
@@ -12,19 +12,19 @@ using namespace understudy::test;
 TEST_SUITE("explore/view") {
     namespace {
 
-    /// Calls `visit` with every situation of a primary and up to two backups, wanted or not, and one idle server.
+    /// Calls `visit` with every group_state of a primary and up to two backups, wanted or not, and one idle server.
     template <typename Visit>
     void each_situation(Visit visit) {
         using view_service::Health, view_service::Loss;
-        std::vector<view_service::Seat> seats;
+        std::vector<view_service::MemberState> seats;
         for (bool synced : {false, true})
-            for (auto health : {Health::ok, Health::doubtful, Health::dead})
+            for (auto health : {Health::ok, Health::suspect, Health::dead})
                 for (bool unreachable : {false, true}) {
                     auto loss = health == Health::dead ? Loss::silent : Loss::none;
                     seats.push_back({{"", {}, synced}, health, loss, unreachable, {}});
                 }
-        auto with_backups = [&](std::vector<view_service::Seat> backups) {
-            view_service::Situation now;
+        auto with_backups = [&](std::vector<view_service::MemberState> backups) {
+            view_service::GroupState now;
             now.view.number = 5;
             for (std::size_t i = 0; i < backups.size(); ++i) {
                 backups[i].member.name = i == 0 ? "b" : "c";
@@ -54,8 +54,8 @@ TEST_SUITE("explore/view") {
     }
 
     /// What holds right after that view was decided, if nothing else happens.
-    view_service::Situation after(const view_service::Situation& now, const View& next) {
-        auto seat = [&](const Member& member) -> view_service::Seat {
+    view_service::GroupState after(const view_service::GroupState& now, const View& next) {
+        auto seat = [&](const Member& member) -> view_service::MemberState {
             auto was =
                 std::ranges::find(now.backups, member.incarnation, [](const auto& s) { return s.member.incarnation; });
             bool same = next.primary.incarnation == now.view.primary.incarnation;
@@ -64,7 +64,7 @@ TEST_SUITE("explore/view") {
                 return {member, view_service::Health::ok, view_service::Loss::none, false, {}};
             return {member, was->health, was->loss, same && was->unreachable, {}};
         };
-        view_service::Situation result;
+        view_service::GroupState result;
         result.view = next;
         result.wanted = now.wanted;
         result.primary = seat(next.primary);
@@ -78,7 +78,7 @@ TEST_SUITE("explore/view") {
 
     TEST_CASE("R1 to R6: in every situation the table gives a view that may follow and is then at rest") {
         std::size_t situations = 0, decided = 0;
-        each_situation([&](const view_service::Situation& now) {
+        each_situation([&](const view_service::GroupState& now) {
             ++situations;
             auto decision = view_service::decide(now);
             if (!decision) return;
@@ -88,8 +88,8 @@ TEST_SUITE("explore/view") {
             if (recovers != (view_service::waits(now) && now.primary.recovered))
                 FAIL("R5 although somebody holds everything");
             if (!view_service::may_follow(now.view, next, recovers)) FAIL(decision->why);
-            const auto* heir = now.view.backup(next.primary.name);
-            if (heir && !heir->synced) FAIL("promoted without being in sync: " << decision->why);
+            const auto* successor = now.view.backup(next.primary.name);
+            if (successor && !successor->synced) FAIL("promoted without being in sync: " << decision->why);
             for (const auto& backup : next.backups) {
                 const auto* was = now.view.backup(backup.name);
                 if (backup.synced && !(was && was->synced)) FAIL("in sync from nowhere: " << decision->why);
@@ -102,11 +102,11 @@ TEST_SUITE("explore/view") {
     }
     TEST_CASE("R4: a situation without a way out is one in which nobody holds every answered write") {
         std::size_t dead_ends = 0;
-        each_situation([&](const view_service::Situation& now) {
-            auto doubtful = [](const view_service::Seat& seat) {
-                return seat.health == view_service::Health::doubtful;
+        each_situation([&](const view_service::GroupState& now) {
+            auto suspect = [](const view_service::MemberState& seat) {
+                return seat.health == view_service::Health::suspect;
             };
-            if (doubtful(now.primary) || std::ranges::any_of(now.backups, doubtful)) return;  // silence is judged soon
+            if (suspect(now.primary) || std::ranges::any_of(now.backups, suspect)) return;  // silence is judged soon
             bool works = now.primary.health == view_service::Health::ok && !now.stopped;
             if (works || view_service::decide(now)) return;
             ++dead_ends;
@@ -114,7 +114,7 @@ TEST_SUITE("explore/view") {
             if (now.primary.health != view_service::Health::dead) FAIL("waits for a primary that lives");
             for (const auto& seat : now.backups)
                 if (seat.member.synced && seat.health != view_service::Health::dead)
-                    FAIL("waits although an heir lives");
+                    FAIL("waits although an successor lives");
         });
         CHECK(dead_ends > 100);
     }

@@ -13,10 +13,10 @@
 #include <understudy/kv_store.hpp>
 #include <understudy/wire/bytes.hpp>
 #include <understudy/wire/bytes_json.hpp>
+#include <understudy/wire/fast_decoder.hpp>
 #include <understudy/wire/frame.hpp>
 #include <understudy/wire/json.hpp>
 #include <understudy/wire/scan.hpp>
-#include <understudy/wire/usual.hpp>
 
 namespace understudy::fuzz {
 
@@ -66,12 +66,12 @@ inline void decode_and_encode(std::string_view text) {
 /// Where the reading for the usual form takes a text, the general reading takes it for the same.
 inline void readings_agree(std::string_view text) {
     wire::Decoded usual;
-    if (wire::UsualForm{text}.read(usual.id, usual.message)) {
+    if (wire::FastDecoder{text}.read(usual.id, usual.message)) {
         const auto any = wire::decode_any(text);
         UNDERSTUDY_CHECK(std::holds_alternative<wire::Decoded>(any));
         UNDERSTUDY_CHECK(std::get<wire::Decoded>(any) == usual);
     }
-    if (const auto put = understudy::kv::UsualKvCommand::read(text))
+    if (const auto put = understudy::kv::FastKvCommand::read(text))
         UNDERSTUDY_CHECK(understudy::kv::decode_any_kv_command(text) == put->command());
 }
 

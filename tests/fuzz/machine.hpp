@@ -7,7 +7,7 @@
 #include <variant>
 
 #include <understudy/base/check.hpp>
-#include <understudy/protocol/effects.hpp>
+#include <understudy/protocol/output.hpp>
 #include <understudy/wire/json.hpp>
 
 #include "tests/fuzz/messages.hpp"
@@ -16,14 +16,14 @@ namespace understudy::fuzz {
 
 using namespace protocol;
 
-template <Machine M>
+template <StateMachine M>
 class MachineDriver {
 public:
     MachineDriver(M rules, Bytes& in, Time now) : machine{std::move(rules)}, now_{now}, in_{in} {}
 
     M machine;
     Hints hints;
-    Effects effects;  ///< Of the turn that ended last, or of the one that is under way.
+    Output effects;  ///< Of the turn that ended last, or of the one that is under way.
 
     Time now() const { return now_; }
 
@@ -35,7 +35,7 @@ public:
         if (const auto* good = std::get_if<wire::Decoded>(&decoded))
             machine.receive({std::move(envelope.peer), good->id, good->message}, now_, effects);
     }
-    void lose_connection() { machine.gone(MessageMaker{in_, hints}.peer(), now_, effects); }
+    void lose_connection() { machine.disconnected(MessageMaker{in_, hints}.peer(), now_, effects); }
     void probe() {
         const auto result = in_.pick({ProbeResult::refused, ProbeResult::alive, ProbeResult::unknown});
         machine.probed(MessageMaker{in_, hints}.server(), result, now_, effects);

@@ -30,7 +30,7 @@ inline void fuzz_view_rules(std::string_view bytes) {
     options.max_servers = 1 + in.below(5);
     options.max_watchers = in.below(4);
     options.max_events = in.below(5);
-    MachineDriver driver{ViewRules{options, ClusterId{1}, start}, in, start};
+    MachineDriver driver{ViewStateMachine{options, ClusterId{1}, start}, in, start};
     auto& rules = driver.machine;
     while (!in.empty()) {
         switch (in.below(8)) {
@@ -80,7 +80,7 @@ inline void fuzz_replica_rules(std::string_view bytes) {
     using Text = wire::TypedStore<KvStore>;
     Bytes in{bytes};
     const auto options = detail::replica_options(in);
-    MachineDriver driver{ReplicaRules<Text>{Text{}, options, "a", Incarnation{1}, start}, in, start};
+    MachineDriver driver{ReplicaStateMachine<Text>{Text{}, options, "a", Incarnation{1}, start}, in, start};
     auto& rules = driver.machine;
     driver.turn();
     while (!in.empty()) {
@@ -128,7 +128,7 @@ inline void fuzz_clerk_rules(std::string_view bytes) {
     options.window = 1 + in.below(4);
     options.window_bytes = in.pick<std::size_t>({1000, 0, 30});
     options.max_command = in.pick<std::size_t>({1000, 20});
-    MachineDriver driver{ClerkRules{options, 7}, in, start};
+    MachineDriver driver{ClientStateMachine{options, 7}, in, start};
     auto& rules = driver.machine;
     std::set<CallKey> open;
     CallKey last = 0;

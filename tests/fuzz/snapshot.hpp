@@ -127,7 +127,7 @@ inline void fuzz_snapshot(std::string_view bytes) {
     UNDERSTUDY_CHECK(SessionTable::load(saved) == state.sessions);
 }
 
-/// Bytes as the story of a group: its snapshot, cut, is the state; the same with some bytes changed is anything.
+/// Bytes as the scenario of a group: its snapshot, cut, is the state; the same with some bytes changed is anything.
 inline void fuzz_transfer(std::string_view bytes) {
     Bytes in{bytes};
     const auto size = 1 + in.byte();

@@ -26,8 +26,8 @@ TEST_SUITE("frame log") {
     const auto no_visit = [](std::uint64_t, std::string_view) {};
 
     // A log on a disk of its own, in one life.
-    struct Stage {
-        explicit Stage(journal::FrameLogOptions options = {.grow_bytes = 0}) : log{disk, "log", 1, options} {
+    struct Harness {
+        explicit Harness(journal::FrameLogOptions options = {.grow_bytes = 0}) : log{disk, "log", 1, options} {
             log.recover(no_visit);
         }
         Storage storage{};
@@ -44,13 +44,13 @@ TEST_SUITE("frame log") {
     }  // namespace
 
     TEST_CASE("a new log is empty and begins with number 1") {
-        Stage stage;
-        CHECK(stage.log.first() == 1);
-        CHECK(stage.log.last() == 0);
-        CHECK(stage.log.synced() == 0);
-        CHECK(names(stage.storage) == std::vector<std::string>{"log-0000000000000001.log"});
-        CHECK(stage.log.append("one") == 1);
-        CHECK(stage.log.append("two") == 2);
+        Harness harness;
+        CHECK(harness.log.first() == 1);
+        CHECK(harness.log.last() == 0);
+        CHECK(harness.log.synced() == 0);
+        CHECK(names(harness.storage) == std::vector<std::string>{"log-0000000000000001.log"});
+        CHECK(harness.log.append("one") == 1);
+        CHECK(harness.log.append("two") == 2);
     }
 
     TEST_CASE("frames of any length come back in order with their numbers") {
@@ -71,43 +71,43 @@ TEST_SUITE("frame log") {
     }
 
     TEST_CASE("a group of frames costs one write and one sync") {
-        Stage stage;
-        const auto before = stage.storage.operations();
-        for (int i = 0; i < 100; ++i) stage.log.append("something");
-        CHECK(stage.storage.operations() == before);
-        CHECK(stage.log.synced() == 0);
-        stage.log.sync();
-        CHECK(stage.storage.operations() == before + 2);
-        CHECK(stage.log.synced() == 100);
-        stage.log.sync();
-        CHECK(stage.storage.operations() == before + 2);
+        Harness harness;
+        const auto before = harness.storage.operations();
+        for (int i = 0; i < 100; ++i) harness.log.append("something");
+        CHECK(harness.storage.operations() == before);
+        CHECK(harness.log.synced() == 0);
+        harness.log.sync();
+        CHECK(harness.storage.operations() == before + 2);
+        CHECK(harness.log.synced() == 100);
+        harness.log.sync();
+        CHECK(harness.storage.operations() == before + 2);
     }
 
     TEST_CASE("many bytes are written before anybody asks") {
-        Stage stage{{.buffer_bytes = 1000, .grow_bytes = 0}};
-        const auto before = stage.storage.operations();
-        stage.log.append(std::string(2000, 'x'));
-        CHECK(stage.storage.operations() == before + 1);
-        CHECK(stage.log.synced() == 0);
+        Harness harness{{.buffer_bytes = 1000, .grow_bytes = 0}};
+        const auto before = harness.storage.operations();
+        harness.log.append(std::string(2000, 'x'));
+        CHECK(harness.storage.operations() == before + 1);
+        CHECK(harness.log.synced() == 0);
     }
 
     TEST_CASE("a full segment is followed by another and a longer frame has one of its own") {
-        Stage stage{{.segment_bytes = 64 + 4 * 64, .grow_bytes = 0}};
-        for (int i = 0; i < 5; ++i) stage.log.append("a frame of 64 bytes");
-        REQUIRE(stage.log.segments().size() == 2);
-        CHECK(stage.log.segments()[1].first == 5);
-        CHECK(stage.log.synced() == 4);
-        stage.log.append(std::string(5000, 'x'));
-        stage.log.append("short");
-        REQUIRE(stage.log.segments().size() == 4);
-        CHECK(stage.log.segments()[2].first == 6);
-        CHECK(stage.log.segments()[3].first == 7);
+        Harness harness{{.segment_bytes = 64 + 4 * 64, .grow_bytes = 0}};
+        for (int i = 0; i < 5; ++i) harness.log.append("a frame of 64 bytes");
+        REQUIRE(harness.log.segments().size() == 2);
+        CHECK(harness.log.segments()[1].first == 5);
+        CHECK(harness.log.synced() == 4);
+        harness.log.append(std::string(5000, 'x'));
+        harness.log.append("short");
+        REQUIRE(harness.log.segments().size() == 4);
+        CHECK(harness.log.segments()[2].first == 6);
+        CHECK(harness.log.segments()[3].first == 7);
     }
 
     TEST_CASE("a long frame does not leave an empty segment before it") {
-        Stage stage{{.segment_bytes = 200}};
-        stage.log.append(std::string(1000, 'x'));
-        CHECK(stage.log.segments().size() == 1);
+        Harness harness{{.segment_bytes = 200}};
+        harness.log.append(std::string(1000, 'x'));
+        CHECK(harness.log.segments().size() == 1);
     }
 
     TEST_CASE("all that was recovered is on stable storage") {
@@ -126,28 +126,28 @@ TEST_SUITE("frame log") {
     }
 
     TEST_CASE("a segment that is closed has no zeros behind its frames") {
-        Stage stage{{.segment_bytes = 1000, .grow_bytes = 4096}};
-        stage.log.append(std::string(800, 'x'));
-        stage.log.sync();
-        CHECK(stage.storage.files().at("log-0000000000000001.log")->content().size() == 4096);
-        stage.log.append(std::string(800, 'x'));
-        CHECK(stage.storage.files().at("log-0000000000000001.log")->content().size() == 64 + 32 + 800);
-        CHECK(stage.log.segments()[0].bytes == 64 + 32 + 800);
-        stage.log.flush();
-        CHECK(stage.log.bytes() == 2 * (64 + 32 + 800));
+        Harness harness{{.segment_bytes = 1000, .grow_bytes = 4096}};
+        harness.log.append(std::string(800, 'x'));
+        harness.log.sync();
+        CHECK(harness.storage.files().at("log-0000000000000001.log")->content().size() == 4096);
+        harness.log.append(std::string(800, 'x'));
+        CHECK(harness.storage.files().at("log-0000000000000001.log")->content().size() == 64 + 32 + 800);
+        CHECK(harness.log.segments()[0].bytes == 64 + 32 + 800);
+        harness.log.flush();
+        CHECK(harness.log.bytes() == 2 * (64 + 32 + 800));
     }
 
     TEST_CASE("segments that are wholly below a number are removed oldest first but not the present one") {
-        Stage stage{{.segment_bytes = 200, .grow_bytes = 0}};
-        for (int i = 0; i < 6; ++i) stage.log.append("two of these fill a segment");
-        REQUIRE(stage.log.segments().size() == 3);
-        stage.log.remove_before(4);
-        CHECK(stage.log.first() == 3);
-        stage.log.remove_before(5);
-        CHECK(stage.log.first() == 5);
-        stage.log.remove_before(100);
-        CHECK(stage.log.first() == 5);
-        CHECK(names(stage.storage) == std::vector<std::string>{"log-0000000000000003.log"});
+        Harness harness{{.segment_bytes = 200, .grow_bytes = 0}};
+        for (int i = 0; i < 6; ++i) harness.log.append("two of these fill a segment");
+        REQUIRE(harness.log.segments().size() == 3);
+        harness.log.remove_before(4);
+        CHECK(harness.log.first() == 3);
+        harness.log.remove_before(5);
+        CHECK(harness.log.first() == 5);
+        harness.log.remove_before(100);
+        CHECK(harness.log.first() == 5);
+        CHECK(names(harness.storage) == std::vector<std::string>{"log-0000000000000003.log"});
     }
 
     TEST_CASE("numbers go on in the next life though all older segments are gone") {
@@ -186,15 +186,15 @@ TEST_SUITE("frame log") {
     }
 
     TEST_CASE("a second mark with nothing before it is not written") {
-        Stage stage;
-        stage.log.seal();
-        CHECK(stage.log.last() == 0);
-        stage.log.append("one");
-        stage.log.seal();
-        const auto before = stage.storage.operations();
-        stage.log.seal();
-        CHECK(stage.log.last() == 2);
-        CHECK(stage.storage.operations() == before);
+        Harness harness;
+        harness.log.seal();
+        CHECK(harness.log.last() == 0);
+        harness.log.append("one");
+        harness.log.seal();
+        const auto before = harness.storage.operations();
+        harness.log.seal();
+        CHECK(harness.log.last() == 2);
+        CHECK(harness.storage.operations() == before);
     }
 
     TEST_CASE("lives that append nothing leave no files behind") {
@@ -313,36 +313,36 @@ TEST_SUITE("frame log") {
     }
 
     TEST_CASE("a payload that is too long is refused and the log goes on") {
-        Stage stage{{.max_frame = 100}};
-        CHECK(failure([&] { stage.log.append(std::string(101, 'x')); }) ==
+        Harness harness{{.max_frame = 100}};
+        CHECK(failure([&] { harness.log.append(std::string(101, 'x')); }) ==
               "a frame of 101 bytes exceeds the limit of 100 bytes of log");
-        CHECK(stage.log.append(std::string(100, 'x')) == 1);
+        CHECK(harness.log.append(std::string(100, 'x')) == 1);
     }
 
     TEST_CASE("an error of the disk is the answer to all later calls") {
-        Stage stage;
+        Harness harness;
         std::string expected;
         SUBCASE("no space") {
-            stage.storage.inject({.operation = DiskOperation::append, .cause = ENOSPC, .written = 7});
+            harness.storage.inject({.operation = DiskOperation::append, .cause = ENOSPC, .written = 7});
             expected = "write log-0000000000000001.log: No space left on device";
         }
         SUBCASE("a sync that fails once") {
-            stage.storage.inject({.operation = DiskOperation::sync});
+            harness.storage.inject({.operation = DiskOperation::sync});
             expected = "sync log-0000000000000001.log: Input/output error";
         }
         SUBCASE("a disk that became read-only") {
-            stage.storage.set_read_only(true);
+            harness.storage.set_read_only(true);
             expected = "write log-0000000000000001.log: Read-only file system";
         }
-        stage.log.append("lost");
-        CHECK(failure([&] { stage.log.sync(); }) == expected);
-        stage.storage.set_read_only(false);
-        CHECK(stage.log.synced() == 0);
-        CHECK(failure([&] { stage.log.sync(); }) == expected);
-        CHECK(failure([&] { stage.log.append("more"); }) == expected);
-        CHECK(failure([&] { stage.log.flush(); }) == expected);
-        CHECK(failure([&] { stage.log.seal(); }) == expected);
-        CHECK(failure([&] { stage.log.remove_before(1); }) == expected);
+        harness.log.append("lost");
+        CHECK(failure([&] { harness.log.sync(); }) == expected);
+        harness.storage.set_read_only(false);
+        CHECK(harness.log.synced() == 0);
+        CHECK(failure([&] { harness.log.sync(); }) == expected);
+        CHECK(failure([&] { harness.log.append("more"); }) == expected);
+        CHECK(failure([&] { harness.log.flush(); }) == expected);
+        CHECK(failure([&] { harness.log.seal(); }) == expected);
+        CHECK(failure([&] { harness.log.remove_before(1); }) == expected);
     }
 
     TEST_CASE("a read error while recovering comes through") {

@@ -10,7 +10,7 @@ using namespace understudy;
 using namespace understudy::test;
 
 TEST_SUITE("dialling") {
-    TEST_CASE("an address that is refused at once costs the message and gives Gone") {
+    TEST_CASE("an address that is refused at once costs the message and gives Disconnected") {
         asio::io_context io;
         TemporaryFolder folder;
         Party<net::UnixTransport> party{io};
@@ -19,8 +19,8 @@ TEST_SUITE("dialling") {
             party.transport.send(folder.address("nobody"), "{}");
             sent = true;
         });
-        CHECK(run_until(io, [&] { return sent && !party.diary->all<Gone>().empty(); }));
-        CHECK(party.diary->all<Gone>().front().peer == folder.address("nobody"));
+        CHECK(run_until(io, [&] { return sent && !party.diary->all<Disconnected>().empty(); }));
+        CHECK(party.diary->all<Disconnected>().front().peer == folder.address("nobody"));
     }
 
     TEST_CASE("however long an address was away it is dialled again within redial_last") {
@@ -32,7 +32,7 @@ TEST_SUITE("dialling") {
         Party<net::UnixTransport> party{io, options};
         for (std::size_t times = 1; times <= 30; ++times) {  // twice as long each time would be twelve days by then
             party.transport.send(folder.address("nobody"), "{}");
-            REQUIRE(run_until(io, [&] { return party->count<Gone>() == times; }));
+            REQUIRE(run_until(io, [&] { return party->count<Disconnected>() == times; }));
         }
         net::Backoff backoff;
         Time now{};

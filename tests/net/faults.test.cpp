@@ -80,12 +80,12 @@ TEST_SUITE("faults") {
         CHECK(said->find(says) != std::string_view::npos);
 
         peer.close();
-        REQUIRE(run_until(io, [&] { return pair.server->count<Gone>() == 1; }));
-        const auto broken = pair.server->all<Broken>();
+        REQUIRE(run_until(io, [&] { return pair.server->count<Disconnected>() == 1; }));
+        const auto broken = pair.server->all<ProtocolError>();
         REQUIRE(broken.size() == 1);
         CHECK(broken[0].code == code);
         CHECK(broken[0].what.find(says) != std::string::npos);
-        CHECK(pair.server->all<Gone>()[0].peer == broken[0].peer);
+        CHECK(pair.server->all<Disconnected>()[0].peer == broken[0].peer);
         CHECK(pair.server->count<Delivered>() == 0);
         CHECK(pair.still_serves());
     }
@@ -95,7 +95,7 @@ TEST_SUITE("faults") {
         Pair pair{io};
         auto peer = RawPeer::connected_to(pair.server.local());
         peer.write(frame(message("good")) + frame("bad") + frame(message("ignored")));
-        REQUIRE(run_until(io, [&] { return pair.server->count<Gone>() == 1; }));
+        REQUIRE(run_until(io, [&] { return pair.server->count<Disconnected>() == 1; }));
         CHECK(pair.server->payloads() == std::vector{message("good")});
     }
 
@@ -106,7 +106,7 @@ TEST_SUITE("faults") {
         Pair pair{io, options};
         auto peer = RawPeer::connected_to(pair.server.local());
         peer.write(frame("rubbish"));
-        REQUIRE(run_until(io, [&] { return pair.server->count<Gone>() == 1; }));
+        REQUIRE(run_until(io, [&] { return pair.server->count<Disconnected>() == 1; }));
         // Its place is free again once the goodbye is over.
         CHECK(run_until(io, [&] {
             auto next = RawPeer::connected_to(pair.server.local());
@@ -128,8 +128,8 @@ TEST_SUITE("faults") {
         peer.write(bytes);
         settle(io);
         peer.close();
-        REQUIRE(run_until(io, [&] { return pair.server->count<Gone>() == 1; }));
-        CHECK(pair.server->all<Gone>()[0].why == why);
+        REQUIRE(run_until(io, [&] { return pair.server->count<Disconnected>() == 1; }));
+        CHECK(pair.server->all<Disconnected>()[0].why == why);
         CHECK(pair.server->count<Delivered>() == 0);
     }
 
@@ -157,12 +157,12 @@ TEST_SUITE("faults") {
             peer.reset();
             reset = true;
         }
-        REQUIRE(run_until(io, [&] { return pair.server->count<Gone>() == 1; }));
+        REQUIRE(run_until(io, [&] { return pair.server->count<Disconnected>() == 1; }));
         settle(io);
-        CHECK(pair.server->count<Gone>() == 1);
+        CHECK(pair.server->count<Disconnected>() == 1);
         CHECK(pair.server->count<Delivered>() == 100);
-        CHECK(std::holds_alternative<Gone>(pair.server->turns.back().back()));
-        CHECK((pair.server->all<Gone>()[0].why == "closed by the peer") == !reset);
+        CHECK(std::holds_alternative<Disconnected>(pair.server->turns.back().back()));
+        CHECK((pair.server->all<Disconnected>()[0].why == "closed by the peer") == !reset);
     }
 
     TEST_CASE("a peer that closed its sending side gets the answers to what it asked") {
@@ -173,8 +173,8 @@ TEST_SUITE("faults") {
         peer.write(frame(message("one")) + frame(message("two")));
         peer.close_sending();
         REQUIRE(run_until(io, [&] { return pair.server->count<Delivered>() == 2; }));
-        REQUIRE(run_until(io, [&] { return pair.server->count<Gone>() == 1; }));  // at once
-        CHECK(std::holds_alternative<Gone>(pair.server->turns.back().back()));
+        REQUIRE(run_until(io, [&] { return pair.server->count<Disconnected>() == 1; }));  // at once
+        CHECK(std::holds_alternative<Disconnected>(pair.server->turns.back().back()));
         const auto from = pair.server->all<Delivered>()[0].from;
         pair.server.transport.send(from, message("first"));
         settle(io);
@@ -182,8 +182,8 @@ TEST_SUITE("faults") {
         CHECK(read_to_the_end(io, peer) == frame(message("first")) + frame(message("second")));
         CHECK_FALSE(peer.was_reset());
         settle(io);
-        CHECK(pair.server->count<Gone>() == 1);
-        CHECK(pair.server->all<Gone>()[0].why == "closed by the peer");
+        CHECK(pair.server->count<Disconnected>() == 1);
+        CHECK(pair.server->all<Disconnected>()[0].why == "closed by the peer");
     }
 
     TEST_CASE("a peer that closed all of its connection is gone once and at once") {
@@ -195,12 +195,12 @@ TEST_SUITE("faults") {
         peer.close();
         REQUIRE(run_until(io, [&] { return pair.server->count<Delivered>() == 3; }));
         const auto from = pair.server->all<Delivered>()[0].from;
-        REQUIRE(run_until(io, [&] { return pair.server->count<Gone>() == 1; }));
+        REQUIRE(run_until(io, [&] { return pair.server->count<Disconnected>() == 1; }));
         for (int i = 0; i < 5; ++i) {
             pair.server.transport.send(from, message("answer"));
             settle(io);
         }
-        CHECK(pair.server->count<Gone>() == 1);
+        CHECK(pair.server->count<Disconnected>() == 1);
     }
 
     TEST_CASE("a peer that does not read is closed when its queue is full") {
@@ -219,9 +219,9 @@ TEST_SUITE("faults") {
             pair.server.transport.send(name, message(std::string(32'000, 'x')));
             sent += 32'000;
             settle(io);
-            return pair.server->count<Gone>() == 1;
+            return pair.server->count<Disconnected>() == 1;
         }));
-        CHECK(pair.server->all<Gone>()[0].why.starts_with("the peer reads too slowly: "));
+        CHECK(pair.server->all<Disconnected>()[0].why.starts_with("the peer reads too slowly: "));
         CHECK(sent < (64u << 20));  // the kernel's buffers and the queue; not without end
         pair.server->answers = true;
         CHECK(pair.still_serves());
@@ -235,7 +235,7 @@ TEST_SUITE("faults") {
         for (int i = 0; i < 40; ++i) client.transport.send(server.local(), large);
         REQUIRE(run_until(io, [&] { return server->count<Delivered>() == 40; }));
         for (const auto& payload : server->payloads()) CHECK(payload == large);
-        CHECK(client->count<Gone>() == 0);
+        CHECK(client->count<Disconnected>() == 0);
     }
 
     TEST_CASE("a paused peer is read again after resume and others are read meanwhile") {
@@ -342,7 +342,7 @@ TEST_SUITE("faults") {
             written += taken;
             REQUIRE(written < (256u << 20));
         }
-        CHECK(pair.server->count<Gone>() == 0);
+        CHECK(pair.server->count<Disconnected>() == 0);
         CHECK(pair.still_serves());
         std::size_t answered = 0;  // once it reads, all that is whole is answered
         const auto whole = written / piece.size();
@@ -366,9 +366,9 @@ TEST_SUITE("faults") {
         CHECK(peer.read().size() > 0);
         const auto name = pair.server->all<Delivered>()[1].from;
         for (int i = 0; i < 20; ++i) pair.server.transport.send(name, message(std::string(1u << 20, 'x')));
-        REQUIRE(run_until(io, [&] { return pair.server->count<Gone>() == 1; }));
-        CHECK(pair.server->all<Gone>()[0].peer == name);
-        CHECK(pair.server->all<Gone>()[0].why.starts_with("the peer takes nothing: "));
+        REQUIRE(run_until(io, [&] { return pair.server->count<Disconnected>() == 1; }));
+        CHECK(pair.server->all<Disconnected>()[0].peer == name);
+        CHECK(pair.server->all<Disconnected>()[0].why.starts_with("the peer takes nothing: "));
         const auto backlogs = pair.server->all<Backlog>();
         REQUIRE(backlogs.size() == 1);
         CHECK(backlogs[0].full);
@@ -407,9 +407,9 @@ TEST_SUITE("faults") {
         REQUIRE(run_until(io, [&] { return pair.server->count<Delivered>() == 2; }));
         auto third = RawPeer::connected_to(pair.server.local());
         CHECK(read_to_the_end(io, third).empty());
-        CHECK(pair.server->count<Gone>() == 0);  // nothing to tell of one that was never there
+        CHECK(pair.server->count<Disconnected>() == 0);  // nothing to tell of one that was never there
         first.close();
-        REQUIRE(run_until(io, [&] { return pair.server->count<Gone>() == 1; }));
+        REQUIRE(run_until(io, [&] { return pair.server->count<Disconnected>() == 1; }));
         CHECK(pair.still_serves());
     }
 
@@ -435,8 +435,8 @@ TEST_SUITE("faults") {
         {
             const FewDescriptors none{0};
             client.transport.send(pair.server.local(), message("x"));
-            REQUIRE(run_until(io, [&] { return client->count<Gone>() == 1; }));
-            CHECK(client->all<Gone>()[0].why == "cannot connect: Too many open files");
+            REQUIRE(run_until(io, [&] { return client->count<Disconnected>() == 1; }));
+            CHECK(client->all<Disconnected>()[0].why == "cannot connect: Too many open files");
         }
         client.transport.send(pair.server.local(), message("x"));
         CHECK(run_until(io, [&] { return client->count<Delivered>() == 1; }));
@@ -462,8 +462,8 @@ TEST_SUITE("faults") {
         Party<> client{io, options};
         client.transport.send(name, message("x"));
         client.transport.probe(name);
-        REQUIRE(run_until(io, [&] { return client->count<Gone>() == 1 && client->count<Probed>() == 1; }));
-        CHECK(client->all<Gone>()[0].why == "cannot connect: Connection timed out");
+        REQUIRE(run_until(io, [&] { return client->count<Disconnected>() == 1 && client->count<Probed>() == 1; }));
+        CHECK(client->all<Disconnected>()[0].why == "cannot connect: Connection timed out");
         CHECK(client->all<Probed>()[0].result == ProbeResult::unknown);
     }
 
@@ -538,9 +538,9 @@ TEST_SUITE("faults") {
         settle(io);
         RawPeer server{net::Descriptor{::accept(listener.get(), nullptr, nullptr)}};
         server.write("HTTP/1.1 400 Bad Request\r\n\r\n");
-        REQUIRE(run_until(io, [&] { return client->count<Gone>() == 1; }));
-        REQUIRE(client->count<Broken>() == 1);
-        CHECK(client->all<Broken>()[0].peer == name);
+        REQUIRE(run_until(io, [&] { return client->count<Disconnected>() == 1; }));
+        REQUIRE(client->count<ProtocolError>() == 1);
+        CHECK(client->all<ProtocolError>()[0].peer == name);
     }
 
 }  // TEST_SUITE

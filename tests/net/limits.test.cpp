@@ -55,7 +55,7 @@ TEST_SUITE("limits") {
         CHECK(run_until(io, [&] { return has_ended(babbles); }));
         CHECK_FALSE(has_ended(speaks));
         CHECK_FALSE(has_ended(is_slow));
-        CHECK(run_until(io, [&] { return server->count<Gone>() == 2; }));
+        CHECK(run_until(io, [&] { return server->count<Disconnected>() == 2; }));
     }
 
     TEST_CASE("a connection that says something invalid again and again is closed too") {
@@ -88,8 +88,8 @@ TEST_SUITE("limits") {
         std::size_t sent = 0;
         const auto go_on = [&] { sent += slow.write(std::string_view{large}.substr(sent, 1100)); };
         CHECK(run_until(io, [&] { return go_on(), has_ended(stopped); }));
-        REQUIRE(run_until(io, [&] { return server->count<Broken>() == 1; }));
-        CHECK(server->all<Broken>()[0].what == "a frame was begun and does not go on");
+        REQUIRE(run_until(io, [&] { return server->count<ProtocolError>() == 1; }));
+        CHECK(server->all<ProtocolError>()[0].what == "a frame was begun and does not go on");
         CHECK(run_until(io, [&] {
             for (int piece = 0; piece < 100; ++piece) go_on();
             return server->count<Delivered>() == 1;
@@ -116,12 +116,12 @@ TEST_SUITE("limits") {
         }));
         settle(io);
         CHECK(how_many_ended(halves) >= 16);  // four halves fill the bound
-        CHECK(run_until(io, [&] { return server->count<Broken>() == how_many_ended(halves); }));
-        CHECK(server->all<Broken>()[0].code == error::overloaded);
+        CHECK(run_until(io, [&] { return server->count<ProtocolError>() == how_many_ended(halves); }));
+        CHECK(server->all<ProtocolError>()[0].code == error::overloaded);
         Party<> honest{io};
         for (int n = 0; n < 5; ++n) honest.transport.send(server.local(), message(std::string(700u << 10, 'y')));
         CHECK(run_until(io, [&] { return server->count<Delivered>() == 5; }));
-        CHECK(honest->count<Gone>() == 0);
+        CHECK(honest->count<Disconnected>() == 0);
     }
 
     TEST_CASE("of half-received frames the one that began earliest goes first however much it holds or brings") {
@@ -146,7 +146,7 @@ TEST_SUITE("limits") {
         send(peers[0], 100u << 10, 110u << 10);  // it goes on, and is as old as it was
         send(peers[3], 0, 850u << 10);
         send(peers[4], 0, 850u << 10);
-        REQUIRE(run_until(io, [&] { return server->count<Broken>() >= 1; }));
+        REQUIRE(run_until(io, [&] { return server->count<ProtocolError>() >= 1; }));
         CHECK(has_ended(peers[0]));
         CHECK_FALSE(has_ended(peers[4]));
         send(peers[4], 850u << 10, large.size());

@@ -78,7 +78,7 @@ TEST_SUITE("listen") {
             client.transport.send(address, message("x"));
             REQUIRE(run_until(io, [&] { return client->count<Delivered>() == 1; }));
             server.transport.close();  // first: its end of the connection stays in TIME_WAIT
-            REQUIRE(run_until(io, [&] { return client->count<Gone>() == 1; }));
+            REQUIRE(run_until(io, [&] { return client->count<Disconnected>() == 1; }));
         }
         CHECK(failure_to_listen(address).empty());
     }

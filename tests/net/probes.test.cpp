@@ -36,7 +36,7 @@ TEST_SUITE("probes") {
         asio::co_spawn(
             io,
             [](net::AnyTransport& from, std::optional<ProbeResult>* found) -> asio::awaitable<void> {
-                const Arrivals arrivals = co_await from.next(never);
+                const TransportEvents arrivals = co_await from.next(never);
                 for (const auto& arrival : arrivals)
                     if (const auto* answer = std::get_if<Probed>(&arrival)) *found = answer->result;
             }(transport, &result),

@@ -30,7 +30,7 @@ TEST_SUITE("transport") {
 
     // One call of `next`, and what became of it.
     struct Call {
-        std::optional<Arrivals> arrivals;
+        std::optional<TransportEvents> arrivals;
         std::error_code fault;
         bool done() const { return arrivals || fault; }
     };
@@ -153,9 +153,9 @@ TEST_SUITE("transport") {
 
     TEST_CASE("what a turn gave back is filled again and nothing of it is seen") {
         net::ArrivalPool pool;
-        Arrivals used;
+        TransportEvents used;
         used.push_back(Delivered{"first", std::string(500, 'x')});
-        used.push_back(Gone{"first", "closed"});
+        used.push_back(Disconnected{"first", "closed"});
         used.push_back(Delivered{"second", std::string(5'000, 'y')});  // too long to be kept
         const auto* memory = std::get<Delivered>(used[0]).payload.data();
         const auto* turn = used.data();
@@ -206,7 +206,7 @@ TEST_SUITE("transport") {
             peer.write(frame(message("x")));
             REQUIRE(run_until(io, [&] { return server->count<Delivered>() == i; }));
             peer.close();
-            REQUIRE(run_until(io, [&] { return server->count<Gone>() == i; }));
+            REQUIRE(run_until(io, [&] { return server->count<Disconnected>() == i; }));
         }
         auto messages = server->all<Delivered>();
         std::ranges::sort(messages, {}, &Delivered::from);
@@ -220,10 +220,10 @@ TEST_SUITE("transport") {
         peer.write(frame(message("x")));
         REQUIRE(run_until(io, [&] { return server->count<Delivered>() == 1; }));
         peer.close();
-        REQUIRE(run_until(io, [&] { return server->count<Gone>() == 1; }));
+        REQUIRE(run_until(io, [&] { return server->count<Disconnected>() == 1; }));
         server.transport.send(server->all<Delivered>()[0].from, message("late"));
         settle(io);
-        CHECK(server->count<Gone>() == 1);
+        CHECK(server->count<Disconnected>() == 1);
     }
 
     TEST_CASE("a server that is not there yet is reached once it is") {
@@ -232,9 +232,9 @@ TEST_SUITE("transport") {
         Party<> client{io};
         const auto address = folder.address("late");
         client.transport.send(address, message("lost"));
-        REQUIRE(run_until(io, [&] { return client->count<Gone>() == 1; }));
-        CHECK(client->all<Gone>()[0].peer == address);
-        CHECK(client->all<Gone>()[0].why.starts_with("cannot connect: "));
+        REQUIRE(run_until(io, [&] { return client->count<Disconnected>() == 1; }));
+        CHECK(client->all<Disconnected>()[0].peer == address);
+        CHECK(client->all<Disconnected>()[0].why.starts_with("cannot connect: "));
 
         Party<> server{io, address};
         REQUIRE(run_until(io, [&] {
@@ -256,9 +256,9 @@ TEST_SUITE("transport") {
                 if (server->count<Delivered>() == 0) client.transport.send(address, message("hello"));
                 return server->count<Delivered>() > 0 && client->count<Delivered>() >= life;
             }));
-            const auto gone = client->count<Gone>();
+            const auto gone = client->count<Disconnected>();
             server.transport.close();
-            REQUIRE(run_until(io, [&] { return client->count<Gone>() > gone; }));
+            REQUIRE(run_until(io, [&] { return client->count<Disconnected>() > gone; }));
         }
     }
 
@@ -267,9 +267,9 @@ TEST_SUITE("transport") {
         Party<TcpTransport> client{io};
         client.transport.send("nonsense", message("x"));
         client.transport.send("unix:///tmp/x", message("x"));
-        REQUIRE(run_until(io, [&] { return client->count<Gone>() == 2; }));
-        CHECK(client->all<Gone>()[0].peer == "nonsense");
-        CHECK(client->all<Gone>()[1].why.find("only knows tcp://host:port") != std::string::npos);
+        REQUIRE(run_until(io, [&] { return client->count<Disconnected>() == 2; }));
+        CHECK(client->all<Disconnected>()[0].peer == "nonsense");
+        CHECK(client->all<Disconnected>()[1].why.find("only knows tcp://host:port") != std::string::npos);
     }
 
     TEST_CASE("two hundred clients at once all get their answers") {
@@ -406,7 +406,7 @@ TEST_SUITE("transport") {
         REQUIRE(run_until(io, [&] { return server->count<Delivered>() == 1; }));
         client.transport.send(server.local(), message("goodbye"));
         client.transport.close();
-        REQUIRE(run_until(io, [&] { return server->count<Gone>() == 1; }));
+        REQUIRE(run_until(io, [&] { return server->count<Disconnected>() == 1; }));
         CHECK(server->payloads().back() == message("goodbye"));
     }
 

@@ -1,4 +1,4 @@
-// Basic failures: one story in five parts; each case plays it up to its own part.
+// Basic failures: one scenario in five parts; each case plays it up to its own part.
 #include <string>
 
 #include <tests/support/cluster.hpp>
@@ -9,8 +9,8 @@ using namespace understudy::test;
 TEST_SUITE("pbservice") {
     namespace {
 
-    struct Story {
-        explicit Story(Stage& stage) : group{stage} {}
+    struct Scenario {
+        explicit Scenario(Harness& harness) : group{harness} {}
         Cluster group;
 
         void play(int through) {
@@ -37,7 +37,7 @@ TEST_SUITE("pbservice") {
         }
         void add_backup() {
             group.start(2);
-            CHECK(group.stage().until([&] { return group.backup() == 2; }, 2 * D));
+            CHECK(group.harness().until([&] { return group.backup() == 2; }, 2 * D));
             REQUIRE(group.wait_ready(1));
             group.must_put("3", "33");
             CHECK(group.must_get("3") == "33");
@@ -53,7 +53,7 @@ TEST_SUITE("pbservice") {
         }
         void primary_failure() {
             group.kill(1);
-            CHECK(group.stage().until([&] { return group.primary() == 2; }, 2 * D));
+            CHECK(group.harness().until([&] { return group.primary() == 2; }, 2 * D));
             CHECK(group.must_get("111") == "v1");
             CHECK(group.must_get("2") == "v2");
             CHECK(group.must_get("3") == "33");
@@ -65,7 +65,7 @@ TEST_SUITE("pbservice") {
             group.start(3);
             auto read = group.get("2");
             for (Duration passed{}; passed < 2500ms; passed += I) {
-                group.stage().pass(I);
+                group.harness().pass(I);
                 CHECK_FALSE(read->done);
                 CHECK_FALSE(group.serves(3));
             }
@@ -74,7 +74,7 @@ TEST_SUITE("pbservice") {
     };
 
     void play(int through) {
-        in_every_world([through](Stage& stage) { Story{stage}.play(through); });
+        in_every_world([through](Harness& harness) { Scenario{harness}.play(through); });
     }
 
     }  // namespace

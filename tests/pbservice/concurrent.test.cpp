@@ -30,27 +30,27 @@ TEST_SUITE("pbservice") {
             }
             return idle;
         };
-        CHECK(group.stage().until(all_done, 600s));
+        CHECK(group.harness().until(all_done, 600s));
     }
 
     void kill_primary_and_wait(Cluster& group) {
         REQUIRE(group.wait_ready(1, 20 * D));
-        const int heir = group.backup();
+        const int successor = group.backup();
         group.kill(group.primary());
-        REQUIRE(group.stage().until([&] { return group.primary() == heir; }, 4 * D));
+        REQUIRE(group.harness().until([&] { return group.primary() == successor; }, 4 * D));
     }
 
-    void concurrent_puts(Stage& stage, int servers, bool unreliable) {
-        Cluster group{stage};
+    void concurrent_puts(Harness& harness, int servers, bool unreliable) {
+        Cluster group{harness};
         for (int n = 1; n <= servers; ++n) {
             if (unreliable) group.make_unreliable(n);
             group.start(n);
         }
         REQUIRE(group.wait_ready(1, 20 * D));
-        const auto end = stage.now() + 5s;
+        const auto end = harness.now() + 5s;
         keep_busy(group, 8, [&](int n) -> std::shared_ptr<Ended> {
-            if (stage.now() >= end) return nullptr;
-            return group.put(std::to_string(stage.random() % 2), std::to_string(stage.random()), n + 1);
+            if (harness.now() >= end) return nullptr;
+            return group.put(std::to_string(harness.random() % 2), std::to_string(harness.random()), n + 1);
         });
         const auto first = group.must_get("0");
         const auto second = group.must_get("1");
@@ -60,8 +60,8 @@ TEST_SUITE("pbservice") {
         CHECK(group.must_get("1") == second);
     }
 
-    void concurrent_appends(Stage& stage) {
-        Cluster group{stage};
+    void concurrent_appends(Harness& harness) {
+        Cluster group{harness};
         for (int n = 1; n <= 2; ++n) group.start(n);
         REQUIRE(group.wait_ready(1));
         std::vector<int> next(3, 0);
@@ -92,12 +92,12 @@ TEST_SUITE("pbservice") {
     }  // namespace
 
     TEST_CASE("Concurrent Put()s to the same key") {
-        in_every_world([](Stage& stage) { concurrent_puts(stage, 2, false); }, 3);
+        in_every_world([](Harness& harness) { concurrent_puts(harness, 2, false); }, 3);
     }
     TEST_CASE("Concurrent Append()s to the same key") {
-        in_every_world([](Stage& stage) { concurrent_appends(stage); });
+        in_every_world([](Harness& harness) { concurrent_appends(harness); });
     }
     TEST_CASE("Concurrent Put()s to the same key; unreliable") {
-        in_every_world([](Stage& stage) { concurrent_puts(stage, 8, true); }, 3);
+        in_every_world([](Harness& harness) { concurrent_puts(harness, 8, true); }, 3);
     }
 }

@@ -9,8 +9,8 @@ using namespace understudy::test;
 TEST_SUITE("pbservice") {
     namespace {
 
-    void append_a_hundred(Stage& stage, int servers) {
-        Cluster group{stage};
+    void append_a_hundred(Harness& harness, int servers) {
+        Cluster group{harness};
         for (int n = 1; n <= servers; ++n) {
             group.make_unreliable(n);
             group.start(n);
@@ -24,8 +24,8 @@ TEST_SUITE("pbservice") {
         CHECK(group.must_get("counter") == expected);
     }
 
-    void put_after_failures(Stage& stage, bool primary_too) {
-        Cluster group{stage};
+    void put_after_failures(Harness& harness, bool primary_too) {
+        Cluster group{harness};
         for (int n = 1; n <= 3; ++n) {
             group.start(n);
             REQUIRE(group.wait_ready(n == 1 ? 0 : 1));
@@ -36,7 +36,7 @@ TEST_SUITE("pbservice") {
         const int third = 6 - dead - group.primary();
         group.kill(dead);
         group.must_put("a", "after backup failure");
-        CHECK(group.stage().until([&] { return group.backup() == third; }, 2 * D));
+        CHECK(group.harness().until([&] { return group.backup() == third; }, 2 * D));
         REQUIRE(group.wait_ready(1));
         CHECK(group.must_get("a") == "after backup failure");
         CHECK(group.must_get("b") == "before");
@@ -53,15 +53,15 @@ TEST_SUITE("pbservice") {
     }  // namespace
 
     TEST_CASE("at-most-once Append; unreliable") {
-        in_every_world([](Stage& stage) {
-            append_a_hundred(stage, 1);
-            append_a_hundred(stage, 2);
+        in_every_world([](Harness& harness) {
+            append_a_hundred(harness, 1);
+            append_a_hundred(harness, 2);
         });
     }
     TEST_CASE("Put() immediately after backup failure") {
-        in_every_world([](Stage& stage) { put_after_failures(stage, false); });
+        in_every_world([](Harness& harness) { put_after_failures(harness, false); });
     }
     TEST_CASE("Put() immediately after primary failure") {
-        in_every_world([](Stage& stage) { put_after_failures(stage, true); });
+        in_every_world([](Harness& harness) { put_after_failures(harness, true); });
     }
 }

@@ -16,7 +16,7 @@ TEST_SUITE("pbservice") {
     constexpr int deaf = 7;
 
     struct Scene {
-        explicit Scene(Stage& stage, Reads reads = Reads::confirm) : group{stage, reads} {
+        explicit Scene(Harness& harness, Reads reads = Reads::confirm) : group{harness, reads} {
             group.start(1);
             REQUIRE(group.wait_ready(0));
             group.start(2);
@@ -29,27 +29,27 @@ TEST_SUITE("pbservice") {
         /// over. `alone`: from its backup too, which would else tell it of the newer view.
         void cut_and_read(bool alone = false) {
             old_primary = group.primary();
-            heir = group.backup();
+            successor = group.backup();
             auto& faults = group.faults(old_primary);
             faults.hold_incoming = [](const Address&, std::string_view payload) {
                 return payload.find("\"pb.query\"") != std::string_view::npos;
             };
             group.cut_from_views(faults);
             group.cut_from_views(group.clerk_faults(deaf));
-            const auto cut = alone ? group.stage().address("server" + std::to_string(heir)) : Address{};
+            const auto cut = alone ? group.harness().address("server" + std::to_string(successor)) : Address{};
             faults.lose_outgoing = [this, cut, lost = faults.lose_outgoing](const Address& peer,
                                                                             std::string_view payload) {
                 stale_answers += payload.find("\"value\":\"1\"") != std::string_view::npos;
                 return peer == cut || lost(peer, payload);
             };
             get = group.get("a", deaf);
-            REQUIRE(group.stage().until([&] { return !faults.held.empty(); }, D));
-            REQUIRE(group.stage().until([&] { return group.primary() == heir; }, 4 * D));
+            REQUIRE(group.harness().until([&] { return !faults.held.empty(); }, D));
+            REQUIRE(group.harness().until([&] { return group.primary() == successor; }, 4 * D));
         }
         void release() {
             CHECK_FALSE(get->done);
             group.faults(old_primary).release();
-            group.stage().pass(D);
+            group.harness().pass(D);
             CHECK(stale_answers == 0);
         }
         /// The clerk hears of the world again.
@@ -63,13 +63,13 @@ TEST_SUITE("pbservice") {
 
         Cluster group;
         int old_primary = 0;
-        int heir = 0;
+        int successor = 0;
         int stale_answers = 0;
         std::shared_ptr<Ended> get;
     };
 
-    void old_primary_does_not_serve(Stage& stage) {
-        Scene scene{stage};
+    void old_primary_does_not_serve(Harness& harness) {
+        Scene scene{harness};
         scene.cut_and_read();
         scene.group.must_put("a", "2");
         scene.release();
@@ -77,8 +77,8 @@ TEST_SUITE("pbservice") {
     }
 
     /// It still reads by itself while its lease lasts, though nobody answers its pings any more.
-    void old_primary_reads_by_lease_and_then_not(Stage& stage) {
-        Scene scene{stage, Reads::lease};
+    void old_primary_reads_by_lease_and_then_not(Harness& harness) {
+        Scene scene{harness, Reads::lease};
         auto& group = scene.group;
         const auto old_primary = group.primary();
         int rounds = 0;
@@ -100,41 +100,41 @@ TEST_SUITE("pbservice") {
         scene.finish("2");
     }
 
-    void old_primary_does_not_complete(Stage& stage) {
-        Scene scene{stage};
+    void old_primary_does_not_complete(Harness& harness) {
+        Scene scene{harness};
         auto& group = scene.group;
         scene.cut_and_read();
         group.start(3);
-        REQUIRE(stage.until([&] { return group.backup() == 3 && group.ready(1); }, 4 * D));
+        REQUIRE(harness.until([&] { return group.backup() == 3 && group.ready(1); }, 4 * D));
         group.must_put("a", "111");
-        group.kill(scene.heir);
-        REQUIRE(stage.until([&] { return group.primary() == 3; }, 4 * D));
+        group.kill(scene.successor);
+        REQUIRE(harness.until([&] { return group.primary() == 3; }, 4 * D));
         scene.release();
         CHECK_FALSE(scene.get->done);
         scene.finish("111");
     }
 
     /// For 30 s nothing passes from the primary to its backup, or nothing back; views and clients get through.
-    void half_a_line(Stage& stage, int servers, bool back) {
-        Cluster group{stage};
+    void half_a_line(Harness& harness, int servers, bool back) {
+        Cluster group{harness};
         for (int n = 1; n <= servers; ++n) {
             group.start(n);
             REQUIRE(group.wait_ready(n == 1 ? 0 : 1));
         }
-        stage.pass(D);
+        harness.pass(D);
         REQUIRE(group.primary() == 1);
         REQUIRE(group.backup() == 2);
         const auto before = group.view().number;
-        const auto lost = [name = stage.address("server2")](const Address& peer, std::string_view) {
+        const auto lost = [name = harness.address("server2")](const Address& peer, std::string_view) {
             return peer == name;
         };
         auto& faults = group.faults(1);
         (back ? faults.lose_incoming : faults.lose_outgoing) = lost;
-        const auto end = stage.now() + 30s;
-        while (stage.now() < end) {
-            const auto next = stage.now() + 100ms;
+        const auto end = harness.now() + 30s;
+        while (harness.now() < end) {
+            const auto next = harness.now() + 100ms;
             REQUIRE(group.finish(group.put("a", "1"), 2 * D));
-            if (stage.now() < next) stage.pass(next - stage.now());
+            if (harness.now() < next) harness.pass(next - harness.now());
         }
         CHECK(group.primary() == 1);
         const auto grown = group.view().number - before;
@@ -153,18 +153,18 @@ TEST_SUITE("pbservice") {
             for (const bool back : {false, true}) {
                 CAPTURE(servers);
                 CAPTURE(back);
-                in_simulation([&](Stage& stage) { half_a_line(stage, servers, back); });
+                in_simulation([&](Harness& harness) { half_a_line(harness, servers, back); });
             }
         }
     }
 
     TEST_CASE("S5: a primary that reads by lease serves no gets once another leads") {
-        in_every_world([](Stage& stage) { old_primary_reads_by_lease_and_then_not(stage); });
+        in_every_world([](Harness& harness) { old_primary_reads_by_lease_and_then_not(harness); });
     }
     TEST_CASE("Old primary does not serve Gets") {
-        in_every_world([](Stage& stage) { old_primary_does_not_serve(stage); });
+        in_every_world([](Harness& harness) { old_primary_does_not_serve(harness); });
     }
     TEST_CASE("Partitioned old primary does not complete Gets") {
-        in_every_world([](Stage& stage) { old_primary_does_not_complete(stage); });
+        in_every_world([](Harness& harness) { old_primary_does_not_complete(harness); });
     }
 }

@@ -17,17 +17,17 @@ TEST_SUITE("pbservice") {
     /// restart and only when the view is acked with its backup in sync (else the group would rightly wait for ever).
     class Killer {
     public:
-        Killer(Cluster& group, int servers) : group_{group}, servers_{servers}, next_{group.stage().now() + 2 * D} {}
+        Killer(Cluster& group, int servers) : group_{group}, servers_{servers}, next_{group.harness().now() + 2 * D} {}
 
         void look() {
-            const auto now = group_.stage().now();
+            const auto now = group_.harness().now();
             if (now < next_) return;
             if (dead_) {
                 group_.start(*dead_);
                 dead_.reset();
             } else {
                 if (!group_.ready(1)) return;
-                dead_ = 1 + static_cast<int>(group_.stage().random() % static_cast<std::uint64_t>(servers_));
+                dead_ = 1 + static_cast<int>(group_.harness().random() % static_cast<std::uint64_t>(servers_));
                 group_.kill(*dead_);
                 ++kills;
             }
@@ -43,23 +43,23 @@ TEST_SUITE("pbservice") {
     };
 
     struct Scene {
-        explicit Scene(Stage& world, bool unreliable) : stage{world}, group{world}, killer{group, servers} {
+        explicit Scene(Harness& world, bool unreliable) : harness{world}, group{world}, killer{group, servers} {
             for (int n = 1; n <= servers; ++n) {
                 if (unreliable) group.make_unreliable(n);
                 group.start(n);
             }
             REQUIRE(group.wait_ready(1, 20 * D));
-            end = stage.now() + 20s;
+            end = harness.now() + 20s;
         }
         /// Plays the clients and the killer; `look` starts a client's next call when it has none.
         template <typename Look>
         void play(Look look) {
-            CHECK(stage.until(
+            CHECK(harness.until(
                 [&] {
-                    if (stage.now() < end) killer.look();
+                    if (harness.now() < end) killer.look();
                     bool idle = true;
                     for (std::size_t n = 0; n < 2; ++n) idle = look(n) && idle;
-                    return idle && stage.now() >= end;
+                    return idle && harness.now() >= end;
                 },
                 120s));
             CHECK(killer.kills >= 3);
@@ -68,7 +68,7 @@ TEST_SUITE("pbservice") {
         }
 
         static constexpr int servers = 9;
-        Stage& stage;
+        Harness& harness;
         Cluster group;
         Killer killer;
         Time end{};
@@ -88,27 +88,27 @@ TEST_SUITE("pbservice") {
                 if (reading) CHECK(call->value == data[key]);
                 call.reset();
             }
-            if (scene.stage.now() >= scene.end) return true;
+            if (scene.harness.now() >= scene.end) return true;
             reading = !reading;
             if (reading) {
-                key = std::to_string(n) + ":" + std::to_string(scene.stage.random() % 10);
+                key = std::to_string(n) + ":" + std::to_string(scene.harness.random() % 10);
                 call = scene.group.get(key, static_cast<int>(n) + 1);
             } else {
-                data[key] = std::to_string(scene.stage.random());
+                data[key] = std::to_string(scene.harness.random());
                 call = scene.group.put(key, data[key], static_cast<int>(n) + 1);
             }
             return false;
         }
     };
 
-    void put_and_check(Stage& stage) {
-        Scene scene{stage, false};
+    void put_and_check(Harness& harness) {
+        Scene scene{harness, false};
         std::vector<Checker> clients(2);
         scene.play([&](std::size_t n) { return clients[n].look(scene, n); });
     }
 
-    void append_and_check(Stage& stage) {
-        Scene scene{stage, true};
+    void append_and_check(Harness& harness) {
+        Scene scene{harness, true};
         std::vector<std::shared_ptr<Ended>> calls(2);
         std::vector<int> sent(2, 0);
         scene.play([&](std::size_t n) {
@@ -116,7 +116,7 @@ TEST_SUITE("pbservice") {
             if (call && !call->done) return false;
             if (call) CHECK_FALSE(call->ec);
             call.reset();
-            if (scene.stage.now() >= scene.end) return true;
+            if (scene.harness.now() >= scene.end) return true;
             call = scene.group.append("0", "x " + std::to_string(n) + " " + std::to_string(sent[n]++) + " y",
                                       static_cast<int>(n) + 1);
             return false;
@@ -139,9 +139,9 @@ TEST_SUITE("pbservice") {
     }  // namespace
 
     TEST_CASE("Repeated failures/restarts") {
-        in_every_world([](Stage& stage) { put_and_check(stage); }, 3);
+        in_every_world([](Harness& harness) { put_and_check(harness); }, 3);
     }
     TEST_CASE("Repeated failures/restarts with concurrent updates to same key; unreliable") {
-        in_every_world([](Stage& stage) { append_and_check(stage); }, 3);
+        in_every_world([](Harness& harness) { append_and_check(harness); }, 3);
     }
 }

@@ -11,10 +11,10 @@
 #include <asio/io_context.hpp>
 #include <asio/strand.hpp>
 
-#include <understudy/async/completion.hpp>
+#include <understudy/async/completion_handler.hpp>
 
 using namespace understudy;
-using detail::Completion;
+using detail::CompletionHandler;
 using detail::DueCompletions;
 
 TEST_SUITE("due completions") {
@@ -31,7 +31,7 @@ TEST_SUITE("due completions") {
 
         template <typename Handler>
         void add(int result, Handler handler) {
-            due->add(Completion<int>{std::move(handler), io.get_executor(), Take{}}, {}, result);
+            due->add(CompletionHandler<int>{std::move(handler), io.get_executor(), Take{}}, {}, result);
         }
         void note(int result, std::function<void()> then = {}) {
             add(result, [this, then](std::error_code, int got) {

@@ -49,7 +49,7 @@ TEST_SUITE("failures") {
         co_await replica.async_execute(command);
     }
 
-    struct Desk : ServiceWorld {
+    struct Fixture : ServiceWorld {
         Caught caught;
         void run(asio::awaitable<void> step) {
             bool done = false;
@@ -85,84 +85,84 @@ TEST_SUITE("failures") {
     }  // namespace
 
     TEST_CASE("an exception names the group and what is known while there is no server") {
-        Desk desk;
-        auto clerk = desk.clerk(hasty());
-        desk.run(get(clerk));
-        CHECK(desk.caught.code == error::deadline_passed);
-        desk.says("group main");
-        desk.says("no view of group main is known");
-        desk.says("the deadline passed");
+        Fixture fixture;
+        auto clerk = fixture.clerk(hasty());
+        fixture.run(get(clerk));
+        CHECK(fixture.caught.code == error::deadline_passed);
+        fixture.says("group main");
+        fixture.says("no view of group main is known");
+        fixture.says("the deadline passed");
     }
 
     TEST_CASE("an exception names the server that did not answer") {
-        Desk desk;
-        desk.start("a");
-        REQUIRE(desk.ready(0));
-        auto clerk = desk.clerk(hasty());
-        desk.run(put(clerk));
-        CHECK(desk.caught.code == std::error_code{});
-        desk.kill("a");
-        desk.run(get(clerk));
-        CHECK(desk.caught.code == error::deadline_passed);
-        desk.says("group main");
-        desk.says(" a");
+        Fixture fixture;
+        fixture.start("a");
+        REQUIRE(fixture.ready(0));
+        auto clerk = fixture.clerk(hasty());
+        fixture.run(put(clerk));
+        CHECK(fixture.caught.code == std::error_code{});
+        fixture.kill("a");
+        fixture.run(get(clerk));
+        CHECK(fixture.caught.code == error::deadline_passed);
+        fixture.says("group main");
+        fixture.says(" a");
     }
 
     TEST_CASE("an exception names the server that refused and its reason") {
-        Desk desk;
+        Fixture fixture;
         ReplicaOptions options;
         options.min_in_sync = 1;
-        desk.start("a", options);
-        REQUIRE(desk.ready(0));
-        auto clerk = desk.clerk(hasty());
-        desk.run(put(clerk));
-        CHECK(desk.caught.code == error::deadline_passed);
-        desk.says("group main: no session could be opened: a: 0 backups are in sync, min_in_sync is 1");
+        fixture.start("a", options);
+        REQUIRE(fixture.ready(0));
+        auto clerk = fixture.clerk(hasty());
+        fixture.run(put(clerk));
+        CHECK(fixture.caught.code == error::deadline_passed);
+        fixture.says("group main: no session could be opened: a: 0 backups are in sync, min_in_sync is 1");
     }
 
     TEST_CASE("other tokens get the code as before") {
-        Desk desk;
-        auto clerk = desk.clerk(hasty());
+        Fixture fixture;
+        auto clerk = fixture.clerk(hasty());
         std::error_code ec;
-        desk.run(put_quietly(clerk, ec));
+        fixture.run(put_quietly(clerk, ec));
         CHECK(ec == error::deadline_passed);
-        CHECK(desk.caught.what.empty());
+        CHECK(fixture.caught.what.empty());
         Kept<std::string> got;
         clerk.async_get("colour", got);
-        CHECK(desk.network.until([&] { return got.done(); }, 60s));
+        CHECK(fixture.network.until([&] { return got.done(); }, 60s));
         CHECK(got.ec() == error::deadline_passed);
     }
 
     TEST_CASE("a dump's exception says the same") {
-        Desk desk;
-        auto clerk = desk.clerk(hasty());
-        desk.run(dump(clerk));
-        CHECK(desk.caught.code == error::deadline_passed);
-        desk.says("no view of group main is known");
+        Fixture fixture;
+        auto clerk = fixture.clerk(hasty());
+        fixture.run(dump(clerk));
+        CHECK(fixture.caught.code == error::deadline_passed);
+        fixture.says("no view of group main is known");
     }
 
     TEST_CASE("an operator's exception names whom it asked") {
-        Desk desk;
-        desk.start("a");
-        REQUIRE(desk.ready(0));
-        Admin<T> admin{T{desk.network}, 1s};
-        desk.run(promote(admin));
-        CHECK(desk.caught.code == error::bad_request);
-        desk.says("views: ");
-        desk.run(ask_nobody(admin));
-        CHECK(desk.caught.code == error::deadline_passed);
-        desk.says("no answer from nowhere");
+        Fixture fixture;
+        fixture.start("a");
+        REQUIRE(fixture.ready(0));
+        Admin<T> admin{T{fixture.network}, 1s};
+        fixture.run(promote(admin));
+        CHECK(fixture.caught.code == error::bad_request);
+        fixture.says("views: ");
+        fixture.run(ask_nobody(admin));
+        CHECK(fixture.caught.code == error::deadline_passed);
+        fixture.says("no answer from nowhere");
     }
 
     TEST_CASE("a host's own call on a server that does not lead says so") {
-        Desk desk;
-        desk.start("a");
-        auto& b = desk.start("b");
-        REQUIRE(desk.ready(1));
-        auto& backup = desk.primary() == "b" ? *desk.replicas.at("a") : b;
-        desk.run(execute(backup));
-        CHECK(desk.caught.code == error::not_primary);
-        desk.says("group main, this server: this server is backup");
+        Fixture fixture;
+        fixture.start("a");
+        auto& b = fixture.start("b");
+        REQUIRE(fixture.ready(1));
+        auto& backup = fixture.primary() == "b" ? *fixture.replicas.at("a") : b;
+        fixture.run(execute(backup));
+        CHECK(fixture.caught.code == error::not_primary);
+        fixture.says("group main, this server: this server is backup");
     }
 
 #ifndef NDEBUG

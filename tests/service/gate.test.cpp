@@ -8,15 +8,15 @@
 #include <asio/io_context.hpp>
 #include <asio/post.hpp>
 
-#include <understudy/async/gate.hpp>
+#include <understudy/async/executor_guard.hpp>
 
-using understudy::detail::Gate;
+using understudy::detail::ExecutorGuard;
 
 TEST_SUITE("gate") {
     namespace {
 
     /// Posts what holds `token`; whether that is kept to be run.
-    bool comes_through(Gate& gate, const std::shared_ptr<int>& token) {
+    bool comes_through(ExecutorGuard& gate, const std::shared_ptr<int>& token) {
         const auto before = token.use_count();
         gate.post([token] { ++*token; });
         return token.use_count() > before;
@@ -24,14 +24,14 @@ TEST_SUITE("gate") {
 
     /// Stands in a context's queue, and tries the gate when that is taken apart.
     struct Latecomer {
-        Latecomer(std::shared_ptr<Gate> through, std::optional<bool>& result)
+        Latecomer(std::shared_ptr<ExecutorGuard> through, std::optional<bool>& result)
             : gate{std::move(through)}, came_through{&result} {}
         Latecomer(Latecomer&& other) noexcept : gate{std::move(other.gate)}, came_through{other.came_through} {}
         ~Latecomer() {
             if (gate) *came_through = comes_through(*gate, std::make_shared<int>());
         }
         void operator()() {}
-        std::shared_ptr<Gate> gate;
+        std::shared_ptr<ExecutorGuard> gate;
         std::optional<bool>* came_through;
     };
 
@@ -39,7 +39,7 @@ TEST_SUITE("gate") {
 
     TEST_CASE("what is posted runs on the executor until the gate is shut") {
         asio::io_context io;
-        const auto gate = Gate::open(io.get_executor());
+        const auto gate = ExecutorGuard::open(io.get_executor());
         const auto token = std::make_shared<int>(0);
         CHECK(comes_through(*gate, token));
         io.run();
@@ -51,8 +51,8 @@ TEST_SUITE("gate") {
     TEST_CASE("a context that is destroyed shuts its gates before it takes its queue apart") {
         std::optional<asio::io_context> io{std::in_place};
         std::optional<bool> came_through;
-        auto gate = Gate::open(io->get_executor());
-        const auto other = Gate::open(io->get_executor());
+        auto gate = ExecutorGuard::open(io->get_executor());
+        const auto other = ExecutorGuard::open(io->get_executor());
         asio::post(*io, Latecomer{gate, came_through});
         io.reset();
         CHECK(came_through == false);
@@ -61,7 +61,8 @@ TEST_SUITE("gate") {
 
     TEST_CASE("gates that nobody has any more are forgotten") {
         asio::io_context io;
-        for (int n = 0; n < 1'000; ++n) CHECK(comes_through(*Gate::open(io.get_executor()), std::make_shared<int>()));
+        for (int n = 0; n < 1'000; ++n)
+            CHECK(comes_through(*ExecutorGuard::open(io.get_executor()), std::make_shared<int>()));
         CHECK(io.run() == 1'000);
     }
 }

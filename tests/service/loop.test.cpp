@@ -7,7 +7,7 @@
 #include <asio/io_context.hpp>
 
 #include <tests/support/transport_archetype.hpp>
-#include <understudy/runtime/loop.hpp>
+#include <understudy/runtime/driver.hpp>
 
 using namespace understudy;
 using namespace understudy::protocol;
@@ -24,7 +24,7 @@ TEST_SUITE("loop") {
         Time due = never;
         std::vector<std::string> notes;
 
-        void receive(Envelope envelope, Time, Effects& out) {
+        void receive(Envelope envelope, Time, Output& out) {
             ++seen;
             if (auto* get = std::get_if<ViewGet>(&envelope.message)) {
                 ViewResult result;
@@ -35,9 +35,9 @@ TEST_SUITE("loop") {
             }
             if (std::holds_alternative<Failure>(envelope.message)) notes.push_back("failure");
         }
-        void gone(const Address& peer, Time, Effects&) { notes.push_back("gone " + peer); }
-        void probed(const Address& peer, ProbeResult, Time, Effects&) { notes.push_back("probed " + peer); }
-        void wake(Time now, Effects& out) {
+        void disconnected(const Address& peer, Time, Output&) { notes.push_back("gone " + peer); }
+        void probed(const Address& peer, ProbeResult, Time, Output&) { notes.push_back("probed " + peer); }
+        void wake(Time now, Output& out) {
             ++wakes;
             if (now < due) return;
             due = never;
@@ -50,8 +50,8 @@ TEST_SUITE("loop") {
         void invariants() const {}
     };
 
-    struct Party : detail::Party<Echo> {
-        using detail::Party<Echo>::Party;
+    struct Driver : detail::Driver<Echo> {
+        using detail::Driver<Echo>::Driver;
         asio::awaitable<void> begin_run() override { return detail::begin_run_of(*this); }
     };
 
@@ -59,15 +59,15 @@ TEST_SUITE("loop") {
         asio::io_context io;
         MemoryNetwork network{io};
         std::vector<Event> events;
-        std::shared_ptr<Party> party = std::make_shared<Party>(Echo{}, detail::erase(ArchetypeTransport{network, "a"}),
-                                                               [this](const Event& event) { on_event(event); });
+        std::shared_ptr<Driver> driver = std::make_shared<Driver>(
+            Echo{}, detail::erase(ArchetypeTransport{network, "a"}), [this](const Event& event) { on_event(event); });
         ArchetypeTransport peer{network, "b"};
         std::optional<std::error_code> ended;
         std::function<void(const Event&)> on_event = [this](const Event& event) { events.push_back(event); };
 
         World() { start(); }
         void start() {
-            detail::async_run(party, [this](std::error_code ec) { ended = ec; });
+            detail::async_run(driver, [this](std::error_code ec) { ended = ec; });
             network.settle();
         }
         std::vector<Message> received() {
@@ -87,11 +87,11 @@ TEST_SUITE("loop") {
 
     TEST_CASE("what arrives together is one turn and is answered") {
         World world;
-        auto wakes = world.party->machine.wakes;
+        auto wakes = world.driver->machine.wakes;
         world.get();
         world.get();
         world.network.settle();
-        CHECK(world.party->machine.wakes == wakes + 1);
+        CHECK(world.driver->machine.wakes == wakes + 1);
         auto answers = world.received();
         REQUIRE(answers.size() == 2);
         CHECK(std::get<ViewResult>(answers[1]).info.view.number == 2);
@@ -126,7 +126,7 @@ TEST_SUITE("loop") {
         CHECK(std::get<Failure>(answers[2]).code == error::invalid_params);
         CHECK(world.events.size() == 3);
         CHECK(std::get<Malformed>(world.events[0]).peer == "b");
-        CHECK(world.party->machine.seen == 0);
+        CHECK(world.driver->machine.seen == 0);
         world.get();
         world.network.settle();
         CHECK(world.received().size() == 1);
@@ -142,7 +142,7 @@ TEST_SUITE("loop") {
 
     TEST_CASE("a broken limit is an event") {
         World world;
-        world.network.deliver("a", Broken{"b", error::too_large, "a frame of 4 GiB"});
+        world.network.deliver("a", ProtocolError{"b", error::too_large, "a frame of 4 GiB"});
         world.network.settle();
         REQUIRE(world.events.size() == 1);
         CHECK(std::get<Malformed>(world.events[0]).code == error::too_large);
@@ -150,11 +150,11 @@ TEST_SUITE("loop") {
 
     TEST_CASE("a deadline wakes the machine and its probes and holds are carried out") {
         World world;
-        world.party->ask([&](Echo& machine, Time now, Effects&) { machine.due = now + 20ms; });
+        world.driver->ask([&](Echo& machine, Time now, Output&) { machine.due = now + 20ms; });
         world.network.advance(15ms);
-        CHECK(world.party->machine.notes.empty());
+        CHECK(world.driver->machine.notes.empty());
         world.network.advance(10ms);
-        CHECK(world.party->machine.notes == std::vector<std::string>{"due", "probed b"});
+        CHECK(world.driver->machine.notes == std::vector<std::string>{"due", "probed b"});
         CHECK(world.network.find("a")->paused == std::set<Address>{"b"});
     }
 
@@ -164,7 +164,7 @@ TEST_SUITE("loop") {
         world.network.settle();
         world.peer.close();
         world.network.settle();
-        CHECK(world.party->machine.notes == std::vector<std::string>{"gone b"});
+        CHECK(world.driver->machine.notes == std::vector<std::string>{"gone b"});
     }
 
     TEST_CASE("what an observer throws leaves run and the service goes on") {
@@ -182,8 +182,8 @@ TEST_SUITE("loop") {
     TEST_CASE("an observer may call back into the service and may stop it") {
         World world;
         world.on_event = [&](const Event&) {
-            world.party->ask([](Echo&, Time, Effects& out) { out.tell(ServerLost{}); });
-            world.on_event = [&](const Event&) { world.party->stop(); };
+            world.driver->ask([](Echo&, Time, Output& out) { out.tell(ServerLost{}); });
+            world.on_event = [&](const Event&) { world.driver->stop(); };
         };
         world.get();
         world.network.settle();
@@ -194,46 +194,46 @@ TEST_SUITE("loop") {
     TEST_CASE("stop ends the loop without an error or with the one given") {
         for (auto why : {std::error_code{}, make_error_code(error::internal)}) {
             World world;
-            world.party->stop(why);
+            world.driver->stop(why);
             CHECK(!world.ended);  // never from within stop
             world.network.settle();
             REQUIRE(world.ended);
             CHECK(*world.ended == why);
-            CHECK(!world.party->running);
+            CHECK(!world.driver->running);
         }
     }
 
     TEST_CASE("a second run is refused while one is under way and after stop") {
         World world;
         std::error_code second;
-        detail::async_run(world.party, [&](std::error_code ec) { second = ec; });
+        detail::async_run(world.driver, [&](std::error_code ec) { second = ec; });
         world.network.settle();
         CHECK(second == asio::error::already_started);
         CHECK(!world.ended);
-        world.party->stop();
+        world.driver->stop();
         world.network.settle();
-        detail::async_run(world.party, [&](std::error_code ec) { second = ec; });
+        detail::async_run(world.driver, [&](std::error_code ec) { second = ec; });
         world.network.settle();
         CHECK(second == error::closed);
     }
 
     TEST_CASE("a loop that dies with its executor leaves nothing behind") {
-        std::weak_ptr<Party> party;
+        std::weak_ptr<Driver> driver;
         {
             World world;
-            party = world.party;
-            world.party.reset();
-            CHECK(!party.expired());  // the loop owns it
+            driver = world.driver;
+            world.driver.reset();
+            CHECK(!driver.expired());  // the loop owns it
         }
-        CHECK(party.expired());
+        CHECK(driver.expired());
     }
 
     TEST_CASE("what a machine throws ends the run with internal and leaves run") {
         World world;
-        world.party->ask([](Echo& machine, Time now, Effects&) { machine.due = now; });
-        auto party = world.party;
-        struct Throwing : Party {
-            using Party::Party;
+        world.driver->ask([](Echo& machine, Time now, Output&) { machine.due = now; });
+        auto driver = world.driver;
+        struct Throwing : Driver {
+            using Driver::Driver;
             void turn_ended() override { throw std::runtime_error{"wrong"}; }
         };
         auto throwing = std::make_shared<Throwing>(Echo{}, detail::erase(ArchetypeTransport{world.network, "c"}),

@@ -35,7 +35,7 @@ TEST_SUITE("slow_store") {
     };
 
     /// A party with a thread of its own, which ends with it.
-    template <typename Party>
+    template <typename Driver>
     struct Housed {
         template <typename Make>
         explicit Housed(Make make) : party{make(io)} {
@@ -49,7 +49,7 @@ TEST_SUITE("slow_store") {
             thread.join();
         }
         asio::io_context io{1};
-        std::optional<Party> party;
+        std::optional<Driver> party;
         std::thread thread;
     };
 

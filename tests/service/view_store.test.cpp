@@ -151,7 +151,7 @@ TEST_SUITE("view store") {
         World world;
         world.ping();
         world.shelf->held = true;
-        world.network.deliver("views", Gone{"a", "closed"});
+        world.network.deliver("views", Disconnected{"a", "closed"});
         ArchetypeTransport b{world.network, "b"};
         Ping ping;
         ping.group = "main";

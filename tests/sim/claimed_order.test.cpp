@@ -30,14 +30,14 @@ TEST_SUITE("claimed order") {
     const kv::Reply nothing = std::monostate{};
     kv::Reply value(std::string text) { return text; }
 
-    struct Story {
+    struct Scenario {
         sim::HistoryOf<KvModel> history;
 
         std::size_t begin(KvModel::Input input) { return history.begin("a", std::move(input), Time{}); }
         void answer(std::size_t id, kv::Reply reply, std::optional<Claim> claim) {
             history.answer(id, std::move(reply), Time{}, claim);
         }
-        Story& then(KvModel::Input input, kv::Reply reply, std::optional<Claim> claim) {
+        Scenario& then(KvModel::Input input, kv::Reply reply, std::optional<Claim> claim) {
             answer(begin(std::move(input)), std::move(reply), claim);
             return *this;
         }
@@ -50,12 +50,12 @@ TEST_SUITE("claimed order") {
     };
 
     /// Two puts at one time, then a get.
-    Story two_puts(std::optional<Claim> first, std::optional<Claim> second, std::string read) {
-        Story story;
-        const auto one = story.begin(put("1")), two = story.begin(put("2"));
-        story.answer(one, nothing, first);
-        story.answer(two, nothing, second);
-        return story.then(get(), value(std::move(read)), Claim{2, true});
+    Scenario two_puts(std::optional<Claim> first, std::optional<Claim> second, std::string read) {
+        Scenario scenario;
+        const auto one = scenario.begin(put("1")), two = scenario.begin(put("2"));
+        scenario.answer(one, nothing, first);
+        scenario.answer(two, nothing, second);
+        return scenario.then(get(), value(std::move(read)), Claim{2, true});
     }
 
     }  // namespace
@@ -66,11 +66,11 @@ TEST_SUITE("claimed order") {
     }
 
     TEST_CASE("another order than the one claimed is no excuse") {
-        const auto story = two_puts(Claim{2}, Claim{1}, "2");
-        const auto judgement = story.judged();
+        const auto scenario = two_puts(Claim{2}, Claim{1}, "2");
+        const auto judgement = scenario.judged();
         CHECK(judgement.verdict == Verdict::violated);
         CHECK(judgement.as_claimed);
-        const auto told = sim::violation(KvModel{}, story.history);
+        const auto told = sim::violation(KvModel{}, scenario.history);
         CHECK_MESSAGE(told.find("not linearizable in the order that the object claims, by 3 of 3") == 0, told);
         CHECK_MESSAGE(told.find("\"2\" @2+") != std::string::npos, told);
     }
@@ -81,61 +81,61 @@ TEST_SUITE("claimed order") {
     }
 
     TEST_CASE("what had returned before a call stands before it with any key") {
-        Story story;
-        story.then(put("1"), nothing, Claim{2}).then(put("2", "other"), nothing, Claim{1});
-        CHECK(story.contradicts_itself());
-        CHECK(sim::violation(KvModel{}, story.history).find("claims, by 2 of 2 operations") != std::string::npos);
+        Scenario scenario;
+        scenario.then(put("1"), nothing, Claim{2}).then(put("2", "other"), nothing, Claim{1});
+        CHECK(scenario.contradicts_itself());
+        CHECK(sim::violation(KvModel{}, scenario.history).find("claims, by 2 of 2 operations") != std::string::npos);
     }
 
     TEST_CASE("a read stands behind all that had returned before it") {
-        Story story;
-        story.then(put("1"), nothing, Claim{1}).then(put("1"), nothing, Claim{2});
+        Scenario scenario;
+        scenario.then(put("1"), nothing, Claim{1}).then(put("1"), nothing, Claim{2});
         SUBCASE("or is stale, though its answer gives nothing away") {
-            CHECK(story.then(get(), value("1"), Claim{1, true}).contradicts_itself());
+            CHECK(scenario.then(get(), value("1"), Claim{1, true}).contradicts_itself());
         }
         SUBCASE("and may share its place with others") {
-            CHECK(story.then(get(), value("1"), Claim{2, true}).then(get(), value("1"), Claim{2, true}).good());
+            CHECK(scenario.then(get(), value("1"), Claim{2, true}).then(get(), value("1"), Claim{2, true}).good());
         }
     }
 
     TEST_CASE("no two changes have one number") {
-        Story story;
-        const auto one = story.begin(put("1")), two = story.begin(put("2"));
-        story.answer(one, nothing, Claim{1});
-        story.answer(two, nothing, Claim{1});
-        CHECK(story.contradicts_itself());
+        Scenario scenario;
+        const auto one = scenario.begin(put("1")), two = scenario.begin(put("2"));
+        scenario.answer(one, nothing, Claim{1});
+        scenario.answer(two, nothing, Claim{1});
+        CHECK(scenario.contradicts_itself());
     }
 
     TEST_CASE("an open operation may stand anywhere after what had returned before its call") {
-        Story story;
+        Scenario scenario;
         SUBCASE("between two answers") {
-            story.begin(put("2"));
-            story.then(put("1"), nothing, Claim{1}).then(get(), value("2"), Claim{2, true});
-            CHECK(story.good());
+            scenario.begin(put("2"));
+            scenario.then(put("1"), nothing, Claim{1}).then(get(), value("2"), Claim{2, true});
+            CHECK(scenario.good());
         }
         SUBCASE("nowhere") {
-            story.begin(put("2"));
-            CHECK(story.then(put("1"), nothing, Claim{1}).then(get(), value("1"), Claim{1, true}).good());
+            scenario.begin(put("2"));
+            CHECK(scenario.then(put("1"), nothing, Claim{1}).then(get(), value("1"), Claim{1, true}).good());
         }
         SUBCASE("not before it was called") {
-            story.then(get(), value("2"), Claim{1, true}).begin(put("2"));
-            const auto judgement = story.judged();
+            scenario.then(get(), value("2"), Claim{1, true}).begin(put("2"));
+            const auto judgement = scenario.judged();
             CHECK(judgement.verdict == Verdict::violated);
             CHECK(judgement.as_claimed);
         }
         SUBCASE("before an answer that had not returned by its call") {
-            const auto read = story.begin(get());
-            story.begin(append("2"));
-            story.answer(read, value("2"), Claim{1, true});
-            CHECK(story.good());
+            const auto read = scenario.begin(get());
+            scenario.begin(append("2"));
+            scenario.answer(read, value("2"), Claim{1, true});
+            CHECK(scenario.good());
         }
         SUBCASE("not before an answer that had, though it is claimed to stand late") {
-            const auto late = story.begin(put("1"));
-            const auto read = story.begin(get());
-            story.answer(late, nothing, Claim{5});
-            story.begin(append("2"));
-            story.answer(read, value("2"), Claim{4, true});
-            CHECK(story.judged().verdict == Verdict::violated);
+            const auto late = scenario.begin(put("1"));
+            const auto read = scenario.begin(get());
+            scenario.answer(late, nothing, Claim{5});
+            scenario.begin(append("2"));
+            scenario.answer(read, value("2"), Claim{4, true});
+            CHECK(scenario.judged().verdict == Verdict::violated);
         }
     }
 

@@ -134,25 +134,25 @@ TEST_SUITE("cluster_disks") {
         on_seeds([](std::uint64_t seed) {
             Town town{seed};
             town.append(5);
-            const auto leader = town.primary(), heir = town.backup();
-            town.world.links().cut_both(leader, heir);
+            const auto leader = town.primary(), successor = town.backup();
+            town.world.links().cut_both(leader, successor);
             town.begin_append();
             town.world.run_for(100ms);  // it is on the old primary's disk, and nowhere else
             town.cluster.power_off(leader);
             town.world.links().heal_all();
             town.append(5);
-            REQUIRE(town.primary() == heir);
+            REQUIRE(town.primary() == successor);
             town.cluster.start(leader);
             CHECK(town.cluster.find(leader)->rules().state().log.last().view == 2);
             REQUIRE(town.well());
             CHECK(town.count<LogCut>(leader) == 1);
             CHECK(town.read() == town.answered);
             const auto& log = town.cluster.find(leader)->rules().state().log;
-            REQUIRE(town.until([&] { return log.last() == town.cluster.find(heir)->rules().state().log.last(); }));
+            REQUIRE(town.until([&] { return log.last() == town.cluster.find(successor)->rules().state().log.last(); }));
             town.cluster.power_off(leader);  // what it gave up does not come back
             town.cluster.start(leader);
             CHECK(town.cluster.find(leader)->rules().state().log.has(
-                town.cluster.find(heir)->rules().state().log.last()));
+                town.cluster.find(successor)->rules().state().log.last()));
         });
     }
 
@@ -162,10 +162,10 @@ TEST_SUITE("cluster_disks") {
             CAPTURE(static_cast<int>(trouble));
             Town town{7};
             town.append(5);
-            const auto leader = town.primary(), heir = town.backup();
+            const auto leader = town.primary(), successor = town.backup();
             town.cluster.disk_of(leader)->begin(trouble, 1);
             town.append(5);
-            CHECK(town.primary() == heir);
+            CHECK(town.primary() == successor);
             CHECK(!town.cluster.find(leader));
             CHECK(town.count<JournalFailed>(leader) == 1);
             CHECK(town.cluster.failure().empty());

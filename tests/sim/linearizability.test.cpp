@@ -33,7 +33,7 @@ TEST_SUITE("linearizability") {
     kv::Reply won(std::string now) { return kv::CasResult{true, std::move(now)}; }
 
     /// A history, a millisecond between any two events.
-    struct Story {
+    struct Scenario {
         sim::HistoryOf<KvModel> history;
         Time now{};
 
@@ -43,7 +43,7 @@ TEST_SUITE("linearizability") {
         }
         void answer(std::size_t id, kv::Reply reply) { history.answer(id, std::move(reply), tick()); }
         /// A call that nothing overlaps but what was begun before and ends later.
-        Story& then(std::string client, KvModel::Input input, kv::Reply reply) {
+        Scenario& then(std::string client, KvModel::Input input, kv::Reply reply) {
             answer(begin(std::move(client), std::move(input)), std::move(reply));
             return *this;
         }
@@ -62,107 +62,108 @@ TEST_SUITE("linearizability") {
     }  // namespace
 
     TEST_CASE("an empty history and one call are fine") {
-        CHECK(Story{}.good());
-        CHECK(Story{}.then("a", get(), nothing).good());
-        CHECK(Story{}.then("a", put("1"), nothing).then("b", get(), value("1")).good());
+        CHECK(Scenario{}.good());
+        CHECK(Scenario{}.then("a", get(), nothing).good());
+        CHECK(Scenario{}.then("a", put("1"), nothing).then("b", get(), value("1")).good());
     }
 
     TEST_CASE("a stale read is found across clients") {
-        CHECK(Story{}.then("a", put("1"), nothing).then("a", put("2"), nothing).then("b", get(), value("1")).bad());
+        CHECK(Scenario{}.then("a", put("1"), nothing).then("a", put("2"), nothing).then("b", get(), value("1")).bad());
     }
 
     TEST_CASE("a lost write is found") {
-        CHECK(Story{}.then("a", put("1"), nothing).then("b", get(), nothing).bad());
-        CHECK(Story{}.then("a", append("1"), length(1)).then("b", append("2"), length(1)).bad());
-        CHECK(Story{}.then("a", put("1"), nothing).then("b", erase(), false).bad());
+        CHECK(Scenario{}.then("a", put("1"), nothing).then("b", get(), nothing).bad());
+        CHECK(Scenario{}.then("a", append("1"), length(1)).then("b", append("2"), length(1)).bad());
+        CHECK(Scenario{}.then("a", put("1"), nothing).then("b", erase(), false).bad());
     }
 
     TEST_CASE("a write that was applied twice is found") {
-        CHECK(Story{}.then("a", append("1"), length(1)).then("b", get(), value("11")).bad());
-        CHECK(Story{}.then("a", append("1"), length(2)).bad());
+        CHECK(Scenario{}.then("a", append("1"), length(1)).then("b", get(), value("11")).bad());
+        CHECK(Scenario{}.then("a", append("1"), length(2)).bad());
     }
 
     TEST_CASE("a value that nobody wrote is found") {
-        CHECK(Story{}.then("a", put("1"), nothing).then("b", get(), value("3")).bad());
+        CHECK(Scenario{}.then("a", put("1"), nothing).then("b", get(), value("3")).bad());
     }
 
     TEST_CASE("two cas of one value cannot both win") {
-        Story story;
-        story.then("a", put("0"), nothing);
-        const auto first = story.begin("a", cas("0", "1")), second = story.begin("b", cas("0", "2"));
+        Scenario scenario;
+        scenario.then("a", put("0"), nothing);
+        const auto first = scenario.begin("a", cas("0", "1")), second = scenario.begin("b", cas("0", "2"));
         SUBCASE("both did") {
-            story.answer(first, won("1"));
-            story.answer(second, won("2"));
-            CHECK(story.bad());
+            scenario.answer(first, won("1"));
+            scenario.answer(second, won("2"));
+            CHECK(scenario.bad());
         }
         SUBCASE("one did") {
-            story.answer(first, kv::CasResult{false, "2"});
-            story.answer(second, won("2"));
-            CHECK(story.good());
+            scenario.answer(first, kv::CasResult{false, "2"});
+            scenario.answer(second, won("2"));
+            CHECK(scenario.good());
         }
     }
 
     TEST_CASE("reads during one write may see it in turn but not back and forth") {
-        Story story;
-        story.then("a", put("1"), nothing);
-        const auto write = story.begin("a", put("2"));
-        story.then("b", get(), value("1")).then("b", get(), value("2"));
+        Scenario scenario;
+        scenario.then("a", put("1"), nothing);
+        const auto write = scenario.begin("a", put("2"));
+        scenario.then("b", get(), value("1")).then("b", get(), value("2"));
         SUBCASE("forth") {}
-        SUBCASE("and back by the same client") { story.then("b", get(), value("1")); }
-        SUBCASE("and back by another") { story.then("c", get(), value("1")); }
-        const bool back = story.history.operations().size() > 4;
-        story.answer(write, nothing);
-        CHECK(story.verdict() == (back ? Verdict::violated : Verdict::linearizable));
+        SUBCASE("and back by the same client") { scenario.then("b", get(), value("1")); }
+        SUBCASE("and back by another") { scenario.then("c", get(), value("1")); }
+        const bool back = scenario.history.operations().size() > 4;
+        scenario.answer(write, nothing);
+        CHECK(scenario.verdict() == (back ? Verdict::violated : Verdict::linearizable));
     }
 
     TEST_CASE("an open write may have taken effect at once or later or never") {
-        Story story;
-        story.then("a", put("1"), nothing);
-        story.history.leave_open(story.begin("a", put("2")));
-        SUBCASE("at once") { CHECK(story.then("b", get(), value("2")).good()); }
-        SUBCASE("never") { CHECK(story.then("b", get(), value("1")).then("b", get(), value("1")).good()); }
-        SUBCASE("later") { CHECK(story.then("b", get(), value("1")).then("b", get(), value("2")).good()); }
-        SUBCASE("much later") { CHECK(story.then("b", put("3"), nothing).then("b", get(), value("2")).good()); }
+        Scenario scenario;
+        scenario.then("a", put("1"), nothing);
+        scenario.history.leave_open(scenario.begin("a", put("2")));
+        SUBCASE("at once") { CHECK(scenario.then("b", get(), value("2")).good()); }
+        SUBCASE("never") { CHECK(scenario.then("b", get(), value("1")).then("b", get(), value("1")).good()); }
+        SUBCASE("later") { CHECK(scenario.then("b", get(), value("1")).then("b", get(), value("2")).good()); }
+        SUBCASE("much later") { CHECK(scenario.then("b", put("3"), nothing).then("b", get(), value("2")).good()); }
         SUBCASE("but not seen and then unseen") {
-            CHECK(story.then("b", get(), value("2")).then("b", get(), value("1")).bad());
+            CHECK(scenario.then("b", get(), value("2")).then("b", get(), value("1")).bad());
         }
         SUBCASE("and not twice") {
-            story.then("b", get(), value("2")).then("b", put("3"), nothing);
-            CHECK(story.then("b", get(), value("2")).bad());
+            scenario.then("b", get(), value("2")).then("b", put("3"), nothing);
+            CHECK(scenario.then("b", get(), value("2")).bad());
         }
     }
 
     TEST_CASE("an open write is not seen before it was called") {
-        Story story;
-        story.then("b", get(), value("2"));
-        story.begin("a", put("2"));  // never ended, which is open too
-        CHECK(story.history.pending() == 1);
-        CHECK(story.bad());
+        Scenario scenario;
+        scenario.then("b", get(), value("2"));
+        scenario.begin("a", put("2"));  // never ended, which is open too
+        CHECK(scenario.history.pending() == 1);
+        CHECK(scenario.bad());
     }
 
     TEST_CASE("a call that had no effect must have had none") {
-        Story story;
-        story.history.no_effect(story.begin("a", put("1")));
-        CHECK(Story{story}.then("b", get(), nothing).good());
-        CHECK(Story{story}.then("b", get(), value("1")).bad());
+        Scenario scenario;
+        scenario.history.no_effect(scenario.begin("a", put("1")));
+        CHECK(Scenario{scenario}.then("b", get(), nothing).good());
+        CHECK(Scenario{scenario}.then("b", get(), value("1")).bad());
     }
 
     TEST_CASE("several open appends explain one read") {
-        Story story;
-        for (const char* text : {"1", "2", "3", "4", "5"}) story.history.leave_open(story.begin("a", append(text)));
-        CHECK(Story{story}.then("b", get(), value("531")).then("b", append("9"), length(4)).good());
-        CHECK(Story{story}.then("b", get(), value("51")).then("b", get(), value("512")).good());
-        CHECK(Story{story}.then("b", get(), value("51")).then("b", get(), value("5121")).bad());
+        Scenario scenario;
+        for (const char* text : {"1", "2", "3", "4", "5"})
+            scenario.history.leave_open(scenario.begin("a", append(text)));
+        CHECK(Scenario{scenario}.then("b", get(), value("531")).then("b", append("9"), length(4)).good());
+        CHECK(Scenario{scenario}.then("b", get(), value("51")).then("b", get(), value("512")).good());
+        CHECK(Scenario{scenario}.then("b", get(), value("51")).then("b", get(), value("5121")).bad());
     }
 
     TEST_CASE("of two open calls that lead to the same the right one is spent") {
-        Story one, other;
+        Scenario one, other;
         one.history.leave_open(one.begin("a", append("1")));
         one.history.leave_open(one.begin("a", put("1")));
         other.history.leave_open(other.begin("a", put("1")));
         other.history.leave_open(other.begin("a", append("1")));
-        for (auto* story : {&one, &other})
-            CHECK(story->then("b", get(), value("1")).then("b", get(), value("11")).good());
+        for (auto* scenario : {&one, &other})
+            CHECK(scenario->then("b", get(), value("1")).then("b", get(), value("11")).good());
         CHECK(one.then("b", get(), value("111")).bad());
     }
 
@@ -174,19 +175,19 @@ TEST_SUITE("linearizability") {
     }
 
     TEST_CASE("each key is judged by itself") {
-        Story story;
+        Scenario scenario;
         for (const char* key : {"a", "b", "c"})
-            story.then("a", kv::Command{kv::Put{key, key}}, nothing).then("b", get(key), value(key));
-        auto judgement = sim::judge(KvModel{}, story.history.operations());
+            scenario.then("a", kv::Command{kv::Put{key, key}}, nothing).then("b", get(key), value(key));
+        auto judgement = sim::judge(KvModel{}, scenario.history.operations());
         CHECK(judgement.verdict == Verdict::linearizable);
         CHECK(judgement.keys == 3);
-        story.then("b", get("b"), value("a"));
-        judgement = sim::judge(KvModel{}, story.history.operations());
+        scenario.then("b", get("b"), value("a"));
+        judgement = sim::judge(KvModel{}, scenario.history.operations());
         CHECK(judgement.verdict == Verdict::violated);
         CHECK(judgement.culprit.size() == 3);
         for (const auto& operation : judgement.culprit) CHECK(KvModel{}.key(operation.input) == "b");
-        story.then("b", kv::Query{kv::Keys{}}, kv::Page{});
-        CHECK_THROWS_AS(sim::judge(KvModel{}, story.history.operations()), std::invalid_argument);
+        scenario.then("b", kv::Query{kv::Keys{}}, kv::Page{});
+        CHECK_THROWS_AS(sim::judge(KvModel{}, scenario.history.operations()), std::invalid_argument);
     }
 
     TEST_CASE("the model and the store agree on limits") {

@@ -8,17 +8,17 @@
 #include <vector>
 
 #include <understudy/kv_store.hpp>
-#include <understudy/sim/check/chronicle.hpp>
+#include <understudy/sim/check/commit_history.hpp>
 #include <understudy/sim/check/kv_model.hpp>
 #include <understudy/sim/check/linearizability.hpp>
-#include <understudy/sim/check/log_witness.hpp>
+#include <understudy/sim/check/log_oracle.hpp>
 
 TEST_SUITE("log witness") {
     namespace {
 
     using namespace understudy;
 using namespace understudy::protocol;
-    using sim::Chronicle;
+    using sim::CommitHistory;
     using sim::Claim;
     using sim::KvModel;
     using sim::Verdict;
@@ -34,17 +34,17 @@ using namespace understudy::protocol;
         return input.index() == 0 ? KvStore::encode_command(std::get<0>(input)) : std::string{};
     }
 
-    struct Story {
+    struct Scenario {
         sim::HistoryOf<KvModel> history{};
-        std::vector<Chronicle::Change> log{};
+        std::vector<CommitHistory::Change> log{};
         std::string wrong{};
 
         std::size_t begin(KvModel::Input input) { return history.begin("a", std::move(input), Time{}); }
-        Story& then(KvModel::Input input, kv::Reply reply, Claim claim) {
+        Scenario& then(KvModel::Input input, kv::Reply reply, Claim claim) {
             history.answer(begin(std::move(input)), std::move(reply), Time{}, claim);
             return *this;
         }
-        Story& logged(Index index, const KvModel::Input& input) {
+        Scenario& logged(Index index, const KvModel::Input& input) {
             log.push_back({index, text(input)});
             return *this;
         }
@@ -66,32 +66,32 @@ using namespace understudy::protocol;
     }  // namespace
 
     TEST_CASE("an open command has had its effect where its entry stands") {
-        Story story;
-        story.begin(put("1"));
-        story.then(put("2"), nothing, {2});
+        Scenario scenario;
+        scenario.begin(put("1"));
+        scenario.then(put("2"), nothing, {2});
         SUBCASE("before what is read") {
-            story.logged(2, put("2")).logged(3, put("1"));
-            CHECK(story.then(get(), "1", {3, true}).verdict() == Verdict::linearizable);
+            scenario.logged(2, put("2")).logged(3, put("1"));
+            CHECK(scenario.then(get(), "1", {3, true}).verdict() == Verdict::linearizable);
         }
         SUBCASE("and not elsewhere, though that would explain as much") {
-            story.logged(1, put("1")).logged(2, put("2"));
-            CHECK(story.then(get(), "1", {2, true}).verdict() == Verdict::violated);
+            scenario.logged(1, put("1")).logged(2, put("2"));
+            CHECK(scenario.then(get(), "1", {2, true}).verdict() == Verdict::violated);
         }
-        CHECK(story.wrong == "");
+        CHECK(scenario.wrong == "");
     }
 
     TEST_CASE("an open command without an entry has had none") {
-        Story story;
-        story.begin(put("1"));
-        CHECK(story.logged(1, put("2")).then(put("2"), nothing, {1}).placed().size() == 1);
-        CHECK(story.wrong == "");
+        Scenario scenario;
+        scenario.begin(put("1"));
+        CHECK(scenario.logged(1, put("2")).then(put("2"), nothing, {1}).placed().size() == 1);
+        CHECK(scenario.wrong == "");
     }
 
     TEST_CASE("equal open commands are given their entries in the order of their calls") {
-        Story story;
-        story.begin(erase());
-        story.then(put("1"), nothing, {2}).begin(erase());
-        const auto operations = story.logged(1, erase()).logged(2, put("1")).logged(5, erase()).placed();
+        Scenario scenario;
+        scenario.begin(erase());
+        scenario.then(put("1"), nothing, {2}).begin(erase());
+        const auto operations = scenario.logged(1, erase()).logged(2, put("1")).logged(5, erase()).placed();
         REQUIRE(operations.size() == 3);
         CHECK(operations[0].claim == Claim{1});
         CHECK(operations[2].claim == Claim{5});
@@ -99,74 +99,74 @@ using namespace understudy::protocol;
     }
 
     TEST_CASE("an open command cannot take effect before it was called") {
-        Story story;
-        story.then(put("1"), nothing, {2}).begin(put("2"));
-        story.logged(1, put("2")).logged(2, put("1"));
-        CHECK(story.verdict() == Verdict::violated);
-        CHECK(story.wrong == "");
+        Scenario scenario;
+        scenario.then(put("1"), nothing, {2}).begin(put("2"));
+        scenario.logged(1, put("2")).logged(2, put("1"));
+        CHECK(scenario.verdict() == Verdict::violated);
+        CHECK(scenario.wrong == "");
     }
 
     TEST_CASE("answers and log that are not of one piece are told apart") {
-        Story story;
-        story.then(put("1"), nothing, {1});
+        Scenario scenario;
+        scenario.then(put("1"), nothing, {1});
         SUBCASE("an entry that nobody asked for") {
-            story.logged(1, put("1")).logged(2, put("3")).placed();
-            CHECK(has(story.wrong, "entry 2 of the log, " + text(put("3")) + ", is nobody's call"));
+            scenario.logged(1, put("1")).logged(2, put("3")).placed();
+            CHECK(has(scenario.wrong, "entry 2 of the log, " + text(put("3")) + ", is nobody's call"));
         }
         SUBCASE("an entry that took effect twice") {
-            story.begin(put("2"));
-            story.logged(1, put("1")).logged(2, put("2")).logged(3, put("2")).placed();
-            CHECK(has(story.wrong, "entry 3 of the log, " + text(put("2")) + ", is nobody's call, or one too many"));
+            scenario.begin(put("2"));
+            scenario.logged(1, put("1")).logged(2, put("2")).logged(3, put("2")).placed();
+            CHECK(has(scenario.wrong, "entry 3 of the log, " + text(put("2")) + ", is nobody's call, or one too many"));
         }
         SUBCASE("an answer for another entry") {
-            story.logged(1, put("2")).placed();
-            CHECK(has(story.wrong, text(put("2")) + ", was answered as " + text(put("1"))));
+            scenario.logged(1, put("2")).placed();
+            CHECK(has(scenario.wrong, text(put("2")) + ", was answered as " + text(put("1"))));
         }
         SUBCASE("an answer without an entry") {
-            story.placed();
-            CHECK(has(story.wrong, "was answered as entry 1 of the log, which does not have it"));
+            scenario.placed();
+            CHECK(has(scenario.wrong, "was answered as entry 1 of the log, which does not have it"));
         }
         SUBCASE("a refusal that had an effect") {
-            story.history.no_effect(story.begin(put("9")));
-            story.logged(1, put("1")).logged(2, put("9")).placed();
-            CHECK(has(story.wrong, text(put("9")) + ", is nobody's call"));
+            scenario.history.no_effect(scenario.begin(put("9")));
+            scenario.logged(1, put("1")).logged(2, put("9")).placed();
+            CHECK(has(scenario.wrong, text(put("9")) + ", is nobody's call"));
         }
     }
 
     TEST_CASE("replicas that apply different entries are told apart") {
-        Chronicle chronicle;
-        CHECK(chronicle.applied("a", "g", 0, entry(1, "x"), true) == "");
-        CHECK(chronicle.applied("b", "g", 0, entry(1, "x"), true) == "");
-        CHECK(chronicle.applied("b", "other", 0, entry(1, "y"), true) == "");
-        CHECK(chronicle.applied("b", "g", 0, entry(1, "y"), true) ==
+        CommitHistory commit_history;
+        CHECK(commit_history.applied("a", "g", 0, entry(1, "x"), true) == "");
+        CHECK(commit_history.applied("b", "g", 0, entry(1, "x"), true) == "");
+        CHECK(commit_history.applied("b", "other", 0, entry(1, "y"), true) == "");
+        CHECK(commit_history.applied("b", "g", 0, entry(1, "y"), true) ==
               "b has applied (1, 1) where another has (1, 1), but otherwise");
-        CHECK(chronicle.applied("b", "g", 0, entry(1, "x", 2), true) ==
+        CHECK(commit_history.applied("b", "g", 0, entry(1, "x", 2), true) ==
               "b has applied (2, 1) where another has (1, 1)");
-        CHECK(has(chronicle.applied("b", "g", 0, entry(1, "x"), false), "but not with that effect"));
+        CHECK(has(commit_history.applied("b", "g", 0, entry(1, "x"), false), "but not with that effect"));
     }
 
     TEST_CASE("a chronicle goes on where a forced view began") {
-        Chronicle chronicle;
+        CommitHistory commit_history;
         for (Index index = 1; index <= 5; ++index)
-            CHECK(chronicle.applied("a", "g", 0, entry(index, "old" + std::to_string(index)), index != 2) == "");
-        CHECK(chronicle.kept("g", 7) == std::nullopt);
-        CHECK(chronicle.applied("b", "g", 7, entry(4, "new4", 7), true) == "");
-        CHECK(chronicle.applied("b", "g", 7, entry(5, "new5", 7), true) == "");
-        CHECK(chronicle.kept("g", 7) == std::optional<Index>{3});
+            CHECK(commit_history.applied("a", "g", 0, entry(index, "old" + std::to_string(index)), index != 2) == "");
+        CHECK(commit_history.kept("g", 7) == std::nullopt);
+        CHECK(commit_history.applied("b", "g", 7, entry(4, "new4", 7), true) == "");
+        CHECK(commit_history.applied("b", "g", 7, entry(5, "new5", 7), true) == "");
+        CHECK(commit_history.kept("g", 7) == std::optional<Index>{3});
         std::string commands;
-        for (const auto& change : chronicle.changes("g")) commands += change.command + " ";
+        for (const auto& change : commit_history.changes("g")) commands += change.command + " ";
         CHECK(commands == "old1 old3 new4 new5 ");
-        CHECK(chronicle.changes("unknown").empty());
+        CHECK(commit_history.changes("unknown").empty());
     }
     TEST_CASE("a chronicle keeps what lies between old entries that are told again and new ones") {
-        Chronicle chronicle;
+        CommitHistory commit_history;
         for (Index index = 1; index <= 5; ++index)
-            chronicle.applied("a", "g", 0, entry(index, std::to_string(index)), true);
-        chronicle.applied("late", "g", 7, entry(2, "2"), true);
-        chronicle.applied("a", "g", 7, entry(6, "6", 7), true);
-        CHECK(chronicle.kept("g", 7) == std::optional<Index>{5});
+            commit_history.applied("a", "g", 0, entry(index, std::to_string(index)), true);
+        commit_history.applied("late", "g", 7, entry(2, "2"), true);
+        commit_history.applied("a", "g", 7, entry(6, "6", 7), true);
+        CHECK(commit_history.kept("g", 7) == std::optional<Index>{5});
         std::string commands;
-        for (const auto& change : chronicle.changes("g")) commands += change.command;
+        for (const auto& change : commit_history.changes("g")) commands += change.command;
         CHECK(commands == "123456");
     }
 }

@@ -30,10 +30,10 @@ TEST_SUITE("sim_network") {
             for (int n = from; n < until; ++n) transport.send(to, numbered(n));
         }
         std::size_t got() const { return inbox.count<Delivered>(); }
-        std::size_t gone() const { return inbox.count<Gone>(); }
+        std::size_t disconnected() const { return inbox.count<Disconnected>(); }
         const std::string& why() const {
             for (auto arrival = inbox.arrivals.rbegin(); arrival != inbox.arrivals.rend(); ++arrival)
-                if (auto* match = std::get_if<Gone>(&*arrival)) return match->why;
+                if (auto* match = std::get_if<Disconnected>(&*arrival)) return match->why;
             FAIL("nobody is gone");
             std::abort();
         }
@@ -84,7 +84,7 @@ TEST_SUITE("sim_network") {
         CHECK(at_b.got() > 600);
         CHECK(at_b.got() < 800);
         CHECK(at_a.got() == 1);
-        CHECK(at_b.gone() + clerk.gone() == 0);
+        CHECK(at_b.disconnected() + clerk.disconnected() == 0);
         auto numbers = std::vector<int>{};
         for (const auto& text : at_b.inbox.payloads()) numbers.push_back(std::stoi(text.substr(5)));
         CHECK(std::ranges::is_sorted(numbers));
@@ -110,7 +110,7 @@ TEST_SUITE("sim_network") {
         clerk.send(b, 0, 5);
         world.run_for(1s);
         CHECK(at_b.inbox.payloads() == std::vector{numbered(0), numbered(1)});
-        CHECK(at_b.gone() == 1);
+        CHECK(at_b.disconnected() == 1);
         CHECK(clerk.inbox.ended == make_error_code(error::closed));
         Party next{world, world.network().client("clerk")};  // another life is not bound to die
         next.send(b, 5, 10);
@@ -191,7 +191,7 @@ TEST_SUITE("sim_network") {
         world.run_for(60s);
         CHECK(at_b.got() == 1);
         CHECK(clerk.got() == 1);
-        CHECK(clerk.gone() + at_b.gone() == 0);
+        CHECK(clerk.disconnected() + at_b.disconnected() == 0);
         world.links().heal("clerk", b);
         clerk.send(b, 2, 3);
         world.run_for(50ms);
@@ -206,9 +206,9 @@ TEST_SUITE("sim_network") {
         world.links().partition({a}, {b, "clerk"});
         at_a.send(b, 0, 1);
         world.run_for(1900ms);
-        CHECK(at_a.gone() == 0);
+        CHECK(at_a.disconnected() == 0);
         world.run_for(200ms);
-        REQUIRE(at_a.gone() == 1);
+        REQUIRE(at_a.disconnected() == 1);
         CHECK(at_a.why() == "connect timed out");
         world.links().heal_all();
         at_a.send(b, 1, 2);
@@ -239,7 +239,7 @@ TEST_SUITE("sim_network") {
         clerk.send(b, 3, 4);
         world.run_for(1s);
         CHECK(at_b.inbox.payloads() == std::vector{numbered(0), numbered(1), numbered(2), numbered(3)});
-        CHECK(clerk.gone() == 0);
+        CHECK(clerk.disconnected() == 0);
     }
 
     TEST_CASE_FIXTURE(Three, "a broken connection is gone at both ends and loses what is on its way") {
@@ -247,8 +247,8 @@ TEST_SUITE("sim_network") {
         world.network().break_connections(b, "clerk");
         world.run_for(1s);
         CHECK(at_b.got() == 0);
-        CHECK(at_b.gone() == 1);
-        CHECK(clerk.gone() == 1);
+        CHECK(at_b.disconnected() == 1);
+        CHECK(clerk.disconnected() == 1);
         clerk.send(b, 1, 2);  // dials anew
         world.run_for(1s);
         CHECK(at_b.inbox.payloads() == std::vector{numbered(1)});
@@ -286,7 +286,7 @@ TEST_SUITE("sim_network") {
         world.run_for(1s);
         const auto answered = clerk.got() + at_a.got();
         CHECK((answered == 1000 || (answered > 860 && answered < 940)));
-        CHECK(clerk.gone() + at_b.gone() == 0);
+        CHECK(clerk.disconnected() + at_b.disconnected() == 0);
     }
 
     TEST_CASE_FIXTURE(Three, "a crash is heard of by the other ends and refuses probes and dials") {
@@ -294,14 +294,14 @@ TEST_SUITE("sim_network") {
         world.crash(b);
         world.run_for(50ms);
         CHECK(at_b.inbox.ended == make_error_code(error::closed));
-        CHECK(clerk.gone() == 1);
+        CHECK(clerk.disconnected() == 1);
         at_a.transport.probe(b);
         at_a.transport.send(b, "{}");
         at_b.transport.send(a, "{\"from\":\"the dead\"}");
         world.run_for(50ms);
         REQUIRE(at_a.inbox.count<Probed>() == 1);
         CHECK(at_a.inbox.all<Probed>()[0].result == ProbeResult::refused);
-        REQUIRE(at_a.gone() == 1);
+        REQUIRE(at_a.disconnected() == 1);
         CHECK(at_a.why() == "connection refused");
         CHECK(at_a.got() == 0);
         std::optional<Party> again;
@@ -337,14 +337,14 @@ TEST_SUITE("sim_network") {
         at_a.transport.probe(b);
         world.run_for(60s);
         CHECK(at_b.inbox.ended == make_error_code(error::closed));
-        CHECK(clerk.gone() == 0);
+        CHECK(clerk.disconnected() == 0);
         REQUIRE(at_a.inbox.count<Probed>() == 1);
         CHECK(at_a.inbox.all<Probed>()[0].result == ProbeResult::unknown);
         std::optional<Party> again;
         restart_b(again);
         clerk.send(b, 1, 2);  // over a connection that the machine does not know any more
         world.run_for(50ms);
-        REQUIRE(clerk.gone() == 1);
+        REQUIRE(clerk.disconnected() == 1);
         CHECK(clerk.why() == "connection reset");
         clerk.send(b, 2, 3);
         world.run_for(50ms);
@@ -365,21 +365,21 @@ TEST_SUITE("sim_network") {
         world.links().cut_both("clerk", b);
         world.crash(b);
         world.run_for(10s);
-        CHECK(clerk.gone() == 0);
+        CHECK(clerk.disconnected() == 0);
         world.links().heal_all();
         clerk.send(b, 0, 1);
         world.run_for(50ms);
-        CHECK(clerk.gone() == 1);
+        CHECK(clerk.disconnected() == 1);
     }
 
     TEST_CASE_FIXTURE(Three, "dials to a dead address back off and start afresh after a success") {
         world.crash(b);
         world.run_for(50ms);
         std::vector<Time> refusals;
-        std::size_t before = clerk.gone();
+        std::size_t before = clerk.disconnected();
         for (int n = 0; n < 12; ++n) {
             clerk.send(b, n, n + 1);
-            REQUIRE(world.run_until([&] { return clerk.gone() == before + 1; }, 5s));
+            REQUIRE(world.run_until([&] { return clerk.disconnected() == before + 1; }, 5s));
             ++before;
             refusals.push_back(world.now());
         }
@@ -393,10 +393,10 @@ TEST_SUITE("sim_network") {
         world.crash(b);
         world.run_for(50ms);
         const auto start = world.now();
-        before = clerk.gone();
+        before = clerk.disconnected();
         for (std::size_t n = 1; n <= 3; ++n) {
             clerk.send(b, 0, 1);
-            REQUIRE(world.run_until([&] { return clerk.gone() == before + n; }, 5s));
+            REQUIRE(world.run_until([&] { return clerk.disconnected() == before + n; }, 5s));
         }
         CHECK(world.now() - start < 50ms);
     }

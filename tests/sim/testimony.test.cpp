@@ -5,7 +5,7 @@
 #include <utility>
 #include <vector>
 
-#include <understudy/sim/check/testimony.hpp>
+#include <understudy/sim/check/client_history.hpp>
 
 TEST_SUITE("testimony") {
     namespace {
@@ -14,7 +14,7 @@ TEST_SUITE("testimony") {
 using namespace understudy::client;
     using sim::Claim;
     using sim::Dumped;
-    using Changes = std::vector<sim::Chronicle::Change>;
+    using Changes = std::vector<sim::CommitHistory::Change>;
 
     constexpr Index everything = ~Index{0};
     const sim::KvWorkload workload{.keys = 1, .cold_keys = 1};
@@ -34,7 +34,7 @@ using namespace understudy::client;
         return sim::snapshot_bytes(store);
     }
 
-    struct Told : sim::Testimony<sim::KvWorkload> {
+    struct Told : sim::ClientHistory<sim::KvWorkload> {
         void then(sim::KvModel::Input input, kv::Reply reply, Claim claim) {
             history.answer(history.begin("a", std::move(input), Time{}), std::move(reply), Time{}, claim);
             newest = std::max(newest, claim.change);

@@ -101,11 +101,11 @@ TEST_SUITE("sim_transport") {
         spawn(receive_all(client, at_client));
         for (int n = 0; n < 10; ++n) client.send(server.local(), "{" + std::string(998, ' ') + "}");
         world.run_for(1s);  // arrived, but the server does not take it
-        CHECK(at_client.count<Gone>() == 0);
+        CHECK(at_client.count<Disconnected>() == 0);
         client.send(server.local(), "{" + std::string(998, ' ') + "}");
         world.run_for(1s);
-        REQUIRE(at_client.count<Gone>() == 1);
-        CHECK(at_client.all<Gone>()[0].why == "send queue is full");
+        REQUIRE(at_client.count<Disconnected>() == 1);
+        CHECK(at_client.all<Disconnected>()[0].why == "send queue is full");
     }
 
     TEST_CASE_FIXTURE(SimLaws, "one address has one listener and bad options are refused") {
@@ -137,7 +137,7 @@ TEST_SUITE("sim_transport") {
         first.send("sim://small", "{}");
         world.run_for(10ms);
         second.send("sim://small", "{}");
-        REQUIRE(run_until([&] { return at_second.count<Gone>() == 1; }));
+        REQUIRE(run_until([&] { return at_second.count<Disconnected>() == 1; }));
         CHECK(at_server.count<Delivered>() == 1);
     }
 

@@ -36,7 +36,7 @@ TEST_SUITE("transport_laws") {
             inner_.send(to, std::move(payload));
             if (!kept_.empty()) inner_.send(to, std::exchange(kept_, {}));
         }
-        asio::awaitable<Arrivals> next(Time deadline) {
+        asio::awaitable<TransportEvents> next(Time deadline) {
             if (flaw == Flaw::late && deadline != never) deadline -= 5ms;
             auto arrivals = co_await inner_.next(deadline);
             for (auto& arrival : arrivals) spoil(arrival);
@@ -56,8 +56,9 @@ TEST_SUITE("transport_laws") {
 
     private:
         void keep_back(const Address&, std::string payload) { kept_ = std::move(payload); }
-        static void spoil(Arrival& arrival) {
-            if (auto* gone = std::get_if<Gone>(&arrival); gone && flaw == Flaw::blames_nobody) gone->peer.clear();
+        static void spoil(TransportEvent& arrival) {
+            if (auto* gone = std::get_if<Disconnected>(&arrival); gone && flaw == Flaw::blames_nobody)
+                gone->peer.clear();
             if (auto* probed = std::get_if<Probed>(&arrival); probed && flaw == Flaw::alive_always)
                 probed->result = ProbeResult::alive;
         }
@@ -100,7 +101,7 @@ TEST_SUITE("transport_laws") {
               Laws{"a wake before next ends it", "a wake beside a cancellation ends a later next"});
         CHECK(broken_by(Flaw::drops_after_resume) == Laws{"a resumed peer is read"});
         CHECK(broken_by(Flaw::blames_nobody) ==
-              Laws{"Gone names the peer as Delivered did", "Gone names the address that was dialled"});
+              Laws{"Disconnected names the peer as Delivered did", "Disconnected names the address that was dialled"});
         CHECK(broken_by(Flaw::alive_always) == Laws{"a probe of a closed address is refused"});
         CHECK(broken_by(Flaw::closes_softly)[0] == "close ends the next that is pending");
     }

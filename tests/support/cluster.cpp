@@ -20,12 +20,12 @@ struct Cluster::Parts {
         std::shared_ptr<Faults> faults = std::make_shared<Faults>();
         std::unique_ptr<PBService<KvStore, Carrier>> server;
     };
-    struct Desk {
+    struct Fixture {
         std::unique_ptr<Clerk<Carrier>> clerk;
         std::shared_ptr<Faults> faults = std::make_shared<Faults>();
     };
 
-    explicit Parts(Stage& world) : stage{world}, views{stage.listen(stage.address("views"), view_faults)} {
+    explicit Parts(Harness& world) : harness{world}, views{harness.listen(harness.address("views"), view_faults)} {
         views.async_run(asio::detached);
     }
 
@@ -46,19 +46,20 @@ struct Cluster::Parts {
             options.view_service = {views.local()};
             options.give_up_after = Duration::max();
             options.resend_after = 100ms;
-            clerk = std::make_unique<Clerk<Carrier>>(stage.dial("clerk" + std::to_string(n), faults), options);
+            clerk = std::make_unique<Clerk<Carrier>>(harness.dial("clerk" + std::to_string(n), faults), options);
         }
         return *clerk;
     }
 
-    Stage& stage;
+    Harness& harness;
     std::shared_ptr<Faults> view_faults = std::make_shared<Faults>();
     ViewService<Carrier> views;
     std::map<int, Seat> seats;
-    std::map<int, Desk> clerks;
+    std::map<int, Fixture> clerks;
 };
 
-Cluster::Cluster(Stage& stage, Reads reads) : stage_{stage}, reads_{reads}, parts_{std::make_unique<Parts>(stage)} {}
+Cluster::Cluster(Harness& harness, Reads reads)
+    : harness_{harness}, reads_{reads}, parts_{std::make_unique<Parts>(harness)} {}
 Cluster::~Cluster() = default;
 
 View Cluster::view() const { return parts_->views.view().view; }
@@ -70,8 +71,8 @@ Faults& Cluster::clerk_faults(int n) { return *parts_->clerks[n].faults; }
 
 void Cluster::start(int n) {
     auto& seat = parts_->seats[n];
-    if (seat.name.empty()) seat.name = stage_.address("server" + std::to_string(n));
-    auto carrier = stage_.listen(seat.name, seat.faults);
+    if (seat.name.empty()) seat.name = harness_.address("server" + std::to_string(n));
+    auto carrier = harness_.listen(seat.name, seat.faults);
     seat.name = carrier.local();
     ReplicaOptions options;
     options.view_service = {parts_->views.local()};
@@ -97,7 +98,7 @@ int Cluster::backup() const {
 
 void Cluster::make_unreliable(int n) {
     auto lossy = [this](const Address& peer, std::string_view) {
-        return peer != parts_->views.local() && stage_.random() % 10 == 0;
+        return peer != parts_->views.local() && harness_.random() % 10 == 0;
     };
     faults(n).lose_incoming = lossy;
     faults(n).lose_outgoing = lossy;

@@ -1,4 +1,4 @@
-// A view service, servers and clerks on one stage, and what a test does to them: kill, restart, cut, wait.
+// A view service, servers and clerks on one harness, and what a test does to them: kill, restart, cut, wait.
 #pragma once
 
 #include <cstddef>
@@ -8,7 +8,7 @@
 
 #include <doctest/doctest.h>
 
-#include <tests/support/stage.hpp>
+#include <tests/support/harness.hpp>
 #include <understudy/options.hpp>
 #include <understudy/view.hpp>
 
@@ -30,10 +30,10 @@ struct Ended {
 /// Services and clients are named in its source file alone: they are compiled once for all scenarios.
 class Cluster {
 public:
-    explicit Cluster(Stage& stage, Reads reads = Reads::confirm);
+    explicit Cluster(Harness& harness, Reads reads = Reads::confirm);
     ~Cluster();
 
-    Stage& stage() { return stage_; }
+    Harness& harness() { return harness_; }
     Faults& view_faults();
     View view() const;
 
@@ -58,7 +58,7 @@ public:
     /// The primary of the view serves in it, and its backup (if `backups` is 1) is in sync and acked.
     bool ready(std::size_t backups) const;
     bool wait_ready(std::size_t backups, Duration limit = 4 * D) {
-        return stage_.until([this, backups] { return ready(backups); }, limit);
+        return harness_.until([this, backups] { return ready(backups); }, limit);
     }
 
     // ---- clients ----
@@ -69,7 +69,7 @@ public:
     std::shared_ptr<Ended> append(std::string key, std::string value, int n = 0);
     std::shared_ptr<Ended> get(std::string key, int n = 0);
     bool finish(const std::shared_ptr<Ended>& call, Duration limit = 60s) {
-        return stage_.until([&] { return call->done; }, limit) && !call->ec;
+        return harness_.until([&] { return call->done; }, limit) && !call->ec;
     }
 
     void must_put(const std::string& key, const std::string& value, int n = 0) { REQUIRE(finish(put(key, value, n))); }
@@ -86,7 +86,7 @@ public:
 private:
     struct Parts;
 
-    Stage& stage_;
+    Harness& harness_;
     Reads reads_;
     std::unique_ptr<Parts> parts_;
 };

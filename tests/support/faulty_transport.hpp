@@ -44,7 +44,7 @@ public:
     virtual Time now() const = 0;
     virtual std::uint64_t random() = 0;
     virtual void send(const Address& to, std::string payload) = 0;
-    virtual asio::awaitable<Arrivals> next(Time deadline) = 0;
+    virtual asio::awaitable<TransportEvents> next(Time deadline) = 0;
     virtual void wake() = 0;
     virtual void probe(const Address& address) = 0;
     virtual void pause(const Address& peer) = 0;
@@ -61,7 +61,7 @@ public:
     Time now() const override { return inner_.now(); }
     std::uint64_t random() override { return inner_.random(); }
     void send(const Address& to, std::string payload) override { inner_.send(to, std::move(payload)); }
-    asio::awaitable<Arrivals> next(Time deadline) override { return inner_.next(deadline); }
+    asio::awaitable<TransportEvents> next(Time deadline) override { return inner_.next(deadline); }
     void wake() override { inner_.wake(); }
     void probe(const Address& address) override { inner_.probe(address); }
     void pause(const Address& peer) override { inner_.pause(peer); }
@@ -96,7 +96,7 @@ public:
         const auto& lost = state_->faults->lose_outgoing;
         if (!lost || !lost(to, payload)) state_->inner->send(to, std::move(payload));
     }
-    asio::awaitable<Arrivals> next(Time deadline) { return next(state_, deadline); }
+    asio::awaitable<TransportEvents> next(Time deadline) { return next(state_, deadline); }
 
 private:
     struct State {
@@ -106,14 +106,14 @@ private:
         std::shared_ptr<Faults> faults;
     };
 
-    static asio::awaitable<Arrivals> next(std::shared_ptr<State> state, Time deadline) {
-        Arrivals arrivals = co_await state->inner->next(deadline);
+    static asio::awaitable<TransportEvents> next(std::shared_ptr<State> state, Time deadline) {
+        TransportEvents arrivals = co_await state->inner->next(deadline);
         filter(*state->faults, arrivals);
         co_return arrivals;
     }
 
-    static void filter(Faults& faults, Arrivals& arrivals) {
-        Arrivals passed;
+    static void filter(Faults& faults, TransportEvents& arrivals) {
+        TransportEvents passed;
         if (std::exchange(faults.released, false))
             for (auto& message : std::exchange(faults.held, {})) passed.emplace_back(std::move(message));
         for (auto& arrival : arrivals) {

@@ -36,7 +36,7 @@ public:
         : fleet_{servers},
           silent_(servers),
           gap_{options.ping_interval / static_cast<std::int64_t>(servers)},
-          rules_{std::make_unique<ViewRules>(options, ClusterId{1}, now_)} {}
+          rules_{std::make_unique<ViewStateMachine>(options, ClusterId{1}, now_)} {}
 
     const Fleet& fleet() const { return fleet_; }
     Time now() const { return now_; }
@@ -76,19 +76,19 @@ private:
             arrived_.push_back({"#" + std::to_string(next_), make_call_id(Method::view_ping, ping.n), ping});
         }
         const auto before = cpu_seconds();
-        for (auto& envelope : arrived_) rules_->receive(std::move(envelope), now_, effects_);
-        rules_->wake(now_, effects_);
+        for (auto& envelope : arrived_) rules_->receive(std::move(envelope), now_, output_);
+        rules_->wake(now_, output_);
         cpu += cpu_seconds() - before;
 
-        for (const auto& sent : effects_.outbox) {
+        for (const auto& sent : output_.outbox) {
             const auto* answer = std::get_if<PingResult>(&sent.message);
             const auto* pushed = std::get_if<ViewChanged>(&sent.message);
             pings += answer != nullptr;
             const auto server = static_cast<std::size_t>(std::stoul(sent.peer.substr(1)));
             if ((answer || pushed) && fleet_.tell(server, answer ? answer->info : pushed->info)) on_news(server);
         }
-        for (const auto& event : effects_.events) lost += std::holds_alternative<ServerLost>(event);
-        effects_.clear();
+        for (const auto& event : output_.events) lost += std::holds_alternative<ServerLost>(event);
+        output_.clear();
     }
     static double cpu_seconds() {
         timespec now{};
@@ -102,9 +102,9 @@ private:
     Time now_{std::chrono::hours{1}};
     Time due_ = now_;
     std::size_t next_ = 0;
-    std::unique_ptr<ViewRules> rules_;
+    std::unique_ptr<ViewStateMachine> rules_;
     std::vector<Envelope> arrived_;
-    Effects effects_;
+    Output output_;
 };
 
 }  // namespace understudy::test

@@ -29,7 +29,7 @@ public:
     }
 
 private:
-    Chance chance_;
+    Prng chance_;
 };
 
 inline ReplicaOptions draw_replica_options(Dice& dice) {

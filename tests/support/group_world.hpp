@@ -26,7 +26,7 @@ using namespace client;
 
 class GroupWorld {
 public:
-    using Replica = ReplicaRules<ListStore>;
+    using Replica = ReplicaStateMachine<ListStore>;
 
     explicit GroupWorld(std::uint64_t seed)
         : dice_(seed),
@@ -38,7 +38,7 @@ public:
         auto spare = dice_.below(2);
         for (std::uint64_t i = 0; i <= wanted_ + spare; ++i) start(Address(1, static_cast<char>('a' + i)));
         for (std::uint64_t i = 0; i < 3; ++i)
-            clients_.emplace("c" + std::to_string(i), ClerkRules{draw_clerk_options(dice_), seed + i});
+            clients_.emplace("c" + std::to_string(i), ClientStateMachine{draw_clerk_options(dice_), seed + i});
     }
 
     // ---- acts -------------------------------------------------------------------------------------------
@@ -60,7 +60,7 @@ public:
             if (!server.rules)
                 start(name);
             else if (std::exchange(server.leaving, false))
-                ask(name, [&](Replica& rules, Effects& out) { rules.stay(now_, out); });
+                ask(name, [&](Replica& rules, Output& out) { rules.stay(now_, out); });
         }
         view_stalled_ = {};
     }
@@ -279,11 +279,11 @@ private:
     }
     void leave_or_stay(const Address& name) {
         auto leaving = servers_.at(name).leaving = !servers_.at(name).leaving;
-        ask(name, [&](Replica& rules, Effects& out) { leaving ? rules.leave(now_, out) : rules.stay(now_, out); });
+        ask(name, [&](Replica& rules, Output& out) { leaving ? rules.leave(now_, out) : rules.stay(now_, out); });
     }
     template <typename Step>
     void ask(const Address& name, Step step) {
-        Effects out;
+        Output out;
         step(*servers_.at(name).rules, out);
         carry_out(name, out);
     }
@@ -348,9 +348,9 @@ private:
     void take(Arriving event) {
         auto& name = event.to;
         auto give = [&](auto& machine) {
-            Effects out;
+            Output out;
             if (event.gone)
-                machine.gone(*event.gone, now_, out);
+                machine.disconnected(*event.gone, now_, out);
             else if (event.probed)
                 machine.probed(event.probed->first, event.probed->second, now_, out);
             else
@@ -375,7 +375,7 @@ private:
         };
         auto turn = [&](const Address& name, auto& machine) {
             touched_.erase(name);
-            Effects out;
+            Output out;
             machine.wake(now_, out);
             machine.deep_invariants();
             if constexpr (std::is_same_v<decltype(machine), Replica&>)
@@ -392,7 +392,7 @@ private:
         }
         std::erase_if(touched_, [&](const auto& name) { return stalled(name) <= now_; });
     }
-    void carry_out(const Address& from, Effects& out) {
+    void carry_out(const Address& from, Output& out) {
         for (const auto& event : out.events) oracle_.told(event);
         for (auto& envelope : out.outbox) send(from, std::move(envelope));
         for (const auto& name : out.probes) probe(name);
@@ -435,10 +435,10 @@ private:
     std::size_t wanted_;
     Time now_{100s};
     ReplicaOptions options_;
-    ViewRules view_service_;
+    ViewStateMachine view_service_;
     Time view_stalled_{};
     std::map<Address, Server> servers_;
-    std::map<Address, ClerkRules> clients_;
+    std::map<Address, ClientStateMachine> clients_;
     std::uint64_t lives_ = 0;
     std::set<Address> touched_;  // have received something since their last turn
     int busy_ = 0;

@@ -14,7 +14,7 @@
 #include <asio/error.hpp>
 #include <asio/use_awaitable.hpp>
 
-#include <understudy/async/completion.hpp>
+#include <understudy/async/completion_handler.hpp>
 #include <understudy/view_service/changes.hpp>
 #include <understudy/view_store.hpp>
 
@@ -45,7 +45,7 @@ struct Shelf {
 
     std::uint64_t expected = 0;
     std::optional<ViewChanges> changes;  // of a set
-    detail::Completion<bool> pending;
+    detail::CompletionHandler<bool> pending;
 
     bool do_it() {
         if (!changes) return true;

@@ -25,7 +25,7 @@ using namespace replica;
 
 class JournaledServer {
 public:
-    using Rules = ReplicaRules<ListStore>;
+    using Rules = ReplicaStateMachine<ListStore>;
     using Files = journal::ReplicaFiles<sim::Disk>;
 
     /// With a small journal, or one of these options.
@@ -77,14 +77,14 @@ private:
 
     void enter(const View& view) { give({"views", {}, ViewChanged{{"main", ClusterId{5}, 100ms, view}}}); }
     void give(Envelope envelope) {
-        rules_->receive(std::move(envelope), now_, effects_);
+        rules_->receive(std::move(envelope), now_, output_);
         turn();
     }
     void turn() {
         for (bool again = true; again;) {
-            rules_->wake(now_, effects_);
+            rules_->wake(now_, output_);
             rules_->deep_invariants();
-            auto done = std::exchange(effects_, {});
+            auto done = std::exchange(output_, {});
             for (const auto& sent : done.outbox) {
                 answered_ = answered_ || std::holds_alternative<ExecuteResult>(sent.message);
                 const auto* ping = std::get_if<Ping>(&sent.message);
@@ -108,7 +108,7 @@ private:
     ReplicaOptions options_{.view_service = {"views"}};
     std::unique_ptr<Files> files_;
     std::optional<Rules> rules_;
-    Effects effects_;
+    Output output_;
     Time now_{std::chrono::seconds{1}};
     std::uint64_t lives_ = 0;
     std::uint64_t heard_ = 0;     // the last life that pinged

@@ -66,7 +66,7 @@ inline void settle(asio::io_context& io) {
 
 /// All that arrived, turn by turn, and how it ended.
 struct Diary {
-    std::vector<Arrivals> turns;
+    std::vector<TransportEvents> turns;
     std::error_code ended;
     bool answers = false;  ///< Whether each message is sent back.
 

@@ -15,7 +15,7 @@ using namespace replica;
 
 /// Who may be promoted and is not counted on; empty if nobody. `sent`: what the turn that just ended sends.
 template <typename S>
-Address not_counted_on(const ReplicaRules<S>& rules, const Effects& sent, Time now) {
+Address not_counted_on(const ReplicaStateMachine<S>& rules, const Output& sent, Time now) {
     if (!rules.serving()) return {};
     const auto backups = rules.status(now).backups;
     const auto counts = [&](const Address& name) {

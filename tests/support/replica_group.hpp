@@ -21,7 +21,7 @@ namespace understudy::test {
 using namespace protocol;
 using namespace replica;
 
-using Replica = ReplicaRules<ListStore>;
+using Replica = ReplicaStateMachine<ListStore>;
 
 struct ReplicaGroup {
     static constexpr ClusterId cluster{77};
@@ -82,18 +82,18 @@ struct ReplicaGroup {
 
     /// Hands a message to a server and carries out what its turn gives.
     void give(const Address& to, const Address& from, CallId id, Message message) {
-        Effects effects;
+        Output effects;
         servers.at(to).receive({from, std::move(id), std::move(message)}, now, effects);
         finish(to, effects);
     }
     void turn(const Address& name) {
-        Effects effects;
+        Output effects;
         finish(name, effects);
     }
     /// A server's connection with somebody ends.
     void lose(const Address& name, const Address& peer) {
-        Effects effects;
-        servers.at(name).gone(peer, now, effects);
+        Output effects;
+        servers.at(name).disconnected(peer, now, effects);
         finish(name, effects);
     }
 
@@ -164,13 +164,13 @@ struct ReplicaGroup {
     }
 
 private:
-    void work(Replica& server, Duration each, Effects& effects) {
+    void work(Replica& server, Duration each, Output& effects) {
         const auto begun = now;
         for (server.respond(now, effects); server.has_work(); now += each) server.work(now, effects);
         server.end_work(now, effects);
         longest_turn = std::max(longest_turn, now - begun);
     }
-    void finish(const Address& name, Effects& effects) {
+    void finish(const Address& name, Output& effects) {
         auto& server = servers.at(name);
         work_takes.contains(name) ? work(server, work_takes[name], effects) : server.wake(now, effects);
         server.deep_invariants();

@@ -20,7 +20,7 @@
 #include <asio/io_context.hpp>
 #include <asio/use_awaitable.hpp>
 
-#include <understudy/async/completion.hpp>
+#include <understudy/async/completion_handler.hpp>
 #include <understudy/transport.hpp>
 
 namespace understudy::test {
@@ -33,17 +33,17 @@ struct MemoryNode {
     asio::any_io_executor executor;
     Address local;    // also the name of a party that only dials
     bool dialled = true;
-    Arrivals arrived;
+    TransportEvents arrived;
     bool woken = false;
     bool closed = false;
     Time deadline = never;
-    detail::Completion<Arrivals> pending;
+    detail::CompletionHandler<TransportEvents> pending;
     std::set<Address> paused;
     std::size_t wakes = 0;
 
     void ring();
     void close();
-    Arrivals take() {  // when the waiter runs, so that what arrived until then comes together
+    TransportEvents take() {  // when the waiter runs, so that what arrived until then comes together
         woken = false;
         return std::exchange(arrived, {});
     }
@@ -75,17 +75,17 @@ public:
         auto node = found == nodes_.end() ? nullptr : found->second.lock();
         return node && !node->closed ? node : nullptr;
     }
-    void deliver(const Address& to, Arrival arrival) {
+    void deliver(const Address& to, TransportEvent arrival) {
         if (auto node = find(to)) {
             node->arrived.push_back(std::move(arrival));
             node->ring();
         }
     }
     /// Tells everybody whom `address` has spoken with that it is gone.
-    void gone(const Address& address) {
+    void disconnected(const Address& address) {
         for (const auto& peer : std::exchange(talked_[address], {})) {
             talked_[peer].erase(address);
-            deliver(peer, Gone{address, "closed"});
+            deliver(peer, Disconnected{address, "closed"});
         }
     }
     void talk(const Address& a, const Address& b) {
@@ -137,7 +137,7 @@ inline void MemoryNode::ring() {
 inline void MemoryNode::close() {
     if (std::exchange(closed, true)) return;
     arrived.clear();
-    network->gone(local);
+    network->disconnected(local);
     ring();
 }
 
@@ -155,8 +155,9 @@ struct NextOperation {
     void operator()(Handler handler, Time deadline) const {
         auto slot = asio::get_associated_cancellation_slot(handler);
         if (slot.is_connected()) slot.assign(Cancel{node});
-        node->pending = {std::move(handler), node->executor,
-                         [node = node](std::error_code& ec, Arrivals&&) { return ec ? Arrivals{} : node->take(); }};
+        node->pending = {std::move(handler), node->executor, [node = node](std::error_code& ec, TransportEvents&&) {
+                             return ec ? TransportEvents{} : node->take();
+                         }};
         node->deadline = deadline;
         if (node->woken || node->closed || !node->arrived.empty() || deadline <= node->network->now())
             node->ring();
@@ -188,12 +189,12 @@ public:
     void send(const Address& to, const std::string& payload) {
         auto& network = *node_->network;
         if (node_->closed) return;
-        if (!network.find(to)) return network.deliver(node_->local, Gone{to, "refused"});
+        if (!network.find(to)) return network.deliver(node_->local, Disconnected{to, "refused"});
         network.talk(node_->local, to);
         network.deliver(to, Delivered{node_->local, payload});
     }
-    asio::awaitable<Arrivals> next(Time deadline) {
-        return asio::async_initiate<const asio::use_awaitable_t<>, void(std::error_code, Arrivals)>(
+    asio::awaitable<TransportEvents> next(Time deadline) {
+        return asio::async_initiate<const asio::use_awaitable_t<>, void(std::error_code, TransportEvents)>(
             NextOperation{node_}, asio::use_awaitable, deadline);
     }
     void wake() {

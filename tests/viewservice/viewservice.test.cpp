@@ -1,5 +1,5 @@
-// The view service's nine scenarios: one story, driven by pings through its message interface. Clerks named 1, 2 and 3
-// stand for servers. Each case plays the story up to its own part, so each also runs alone.
+// The view service's nine scenarios as one story, driven by pings through its message interface. Clerks 1 to 3 stand
+// for servers. Each case plays the story up to its own part, so each also runs alone.
 #include <array>
 #include <memory>
 #include <string>
@@ -9,7 +9,7 @@
 #include <doctest/doctest.h>
 #include <asio/detached.hpp>
 
-#include <tests/support/stage.hpp>
+#include <tests/support/harness.hpp>
 #include <understudy/protocol/call_id.hpp>
 #include <understudy/view_service.hpp>
 #include <understudy/wire/json.hpp>
@@ -26,15 +26,15 @@ TEST_SUITE("viewservice") {
     constexpr Duration I = 100ms;
     constexpr Duration D = 5 * I;
 
-    /// A clerk that stands for a server: it pings when the story says so, and notes what the view service answers.
+    /// A clerk that stands for a server: it pings when the scenario says so, and notes what the view service answers.
     class StandIn {
     public:
-        StandIn(SimStage& stage, std::string name, Address view_service)
+        StandIn(SimHarness& harness, std::string name, Address view_service)
             : name_{std::move(name)},
               view_service_{std::move(view_service)},
-              transport_{std::make_shared<SimTransport>(stage.dial(name_))} {
-            stage_ = &stage;
-            asio::co_spawn(stage.executor(), listen(transport_, heard_), asio::detached);
+              transport_{std::make_shared<SimTransport>(harness.dial(name_))} {
+            harness_ = &harness;
+            asio::co_spawn(harness.executor(), listen(transport_, heard_), asio::detached);
         }
         StandIn(StandIn&&) = default;
         ~StandIn() {
@@ -72,7 +72,7 @@ TEST_SUITE("viewservice") {
         }
         static asio::awaitable<void> listen(std::shared_ptr<SimTransport> transport, std::shared_ptr<Heard> heard) {
             for (;;) {
-                Arrivals arrivals = co_await transport->next(never);
+                TransportEvents arrivals = co_await transport->next(never);
                 for (auto& arrival : arrivals)
                     if (auto* message = std::get_if<Delivered>(&arrival)) note(*message, *heard);
             }
@@ -86,7 +86,7 @@ TEST_SUITE("viewservice") {
         std::string name_;
         Address view_service_;
         std::shared_ptr<SimTransport> transport_;
-        SimStage* stage_;
+        SimHarness* harness_;
         std::shared_ptr<Heard> heard_ = std::make_shared<Heard>();
         std::uint64_t life_ = 1;
         std::uint64_t n_ = 0;
@@ -95,15 +95,15 @@ TEST_SUITE("viewservice") {
     /// What each of the three does in a ping interval: nothing, or ping as a healthy server, or as one without a view.
     enum class Act { silent, current, zero };
 
-    struct Story {
-        explicit Story(SimStage& world) : stage{world}, views{world.listen("sim://views")} {
+    struct Scenario {
+        explicit Scenario(SimHarness& world) : harness{world}, views{world.listen("sim://views")} {
             views.async_run(asio::detached);
         }
 
-        SimStage& stage;
+        SimHarness& harness;
         ViewService<SimTransport> views;
-        std::array<StandIn, 3> servers{StandIn{stage, "1", views.local()}, StandIn{stage, "2", views.local()},
-                                       StandIn{stage, "3", views.local()}};
+        std::array<StandIn, 3> servers{StandIn{harness, "1", views.local()}, StandIn{harness, "2", views.local()},
+                                       StandIn{harness, "3", views.local()}};
 
         View view() const { return views.view().view; }
         StandIn& operator[](int n) { return servers[static_cast<std::size_t>(n - 1)]; }
@@ -113,7 +113,7 @@ TEST_SUITE("viewservice") {
                 if (acts[n] == Act::current) servers[n].ping_current();
                 if (acts[n] == Act::zero) servers[n].ping_zero();
             }
-            stage.pass(I);
+            harness.pass(I);
         }
         template <typename Condition>
         bool until(std::array<Act, 3> acts, Condition condition, Duration limit) {
@@ -197,21 +197,21 @@ TEST_SUITE("viewservice") {
             }
         }
 
-        static constexpr std::array parts{&Story::first_primary,
-                                          &Story::first_backup,
-                                          &Story::backup_takes_over,
-                                          &Story::restarted_becomes_backup,
-                                          &Story::idle_becomes_backup,
-                                          &Story::restarted_primary_is_dead,
-                                          &Story::dead_backup_is_removed,
-                                          &Story::waits_for_ack,
-                                          &Story::uninitialized_is_never_primary};
+        static constexpr std::array parts{&Scenario::first_primary,
+                                          &Scenario::first_backup,
+                                          &Scenario::backup_takes_over,
+                                          &Scenario::restarted_becomes_backup,
+                                          &Scenario::idle_becomes_backup,
+                                          &Scenario::restarted_primary_is_dead,
+                                          &Scenario::dead_backup_is_removed,
+                                          &Scenario::waits_for_ack,
+                                          &Scenario::uninitialized_is_never_primary};
     };
 
     void play(std::size_t through) {
-        in_simulation([through](SimStage& stage) {
-            Story story{stage};
-            for (std::size_t part = 0; part < through; ++part) (story.*Story::parts[part])();
+        in_simulation([through](SimHarness& harness) {
+            Scenario scenario{harness};
+            for (std::size_t part = 0; part < through; ++part) (scenario.*Scenario::parts[part])();
         });
     }
 

@@ -11,9 +11,9 @@
 #include <understudy/kv_store.hpp>
 #include <understudy/protocol/call_id.hpp>
 #include <understudy/protocol/message.hpp>
+#include <understudy/wire/fast_decoder.hpp>
+#include <understudy/wire/fast_encoder.hpp>
 #include <understudy/wire/json.hpp>
-#include <understudy/wire/usual.hpp>
-#include <understudy/wire/usual_writer.hpp>
 
 #include "tests/wire/random_messages.hpp"
 
@@ -25,7 +25,7 @@ TEST_SUITE("usual") {
     /// Whether the reading for the usual form takes it; then the general reading has to agree.
     bool taken(const std::string& text) {
         wire::Decoded usual;
-        if (!wire::UsualForm{text}.read(usual.id, usual.message)) return false;
+        if (!wire::FastDecoder{text}.read(usual.id, usual.message)) return false;
         const auto any = wire::decode_any(text);
         CAPTURE(text);
         REQUIRE(std::holds_alternative<wire::Decoded>(any));
@@ -106,7 +106,7 @@ TEST_SUITE("usual") {
         const auto same = [](const View& view, Duration lease, bool stop) {
             const PingResult answer{{"main", ClusterId{0xab}, 100ms, view}, lease, stop};
             std::string usual, any;
-            if (!wire::UsualWriter{usual}.write("33", Message{answer})) return false;
+            if (!wire::FastEncoder{usual}.write("33", Message{answer})) return false;
             wire::encode_any(any, "33", answer);
             CHECK(usual == any);
             return true;
@@ -131,7 +131,7 @@ TEST_SUITE("usual") {
             for (std::size_t kind = 0; kind < RandomMessages::kinds; ++kind) {
                 const auto envelope = random.make(kind);
                 std::string usual, any;
-                if (!wire::UsualWriter{usual}.write(envelope.id, envelope.message)) {
+                if (!wire::FastEncoder{usual}.write(envelope.id, envelope.message)) {
                     CHECK(usual.empty());
                     continue;
                 }
@@ -232,7 +232,7 @@ TEST_SUITE("usual") {
 
     TEST_CASE("commands of the key/value store are read alike in both ways") {
         for (const auto* text : {R"({"op":"put","key":"k","value":"v"})", R"({"op":"append","key":"","value":""})"}) {
-            const auto usual = understudy::kv::UsualKvCommand::read(text);
+            const auto usual = understudy::kv::FastKvCommand::read(text);
             REQUIRE(usual);
             CHECK(usual->command() == understudy::kv::decode_any_kv_command(text));
         }
@@ -240,6 +240,6 @@ TEST_SUITE("usual") {
              {R"({"op":"put","key":"k","value":"\n"})", R"({"op":"put","key":"k","value":"v","x":1})",
               R"({"op":"put","key":"k","value":"v"} )", R"({"op":"erase","key":"k"})",
               R"({"op":"put","key":"k","value":"v")"})
-            CHECK_FALSE(understudy::kv::UsualKvCommand::read(text));
+            CHECK_FALSE(understudy::kv::FastKvCommand::read(text));
     }
 }

@@ -1,5 +1,5 @@
-// From the library's coroutines to any completion token of a host.
-// The handler's executor, allocator and cancellation slot stay its own, from Asio 1.22 to the newest.
+// Runs the library's coroutines for any completion token of a host. The executor, allocator and cancellation slot
+// associated with the host's handler take effect, with Asio 1.22 and later.
 #pragma once
 
 #include <exception>
@@ -19,14 +19,14 @@
 
 namespace understudy::detail {
 
-/// Whether a token makes an exception of a failure. Such a call completes with the exception itself, since that says
-/// more than its code: of which group, by which server, why.
+/// Whether a token turns a failure into an exception. Such a call completes with the exception itself, because its text
+/// says more than a code: the group, the server, the cause.
 template <typename Token>
 inline constexpr bool throws_failures = false;
 template <typename Executor>
 inline constexpr bool throws_failures<asio::use_awaitable_t<Executor>> = true;
 
-/// Completes a handler of `void(std::exception_ptr, values...)` with a code, or with an exception.
+/// Completes a handler of `void(std::exception_ptr, values...)`. A failure given as a code becomes an exception.
 template <typename Handler>
 struct Throwing {
     using explains_failures = void;
@@ -37,7 +37,7 @@ struct Throwing {
     void operator()(std::error_code ec, Values... values) {
         fail_with(ec ? std::make_exception_ptr(std::system_error{ec}) : nullptr, std::move(values)...);
     }
-    /// As above; `why` is the beginning of the exception's text.
+    /// As above; the exception's text begins with `why`.
     template <typename... Values>
     void explained(std::error_code ec, const std::string& why, Values... values) {
         if (!ec || why.empty()) return (*this)(ec, std::move(values)...);
@@ -49,8 +49,9 @@ struct Throwing {
     }
 };
 
-/// Turns the outcome of a coroutine, `(exception, value...)`, into `(std::error_code, value...)`. An exception that
-/// is no `std::system_error` completes the call with `error::internal` and then leaves the executor's `run()`.
+/// Turns the outcome of a coroutine, `(exception, value...)`, into `(std::error_code, value...)`. An exception that is
+/// not a `std::system_error` is a bug or comes from the host's code. It completes the call with `error::internal`, and
+/// then leaves the executor's `run()`, so that it is not lost.
 template <typename Handler>
 struct Spawned {
     Handler handler;
@@ -77,8 +78,8 @@ struct Spawned {
     }
 };
 
-/// Starts on `executor` the coroutine that `make` returns. A named type, not a lambda: GCC 12 and lambdas that are
-/// kept in the frame of a coroutine do not go together.
+/// Starts, on `executor`, the coroutine that `make` returns. It is a named type and not a lambda, because GCC 12 has
+/// bugs with lambdas that are stored in the frame of a coroutine.
 struct Spawn {
     template <typename Handler, typename Make>
     void operator()(Handler handler, asio::any_io_executor executor, Make make) const {
@@ -106,10 +107,10 @@ struct SpawnSignature<asio::awaitable<void, Executor>> {
     using throwing = void(std::exception_ptr);
 };
 
-/// When the operation is initiated, `make()` is called and the `awaitable<T>` that it returns run on `executor`;
-/// `token` is completed with `void(std::error_code, T)`, or `void(std::error_code)` for an `awaitable<void>`; where the
-/// token throws, with what the coroutine threw.
-/// Terminal cancellation reaches what the coroutine waits for.
+/// When the operation is initiated, calls `make()` and runs the `awaitable<T>` that it returns on `executor`. Completes
+/// `token` with `void(std::error_code, T)`, or with `void(std::error_code)` for an `awaitable<void>`. If the token
+/// throws, it completes with the exception of the coroutine. Terminal cancellation is passed on to what the coroutine
+/// awaits.
 template <typename Make, typename Token>
 auto async_spawn(asio::any_io_executor executor, Make make, Token&& token) {
     using Signature = SpawnSignature<decltype(make())>;
@@ -123,7 +124,7 @@ auto async_spawn(asio::any_io_executor executor, Make make, Token&& token) {
 
 }  // namespace understudy::detail
 
-// Whatever is associated with the host's handler is associated with the one that co_spawn sees.
+// Everything associated with the host's handler is associated with the handler that co_spawn gets.
 template <template <typename, typename> class Associator, typename Handler, typename Default>
 struct asio::associator<Associator, understudy::detail::Spawned<Handler>, Default> : Associator<Handler, Default> {
     static auto get(const understudy::detail::Spawned<Handler>& spawned) noexcept {

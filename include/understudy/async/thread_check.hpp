@@ -1,5 +1,6 @@
-// Calls that reach a service from outside its executor while another thread runs that. It is the commonest mistake of a
-// host with threads, and what comes of it (a table changed under the loop's hands) looks like a fault of the library.
+// Detects calls that reach a service from outside its executor while another thread runs that executor. This is the
+// most common mistake of a host with several threads. Its effect, a table that changes during a turn, looks like a bug
+// in the library.
 #pragma once
 
 #include <atomic>
@@ -13,10 +14,10 @@
 
 namespace understudy::detail {
 
-/// Where the calling thread stands to an executor.
+/// The relation of the calling thread to an executor.
 enum class Standpoint {
-    inside,   ///< It runs the executor, in its strand if that is one; or nobody does.
-    outside,  ///< It does not.
+    inside,   ///< It runs the executor (within the strand, if it is one), or the executor is stopped.
+    outside,  ///< It does not run the executor.
     unknown,  ///< This kind of executor cannot be asked.
 };
 
@@ -30,21 +31,22 @@ inline Standpoint standpoint(const asio::any_io_executor& executor) {
     return Standpoint::unknown;
 }
 
-/// One of a service. A call from outside is noted; the turn that serves it then runs either on that same thread, which
-/// ran the executor after the call (no fault), or on another one, which may have run it all the time: that is reported,
-/// in builds without NDEBUG. Threads that run one executor in turns (`poll` under a lock of the host's) have to make
-/// their calls from within it.
+/// Belongs to one service. A call from outside the executor is only noted, since the same thread may run the executor
+/// afterwards, which is correct. If the next turn runs on that thread, there is no fault. If it runs on another thread,
+/// that thread may have been running all the time: builds without NDEBUG report this. Threads that take turns to run
+/// one executor (`poll` under a mutex of the host) must make their calls from within it.
 class ThreadCheck {
 public:
-    /// A call of the host's, to whoever has this `executor()`.
+    /// Call this at each call of the host. `owner.executor()` is the service's executor.
     template <typename Owner>
     void called(Owner& owner) {
         const auto last = turned_.load(std::memory_order_relaxed);
+        // Before the first turn no thread is known to run the executor.
         if (last == std::thread::id{} || last == std::this_thread::get_id()) return;
         if (standpoint(owner.executor()) == Standpoint::outside)
             outside_.store(std::this_thread::get_id(), std::memory_order_relaxed);
     }
-    /// A turn begins.
+    /// Call this when a turn begins.
     void turn() {
         const auto here = std::this_thread::get_id();
         turned_.store(here, std::memory_order_relaxed);
@@ -60,8 +62,8 @@ public:
     }
 
 private:
-    std::atomic<std::thread::id> turned_{};   // where the last turn ran
-    std::atomic<std::thread::id> outside_{};  // where a call came from
+    std::atomic<std::thread::id> turned_{};   // the thread of the last turn
+    std::atomic<std::thread::id> outside_{};  // the thread of a call from outside, until the next turn
 };
 
 }  // namespace understudy::detail

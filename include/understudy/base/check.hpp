@@ -1,4 +1,4 @@
-// UNDERSTUDY_CHECK: a condition that holds unless the library is wrong; on in release builds too.
+// UNDERSTUDY_CHECK: asserts a condition that can be false only through a bug in the library. Also on in release builds.
 #pragma once
 
 #include <atomic>
@@ -7,8 +7,8 @@
 
 namespace understudy {
 
-/// Called when a check fails. It may throw or end the process; if it returns, the process is aborted,
-/// because a replica that has caught itself being wrong must not go on answering.
+/// Called when a check fails. It may throw or end the process. If it returns, the process is aborted: a replica that
+/// has found its own state wrong must not answer requests any more.
 using CheckHandler = void (*)(const char* condition, const char* file, int line);
 
 namespace detail {
@@ -23,7 +23,7 @@ inline std::atomic<CheckHandler> check_handler{&abort_on_failed_check};
 }
 }  // namespace detail
 
-/// Replaces the handler of the whole process and returns the one before.
+/// Replaces the handler for the whole process and returns the former one.
 inline CheckHandler set_check_handler(CheckHandler handler) { return detail::check_handler.exchange(handler); }
 
 }  // namespace understudy

@@ -1,5 +1,6 @@
-// Header-only or compiled once: with UNDERSTUDY_SEPARATE_COMPILATION defined, what is no template is only declared by
-// the headers, and defined by the one source file that includes understudy/src.hpp (target understudy::compiled).
+// Switches between header-only and separate compilation. With UNDERSTUDY_SEPARATE_COMPILATION defined, the headers only
+// declare what is not a template. The one source file that includes understudy/src.hpp defines it (CMake target
+// understudy::compiled).
 #pragma once
 
 #if defined(UNDERSTUDY_SEPARATE_COMPILATION)

@@ -1,4 +1,4 @@
-// Who closes a file descriptor.
+// A file descriptor with one owner, so that no error path leaks it.
 #pragma once
 
 #include <unistd.h>
@@ -7,7 +7,7 @@
 
 namespace understudy::detail {
 
-/// A file descriptor that is closed when its owner goes.
+/// Owns a file descriptor and closes it in the destructor. -1 means none.
 class Descriptor {
 public:
     Descriptor() = default;

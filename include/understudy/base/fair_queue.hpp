@@ -1,5 +1,5 @@
-// What has arrived and was not handled yet, taken in turns that are fair to all connections. Without it one connection
-// that sends as fast as it can puts tens of thousands of messages before everybody's pings and acknowledgements.
+// A queue of received messages that serves all connections fairly. Without it, one connection that sends as fast as it
+// can would put tens of thousands of messages before the pings and acknowledgements of all others.
 #pragma once
 
 #include <algorithm>
@@ -13,8 +13,9 @@
 
 namespace understudy::detail {
 
-/// What fits into the next turn waits in one row, in the order in which it came. What is more waits per source and is
-/// taken round robin, preferred sources first. An item weighs its bytes and what it costs to hold.
+/// Items that fit into the next turn wait in one list, in the order in which they came. All others wait in a list of
+/// their source. From these lists turns take items round robin, preferred sources first. The weight of an item is its
+/// size in bytes and what it costs to hold it.
 template <typename Item>
 class FairQueue {
     struct Waiting {
@@ -23,19 +24,20 @@ class FairQueue {
     };
 
 public:
-    /// One connection, as the queue sees it. Shared, since what it sent is taken after it has ended, too.
+    /// One connection, as the queue sees it. Ownership is shared: its items may be taken after the connection has
+    /// ended.
     class Source {
     public:
         explicit Source(bool preferred = false) : preferred_{preferred} {}
         bool preferred() const { return preferred_; }
-        /// Whether nothing of it waits beyond the next turn.
+        /// Whether no item of this source waits beyond the next turn.
         bool empty() const { return waiting_.empty(); }
 
     private:
         friend class FairQueue;
         bool preferred_;
         bool barred_ = false;
-        bool queued_ = false;  // stands in the rotation
+        bool queued_ = false;  // is in `preferred_` or `others_`
         std::size_t weight_ = 0;
         std::list<Waiting> waiting_;
     };
@@ -43,21 +45,24 @@ public:
 
     explicit FairQueue(std::size_t max_turn) : max_turn_{std::max<std::size_t>(max_turn, 1)} {}
 
-    /// Whether a turn would be empty.
+    /// Whether the next turn would be empty.
     bool empty() const { return front_.empty() && preferred_.empty() && others_.empty(); }
 
-    /// Whether more of this source may come: one over its bound has to be served first. While much waits over all, a
-    /// source of which nothing waits may still add one item, so that nobody is shut out by others.
+    /// Whether the source may add more items. A source that has reached its own bound must be served first. If the
+    /// bound on all sources together is reached, a source without waiting items may still add one, so that other
+    /// sources cannot shut it out.
     bool may_add(const Source& source) const {
         if (source.waiting_.empty()) return true;
         return source.waiting_.size() < most_of_one && source.weight_ < turns_of_one * max_turn_ &&
                weight_ < turns_of_all * max_turn_;
     }
 
-    /// Of nobody: it comes with the next turn.
+    /// Adds an item that belongs to no source. It comes with the next turn.
     void push(Item item) { front_.push_back(std::move(item)); }
-    /// Behind all that the source has added. It is for the caller to heed `may_add`.
+    /// Adds an item behind all items of its source. The caller must ask `may_add` first; it is not checked here.
     void push(const SourcePointer& source, Item item, std::size_t weight) {
+        // The item goes directly into the next turn only if it fits and no item of its class waits: otherwise it would
+        // overtake items that came before it.
         const bool overtakes = source->preferred_ ? preferred_.empty() : !anybody_queued();
         const bool fits = front_.empty() || front_weight_ + weight <= max_turn_;
         if (source->waiting_.empty() && !source->barred_ && overtakes && fits) {
@@ -70,13 +75,14 @@ public:
         enqueue(source);
     }
 
-    /// Nothing of a barred source is taken from those that wait.
+    /// Bars a source or ends that. The waiting items of a barred source are not taken; those already in the next turn
+    /// are.
     void bar(const SourcePointer& source, bool on) {
         if (std::exchange(source->barred_, on) == on) return;
         if (!on) return enqueue(source);
         if (std::exchange(source->queued_, false)) std::erase(rotation(*source), source);
     }
-    /// From now on it is served before others, or no longer.
+    /// Serves a source before the others from now on, or ends that.
     void prefer(const SourcePointer& source, bool on) {
         if (source->preferred_ == on) return;
         const bool queued = std::exchange(source->queued_, false);
@@ -85,7 +91,8 @@ public:
         if (queued) enqueue(source);
     }
 
-    /// The next turn: at least one item if there is any, and no more than fit. `fresh` is empty and may have room.
+    /// Takes the next turn: at least one item if there is any, and no more than fit. The empty vector `fresh` becomes
+    /// the new list for the next turn, so that its memory is used again.
     std::vector<Item> take(std::vector<Item> fresh = {}) {
         auto turn = std::exchange(front_, std::move(fresh));
         auto taken = std::exchange(front_weight_, 0);
@@ -104,9 +111,9 @@ public:
 private:
     using Rotation = std::deque<SourcePointer>;
 
-    // Bounds of what waits beyond the next turn: of one source in items and in turns, and of all in turns.
+    // Bounds on items that wait beyond the next turn: for one source in items and in turns, for all sources in turns.
     static constexpr std::size_t most_of_one = 1024, turns_of_one = 8, turns_of_all = 32;
-    // A source gives so much at a time, at least one item, before it is the next one's turn.
+    // A source may take up to this weight of a turn, and at least one item, before the next source follows.
     std::size_t quantum() const { return max_turn_ / 16; }
 
     bool anybody_queued() const { return !preferred_.empty() || !others_.empty(); }
@@ -116,7 +123,7 @@ private:
         rotation(*source).push_back(source);
     }
 
-    /// False when the turn is full: what did not fit is the first of the next one.
+    /// Returns false when the turn is full. The source whose item did not fit stays first for the next turn.
     bool serve(Rotation& row, std::vector<Item>& turn, std::size_t& taken) {
         while (!row.empty()) {
             const auto source = row.front();
@@ -140,8 +147,8 @@ private:
     std::size_t max_turn_;
     std::vector<Item> front_;
     std::size_t front_weight_ = 0;
-    Rotation preferred_, others_;  // of sources of which something waits
-    std::size_t weight_ = 0;       // of all that waits beyond the next turn
+    Rotation preferred_, others_;  // the sources that have waiting items
+    std::size_t weight_ = 0;       // of all items that wait beyond the next turn
 };
 
 }  // namespace understudy::detail

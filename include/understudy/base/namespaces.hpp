@@ -1,4 +1,4 @@
-// The namespaces of the rooms. Those that work with messages all the time use the names of protocol/ unqualified.
+// The namespaces of the library's folders. All that work with messages see the names of protocol/ without a qualifier.
 #pragma once
 
 namespace understudy {
@@ -23,7 +23,8 @@ using namespace protocol;
 namespace sim {
 using namespace protocol;
 }
-/// What stands in base/, async/ and runtime/, and in headers on top without being for a host.
+/// What joins the state machines with a host: async/, runtime/, and those parts of the public headers that are not part
+/// of the public interface.
 namespace detail {
 using namespace protocol;
 }

@@ -1,4 +1,4 @@
-// Text that others chose, in sentences for people: a name must not end a line of a log or move a terminal's cursor.
+// Makes text that peers choose safe to print: a name must not end a line of a log or move the cursor of a terminal.
 #pragma once
 
 #include <cstddef>
@@ -9,8 +9,8 @@ namespace understudy {
 
 namespace detail {
 
-/// How many bytes at `at` are one thing that must not be printed: a control character (C0, DEL, C1), or a character of
-/// Unicode that ends lines or changes the direction of writing. The text is UTF-8.
+/// The length in bytes of the character at `at` if it must not be printed, otherwise 0. Such are control characters
+/// (C0, DEL, C1) and Unicode characters that end a line or change the direction of writing. The text is UTF-8.
 constexpr std::size_t unprintable_at(std::string_view text, std::size_t at) {
     const auto byte = [&](std::size_t ahead) {
         return at + ahead < text.size() ? static_cast<unsigned char>(text[at + ahead]) : 0u;
@@ -31,7 +31,8 @@ constexpr bool is_printable(std::string_view text) {
     return true;
 }
 
-/// The text with each such byte as `\x1b`. Lines stay apart if `lines` says that the line ends are our own.
+/// The text with each byte of such a character replaced by an escape like `\x1b`. If `lines` is true, line ends are
+/// kept, because they come from the library itself.
 inline std::string printable(std::string_view text, bool lines = false) {
     if (is_printable(text)) return std::string{text};
     constexpr std::string_view digits = "0123456789abcdef";

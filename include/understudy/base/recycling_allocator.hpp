@@ -1,5 +1,5 @@
-// An allocator for the nodes of maps and sets in which entries come and go all the time: it hands out again what was
-// given back, and asks the heap only when a container grows beyond what it was before.
+// An allocator for the nodes of maps and sets whose entries come and go all the time. It reuses freed nodes, and asks
+// the heap only when the container grows beyond its former size.
 #pragma once
 
 #include <cstddef>
@@ -8,8 +8,8 @@
 
 namespace understudy {
 
-/// Of each container by itself; at most `most` nodes are kept. All of these allocators are equal, as every node comes
-/// from the heap in the end. A copy begins with nothing kept.
+/// Each container has its own free list of at most `most` nodes. All allocators compare equal, because every node comes
+/// from the heap and any of them may free it. A copy starts with an empty free list.
 template <typename T, std::size_t most = 1024>
 class RecyclingAllocator {
 public:

@@ -1,4 +1,6 @@
-// A machine for tools: one question to one address, one answer; and watching the views of a group.
+// The state machine of operator tools: it sends one question to one address and reports the one answer, and it
+// follows the views of a group. A tool names the address itself, so nothing of ClientStateMachine's search for the
+// primary is needed here.
 #pragma once
 
 #include <algorithm>
@@ -14,36 +16,48 @@
 #include <understudy/base/check.hpp>
 #include <understudy/client/question.hpp>
 #include <understudy/protocol/call_id.hpp>
-#include <understudy/protocol/effects.hpp>
+#include <understudy/protocol/output.hpp>
 
 namespace understudy::client {
 
-/// How a question ended, with a `Failure` for a message if there is more to say of that; or, of a watch, the news of a
-/// view.
+/// One report about a question: its end, or, for a watch, a view.
 struct Told {
-    std::uint64_t key = 0;
-    std::optional<error> code;
-    std::optional<Message> message;
+    std::uint64_t key = 0;            ///< The key that `ask` was given.
+    std::optional<error> code;        ///< Set if the question ended with an error.
+    std::optional<Message> message;   ///< The answer; with an error a `Failure` that explains it; for a watch the view.
 };
 
-class AskRules {
+/// Any number of questions under way, to any addresses. A question that may be repeated is sent again until it is
+/// answered or its timeout passes. A watch (`view.watch`) reports each view and ends only with a refusal, its timeout
+/// or `cancel`.
+///
+/// Errors, besides those that the peer answers with: `deadline_passed` (a question that may be repeated got no answer
+/// in time), and `outcome_unknown` (a question that may not be repeated got none, or its connection was lost after it
+/// was sent). A step costs O(n) with n questions under way; a tool has few.
+class AdminStateMachine {
 public:
-    /// How long to wait before a question is asked again: of a connection that ended, and of silence.
+    /// The wait before a question is sent again after its connection was lost.
     static constexpr Duration redial = std::chrono::milliseconds{100};
+    /// The wait before a question is sent again when no answer comes.
     static constexpr Duration patience = std::chrono::seconds{1};
-    static constexpr bool tells_each_refusal = true;  // each is the end of a call
+    /// Asks the driver to emit every `Refused`, also repeated ones, since each of them is the end of a call.
+    static constexpr bool tells_each_refusal = true;
 
+    /// Starts a question; the next `wake` sends it. `key` names it in `Told` and must not be in use.
     void ask(std::uint64_t key, Question question, Time now) {
         const auto deadline = after(now, question.timeout);
         asked_.emplace(key, Asked{std::move(question), deadline, now});
     }
+    /// Drops a question: nothing more is reported for it. A request that was already sent may still take effect.
     void cancel(std::uint64_t key) { asked_.erase(key); }
+    /// The reports since the last call, in order.
     std::vector<Told> take_told() { return std::exchange(told_, {}); }
 
-    void receive(Envelope envelope, Time, Effects& out) {
+    void receive(Envelope envelope, Time, Output& out) {
         if (auto* changed = std::get_if<ViewChanged>(&envelope.message)) return tell_watchers(envelope.peer, *changed);
         const auto name = read_call_id(envelope.id);
         auto found = asked_.find(name.n);
+        // The id alone proves nothing: an answer counts only from the peer that was asked, and for that method.
         const auto* question = found == asked_.end() ? nullptr : &found->second.question;
         if (!question || question->to != envelope.peer || question->method != name.method)
             return out.tell(Refused{envelope.peer, error::invalid_request, "an answer that nobody waits for"});
@@ -53,20 +67,22 @@ public:
             return finish(found, {name.n, failure->code, std::move(envelope.message)});
         }
         if (name.method != Method::view_watch) return finish(found, {name.n, {}, std::move(envelope.message)});
-        found->second.next = never;  // the connection tells the rest
+        found->second.next = never;  // later views are pushed over this connection; ask again only if it is lost
         told_.push_back({name.n, {}, std::move(envelope.message)});
     }
-    void gone(const Address& peer, Time now, Effects&) {
+    void disconnected(const Address& peer, Time now, Output&) {
         for (auto next = asked_.begin(); next != asked_.end();) {
             auto entry = next++;
             auto& asked = entry->second;
-            if (asked.question.to != peer || asked.next <= now) continue;
+            if (asked.question.to != peer || asked.next <= now) continue;  // not sent yet, or due to be sent anyway
             if (asked.question.repeatable) asked.next = after(now, redial);
             else finish(entry, {entry->first, error::outcome_unknown, say("the connection to " + peer + " broke")});
         }
     }
-    void probed(const Address&, ProbeResult, Time, Effects&) {}
-    void wake(Time now, Effects& out) {
+    void probed(const Address&, ProbeResult, Time, Output&) {}
+    void wake(Time now, Output& out) {
+        // A question that may be repeated has no effect that matters, so it ends with `deadline_passed`. Any other may
+        // have been executed although no answer came.
         for (auto next = asked_.begin(); next != asked_.end();) {
             auto entry = next++;
             auto& asked = entry->second;
@@ -90,7 +106,7 @@ private:
     struct Asked {
         Question question;
         Time deadline;
-        Time next;  // when to ask, or to ask again
+        Time next;  // when to send it, for the first time or again; `never`: only an answer or the deadline counts
     };
     using Table = std::map<std::uint64_t, Asked>;
 
@@ -103,6 +119,7 @@ private:
         asked_.erase(entry);
         told_.push_back(std::move(told));
     }
+    // A `view.changed` has no id. It belongs to every watch of that group at that peer.
     void tell_watchers(const Address& peer, const ViewChanged& changed) {
         for (const auto& [key, asked] : asked_) {
             const auto* watch = std::get_if<ViewWatch>(&asked.question.message);

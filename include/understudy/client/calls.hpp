@@ -1,5 +1,5 @@
-// The calls of a client: what each was asked, where it stands, and the indexes that find the ones to act on
-// without looking at the others. Whom to ask and when to ask again is decided in state_machine.hpp.
+// The table of a client's calls: the request and the state of each, and the indexes that find the calls which are due
+// without a scan over all of them. The choice of the peer and the time of a retry is made in state_machine.hpp.
 #pragma once
 
 #include <algorithm>
@@ -23,22 +23,23 @@
 
 namespace understudy::client {
 
-/// Names a call to its host, who counts: of two calls the later has the greater key, and no key comes twice.
+/// Names a call. The host chooses the keys: each is used once, and a later call has a greater key than an earlier one.
 using CallKey = std::uint64_t;
 
-/// How a call ended.
+/// The result of one call.
 struct Finished {
     CallKey key = 0;
-    std::optional<understudy::error> error{};///< Nothing: it was answered.
-    Position at{};                           ///< Of the answer.
-    JsonText value{};                        ///< What the store returned.
-    std::string detail{};                    ///< With an error: what is known about its cause, for people.
-    std::optional<DumpResult> dump{};        ///< The answer to a `dump`.
+    std::optional<understudy::error> error{};///< Absent: the call was answered.
+    Position at{};                           ///< The position in the answer (a fencing token).
+    JsonText value{};                        ///< The store's reply to a command or query.
+    std::string detail{};                    ///< With an error: its known cause as human-readable text.
+    std::optional<DumpResult> dump{};        ///< The answer to a `dump`: one piece of the export.
     friend bool operator==(const Finished&, const Finished&) = default;
 };
 
-/// Calls of one kind wait together to be sent: what keeps one from being taken keeps the next one too. `snapshot` is a
-/// dump that begins; while servers have no room for one more, those that go on can make some.
+/// Calls of one kind share a retry queue: the reason for which a server refuses one of them holds for the next one too.
+/// `snapshot` is the first call of a dump. It has a queue of its own: while a server has no room for another dump, the
+/// later pieces of dumps under way (kind `read`) must still be sent, since finishing these is what makes room.
 enum class CallKind : std::uint8_t { command, read, snapshot };
 inline constexpr CallKind call_kinds[] = {CallKind::command, CallKind::read, CallKind::snapshot};
 
@@ -47,115 +48,121 @@ struct ClerkCall {
     CallKey key = 0;
     Method method = Method::none;      ///< `pb_execute`, `pb_query` or `pb_dump`.
     JsonText text{};                   ///< The command or query.
-    std::optional<Position> dump_at{};
-    std::uint64_t dump_chunk = 0;
-    Time deadline = never;
-    Time timer = never;                ///< When to act on it next.
-    SessionId session{};
-    Sequence seq = 0;                  ///< In `session`; 0: none yet.
-    std::vector<std::uint64_t> sendings{};  ///< Numbers of the sendings whose answers would still count, oldest first.
-    std::uint64_t sent = 0;            ///< How often it was sent in all.
-    std::uint64_t possible = 0;        ///< Sendings that may have been executed: no definite refusal of them has come.
-    bool flying = false;               ///< Sent, and its answer awaited; else it waits to be sent.
-    std::optional<error> refusal{};    ///< The last definite refusal,
-    std::string detail{};              ///< and its text.
+    std::optional<Position> dump_at{};  ///< Which snapshot a dump reads; absent: the call takes a new one.
+    std::uint64_t dump_chunk = 0;      ///< Which piece of it, from 0.
+    Time deadline = never;             ///< The call ends then, answered or not.
+    Time timer = never;                ///< When to act on it next; at most `deadline`.
+    SessionId session{};               ///< The session that `seq` belongs to.
+    Sequence seq = 0;                  ///< Its sequence number in `session`; 0: none yet.
+    std::vector<std::uint64_t> attempts{};  ///< Numbers of the attempts whose answers would still count, oldest first.
+    std::uint64_t sent = 0;            ///< Attempts so far; a change of session counts from 0 again.
+    std::uint64_t possible = 0;        ///< Attempts that may have been executed: none of them was definitely refused.
+    bool in_flight = false;               ///< Sent, and an answer is awaited; otherwise the call waits to be sent.
+    std::optional<error> refusal{};    ///< The last definite refusal.
+    std::string detail{};              ///< Human-readable text of the last refusal, definite or not.
 
     CallKind kind() const {
         if (method == Method::pb_execute) return CallKind::command;
         return method == Method::pb_dump && !dump_at ? CallKind::snapshot : CallKind::read;
     }
     bool is_command() const { return kind() == CallKind::command; }
-    /// Whether it may have taken effect. A read has none.
+    /// True if the call may have taken effect. A read never has an effect.
     bool maybe() const { return is_command() && possible > 0; }
     friend bool operator==(const ClerkCall&, const ClerkCall&) = default;
 };
 
-/// All calls under way. What each of them needs costs O(log n).
+/// All calls under way. An operation on one call costs O(log n) with n calls, averaged over many (TimerQueue);
+/// `land_all` and `keys` go over all of them.
 class ClerkCalls {
 public:
     using Keys = std::set<CallKey, std::less<>, RecyclingAllocator<CallKey>>;
 
-    /// Answers to older sendings than these are not waited for.
+    /// Attempts of one call that are retained. An answer to an older attempt is ignored, like any late answer; without
+    /// a bound a call without a deadline would collect attempts for as long as an outage lasts.
     static constexpr std::size_t max_sendings = 8;
 
     std::size_t size() const { return calls_.size(); }
-    std::size_t flying() const { return flying_; }
-    std::size_t flying_bytes() const { return flying_bytes_; }
+    /// Calls that were sent and whose answers are awaited.
+    std::size_t in_flight() const { return in_flight_; }
+    /// Bytes of the commands and queries of these calls.
+    std::size_t in_flight_bytes() const { return in_flight_bytes_; }
     bool has(CallKey key) const { return calls_.contains(key); }
     ClerkCall& at(CallKey key) { return calls_.at(key); }
 
-    /// Those of a kind that wait to be sent, in the order in which they are to be sent.
+    /// The calls of a kind that wait to be sent, in the order of sending: the order of their keys.
     const Keys& waiting(CallKind kind) const { return waiting_[static_cast<std::size_t>(kind)]; }
 
-    /// Whether sending `n` was made at all; if not, nobody waits for its answer.
+    /// True if attempt `n` was ever made. An answer to any other number is a fault of the peer.
     bool made(std::uint64_t n) const { return n > 0 && n < next_; }
 
-    /// The call of which `n` is a sending; null for a late answer to a call that has ended.
+    /// The call that attempt `n` belongs to; null if the call has ended or the attempt is no longer retained.
     ClerkCall* by_sending(std::uint64_t n) {
         auto found = sendings_.find(n);
         return found == sendings_.end() ? nullptr : &calls_.at(found->second);
     }
 
+    /// Adds a call that waits to be sent. Its key must be greater than that of every call before it.
     void add(ClerkCall call) {
         auto key = call.key;
         UNDERSTUDY_CHECK(!calls_.contains(key));
         call.timer = call.deadline;
-        lane(call).insert(lane(call).end(), key);
+        queue(call).insert(queue(call).end(), key);
         calls_.emplace(key, std::move(call));
         start_timer(calls_.at(key));
     }
 
-    /// The call is about to be sent; its answer is awaited until `until`. Returns the sending's number.
+    /// Records that a waiting call is sent now and its answer is awaited until `until`. Returns the attempt's number.
     std::uint64_t fly(ClerkCall& call, Time until) {
-        UNDERSTUDY_CHECK(!call.flying);
-        lane(call).erase(call.key);
+        UNDERSTUDY_CHECK(!call.in_flight);
+        queue(call).erase(call.key);
         auto n = next_++;
         sendings_.emplace(n, call.key);
-        if (call.sendings.size() == max_sendings) {
-            sendings_.erase(call.sendings.front());
-            call.sendings.erase(call.sendings.begin());
+        if (call.attempts.size() == max_sendings) {
+            sendings_.erase(call.attempts.front());
+            call.attempts.erase(call.attempts.begin());
         }
-        call.sendings.push_back(n);
+        call.attempts.push_back(n);
         ++call.sent;
         ++call.possible;
-        call.flying = true;
-        ++flying_;
-        flying_bytes_ += call.text.size();
+        call.in_flight = true;
+        ++in_flight_;
+        in_flight_bytes_ += call.text.size();
         set_timer(call, until);
         return n;
     }
 
-    /// Whether it is the answer to sending `n` that the call awaits.
-    bool awaits(const ClerkCall& call, std::uint64_t n) const { return call.flying && call.sendings.back() == n; }
+    /// True if the call awaits the answer to attempt `n`, its newest one.
+    bool awaits(const ClerkCall& call, std::uint64_t n) const { return call.in_flight && call.attempts.back() == n; }
 
-    /// Sending `n` of the call was refused.
+    /// Records that attempt `n` of the call was refused. `definite`: it has not been executed and will not be.
     void refused(ClerkCall& call, std::uint64_t n, bool definite) {
-        std::erase(call.sendings, n);
+        std::erase(call.attempts, n);
         sendings_.erase(n);
         if (definite) --call.possible;
     }
 
-    /// The call waits to be sent again.
+    /// Requeues a call that was sent: its answer is no longer awaited, but still counts if it comes.
     void land(ClerkCall& call) {
-        UNDERSTUDY_CHECK(call.flying);
+        UNDERSTUDY_CHECK(call.in_flight);
         settle(call);
-        lane(call).insert(call.key);
+        queue(call).insert(call.key);
         set_timer(call, never);
     }
-    /// Every call whose answer is awaited waits to be sent again.
+    /// Requeues every call that was sent. O(attempts).
     void land_all() {
         for (const auto& [n, key] : sendings_)
-            if (auto& call = calls_.at(key); call.flying) land(call);
+            if (auto& call = calls_.at(key); call.in_flight) land(call);
     }
 
-    /// Its answer is awaited longer, within its deadline.
+    /// Awaits the answer until `until` instead, or until the call's deadline if that is earlier.
     void postpone(ClerkCall& call, Time until) { set_timer(call, until); }
 
-    /// The call whose time has come, or null.
+    /// The call whose timer is due first, or null if none is due.
     ClerkCall* due(Time now) { return timers_.deadline() > now ? nullptr : &calls_.at(timers_.first()); }
+    /// When the next timer is due.
     Time deadline() const { return timers_.deadline(); }
 
-    /// The keys of all calls in their order. O(n log n).
+    /// The keys of all calls in ascending order. O(n log n).
     std::vector<CallKey> keys() const {
         std::vector<CallKey> all;
         for (const auto& [key, call] : calls_) all.push_back(key);
@@ -163,49 +170,52 @@ public:
         return all;
     }
 
+    /// Removes a call that has ended; the reference is invalid afterwards.
     void remove(ClerkCall& call) {
         const auto key = call.key;
-        if (call.flying)
+        if (call.in_flight)
             settle(call);
         else
-            lane(call).erase(key);
-        for (auto n : call.sendings) sendings_.erase(n);
+            queue(call).erase(key);
+        for (auto n : call.attempts) sendings_.erase(n);
         const auto timer = call.timer;
         calls_.erase(key);
         end_timer(timer, key);
     }
 
     void invariants() const {
-        UNDERSTUDY_CHECK(calls_.size() == flying_ + waiting_[0].size() + waiting_[1].size() + waiting_[2].size());
-        UNDERSTUDY_CHECK(flying_ <= sendings_.size());
+        UNDERSTUDY_CHECK(calls_.size() == in_flight_ + waiting_[0].size() + waiting_[1].size() + waiting_[2].size());
+        UNDERSTUDY_CHECK(in_flight_ <= sendings_.size());
     }
-    /// O(calls), for simulation.
+    /// Checks every call and every index. O(calls): for simulation and tests.
     void deep_invariants() const {
-        std::size_t flying = 0, bytes = 0, sendings = 0;
+        std::size_t in_flight = 0, bytes = 0, attempts = 0;
         for (const auto& [key, call] : calls_) {
             UNDERSTUDY_CHECK(key == call.key && call.timer <= call.deadline && timers_.contains(call.timer, key));
-            UNDERSTUDY_CHECK(call.flying != waiting(call.kind()).contains(key));
-            UNDERSTUDY_CHECK(call.possible <= call.sent && call.sendings.size() <= max_sendings);
-            for (auto n : call.sendings) UNDERSTUDY_CHECK(sendings_.at(n) == key);
-            flying += call.flying;
-            bytes += call.flying ? call.text.size() : 0;
-            sendings += call.sendings.size();
+            UNDERSTUDY_CHECK(call.in_flight != waiting(call.kind()).contains(key));
+            UNDERSTUDY_CHECK(call.possible <= call.sent && call.attempts.size() <= max_sendings);
+            for (auto n : call.attempts) UNDERSTUDY_CHECK(sendings_.at(n) == key);
+            in_flight += call.in_flight;
+            bytes += call.in_flight ? call.text.size() : 0;
+            attempts += call.attempts.size();
         }
-        UNDERSTUDY_CHECK(flying == flying_ && bytes == flying_bytes_ && sendings == sendings_.size());
+        UNDERSTUDY_CHECK(in_flight == in_flight_ && bytes == in_flight_bytes_ && attempts == sendings_.size());
         UNDERSTUDY_CHECK(timers_.deadline() == never || is_current(timers_.deadline(), timers_.first()));
     }
-    /// The timers follow from the calls.
+    /// Timers and queues are not compared: they follow from the calls.
     friend bool operator==(const ClerkCalls& a, const ClerkCalls& b) {
         return a.calls_ == b.calls_ && a.sendings_ == b.sendings_ && a.next_ == b.next_;
     }
 
 private:
-    Keys& lane(const ClerkCall& call) { return waiting_[static_cast<std::size_t>(call.kind())]; }
+    Keys& queue(const ClerkCall& call) { return waiting_[static_cast<std::size_t>(call.kind())]; }
+    // The answer is no longer awaited.
     void settle(ClerkCall& call) {
-        call.flying = false;
-        --flying_;
-        flying_bytes_ -= call.text.size();
+        call.in_flight = false;
+        --in_flight_;
+        in_flight_bytes_ -= call.text.size();
     }
+    // The new time is stored before the old timer ends: `is_current` recognizes ended timers by the stored time.
     void set_timer(ClerkCall& call, Time time) {
         time = std::min(time, call.deadline);
         if (time == call.timer) return;
@@ -227,11 +237,11 @@ private:
                                    RecyclingAllocator<std::pair<const std::uint64_t, Value>>>;
 
     Map<ClerkCall> calls_;
-    Map<CallKey> sendings_;
-    TimerQueue timers_;      // of each call that has one
+    Map<CallKey> sendings_;  // from the number of each retained attempt to its call
+    TimerQueue timers_;      // one for each call whose `timer` is not `never`
     std::array<Keys, std::size(call_kinds)> waiting_;
-    std::size_t flying_ = 0, flying_bytes_ = 0;
-    std::uint64_t next_ = 1;  // the number of the next sending
+    std::size_t in_flight_ = 0, in_flight_bytes_ = 0;
+    std::uint64_t next_ = 1;  // the number of the next attempt
 };
 
 }  // namespace understudy::client

@@ -1,4 +1,4 @@
-// What an operator's tool asks of one address.
+// The request of an operator tool to one address, as a value that the host's side and AdminStateMachine share.
 #pragma once
 
 #include <functional>
@@ -10,16 +10,20 @@
 
 namespace understudy::client {
 
-/// A question. One that may be repeated is asked again when no answer comes, or the connection ends.
+/// A request to one address.
 struct Question {
     Address to;
-    Method method = Method::none;
+    Method method = Method::none;        ///< The method of `message`.
     Message message;
-    Duration timeout = Duration::max();
+    Duration timeout = Duration::max();  ///< The longest wait for an answer, with all repetitions.
+    /// Send it again when no answer comes or the connection is lost. False for a request that must not be executed
+    /// twice; if its answer is lost, it ends with `outcome_unknown`.
     bool repeatable = true;
 };
 
+/// Called with each view of a watched group.
 using Watcher = std::function<void(const ViewInfo&)>;
+/// Follows the views of a group at one view service address.
 struct Watch {
     Address view_service;
     std::string group;

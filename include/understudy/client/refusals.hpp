@@ -1,23 +1,25 @@
-// What a refusal means to a client: what may help, and whether the refused request can still take effect.
+// What a refusal means to a client: which action may help, and whether the refused request can still take effect.
 #pragma once
 
 #include <understudy/error.hpp>
 
 namespace understudy::client {
 
-/// What a refusal asks of a client.
-enum class Cure {
-    none,       ///< Trying again cannot help.
-    wait,       ///< The same server, later.
-    elsewhere,  ///< Another server is to be asked, or this one is not what the view says.
-    session,    ///< Another session.
+/// The action of a client after a refusal.
+enum class RetryAction {
+    none,       ///< Report the error: repeating cannot help.
+    wait,       ///< Repeat at the same server, later.
+    elsewhere,  ///< Get a newer view and repeat at its primary: the refusing server is not what the client's view says.
+    session,    ///< Open another session.
 };
-constexpr Cure cure_of(error code) {
+/// The table of section 4 of docs/protocol.md. An error that is not listed (`not_primary`, `stale_view`,
+/// `wrong_cluster`, `internal` …) may be cured by another server or view.
+constexpr RetryAction retry_action_of(error code) {
     switch (code) {
         case error::overloaded:
-        case error::not_enough_replicas: return Cure::wait;
-        case error::session_expired: return Cure::session;
-        case error::bad_chunk:  // of a dump: that snapshot is gone
+        case error::not_enough_replicas: return RetryAction::wait;
+        case error::session_expired: return RetryAction::session;
+        case error::bad_chunk:  // of a dump: the server no longer retains that snapshot
         case error::bad_request:
         case error::invalid_params:
         case error::invalid_request:
@@ -26,12 +28,15 @@ constexpr Cure cure_of(error code) {
         case error::too_large:
         case error::unauthorized:
         case error::unsupported_version:
-        case error::wrong_group: return Cure::none;
-        default: return Cure::elsewhere;
+        case error::wrong_group: return RetryAction::none;
+        default: return RetryAction::elsewhere;
     }
 }
-/// Whether a request refused like this has not been and will not be executed. `not_primary` is no such refusal: a
-/// primary that steps down gives it to requests that are in its log already (S6).
-constexpr bool is_definite(error code) { return cure_of(code) != Cure::elsewhere || code == error::wrong_cluster; }
+/// True if a request that was refused with this error has not been executed and will not be. `not_primary` is not
+/// definite: a primary that steps down answers with it requests that are already in its log, and the next primary may
+/// commit these (S6).
+constexpr bool is_definite(error code) {
+    return retry_action_of(code) != RetryAction::elsewhere || code == error::wrong_cluster;
+}
 
 }  // namespace understudy::client

@@ -1,4 +1,4 @@
-// A client's session (rule C3): how it is opened, its name, and which of its sequence numbers are unanswered.
+// A client's session (rule C3): the request that opens it, its id, and its sequence numbers without an answer.
 #pragma once
 
 #include <cstddef>
@@ -10,7 +10,7 @@
 
 namespace understudy::client {
 
-/// The sequence numbers of a session.
+/// A session and its sequence numbers.
 class ClerkSession {
 public:
     ClerkSession() = default;
@@ -21,21 +21,25 @@ public:
         *this = {};
         id_ = id;
     }
+    /// Drops the session; used when it has expired.
     void forget() { *this = {}; }
 
+    /// The next sequence number, for a command that is sent for the first time. Numbers start at 1.
     Sequence take() {
         ended_.push_back(false);
         ++unanswered_;
         return low_ + ended_.size() - 1;
     }
-    /// The call of that number has ended: answered, given up or cancelled.
+    /// Records that the call of that number has ended: answered, given up or cancelled. Numbers of an earlier session
+    /// are ignored. A number that was given up counts as answered: otherwise `low` would stay below it, and the servers
+    /// would retain the results above it for as long as the session lives.
     void end(SessionId session, Sequence seq) {
-        const auto place = static_cast<std::size_t>(seq - low_);  // none, if a server gave out the same session twice
+        const auto place = static_cast<std::size_t>(seq - low_);  // out of range if a server reused a session id
         if (session != id_ || seq < low_ || place >= ended_.size() || std::exchange(ended_[place], true)) return;
         --unanswered_;
         for (; !ended_.empty() && ended_.front(); ++low_) ended_.pop_front();
     }
-    /// The lowest number still unanswered; the next one if all are answered.
+    /// The lowest number without an answer; the next number if all have one. Servers drop results below it.
     Sequence low() const { return low_; }
     std::size_t unanswered() const { return unanswered_; }
 
@@ -44,15 +48,16 @@ public:
 private:
     SessionId id_;
     Sequence low_ = 1;
-    std::deque<bool> ended_;  // whether `low_` has, and each number after it
+    std::deque<bool> ended_;  // for `low_` and each number after it: true if its call has ended
     std::size_t unanswered_ = 0;
 };
 
-/// The request that opens a session, sent until one is answered. Any answer of this round will do; a session whose
-/// answer was lost expires unused.
+/// The request that opens a session (`pb.open`). It is sent again until one of the requests is answered. The first
+/// answer to any request since the client began to ask is accepted. A session whose answer was lost stays unused and
+/// expires at the servers.
 class SessionOpening {
 public:
-    /// The number of the request to send now; its answer is awaited until `until`.
+    /// Records that a request is sent now and its answer is awaited until `until`. Returns its number.
     std::uint64_t send(Time until) {
         if (since_ == 0) since_ = next_;
         awaited_ = true;
@@ -60,14 +65,16 @@ public:
         return next_++;
     }
     bool awaited() const { return awaited_; }
+    /// Until when the answer is awaited; the earliest time if none is awaited.
     Time until() const { return awaited_ ? until_ : Time{}; }
-    /// Its answer is not awaited any more; it will do if it comes before another's.
+    /// The answer is no longer awaited, so another request may be sent. It is still accepted if it comes first.
     void lost() { awaited_ = false; }
 
-    /// Whether request `n` was made at all; if not, nobody waits for its answer.
+    /// True if request `n` was ever made. An answer to any other number is a fault of the peer.
     bool made(std::uint64_t n) const { return n > 0 && n < next_; }
+    /// True if `n` is the request whose answer is awaited.
     bool is_last(std::uint64_t n) const { return awaited_ && n + 1 == next_; }
-    /// Request `n` was answered. False if it comes too late: another one was answered before.
+    /// Records the answer to request `n`. False if it comes too late: another request was answered before.
     bool answered(std::uint64_t n) {
         if (since_ == 0 || n < since_) return false;
         since_ = 0;
@@ -78,7 +85,7 @@ public:
 
 private:
     std::uint64_t next_ = 1;
-    std::uint64_t since_ = 0;  // the first request of this round; 0: no round is under way
+    std::uint64_t since_ = 0;  // the first request whose answer is accepted; 0: no session is being opened
     bool awaited_ = false;
     Time until_{};
 };

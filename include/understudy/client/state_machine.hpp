@@ -1,5 +1,6 @@
-// The client's side of the protocol (rules C1 to C6): whom to ask, when to ask again, and when to give up. Each call
-// comes out once, and what is said about its outcome is true however many of its sendings were lost or overtaken.
+// The client's side of the protocol (rules C1 to C6; C7 is in view_follower.hpp): which server to ask, when to ask
+// again, and when to give up. Each call ends once, and what is reported about its outcome is true even if attempts of
+// it were lost or reordered.
 #pragma once
 
 #include <algorithm>
@@ -22,104 +23,115 @@
 #include <understudy/client/view_follower.hpp>
 #include <understudy/options.hpp>
 #include <understudy/protocol/coverage.hpp>
-#include <understudy/protocol/effects.hpp>
+#include <understudy/protocol/output.hpp>
 
 namespace understudy::client {
 
 /// A client: any number of calls under way at one group.
 ///
-/// Calls start with `execute`, `query` and `dump`, are sent by the next `wake`, and come out once each by
-/// `take_finished`, unless they are cancelled. How they end, besides with the answer:
-///  - `outcome_unknown`: a command that may have taken effect: its deadline passed after it was sent (C2), its session
-///    expired under a retry (C4), or a retry was refused for good while an earlier sending was unaccounted for;
-///  - `deadline_passed`: it had no effect. A query or dump never has one, so its deadline always ends with this;
-///  - `overloaded`, `not_enough_replicas`, `wrong_cluster`: the deadline passed, and every sending of the command had
-///    been refused like this. That is certain where the transport repeats no request, as no stream does;
-///  - `overloaded` at once: `max_calls` are under way. `too_large` at once: longer than `max_command`;
-///  - a refusal that trying again cannot cure (`bad_request`, `too_large`, `unauthorized` …), with its text;
-///  - `wrong_cluster`: the view service has lost its state and became another cluster. A client belongs to the cluster
-///    of its first view: all calls end like this from now on, those that may have taken effect with `outcome_unknown`;
-///  - `closed`: `stop` was called; of calls that were sent the outcome is unknown.
-/// The servers' `session_ttl` is longer than the client waits for an answer, which is at most 4 `resend_after`.
-class ClerkRules {
+/// `execute`, `query` and `dump` start a call, and the next `wake` sends it. Each call is reported once by
+/// `take_finished`, unless it is cancelled. A call that is not answered ends with one of these errors:
+///  - `outcome_unknown`: a command that may have taken effect. Its deadline passed after it was sent (C2), or its
+///    session expired during a retry (C4), or a retry was refused for good while an earlier attempt may have succeeded;
+///  - `deadline_passed`: the deadline passed and the call had no effect. A query or dump never has an effect, so its
+///    deadline always ends it with this error;
+///  - `overloaded`, `not_enough_replicas`, `wrong_cluster`: the deadline passed, and every attempt of the command was
+///    definitely refused, lastly with this error. So it had no effect, provided that the transport does not send a
+///    request twice; stream transports do not;
+///  - `overloaded` at once: `max_calls` calls are under way. `too_large` at once: the text exceeds `max_command`;
+///  - a refusal that a retry cannot cure (`bad_request`, `too_large`, `unauthorized` …), with its text;
+///  - `wrong_cluster`: the view service lost its state and is now another cluster. A client belongs to the cluster of
+///    its first view. All its calls end with this error from now on; those that may have taken effect end with
+///    `outcome_unknown`;
+///  - `closed`: `stop` or `leave` was called. The outcome of calls that were sent is unknown.
+///
+/// Requirement: the servers' `session_ttl` is longer than the client waits for the answer to one attempt. That is at
+/// most 4 `resend_after`, and longer only while large answers keep coming (`note_large`). Otherwise a session could
+/// expire during the wait, and a command that took effect could be executed again in the next session.
+class ClientStateMachine {
 public:
-    /// `options` are valid. `seed` varies the waits between retries, nothing else.
-    ClerkRules(ClerkOptions options, std::uint64_t seed)
+    /// `options` must be valid (checked). `seed` decides the jitter of the waits between retries and nothing else.
+    ClientStateMachine(ClerkOptions options, std::uint64_t seed)
         : options_(checked(std::move(options))),
           chance_(seed),
           follower_(options_),
           lanes_{new_lane(), new_lane(), new_lane()} {}
 
-    /// Executes a command once (or, without a session, at least once: C5). `give_up_after`: nothing means the option's.
+    /// Starts a command. It is executed at most once, or without a session at least once (C5). Without `give_up_after`
+    /// the value of the options counts; the call ends then at the latest.
     void execute(CallKey key, JsonText command, std::optional<Duration> give_up_after, Time now) {
         ClerkCall call{.key = key, .method = Method::pb_execute, .text = std::move(command)};
         start(std::move(call), give_up_after, now);
     }
-    /// Reads, linearizably.
+    /// Starts a read. It is linearizable.
     void query(CallKey key, JsonText query, std::optional<Duration> give_up_after, Time now) {
         ClerkCall call{.key = key, .method = Method::pb_query, .text = std::move(query)};
         start(std::move(call), give_up_after, now);
     }
-    /// Reads one piece of a snapshot (`Dump`).
+    /// Starts the read of one piece of an exported snapshot (`Dump`). Without `at` the primary takes a new snapshot.
     void dump(CallKey key, std::optional<Position> at, std::uint64_t chunk, std::optional<Duration> give_up_after,
               Time now) {
         ClerkCall call{.key = key, .method = Method::pb_dump, .dump_at = at, .dump_chunk = chunk};
         start(std::move(call), give_up_after, now);
     }
-    /// Forgets a call: it will not come out, and whether it takes effect stays unknown if it was sent.
+    /// Drops a call: it is not reported. If it was sent, it may still take effect.
     void cancel(CallKey key, Time) {
         if (calls_.has(key)) remove(calls_.at(key));
     }
-    /// Ends all calls, and each later one at once, with `closed`.
+    /// Ends all calls with `closed`. Each later call ends with `closed` at once.
     void stop() {
         farewell_.end();
         end_all(error::closed, "the client was stopped");
     }
-    /// The same in good order: closes the session at the primary too (C4). What was sent in it before takes effect
-    /// before that or not at all. It is tried for two `resend_after`, 2 s at most; until then, or until it is done,
-    /// `leaving`.
+    /// Like `stop`, but also closes the session at the primary (C4), so that the servers can drop its results at once.
+    /// A command that was sent in the session takes effect before that or not at all. The client tries for two
+    /// `resend_after`, at most 2 s; `leaving` is true until the session is closed or this time is over.
     void leave(Time now);
     bool leaving() const { return farewell_.under_way(); }
-    /// Learns the view and keeps it up to date also while there are no calls.
+    /// Asks for the view and keeps it up to date even while there are no calls.
     void follow(Time now) {
         following_ = true;
         follower_.want(now);
     }
 
+    /// The calls that ended since the last call of this function, in order.
     std::vector<Finished> take_finished() { return std::exchange(finished_, {}); }
-    /// The newest view known; number 0 if none is.
+    /// The newest view known; its number is 0 if none is known.
     const ViewInfo& view() const { return view_; }
     const ClerkOptions& options() const { return options_; }
     /// Calls under way.
     std::size_t pending() const { return calls_.size(); }
 
-    // ---- the machine -------------------------------------------------------------------------------------
+    // ---- the state machine (protocol/output.hpp) ---------------------------------------------------------
 
-    void receive(Envelope envelope, Time now, Effects& out) {
+    void receive(Envelope envelope, Time now, Output& out) {
         if (ended_ && !leaving()) return;
         std::visit([&](auto& message) { handle(envelope, message, now, out); }, envelope.message);
     }
-    void gone(const Address& peer, Time now, Effects& out) {
+    void disconnected(const Address& peer, Time now, Output& out) {
         if (ended_ && !leaving()) return;
-        follower_.gone(peer, now, out);
+        follower_.disconnected(peer, now, out);
         if (!has_view() || peer != primary().name) return;
+        // The primary may have failed, or only the connection. Ask for a newer view, and repeat what was unanswered
+        // after a wait: a server that closes each connection at once must not be dialled in a loop.
         follower_.suspect(now);
-        if (leaving()) farewell_.send_at(after(now, lane(CallKind::command).backoff.next(chance_)));
-        if (calls_.flying() == 0 && !opening_.awaited()) return;
+        if (leaving()) farewell_.send_at(after(now, queue(CallKind::command).backoff.next(chance_)));
+        if (calls_.in_flight() == 0 && !opening_.awaited()) return;
         calls_.land_all();
         opening_.lost();
         lost_ = true;
         pause_all(now);
     }
-    void probed(const Address&, ProbeResult, Time, Effects&) {}
+    void probed(const Address&, ProbeResult, Time, Output&) {}
 
-    void wake(Time now, Effects& out) {
+    /// Ends the calls whose deadline has passed, requeues those whose answer is overdue, and sends what may be sent.
+    void wake(Time now, Output& out) {
         if (leaving()) say_farewell(now, out);
         if (ended_) return;
         while (auto* call = calls_.due(now)) {
             if (call->deadline <= now)
                 give_up(*call);
-            else if (large_until_ > now)
+            else if (large_until_ > now)  // the answer may be queued behind a large one (note_large)
                 calls_.postpone(*call, large_until_);
             else {
                 reached("C2: what is not answered in time is asked again");
@@ -132,6 +144,7 @@ public:
         if (wants_view()) follower_.wake(now, chance_, out);
         invariants();
     }
+    /// When `wake` has something to do, if no message comes before.
     Time deadline() const {
         if (ended_) return leaving() ? std::min(farewell_.deadline(), follower_.deadline()) : never;
         auto time = std::min(calls_.deadline(), open_time());
@@ -140,24 +153,24 @@ public:
     }
     void invariants() const {
         calls_.invariants();
-        UNDERSTUDY_CHECK(calls_.flying() <= options_.window);
+        UNDERSTUDY_CHECK(calls_.in_flight() <= options_.window);
         UNDERSTUDY_CHECK(calls_.size() <= options_.max_calls);
         UNDERSTUDY_CHECK(session_.unanswered() <= calls_.size());
         UNDERSTUDY_CHECK(!ended_ || calls_.size() == 0);
     }
-    /// O(calls), for simulation.
+    /// Checks every call. O(calls): for simulation and tests.
     void deep_invariants() const { calls_.deep_invariants(); }
 
-    friend bool operator==(const ClerkRules&, const ClerkRules&) = default;
+    friend bool operator==(const ClientStateMachine&, const ClientStateMachine&) = default;
 
 private:
     static constexpr std::size_t large_answer = 64u << 10;
 
-    // When calls of a kind may be sent.
-    struct Lane {
+    // The retry state that all calls of one kind share.
+    struct RetryQueue {
         Backoff backoff;
-        Time resume_at{};
-        friend bool operator==(const Lane&, const Lane&) = default;
+        Time resume_at{};  // no call of this kind is sent before
+        friend bool operator==(const RetryQueue&, const RetryQueue&) = default;
     };
 
     static ClerkOptions checked(ClerkOptions options) {
@@ -166,11 +179,12 @@ private:
     }
     bool has_view() const { return view_.view.number != 0; }
     const Member& primary() const { return view_.view.primary; }
+    // An idle client does not ask the view service, unless `follow` was called.
     bool wants_view() const { return following_ || calls_.size() > 0; }
-    Lane new_lane() const { return {Backoff{options_.retry_first, options_.retry_last}}; }
-    Lane& lane(CallKind kind) { return lanes_[static_cast<std::size_t>(kind)]; }
-    const Lane& lane(CallKind kind) const { return lanes_[static_cast<std::size_t>(kind)]; }
-    Lane& lane(const ClerkCall& call) { return lane(call.kind()); }
+    RetryQueue new_lane() const { return {Backoff{options_.retry_first, options_.retry_last}}; }
+    RetryQueue& queue(CallKind kind) { return lanes_[static_cast<std::size_t>(kind)]; }
+    const RetryQueue& queue(CallKind kind) const { return lanes_[static_cast<std::size_t>(kind)]; }
+    RetryQueue& queue(const ClerkCall& call) { return queue(call.kind()); }
 
     // ---- calls begin and end -----------------------------------------------------------------------------
 
@@ -192,7 +206,7 @@ private:
         follower_.want(now);
     }
     void remove(ClerkCall& call) {
-        if (call.seq != 0) session_.end(call.session, call.seq);  // C3: also one that is given up
+        if (call.seq != 0) session_.end(call.session, call.seq);  // C3: a call that is given up counts as answered
         calls_.remove(call);
     }
     void finish(ClerkCall& call, Finished&& how) {
@@ -200,7 +214,8 @@ private:
         finished_.push_back(std::move(how));
         remove(call);
     }
-    // It can have had no effect, unless an earlier sending did.
+    // Ends a call with an error whose meaning is "no effect". If an attempt may have been executed, that would be a
+    // false promise, so the call ends with `outcome_unknown`.
     void fail(ClerkCall& call, error code, std::string why) {
         finish(call, {.error = call.maybe() ? error::outcome_unknown : code, .detail = std::move(why)});
     }
@@ -209,6 +224,7 @@ private:
         auto code = call.is_command() && call.refusal ? *call.refusal : error::deadline_passed;
         fail(call, code, call.detail.empty() ? why_unanswered(call) : std::move(call.detail));
     }
+    // Human-readable text for a call that ends without a refusal of its own.
     std::string why_unanswered(const ClerkCall& call) const {
         auto trouble = trouble_.empty() ? "" : ": " + trouble_;
         if (!has_view())
@@ -218,11 +234,12 @@ private:
             return "no session could be opened" + (trouble.empty() ? " at " + primary().name : trouble);
         return (call.sent == 0 ? "not sent yet to " : "no answer from ") + primary().name;
     }
+    // Ends all calls, in the order of their keys, and makes `start` refuse each later call with the same error.
     void end_all(error code, std::string why) {
         if (ended_) return;
         for (const auto key : calls_.keys()) {
             auto& call = calls_.at(key);
-            if (code == error::closed)
+            if (code == error::closed)  // it says nothing about the outcome, so it needs no `outcome_unknown`
                 finish(call, {.error = code, .detail = why});
             else
                 fail(call, code, why);
@@ -233,15 +250,19 @@ private:
 
     // ---- sending -----------------------------------------------------------------------------------------
 
-    bool room() const { return calls_.flying() < options_.window && calls_.flying_bytes() < options_.window_bytes; }
+    // The window bounds what is sent and unanswered. At least one call is sent, whatever its size.
+    bool room() const {
+        return calls_.in_flight() < options_.window && calls_.in_flight_bytes() < options_.window_bytes;
+    }
     bool session_ready() const { return !options_.session || session_.is_open(); }
 
-    // When the next one of a kind may be sent.
+    // When the first waiting call of a kind may be sent; `never` while something other than time must happen first.
     Time send_time(CallKind kind) const {
         if (!has_view() || !room() || calls_.waiting(kind).empty()) return never;
         if (kind == CallKind::command && !session_ready()) return never;
-        return lane(kind).resume_at;
+        return queue(kind).resume_at;
     }
+    // The oldest of the calls that may be sent now: calls of different kinds keep the order in which they started.
     std::optional<CallKey> next_call(Time now) const {
         std::optional<CallKey> first;
         for (const auto kind : call_kinds)
@@ -249,8 +270,10 @@ private:
                 if (auto key = *calls_.waiting(kind).begin(); !first || key < *first) first = key;
         return first;
     }
-    void send(ClerkCall& call, Time now, Effects& out) {
-        if (call.seq != 0 && call.session != session_.id()) {  // the new one does not know what it did in the old
+    void send(ClerkCall& call, Time now, Output& out) {
+        // The new session does not have the results of the old one, so it cannot recognize a command that was executed
+        // there: repeated in the new session, the command could take effect twice.
+        if (call.seq != 0 && call.session != session_.id()) {
             reached("C4: a call of an expired session is not repeated in the next one");
             return fail(call, error::outcome_unknown, "the session at " + primary().name + " expired");
         }
@@ -261,11 +284,13 @@ private:
         auto n = calls_.fly(call, after(now, patience(call)));
         out.send(primary().name, make_call_id(call.method, n), request(call));
     }
-    // An answer may be late because the primary has more than enough to do.
+    // How long to await the answer to the next attempt: 1, 2, then 4 times `resend_after`. The primary may be late
+    // because it is overloaded, and repeating at a constant pace would add to its load.
     Duration patience(const ClerkCall& call) const {
         auto length = options_.resend_after;
         return length > Duration::max() / 4 ? length : length * (1 << std::min<std::uint64_t>(call.sent, 2));
     }
+    // `low` is that of the moment of sending, also in a repeated request (C3): servers drop results earlier.
     Message request(const ClerkCall& call) const {
         auto cluster = view_.cluster;
         const auto& group = options_.group;
@@ -280,37 +305,41 @@ private:
             default: return Dump{cluster, group, call.dump_at, call.dump_chunk};
         }
     }
+    // When to ask for a session; `never` if no command waits for one.
     Time open_time() const {
         if (!has_view() || session_ready() || calls_.waiting(CallKind::command).empty()) return never;
-        return std::max(opening_.until(), lane(CallKind::command).resume_at);
+        return std::max(opening_.until(), queue(CallKind::command).resume_at);
     }
-    void open_session(Time now, Effects& out) {
+    void open_session(Time now, Output& out) {
         if (open_time() > now) return;
-        if (opening_.awaited()) follower_.suspect(now);
+        if (opening_.awaited()) follower_.suspect(now);  // the last request was not answered in time
         reached("C3: a session is opened by one replicated command");
         auto n = opening_.send(after(now, options_.resend_after));
         out.send(primary().name, make_call_id(Method::pb_open, n),
                  Open{.cluster = view_.cluster, .group = options_.group});
     }
 
-    void pause(Lane& lane, Time now) {
-        if (lane.resume_at <= now) lane.resume_at = after(now, lane.backoff.next(chance_));
+    // Holds back the calls of a kind for the next wait of its backoff. A queue that waits already is left alone:
+    // otherwise one fault that refuses a hundred calls would lengthen the wait a hundred times.
+    void pause(RetryQueue& queue, Time now) {
+        if (queue.resume_at <= now) queue.resume_at = after(now, queue.backoff.next(chance_));
     }
     void pause_all(Time now) {
-        for (auto& lane : lanes_) pause(lane, now);
+        for (auto& queue : lanes_) pause(queue, now);
     }
+    // A new primary has not refused anything yet: send at once, and begin the backoffs anew.
     void resume_all() {
-        for (auto& lane : lanes_) {
-            lane.resume_at = Time{};
-            lane.backoff.reset();
+        for (auto& queue : lanes_) {
+            queue.resume_at = Time{};
+            queue.backoff.reset();
         }
         lost_ = false;
     }
 
     // ---- the view (C1) -----------------------------------------------------------------------------------
 
-    // Takes over what is newer; true if it was.
-    bool learn(const ViewInfo& info, const Address& from, Time now, Effects& out) {
+    // Adopts the view if it is newer than the known one (`is_newer`), and returns true then.
+    bool learn(const ViewInfo& info, const Address& from, Time now, Output& out) {
         if (info.group != options_.group) {
             refuse(from, error::wrong_group, "a view of group " + info.group, out);
             return false;
@@ -318,6 +347,8 @@ private:
         if (has_view() && info.cluster != view_.cluster && (info.view.number != 0 || info.cluster != ClusterId::none)) {
             auto why = "a view of cluster " + to_hex(info.cluster) + ", this client is of " + to_hex(view_.cluster);
             refuse(from, error::wrong_cluster, why, out);
+            // Only the view service decides that the cluster is lost. From a server the view proves nothing: that
+            // server may belong to another cluster by mistake.
             if (follower_.is_view_service(from))
                 end_all(error::wrong_cluster, std::move(why));
             else
@@ -329,8 +360,9 @@ private:
         view_ = info;
         trouble_.clear();
         follower_.helped();
+        // Answers of the former primary still count, but must not be awaited: it may have failed.
         if (moved) {
-            if (calls_.flying() > 0) reached("C2: what is unanswered is sent to the next primary too");
+            if (calls_.in_flight() > 0) reached("C2: what is unanswered is sent to the next primary too");
             calls_.land_all();
             opening_.lost();
         }
@@ -338,7 +370,7 @@ private:
         if (moved || lost_) resume_all();
         return true;
     }
-    void handle(const Envelope& envelope, ViewResult& result, Time now, Effects& out) {
+    void handle(const Envelope& envelope, ViewResult& result, Time now, Output& out) {
         auto name = read_call_id(envelope.id);
         if ((name.method != Method::view_watch && name.method != Method::view_get) || !follower_.made(name.n))
             return refuse(envelope.peer, error::invalid_request, "a view that nobody asked for", out);
@@ -346,7 +378,7 @@ private:
         no_view_why_ = std::move(result.trouble);
         learn(result.info, envelope.peer, now, out);
     }
-    void handle(const Envelope& envelope, ViewChanged& news, Time now, Effects& out) {
+    void handle(const Envelope& envelope, ViewChanged& news, Time now, Output& out) {
         if (!follower_.is_view_service(envelope.peer))
             return refuse(envelope.peer, error::unauthorized, "view.changed not from the view service", out);
         if (learn(news.info, envelope.peer, now, out)) reached("C1: a client follows the views that are pushed");
@@ -354,85 +386,87 @@ private:
 
     // ---- answers -----------------------------------------------------------------------------------------
 
-    void handle(const Envelope& envelope, OpenResult& result, Time, Effects& out) {
+    void handle(const Envelope& envelope, OpenResult& result, Time, Output& out) {
         auto name = read_call_id(envelope.id);
         if (name.method != Method::pb_open || !opening_.made(name.n))
             return refuse(envelope.peer, error::invalid_request, "a session that nobody asked for", out);
-        if (!opening_.answered(name.n)) return;
+        if (!opening_.answered(name.n)) return;  // another request was answered first; this session expires unused
         session_.open(result.session);
         trouble_.clear();
-        answered(lane(CallKind::command));
+        answered(queue(CallKind::command));
     }
-    void handle(const Envelope& envelope, CloseResult&, Time, Effects& out);
-    void handle(const Envelope& envelope, ExecuteResult& result, Time now, Effects& out) {
+    void handle(const Envelope& envelope, CloseResult&, Time, Output& out);
+    void handle(const Envelope& envelope, ExecuteResult& result, Time now, Output& out) {
         note_large(result.value.size(), now);
         answer(envelope, Method::pb_execute, {.at = result.at, .value = std::move(result.value)}, out);
     }
-    void handle(const Envelope& envelope, QueryResult& result, Time now, Effects& out) {
+    void handle(const Envelope& envelope, QueryResult& result, Time now, Output& out) {
         note_large(result.value.size(), now);
         answer(envelope, Method::pb_query, {.at = result.at, .value = std::move(result.value)}, out);
     }
-    void handle(const Envelope& envelope, DumpResult& result, Time now, Effects& out) {
+    void handle(const Envelope& envelope, DumpResult& result, Time now, Output& out) {
         note_large(result.data.size(), now);
         auto at = result.at;
         answer(envelope, Method::pb_dump, {.at = at, .dump = std::move(result)}, out);
     }
-    // What is behind it in the connection is late, not lost; asked again it would come twice.
+    // The answers queued behind a large one in the connection are late, not lost. If their requests were repeated after
+    // `resend_after`, the answers would come twice and make those behind them later still.
     void note_large(std::size_t bytes, Time now) {
         if (bytes >= large_answer) large_until_ = after(now, options_.resend_after);
     }
-    void answered(Lane& lane) {
-        lane.backoff.reset();
+    // An answer shows that the primary serves calls of this kind again, over a connection that works.
+    void answered(RetryQueue& queue) {
+        queue.backoff.reset();
         lost_ = false;
     }
-    void answer(const Envelope& envelope, Method method, Finished&& how, Effects& out) {
+    void answer(const Envelope& envelope, Method method, Finished&& how, Output& out) {
         auto name = read_call_id(envelope.id);
         auto* call = calls_.by_sending(name.n);
         if (name.method != method || !calls_.made(name.n) || (call && call->method != method))
             return refuse(envelope.peer, error::invalid_request, "an answer that nobody asked for", out);
-        if (!call) return;  // late: the call has ended
-        answered(lane(*call));
+        if (!call) return;  // late: the call has ended, or the attempt is no longer retained
+        answered(queue(*call));
         finish(*call, std::move(how));
     }
     template <typename Other>
-    void handle(const Envelope& envelope, Other&, Time, Effects& out) {
+    void handle(const Envelope& envelope, Other&, Time, Output& out) {
         refuse(envelope.peer, error::unknown_method, "a message that is not for a client", out);
     }
     static std::string said_by(const Address& peer, const std::string& text) { return peer + ": " + text; }
-    static void refuse(const Address& peer, error code, std::string what, Effects& out) {
+    static void refuse(const Address& peer, error code, std::string what, Output& out) {
         out.tell(Refused{peer, code, std::move(what)});
     }
 
-    // ---- refusals (clerk_rules_refusals.hpp) ---------------------------------------------------------------
+    // ---- refusals (state_machine_refusals.ipp) -----------------------------------------------------------
 
-    void handle(const Envelope& envelope, Failure& failure, Time now, Effects& out);
-    void view_refused(const Address& peer, std::uint64_t n, Failure& failure, Time now, Effects& out);
-    void open_refused(const Address& peer, std::uint64_t n, Failure& failure, Time now, Effects& out);
-    void call_refused(const Envelope& envelope, Failure& failure, Time now, Effects& out);
+    void handle(const Envelope& envelope, Failure& failure, Time now, Output& out);
+    void view_refused(const Address& peer, std::uint64_t n, Failure& failure, Time now, Output& out);
+    void open_refused(const Address& peer, std::uint64_t n, Failure& failure, Time now, Output& out);
+    void call_refused(const Envelope& envelope, Failure& failure, Time now, Output& out);
     void refused(ClerkCall& call, Failure& failure, Time now);
     void change_session(ClerkCall& call, Time now);
-    void look_elsewhere(const Address& peer, const Failure& failure, Time now, Effects& out);
+    void look_elsewhere(const Address& peer, const Failure& failure, Time now, Output& out);
 
-    // ---- the end (clerk_rules_farewell.hpp) ----------------------------------------------------------------
+    // ---- the end (state_machine_farewell.ipp) ------------------------------------------------------------
 
-    void say_farewell(Time now, Effects& out);
-    void farewell_refused(const Address& peer, Failure& failure, Time now, Effects& out);
+    void say_farewell(Time now, Output& out);
+    void farewell_refused(const Address& peer, Failure& failure, Time now, Output& out);
 
     ClerkOptions options_;
-    Chance chance_;
+    Prng chance_;
     ViewInfo view_;
     ViewFollower follower_;
     ClerkCalls calls_;
     ClerkSession session_;
     SessionOpening opening_;
     SessionFarewell farewell_;
-    std::array<Lane, std::size(call_kinds)> lanes_;
-    Time large_until_{};  // a large answer came less than `resend_after` before
+    std::array<RetryQueue, std::size(call_kinds)> lanes_;
+    Time large_until_{};  // `resend_after` after the last large answer: until then no answer counts as overdue
     bool following_ = false;
-    bool lost_ = false;    // the connection to the primary ended, and nothing was heard since
-    std::string trouble_;  // why the view service, or the opening of a session, was last refused
-    std::string no_view_why_;  // as the view service says
-    std::optional<error> ended_;
+    bool lost_ = false;    // the connection to the primary was lost; no answer and no newer view came since
+    std::string trouble_;  // the last refusal by the view service, or of `pb.open`, as human-readable text
+    std::string no_view_why_;  // why the group has no view, as the view service explains it
+    std::optional<error> ended_;  // set: all calls have ended, and later ones end with this error
     std::string ended_why_;
     std::vector<Finished> finished_;
 };

@@ -1,4 +1,5 @@
-// ClerkRules, continued: how a client ends.
+// ClientStateMachine, continued: how a client ends and closes its session (rule C4). After `leave` only this part and
+// the view follower are active.
 #pragma once
 
 #include <algorithm>
@@ -7,7 +8,7 @@
 
 namespace understudy::client {
 
-inline void ClerkRules::leave(Time now) {
+inline void ClientStateMachine::leave(Time now) {
     if (ended_) return;
     const auto session = session_.id();
     end_all(error::closed, "the client was stopped");
@@ -15,7 +16,8 @@ inline void ClerkRules::leave(Time now) {
     farewell_.begin(session, now, after(now, 2 * std::min<Duration>(options_.resend_after, 1s)));
 }
 
-inline void ClerkRules::say_farewell(Time now, Effects& out) {
+// Sends the request when it is due, and goes on following the view meanwhile: the primary may change.
+inline void ClientStateMachine::say_farewell(Time now, Output& out) {
     if (farewell_.until() <= now) return farewell_.end();
     if (farewell_.due(now)) {
         reached("C4: a client that ends asks for its session to be closed");
@@ -26,23 +28,23 @@ inline void ClerkRules::say_farewell(Time now, Effects& out) {
     follower_.wake(now, chance_, out);
 }
 
-inline void ClerkRules::handle(const Envelope& envelope, CloseResult&, Time, Effects& out) {
+inline void ClientStateMachine::handle(const Envelope& envelope, CloseResult&, Time, Output& out) {
     auto name = read_call_id(envelope.id);
     if (name.method != Method::pb_close || !farewell_.made(name.n))
         return refuse(envelope.peer, error::invalid_request, "the closing of a session that nobody asked for", out);
     farewell_.end();
 }
 
-inline void ClerkRules::farewell_refused(const Address& peer, Failure& failure, Time now, Effects& out) {
-    switch (cure_of(failure.code)) {
-        case Cure::none:  // as by a server that does not know it
-        case Cure::session: return farewell_.end();
-        case Cure::wait:
-        case Cure::elsewhere: break;
+inline void ClientStateMachine::farewell_refused(const Address& peer, Failure& failure, Time now, Output& out) {
+    switch (retry_action_of(failure.code)) {
+        case RetryAction::none:  // for example a server of an older version that answers `unknown_method`
+        case RetryAction::session: return farewell_.end();
+        case RetryAction::wait:
+        case RetryAction::elsewhere: break;
     }
-    farewell_.send_at(after(now, lane(CallKind::command).backoff.next(chance_)));
+    farewell_.send_at(after(now, queue(CallKind::command).backoff.next(chance_)));
     look_elsewhere(peer, failure, now, out);
-    if (cure_of(failure.code) == Cure::elsewhere) follower_.suspect(now);
+    if (retry_action_of(failure.code) == RetryAction::elsewhere) follower_.suspect(now);
 }
 
 }  // namespace understudy::client

@@ -1,4 +1,4 @@
-// ClerkRules, continued: what a client makes of a refusal.
+// ClientStateMachine, continued: what a client does after a refusal. The table of errors is in refusals.hpp.
 #pragma once
 
 #include <cstdint>
@@ -9,7 +9,7 @@
 
 namespace understudy::client {
 
-inline void ClerkRules::handle(const Envelope& envelope, Failure& failure, Time now, Effects& out) {
+inline void ClientStateMachine::handle(const Envelope& envelope, Failure& failure, Time now, Output& out) {
     auto name = read_call_id(envelope.id);
     switch (name.method) {
         case Method::view_get:
@@ -28,7 +28,10 @@ inline void ClerkRules::handle(const Envelope& envelope, Failure& failure, Time 
     refuse(envelope.peer, failure.code, failure.text, out);
 }
 
-inline void ClerkRules::view_refused(const Address& peer, std::uint64_t n, Failure& failure, Time now, Effects& out) {
+// A refusal by the view service ends calls only if no view is known and every address refused in a way that a retry
+// cannot cure (C7). With a view the client goes on: its servers may serve although the view service does not.
+inline void ClientStateMachine::view_refused(const Address& peer, std::uint64_t n, Failure& failure, Time now,
+                                             Output& out) {
     refuse(peer, failure.code, failure.text, out);
     trouble_ = std::string{to_string(failure.code)} + " from " + peer + ": " + failure.text;
     auto by_all = follower_.refused(n, failure.code);
@@ -37,31 +40,37 @@ inline void ClerkRules::view_refused(const Address& peer, std::uint64_t n, Failu
     for (const auto key : calls_.keys()) fail(calls_.at(key), failure.code, trouble_);
 }
 
-inline void ClerkRules::open_refused(const Address& peer, std::uint64_t n, Failure& failure, Time now, Effects& out) {
+// `pb.open` was refused. Only commands need a session: with `RetryAction::none` the waiting commands fail, reads go on.
+// A refusal of an earlier request changes nothing, since the answer to the newest one is still awaited.
+inline void ClientStateMachine::open_refused(const Address& peer, std::uint64_t n, Failure& failure, Time now,
+                                             Output& out) {
     if (opening_.is_last(n)) {
         opening_.lost();
-        switch (cure_of(failure.code)) {
-            case Cure::none:
+        switch (retry_action_of(failure.code)) {
+            case RetryAction::none:
                 while (!calls_.waiting(CallKind::command).empty())
                     fail(calls_.at(*calls_.waiting(CallKind::command).begin()), failure.code,
                          said_by(peer, failure.text));
                 break;
-            case Cure::wait: pause(lane(CallKind::command), now); break;
-            case Cure::session:
-            case Cure::elsewhere: pause_all(now); break;
+            case RetryAction::wait: pause(queue(CallKind::command), now); break;
+            case RetryAction::session:
+            case RetryAction::elsewhere: pause_all(now); break;
         }
         trouble_ = said_by(peer, failure.text);
     }
     look_elsewhere(peer, failure, now, out);
 }
 
-inline void ClerkRules::call_refused(const Envelope& envelope, Failure& failure, Time now, Effects& out) {
+inline void ClientStateMachine::call_refused(const Envelope& envelope, Failure& failure, Time now, Output& out) {
     auto n = read_call_id(envelope.id).n;
     if (auto* call = calls_.by_sending(n); call && call->method == call_method(envelope.id)) {
         auto awaited = calls_.awaits(*call, n);
-        auto expired = cure_of(failure.code) == Cure::session && call->is_command();  // a read has no session
-        // No session expires while an answer in it is awaited, so a call sent just once has had no effect. Of one
-        // sent before, or of a copy that comes late, that is not known.
+        // A read has no session.
+        auto expired = retry_action_of(failure.code) == RetryAction::session && call->is_command();
+        // The servers retain a session for longer than the client awaits an answer in it. So if the awaited answer says
+        // in time that the session expired, and no other attempt may have been executed, the command had no effect and
+        // may be sent in the next session. If there was another attempt, or the refusal is late, the command may have
+        // been executed before the session expired.
         auto unsent = expired && awaited && now < call->timer && call->possible == 1;
         if (expired) reached("C4: a client whose session has expired opens another");
         if (expired && call->session == session_.id()) session_.forget();
@@ -71,33 +80,34 @@ inline void ClerkRules::call_refused(const Envelope& envelope, Failure& failure,
     }
     look_elsewhere(envelope.peer, failure, now, out);
 }
-// The sending whose answer was awaited was refused.
-inline void ClerkRules::refused(ClerkCall& call, Failure& failure, Time now) {
-    auto cure = cure_of(failure.code);
-    if (cure == Cure::none) return fail(call, failure.code, std::move(failure.text));
-    if (cure == Cure::session && call.is_command()) return change_session(call, now);
+// The attempt whose answer was awaited was refused: end the call, or requeue it.
+inline void ClientStateMachine::refused(ClerkCall& call, Failure& failure, Time now) {
+    auto cure = retry_action_of(failure.code);
+    if (cure == RetryAction::none) return fail(call, failure.code, std::move(failure.text));
+    if (cure == RetryAction::session && call.is_command()) return change_session(call, now);
     call.detail = failure.text;
     if (is_definite(failure.code)) call.refusal = failure.code;
     calls_.land(call);
-    if (cure == Cure::wait) {
+    if (cure == RetryAction::wait) {
         reached("C6: what was refused for want of room is tried again later");
-        pause(lane(call), now);
+        pause(queue(call), now);
     }
-    if (cure == Cure::elsewhere || cure == Cure::session) pause_all(now);
+    if (cure == RetryAction::elsewhere || cure == RetryAction::session) pause_all(now);
 }
-// C4: into the next session, if it counts as not sent.
-inline void ClerkRules::change_session(ClerkCall& call, Time now) {
+// C4: requeues the command for the next session if it had no effect. Otherwise its outcome is unknown: repeated in
+// another session it could take effect twice.
+inline void ClientStateMachine::change_session(ClerkCall& call, Time now) {
     if (call.maybe()) return fail(call, error::outcome_unknown, "the session expired");
     call.seq = 0;
     call.sent = 0;
     calls_.land(call);
-    pause(lane(call), now);
+    pause(queue(call), now);
 }
-// C1: a refusal may bring the view that explains it; if not, the view service is asked.
-inline void ClerkRules::look_elsewhere(const Address& peer, const Failure& failure, Time now, Effects& out) {
+// C1: a refusal may carry the newer view that explains it. If not, and another server may help, ask the view service.
+inline void ClientStateMachine::look_elsewhere(const Address& peer, const Failure& failure, Time now, Output& out) {
     auto learned = failure.view && learn(*failure.view, peer, now, out);
     if (learned) reached("C1: a refusal that carries a newer view saves the question");
-    if (!learned && !ended_ && cure_of(failure.code) == Cure::elsewhere) follower_.suspect(now);
+    if (!learned && !ended_ && retry_action_of(failure.code) == RetryAction::elsewhere) follower_.suspect(now);
 }
 
 }  // namespace understudy::client

@@ -1,5 +1,6 @@
-// How a client knows the view (rule C1): it asks once, follows what is pushed over that connection, and asks again
-// only when something seems wrong. It speaks with one view service address at a time; the next one follows silence.
+// How a client learns the view (rules C1 and C7): it asks once, follows the views that are pushed over that connection,
+// and asks again only when something seems wrong. It uses one address of the view service at a time, and goes to the
+// next one after silence, a refusal or a lost connection.
 #pragma once
 
 #include <algorithm>
@@ -13,11 +14,11 @@
 #include <understudy/client/refusals.hpp>
 #include <understudy/options.hpp>
 #include <understudy/protocol/call_id.hpp>
-#include <understudy/protocol/effects.hpp>
+#include <understudy/protocol/output.hpp>
 
 namespace understudy::client {
 
-/// The part of a client that asks the view service. What the answers say is the client's business.
+/// The part of a client that asks the view service: when, and at which address. ClientStateMachine reads the answers.
 class ViewFollower {
 public:
     explicit ViewFollower(const ClerkOptions& options)
@@ -26,23 +27,24 @@ public:
           silence_(options.resend_after),
           backoff_(options.retry_first, options.retry_last) {}
 
-    /// A view is wanted: asks unless an answer came over a connection that still lives.
+    /// A call needs a view. Asks, unless the view service has answered and its connection still stands.
     void want(Time now) {
         if (!settled_) ask(now);
     }
-    /// Something seems wrong: asks again, at once or, if it just asked in vain, after a growing wait.
+    /// Something seems wrong. Asks again, but not before the growing wait since the last question has passed.
     void suspect(Time now) { ask(now); }
-    /// What was learned helped: the next suspicion is followed up at once.
+    /// A newer view was learned. The next `want` or `suspect` asks at once.
     void helped() {
         backoff_.reset();
         not_before_ = Time{};
     }
 
     bool is_view_service(const Address& peer) const { return std::ranges::find(addresses_, peer) != addresses_.end(); }
-    /// Whether call `n` was made at all; if not, nobody waits for its answer.
+    /// True if question `n` was ever asked. An answer to any other number is a fault of the peer.
     bool made(std::uint64_t n) const { return n > 0 && n < next_; }
 
-    /// Call `n` was answered, with a view or with the news that there is none yet.
+    /// Records the answer to question `n`. `has_view` is false if the group has no view yet: then it asks again later.
+    /// An answer to an earlier question changes nothing here.
     void answered(std::uint64_t n, bool has_view) {
         if (n != open_) return;
         open_ = 0;
@@ -50,24 +52,27 @@ public:
         in_vain_ = refused_ = 0;
         due_ = has_view ? never : not_before_;
     }
-    /// Call `n` was refused. True if by now every address has refused for good, one after the other. A refusal that may
-    /// pass is like silence.
+    /// Records the refusal of question `n` and goes to the next address. Returns true if as many refusals as there are
+    /// addresses were for good, with no answer and no passing refusal between them: then asking on cannot help.
     bool refused(std::uint64_t n, error code) {
         if (n != open_) return false;
-        by_get_ = code == error::overloaded;  // no room for another watcher; a view without pushes is better than none
+        // There is no room for another watcher. A view without pushes is better than none, so get it once.
+        by_get_ = code == error::overloaded;
         move_on();
         due_ = not_before_;
-        const bool may_pass = cure_of(code) != Cure::none;  // C7: then it is like silence
+        const bool may_pass = retry_action_of(code) != RetryAction::none;  // C7: such a refusal is like silence
         refused_ = may_pass ? 0 : refused_ + 1;
         return refused_ >= addresses_.size();
     }
-    void gone(const Address& peer, Time now, Effects& out) {
+    /// The connection to a peer was lost. If it was to the current address, pushed views may be missed from now on.
+    void disconnected(const Address& peer, Time now, Output& out) {
         if (peer != address()) return;
         if (asking()) tell_silent(out);
         move_on();
         due_ = std::max(now, not_before_);
     }
-    void wake(Time now, Chance& chance, Effects& out) {
+    /// Sends the question if it is due. A question that is still unanswered then counts as silence.
+    void wake(Time now, Prng& chance, Output& out) {
         if (due_ > now) return;
         if (asking()) {
             tell_silent(out);
@@ -88,6 +93,7 @@ public:
 private:
     const Address& address() const { return addresses_[current_]; }
     bool asking() const { return open_ != 0; }
+    // While a question is open its answer is awaited: it will show the newest view.
     void ask(Time now) {
         if (!asking()) due_ = std::min(due_, std::max(now, not_before_));
     }
@@ -96,8 +102,8 @@ private:
         open_ = 0;
         settled_ = false;
     }
-    // Once for each address, not once for each try of a long outage.
-    void tell_silent(Effects& out) {
+    // Emits the event at most once per address until an answer comes: a long outage must not flood the host.
+    void tell_silent(Output& out) {
         if (in_vain_++ < addresses_.size()) out.tell(ViewServiceSilent{address()});
     }
 
@@ -106,14 +112,14 @@ private:
     Duration silence_;
     Backoff backoff_;
     std::size_t current_ = 0;
-    std::uint64_t next_ = 1;   // the number of the next call
-    std::uint64_t open_ = 0;   // the call whose answer is awaited; 0: none is
-    Time due_ = never;         // when to ask, or when the open question counts as not heard
+    std::uint64_t next_ = 1;   // the number of the next question
+    std::uint64_t open_ = 0;   // the question whose answer is awaited; 0: none
+    Time due_ = never;         // when to ask; or, while a question is open, when it counts as unanswered
     Time not_before_{};        // the earliest time of the next question
-    std::size_t in_vain_ = 0;  // questions without an answer, in a row
-    std::size_t refused_ = 0;  // questions refused for good, in a row
-    bool settled_ = false;     // the view service has answered and its connection lives
-    bool by_get_ = false;      // ask without watching, once
+    std::size_t in_vain_ = 0;  // questions that met silence or a lost connection since the last answer
+    std::size_t refused_ = 0;  // questions refused for good since the last answer or passing refusal
+    bool settled_ = false;     // the view service has answered, and its connection stands as far as is known
+    bool by_get_ = false;      // the next question is `view.get`, which does not watch
 };
 
 }  // namespace understudy::client

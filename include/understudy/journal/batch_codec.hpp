@@ -1,4 +1,4 @@
-// A replica's batch as the payload of a frame: docs/durability.md has the layout.
+// Encodes a replica's batch as the payload of a frame, and decodes it. docs/durability.md describes the layout.
 #pragma once
 
 #include <chrono>
@@ -17,9 +17,10 @@ namespace understudy::journal {
 
 namespace detail {
 
-// The first byte tells what follows, so that a later version can add to it.
+// Flags in the first byte of a payload: which parts follow. A later version can add flags; this one refuses those that
+// it does not know.
 enum BatchFlag : std::uint8_t { has_standing = 1 };
-// An entry's first byte: its kind, and whether it names a session.
+// An entry's first byte has the kind in its low four bits, and this bit if the entry belongs to a session.
 inline constexpr std::uint8_t has_session = 0x10;
 
 inline void put_member(std::string& out, const Member& member) {
@@ -35,6 +36,7 @@ inline Member read_member(VarintReader& in) {
     return member;
 }
 
+// `standing` is the hard state.
 inline void put_standing(std::string& out, const HardState& standing) {
     const auto& [group, cluster, ping_interval, view] = standing.info;
     put_string(out, standing.name);
@@ -48,7 +50,8 @@ inline void put_standing(std::string& out, const HardState& standing) {
     for (const auto& backup : view.backups) put_member(out, backup);
     const bool differs = standing.state_view != 0 && standing.state_view != view.number;
     put_varint(out, standing.lives.size() + (differs ? 2 : 0));
-    // As two more lives, for programs that know of no such number: one that is none, and one that nobody will name.
+    // `state_view` is stored as two more incarnations in front of the list: `Incarnation::none`, and the view number.
+    // An older program does not know this number; it reads two incarnations that no view names, and goes on.
     if (differs) put_varint(out, static_cast<std::uint64_t>(Incarnation::none)), put_varint(out, standing.state_view);
     for (const auto life : standing.lives) put_varint(out, static_cast<std::uint64_t>(life));
 }
@@ -71,6 +74,8 @@ inline HardState read_standing(VarintReader& in) {
     return standing;
 }
 
+// The view is stored as the difference to the view of the entry before. The index is not stored: entries are
+// consecutive.
 inline void put_entry(std::string& out, const Entry& entry, ViewNumber view_before) {
     const bool session = entry.session != SessionId{};
     out += static_cast<char>(static_cast<std::uint8_t>(entry.kind) | (session ? has_session : 0));
@@ -95,7 +100,8 @@ inline bool read_entry(VarintReader& in, Position before, EntryView& entry) {
 
 }  // namespace detail
 
-/// Appends what a frame holds of a batch, whose entries are those of `log`. O(bytes of the entries).
+/// Appends the encoded batch to `out`. The entries after `batch.prev`, up to `batch.through`, are taken from `log`. The
+/// batch's number and its snapshot pieces are not encoded. O(bytes of the entries).
 inline void encode_batch(std::string& out, const JournalBatch& batch, const replica::Log& log) {
     out += static_cast<char>(batch.standing ? detail::has_standing : 0);
     if (batch.standing) detail::put_standing(out, *batch.standing);
@@ -109,8 +115,8 @@ inline void encode_batch(std::string& out, const JournalBatch& batch, const repl
     }
 }
 
-/// The inverse: gives the batch without its number and its pieces, and in `entries` those that it names, whose commands
-/// stand in the payload. Nothing if the payload is not of that form.
+/// The inverse of `encode_batch`. Returns the batch without its number and its snapshot pieces, and puts its entries
+/// into `entries`; their commands refer to the bytes of `payload`. Returns `nullopt` if the payload is malformed.
 inline std::optional<JournalBatch> decode_batch(std::string_view payload, std::vector<EntryView>& entries) {
     JournalBatch batch;
     VarintReader in{payload};
@@ -121,7 +127,7 @@ inline std::optional<JournalBatch> decode_batch(std::string_view payload, std::v
     batch.prev.index = in.number();
     batch.commit = in.number();
     const auto count = in.number();
-    if (!in.ok() || count > in.left() / 3) return std::nullopt;  // an entry takes three bytes at least
+    if (!in.ok() || count > in.left() / 3) return std::nullopt;  // an entry takes at least three bytes
     entries.clear();
     auto before = batch.prev;
     for (auto left = count; left > 0; --left) {

@@ -1,5 +1,5 @@
-// CRC-32C, the checksum of everything that a journal stores: with the processor's instruction where there is one,
-// otherwise eight bytes at a time from tables.
+// Computes CRC-32C, the checksum of everything that a journal stores. It uses the processor's instruction where there
+// is one (SSE4.2), and otherwise tables, eight bytes at a time.
 #pragma once
 
 #include <array>
@@ -19,7 +19,8 @@ namespace detail {
 
 using Crc32cTables = std::array<std::array<std::uint32_t, 256>, 8>;
 
-// Table k: what a byte contributes after k further bytes. 0x82F63B78 is Castagnoli's polynomial, lowest power first.
+// "Slicing by 8": table k has what a byte contributes to the checksum after k further bytes. 0x82F63B78 is Castagnoli's
+// polynomial in reversed bit order.
 constexpr Crc32cTables make_crc32c_tables() {
     Crc32cTables tables{};
     for (std::uint32_t byte = 0; byte < 256; ++byte) {
@@ -36,7 +37,7 @@ constexpr Crc32cTables make_crc32c_tables() {
 }
 inline constexpr auto crc32c_tables = make_crc32c_tables();
 
-/// Continues a checksum whose bits are inverted, as all here do.
+/// Continues a checksum. The functions in this namespace take and return checksums with inverted bits.
 inline std::uint32_t crc32c_by_tables(std::uint32_t crc, std::string_view bytes) {
     const auto& table = crc32c_tables;
     for (; bytes.size() >= 8; bytes.remove_prefix(8)) {
@@ -63,7 +64,7 @@ inline bool has_crc32c_instruction() { return __builtin_cpu_supports("sse4.2") !
 
 }  // namespace detail
 
-/// The CRC-32C of `bytes`; with the checksum of what stands before them, that of both together.
+/// The CRC-32C of `bytes`. If `before` is the checksum of preceding bytes, the result is the checksum of both together.
 inline std::uint32_t crc32c(std::string_view bytes, std::uint32_t before = 0) {
 #ifdef UNDERSTUDY_CRC32C_SSE42
     static const bool by_instruction = detail::has_crc32c_instruction();

@@ -1,4 +1,4 @@
-// The error for files that cannot have come about by a crash.
+// The exception for damaged files: files in a state that no crash can cause.
 #pragma once
 
 #include <cstdint>
@@ -7,8 +7,9 @@
 
 namespace understudy::journal {
 
-/// A file holds something that neither a killed process nor a power cut leaves behind, so answered writes may be lost.
-/// The text says where, what was found and what was expected, and what to do.
+/// A file has content that neither a killed process nor a power cut can leave behind. So writes that were answered may
+/// be lost, and the server must not go on from this file. The text says where the damage is, what was found, what was
+/// expected, and what to do.
 class Damaged : public std::runtime_error {
 public:
     Damaged(const std::string& file, std::uint64_t offset, const std::string& finding)
@@ -21,7 +22,7 @@ public:
 
     const std::string& file() const { return file_; }
     std::uint64_t offset() const { return offset_; }
-    /// What was found and what was expected.
+    /// What was found and what was expected, without the file and the advice.
     const std::string& finding() const { return finding_; }
 
 private:

@@ -1,5 +1,6 @@
-// What a journal asks of a file system: one directory with files of flat names, and calls that block. A real directory
-// (posix_disk.hpp) and the one of the simulator (sim/disk/disk.hpp) are such disks.
+// The interface between a journal and a file system: one directory without subdirectories, and blocking calls. A real
+// directory (posix_disk.hpp) and the simulated one (sim/disk/disk.hpp) implement it, so that a simulator can inject
+// crashes and disk errors.
 #pragma once
 
 #include <concepts>
@@ -12,14 +13,15 @@
 
 namespace understudy::journal {
 
-/// A file that was created and is open for appending. Its destructor closes it.
+/// A new file that is open for appending. Its destructor closes it.
 ///
-/// - `append(bytes)` hands all of them to the kernel: they outlive the process, not the machine. If it fails, any part
-///   of them may be there.
-/// - `sync()` returns when all that was appended, and the file's size, are on stable storage; its name may not be. If
-///   it fails nobody knows what is there, also not after a later call that succeeds: the file is to be given up.
-/// - `renamed(name)`: the file has another name now, and errors are to say so.
-/// - `close()` ends the file where the last append ended (see `create`) and closes it. It makes nothing stable.
+/// - `append(bytes)` hands all bytes to the kernel. They survive the end of the process, but not a crash of the
+///   machine. If it fails, any part of the bytes may be in the file.
+/// - `sync()` returns when all appended bytes and the file's size are on stable storage. The file's name may not be;
+///   see `sync_directory`. If it fails, the content on stable storage is unknown, even after a later call that
+///   succeeds: the kernel may have dropped what it could not write. The file must be given up.
+/// - `renamed(name)` tells the object that the file was renamed, so that error texts have the new name.
+/// - `close()` truncates the file to the end of the last append (see `create`) and closes it. It syncs nothing.
 template <typename F>
 concept DiskFile = std::movable<F> && requires(F& file, std::string_view bytes, const std::string& name) {
     file.append(bytes);
@@ -28,17 +30,20 @@ concept DiskFile = std::movable<F> && requires(F& file, std::string_view bytes, 
     file.close();
 };
 
-/// A directory that is this object's alone. All calls block, and fail with a `std::system_error` whose text names what
-/// was to be done, the file and the cause. One thread at a time.
+/// A directory that only this object uses. All calls block. They fail with a `std::system_error` whose text names the
+/// operation, the file and the cause. One thread at a time may use it.
 ///
-/// - `path(name)` is what to call a file when talking to people.
-/// - `list()` gives the names of all files, sorted.
-/// - `size(name)` and `read(name, offset, most)`: fewer bytes than `most` come only at the end of the file.
-/// - `create(name, step)` fails if there is such a file. `step`: many small appends will follow, so the disk may let
-///   the file grow by so many bytes at a time, with zeros after what was appended; 0: it ends with what was appended.
-/// - `rename(from, to)` replaces `to`, in one step that is seen whole or not at all, also after a crash.
-/// - `sync_directory()` returns when all that was created, renamed and removed is on stable storage. Before that any
-///   part of it may be, in any order.
+/// - `path(name)` is the file's path for human-readable text.
+/// - `list()` returns the names of all files, sorted.
+/// - `size(name)` returns the file's size. `read(name, offset, most)` returns fewer than `most` bytes only at the end
+///   of the file.
+/// - `create(name, step)` creates a file, and fails if it exists. A `step` above 0 says that many small appends will
+///   follow: the disk may grow the file by that many bytes at a time, with zeros after the appended bytes. With 0 the
+///   file always ends with the appended bytes.
+/// - `rename(from, to)` replaces `to` atomically, also with respect to a crash.
+/// - `remove(name)` removes the file.
+/// - `sync_directory()` returns when all files that were created, renamed or removed are so on stable storage. Before
+///   that, a crash may preserve any part of these changes, in any order.
 template <typename D>
 concept Disk = DiskFile<typename D::File> &&
                requires(D& disk, const std::string& name, std::uint64_t offset, std::size_t size) {
@@ -52,7 +57,8 @@ concept Disk = DiskFile<typename D::File> &&
                    disk.sync_directory();
                };
 
-/// "create /var/lib/x/log: No space left on device", for an `errno`.
+/// Throws the error of a disk operation, with a text like "create /var/lib/x/log: No space left on device". `cause` is
+/// an `errno`.
 [[noreturn]] inline void fail_disk(const std::string& operation, const std::string& path, int cause) {
     throw std::system_error{cause, std::system_category(), operation + " " + path};
 }

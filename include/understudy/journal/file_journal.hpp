@@ -1,4 +1,4 @@
-// The journal of a server in a directory of its own.
+// The file implementation of `Journal`: it persists a server's batches in a directory, with a thread of its own.
 #pragma once
 
 #include <chrono>
@@ -25,29 +25,32 @@ namespace understudy::journal {
 
 struct FileJournalOptions {
     SyncPolicy sync = SyncPolicy::always();
-    std::uint64_t segment_bytes = 64u << 20;  ///< Of the log's files.
-    Duration idle = 1s;  ///< After so long without anything new the end of the log is sealed, so that damage shows.
+    std::uint64_t segment_bytes = 64u << 20;  ///< Maximum size of a log file.
+    Duration idle = 1s;  ///< After this time without a batch a checkpoint mark is written; see `FrameLog::seal`.
 };
 
-/// Keeps a replica's batches in files (replica_files.hpp) by a thread of its own: no event loop waits for a disk. What
-/// arrives while one sync runs is covered by the next (group commit). Its destructor waits until what was written is on
-/// stable storage.
+/// Persists a replica's batches in files (replica_files.hpp). A thread of its own does the disk work, so that no event
+/// loop waits for a disk. Batches that are submitted while one sync runs are covered by the next one (group commit).
+/// The destructor blocks until all submitted batches are on stable storage, or the disk has failed.
 class FileJournal {
 public:
-    /// Opens the directory, makes it if its parent is there, and locks it. Throws `std::system_error` if that fails.
+    /// Opens and locks the directory; creates it if only its parent exists. Blocks. Throws `std::system_error` if that
+    /// fails.
     explicit FileJournal(const std::string& directory, FileJournalOptions options = {})
         : worker_{std::make_unique<Worker>(directory, options)} {}
 
-    /// See `Journal`. A thread of its own reads ahead; `to`, and with it the store, is told in this one. Throws
-    /// `Damaged` if a file holds what no crash leaves behind, `std::runtime_error` for files of another version or of
-    /// another store, `std::system_error` if the disk fails or no thread can be started.
+    /// See `Journal`. A second thread reads ahead; `to`, and through it the store, is called in the calling thread.
+    /// Throws `Damaged` if a file is in a state that no crash can cause, `std::runtime_error` for files of another
+    /// format version or of another store, and `std::system_error` if the disk fails or no thread can be started.
     void read(replica::JournalReader& to) {
         auto& files = worker_->files;
         read_ahead(
             to, [&](replica::JournalReader& ahead) { files.read(ahead); },
             [&](std::uint64_t number, const std::string& wrong) { return files.unreadable(number, wrong); });
     }
+    /// See `Journal`. Starts the thread; `progress` is called in it.
     void start(std::function<void()> progress) { worker_->start(std::move(progress)); }
+    /// See `Journal`. Encodes the batch at once, in the calling thread: the log may change afterwards.
     void write(JournalBatch& batch, const replica::Log& log) { worker_->take(make_pending(batch, log)); }
     std::uint64_t persisted() const { return worker_->progress().persisted; }
     std::string failure() const { return worker_->progress().failure; }
@@ -62,7 +65,7 @@ private:
     };
 
     class Worker {
-        // Before the files, which use some of them when they are opened.
+        // Declared before `files`, because opening the files calls `lacks`, which uses some of these members.
         mutable std::mutex mutex_;
         std::condition_variable arrived_;
         std::deque<PendingBatch> queue_;
@@ -114,6 +117,7 @@ private:
             return std::uint64_t{device()} << 32 | device();
         }
 
+        // The thread. After an error it ends: once a disk has failed, nothing more is persisted.
         void run() {
             try {
                 while (work_once()) {
@@ -123,7 +127,9 @@ private:
                 publish([&](Progress& progress) { progress.failure = failed.what(); });
             }
         }
-        /// Takes all that is there, writes it, and does what the policy wants. False when nothing more will come.
+        /// Takes all submitted batches, writes them, and syncs or seals if the policy calls for it. Under a policy that
+        /// promises stable storage, `persisted` advances after the sync; otherwise once the kernel has the batches.
+        /// Returns false when the journal ends and nothing is left.
         bool work_once() {
             std::deque<PendingBatch> batches;
             if (!wait(batches)) return false;
@@ -144,7 +150,8 @@ private:
             if (options.sync.promises()) count();
             return true;
         }
-        /// Waits for batches; gives none when it is time to sync or to seal. False if nothing more will come.
+        /// Waits until there are batches, or a sync or a seal is due; then `batches` may be empty. Returns false when
+        /// the journal ends and nothing is left.
         bool wait(std::deque<PendingBatch>& batches) {
             std::unique_lock lock{mutex_};
             const auto something = [&] { return stopping_ || !queue_.empty(); };
@@ -154,7 +161,8 @@ private:
             return !batches.empty() || !stopping_;
         }
 
-        /// See `Shortage`. Waits for half a minute, or a second if the journal is to end.
+        /// See `Shortage`. Allows retries for 30 s, or for 1 s if the journal is to end. Reports the shortage through
+        /// `Journal::waiting`.
         bool lacks(const std::string& what, int tries) {
             constexpr int most = 300, most_at_end = 10;
             constexpr auto each = std::chrono::milliseconds{100};
@@ -163,7 +171,7 @@ private:
             if (what.empty()) return false;
             std::unique_lock lock{mutex_};
             if (tries >= (stopping_ ? most_at_end : most)) return false;
-            // What arrives meanwhile is no reason to try earlier: each try lasts its whole time.
+            // New batches notify `arrived_` too, but must not shorten the wait: the number of tries limits the time.
             const bool ending = stopping_;
             arrived_.wait_for(lock, each, [&] { return stopping_ != ending; });
             return true;
@@ -178,7 +186,7 @@ private:
             if (tell_) tell_();
         }
 
-        SyncSchedule schedule_{options.sync, options.idle, now()};  // the thread's
+        SyncSchedule schedule_{options.sync, options.idle, now()};  // used by the thread only
 
         std::thread thread_;
     };

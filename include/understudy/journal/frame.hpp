@@ -1,5 +1,5 @@
-// How a journal's bytes stand in its files. A segment file begins with a header of 64 bytes, and frames follow it
-// without gaps. All numbers are little endian, all checksums CRC-32C.
+// The format of a journal's files. A segment file begins with a header of 64 bytes; frames follow it without gaps. All
+// numbers are little endian, all checksums are CRC-32C.
 //
 //     segment header                              frame header
 //      0  magic text, 16 bytes                     0  kind: "entr" or "mark"
@@ -11,10 +11,11 @@
 //     48  zero, 12 bytes
 //     60  checksum of bytes 0 to 59, u32
 //
-// A frame is a header and its payload, padded to a multiple of 32 bytes. So no header crosses a sector of the disk,
-// which is written whole or not at all. The checksum of a frame's header begins with the segment's salt and the frame's
-// offset: a copy of a frame that is stored in a payload is no frame there. Padding is not zero, so that where a frame
-// has reached the disk no sector of it is zero unless the payload is.
+// A frame is a header and its payload, padded to a multiple of 32 bytes. So no header crosses a sector of the disk; a
+// sector is written completely or not at all. The checksum of a frame's header also covers the segment's salt and the
+// frame's offset: otherwise a copy of a frame inside a payload could be taken for a frame. Padding is not zero. So a
+// sector of a frame that has reached the disk is zero only if the payload is zero there; recovery relies on this to
+// detect an incomplete frame (`SegmentReader::incomplete`).
 #pragma once
 
 #include <algorithm>
@@ -38,30 +39,32 @@ inline constexpr std::uint32_t format_version = 1;
 inline constexpr std::string_view segment_magic{"understudy log\n\0", 16};
 
 struct SegmentHeader {
-    std::uint64_t salt = 0;     ///< Random, so that nobody can foresee the bytes of a frame.
-    std::uint64_t segment = 0;  ///< Its own number, as in the file's name.
-    std::uint64_t first = 0;    ///< The number of its first frame: all before were on stable storage when it began.
+    std::uint64_t salt = 0;     ///< Random, so that a client cannot construct a payload that looks like a frame.
+    std::uint64_t segment = 0;  ///< The segment's number, as in the file's name.
+    std::uint64_t first = 0;    ///< The number of its first frame. All frames before it are on stable storage.
 };
 
-/// The kinds read as text in a dump of the file.
+/// The kind of a frame. The values read as text in a hex dump of the file. In a log, a mark is a commit mark: it has no
+/// payload, and its `synced` says that all frames before it are on stable storage. In a snapshot file, the mark ends
+/// the snapshot and has a payload (`SnapshotEnd`).
 enum class FrameKind : std::uint32_t {
-    entry = 0x72746e65,  ///< "entr": holds what was appended.
-    mark = 0x6b72616d,   ///< "mark": holds nothing; its `synced` says that all before it is on stable storage.
+    entry = 0x72746e65,  ///< "entr": has the appended payload.
+    mark = 0x6b72616d,   ///< "mark".
 };
 
 struct FrameHeader {
     FrameKind kind = FrameKind::entry;
-    std::uint32_t length = 0;  ///< Of the payload, without padding.
+    std::uint32_t length = 0;  ///< The length of the payload in bytes, without padding.
     std::uint64_t number = 0;
     std::uint64_t synced = 0;  ///< All frames up to this one were on stable storage when this one was written.
     std::uint32_t payload_checksum = 0;
 };
 
-/// What a payload of that length takes with its padding.
+/// The size of a payload of this length with its padding, in bytes.
 constexpr std::uint64_t padded_bytes(std::uint64_t length) {
     return (length + frame_alignment - 1) / frame_alignment * frame_alignment;
 }
-/// What a frame with such a payload takes in the file.
+/// The size in the file of a frame with a payload of this length, in bytes.
 constexpr std::uint64_t frame_bytes(std::uint64_t length) { return frame_header_bytes + padded_bytes(length); }
 
 inline bool all_zero(std::string_view bytes) {
@@ -71,7 +74,7 @@ inline bool all_zero(std::string_view bytes) {
 namespace detail {
 inline constexpr char padding = '.';
 
-/// Of the first 28 bytes of a frame's header that stands there.
+/// The checksum of the first 28 bytes of a frame header that is at `offset` of a segment with this salt.
 inline std::uint32_t frame_header_checksum(const char* header, std::uint64_t salt, std::uint64_t offset) {
     std::array<char, 16> place{};
     store(place.data(), salt);
@@ -80,7 +83,7 @@ inline std::uint32_t frame_header_checksum(const char* header, std::uint64_t sal
 }
 }  // namespace detail
 
-/// The header with which a segment's file begins.
+/// The bytes of a segment's header.
 inline std::string encode(const SegmentHeader& header) {
     std::string bytes{segment_magic};
     bytes.resize(segment_header_bytes);
@@ -92,8 +95,8 @@ inline std::string encode(const SegmentHeader& header) {
     return bytes;
 }
 
-/// Appends a frame that will stand at `offset` of a segment with that salt. `length` and `payload_checksum` of the
-/// header are taken from the payload, which is below 4 GiB.
+/// Appends a frame to `out` that will be at `offset` of a segment with this salt. `length` and `payload_checksum` of
+/// `header` are ignored and computed from the payload, which must be smaller than 4 GiB.
 inline void append_frame(std::string& out, const FrameHeader& header, std::string_view payload, std::uint64_t salt,
                          std::uint64_t offset) {
     const auto start = out.size();
@@ -109,7 +112,7 @@ inline void append_frame(std::string& out, const FrameHeader& header, std::strin
     store(at + 28, detail::frame_header_checksum(at, salt, offset));
 }
 
-/// The header of a frame that stands at `offset`; nothing if these bytes are none.
+/// Decodes the header of a frame at `offset`. Returns `nullopt` if these bytes are not a valid header.
 inline std::optional<FrameHeader> decode_frame_header(std::string_view bytes, std::uint64_t salt,
                                                       std::uint64_t offset) {
     if (bytes.size() < frame_header_bytes) return std::nullopt;

@@ -1,4 +1,4 @@
-// A directory of the operating system as a journal's disk.
+// The implementation of `Disk` on a directory of a POSIX file system.
 #pragma once
 
 #include <dirent.h>
@@ -29,7 +29,7 @@ namespace detail {
 
 using understudy::detail::Descriptor;
 
-/// Repeats a system call as long as signals interrupt it.
+/// Repeats a system call while it fails with EINTR.
 template <typename Call>
 auto uninterrupted(Call call) {
     auto result = call();
@@ -37,7 +37,7 @@ auto uninterrupted(Call call) {
     return result;
 }
 
-/// What was written to the file, and its size, is on stable storage.
+/// Brings a file's data and size to stable storage. On macOS fsync does not flush the drive's cache; F_FULLFSYNC does.
 inline int sync_data(int file) {
 #ifdef __APPLE__
     return uninterrupted([&] { return ::fcntl(file, F_FULLFSYNC); });
@@ -48,11 +48,13 @@ inline int sync_data(int file) {
 
 }  // namespace detail
 
-/// Asked when the process or the system has no descriptor left to open a file with, which may pass: waits a little, and
-/// says whether to try again. `tries` were made before. When it is over it is called with an empty text.
+/// Called when a file cannot be opened because the process or the system has no descriptor left, which may be
+/// temporary. It waits a little and returns whether to try again. `what` is the operation with its path; `tries` is the
+/// number of earlier calls for it. After a retry has succeeded it is called with an empty `what`; then the result is
+/// ignored.
 using Shortage = std::function<bool(const std::string& what, int tries)>;
 
-/// Tries again for 5 s.
+/// The default `Shortage`: retries for 5 s, every 20 ms. Blocks the thread.
 inline bool wait_for_descriptors(const std::string& what, int tries) {
     constexpr int each_ms = 20, most = 250;
     if (what.empty() || tries >= most) return false;
@@ -60,7 +62,7 @@ inline bool wait_for_descriptors(const std::string& what, int tries) {
     return true;
 }
 
-/// See `DiskFile`.
+/// A file of a `PosixDisk`; see `DiskFile`.
 class PosixFile {
 public:
     PosixFile(detail::Descriptor file, std::string path, std::size_t step)
@@ -92,8 +94,9 @@ private:
             at += static_cast<std::uint64_t>(written);
         }
     }
-    /// Zeros ahead of what is appended: a sync that changes neither the file's size nor where it lies writes the data
-    /// alone, and no journal of the file system. (Space that is only reserved would have to be marked as written.)
+    /// Writes zeros ahead of the appended bytes, up to the next multiple of `step`. A later sync then changes neither
+    /// the file's size nor its block map, so it writes the data only, and not the journal of the file system. Reserving
+    /// the space (fallocate) would not be enough: the file system would have to mark the blocks as written.
     void grow() {
         grown_ = (end_ / step_ + 1) * step_;
         write(std::string(static_cast<std::size_t>(grown_ - end_), '\0'), end_);
@@ -102,22 +105,22 @@ private:
     detail::Descriptor file_;
     std::string path_;
     std::size_t step_;
-    std::uint64_t end_ = 0;    // of what was appended
-    std::uint64_t grown_ = 0;  // zeros are written up to here
+    std::uint64_t end_ = 0;    // the end of the appended bytes
+    std::uint64_t grown_ = 0;  // the file is filled with zeros up to here
 };
 
-/// Files are readable by their owner alone, and closed on exec.
+/// A directory as a `Disk`. Files are readable by their owner only, and their descriptors are closed on exec.
 class PosixDisk {
 public:
     using File = PosixFile;
 
-    /// Opens the directory, or makes it in an existing one, and holds a lock on the file `lock` in it. Throws
-    /// `std::system_error`: `device_or_resource_busy` if somebody else has it, of this process or another.
-    /// A file that cannot be opened for want of descriptors is tried again as `shortage` says; nothing else is.
+    /// Opens the directory, or creates it if its parent exists, and locks the file `lock` in it. Throws
+    /// `std::system_error`: `device_or_resource_busy` if another object holds the lock, in this process or another one.
+    /// Opening is tried again, as `shortage` says, if there is no descriptor left; no other failure is tried again.
     explicit PosixDisk(std::string directory, Shortage shortage = wait_for_descriptors)
         : path_{std::move(directory)}, shortage_{std::move(shortage)} {
         if (::mkdir(path_.c_str(), 0700) != 0 && errno != EEXIST) fail_disk("create directory", path_, errno);
-        sync_parent();  // also of one that was there: its maker may have died before
+        sync_parent();  // also if the directory existed: the process that created it may have died before its sync
         directory_ = open_directory(AT_FDCWD, path_, path_);
         lock_ = open_at("lock", O_RDWR | O_CREAT, "open");
         if (detail::uninterrupted([&] { return ::flock(lock_.get(), LOCK_EX | LOCK_NB); }) != 0)
@@ -204,13 +207,14 @@ private:
         const auto parent = path_ + "/..";
         const detail::Descriptor directory{detail::uninterrupted(
             [&] { return ::open(parent.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC); })};
-        if (directory) sync(directory, parent);  // one that may not be read was made by somebody else
+        // If the parent may not be read, it is not synced: the directory was probably created by an administrator.
+        if (directory) sync(directory, parent);
     }
 
     std::string path_;
     Shortage shortage_;
     detail::Descriptor directory_;
-    detail::Descriptor lock_;  // the kernel lets it go with the process
+    detail::Descriptor lock_;  // the kernel releases the lock when the process ends
 };
 
 static_assert(Disk<PosixDisk>);

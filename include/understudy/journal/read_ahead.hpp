@@ -1,5 +1,5 @@
-// Reads a journal in a thread of its own, while what was read is applied: most of the time that recovery takes is the
-// store's.
+// Reads a journal in a second thread while batches that were read before are applied. Applying takes most of the time
+// of a recovery, so reading the disk in parallel costs almost no extra time.
 #pragma once
 
 #include <algorithm>
@@ -23,11 +23,12 @@
 
 namespace understudy::journal {
 
-/// Stands between the thread that reads a journal and the one in which its reader is told. Batches are told some time
-/// later; for all else the journal waits.
+/// A bounded queue between the thread that reads a journal and the thread in which the `JournalReader` is called.
+/// Batches are passed on asynchronously, in blocks, and `to_come` with them. All other calls wait until the reader has
+/// answered them.
 class ReadAhead final : public replica::JournalReader {
 public:
-    // ---- the thread that reads ---------------------------------------------------------------------------
+    // ---- called in the thread that reads -----------------------------------------------------------------
 
     std::string snapshot(const SnapshotPiece& piece) override {
         return pass([&](replica::JournalReader& to) { return to.snapshot(piece); });
@@ -53,18 +54,19 @@ public:
     std::string whole() override {
         return pass([](replica::JournalReader& to) { return to.whole(); });
     }
-    /// All that was told may pass on.
+    /// Passes on the batches of the block that is being filled.
     void flush() { hand_over(); }
-    /// Nothing more comes.
+    /// Nothing more follows. `tell` returns once it has passed on what is queued.
     void end() noexcept {
         const std::lock_guard lock{mutex_};
         ended_ = true;
         changed_.notify_all();
     }
 
-    // ---- the thread in which the reader is told ----------------------------------------------------------
+    // ---- called in the thread of the reader --------------------------------------------------------------
 
-    /// Tells all that comes until the end. `refuse(number, wrong)` throws.
+    /// Calls `to` for everything that is queued, until `end`. If `to` finds a batch wrong, `refuse(number, wrong)` is
+    /// called, which must throw.
     template <typename Refuse>
     void tell(replica::JournalReader& to, Refuse refuse) {
         std::unique_lock lock{mutex_};
@@ -91,7 +93,7 @@ public:
             changed_.notify_all();
         }
     }
-    /// Nobody is told any more: what is being read is refused.
+    /// The reader failed. The reading thread gets an error text from one of its next calls, so that it stops.
     void stop() {
         const std::lock_guard lock{mutex_};
         stopped_ = true;
@@ -101,13 +103,13 @@ public:
 private:
     static constexpr std::size_t block_bytes = 256u << 10;
     static constexpr std::size_t most_batches = 1'000;          // in one block
-    static constexpr std::size_t most_bytes = 4 * block_bytes;  // that wait to be told, and one block
+    static constexpr std::size_t most_bytes = 4 * block_bytes;  // may be queued when another block is added
     static constexpr auto stopped_text = "nobody wants to know";
 
-    /// Batches, and the entries of all of them.
+    /// A run of batches, and the entries of all of them.
     struct Block {
         replica::EntryBlock entries;
-        std::vector<std::pair<JournalBatch, std::size_t>> batches;  // each with how many of the entries are its own
+        std::vector<std::pair<JournalBatch, std::size_t>> batches;  // each with the number of its entries
         std::uint64_t to_come = 0;
 
         std::size_t bytes() const { return entries.bytes() + batches.size() * sizeof(batches[0]); }
@@ -127,7 +129,7 @@ private:
         }
     };
 
-    /// False if nobody wants it.
+    /// Queues the block that was filled, and waits while too much is queued. False if `stop` was called.
     bool hand_over() {
         if (filling_.batches.empty()) return true;
         std::unique_lock lock{mutex_};
@@ -143,7 +145,7 @@ private:
         changed_.notify_all();
         return true;
     }
-    /// Has that done in the other thread, when all before it was told there.
+    /// Runs `step` in the thread of the reader, after everything queued before it, and returns its answer.
     std::string pass(std::function<std::string(replica::JournalReader&)> step) {
         if (!hand_over()) return stopped_text;
         std::unique_lock lock{mutex_};
@@ -154,22 +156,23 @@ private:
         return *std::exchange(answer_, std::nullopt);
     }
 
-    Block filling_;  // this and the next are of the thread that reads
+    Block filling_;  // this and the next member belong to the reading thread
     std::uint64_t to_come_ = 0;
 
     std::mutex mutex_;
     std::condition_variable changed_;
     std::deque<Block> full_;
-    std::size_t waiting_bytes_ = 0;  // of those, and of the one that is being told
-    std::vector<Block> empty_;       // their memory is used again
+    std::size_t waiting_bytes_ = 0;  // of these blocks, and of the one that is being passed on
+    std::vector<Block> empty_;       // handled blocks, whose memory is used again
     std::function<std::string(replica::JournalReader&)> step_;
     std::optional<std::string> answer_;
     bool ended_ = false;
     bool stopped_ = false;
 };
 
-/// Has `read(reader)` done by a thread of its own, and tells `to`, here, what it tells the reader. Throws what `read`
-/// throws; for a batch in which `to` finds something wrong, `std::runtime_error{explain(number, wrong)}`.
+/// Calls `read(reader)` in a new thread, and passes each call of that reader on to `to`, in the calling thread. Blocks
+/// until both are done. Throws what `read` or `to` throws; if `to` finds a batch wrong, throws
+/// `std::runtime_error{explain(number, wrong)}`.
 template <typename Read, typename Explain>
 void read_ahead(replica::JournalReader& to, Read read, Explain explain) {
     ReadAhead between;

@@ -1,16 +1,19 @@
-// What the segments of a log hold after its last life has ended in whatever way.
+// Reads the segments of a log after its last incarnation has ended, in whatever way, and distinguishes a crash from
+// damage.
 //
-// This alone is known of a life that ended: a frame says up to which number all was on stable storage when it was
-// written, and a segment's header says the same of all before its first frame (frame_log.hpp begins no segment sooner).
-// From that follow the rules:
+// Only two facts are known about the last incarnation. Each frame says up to which number all frames were on stable
+// storage when it was written. Each segment's header says the same of all frames before the segment (frame_log.hpp does
+// not begin a segment earlier). The rules follow from these facts:
 //
-// - A segment counts up to the first number of the next one. All of that was on stable storage, so any frame of it that
-//   is missing or invalid is damage. What stands behind it is ignored.
-// - The last segment counts up to its first invalid frame. That is a torn tail, as a crash leaves it behind, if no
-//   later frame says that it was on stable storage, and it is incomplete (`SegmentReader::incomplete`). It and all
-//   behind it is dropped. Otherwise it is damage: a crash does not give a whole frame a wrong checksum.
-// - A segment gets its name when its header is on stable storage, so a segment without a valid header is damage.
-// - A mark at the very end has done its work: the new segment's header says the same, and its number is used again.
+// - A segment that is not the last one counts up to the first number of the next one. All these frames were on stable
+//   storage, so a missing or invalid one is damage. Bytes after them are ignored.
+// - The last segment counts up to its first invalid frame. That frame is a torn tail, which a crash can leave behind,
+//   if no later frame says that it was on stable storage and it is incomplete (`SegmentReader::incomplete`). Then it
+//   and everything after it is dropped; this loses nothing that was reported as stable. Otherwise it is damage: a crash
+//   does not give a complete frame a wrong checksum.
+// - A segment gets its name after its header is on stable storage, so a segment without a valid header is damage.
+// - A mark at the very end of the log is not needed any more: the header of the new segment says the same. Its number
+//   is used again.
 #pragma once
 
 #include <cstddef>
@@ -25,22 +28,24 @@
 
 namespace understudy::journal {
 
-/// A segment's file, as a log keeps it in mind.
+/// What a log knows about the file of a segment.
 struct Segment {
     std::uint64_t number = 0;
     std::uint64_t first = 0;  ///< The number of its first frame.
     std::uint64_t bytes = 0;  ///< The size of the file.
-    std::uint64_t used = 0;   ///< Of these, up to the end of its last frame that counts; known after recovery.
+    std::uint64_t used = 0;   ///< Bytes up to the end of its last valid frame that is not a mark; set by recovery.
 };
 
+/// The result of reading a log.
 struct Recovered {
     std::vector<Segment> segments{};  ///< Oldest first.
-    std::uint64_t synced = 0;         ///< All frames up to this one were surely on stable storage.
-    std::uint64_t last = 0;           ///< The last frame that is there; 0: none was ever.
+    std::uint64_t synced = 0;         ///< All frames up to this number are proven to be on stable storage.
+    std::uint64_t last = 0;           ///< The number of the last frame that is not a trailing mark; 0 if there is none.
 };
 
-/// Reads all segments with that prefix and calls `visit(number, payload)` for each frame but marks, in order. Throws
-/// `Damaged`, `std::runtime_error` for another format version, and what the disk throws. Changes nothing.
+/// Reads all segments with this prefix and calls `visit(number, payload)` for each frame except marks, in order. Throws
+/// `Damaged`, `std::runtime_error` for another format version, and the exceptions of the disk and of `visit`. Changes
+/// no file. O(bytes of the log).
 template <Disk D, typename Visit>
 Recovered read_segments(D& disk, const std::string& prefix, Visit& visit) {
     Recovered found;

@@ -1,9 +1,9 @@
-// One server's journal in the files of one directory: a log of batches, and the snapshot from which it goes on.
+// A server's journal as the files of one directory: the newest snapshot, and the log of the batches after it.
 //
-//     log-NUMBER.log            the batches, in segments (frame_log.hpp)
-//     snapshot-NUMBER.log       a snapshot that became whole before the frame of that number was written
-//     snapshot.new              one that is being written
-//     lock                      held while a process uses the directory
+//     log-NUMBER.log            the batches, in segments (frame_log.hpp); NUMBER is the segment's
+//     snapshot-NUMBER.log       a snapshot that was complete before the frame NUMBER of the log was written
+//     snapshot.new              a snapshot that is being written
+//     lock                      locked while a process uses the directory
 #pragma once
 
 #include <algorithm>
@@ -24,26 +24,29 @@
 
 namespace understudy::journal {
 
-/// A batch on its way to the disk.
+/// An encoded batch that was submitted and not yet written.
 struct PendingBatch {
     std::uint64_t number = 0;
-    std::string payload;
+    std::string payload;  ///< The encoded batch (batch_codec.hpp), without `pieces`.
     std::vector<SnapshotPiece> pieces;
-    std::optional<HardState> standing;
-    Position last;  ///< Of the log with this batch.
+    std::optional<HardState> standing;  ///< The hard state, when it changed.
+    Position last;                      ///< The last position of the log with this batch.
 };
 
-/// A turn can make several snapshots whole: one that was received, and then a forced view that drops all. Only the last
-/// one is kept, so that none gets a name together with the standing of a later moment.
+/// Drops the pieces of every snapshot before the last complete one of a batch. One turn can complete several snapshots:
+/// one that was received, and then the empty one of a forced view that drops everything. A batch has one hard state,
+/// which belongs to the end of the turn; without this, an earlier snapshot would be stored with that later hard state.
 inline void keep_last_whole(std::vector<SnapshotPiece>& pieces) {
     const auto whole = std::find_if(pieces.rbegin(), pieces.rend(), [](const auto& piece) { return piece.last; });
     const auto begin = std::find_if(whole, pieces.rend(), [](const auto& piece) { return piece.n == 0; });
     if (begin == pieces.rend()) return;
+    // If a dropped snapshot replaced everything, the remaining one must too: older entries would come back otherwise.
     for (auto before = std::next(begin); before != pieces.rend(); ++before)
         if (before->last && before->replaces) whole->replaces = true;
     pieces.erase(pieces.begin(), std::prev(begin.base()));
 }
 
+/// Encodes a batch for the disk thread. Moves the pieces and the hard state out of `batch`.
 inline PendingBatch make_pending(JournalBatch& batch, const replica::Log& log) {
     PendingBatch pending{batch.number, {}, std::move(batch.pieces), {}, *log.position(batch.through)};
     keep_last_whole(pending.pieces);
@@ -52,19 +55,24 @@ inline PendingBatch make_pending(JournalBatch& batch, const replica::Log& log) {
     return pending;
 }
 
-/// Blocks. After the disk has failed every call throws the same again.
+/// Writes a replica's batches to a disk and reads them back (rule S9). All calls block; one thread at a time. After the
+/// disk has failed, every later call that uses the log throws the same exception again.
 template <Disk D>
 class ReplicaFiles {
 public:
+    /// `salt` is a random number, a new one for each incarnation.
     ReplicaFiles(D disk, std::uint64_t salt, FrameLogOptions options = {})
         : disk_{std::move(disk)}, options_{options}, log_{disk_, "log", salt, options}, writer_{disk_, salt} {}
     ReplicaFiles(ReplicaFiles&&) = delete;
 
-    /// Tells all that is there. To be called once, before all else.
+    /// Reads everything and calls `to` for it: the pieces of the newest snapshot, then the batches, then `whole`. Call
+    /// it once, before everything else. Batches that a later snapshot has invalidated are passed on as their hard state
+    /// only. Throws `Damaged` for files in a state that no crash can cause, and `std::runtime_error` if `to` finds
+    /// something wrong with a batch, or for another format version. O(bytes of the files).
     void read(replica::JournalReader& to) {
         remove_unfinished();
         std::uint64_t whole = 0;
-        std::optional<HardState> standing;  // of the batch that made the snapshot whole
+        std::optional<HardState> standing;  // the hard state of the batch that completed the snapshot
         if (const auto snapshots = list_snapshots(disk_); !snapshots.empty()) {
             whole = snapshots.back();
             auto end = read_snapshot(disk_, whole, [&](const SnapshotPiece& piece) {
@@ -94,7 +102,9 @@ public:
             if (!wrong.empty()) throw std::runtime_error{unreadable(number, wrong)};
         };
         log_.recover(visit, [&] {
-            if (standing && last_number_ < whole) {  // a crash took the batch's frame, or it was never written
+            // The batch that completed the snapshot is missing: a crash took its frame, or it was never written.
+            // Without the hard state from the snapshot, the new state would be found under an older view.
+            if (standing && last_number_ < whole) {
                 standing_ = standing;
                 to.standing(std::move(*standing));
             }
@@ -104,12 +114,16 @@ public:
         found_ = whole;
     }
 
-    /// Hands a batch to the kernel. Once a snapshot is whole it also brings everything to stable storage, and removes
-    /// what that makes superfluous: a journal does not grow for ever, however seldom `sync` is called.
+    /// Hands a batch to the kernel. If the batch completes a snapshot, this also brings everything to stable storage
+    /// and removes the files that the snapshot supersedes. So the journal's size is bounded, however rarely `sync` is
+    /// called.
     void write(const PendingBatch& batch) {
-        std::uint64_t whole = 0;  // the frame before which a snapshot becomes whole
+        std::uint64_t whole = 0;  // the number of the frame before which a snapshot becomes complete
         for (const auto& piece : batch.pieces) {
-            if (piece.last) log_.sync();  // so that no later life gives a number anew that is before the snapshot's
+            // The snapshot's name is the number of the next frame, so all frames before it must be on stable storage
+            // first. Otherwise a crash could lose some of them, the next incarnation would reuse their numbers, and its
+            // frames would count as older than the snapshot.
+            if (piece.last) log_.sync();
             const auto next = last_number_ + 1;
             const auto& standing = batch.standing ? batch.standing : standing_;
             if (!writer_.add(piece, next, {piece.replaces ? next : void_before_, standing})) continue;
@@ -118,11 +132,12 @@ public:
             whole = next;
         }
         const auto segment = log_.segments().back().number;
-        if (whole != 0) log_.begin_next_segment();  // what the snapshot contains can go now
+        if (whole != 0) log_.begin_next_segment();  // so that the segments before can be removed
         last_number_ = log_.append(batch.payload);
         note({last_number_, batch.last.index});
         if (batch.standing) {
             standing_ = *batch.standing;
+            // This incarnation has written its hard state, so files that the recovered snapshot supersedes may go too.
             whole = std::max(whole, std::exchange(found_, 0));
         } else if (log_.segments().back().number != segment) {
             repeat_standing(batch.last);
@@ -132,27 +147,30 @@ public:
         log_.sync();
         remove_old(whole);
     }
-    /// Brings all that was written to stable storage.
+    /// Brings all written batches to stable storage.
     void sync() { log_.sync(); }
-    /// As `sync`, when nothing more is to come for a while: from then on damage to any byte is found out.
+    /// As `sync`, and writes a checkpoint mark: from then on, damage to any byte is detected. Call it when nothing more
+    /// comes for a while.
     void seal() { log_.seal(); }
 
+    /// Bytes of the log's files, without snapshots.
     std::uint64_t bytes() const { return log_.bytes(); }
 
-    /// That a reader found something wrong with a batch.
+    /// The error text for a batch in which a reader found something wrong.
     std::string unreadable(std::uint64_t number, const std::string& wrong) const {
         return "frame " + std::to_string(number) + " of " + disk_.path("log-*.log") + " cannot be used: " + wrong +
                ". Was it written with another store, or is a part of the directory missing? (docs/durability.md)";
     }
 
 private:
-    /// How far the entries of a frame, or of all frames of a segment, go.
+    /// The highest entry index of a frame, or of all frames of the segment that begins with frame `number`.
     struct Extent {
         std::uint64_t number = 0;
         Index through = 0;
     };
 
-    /// Of all frames that are there, or less: a segment may have grown ahead of its frames.
+    /// A lower bound of the bytes of all frames, for `JournalReader::to_come`. A segment may have grown ahead of its
+    /// frames, so up to `grow_bytes` of each are not counted.
     std::uint64_t log_bytes() const {
         std::uint64_t bytes = 0;
         for (const auto& name : disk_.list())
@@ -163,7 +181,8 @@ private:
         return bytes;
     }
 
-    /// So that every segment says whose it is, and older ones can go.
+    /// Writes the hard state again, as a batch without entries, after the first batch of a new segment. So each segment
+    /// has the hard state, and older segments can be removed.
     void repeat_standing(Position last) {
         JournalBatch repeated;
         repeated.standing = standing_;
@@ -174,11 +193,13 @@ private:
         last_number_ = log_.append(payload);
     }
 
-    /// Their segments go with the next snapshot, whatever indexes they have.
+    /// A snapshot replaced everything: invalidates the entries in all frames before this number. Their segments can be
+    /// removed with this snapshot, whatever indexes the entries have.
     void forget_entries_before(std::uint64_t number) {
         void_before_ = number;
         for (auto& extent : extents_) extent.through = 0;
     }
+    /// Adds the extent of a frame to that of its segment. O(log segments).
     void note(Extent extent) {
         const auto& segments = log_.segments();
         auto segment = std::ranges::upper_bound(segments, extent.number, {}, &Segment::first);
@@ -187,7 +208,8 @@ private:
         extents_.back().through = std::max(extents_.back().through, extent.through);
     }
 
-    /// Keeps what the snapshot that became whole before frame `whole` does not contain.
+    /// Removes the oldest segments as long as the snapshot contains all their entries, and all other snapshots. `whole`
+    /// is the number in the snapshot's name.
     void remove_old(std::uint64_t whole) {
         while (extents_.size() > 1 && extents_.front().through <= snapshot_at_.index) extents_.erase(extents_.begin());
         if (whole != 0 && !extents_.empty()) log_.remove_before(extents_.front().number);
@@ -205,12 +227,12 @@ private:
     FrameLog<D> log_;
     SnapshotWriter<D> writer_;
     std::optional<HardState> standing_;
-    std::vector<Extent> extents_;  // of the segments, oldest first
-    Position snapshot_at_;         // of the newest whole snapshot
-    std::uint64_t void_before_ = 0;  // entries in frames before this one do not count
-    std::uint64_t last_number_ = 0;  // of a batch; marks take numbers too, which a later life uses again
-    std::uint64_t found_ = 0;      // the frame before which the snapshot became whole that `read` has found: what that
-                                   // makes superfluous is kept until this life has said whose all this is
+    std::vector<Extent> extents_;    // of the segments, oldest first
+    Position snapshot_at_;           // the last position in the newest complete snapshot
+    std::uint64_t void_before_ = 0;  // entries in frames before this number are invalidated
+    std::uint64_t last_number_ = 0;  // the last frame of a batch; trailing marks have numbers too, which are used again
+    std::uint64_t found_ = 0;        // the number in the name of the snapshot that `read` found. The files that it
+                                     // supersedes stay until this incarnation has written its hard state
 };
 
 }  // namespace understudy::journal

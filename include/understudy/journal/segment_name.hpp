@@ -1,4 +1,4 @@
-// The names of segment files: PREFIX-0123456789abcdef.log, and with `.new` behind it while the file is being begun.
+// The names of segment files: PREFIX-0123456789abcdef.log. While a segment is being created, `.new` follows the name.
 #pragma once
 
 #include <cstddef>
@@ -22,7 +22,7 @@ inline std::string segment_name(std::string_view prefix, std::uint64_t number) {
     return std::string{prefix} + "-" + hexadecimal(number, 16) + ".log";
 }
 
-/// The number of the segment that a file of that name is; nothing for any other file.
+/// The number of the segment whose file has this name; `nullopt` if it is not the name of a segment.
 inline std::optional<std::uint64_t> segment_number(std::string_view prefix, std::string_view name) {
     constexpr std::string_view digits = "0123456789abcdef";
     if (!name.starts_with(prefix) || name.size() != prefix.size() + 21) return std::nullopt;
@@ -35,7 +35,7 @@ inline std::optional<std::uint64_t> segment_number(std::string_view prefix, std:
     return name == segment_name(prefix, number) ? std::optional{number} : std::nullopt;
 }
 
-/// Whether it is a segment whose beginning did not end.
+/// Whether this is the name of a segment whose creation was not completed.
 inline bool is_unfinished_segment(std::string_view prefix, std::string_view name) {
     return name.ends_with(unfinished_suffix) &&
            segment_number(prefix, name.substr(0, name.size() - unfinished_suffix.size()));

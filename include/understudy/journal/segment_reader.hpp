@@ -1,4 +1,5 @@
-// Reads the frames of one segment file in order, and where one is invalid, finds out what that can mean.
+// Reads the frames of one segment file in order. Where a frame is invalid, it finds out whether a crash can be the
+// cause.
 #pragma once
 
 #include <algorithm>
@@ -18,17 +19,18 @@
 
 namespace understudy::journal {
 
-/// A frame that was read. The payload is valid until the reader reads on.
+/// A frame that was read. `payload` is valid until the next call of a function of the reader that reads.
 struct Frame {
     FrameHeader header;
     std::string_view payload;
 };
 
+/// Reads one segment. The disk must outlive it. All functions that read pass on the disk's exceptions.
 template <Disk D>
 class SegmentReader {
 public:
-    /// Reads the header of that file, which is to be the segment of that number. Throws `Damaged` if it is none, and
-    /// `std::runtime_error` if it has another format version.
+    /// Reads the header of the file `name`, which must be the segment of this number. Throws `Damaged` if the header is
+    /// missing, invalid or of another segment, and `std::runtime_error` if it has another format version.
     SegmentReader(D& disk, std::string name, std::uint64_t segment)
         : disk_{disk}, name_{std::move(name)}, size_{disk_.size(name_)} {
         header_ = read_header(segment);
@@ -38,13 +40,14 @@ public:
 
     const SegmentHeader& header() const { return header_; }
     std::uint64_t size() const { return size_; }
-    /// The number that the next frame is to have.
+    /// The number that the next frame must have.
     std::uint64_t number() const { return number_; }
     bool at_end() const { return offset_ == size_; }
-    /// Where the next frame is to stand: so many bytes of the file were read.
+    /// The offset at which the next frame must begin.
     std::uint64_t offset() const { return offset_; }
 
-    /// The frame with `number()`; nothing if there is no valid one. Then `problem()` says why, and stays.
+    /// Reads the frame with the number `number()` and advances. Returns `nullopt`, without advancing, if there is no
+    /// valid one; then `problem()` says why.
     std::optional<Frame> next() {
         const auto bytes = view(offset_, frame_header_bytes);
         const auto header = decode_frame_header(bytes, header_.salt, offset_);
@@ -66,12 +69,12 @@ public:
         return Frame{*header, payload.substr(0, header->length)};
     }
 
-    /// What is wrong with the bytes where `next()` found no frame.
+    /// What is wrong with the bytes in which `next` found no frame.
     const std::string& problem() const { return problem_; }
 
-    /// Whether those bytes may be a frame that has reached the disk in part, or not at all: the file ends within it, or
-    /// in one of the sectors that it covers all of it is zero. A sector is written whole or not at all, and was zero or
-    /// beyond the end of the file before.
+    /// Whether these bytes can be a frame that has reached the disk only in part, or not at all: the file ends within
+    /// the frame, or in one of the sectors that it covers all its bytes are zero. The reason: a sector is written
+    /// completely or not at all, and before that it was zero or beyond the end of the file.
     bool incomplete() {
         const auto bytes = view(offset_, frame_header_bytes);
         if (bytes.size() < frame_header_bytes || all_zero(bytes)) return true;
@@ -87,8 +90,8 @@ public:
         return false;
     }
 
-    /// A later frame of this file that says that `number()` was on stable storage when it was written: "frame 7 at
-    /// offset 320". O(what is left of the file).
+    /// Searches the rest of the file for a frame whose `synced` says that frame `number()` was on stable storage.
+    /// Returns its description for the error text, like "frame 7 at offset 320". O(rest of the file).
     std::optional<std::string> later_witness() {
         for (auto at = offset_ + frame_alignment; at + frame_header_bytes <= size_; at += frame_alignment) {
             const auto header = decode_frame_header(view(at, frame_header_bytes), header_.salt, at);
@@ -98,19 +101,21 @@ public:
         return std::nullopt;
     }
 
+    /// The exception for damage at `offset()` of this file.
     Damaged damaged(const std::string& finding) const { return {disk_.path(name_), offset_, finding}; }
 
 private:
     static constexpr std::size_t window_bytes = 256u << 10;
 
-    /// The bytes of the file from there on, fewer at its end, valid until the next call.
+    /// The bytes of the file from `offset` on; fewer than `length` at the end of the file. They are valid until the
+    /// next call. The file is read in windows of `window_bytes`, so that small frames do not cost a system call each.
     std::string_view view(std::uint64_t offset, std::uint64_t length) {
         const auto wanted = std::min(length, size_ - std::min(offset, size_));
         if (offset < window_start_ || offset + wanted > window_start_ + window_.size()) {
             const auto most = std::max<std::uint64_t>(wanted, window_bytes);
             window_ = disk_.read(name_, offset, static_cast<std::size_t>(most));
             window_start_ = offset;
-            if (window_.size() < wanted)  // the file has become shorter
+            if (window_.size() < wanted)  // the file has become shorter since it was opened
                 fail_disk("read " + std::to_string(wanted) + " bytes of", disk_.path(name_), EIO);
         }
         return std::string_view{window_}.substr(offset - window_start_, wanted);

@@ -1,4 +1,5 @@
-// Snapshots in files: a segment of frames each, whose name says before which frame of the log it became whole.
+// Stores snapshots in files. Each is a segment of frames: its position, its pieces, and a mark that ends it. The number
+// in the file's name says before which frame of the log the snapshot was complete.
 #pragma once
 
 #include <cstddef>
@@ -21,21 +22,22 @@ namespace understudy::journal {
 
 inline constexpr std::string_view snapshot_prefix = "snapshot";
 
-/// What a snapshot's mark says.
+/// The content of the mark that ends a snapshot (its checkpoint mark).
 struct SnapshotEnd {
-    std::uint64_t void_before = 0;  ///< Entries in frames of the log before this one do not count.
-    /// With the batch which makes the snapshot whole. The batch's frame is written after the snapshot has its name; if
-    /// a crash takes the frame, the state must not be found under an older view.
+    std::uint64_t void_before = 0;  ///< Entries in frames of the log before this number are invalidated.
+    /// The hard state after the batch that completes the snapshot. The batch's frame is written after the snapshot has
+    /// its name. If a crash takes that frame, the state would otherwise be found under an older view.
     std::optional<HardState> standing;
 };
 
+/// Encodes the payload of the mark.
 inline std::string encode_snapshot_end(const SnapshotEnd& end) {
     std::string out;
     put_varint(out, end.void_before);
     if (end.standing) detail::put_standing(out, *end.standing);
     return out;
 }
-/// The inverse; nothing if the payload is not of that form.
+/// The inverse of `encode_snapshot_end`. Returns `nullopt` if the payload is malformed.
 inline std::optional<SnapshotEnd> decode_snapshot_end(std::string_view payload) {
     VarintReader in{payload};
     SnapshotEnd end{in.number(), {}};
@@ -44,19 +46,21 @@ inline std::optional<SnapshotEnd> decode_snapshot_end(std::string_view payload) 
     return end;
 }
 
-/// Writes one snapshot after the other. One that has its name is whole and on stable storage.
+/// Writes snapshots, one at a time. A snapshot is written under a temporary name. Once it has its final name, it is
+/// complete and on stable storage.
 template <Disk D>
 class SnapshotWriter {
 public:
     SnapshotWriter(D& disk, std::uint64_t salt) : disk_{disk}, salt_{salt} {}
 
-    /// Takes a piece. With the last one the snapshot gets its name: that of the frame `before` which it becomes whole.
-    /// Then true. What the disk throws comes through.
+    /// Writes a piece. Piece 0 begins a new snapshot and drops an incomplete one. The last piece completes the
+    /// snapshot: it is synced and gets its name, with the number `before` of the next frame of the log. Returns whether
+    /// that happened. Exceptions of the disk are passed on.
     bool add(const SnapshotPiece& piece, std::uint64_t before, const SnapshotEnd& end) {
         if (piece.n == 0) begin(piece.at);
         put(FrameKind::entry, piece.data);
         if (!piece.last) {
-            if (offset_ - synced_ >= sync_bytes) sync();  // so that the last sync, for which entries wait, is short
+            if (offset_ - synced_ >= sync_bytes) sync();  // keeps the last sync short; log entries wait for that one
             return false;
         }
         put(FrameKind::mark, encode_snapshot_end(end));
@@ -102,14 +106,15 @@ private:
     D& disk_;
     std::uint64_t salt_;
     std::optional<typename D::File> file_;
-    std::uint64_t number_ = 0;  // of frames
+    std::uint64_t number_ = 0;  // of the last frame
     std::uint64_t offset_ = 0;
     std::uint64_t synced_ = 0;
     std::string buffer_;
 };
 
-/// Reads a snapshot and calls `visit(piece)` for each of its pieces, which returns what was wrong, or an empty string.
-/// Gives what its mark says. Throws `Damaged`, and what the disk throws.
+/// Reads a snapshot and calls `visit(piece)` for each of its pieces; `visit` returns what is wrong with it, or an empty
+/// string. Returns the content of the mark. Throws `Damaged` if a frame is invalid, the mark is missing or `visit`
+/// found something wrong; passes on the exceptions of the disk. `before` is the number in the file's name.
 template <Disk D, typename Visit>
 SnapshotEnd read_snapshot(D& disk, std::uint64_t before, Visit visit) {
     SegmentReader reader{disk, segment_name(snapshot_prefix, before), 0};
@@ -126,7 +131,8 @@ SnapshotEnd read_snapshot(D& disk, std::uint64_t before, Visit visit) {
         if (const auto wrong = visit(std::as_const(piece)); !wrong.empty()) throw reader.damaged(wrong);
         ++piece.n;
     };
-    for (bool held = false;; held = true) {  // a piece is held back until it is known whether it is the last
+    // A piece is passed on only after the next frame was read, because that frame shows whether the piece is the last.
+    for (bool held = false;; held = true) {
         const auto frame = next();
         piece.last = frame.header.kind == FrameKind::mark;
         if (!held && piece.last) throw reader.damaged("the snapshot has no piece");
@@ -140,7 +146,7 @@ SnapshotEnd read_snapshot(D& disk, std::uint64_t before, Visit visit) {
     }
 }
 
-/// The frames before which whole snapshots stand, in order.
+/// The numbers in the names of all complete snapshots, in ascending order.
 template <Disk D>
 std::vector<std::uint64_t> list_snapshots(D& disk) {
     std::vector<std::uint64_t> found;

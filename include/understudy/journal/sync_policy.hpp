@@ -1,4 +1,4 @@
-// When a journal brings what it wrote to stable storage, and so what it may promise.
+// Decides when a journal syncs what it has written, and so what it may promise.
 #pragma once
 
 #include <algorithm>
@@ -7,55 +7,60 @@
 
 namespace understudy::journal {
 
-/// When what was written is brought to stable storage.
+/// When written batches are brought to stable storage.
 struct SyncPolicy {
-    /// Before it counts: no crash takes back what was answered, and a group that died as a whole comes back by itself.
+    /// Before a batch counts as persisted. No crash takes back a write that was answered, and a group that died as a
+    /// whole recovers by itself.
     static constexpr SyncPolicy always() { return {Duration{}}; }
-    /// Once in an interval: the death of a process takes nothing back, that of a machine what was written in so long,
-    /// and while the last sync ran. A server may then not say that it recovered its state (S9): after the death of a
-    /// whole group an operator decides. Of no time it is `always`.
+    /// Once per interval. The end of a process loses nothing. A crash of the machine loses what was written during one
+    /// interval and during the last sync. So a server may not claim that it has recovered its state (S9), and after the
+    /// death of a whole group an operator decides. With an interval of 0 or less this is `always`.
     static constexpr SyncPolicy every(Duration interval) { return {std::max(interval, Duration{})}; }
-    /// When the kernel likes, or when the journal has something else to sync for: nothing has come for a while, a
-    /// segment or a snapshot is complete. Else as `every`.
+    /// When the kernel decides, or when the journal syncs for another reason: it is idle, or a segment or a snapshot is
+    /// complete. In all else as `every`.
     static constexpr SyncPolicy never() { return {Duration::max()}; }
 
-    /// Nothing counts before it is on stable storage: only then may a later life say that it goes on from this one.
+    /// Whether a batch counts as persisted only after it is on stable storage. Only then may a later incarnation claim
+    /// that it continues this one's state.
     constexpr bool promises() const { return interval == Duration{}; }
 
-    Duration interval{};  ///< By itself: `always`.
+    Duration interval{};  ///< The default, 0, is `always`.
 
     friend constexpr bool operator==(const SyncPolicy&, const SyncPolicy&) = default;
 };
 
-/// When a journal has to act by its policy. It knows of what its holder tells it alone, and so works on any clock.
+/// Computes when a journal must sync or seal by its policy. It is told the time and what the journal did, and reads no
+/// clock itself, so it works with real and with simulated time.
 class SyncSchedule {
 public:
-    /// All that there is at the start is on stable storage. After `idle` without anything new the log is to be sealed.
+    /// At `start` everything must be on stable storage. After a time of `idle` without a write the log is to be sealed.
     SyncSchedule(SyncPolicy policy, Duration idle, Time start)
         : policy_{policy}, idle_{idle}, written_at_{start}, synced_at_{start} {}
 
     const SyncPolicy& policy() const { return policy_; }
 
-    /// Something was handed to the kernel.
+    /// A batch was handed to the kernel.
     void wrote(Time now) {
         written_at_ = now;
         synced_ = sealed_ = false;
     }
-    /// A sync begins, of all that was written.
+    /// Everything written so far is synced; `now` is when the sync began.
     void syncs(Time now) {
         synced_at_ = now;
         synced_ = true;
     }
-    /// The log is sealed, which syncs it too.
+    /// The log is sealed, which includes a sync.
     void seals(Time now) {
         syncs(now);
         sealed_ = true;
     }
 
-    /// When a sync is due, counted from the last one, so that nothing waits for longer than the interval.
+    /// When a sync is due; `never` if everything is synced. It counts from the last sync, so that no batch waits for
+    /// longer than the interval.
     Time sync_due() const { return synced_ ? never : after(synced_at_, policy_.interval); }
+    /// When the log is to be sealed; `never` if it is sealed.
     Time seal_due() const { return sealed_ ? never : after(written_at_, idle_); }
-    /// When there is something to do though nothing comes.
+    /// When a sync or a seal is due even if no further batch comes.
     Time next() const { return std::min(sync_due(), seal_due()); }
 
 private:

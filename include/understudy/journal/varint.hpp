@@ -1,4 +1,5 @@
-// Numbers and byte strings in a row, as binary: seven bits of a number in a byte, the lowest first (LEB128).
+// A compact binary encoding of numbers and byte strings. A number is encoded as LEB128: seven bits per byte, the lowest
+// first. A string is its length and its bytes.
 #pragma once
 
 #include <cstddef>
@@ -17,7 +18,8 @@ inline void put_string(std::string& out, std::string_view bytes) {
     out += bytes;
 }
 
-/// Reads what `put_varint` and `put_string` wrote. After the first misfit it is not `ok` and gives zeros.
+/// Reads what `put_varint` and `put_string` wrote. After the first malformed or missing item `ok` is false, and every
+/// further read returns 0 or an empty string. So a caller may read several items and check `ok` once.
 class VarintReader {
 public:
     explicit VarintReader(std::string_view bytes) : rest_{bytes} {}
@@ -34,6 +36,7 @@ public:
         fail();
         return 0;
     }
+    /// The result refers to the bytes that are being read.
     std::string_view string() {
         const auto size = number();
         if (size > rest_.size()) fail();
@@ -43,6 +46,7 @@ public:
         return bytes;
     }
     bool ok() const { return ok_; }
+    /// The number of bytes that were not read yet.
     std::size_t left() const { return rest_.size(); }
 
 private:

@@ -1,4 +1,4 @@
-// The store of a view service in a directory of its own.
+// The file implementation of `ViewStore`: it persists a view service's record in a directory.
 #pragma once
 
 #include <poll.h>
@@ -22,7 +22,7 @@
 #include <asio/thread_pool.hpp>
 #include <asio/use_awaitable.hpp>
 
-#include <understudy/async/gate.hpp>
+#include <understudy/async/executor_guard.hpp>
 #include <understudy/error.hpp>
 #include <understudy/journal/posix_disk.hpp>
 #include <understudy/journal/view_files.hpp>
@@ -30,17 +30,19 @@
 
 namespace understudy::journal {
 
-/// Keeps a view service's record in files (view_files.hpp). A thread of its own works on the disk, so that no event
-/// loop waits for it; a set is done when it is on stable storage.
+/// Persists a view service's record in files (view_files.hpp). A thread of its own does the disk work, so that no event
+/// loop waits for it. A set completes when it is on stable storage. The destructor waits for work that is under way.
 class FileViewStore {
 public:
-    /// Opens the directory, makes it if its parent is there, locks it, and reads all that is there. Blocks. Throws
-    /// `std::system_error` if the disk fails or another process uses the directory, `std::runtime_error` with what is
-    /// wrong and what to do if files are damaged or are no record of a view service.
+    /// Opens and locks the directory, and reads the files in it; creates the directory if only its parent exists.
+    /// Blocks. Throws `std::system_error` if the disk fails or the directory is in use already, and
+    /// `std::runtime_error` if files are damaged or are not the record of a view service; its text says what is wrong
+    /// and what to do.
     explicit FileViewStore(const std::string& directory, ViewFilesOptions options = {})
         : work_{std::make_unique<Work>(directory, options)} {}
 
-    /// See `ViewStore`.
+    /// See `ViewStore`. Completes on the executor of the awaiting coroutine. Throws `std::system_error`: with
+    /// `error::journal_failed` if the disk fails, and with `asio::error::operation_aborted` if the wait is cancelled.
     asio::awaitable<std::optional<StoredViews>> async_load() {
         const auto executor = co_await asio::this_coro::executor;
         Call call{executor};
@@ -48,6 +50,7 @@ public:
         co_await call.finished();
         co_return std::move(call.task()->loaded);
     }
+    /// See `ViewStore`, and `async_load` for errors. A set whose wait was cancelled may still be carried out.
     asio::awaitable<bool> async_compare_and_set(std::uint64_t expected, view_service::ViewChanges changes) {
         const auto executor = co_await asio::this_coro::executor;
         Call call{executor};
@@ -55,6 +58,7 @@ public:
             done.stored = files.compare_and_set(expected, changes);
         });
         co_await call.finished();
+        // Writes the checkpoint mark after each set, because sets are rare. The caller does not wait for it.
         asio::post(work_->thread, [files = &work_->files] { seal(*files); });
         co_return call.task()->stored;
     }
@@ -68,7 +72,7 @@ private:
         }
         ~Work() { ending = true; }
 
-        /// See `Shortage`. Waits for half a minute, or a second if the store is to end.
+        /// See `Shortage`. Allows retries for 30 s, or for 1 s if the store is to end.
         bool lacks(const std::string& what, int tries) const {
             constexpr int each_ms = 20, most = 1500, most_at_end = 50;
             if (what.empty() || tries >= (ending ? most_at_end : most)) return false;
@@ -78,19 +82,21 @@ private:
 
         std::atomic<bool> ending = false;
         ViewFiles<PosixDisk> files;
-        asio::thread_pool thread{1};  // ends before the files, once what it is doing is done
+        asio::thread_pool thread{1};  // destroyed before the files, after the task under way has ended
     };
-    /// What the thread does for a call, and how that ended. It goes on when nobody waits for it any more.
+    /// The work of the thread for one call, and its result. It continues even if the caller no longer waits for it.
     struct Task {
-        explicit Task(const asio::any_io_executor& executor) : gate{understudy::detail::Gate::open(executor)} {}
-        std::shared_ptr<understudy::detail::Gate> gate;
-        asio::steady_timer* bell = nullptr;  // what wakes who waits; this and the next belong to that executor
+        explicit Task(const asio::any_io_executor& executor)
+            : guard{understudy::detail::ExecutorGuard::open(executor)} {}
+        std::shared_ptr<understudy::detail::ExecutorGuard> guard;
+        asio::steady_timer* bell = nullptr;  // notifies the waiting coroutine; used on its executor only, as is `done`
         bool done = false;
         std::string failure;
         bool stored = false;
         std::optional<StoredViews> loaded;
     };
-    /// Who waits for a task, in the coroutine's frame, so that it ends with that.
+    /// The wait for a task. It lives in the frame of the waiting coroutine. When that frame is destroyed, the
+    /// destructor shuts the executor guard, so that the thread cannot post to an executor that may be gone.
     class Call {
     public:
         explicit Call(const asio::any_io_executor& executor)
@@ -100,12 +106,12 @@ private:
         Call(const Call&) = delete;
         Call& operator=(const Call&) = delete;
         ~Call() {
-            task_->gate->shut();
+            task_->guard->shut();
             task_->bell = nullptr;
         }
 
         const std::shared_ptr<Task>& task() const { return task_; }
-        /// A wait that is cancelled leaves the task to itself.
+        /// Waits for the task. Throws if it failed. If the wait is cancelled this throws, and the task still runs.
         asio::awaitable<void> finished() {
             std::error_code ec;
             if (!task_->done) co_await bell_.async_wait(asio::redirect_error(asio::use_awaitable, ec));
@@ -119,6 +125,7 @@ private:
         asio::steady_timer bell_;
     };
 
+    /// Runs `step` in the thread, and then completes the task on the executor of the caller.
     template <typename Step>
     void start(const std::shared_ptr<Task>& task, Step step) {
         asio::post(work_->thread, [files = &work_->files, task, step = std::move(step)] {
@@ -127,13 +134,13 @@ private:
             } catch (const std::exception& failed) {
                 task->failure = failed.what();
             }
-            task->gate->post([task] {
+            task->guard->post([task] {
                 task->done = true;
                 if (task->bell) task->bell->cancel();
             });
         });
     }
-    /// What fails here fails again with the next set.
+    /// Errors are ignored here: a log that has failed throws the same error again in the next set.
     static void seal(ViewFiles<PosixDisk>& files) {
         try {
             files.seal();

@@ -1,10 +1,11 @@
-// A view service's record in the files of one directory: a log of what each set changed.
+// A view service's record as the files of one directory: a log of the changes that each set made.
 //
-//     views-NUMBER.log      frames of JSON, in segments (frame_log.hpp), each with the version that it makes
-//     lock                  held while a process uses the directory
+//     views-NUMBER.log      frames of JSON, in segments (frame_log.hpp), each with the version that it produces
+//     lock                  locked while a process uses the directory
 //
-// A frame that is `whole` has everything and makes those before it superfluous. The first one of each life is such a
-// frame, and so is one now and then when the log has grown: whatever there is, a few segments hold it.
+// A frame with `whole` set has the complete record and supersedes all frames before it. The first frame of each
+// incarnation is of that kind, and so is a frame written when the log has grown too large. So a few segments are enough
+// at any time.
 #pragma once
 
 #include <cstddef>
@@ -26,7 +27,7 @@
 
 namespace understudy::journal {
 
-/// What one set stored.
+/// The payload of a frame: the changes of one set, or the complete record (`whole`).
 struct ViewFrame {
     std::uint64_t version = 0;
     bool whole = false;
@@ -40,25 +41,27 @@ void fields(auto& visit, wire::Like<ViewFrame> auto& frame) {
 }
 
 struct ViewFilesOptions {
-    std::uint64_t small_bytes = 1u << 20;  ///< A log up to this is not written anew.
-    std::uint64_t growth = 4;              ///< One larger is, at so many times what it was when written anew.
+    std::uint64_t small_bytes = 1u << 20;  ///< A log up to this size is not rewritten; also the size of a segment.
+    /// A larger log is rewritten when it has more than this many times the size of the last frame with the full record.
+    std::uint64_t growth = 4;
 };
 
-/// Blocks. After the disk has failed every call throws the same again.
+/// Writes a view service's record to a disk and reads it back. All calls block; one thread at a time. After the disk
+/// has failed, every later call that writes throws the same exception again.
 template <Disk D>
 class ViewFiles {
 public:
-    /// `salt` is a random number, a new one for each life.
+    /// `salt` is a random number, a new one for each incarnation.
     ViewFiles(D disk, std::uint64_t salt, ViewFilesOptions options = {})
         : options_{options},
           disk_{std::move(disk)},
           log_{disk_, "views", salt, {.segment_bytes = options.small_bytes,
-                                      .max_frame = std::numeric_limits<std::uint32_t>::max(),  // a whole record
+                                      .max_frame = std::numeric_limits<std::uint32_t>::max(),  // a complete record
                                       .grow_bytes = 64u << 10}} {}
     ViewFiles(ViewFiles&&) = delete;
 
-    /// Reads what is there. To be called once, before all else. Throws `std::runtime_error` with what is wrong and what
-    /// to do if a file holds what no crash leaves behind, or what is no record of a view service.
+    /// Reads the files. Call it once, before everything else. Throws `std::runtime_error` if a file is in a state that
+    /// no crash can cause, or is not the record of a view service; its text says what is wrong and what to do.
     void read() {
         try {
             log_.recover([this](std::uint64_t number, std::string_view payload) { take(number, payload); });
@@ -69,12 +72,14 @@ public:
         if (version_ == 0 && passed_over_ != 0) fail(passed_over_, "no frame has the whole record");
     }
 
+    /// The record and its version; `nullopt` if nothing was ever set.
     std::optional<StoredViews> stored() const {
         if (version_ == 0) return std::nullopt;
         return StoredViews{version_, record_};
     }
 
-    /// As `ViewStore::async_compare_and_set`.
+    /// As `ViewStore::async_compare_and_set`: returns false, without effect, if `expected` is not the stored version.
+    /// When it returns true, the change is on stable storage.
     bool compare_and_set(std::uint64_t expected, const view_service::ViewChanges& changes) {
         if (expected != version_) return false;
         const bool whole = !begun_ || is_large();
@@ -90,7 +95,8 @@ public:
         log_.remove_before(number);
         return true;
     }
-    /// To be called when nothing more is to come for a while: from then on damage to any byte is found out.
+    /// Writes a checkpoint mark: from then on, damage to any byte is detected. Call it when nothing more comes for a
+    /// while.
     void seal() { log_.seal(); }
 
     std::uint64_t bytes() const { return log_.bytes(); }
@@ -100,6 +106,7 @@ private:
         ". Restore the directory from a backup only if no view was decided since. Else begin with an empty one, and "
         "adopt each group (docs/operations.md)";
 
+    /// The complete record after these changes, expressed as changes to an empty record.
     view_service::ViewChanges all_with(const view_service::ViewChanges& changes) const {
         auto next = record_;
         apply(next, changes);
@@ -109,6 +116,7 @@ private:
         return log_.bytes() > options_.small_bytes && log_.bytes() > options_.growth * whole_bytes_;
     }
 
+    /// Applies a recovered frame.
     void take(std::uint64_t number, std::string_view payload) {
         wire::Scanner scan{payload};
         wire::Reader in{scan};
@@ -118,7 +126,7 @@ private:
         if (frame.whole) {
             record_ = {};
         } else if (version_ == 0) {
-            passed_over_ = number;  // a whole frame follows, and what this one stands on was removed
+            passed_over_ = number;  // the frames that this one changes were removed; a complete frame must follow
             return;
         } else if (frame.version != version_ + 1) {
             fail(number, "version " + std::to_string(frame.version) + " follows version " + std::to_string(version_));
@@ -137,9 +145,9 @@ private:
     FrameLog<D> log_;
     view_service::ViewRecord record_;
     std::uint64_t version_ = 0;
-    std::uint64_t whole_bytes_ = 0;  // of the last frame that has everything
-    bool begun_ = false;             // this life has written such a frame
-    std::uint64_t passed_over_ = 0;  // the last frame that came before the first whole one
+    std::uint64_t whole_bytes_ = 0;  // the size of the last frame with the complete record
+    bool begun_ = false;             // this incarnation has written such a frame
+    std::uint64_t passed_over_ = 0;  // the last frame that came before the first complete one
 };
 
 }  // namespace understudy::journal

@@ -1,6 +1,7 @@
-// An ordered map of byte strings whose copy costs nothing: what a store needs to be snapshotted while it moves on.
-// A copy-on-write B+tree: copies share all nodes, and a change clones only the shared ones on its path.
-// Insertion splits and erasure merges on the way down, so nothing here recurses over the content.
+// An ordered map of byte strings that is copied in O(1). A store needs that to take a snapshot while it goes on
+// changing. It is a copy-on-write B+tree: copies share all nodes, and a change clones only the shared nodes on its
+// path. Insertion splits full nodes, and erasure merges small ones, on the way down from the root. So no change has to
+// go back up, and nothing here recurses over the content.
 #pragma once
 
 #include <algorithm>
@@ -15,30 +16,33 @@
 #include <utility>
 #include <vector>
 
-#include <understudy/base/shared.hpp>
+#include <understudy/base/intrusive_ptr.hpp>
 
 namespace understudy::kv {
 
-/// One key with its value, in one block of memory. Changed in place only while it has one owner.
+/// One key with its value, in one block of memory: this header, the key's bytes, the value's bytes, and unused room for
+/// the value to grow. It is changed in place only while it has one owner.
 struct CowRecord {
     std::uint32_t owners = 0;
     std::uint32_t key_size = 0;
     std::uint32_t value_size = 0;
     std::uint32_t value_capacity = 0;
 
-    static detail::Shared<CowRecord> make(std::string_view key, std::string_view value, std::size_t capacity) {
+    /// A new record with room for a value of `capacity` bytes, which must be enough for `value`.
+    static detail::IntrusivePtr<CowRecord> make(std::string_view key, std::string_view value, std::size_t capacity) {
         auto* memory = ::operator new(sizeof(CowRecord) + key.size() + capacity);
         auto* record = new (memory) CowRecord{0, narrow(key.size()), 0, narrow(capacity)};
         key.copy(record->bytes(), key.size());
         record->extend(value);
-        return detail::Shared<CowRecord>{record};
+        return detail::IntrusivePtr<CowRecord>{record};
     }
     static void destroy(CowRecord* record) { ::operator delete(record); }
 
     std::string_view key() const { return {bytes(), key_size}; }
     std::string_view value() const { return {bytes() + key_size, value_size}; }
+    /// Empties the value; its room stays.
     void clear() { value_size = 0; }
-    /// There must be room for it.
+    /// Appends to the value. There must be room for it.
     void extend(std::string_view tail) {
         tail.copy(bytes() + key_size + value_size, tail.size());
         value_size += narrow(tail.size());
@@ -50,44 +54,48 @@ private:
     char* bytes() { return reinterpret_cast<char*>(this + 1); }
 };
 
-/// A leaf holds records; any other node holds children, and between each two of them a bound:
-/// all keys left of it are smaller, all keys right of it are not.
+/// A node of the tree. A leaf holds records, in the order of their keys. Any other node holds children, and a bound
+/// between each two of them: all keys to the left of a bound are smaller than it, and all keys to the right are not.
 struct CowNode {
-    static constexpr std::size_t most = 64;         ///< Records or children of a node.
-    static constexpr std::size_t least = most / 4;  ///< The same, but for the root.
+    static constexpr std::size_t most = 64;         ///< The most records or children of a node.
+    static constexpr std::size_t least = most / 4;  ///< A child with no more than this is merged when erasing.
 
     std::uint32_t owners = 0;
-    std::vector<detail::Shared<CowRecord>> records;
-    std::vector<detail::Shared<CowNode>> children;
+    std::vector<detail::IntrusivePtr<CowRecord>> records;
+    std::vector<detail::IntrusivePtr<CowNode>> children;
     std::vector<std::string> bounds;
 
-    static void destroy(CowNode* node) { delete node; }  // as deep as the tree is high
+    static void destroy(CowNode* node) { delete node; }  // recurses, but only as deep as the tree is high
 
     bool leaf() const { return children.empty(); }
     std::size_t size() const { return leaf() ? records.size() : children.size(); }
-    /// Of the first record that is not below `key`.
+    /// The index of the first record whose key is not below `key`; `records.size()` if there is none.
     std::size_t place(std::string_view key) const {
         auto below = [](const auto& record, std::string_view wanted) { return record->key() < wanted; };
         return static_cast<std::size_t>(std::lower_bound(records.begin(), records.end(), key, below) - records.begin());
     }
-    /// Of the child in whose range `key` lies.
+    /// The index of the child in whose range `key` lies.
     std::size_t branch(std::string_view key) const {
         return static_cast<std::size_t>(std::upper_bound(bounds.begin(), bounds.end(), key) - bounds.begin());
     }
 };
 
 /// Maps byte strings to byte strings, both below 4 GiB, in the order of their unsigned bytes.
-/// Copying is O(1), and the copies are independent. Not thread-safe, not even distinct copies of one map: the nodes
-/// that they share are counted without atomics. Arguments must not be views into the map that is changed.
+///
+/// Copying takes O(1), and the copies are independent. All other operations take O(log n), if nothing else is said, and
+/// what they copy of keys and values; the first change of a shared node also copies that node, but no record. Not
+/// thread-safe, not even distinct copies of one map: the owners of shared nodes are counted without atomics, so all
+/// copies belong to one strand. Arguments must not be views into the map that is changed.
 class CowMap {
 public:
     class Cursor;
 
+    /// How many keys there are. O(1).
     std::size_t size() const { return size_; }
-    /// Of all keys and values together.
+    /// The bytes of all keys and values together. O(1).
     std::size_t payload_bytes() const { return payload_bytes_; }
 
-    /// The value, valid until the map is changed; nothing if there is no such key.
+    /// The value of a key; nothing if there is no such key. The view is valid until the map is changed.
     std::optional<std::string_view> find(std::string_view key) const {
         if (!root_) return std::nullopt;
         const CowNode* node = root_.get();
@@ -97,6 +105,8 @@ public:
         return node->records[at]->value();
     }
 
+    /// Sets the value of a key, and inserts the key if it is missing. The record is reused if this map is its only
+    /// owner, the value fits, and it does not leave more than half of the record's room unused.
     void assign(std::string_view key, std::string_view value) {
         auto* found = slot(key);
         if (!found) return insert(key, value);
@@ -111,7 +121,8 @@ public:
         }
     }
 
-    /// Adds a key above all others. False, and nothing is changed, if it is not above them.
+    /// Adds a key that is above all others. Returns false, and changes nothing, if it is not. Loading a snapshot uses
+    /// it: mostly it compares one key, where `assign` would search.
     bool push_back(std::string_view key, std::string_view value) {
         if (size_ == 0) return insert(key, value), true;
         auto* node = &own(root_);
@@ -119,15 +130,16 @@ public:
         auto& records = node->records;
         if (records.back()->key() >= key) return false;
         if (records.size() == CowNode::most) return insert(key, value), true;
-        records.reserve(CowNode::most);
+        records.reserve(CowNode::most);  // keys in ascending order fill each leaf
         records.push_back(CowRecord::make(key, value, value.size()));
         payload_bytes_ += key.size() + value.size();
         ++size_;
         return true;
     }
 
-    /// Appends to the value, or inserts it; returns the new length. In place where there is room, which grows
-    /// by halves, so that many small appends cost what they add.
+    /// Appends to the value of a key, or inserts the key; returns the new length in bytes. The value is extended in
+    /// place while its record is not shared and has room. A new record gets half as much room again as it needs, so
+    /// that many small appends cost amortized O(bytes appended).
     std::size_t append(std::string_view key, std::string_view tail) {
         auto* found = slot(key);
         if (!found) {
@@ -143,7 +155,7 @@ public:
         return length;
     }
 
-    /// Whether the key was there.
+    /// Removes a key; returns whether it was there.
     bool erase(std::string_view key) {
         auto value = find(key);
         if (!value) return false;
@@ -152,6 +164,7 @@ public:
         auto* node = &own(root_);
         while (!node->leaf()) {
             auto at = node->branch(key);
+            // Merging before going down makes sure that the child can lose a record, or a child of its own.
             if (node->children[at]->size() <= CowNode::least) {
                 join(*node, at == 0 ? 0 : at - 1);
                 at = node->branch(key);
@@ -159,33 +172,39 @@ public:
             node = &own(node->children[at]);
         }
         node->records.erase(node->records.begin() + static_cast<std::ptrdiff_t>(node->place(key)));
-        while (!root_->leaf() && root_->children.size() == 1) root_ = detail::Shared{root_->children.front()};
+        while (!root_->leaf() && root_->children.size() == 1) root_ = detail::IntrusivePtr{root_->children.front()};
         return true;
     }
 
+    /// A cursor at the first key.
     Cursor begin() const;
-    /// At the first key that is not below `key`.
+    /// A cursor at the first key that is not below `key`.
     Cursor lower_bound(std::string_view key) const;
 
-    /// Lets go of what lies before the cursor, as far as nobody else holds it; this copy is then good for that cursor
-    /// alone. What others have changed since is so given back bit by bit, and not all at the end.
+    /// Releases the nodes of this copy that lie before the cursor's leaf. Afterwards this copy may be used only through
+    /// that cursor. Nodes that other copies share stay alive there; the path is followed only while its nodes belong to
+    /// this copy alone. Without this, all the memory that a snapshot keeps alive, because the store has changed since,
+    /// would be released at once at the end.
     void release_before(const Cursor& at);
 
+    /// Whether both have the same keys and values. O(1) if they share everything, else O(content).
     friend bool operator==(const CowMap& left, const CowMap& right);
 
 private:
-    /// The node, made this map's alone.
-    static CowNode& own(detail::Shared<CowNode>& node) {
+    /// The node for a change: replaced by a clone first, if another owner shares it. The clone shares all children and
+    /// records.
+    static CowNode& own(detail::IntrusivePtr<CowNode>& node) {
         if (!node.unique()) {
             auto* clone = new CowNode{*node};
             clone->owners = 0;
-            node = detail::Shared{clone};
+            node = detail::IntrusivePtr{clone};
         }
         return *node;
     }
 
-    /// Where the record of the key hangs, or null if there is none. The path to it becomes this map's alone.
-    detail::Shared<CowRecord>* slot(std::string_view key) {
+    /// The pointer to the key's record in its leaf, or null if there is none. The nodes on the path are cloned where
+    /// they are shared, but the record itself may still be shared.
+    detail::IntrusivePtr<CowRecord>* slot(std::string_view key) {
         if (!root_) return nullptr;
         auto* node = &own(root_);
         while (!node->leaf()) node = &own(node->children[node->branch(key)]);
@@ -193,13 +212,14 @@ private:
         return at < node->records.size() && node->records[at]->key() == key ? &node->records[at] : nullptr;
     }
 
-    /// A key that does not exist.
+    /// Inserts a key that does not exist. Full nodes are split on the way down, so that a parent always has room for
+    /// the second half of its child.
     void insert(std::string_view key, std::string_view value) {
-        if (!root_) root_ = detail::Shared{new CowNode};
+        if (!root_) root_ = detail::IntrusivePtr{new CowNode};
         if (root_->size() == CowNode::most) {
             auto* above = new CowNode;
             above->children.push_back(std::move(root_));
-            root_ = detail::Shared{above};
+            root_ = detail::IntrusivePtr{above};
             split(*above, 0, key);
         }
         auto* node = &own(root_);
@@ -218,7 +238,7 @@ private:
         ++size_;
     }
 
-    /// Room for one more, growing by halves to no more than a full node.
+    /// Makes room for one more element. The room grows by halves, up to that of a full node.
     template <typename T>
     static void make_room(std::vector<T>& vector) {
         auto size = vector.size();
@@ -226,7 +246,7 @@ private:
         vector.reserve(std::max(size + 1, std::min(CowNode::most, size + size / 2 + 4)));
     }
 
-    /// Moves what `left` has from `cut` on to a new node to its right.
+    /// Moves the elements of `left` from index `cut` on into a new vector.
     template <typename T>
     static std::vector<T> tail(std::vector<T>& left, std::size_t cut) {
         auto first = left.begin() + static_cast<std::ptrdiff_t>(cut);
@@ -235,39 +255,43 @@ private:
         return right;
     }
 
-    /// Cuts `left` in two and returns the right part and the bound between them.
-    static std::pair<detail::Shared<CowNode>, std::string> cut_off(CowNode& left, std::size_t cut) {
-        detail::Shared<CowNode> right{new CowNode};
+    /// Divides `left` at index `cut`; returns a new node with the right part, and the bound between the two.
+    static std::pair<detail::IntrusivePtr<CowNode>, std::string> cut_off(CowNode& left, std::size_t cut) {
+        detail::IntrusivePtr<CowNode> right{new CowNode};
         if (left.leaf()) {
             right->records = tail(left.records, cut);
             return {right, bound_between(left.records.back()->key(), right->records.front()->key())};
         }
         right->children = tail(left.children, cut);
         right->bounds = tail(left.bounds, cut);
-        auto bound = std::move(left.bounds.back());
+        auto bound = std::move(left.bounds.back());  // the bound between the two parts belongs to neither
         left.bounds.pop_back();
         return {right, std::move(bound)};
     }
 
-    /// The shortest string above `low` that begins `high`.
+    /// The shortest prefix of `high` that is above `low`, where `low` is below `high`. A short bound costs less memory,
+    /// and is compared faster, than a whole key.
     static std::string bound_between(std::string_view low, std::string_view high) {
         auto differ = std::mismatch(low.begin(), low.end(), high.begin(), high.end()).second;
         return std::string{high.begin(), differ + 1};
     }
 
-    /// Splits the full child `at` of `parent`, both of which become this map's alone. Keys that arrive in order leave
-    /// full leaves behind: a leaf that is about to grow at its end keeps all it has.
+    /// Splits the full child at index `at` of `parent`, before `key` is inserted into it. `parent` must not be shared;
+    /// the child is cloned if it is. A leaf whose last key is below `key` keeps all its records, and the new leaf to
+    /// its right starts empty. So keys that arrive in ascending order fill the leaves, where halves would leave them
+    /// half empty.
     static void split(CowNode& parent, std::size_t at, std::string_view key) {
         auto& left = own(parent.children[at]);
-        std::pair<detail::Shared<CowNode>, std::string> cut;
+        std::pair<detail::IntrusivePtr<CowNode>, std::string> cut;
         if (left.leaf() && left.records.back()->key() < key)
-            cut = {detail::Shared{new CowNode}, bound_between(left.records.back()->key(), key)};
+            cut = {detail::IntrusivePtr{new CowNode}, bound_between(left.records.back()->key(), key)};
         else
             cut = cut_off(left, left.size() / 2);
         hang(parent, at, std::move(cut));
     }
 
-    static void hang(CowNode& parent, std::size_t at, std::pair<detail::Shared<CowNode>, std::string> cut) {
+    /// Inserts a new node with its bound to the right of child `at`.
+    static void hang(CowNode& parent, std::size_t at, std::pair<detail::IntrusivePtr<CowNode>, std::string> cut) {
         auto offset = static_cast<std::ptrdiff_t>(at);
         make_room(parent.children);
         make_room(parent.bounds);
@@ -275,7 +299,8 @@ private:
         parent.bounds.insert(parent.bounds.begin() + offset, std::move(cut.second));
     }
 
-    /// Makes one child of `at` and the one after it, or two of equal size where that would be too large.
+    /// Merges child `at` and the one after it into one. If that has more than three quarters of `most`, it is divided
+    /// again into two of equal size, so that the next insertion does not have to split it.
     static void join(CowNode& parent, std::size_t at) {
         auto offset = static_cast<std::ptrdiff_t>(at);
         auto& left = own(parent.children[at]);
@@ -298,19 +323,21 @@ private:
         std::move(from.begin(), from.end(), std::back_inserter(to));
     }
 
-    detail::Shared<CowNode> root_;
+    detail::IntrusivePtr<CowNode> root_;
     std::size_t size_ = 0;
     std::size_t payload_bytes_ = 0;
 };
 
-/// A place in a map, valid until that map is changed; changing a copy of the map does not touch it.
+/// A position in a map. It is valid until that map is changed or destroyed; changing a copy of the map does not matter.
 class CowMap::Cursor {
 public:
+    /// Whether it is behind the last key. Then only `at_end` and `in_new_leaf` may be called.
     bool at_end() const { return depth_ == 0; }
-    /// At the first record of a leaf.
+    /// Whether it is at the first record of a leaf.
     bool in_new_leaf() const { return depth_ > 0 && path_[depth_ - 1].at == 0; }
     std::string_view key() const { return record().key(); }
     std::string_view value() const { return record().value(); }
+    /// Goes to the next key. Amortized O(1).
     void next() {
         ++path_[depth_ - 1].at;
         settle();
@@ -318,6 +345,7 @@ public:
 
 private:
     friend class CowMap;
+    /// A node on the path from the root, and the index of the child or record taken in it.
     struct Step {
         const CowNode* node;
         std::size_t at;
@@ -332,7 +360,7 @@ private:
     }
     const CowRecord& record() const { return *path_[depth_ - 1].node->records[path_[depth_ - 1].at]; }
 
-    /// Goes up from what is exhausted, and down again to the next leaf.
+    /// Goes up from nodes that are exhausted, and down again to the first record of the next leaf.
     void settle() {
         while (depth_ > 0 && path_[depth_ - 1].at == path_[depth_ - 1].node->size())
             if (--depth_ > 0) ++path_[depth_ - 1].at;
@@ -349,6 +377,8 @@ private:
 inline CowMap::Cursor CowMap::begin() const { return lower_bound({}); }
 inline CowMap::Cursor CowMap::lower_bound(std::string_view key) const { return {root_.get(), key}; }
 
+// The loop stops at the first child that is released already: all before it are, too. So calling this for each leaf
+// costs O(log n) and what it releases.
 inline void CowMap::release_before(const Cursor& at) {
     auto* node = &root_;
     for (std::size_t depth = 0; depth + 1 < at.depth_ && node->unique(); ++depth) {

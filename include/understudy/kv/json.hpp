@@ -1,4 +1,5 @@
-// The JSON of the key/value store, read and written without a DOM: most of what a busy primary does with a command.
+// The JSON of the key/value store's commands, queries, replies and snapshot lines (protocol, section 12). It is read
+// and written without a DOM, since that is most of what a busy primary does with a command.
 #pragma once
 
 #include <charconv>
@@ -14,20 +15,21 @@
 
 #include <understudy/kv_types.hpp>
 #include <understudy/wire/bytes.hpp>
+#include <understudy/wire/fast_decoder.hpp>
 #include <understudy/wire/scan.hpp>
 #include <understudy/wire/text.hpp>
-#include <understudy/wire/usual.hpp>
 
 namespace understudy::kv {
 
-/// The members that any object of the key/value store may have. Others are ignored; one that comes twice is refused,
-/// since readers elsewhere would disagree about which counts.
+/// The members that any object of the key/value store may have; those that are absent or `null` are empty. Unknown
+/// members are ignored. A known member that has a value already is refused when it comes again: other readers might
+/// take the other one.
 struct KvMembers {
     std::optional<std::string> op, key, value, expect, prefix, after, error;
     std::optional<std::uint64_t> limit;
     std::optional<bool> ok;
 
-    /// Throws `std::invalid_argument`, which says what is wrong.
+    /// Reads one object. Throws `std::invalid_argument`, which says what is wrong and what was expected.
     static KvMembers read(wire::Scanner& scan) {
         KvMembers members;
         bool good = scan.members([&](std::string_view name) {
@@ -40,12 +42,14 @@ struct KvMembers {
         return members;
     }
 
+    /// Takes the value of a member that `op` requires. Throws `std::invalid_argument` if it is absent.
     static std::string need(std::optional<std::string>& member, std::string_view name, std::string_view op) {
         if (!member) throw std::invalid_argument(std::string{op} + " needs the member '" + std::string{name} + "'");
         return std::move(*member);
     }
 
 private:
+    /// The member of this name that holds a byte string; null for other names.
     std::optional<std::string>* text(std::string_view name) {
         if (name == "key") return &key;
         if (name == "value") return &value;
@@ -75,7 +79,7 @@ private:
         if (text.empty()) return false;
         auto [end, fault] = std::from_chars(text.data(), text.data() + text.size(), limit.emplace());
         if (fault == std::errc{} && end == text.data() + text.size()) return true;
-        scan.rewind(mark);
+        scan.rewind(mark);  // so that the error text can quote the value
         wrong("limit", "a whole number", scan);
     }
     bool read_ok(wire::Scanner& scan) {
@@ -97,20 +101,22 @@ private:
     }
 };
 
+/// The members of the object that `text` is. Throws `std::invalid_argument`.
 inline KvMembers read_kv_members(std::string_view text) {
     wire::Scanner scan{text};
     return KvMembers::read(scan);
 }
 
-/// A put or an append in the form that `encode_kv` gives it, as long as it needs no escapes.
-struct UsualKvCommand {
+/// The fast path for the commands that come most often: a put or an append in exactly the form that `encode_kv` writes,
+/// with a key and a value that need no escapes. Nothing is copied: `key` and `value` are views into the text.
+struct FastKvCommand {
     bool put = false;
     std::string_view key, value;
 
-    /// Nothing if the text is another one; then the general reading decides.
-    static std::optional<UsualKvCommand> read(std::string_view text) {
-        wire::UsualForm form{text};
-        UsualKvCommand it;
+    /// Nothing if the text has another form. That does not mean that it is wrong: then the general decoder decides.
+    static std::optional<FastKvCommand> read(std::string_view text) {
+        wire::FastDecoder form{text};
+        FastKvCommand it;
         it.put = form.literal(R"({"op":"put","key":)");
         if (!it.put && !form.literal(R"({"op":"append","key":)")) return std::nullopt;
         const bool good = form.plain(it.key) && form.literal(R"(,"value":)") && form.plain(it.value) &&
@@ -123,6 +129,7 @@ struct UsualKvCommand {
     }
 };
 
+/// The general decoder of commands: takes every form that the protocol allows. Throws `std::invalid_argument`.
 inline kv::Command decode_any_kv_command(std::string_view text) {
     auto members = read_kv_members(text);
     auto op = KvMembers::need(members.op, "op", "a command");
@@ -135,19 +142,22 @@ inline kv::Command decode_any_kv_command(std::string_view text) {
     throw std::invalid_argument("unknown op '" + wire::quoted(op) + "', expected put, append, erase or cas");
 }
 
+/// Decodes a command. Throws `std::invalid_argument`, which says what is wrong and what was expected.
 inline kv::Command decode_kv_command(std::string_view text) {
-    if (const auto usual = UsualKvCommand::read(text)) return usual->command();
+    if (const auto usual = FastKvCommand::read(text)) return usual->command();
     return decode_any_kv_command(text);
 }
 
-/// The key that a `get` asks for, where its text is in the form that `encode_kv` gives it and needs no escapes.
+/// The fast path for queries: the key of a `get` in exactly the form that `encode_kv` writes, with a key that needs no
+/// escapes. Nothing if the text has another form; then the general decoder decides.
 inline std::optional<std::string_view> usual_kv_get(std::string_view text) {
-    wire::UsualForm form{text};
+    wire::FastDecoder form{text};
     std::string_view key;
     const bool good = form.literal(R"({"op":"get","key":)") && form.plain(key) && form.literal("}") && form.at_end();
     return good ? std::optional{key} : std::nullopt;
 }
 
+/// Decodes a query. Throws `std::invalid_argument`, also for a `limit` out of range.
 inline kv::Query decode_kv_query(std::string_view text) {
     auto members = read_kv_members(text);
     auto op = KvMembers::need(members.op, "op", "a query");
@@ -159,21 +169,24 @@ inline kv::Query decode_kv_query(std::string_view text) {
     return kv::Keys{std::move(members.prefix).value_or(""), std::move(members.after), limit};
 }
 
+/// Decodes one line of a snapshot, without its end of line. Throws `std::invalid_argument`.
 inline kv::Record decode_kv_record(std::string_view line) {
     auto members = read_kv_members(line);
     auto key = KvMembers::need(members.key, "key", "a line");
     return {std::move(key), KvMembers::need(members.value, "value", "a line")};
 }
 
-/// A value, or nothing, in the form that most replies have.
+/// The fast path for replies: `null`, or a string without escapes. Nothing if the text has another form.
 inline std::optional<kv::Reply> usual_kv_reply(std::string_view text) {
     if (text == "null") return std::monostate{};
-    wire::UsualForm form{text};
+    wire::FastDecoder form{text};
     std::string_view value;
     if (!form.plain(value) || !form.at_end()) return std::nullopt;
     return std::string{value};
 }
 
+/// Decodes a reply. The text does not say which command or query it answers: its form decides which alternative of
+/// `kv::Reply` it is. Throws `std::invalid_argument` if it has the form of none.
 inline kv::Reply decode_kv_reply(std::string_view text) {
     if (auto usual = usual_kv_reply(text)) return std::move(*usual);
     wire::Scanner scan{text};
@@ -188,6 +201,8 @@ inline kv::Reply decode_kv_reply(std::string_view text) {
             throw std::invalid_argument("expected an array of keys");
         return finish(std::move(keys));
     }
+    // {"b64": …} is a value. But an object that only contains "b64" deeper inside, as the result of a `cas` with such a
+    // value, is not: then this attempt fails, and the object is read by its members.
     if (kind == wire::Kind::string || (kind == wire::Kind::object && text.find("\"b64\"") != text.npos)) {
         std::string value;
         if (auto mark = scan.mark(); wire::scan_bytes(scan, value))
@@ -211,15 +226,18 @@ inline kv::Reply decode_kv_reply(std::string_view text) {
     return finish(length);
 }
 
-/// Writes objects of the form {"op":...,"key":...}, member by member.
+/// Writes commands, queries and replies as JSON text. Each member has its fixed place and no blank is written: the fast
+/// paths above rely on this form.
 class KvWriter {
 public:
     explicit KvWriter(std::string& out) : out_{out} {}
 
+    /// Appends text as it is.
     KvWriter& raw(std::string_view text) {
         out_ += text;
         return *this;
     }
+    /// Appends `name`, which is a member's name with its punctuation, and then a byte string or a number.
     KvWriter& bytes(std::string_view name, std::string_view value) {
         out_ += name;
         wire::encode_bytes(out_, value);
@@ -272,13 +290,13 @@ private:
     std::string& out_;
 };
 
-/// About how long the text of a command becomes; of other things 0.
+/// About how long the text becomes: of a command with a key and a value; of other things 0, which reserves nothing.
 inline std::size_t kv_text_size(const auto& it) {
     if constexpr (requires { it.key.size() + it.value.size(); }) return it.key.size() + it.value.size() + 40;
     else return 0;
 }
 
-/// A command, a query or a reply, as JSON text.
+/// Encodes a command, a query or a reply as JSON text.
 template <typename... Alternatives>
 std::string encode_kv(const std::variant<Alternatives...>& value) {
     std::string out;
@@ -287,7 +305,7 @@ std::string encode_kv(const std::variant<Alternatives...>& value) {
     return out;
 }
 
-/// One line of a snapshot.
+/// Appends one line of a snapshot, with its end of line.
 inline void append_kv_line(std::string& out, std::string_view key, std::string_view value) {
     KvWriter{out}.bytes(R"({"key":)", key).bytes(R"(,"value":)", value).raw("}\n");
 }

@@ -1,4 +1,5 @@
-// What the key/value store's snapshot does: in a host's own files, or in understudy::compiled.
+// The definitions of kv/snapshot.hpp. They are compiled in the host's own files, or once in the target
+// `understudy::compiled` (UNDERSTUDY_SEPARATE_COMPILATION).
 #pragma once
 
 #include <algorithm>
@@ -13,12 +14,15 @@
 #include <understudy/kv/json.hpp>
 #include <understudy/kv/snapshot.hpp>
 #include <understudy/kv_types.hpp>
-#include <understudy/wire/usual.hpp>
+#include <understudy/wire/fast_decoder.hpp>
 
 namespace understudy::kv {
 
 namespace kv_lines {
+// A record of less than `short_line` bytes is written directly into the piece; a longer one goes through `line_`, which
+// may be larger than a piece. `usual_chunk` bounds the memory reserved in advance, whatever `max` is.
 inline constexpr std::size_t short_line = 1024, usual_chunk = 256u << 10;
+// A byte takes at most six in JSON (\u0000).
 inline constexpr std::size_t max_line = 6 * (kv::max_key + kv::max_value) + 4096;
 }  // namespace kv_lines
 
@@ -35,10 +39,10 @@ UNDERSTUDY_DECL std::string KvSnapshot::read(std::size_t max) {
         }
         if (used_ == line_.size()) next_line();
         auto count = std::min(max - bytes.size(), line_.size() - used_);
-        bytes.append(line_, used_, count);
+        bytes.append(line_, used_, count);  // a long line, or the rest of one
         used_ += count;
     }
-    if (bytes.size() > max) {  // the last line is long enough for the next piece too
+    if (bytes.size() > max) {  // the last line was short but did not fit: its rest begins the next piece
         line_.assign(bytes, max);
         used_ = 0;
         bytes.resize(max);
@@ -55,6 +59,7 @@ UNDERSTUDY_DECL void KvSnapshot::next_line() {
 
 UNDERSTUDY_DECL void KvSnapshot::go_on() {
     at_.next();
+    // The leaves before this one were read: release them now, and not all together at the end.
     if (at_.in_new_leaf()) map_.release_before(at_);
 }
 
@@ -96,15 +101,17 @@ UNDERSTUDY_DECL void KvLoader::line(std::string_view text) try {
     fail(std::string{"is malformed: "} + wrong.what());
 }
 
-/// Reads a line as `append_kv_line` writes it; a false says nothing about it.
+/// The fast path: reads a line in exactly the form that `append_kv_line` writes. False does not mean that the line is
+/// wrong: then the general decoder decides.
 UNDERSTUDY_DECL bool KvLoader::usual(std::string_view text, std::string_view& key, std::string_view& value) {
-    wire::UsualForm form{text};
+    wire::FastDecoder form{text};
     return form.literal(R"({"key":)") && form.bytes(key, key_room_) && form.literal(R"(,"value":)") &&
            form.bytes(value, value_room_) && form.literal("}") && form.at_end();
 }
 
 UNDERSTUDY_DECL void KvLoader::add(std::string_view key, std::string_view value) {
     if (key.size() > kv::max_key || value.size() > kv::max_value) fail("holds a key or value above the limit");
+    // Keys must ascend: so no key stands there twice, and equal content has only one text.
     if (!map_.push_back(key, value)) fail("is out of order: keys must ascend");
     ++lines_;
 }

@@ -1,4 +1,5 @@
-// What KvStore does: in a host's own files, or in understudy::compiled.
+// The definitions of kv_store.hpp. They are compiled in the host's own files, or once in the target
+// `understudy::compiled` (UNDERSTUDY_SEPARATE_COMPILATION).
 #pragma once
 
 #include <algorithm>
@@ -22,13 +23,15 @@ namespace understudy {
 
 namespace kv {
 
-/// The limit that the command exceeds by itself; 0 if none.
+/// The limit, in bytes, that a key or value exceeds, whatever the store contains; 0 if none. An append can also exceed
+/// the limit of a value together with the value that is there: `KvStore::append` finds that.
 inline std::size_t exceeded_by(std::string_view key, std::string_view value) {
     return key.size() > kv::max_key ? kv::max_key : value.size() > kv::max_value ? kv::max_value : 0;
 }
 inline std::size_t exceeded_by(const kv::Command& command) {
     return std::visit(
         [](const auto& concrete) {
+            // `Cas::expect` has no limit: no stored value equals one that is too long, so the command sets nothing.
             if constexpr (requires { concrete.value; })
                 return exceeded_by(concrete.key, concrete.value);
             else
@@ -36,6 +39,7 @@ inline std::size_t exceeded_by(const kv::Command& command) {
         },
         command);
 }
+/// Human-readable text for an exceeded limit; empty for 0.
 inline std::string describe_kv_limit(std::size_t limit) {
     if (limit == 0) return {};
     return (limit == kv::max_key ? "the key" : "a value") + std::string{" exceeds "} + std::to_string(limit) + " bytes";
@@ -59,17 +63,19 @@ UNDERSTUDY_DECL std::string KvStore::check(const Command& command) const {
     return kv::describe_kv_limit(kv::exceeded_by(command));
 }
 UNDERSTUDY_DECL std::string KvStore::check_text(std::string_view text) const {
-    const auto usual = kv::UsualKvCommand::read(text);
+    const auto usual = kv::FastKvCommand::read(text);
     if (!usual) return check(decode_command(text));
     return kv::describe_kv_limit(kv::exceeded_by(usual->key, usual->value));
 }
 
 UNDERSTUDY_DECL kv::Reply KvStore::apply(const Command& command) {
+    // The primary has checked this before it logged the command. But applying must be total and deterministic, so it
+    // does not rely on that.
     if (const auto limit = kv::exceeded_by(command)) return kv::TooLarge{limit};
     return std::visit([this](const auto& concrete) { return run(concrete); }, command);
 }
 UNDERSTUDY_DECL kv::Reply KvStore::apply_text(std::string_view text) {
-    const auto usual = kv::UsualKvCommand::read(text);
+    const auto usual = kv::FastKvCommand::read(text);
     if (!usual) return apply(decode_command(text));
     if (const auto limit = kv::exceeded_by(usual->key, usual->value)) return kv::TooLarge{limit};
     return usual->put ? put(usual->key, usual->value) : append(usual->key, usual->value);
@@ -101,7 +107,7 @@ UNDERSTUDY_DECL kv::Reply KvStore::run(const kv::Append& it) { return append(it.
 UNDERSTUDY_DECL kv::Reply KvStore::run(const kv::Erase& erase) { return map_.erase(erase.key); }
 UNDERSTUDY_DECL kv::Reply KvStore::run(const kv::Cas& cas) {
     const auto current = map_.find(cas.key);
-    if (current != cas.expect)
+    if (current != cas.expect)  // without `expect`, the key must be missing
         return kv::CasResult{false, current ? std::optional<std::string>{*current} : std::nullopt};
     map_.assign(cas.key, cas.value);
     return kv::CasResult{true, cas.value};
@@ -115,11 +121,13 @@ UNDERSTUDY_DECL kv::Reply KvStore::answer(const kv::Get& get) const {
 UNDERSTUDY_DECL kv::Reply KvStore::answer(const kv::Keys& wanted) const {
     kv::Page keys;
     const auto limit = std::min(wanted.limit, kv::max_page);
+    // The page starts at `prefix` or after `after`, whichever is later. `after` itself need not exist any more.
     auto at = map_.lower_bound(std::max<std::string_view>(wanted.prefix, wanted.after.value_or("")));
     if (wanted.after && !at.at_end() && at.key() == *wanted.after) at.next();
     for (std::size_t bytes = 0; !at.at_end() && keys.size() < limit && at.key().starts_with(wanted.prefix);
          at.next()) {
         bytes += at.key().size();
+        // The first key is always given: otherwise a client could never get past it.
         if (!keys.empty() && bytes > kv::max_page_bytes) break;
         keys.emplace_back(at.key());
     }
@@ -138,7 +146,7 @@ UNDERSTUDY_DECL void KvStore::restore_chunk(std::string_view bytes) {
 }
 UNDERSTUDY_DECL void KvStore::restore_end() {
     if (!std::exchange(restoring_, false)) throw std::runtime_error("restore_end without restore_begin");
-    map_ = std::exchange(loader_, {}).finish();
+    map_ = std::exchange(loader_, {}).finish();  // if this throws, the content stays as it was
 }
 
 }  // namespace understudy

@@ -1,5 +1,5 @@
-// Taking connections from one listening socket. Running out of descriptors is no reason to stop or to spin:
-// the acceptor waits a little and goes on; those who knock wait in the kernel's queue meanwhile.
+// Accepts connections from one listening socket. When the process has no descriptor left, the acceptor neither stops
+// nor spins: it pauses and tries again. Meanwhile new connections wait in the kernel's accept queue.
 #pragma once
 
 #include <algorithm>
@@ -18,7 +18,9 @@
 
 namespace understudy::net {
 
-/// Calls `accepted` with each new connection until `close`, and `failed` when none can be taken for now.
+/// Calls `accepted` with each new connection until `close`. Calls `failed` each time accept(2) fails for a reason that
+/// concerns more than one connection (such as EMFILE or ENFILE). Then accepting goes on after a pause of 10 ms, which
+/// doubles up to 1 s and is reset by the next accepted connection. Not thread-safe: it runs on the executor.
 class Acceptor : public std::enable_shared_from_this<Acceptor> {
 public:
     using Accepted = std::function<void(Descriptor)>;
@@ -32,9 +34,10 @@ public:
         listener.release();
     }
 
-    /// Starts; to be called once.
+    /// Starts accepting. Call it once.
     void start() { await_connection(); }
 
+    /// Closes the listening socket and releases the callbacks, which are not called again.
     void close() {
         asio::error_code ignored;
         listener_.close(ignored);
@@ -44,7 +47,7 @@ public:
     }
 
 private:
-    static constexpr int most_in_a_row = 64;  // then others get their turn
+    static constexpr int most_in_a_row = 64;  // then other handlers of the executor run
     static constexpr auto first_pause = std::chrono::milliseconds{10};
     static constexpr auto last_pause = std::chrono::milliseconds{1000};
 
@@ -73,7 +76,8 @@ private:
         if (listener_.is_open()) await_connection();
     }
 
-    // accept(2): errors of the connection that was just to be taken, which is gone; the next may be well.
+    // Errors of accept(2) that concern only the connection that was to be accepted. It is lost already; the next one
+    // may succeed, so no pause is needed. (EINTR is in the list because it also calls for an immediate retry.)
     static bool concerns_one_connection(int fault) {
         switch (fault) {
             case EINTR:
@@ -90,6 +94,7 @@ private:
         }
     }
 
+    // Pauses after a shortage. The socket stays readable during a shortage, so waiting for readability would spin.
     void rest() {
         pause_.expires_after(next_pause_);
         next_pause_ = std::min(next_pause_ * 2, last_pause);

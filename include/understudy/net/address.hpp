@@ -1,4 +1,4 @@
-// What the addresses of this library look like, and what is wrong with one that does not.
+// Parses the addresses of this library, and explains what is wrong with a text that is not an address. Valid forms:
 // `tcp://127.0.0.1:7000`, `tcp://[::1]:7000`, `tcp://name.example:7000`, `unix:///run/kv/a.sock`.
 #pragma once
 
@@ -22,7 +22,7 @@
 
 namespace understudy::net {
 
-/// An address taken apart. TCP has `host` (without brackets) and `port`, a unix socket has `path`.
+/// A parsed address. TCP uses `host` (without brackets) and `port`; a unix socket uses `path`.
 struct Target {
     Schemes scheme = Schemes::tcp;
     std::string host;
@@ -30,26 +30,28 @@ struct Target {
     std::string path;
     friend bool operator==(const Target&, const Target&) = default;
 
-    /// The host as an IP address, or nothing if it is a name.
+    /// The host as an IP address, or `nullopt` if it is a host name.
     std::optional<asio::ip::address> numeric_host() const {
         asio::error_code fault;
         auto address = asio::ip::make_address(host, fault);
         return fault ? std::nullopt : std::optional{address};
     }
-    /// Whether it means "every interface of this machine", which nobody can dial.
+    /// Whether this is the unspecified address (`0.0.0.0` or `::`). It means every interface when listening, and cannot
+    /// be dialled.
     bool is_wildcard() const {
         auto address = scheme == Schemes::tcp ? numeric_host() : std::nullopt;
         return address && address->is_unspecified();
     }
 };
 
-/// Either the parts of an address or a sentence that says what is wrong with it.
+/// The parts of an address, or a sentence that says what is wrong with the text.
 using ParsedAddress = std::variant<Target, std::string>;
 
-/// The longest path of a unix socket, in bytes (`sun_path` without its terminating zero).
+/// Maximum length of a unix socket's path in bytes (`sun_path` without its terminating zero).
 inline constexpr std::size_t max_unix_path = sizeof(sockaddr_un::sun_path) - 1;
 
-/// Whether this is the reply address of an accepted connection: answered over that connection or not at all.
+/// Whether this is the reply address of an accepted connection. It can be answered only over that connection: it is
+/// never dialled.
 inline bool is_reply_address(std::string_view address) { return address.find('#') != std::string_view::npos; }
 
 /// The inverse of `parse_address`.
@@ -61,6 +63,7 @@ inline Address format_address(const Target& target) {
 
 namespace detail {
 
+// Checks length and characters only; whether the name exists is the resolver's matter.
 inline bool is_host_name(std::string_view host) {
     constexpr std::string_view allowed = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._";
     return !host.empty() && host.size() <= 253 && host.find_first_not_of(allowed) == std::string_view::npos;
@@ -88,6 +91,7 @@ inline ParsedAddress parse_tcp(std::string_view rest, const std::string& prefix)
     return target;
 }
 
+// '#' is refused because it marks a reply address (`is_reply_address`).
 inline ParsedAddress parse_unix(std::string_view path, const std::string& prefix) {
     if (!path.starts_with('/') || path.ends_with('/'))
         return prefix + "the path must be absolute and name a file: unix:///run/kv.sock";
@@ -102,7 +106,8 @@ inline ParsedAddress parse_unix(std::string_view path, const std::string& prefix
 
 }  // namespace detail
 
-/// Takes an address apart. Never resolves a name.
+/// Parses an address of one of the `allowed` schemes. Returns a sentence if the text is not an address or has a scheme
+/// that is not allowed. Does not resolve host names, so it never blocks.
 inline ParsedAddress parse_address(std::string_view address, Schemes allowed = Schemes::any) {
     constexpr std::string_view tcp = "tcp://";
     constexpr std::string_view local = "unix://";

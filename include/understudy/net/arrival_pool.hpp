@@ -1,4 +1,5 @@
-// Messages that were read and taken, kept for their memory: where as many come as went, none is allocated.
+// Recycles the memory of handled messages. In steady state, when as many messages arrive as are handled, receiving
+// allocates no memory.
 #pragma once
 
 #include <cstddef>
@@ -12,9 +13,11 @@
 
 namespace understudy::net {
 
-/// Holds at most `most` messages of at most `largest` bytes each.
+/// A pool of at most `most` (512) spare messages, each with at most `largest` (1024) bytes of payload memory, so that
+/// the pool holds at most about half a megabyte.
 class ArrivalPool {
 public:
+    /// A message with these contents. Uses the memory of a spare message if there is one.
     Delivered fill(const Address& from, std::string_view payload) {
         if (spare_.empty()) return {from, std::string{payload}};
         auto filled = std::move(spare_.back());
@@ -23,10 +26,11 @@ public:
         filled.payload = payload;
         return filled;
     }
-    /// An empty turn, with the room of a former one.
-    Arrivals empty_turn() { return std::exchange(turn_, {}); }
+    /// An empty vector of events that has the capacity of an earlier turn, if `take_back` has returned one.
+    TransportEvents empty_turn() { return std::exchange(turn_, {}); }
 
-    void take_back(Arrivals&& used) {
+    /// Takes handled events and keeps the memory of those that fit the pool.
+    void take_back(TransportEvents&& used) {
         for (auto& arrival : used) {
             auto* message = std::get_if<Delivered>(&arrival);
             if (!message || message->payload.capacity() > largest || spare_.size() == most) continue;
@@ -40,7 +44,7 @@ private:
     static constexpr std::size_t most = 512, largest = 1024;
 
     std::vector<Delivered> spare_;
-    Arrivals turn_;
+    TransportEvents turn_;
 };
 
 }  // namespace understudy::net

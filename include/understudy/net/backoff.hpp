@@ -1,4 +1,4 @@
-// How long to leave an address alone that could not be reached.
+// Computes how long to wait before an address that could not be reached is dialled again.
 #pragma once
 
 #include <algorithm>
@@ -8,14 +8,15 @@
 
 namespace understudy::net {
 
-/// Doubles with each failure in a row.
+/// Exponential backoff with jitter: the wait doubles with each failure in a row.
 class Backoff {
 public:
-    /// What is left of the wait, zero if it is over.
+    /// The remaining part of the wait; zero if the wait is over.
     Duration left(Time now) const { return std::max(Duration{}, until_ - now); }
 
-    /// Begins the next wait: half to all of a length that doubles from `first` up to `last`. `chance` makes the
-    /// difference, so that those who lost the same peer do not come back in step.
+    /// Begins the next wait. Its nominal length is `first` at the first call, and doubles with each call up to `last`.
+    /// The actual wait lies between half of the nominal length and all of it; the random number `chance` selects the
+    /// point. Without this jitter, all nodes that lost the same peer would dial it again at the same moments.
     void lengthen(Time now, Duration first, Duration last, std::uint64_t chance) {
         length_ = length_ == Duration{} ? first : length_ < last / 2 ? length_ * 2 : last;
         const auto half = std::max<Duration::rep>(length_.count() / 2, 1);

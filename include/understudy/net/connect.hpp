@@ -1,5 +1,5 @@
-// One attempt to reach an address: resolve it, try every endpoint in turn, give up in time. Dialling and probing
-// both do this; they differ in what they make of the outcome.
+// Connects to an address once: resolves it, tries every endpoint in turn, and gives up at a timeout. Dialling and
+// probing share this connector. Dialling uses the socket; probing uses only the outcome.
 #pragma once
 
 #include <algorithm>
@@ -23,18 +23,19 @@
 #include <asio/steady_timer.hpp>
 #include <asio/use_awaitable.hpp>
 
-#include <understudy/async/gate.hpp>
+#include <understudy/async/executor_guard.hpp>
 #include <understudy/net/address.hpp>
 #include <understudy/net/descriptor.hpp>
 #include <understudy/net/resolver.hpp>
-#include <understudy/protocol/effects.hpp>
+#include <understudy/protocol/output.hpp>
 
 namespace understudy::net {
 
-/// One type for both kinds of socket, so that there is one kind of connection.
+/// One type for TCP and unix sockets, so that `Connection` need not be a template.
 using Socket = asio::generic::stream_protocol::socket;
 
-/// Gives a descriptor to Asio, told that it never blocks; the socket is not open if the system refuses.
+/// Gives ownership of a descriptor to an Asio socket and makes it non-blocking. If the system refuses (for example
+/// epoll has no resources), the returned socket is not open and the descriptor is closed.
 inline Socket adopt_socket(const asio::any_io_executor& executor, int family, Descriptor descriptor) {
     Socket socket{executor};
     std::error_code fault;
@@ -45,14 +46,16 @@ inline Socket adopt_socket(const asio::any_io_executor& executor, int family, De
     return socket;
 }
 
-/// What came of an attempt. `refused` says that nobody listens at any of the endpoints: they all said so.
+/// The outcome of `Attempt::run`. `socket` is connected if `fault` is empty. `refused` means that every endpoint
+/// answered that nothing listens there: with ECONNREFUSED, or ENOENT for a missing unix socket file.
 struct Connected {
     Socket socket;
     std::error_code fault;
     bool refused = false;
 };
 
-/// May be cancelled at any time. `run` is to be awaited once, on the executor.
+/// A connector for one address. Await `run` once, on the executor. `cancel` may be called at any time on the executor.
+/// Not thread-safe.
 class Attempt : public std::enable_shared_from_this<Attempt> {
 public:
     using Endpoint = asio::generic::stream_protocol::endpoint;
@@ -68,9 +71,10 @@ public:
     Attempt& operator=(const Attempt&) = delete;
     ~Attempt() { stop_asking(); }
 
+    /// Ends a pending `rest` or `run`. `run` then completes with `asio::error::operation_aborted`.
     void cancel() { stop(asio::error::operation_aborted); }
 
-    /// Waits before the attempt; ended by `cancel` too.
+    /// Waits for `delay` (the backoff before a redial). `cancel` ends the wait early.
     asio::awaitable<void> rest(Duration delay) {
         const auto self = shared_from_this();
         std::error_code ignored;
@@ -78,7 +82,8 @@ public:
         co_await timer_.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
     }
 
-    /// Ends after `timeout` at the latest, with `asio::error::timed_out`.
+    /// Resolves the target and connects to it. After `timeout` at the latest it completes with
+    /// `asio::error::timed_out`. Does not throw for network errors; see `Connected::fault`.
     asio::awaitable<Connected> run(Target target, Duration timeout) {
         const auto self = shared_from_this();
         limit(timer_, timeout, [](Attempt& attempt) { attempt.stop(asio::error::timed_out); });
@@ -88,8 +93,8 @@ public:
         co_return co_await reach(std::move(endpoints), timeout, unresolved);
     }
 
-    /// The part of `run` that comes after resolving: tries these in turn, each for its share of `timeout`. `fault` is
-    /// what there is to say if there are none.
+    /// The part of `run` after name resolution. Tries the endpoints in turn, each for an equal share of `timeout`,
+    /// until one connects. If `endpoints` is empty, the outcome has the given `fault`.
     asio::awaitable<Connected> reach(std::vector<Endpoint> endpoints, Duration timeout, std::error_code fault) {
         const auto self = shared_from_this();
         std::size_t refusals = 0;
@@ -112,11 +117,12 @@ private:
         answered_.cancel();
         timer_.cancel();
     }
-    // From now on a thread that still asks a name server finds nobody who waits for it.
+    // Shuts the executor guard. A resolver thread may still wait for a name server; its answer is then dropped.
     void stop_asking() {
-        if (gate_) gate_->shut();
+        if (guard_) guard_->shut();
     }
 
+    // Calls `action` after `timeout`, unless the timer is cancelled or this object is destroyed before.
     template <typename Action>
     void limit(asio::steady_timer& timer, Duration timeout, Action action) {
         timer.expires_after(std::chrono::ceil<std::chrono::steady_clock::duration>(timeout));
@@ -126,6 +132,8 @@ private:
         });
     }
 
+    // Returns no endpoints if the name cannot be resolved; then `*fault` has the resolver's error. If the connector is
+    // stopped first, `*fault` is not set.
     asio::awaitable<std::vector<Endpoint>> resolve(Target target, std::error_code* fault) {
         std::vector<Endpoint> endpoints;
         if (target.scheme == Schemes::unix_socket) {
@@ -146,9 +154,9 @@ private:
         co_return endpoints;
     }
     void ask(const std::string& host) {
-        gate_ = understudy::detail::Gate::open(executor_);
-        resolver_->ask(host, [gate = gate_, weak = weak_from_this()](const Resolved& resolved) {
-            gate->post([weak, resolved] {
+        guard_ = understudy::detail::ExecutorGuard::open(executor_);
+        resolver_->ask(host, [guard = guard_, weak = weak_from_this()](const Resolved& resolved) {
+            guard->post([weak, resolved] {
                 const auto attempt = weak.lock();
                 if (!attempt) return;
                 attempt->answer_ = resolved;
@@ -157,8 +165,8 @@ private:
         });
     }
 
-    // Not Asio's connect: that takes EAGAIN, by which a unix socket says that the listener's queue is full, for "in
-    // progress".
+    // Calls connect(2) itself instead of Asio's async_connect. A unix socket returns EAGAIN when the listener's queue
+    // is full. Asio treats that as "in progress" and would wait for a connection that is not being made.
     asio::awaitable<std::error_code> connect(Endpoint endpoint, Duration timeout) {
         auto descriptor = open_socket(endpoint.protocol().family());
         if (!descriptor) co_return last_error();
@@ -189,7 +197,8 @@ private:
         return {value, std::system_category()};
     }
 
-    // TCP lets a socket connect to itself if it was given the very port that it dials: then nobody listens there.
+    // Whether the socket is connected to itself. TCP allows this (simultaneous open): when a socket dials a local port
+    // on which nothing listens, the kernel may choose that same port as its source port. This counts as refused.
     bool met_itself() const {
         asio::error_code ignored;
         const auto local = socket_.local_endpoint(ignored);
@@ -200,14 +209,15 @@ private:
     asio::steady_timer timer_;
     asio::steady_timer answered_;  // never expires
     std::shared_ptr<Resolver> resolver_;
-    std::shared_ptr<understudy::detail::Gate> gate_;  // for the resolver's thread
+    std::shared_ptr<understudy::detail::ExecutorGuard> guard_;  // for the resolver's thread
     std::optional<Resolved> answer_;
     Socket socket_;
     std::error_code stopped_;
 };
 
-/// What a finished attempt proves about a listener. A connection that was reset before it was seen to stand had got
-/// through: whoever dies with connections that wait to be accepted leaves that behind, and is asked again.
+/// Classifies the outcome of a probe. A reset (ECONNRESET) counts as `alive`: the connection was established and then
+/// reset before it was seen. A process that dies with connections in its accept queue causes that too, so a reset does
+/// not prove that the listener is lost; the next probe finds out.
 inline ProbeResult judge(const Connected& outcome) {
     if (!outcome.fault || outcome.fault == std::errc::connection_reset) return ProbeResult::alive;
     return outcome.refused ? ProbeResult::refused : ProbeResult::unknown;

@@ -1,6 +1,6 @@
-// One connection: frames in, frames out, and an orderly end. Reading waits for the socket to be ready, takes all there
-// is and holds no buffer meanwhile worth speaking of; writing appends to a buffer that is offered to the kernel once
-// per turn, and waits only when the kernel has no room.
+// One socket connection: reads frames, writes frames, and closes in order. A read waits until the socket is readable
+// and then takes what is there, so an idle connection holds no receive buffer. A write appends to a send buffer, which
+// is flushed to the kernel once per turn. A write waits only when the kernel's socket buffer is full.
 #pragma once
 
 #include <algorithm>
@@ -22,7 +22,7 @@
 
 #include <understudy/error.hpp>
 #include <understudy/net/connect.hpp>
-#include <understudy/net/doorbell.hpp>
+#include <understudy/net/receive_queue.hpp>
 #include <understudy/options.hpp>
 #include <understudy/view.hpp>
 #include <understudy/wire/frame.hpp>
@@ -31,48 +31,52 @@ namespace understudy::net {
 
 class Connection;
 
-/// What all connections of a transport read into, and what halves of frames they keep besides.
+/// The receive memory of all connections of one transport: the shared read buffer, and counters of the memory that
+/// half-received frames hold in addition.
 struct ReceiveMemory {
     wire::FrameRoom shared;
     std::size_t held = 0;      ///< Bytes of memory of half-received frames.
-    std::uint64_t halves = 0;  ///< How many there have been.
+    std::uint64_t halves = 0;  ///< How many half-received frames there have been so far.
 };
 
-/// Whom a connection tells what happens. Nothing here calls back into the connection.
+/// The interface through which a connection reports to its connection manager. An implementation must not call back
+/// into the connection from within one of these functions, except from `delivered`.
 class ConnectionOwner {
 public:
-    /// Whether more may be delivered now; if not, the owner calls `resume_reading` later.
+    /// Whether the connection may deliver more frames now. If not, the owner calls `resume_reading` later.
     virtual bool may_deliver(Connection& connection) = 0;
-    /// Whether what the connection has delivered waits until it is read again.
+    /// Holds back the delivered frames of this connection (`on`) until reading is resumed (`!on`).
     virtual void bar(Connection& connection, bool on) = 0;
-    /// There is something to write: the owner calls `flush` when the turn is over.
+    /// The send buffer has bytes to write. The owner calls `flush` at the end of the turn.
     virtual void flush_later(Connection& connection) = 0;
-    /// Says, as `may_deliver`, whether another one may follow.
+    /// Delivers one frame. Returns, as `may_deliver` does, whether another one may follow.
     virtual bool deliver(Connection& connection, std::string_view payload) = 0;
-    /// Much waits for the peer to take it, or no longer.
+    /// The send queue of an accepted connection has become full (`full_send_queue`), or has drained to half of that.
     virtual void backlog(Connection& connection, bool full) = 0;
-    /// What was written was not all taken: the owner calls `check_progress` each half `write_timeout`.
+    /// The kernel did not take everything. The owner calls `check_progress` at intervals of half `write_timeout`.
     virtual void awaits_room(Connection& connection) = 0;
-    /// The peer will send nothing more, and may still read what it asked for. `ended` follows.
+    /// The peer has shut down its sending side, and may still read the answers to its requests. `ended` follows.
     virtual void half_closed(Connection& connection, std::string why) = 0;
-    /// All that a read gave was delivered.
+    /// The frames of one read have been delivered, as far as `may_deliver` allowed. This may end or close connections,
+    /// also the one that calls.
     virtual void delivered() = 0;
-    /// The peer broke the framing. The connection says goodbye by itself and calls `released` when it is closed.
+    /// The peer violated the framing. The connection sends the peer an error and calls `released` when it is closed.
     virtual void broken(Connection& connection, error code, std::string what) = 0;
     /// The connection is closed.
     virtual void ended(Connection& connection, std::string why) = 0;
+    /// A connection that was reported by `broken` is closed.
     virtual void released(Connection& connection) = 0;
     /// The connection exceeded a limit; `ended` follows.
     virtual void exceeded(Connection& connection, error code, std::string what) = 0;
     virtual ReceiveMemory& receive_memory() = 0;
-    /// The connection holds memory, or half a frame: the owner calls `tick` from now on, until that says no.
+    /// The connection holds memory or half a frame. The owner calls `tick` at intervals until it returns false.
     virtual void attend(Connection& connection) = 0;
 
 protected:
     ~ConnectionOwner() = default;
 };
 
-/// What was appended and not yet taken by the kernel.
+/// Bytes that were appended to send and that the kernel has not taken yet.
 class SendBuffer {
 public:
     void append_frame(std::string_view payload) { wire::append_frame(bytes_, payload); }
@@ -83,7 +87,7 @@ public:
     void consume(std::size_t count) {
         sent_ += count;
         if (empty()) return clear();
-        if (sent_ < bytes_.size() / 2) return;  // so that each byte is moved at most once
+        if (sent_ < bytes_.size() / 2) return;  // moves at most as many bytes as were sent: amortized O(1) a byte
         bytes_.erase(0, sent_);
         sent_ = 0;
     }
@@ -92,9 +96,9 @@ public:
         bytes_.clear();
         sent_ = 0;
     }
-    /// Bytes of memory; what a string holds in itself does not count.
+    /// Bytes of heap memory. The bytes inside the string object itself do not count.
     std::size_t memory() const { return bytes_.capacity() > sizeof bytes_ ? bytes_.capacity() : 0; }
-    /// Gives the memory back, with what is in it.
+    /// Frees the memory and drops its content.
     void release() {
         std::string{}.swap(bytes_);
         sent_ = 0;
@@ -106,10 +110,11 @@ private:
     std::size_t sent_ = 0;
 };
 
-/// Begins without a socket: what is sent before `open` waits for it.
+/// A framed connection, dialled or accepted. It begins without a socket: frames sent before `open` wait in the send
+/// buffer. Not thread-safe: it runs on the executor. The owner is referenced until the connection is closed.
 class Connection : public std::enable_shared_from_this<Connection> {
 public:
-    static constexpr std::size_t largest_room = 256u << 10;  ///< Of one read.
+    static constexpr std::size_t largest_room = 256u << 10;  ///< Maximum bytes of one read.
 
     Connection(const asio::any_io_executor& executor, std::shared_ptr<ConnectionOwner> owner, Address peer,
                bool dialled, const TransportOptions& options)
@@ -120,31 +125,32 @@ public:
           decoder_{options.max_frame},
           max_send_queue_{options.max_send_queue},
           full_send_queue_{std::min(options.full_send_queue, options.max_send_queue)},
-          source_{std::make_shared<Doorbell::Queue::Source>(dialled)} {}
+          source_{std::make_shared<ReceiveQueue::Queue::Source>(dialled)} {}
 
     const Address& peer() const { return peer_; }
     bool dialled() const { return dialled_; }
-    /// Whether the peer has sent a whole frame.
+    /// Whether the peer has sent at least one complete frame.
     bool heard() const { return frames_ > 0; }
-    /// Whether its owner knows already that it is gone.
+    /// Whether the owner was already told that the peer has disconnected (`ConnectionOwner::half_closed`).
     bool half_closed() const { return half_closed_; }
-    /// Whether one of its frames was a message, as far as that is known.
+    /// Whether at least one frame of the peer was a message, that is, was not reported by `malformed` so far.
     bool said_something() const { return frames_ > malformed_; }
-    /// One of its frames was none.
+    /// One frame of the peer was not a message.
     void malformed() { ++malformed_; }
-    /// Whether a frame has begun and is not whole.
+    /// Whether a frame has begun and is not complete.
     bool amid_frame() const { return decoder_.pending() > 0; }
     /// Bytes of memory that hold half a frame.
     std::size_t half_frame() const { return counted_; }
-    /// Bytes of memory, of half a frame and of what waits to be sent.
+    /// Bytes of memory of half a frame and of the send buffer.
     std::size_t memory() const { return decoder_.capacity() + out_.memory(); }
-    /// The number of that half frame among those of all connections, in the order in which they began.
+    /// Sequence number of this half frame among the half frames of all connections, in the order in which they began.
     std::uint64_t half_frame_number() const { return half_; }
-    /// Its owner's note that it waits for its deliveries to be served; true if that is new.
+    /// A flag of the owner: the connection waits until its delivered frames are handled. Returns true if it changed.
     bool note_stalled(bool on) { return std::exchange(stalled_, on) != on; }
-    /// Its place in the queue of what has arrived.
-    const Doorbell::Source& source() const { return source_; }
+    /// The source under which the receive queue counts its frames.
+    const ReceiveQueue::Source& source() const { return source_; }
 
+    /// Takes a connected socket, sends the waiting frames and begins to read.
     void open(Socket socket) {
         socket_ = std::move(socket);
         state_ = State::open;
@@ -152,7 +158,9 @@ public:
         resume_reading();
     }
 
-    /// Appends a frame. One that finds no room ends the connection, or is dropped if there is none yet.
+    /// Appends a frame to the send buffer. If it would exceed `max_send_queue`, an open connection is ended; a frame
+    /// for a connection that is still being dialled is dropped. Does nothing after the connection has ended or a write
+    /// has failed. Never blocks.
     void send(std::string_view payload) {
         if (state_ > State::open || write_fault_) return;
         const auto has_room = [&] { return out_.size() + payload.size() <= max_send_queue_; };
@@ -173,7 +181,7 @@ public:
         }
     }
 
-    /// Offers the kernel what there is.
+    /// Writes to the kernel as much of the send buffer as it takes, and waits for room if some is left.
     void flush() {
         flush_due_ = false;
         if (awaits_room_ || out_.empty() || !socket_.is_open()) return;
@@ -183,12 +191,14 @@ public:
         if (fault && !is_temporary(fault)) return stop_writing(fault);
         note_backlog();
         if (!out_.empty()) return await_room();
+        // The error has been sent; shut down sending so that the peer sees the end of the stream.
         if (state_ == State::lingering) socket_.shutdown(Socket::shutdown_send, fault);
         if (half_closed_ && !owes_answers()) end("closed by the peer");
     }
 
-    /// Whether it still waits for its peer to take something. One that took nothing from one check to the next but
-    /// one, as far as the kernel tells, has ended.
+    /// The owner calls this at intervals of half `write_timeout`. Returns whether the connection still waits for its
+    /// peer to take bytes. If the peer took nothing over two intervals, as far as the kernel tells, the connection is
+    /// ended. Without this, a peer that does not read would hold its send queue for ever.
     bool check_progress() {
         if (!awaits_room_ || state_ != State::open) return false;
         const auto untaken = untaken_by_peer(socket_.native_handle());
@@ -199,20 +209,23 @@ public:
         return false;
     }
 
+    /// Stops reading and holds back the frames that were delivered and not handled yet.
     void pause() {
         paused_ = true;
         if (owner_) owner_->bar(*this, true);
         if (write_fault_ && state_ == State::open) end(write_fault_.message());
     }
+    /// Reads again after `pause`.
     void resume() {
         paused_ = false;
         read_on();
     }
 
-    /// Goes on after `may_deliver` said no. However often it is called, one wait is under way.
+    /// Reads on after `may_deliver` returned false. It may be called any number of times; at most one wait is pending.
     void resume_reading() {
         if (state_ != State::open || is_held() || awaits_bytes_ || half_closed_) return;
         if (decoder_.pending() == 0) return await_bytes();
+        // The decoder may hold complete frames already, for which the socket will not become readable.
         awaits_bytes_ = true;
         asio::post(socket_.get_executor(), [self = shared_from_this()] {
             self->awaits_bytes_ = false;
@@ -220,9 +233,10 @@ public:
         });
     }
 
-    /// What an owner calls at equal intervals while it attends to this. A half frame has to be whole, or to have grown
-    /// by `least_progress`, within `patience` of them in which it was read; else the connection ends. The memory of
-    /// one that was idle for an interval is given back. False: there is nothing to attend to any more.
+    /// The owner calls this at equal intervals after `ConnectionOwner::attend`. A half frame must be complete, or have
+    /// grown by `least_progress`, within `patience` intervals; otherwise the connection is cut off. Intervals in which
+    /// the connection was not read do not count. The memory of a send buffer that was idle for an interval is freed.
+    /// Returns false if there is nothing left to check; then the owner stops calling.
     bool tick(unsigned patience) {
         if (state_ == State::closed) return attended_ = false;
         if (!std::exchange(sent_lately_, false) && out_.empty()) out_.release();
@@ -239,7 +253,7 @@ public:
         return attended_ = pending > 0 || out_.memory() > 0;
     }
 
-    /// Closes without telling anybody.
+    /// Closes the socket without a call to the owner.
     void close() {
         state_ = State::closed;
         forget_input();
@@ -250,14 +264,14 @@ public:
         owner_.reset();
     }
 
-    /// Closes and tells the owner why.
+    /// Closes the socket and calls `ConnectionOwner::ended` with the reason.
     void end(std::string why) {
         const auto owner = owner_;
         close();
         if (owner) owner->ended(*this, std::move(why));
     }
 
-    /// The same, for a limit that it exceeded.
+    /// As `end`, for a connection that exceeded a limit: `ConnectionOwner::exceeded` is called first.
     void cut_off(error code, std::string why) {
         if (const auto owner = owner_) owner->exceeded(*this, code, why);
         end(std::move(why));
@@ -266,7 +280,8 @@ public:
 private:
     enum class State { dialling, open, lingering, closed };
 
-    // The room for one read grows while reads fill it; a connection that carries little holds little.
+    // The size of one read grows by a factor of four while reads fill it, and shrinks when more was read than may be
+    // delivered.
     static constexpr std::size_t smallest_room = 4u << 10;
     static constexpr std::size_t least_progress = 1u << 10;
     static constexpr auto longest_linger = std::chrono::seconds{2};
@@ -277,7 +292,8 @@ private:
                fault == asio::error::interrupted;
     }
 
-    // A wait, not a read: a read would have to own a buffer while nothing comes, thousands of times over.
+    // Waits for readability instead of starting a read: a pending read would have to own a buffer, and thousands of
+    // idle connections would hold thousands of buffers.
     void await_bytes() {
         awaits_bytes_ = true;
         socket_.async_wait(Socket::wait_read, [self = shared_from_this()](std::error_code fault) {
@@ -288,8 +304,9 @@ private:
         });
     }
 
-    /// Whether it is not read: since its owner says so, or since its peer does not take what it is sent. A dialled
-    /// connection is read all the same: two that each waited for the other to read would wait for ever.
+    /// Whether reading is suspended: by `pause`, or because the send queue is full (the peer does not take its
+    /// answers). A full send queue never suspends a dialled connection: two peers that each wait for the other to read
+    /// would be deadlocked.
     bool is_held() const { return paused_ || full_; }
     void read_on() {
         if (is_held() || !owner_) return;
@@ -297,6 +314,7 @@ private:
         resume_reading();
     }
 
+    // Updates `full_`, with hysteresis: full from `full_send_queue` on, and until half of it is reached again.
     void note_backlog() {
         const bool full = full_ ? out_.size() > full_send_queue_ / 2 : out_.size() >= full_send_queue_;
         if (dialled_ || half_closed_ || full == full_ || !owner_) return;
@@ -306,6 +324,8 @@ private:
         else read_on();
     }
 
+    // Reads once into the shared buffer and delivers the frames. At the end of the stream an accepted connection that
+    // owes answers is kept for a while; any other one ends.
     void read() {
         if (is_held() || !owner_->may_deliver(*this)) return;
         decoder_.borrow(owner_->receive_memory().shared);
@@ -322,10 +342,11 @@ private:
         deliver();
     }
 
-    /// Whether requests of an accepted connection wait for their answers.
+    /// Whether requests of an accepted connection are not answered yet. It compares the numbers of frames.
     bool owes_answers() const { return !dialled_ && answers_ < frames_ && !write_fault_; }
-    // Its owner hears at once that it is gone: one that has closed the connection whole looks the same until something
-    // is written, and an operator who goes must not be obeyed any more. What is answered all the same is still written.
+    // The owner is told at once that the peer has disconnected. A peer that closed the connection completely looks the
+    // same as one that closed only its sending side, until something is written; and the request of an operator who has
+    // disconnected must not be executed any more. Answers that are sent within `longest_half_close` are still written.
     void await_answers() {
         half_closed_ = true;
         owner_->half_closed(*this, "closed by the peer");
@@ -336,7 +357,7 @@ private:
         });
     }
 
-    // What was read but may not be delivered yet stays in the decoder.
+    // Delivers complete frames. Frames that were read and may not be delivered yet stay in the decoder.
     void deliver() {
         bool may = owner_->may_deliver(*this), more = true;
         while (may && more) {
@@ -348,13 +369,13 @@ private:
         }
         keep_rest(more);
         if (decoder_.pending() > 0 && !attended_) attend();
-        const auto owner = owner_;  // a turn that begins now may close this connection
+        const auto owner = owner_;  // a turn that begins within `delivered` may close this connection
         if (decoder_.failed())
             say_goodbye();
         else if (!more)
             await_bytes();
         else
-            room_ = std::max(room_ / 4, smallest_room);  // it brings more than can be handled
+            room_ = std::max(room_ / 4, smallest_room);  // more arrived than may be delivered: read less at once
         owner->delivered();
     }
 
@@ -362,7 +383,8 @@ private:
         attended_ = true;
         owner_->attend(*this);
     }
-    // The rest of what was read needs memory of its own. It counts as half a frame unless it waits to be delivered.
+    // Returns the shared buffer; bytes that are left in the decoder move to memory of their own. They count as a half
+    // frame (`max_receive_bytes`), unless they are complete frames that wait to be delivered (`undelivered`).
     void keep_rest(bool undelivered) {
         auto& memory = owner_->receive_memory();
         decoder_.give_back(memory.shared);
@@ -393,7 +415,8 @@ private:
         });
     }
 
-    // What the peer sent before it went is still to be read, and there reading finds the end.
+    // A write failed. The connection is not ended here: bytes that the peer sent before are still to be read, and
+    // reading finds the end of the stream. A connection that is not being read is ended at once.
     void stop_writing(std::error_code fault) {
         out_.clear();
         write_fault_ = fault;
@@ -401,8 +424,9 @@ private:
         if ((paused_ || half_closed_) && state_ == State::open) end(fault.message());
     }
 
-    // Closing with unread bytes in the kernel would reset the connection and take the error away from the peer before
-    // it has read it. So what still comes is read and forgotten, for a while.
+    // Sends the error and lingers. Closing a socket with unread bytes in the kernel resets the connection, and the peer
+    // would lose the error before it has read it. So the connection reads and discards bytes, for `longest_linger` at
+    // most, until the peer closes.
     void say_goodbye() {
         state_ = State::lingering;
         out_.append_frame(wire::connection_error(decoder_.code(), decoder_.what()));
@@ -439,26 +463,26 @@ private:
     SendBuffer out_;
     std::size_t max_send_queue_;
     std::size_t full_send_queue_;
-    Doorbell::Source source_;
+    ReceiveQueue::Source source_;
     std::size_t room_ = smallest_room;
     std::error_code write_fault_;
     std::optional<asio::steady_timer> linger_;
     State state_ = State::dialling;
-    std::uint64_t frames_ = 0;         // that came
-    std::uint64_t malformed_ = 0;      // of them
-    std::uint64_t answers_ = 0;        // frames that went out; of an accepted connection mostly that
-    std::size_t counted_ = 0;          // bytes of memory of half a frame, as the owner knows
-    std::uint64_t half_ = 0;           // see `half_frame_number`,
-    std::uint64_t half_of_ = 0;        // and the number of the frame that it is half of
-    std::size_t marked_ = 0;           // how much of a frame there was when it last made progress,
-    std::uint64_t marked_frames_ = 0;  // and of which
-    unsigned without_progress_ = 0;    // ticks since then
+    std::uint64_t frames_ = 0;         // frames received
+    std::uint64_t malformed_ = 0;      // of these, the ones that were not messages
+    std::uint64_t answers_ = 0;        // frames appended to send; on an accepted connection mostly answers
+    std::size_t counted_ = 0;          // bytes of half-frame memory that are counted in `ReceiveMemory::held`
+    std::uint64_t half_ = 0;           // see `half_frame_number`
+    std::uint64_t half_of_ = 0;        // the number of the frame (from 1) to which `half_` belongs
+    std::size_t marked_ = 0;           // bytes pending when the half frame last made progress
+    std::uint64_t marked_frames_ = 0;  // `frames_` at that time
+    unsigned without_progress_ = 0;    // ticks since then in which the connection was read
     bool attended_ = false;
-    bool sent_lately_ = false;
+    bool sent_lately_ = false;         // since the last tick
     bool paused_ = false;
-    bool full_ = false;
-    int idle_checks_ = 0;
-    std::size_t untaken_ = 0;
+    bool full_ = false;                // the send queue; see `note_backlog`
+    int idle_checks_ = 0;              // calls of `check_progress` since bytes were last taken
+    std::size_t untaken_ = 0;          // as the last `check_progress` saw it
     bool stalled_ = false;
     bool awaits_bytes_ = false;
     bool awaits_room_ = false;

@@ -1,5 +1,5 @@
-// What the connections of a transport may take together: places, descriptors, memory and time. Strangers must not use
-// up what members of a group, files and dialling need.
+// Limits what all connections of a transport may use together: places, descriptors, memory and time. Without these
+// limits, unknown peers could use up what the members of a group, files and dialling need.
 #pragma once
 
 #include <fcntl.h>
@@ -28,13 +28,15 @@
 
 namespace understudy::net {
 
-/// One timer for all connections. It runs only while there is something to look after, and time is counted in its
-/// intervals: a process that was stopped, or a busy one, does not find all of its peers overdue.
+/// Checks the limits with one timer for all connections. The timer runs only while there is something to check.
+/// Timeouts are counted in ticks of this timer, not in time: if the process was stopped or busy, it does not find all
+/// peers overdue afterwards. Not thread-safe: it runs on the executor.
 class ConnectionLimits : public std::enable_shared_from_this<ConnectionLimits> {
 public:
-    /// `tell` hears of what a host should know; `open` is how many accepted connections there are.
+    /// `tell` receives the events for the host: `ConnectionsRefused` and `ConnectionsAccepted`. `open` returns the
+    /// number of accepted connections.
     ConnectionLimits(const asio::any_io_executor& executor, const TransportOptions& options,
-                     std::function<void(Arrival)> tell, std::function<std::size_t()> open)
+                     std::function<void(TransportEvent)> tell, std::function<std::size_t()> open)
         : options_{options},
           interval_{std::clamp<Duration>(std::min(options.first_message_timeout, options.frame_timeout) / 4,
                                          std::chrono::milliseconds{10}, std::chrono::seconds{1})},
@@ -44,6 +46,7 @@ public:
 
     ReceiveMemory& memory() { return memory_; }
 
+    /// Stops the timer and releases the connections and the callbacks.
     void close() {
         closed_ = true;
         timer_.cancel();
@@ -55,8 +58,10 @@ public:
 
     // ---- places and descriptors --------------------------------------------------------------------------
 
-    /// Whether a new connection may stay. If there is no place left the one that has been silent
-    /// longest gives up its own; a connection that speaks never does.
+    /// Whether a newly accepted connection may stay. If there are `max_connections` already, or the process has too few
+    /// free descriptors, the accepted connection that was accepted earliest among those without a message is closed to
+    /// make room. A connection that has sent a message is never closed for this. Returns false if there is still no
+    /// room; then the caller closes the new connection. May replace `socket` by a duplicate with a lower number.
     bool admit(Descriptor& socket) {
         const auto open = open_();
         const bool crowded = open >= options_.max_connections;
@@ -67,31 +72,36 @@ public:
         const auto silent = longest_silent();
         if (!silent) return false;
         silent->end("closed to make room: it has sent no message");
-        Descriptor lowest{::fcntl(socket.get(), F_DUPFD_CLOEXEC, 0)};  // the place that was given up
+        // Move the new socket to the descriptor that was just freed. Otherwise its number would stay above the limit in
+        // `has_reserve` although a descriptor is free.
+        Descriptor lowest{::fcntl(socket.get(), F_DUPFD_CLOEXEC, 0)};
         if (lowest && lowest.get() < socket.get()) socket = std::move(lowest);
         return has_reserve(socket);
     }
-    /// Accepting failed, as the process or the system has no descriptor left.
+    /// Accepting failed because the process or the system has no descriptor left.
     void out_of_descriptors(std::error_code fault) { refused(fault.message(), open_()); }
 
-    /// The connection has sent no message so far. `number` is larger than that of those accepted before.
+    /// Registers an accepted connection that has sent no message so far. `number` grows with each accepted connection,
+    /// so the smallest one in the table is the oldest. `since` is the tick at which it was accepted.
     void is_silent(std::uint64_t number, std::shared_ptr<Connection> connection, std::uint64_t since) {
         silent_.insert_or_assign(number, Silent{std::move(connection), since});
         arm();
     }
     std::uint64_t ticks() const { return ticks_; }
+    /// The accepted connection with this number has ended.
     void ended(std::uint64_t number) { silent_.erase(number); }
 
     // ---- memory and half-received frames -----------------------------------------------------------------
 
-    /// See `Connection::tick`.
+    /// Calls `Connection::tick` at intervals until it returns false.
     void attend(std::shared_ptr<Connection> connection) {
         attended_.push_back(std::move(connection));
         arm();
     }
 
-    /// Closes connections if half-received frames hold too much: first those whose frame began earliest. One that
-    /// stopped in the middle, or sends drop by drop, is older than one that really sends.
+    /// Closes connections if half-received frames hold more than `max_receive_bytes`, those first whose frame began
+    /// earliest: the frame of a peer that stopped in the middle, or sends byte by byte, is older than the frame of a
+    /// peer that really sends. O(n log n) in the attended connections, only when the limit is exceeded.
     void relieve() {
         const auto bound = options_.max_receive_bytes + wire::frame_header;
         if (memory_.held <= bound) return;
@@ -99,7 +109,7 @@ public:
         std::erase_if(halves, [](const auto& one) { return one->half_frame() == 0; });
         std::ranges::sort(halves, {}, [](const auto& one) { return one->half_frame_number(); });
         for (const auto& one : halves) {
-            const auto margin = one == halves.back() ? 0 : bound / 8;  // not once more with the next read
+            const auto margin = one == halves.back() ? 0 : bound / 8;  // so that the next read does not exceed it again
             if (memory_.held <= bound - margin) return;
             one->cut_off(error::overloaded, "half-received frames hold more than max_receive_bytes, " +
                                                 std::to_string(options_.max_receive_bytes) + " bytes");
@@ -112,14 +122,16 @@ private:
         std::uint64_t since;
     };
 
-    static constexpr auto told_again = std::chrono::minutes{1};
+    static constexpr auto told_again = std::chrono::minutes{1};  // the event repeats so often while refusing lasts
 
+    /// A duration in ticks of the timer, at least one.
     std::uint64_t intervals(Duration time) const {
         return static_cast<std::uint64_t>(std::max<Duration::rep>(time / interval_, 1));
     }
 
-    /// A process gets the lowest number that is free. So the number of a new socket says, at least, how many
-    /// descriptors the whole process has open.
+    /// Whether enough descriptors are left after this one (`reserved_descriptors`, but at most half of the process's
+    /// limit). POSIX gives a new descriptor the lowest free number, so the number of a new socket is a lower bound of
+    /// the number of descriptors that the whole process has open.
     bool has_reserve(const Descriptor& socket) const {
         rlimit limit{};
         if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return true;
@@ -128,6 +140,7 @@ private:
         return static_cast<std::uint64_t>(socket.get()) < all - reserve;
     }
 
+    /// The oldest accepted connection without a message, or null. Drops entries that have sent one meanwhile.
     std::shared_ptr<Connection> longest_silent() {
         while (!silent_.empty()) {
             auto connection = silent_.begin()->second.connection;
@@ -137,6 +150,7 @@ private:
         return nullptr;
     }
 
+    /// Counts a refusal. The event goes out at the first one, and then at most once in `told_again`.
     void refused(std::string why, std::size_t open) {
         ++refused_;
         refused_at_ = ticks_;
@@ -149,6 +163,9 @@ private:
         refusing_ = true;
         arm();
     }
+    /// Ends the refusing state when nothing was refused for `first_message_timeout`, and since the last refusal either
+    /// a connection was accepted or some have closed. Without the second condition, a time in which nobody connects
+    /// would count as recovery.
     void see_whether_calm() {
         if (!refusing_ || ticks_ < refused_at_ + intervals(options_.first_message_timeout)) return;
         if (!took_one_ && open_() >= open_then_) return;
@@ -187,6 +204,8 @@ private:
             }
         }
     }
+    /// Ends accepted connections that sent no message within `first_message_timeout`. One that is in the middle of a
+    /// frame is spared; `frame_timeout` applies to it.
     void end_silent() {
         std::vector<std::shared_ptr<Connection>> overdue;
         for (auto at = silent_.begin(); at != silent_.end();) {
@@ -204,19 +223,19 @@ private:
 
     TransportOptions options_;
     Duration interval_;
-    std::function<void(Arrival)> tell_;
-    std::function<std::size_t()> open_;  // how many accepted connections there are
+    std::function<void(TransportEvent)> tell_;
+    std::function<std::size_t()> open_;  // the number of accepted connections
     asio::steady_timer timer_;
     ReceiveMemory memory_{wire::FrameRoom{Connection::largest_room + wire::FrameDecoder::most_moved}};
     std::vector<std::shared_ptr<Connection>> attended_;
-    std::map<std::uint64_t, Silent> silent_;  // accepted ones, by their number
+    std::map<std::uint64_t, Silent> silent_;  // accepted connections without a message, by their number
     std::uint64_t ticks_ = 0;
-    std::size_t refused_ = 0;  // since `refusing_` began
-    std::size_t open_then_ = 0;
-    std::uint64_t refused_at_ = 0;
-    std::uint64_t told_at_ = 0;
+    std::size_t refused_ = 0;       // since `refusing_` began
+    std::size_t open_then_ = 0;     // accepted connections at the last refusal
+    std::uint64_t refused_at_ = 0;  // the tick of the last refusal
+    std::uint64_t told_at_ = 0;     // the tick of the last event
     bool refusing_ = false;
-    bool took_one_ = false;  // since the last refusal
+    bool took_one_ = false;  // a connection was accepted since the last refusal
     bool armed_ = false;
     bool closed_ = false;
 };

@@ -1,5 +1,5 @@
-// Sockets as this library wants them: closed on exec, never blocking, no SIGPIPE, small messages sent at once,
-// and dead peers noticed. The few places where operating systems differ are here.
+// Creates sockets with the flags and options that this library needs: close-on-exec, non-blocking, no SIGPIPE, no Nagle
+// delay, and keepalive. The few places where operating systems differ are in this file.
 #pragma once
 
 #include <fcntl.h>
@@ -22,10 +22,12 @@ namespace understudy::net {
 
 using ::understudy::detail::Descriptor;
 
+/// The error in `errno`.
 inline std::error_code last_error() { return {errno, std::system_category()}; }
 
+/// Sets an integer socket option, ignoring errors.
 inline void set_option(int socket, int level, int name, int value) {
-    // Best effort: an option that the kernel does not have changes no promise, only how soon a fault shows.
+    // Best effort: no guarantee depends on an option that the kernel lacks, only how soon a fault is noticed.
     (void)::setsockopt(socket, level, name, &value, sizeof value);
 }
 
@@ -39,7 +41,7 @@ inline void set_flags(int descriptor) {
 }
 }  // namespace detail
 
-/// A stream socket; empty, with `errno` set, if the process or the system has no more of them.
+/// A new stream socket. Empty, with `errno` set, if the process or the system has no descriptor left.
 inline Descriptor open_socket(int family) {
 #ifdef __linux__
     return Descriptor{::socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)};
@@ -50,7 +52,7 @@ inline Descriptor open_socket(int family) {
 #endif
 }
 
-/// The next connection of a listening socket; empty, with `errno` set, if there is none.
+/// Accepts the next connection of a listening socket. Empty, with `errno` set, if there is none or accept(2) fails.
 inline Descriptor accept_socket(int listener) {
 #ifdef __linux__
     return Descriptor{::accept4(listener, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK)};
@@ -61,7 +63,8 @@ inline Descriptor accept_socket(int listener) {
 #endif
 }
 
-/// Small writes leave at once; a peer that vanished without a word is given up after about 30 s.
+/// Sets the options of a TCP socket. Small writes are sent at once, and a connection whose peer vanished without
+/// closing it (power cut, network partition) ends after about 30 s.
 inline void tune_tcp(int socket) {
     constexpr int idle_seconds = 15;
     constexpr int interval_seconds = 5;
@@ -79,12 +82,13 @@ inline void tune_tcp(int socket) {
 #ifdef TCP_KEEPCNT
     set_option(socket, IPPROTO_TCP, TCP_KEEPCNT, probes);
 #endif
-#ifdef TCP_USER_TIMEOUT  // RFC 5482: bytes that are never acknowledged
+#ifdef TCP_USER_TIMEOUT  // RFC 5482: limits how long sent bytes may stay unacknowledged; keepalive does not cover that
     set_option(socket, IPPROTO_TCP, TCP_USER_TIMEOUT, (idle_seconds + interval_seconds * probes) * 1000);
 #endif
 }
 
-/// Bytes that were written and that the peer has not taken, as far as the kernel tells.
+/// Bytes that were written to the socket and that the peer has not taken yet, as far as the kernel tells. 0 where the
+/// system has no such query.
 inline std::size_t untaken_by_peer(int socket) {
 #ifdef TIOCOUTQ
     int count = 0;
@@ -95,7 +99,8 @@ inline std::size_t untaken_by_peer(int socket) {
     return 0;
 }
 
-/// Monotone time that goes on while the machine sleeps, where the system has such a clock.
+/// Monotonic time that includes the time in which the machine sleeps, where the system has such a clock
+/// (`CLOCK_BOOTTIME`); otherwise `steady_clock`.
 inline Time boot_time() {
 #ifdef CLOCK_BOOTTIME
     timespec now{};

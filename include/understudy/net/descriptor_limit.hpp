@@ -1,4 +1,4 @@
-// For hosts: how many files and connections the process may have open. The library itself changes no limit.
+// Raises the limit of open files and connections, for host programs. The library itself never changes this limit.
 #pragma once
 
 #include <sys/resource.h>
@@ -7,9 +7,10 @@
 
 namespace understudy::net {
 
-/// Raises the soft limit of open descriptors of this process to the hard one, which needs no privilege; to be called at
-/// the start of a program. Each connection is a descriptor, and each file of a journal. Returns the limit that holds
-/// then, 0 if it is not known. Programs that use `select` with descriptors from 1024 on must not call it.
+/// Raises this process's soft limit of open descriptors to the hard limit, which needs no privilege. Call it at the
+/// start of a program. Each connection uses a descriptor, and so does each open file of a journal. Returns the limit
+/// that is in force afterwards, or 0 if it is not known. Programs that use `select` with descriptors above 1023 must
+/// not call it.
 inline std::size_t raise_descriptor_limit() noexcept {
     rlimit limit{};
     if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return 0;

@@ -1,5 +1,5 @@
-// Binding and listening, all of it before a transport's constructor returns: options that make no sense and an address
-// that cannot be had are known at once, by name and cause, and a port that was left open is known too.
+// Binds and listens before a transport's constructor returns. Invalid options and an address that cannot be bound are
+// thus reported at once, with name and cause, and a port that was given as 0 is known.
 #pragma once
 
 #include <chrono>
@@ -20,11 +20,11 @@
 
 namespace understudy::net {
 
-/// What listens for one address: several sockets if it is a host name of several addresses.
+/// The listening sockets of one address. There are several if the address is a host name with several IP addresses.
 struct Listening {
-    Target target;      ///< With its port resolved.
-    Address advertise;  ///< What peers dial.
-    UnixPath path;
+    Target target;      ///< The address listened on; port 0 is replaced by the real port.
+    Address advertise;  ///< The address that peers dial.
+    UnixPath path;      ///< Holds the lock of a unix socket's path.
     std::vector<Descriptor> sockets;
 };
 
@@ -46,7 +46,8 @@ inline Target parse_option(const Address& address, Schemes allowed) {
 
 inline Descriptor bind_and_listen(int family, const sockaddr* address, socklen_t size, std::error_code& fault) {
     auto socket = open_socket(family);
-    // Past connections in TIME_WAIT do not hold the address; a live listener still does.
+    // SO_REUSEADDR: closed connections in TIME_WAIT do not block the address after a restart; a live listener still
+    // does.
     if (socket && family != AF_UNIX) set_option(socket.get(), SOL_SOCKET, SO_REUSEADDR, 1);
     if (socket && ::bind(socket.get(), address, size) == 0 && ::listen(socket.get(), SOMAXCONN) == 0) return socket;
     fault = last_error();
@@ -76,8 +77,8 @@ inline Listening listen_unix(const Target& target) {
 
 using TcpEndpoints = std::vector<asio::ip::tcp::endpoint>;
 
-// A name may have addresses that are not this machine's; those are left out. But one that is taken is an error even if
-// another is free: two processes must never listen under one name.
+// Listens at every address of a host name. Addresses that do not belong to this machine are left out. An address that
+// is in use is an error even if another one is free: otherwise two processes could listen under one name.
 inline Listening listen_at_each(const TcpEndpoints& endpoints, const Target& target) {
     Listening listening{.target = target, .advertise = {}, .path = {}, .sockets = {}};
     std::error_code fault = std::make_error_code(std::errc::address_not_available);
@@ -89,7 +90,7 @@ inline Listening listen_at_each(const TcpEndpoints& endpoints, const Target& tar
         if (!socket) continue;
         listening.target.port = bound_port(socket);
         listening.sockets.push_back(std::move(socket));
-        if (target.port == 0) break;  // a free port of one address need not be free on the next
+        if (target.port == 0) break;  // a port that is free at one address need not be free at the next
     }
     if (listening.sockets.empty()) fail_to_listen(target, fault);
     return listening;
@@ -106,8 +107,9 @@ inline Listening listen_tcp(const Target& target) {
 
 }  // namespace detail
 
-/// Checks the options and listens where they say, if they do; resolving a host name blocks for 10 s at most. Throws
-/// `std::system_error` with `error::invalid_options`, or one that names the address and why it cannot be had.
+/// Checks the options and listens at `options.listen`; does not listen if that is empty. Resolving a host name blocks
+/// for 10 s at most. Throws `std::system_error`: with `error::invalid_options`, or with the system's error and a text
+/// that names the address.
 inline Listening listen_as(const TransportOptions& options, Schemes allowed) {
     if (const auto wrong = options.validate(); !wrong.empty()) detail::refuse_options(wrong);
     if (options.listen.empty()) {

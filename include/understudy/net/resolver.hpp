@@ -1,5 +1,5 @@
-// Host names to addresses, without anybody having to wait for a name server: getaddrinfo cannot be given up once it has
-// begun, so it runs in threads that can be left behind.
+// Resolves host names without blocking the caller, nor the end of the process. A call of getaddrinfo cannot be
+// cancelled once it has begun, so it runs in detached threads that can be abandoned.
 #pragma once
 
 #include <netdb.h>
@@ -31,13 +31,13 @@
 
 namespace understudy::net {
 
-/// What a name stands for. The endpoints have port 0.
+/// The result of resolving a name. The endpoints have port 0. If there are none, `fault` says why.
 struct Resolved {
     std::vector<asio::ip::tcp::endpoint> endpoints;
     std::error_code fault;
 };
 
-/// Asks the system, and blocks for as long as that takes.
+/// Resolves a name with getaddrinfo. Blocks for as long as the system takes.
 inline Resolved look_up(const std::string& host) {
     addrinfo hints{};
     hints.ai_socktype = SOCK_STREAM;
@@ -58,14 +58,16 @@ inline Resolved look_up(const std::string& host) {
     return resolved;
 }
 
-/// Resolves names in detached threads of its own, at most `most_threads` at once; one that has nothing to do ends.
-/// Whoever asks may stop waiting: nothing here waits for a thread, also not the end of the process. A name that is
-/// being resolved is not asked for a second time meanwhile, and an answer that may have come too late serves who asks
-/// next, within `kept` after it. Beyond `most_names` that wait for a thread a name fails at once. Thread-safe.
+/// Resolves names in its own detached threads. There are at most `most_threads`; a thread without work ends. A caller
+/// may stop waiting at any time: nothing waits for a thread, not even the end of the process. While a name is being
+/// resolved, further requests for it join the first one. An answer is retained for `kept`, in case it came too late for
+/// its caller, and the next request for the name within that time takes it. If `most_names` names wait for a thread
+/// already, a further name fails at once with `asio::error::host_not_found_try_again`. Thread-safe.
 class Resolver {
 public:
     using LookUp = std::function<Resolved(const std::string& host)>;
-    /// Called in a thread of the resolver, or within `ask`. Must not throw.
+    /// The completion of `ask`. It is called in a thread of the resolver, or within `ask`, without a lock. It must not
+    /// throw.
     using Done = std::function<void(const Resolved&)>;
 
     static constexpr std::size_t most_threads = 16, most_names = 1024;
@@ -73,19 +75,20 @@ public:
 
     explicit Resolver(LookUp look_up = net::look_up) : state_{std::make_shared<State>(std::move(look_up))} {}
 
-    /// The one that transports share.
+    /// The resolver that all transports of the process share.
     static const std::shared_ptr<Resolver>& of_process() {
-        // Never destroyed: threads that were left behind may still use it while the process ends.
+        // Never destroyed: abandoned threads may still use it while the process ends.
         static const auto* const shared = new std::shared_ptr<Resolver>{std::make_shared<Resolver>()};
         return *shared;
     }
 
+    /// Resolves a name and calls `done` exactly once. Does not block.
     void ask(const std::string& host, Done done) {
         std::unique_lock lock{state_->mutex};
         auto& name = state_->names[host];
         if (name.answered && std::chrono::steady_clock::now() < name.until) {
             const auto resolved = name.resolved;
-            state_->names.erase(host);
+            state_->names.erase(host);  // each retained answer serves one request, so that later ones ask the system
             lock.unlock();
             return done(resolved);
         }
@@ -104,7 +107,7 @@ public:
         start(state_);
     }
 
-    /// Blocks, but no longer than `timeout`.
+    /// As `ask`, but blocks until the answer comes, at most for `timeout`; then the fault is `asio::error::timed_out`.
     Resolved ask_and_wait(const std::string& host, Duration timeout) {
         struct Answer {
             std::mutex mutex;
@@ -136,8 +139,8 @@ private:
         explicit State(LookUp asked) : look_up{std::move(asked)} {}
         const LookUp look_up;
         std::mutex mutex;
-        std::map<std::string, Name> names;  // that are under way, or were answered lately
-        std::deque<std::string> queue;
+        std::map<std::string, Name> names;  // names that are being resolved or wait for it, and retained answers
+        std::deque<std::string> queue;      // names that wait for a thread
         std::size_t threads = 0;
     };
 
@@ -160,6 +163,7 @@ private:
         }
         --state.threads;
     }
+    // Drops expired answers, retains this one unless it is a failure, and calls the completions without the lock.
     static void answer(State& state, const std::string& host, Resolved resolved, std::unique_lock<std::mutex>& lock) {
         const auto now = std::chrono::steady_clock::now();
         std::erase_if(state.names, [&](const auto& one) { return one.second.answered && one.second.until <= now; });
@@ -171,10 +175,11 @@ private:
         for (const auto& done : waiting) done(resolved);
         lock.lock();
     }
-    // There is no thread, and none can be had.
+    // No thread can be started. If others run, they take over the queue; otherwise all waiting names fail, since
+    // nothing would ever serve them.
     static void fail_all(State& state, std::error_code fault) {
         std::unique_lock lock{state.mutex};
-        if (--state.threads > 0) return;  // the others will come to it
+        if (--state.threads > 0) return;
         while (!state.queue.empty()) {
             const auto host = std::move(state.queue.front());
             state.queue.pop_front();

@@ -1,11 +1,12 @@
-// Kinds of address.
+// The address schemes that a transport supports.
 #pragma once
 
 namespace understudy::net {
 
-/// Which kinds of address a transport listens on and dials; a bit set.
+/// The kinds of address on which a transport listens and which it dials; a bit set.
 enum class Schemes : unsigned { tcp = 1, unix_socket = 2, any = 3 };
 
+/// Whether `set` contains `one`.
 constexpr bool allows(Schemes set, Schemes one) {
     return (static_cast<unsigned>(set) & static_cast<unsigned>(one)) != 0;
 }

@@ -1,5 +1,6 @@
-// The transport over sockets: frames over kept connections, TCP or unix. `TcpTransport` and `UnixTransport` are this
-// one, told to know only addresses of their kind; `AnyTransport` listens on either and dials both.
+// The transport over stream sockets, TCP or unix: it sends frames over persistent connections. `TcpTransport` and
+// `UnixTransport` are this transport restricted to addresses of their kind; `AnyTransport` listens on either and dials
+// both.
 #pragma once
 
 #include <concepts>
@@ -22,9 +23,9 @@
 
 namespace understudy::net {
 
-class Switchboard;
+class ConnectionManager;
 
-/// An executor, or an execution context that has one.
+/// A constructor argument that accepts an executor, or an execution context that has one.
 struct ExecutorArgument {
     asio::any_io_executor executor;
 
@@ -36,7 +37,8 @@ struct ExecutorArgument {
     ExecutorArgument(Context& context) : executor{context.get_executor()} {}
 };
 
-/// What all of them share: everything but which addresses they know.
+/// The part that does not depend on the address scheme: a handle to a connection manager. See `StreamTransport` and the
+/// concept `Transport` for what the functions do.
 class SocketTransport {
 public:
     SocketTransport(SocketTransport&&) noexcept = default;
@@ -49,12 +51,12 @@ public:
     std::string objection(const Address& address) const;
     std::uint64_t random();
 
-    /// Why nobody could dial a server of this name, over whichever transport; empty if somebody may.
+    /// Why a server with this name could not be dialled over any transport of the library; empty if it could.
     static std::string name_fault(const Address& name);
 
     void send(const Address& to, std::string_view payload);
-    asio::awaitable<Arrivals> next(Time deadline);
-    void reuse(Arrivals&& used);
+    asio::awaitable<TransportEvents> next(Time deadline);
+    void reuse(TransportEvents&& used);
     void wake();
     void probe(const Address& address);
     void pause(const Address& peer);
@@ -67,34 +69,39 @@ protected:
     ~SocketTransport();
 
 private:
-    std::shared_ptr<Switchboard> board_;
+    std::shared_ptr<ConnectionManager> board_;
 };
 
-/// Satisfies `Transport` over sockets. Beyond the laws given there:
-///  - a frame is a 4-byte big-endian length and a payload (protocol, section 5); a peer that breaks this, or exceeds
-///    `max_frame`, gets an error and is closed: `Broken` arrives, then `Gone`;
-///  - an accepted connection is answered under a reply address like `tcp://192.0.2.7:51234#17`, which ends with it;
-///  - any other address is dialled at the first `send`, and what comes back over that connection has it as `from`.
-///    What is sent meanwhile waits, up to `max_send_queue`. If the dial fails all that is lost and `Gone` arrives; the
-///    next `send` dials again, after a wait (`redial_first`, doubling up to `redial_last`, with jitter).
-///    A connection that ends before anything came over it counts as a failed dial;
-///  - a connection that ends gives one `Gone`, after all that came over it;
-///  - turns take from connections in turn, dialled ones first. Of one connection 1024 messages and the bytes of eight
-///    turns (`max_turn`) may wait for `next`, of all 32 turns and one message each; then it is not read until it was
-///    served. An accepted one is not read either while `full_send_queue` bytes wait for its peer to take them, and is
-///    closed if it takes nothing for `write_timeout`;
-///  - of a connection that is not read, or is paused, the end may not be seen.
+/// A `Transport` over sockets. In addition to the laws of that concept:
+///  - A frame is a 4-byte big-endian length and a payload (protocol, section 5). If a peer violates the framing or
+///    exceeds `max_frame`, it gets an error and its connection is closed: `ProtocolError` arrives, then `Disconnected`.
+///  - An accepted connection has a reply address such as `tcp://192.0.2.7:51234#17`, under which it is answered. The
+///    reply address becomes invalid when the connection ends.
+///  - Any other address is dialled at the first `send`. Messages that come back over that connection have the address
+///    as `from`. Messages that are sent while the dial is under way wait, up to `max_send_queue`. If the dial fails,
+///    they are lost and `Disconnected` arrives. The next `send` dials again, after a backoff (`redial_first`, doubling
+///    up to `redial_last`, with jitter). A connection that ends before anything came over it counts as a failed dial.
+///  - A connection that ends emits one `Disconnected`, after all messages that came over it.
+///  - Turns take from the connections in rotation, dialled ones first. At most 1024 messages of one connection, and the
+///    bytes of eight turns (`max_turn`), may wait for `next`; of all connections together, the bytes of 32 turns plus
+///    one message each. A connection beyond this is not read until its messages are handled.
+///  - An accepted connection is also not read while `full_send_queue` bytes wait for its peer to take them. It is
+///    closed if the peer takes nothing for `write_timeout`.
+///  - While a connection is not read, or is paused, its end may go unnoticed.
 ///
-/// Not thread-safe: everything, also the coroutine that awaits `next`, runs on the executor, which is a strand if
-/// several threads run its context. Destroying it closes it: a pending `next` then ends with `error::closed`.
+/// Not thread-safe: everything, including the coroutine that awaits `next`, runs on the executor. The executor must be
+/// a strand if several threads run its context. The destructor closes the transport: a pending `next` then ends with
+/// `error::closed`.
 template <Schemes schemes>
 class StreamTransport : public SocketTransport {
 public:
-    /// Dials only, if the options name nothing to listen on. Otherwise it listens when this returns; peers are accepted
-    /// as soon as the context runs. Throws `std::system_error`: `error::invalid_options`, or why the address cannot be
-    /// had.
+    /// Creates the transport. If `options.listen` is empty it only dials. Otherwise it listens already when this
+    /// returns, and accepts peers as soon as the context runs; resolving a host name to listen on blocks for 10 s at
+    /// most. Throws `std::system_error`: with `error::invalid_options`, or with the reason why it cannot listen at the
+    /// address.
     explicit StreamTransport(ExecutorArgument executor, TransportOptions options = {})
         : SocketTransport{executor.executor, std::move(options), schemes} {}
+    /// Creates a transport with default options that listens at this address.
     StreamTransport(ExecutorArgument executor, Address listen)
         : StreamTransport{std::move(executor), listening_on(std::move(listen))} {}
 

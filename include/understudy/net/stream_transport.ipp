@@ -1,4 +1,4 @@
-// The transport over sockets, as far as it is no template: a handle to its switchboard.
+// The part of the socket transport that is not a template: a handle that forwards to its connection manager.
 #pragma once
 
 #include <cstddef>
@@ -13,16 +13,16 @@
 #include <asio/awaitable.hpp>
 
 #include <understudy/net/address.hpp>
+#include <understudy/net/connection_manager.hpp>
 #include <understudy/net/descriptor.hpp>
-#include <understudy/net/doorbell.hpp>
+#include <understudy/net/receive_queue.hpp>
 #include <understudy/net/stream_transport.hpp>
-#include <understudy/net/switchboard.hpp>
 
 namespace understudy::net {
 
 UNDERSTUDY_DECL SocketTransport::SocketTransport(const asio::any_io_executor& executor, TransportOptions options,
                                                  Schemes schemes)
-    : board_{Switchboard::open(executor, std::move(options), schemes)} {}
+    : board_{ConnectionManager::open(executor, std::move(options), schemes)} {}
 UNDERSTUDY_DECL SocketTransport& SocketTransport::operator=(SocketTransport&& other) noexcept {
     if (board_ && board_ != other.board_) board_->close();
     board_ = std::move(other.board_);
@@ -50,9 +50,11 @@ UNDERSTUDY_DECL std::string SocketTransport::name_fault(const Address& name) {
 }
 
 UNDERSTUDY_DECL void SocketTransport::send(const Address& to, std::string_view payload) { board_->send(to, payload); }
-UNDERSTUDY_DECL asio::awaitable<Arrivals> SocketTransport::next(Time deadline) { return board_->bell().next(deadline); }
-UNDERSTUDY_DECL void SocketTransport::reuse(Arrivals&& used) { board_->bell().reuse(std::move(used)); }
-UNDERSTUDY_DECL void SocketTransport::wake() { board_->bell().wake(); }
+UNDERSTUDY_DECL asio::awaitable<TransportEvents> SocketTransport::next(Time deadline) {
+    return board_->queue().next(deadline);
+}
+UNDERSTUDY_DECL void SocketTransport::reuse(TransportEvents&& used) { board_->queue().reuse(std::move(used)); }
+UNDERSTUDY_DECL void SocketTransport::wake() { board_->queue().wake(); }
 UNDERSTUDY_DECL void SocketTransport::probe(const Address& address) { board_->probe(address); }
 UNDERSTUDY_DECL void SocketTransport::pause(const Address& peer) { board_->pause(peer); }
 UNDERSTUDY_DECL void SocketTransport::resume(const Address& peer) { board_->resume(peer); }

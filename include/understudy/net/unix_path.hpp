@@ -1,5 +1,6 @@
-// Who may use the path of a unix socket. A process that dies leaves its socket file behind, and a file does not
-// say whether anybody listens: so a listener holds a lock beside it, which the kernel releases with the process.
+// Decides which process may use the path of a unix socket. A process that dies leaves its socket file behind, and the
+// file does not show whether a process listens. So a listener holds a lock on a file beside it; the kernel releases the
+// lock when the process ends.
 #pragma once
 
 #include <fcntl.h>
@@ -17,7 +18,7 @@
 
 namespace understudy::net {
 
-/// The socket address of a path; the path has at most `max_unix_path` bytes.
+/// The socket address of a path. The path must have at most `max_unix_path` bytes.
 inline sockaddr_un unix_socket_address(const std::string& path) {
     sockaddr_un address{};
     address.sun_family = AF_UNIX;
@@ -25,7 +26,8 @@ inline sockaddr_un unix_socket_address(const std::string& path) {
     return address;
 }
 
-/// The right to a path: holds `PATH.lock` from `claim` to its end, and then removes the socket file and the lock file.
+/// The right to use a path. It holds a lock on `PATH.lock` from `claim` until `release` or its destructor, which remove
+/// the socket file and the lock file.
 class UnixPath {
 public:
     UnixPath() = default;
@@ -40,8 +42,9 @@ public:
     }
     ~UnixPath() { release(); }
 
-    /// Locks the path and removes a stale socket file. Fails with `address_in_use` if somebody else holds the lock or
-    /// answers there, and with `file_exists` if what stands at the path is not a socket.
+    /// Locks the path and removes a stale socket file. Fails with `address_in_use` if another process holds the lock or
+    /// accepts connections there, with `file_exists` if the file at the path is not a socket, and with the system's
+    /// error otherwise.
     std::error_code claim(const std::string& path) {
         path_ = path;
         if (auto fault = lock()) return fault;
@@ -52,21 +55,21 @@ public:
         return ::unlink(path_.c_str()) == 0 ? std::error_code{} : last_error();
     }
 
-    /// Whether a process holds the path: it lives, also if somebody has removed its socket file.
+    /// Whether a process holds the lock of the path. Then that process is alive, even if its socket file was removed.
     static bool is_held(const std::string& path) {
         const Descriptor file{::open((path + ".lock").c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW)};
         return file && ::flock(file.get(), LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
     }
 
-    /// To be called after `bind`: from now on the file at the path is ours to remove.
+    /// Call this after `bind`. It notes the identity of the socket file, so that `release` removes this file only.
     void bound() { ours_ = ::lstat(path_.c_str(), &file_) == 0; }
 
-    /// Gives the path up. A file that somebody else has put there since stays.
+    /// Releases the path and removes the socket file. A file that another process has put there since then stays.
     void release() {
         if (!lock_) return;
         struct stat found {};
         if (ours_ && ::lstat(path_.c_str(), &found) == 0 && same_file(found, file_)) ::unlink(path_.c_str());
-        ::unlink(lock_path().c_str());  // while it is held: see lock()
+        ::unlink(lock_path().c_str());  // removed while the lock is still held: see `lock`
         lock_.reset();
     }
 
@@ -77,8 +80,9 @@ private:
         return one.st_dev == other.st_dev && one.st_ino == other.st_ino;
     }
 
-    // A holder removes the lock file before it lets go of it. So a lock counts only if the file that was locked is
-    // still the one at the path; otherwise two processes could each hold a lock on a file of that name.
+    // A holder removes the lock file before it releases the lock. So a lock is valid only if the locked file is still
+    // the one at the path; otherwise it tries again with the new file. Without this check, one process could lock the
+    // removed file and another one a new file of the same name, and both would use the path.
     std::error_code lock() {
         for (;;) {
             Descriptor file{::open(lock_path().c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600)};
@@ -94,7 +98,8 @@ private:
         }
     }
 
-    // A listener of another kind, which takes no lock, is not pushed aside either.
+    // Whether a process listens at the path without holding the lock, such as a program that does not use this library.
+    // Its socket file must not be removed. When in doubt (no descriptor, EAGAIN, EACCES) the answer is yes.
     bool somebody_listens() const {
         const auto socket = open_socket(AF_UNIX);
         const auto address = unix_socket_address(path_);

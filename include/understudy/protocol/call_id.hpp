@@ -1,5 +1,5 @@
-// The methods of the protocol, and ids that name one: an answer carries only its id, so whoever makes an id
-// writes into its low bits which method it called, and nobody needs a table of calls to read an answer.
+// The methods of the protocol, and request ids that contain the method. An answer carries only the id of its request.
+// With the method in the low bits of the id, an answer can be decoded without a table of pending requests.
 #pragma once
 
 #include <array>
@@ -14,7 +14,8 @@
 
 namespace understudy::protocol {
 
-/// Every method of the wire. The numbers are local to one party: they travel only in ids that it gets back.
+/// Every method on the wire. The numbers are private to one node: they travel only in request ids, which come back to
+/// it.
 enum class Method : std::uint8_t {
     none = 0,
     view_ping,
@@ -33,10 +34,10 @@ enum class Method : std::uint8_t {
     view_adopt,
     pb_close,
     view_remove,
-    view_changed,  // a notification: it never stands in an id
+    view_changed,  // a notification: it is never part of an id
 };
 
-/// How many low bits of an id's number hold the method.
+/// The number of low bits of an id that hold the method.
 inline constexpr int method_bits = 5;
 
 inline constexpr std::array<std::string_view, 18> method_names{
@@ -45,23 +46,23 @@ inline constexpr std::array<std::string_view, 18> method_names{
     "pb.close",   "view.remove", "view.changed"};
 static_assert(method_names.size() <= 1u << method_bits);
 static_assert(method_names.size() == static_cast<std::size_t>(Method::view_changed) + 1);
-/// The method's name on the wire; empty for `none`.
+/// The name of the method on the wire. Empty for `none`.
 constexpr std::string_view to_string(Method method) { return method_names[static_cast<std::size_t>(method)]; }
 
-/// The inverse of `to_string`; `none` for a name that is not one.
+/// The inverse of `to_string`. `none` for an unknown name.
 constexpr Method find_method(std::string_view name) {
     for (std::size_t i = 1; i < method_names.size(); ++i)
         if (method_names[i] == name) return static_cast<Method>(i);
     return Method::none;
 }
 
-/// The id of a party's `n`-th call, as decimal digits; `n` is below 2^48, so that every JSON library reads the
-/// number as it was written (below 2^53).
+/// The id of a node's `n`-th request, as decimal digits. `n` must be below 2^48. Then the id is below 2^53, and every
+/// JSON library reads the number exactly.
 inline CallId make_call_id(Method method, std::uint64_t n) {
     return std::to_string(n << method_bits | static_cast<std::uint64_t>(method));
 }
 
-/// What `make_call_id` was given. Method `none` if the id is not of that form.
+/// The arguments of `make_call_id`, read back from an id. The method is `none` if the id does not have that form.
 struct CallName {
     Method method = Method::none;
     std::uint64_t n = 0;

@@ -1,5 +1,5 @@
-// Where the rules decide something, so that a test can tell which of them were ever tried. A fence that never ran is a
-// fence that nobody knows to hold.
+// Reports each place where a protocol rule decides something, so that a test can see which decisions were ever
+// exercised. A safeguard that no test reaches may not work.
 #pragma once
 
 #include <atomic>
@@ -10,18 +10,19 @@
 
 namespace understudy::protocol {
 
-/// Told of each place that is reached, by what it does ("S3: entries that conflict are cut off"), and of each refusal,
-/// by the error's name. It is called on whatever thread the machine runs on, and must not throw.
+/// Called for each place that is reached, with what happens there ("S3: entries that conflict are cut off"), and for
+/// each refusal, with the name of the error. It is called on the thread that runs the state machine, and must not
+/// throw.
 using CoverageObserver = void (*)(std::string_view place);
 
 inline constinit std::atomic<CoverageObserver> coverage_observer{nullptr};
 
-/// Replaces the observer of the whole process and returns the one before; null, as at the start, for none.
+/// Replaces the observer for the whole process and returns the former one. Null means none, which is the initial value.
 inline CoverageObserver set_coverage_observer(CoverageObserver observer) {
     return coverage_observer.exchange(observer);
 }
 
-/// The code passes a place where a rule decides. `place` begins with the rule.
+/// Call this at a place where a rule decides. `place` begins with the rule. The cost without an observer is one load.
 inline void reached(std::string_view place) {
     if (auto* observer = coverage_observer.load(std::memory_order_relaxed)) [[unlikely]]
         observer(place);

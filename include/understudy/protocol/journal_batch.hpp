@@ -1,4 +1,5 @@
-// What a replica keeps on stable storage (rule S9), in the form in which its rules give it out and get it back.
+// What a replica persists on stable storage (rule S9). The state machine outputs these values, and a recovery reads
+// them back.
 #pragma once
 
 #include <cstdint>
@@ -11,20 +12,20 @@
 
 namespace understudy::protocol {
 
-/// What a server knows of itself after a restart.
+/// The hard state of a server: what it knows about itself after a restart.
 struct HardState {
     Address name;
     ViewInfo info;  ///< The newest view that it adopted, with its group and cluster.
-    /// The lives whose state this journal continues, oldest first, the present one last. A life that did not wait for
-    /// the disk is not among them, nor is one before it.
+    /// The incarnations whose state this journal continues, oldest first; the present one is last. An incarnation that
+    /// did not wait for the disk may have lost acknowledged entries. So it is not in the list, nor are those before it.
     std::vector<Incarnation> lives;
-    /// The newest view that the state takes part in: the last one that was adopted by a life which a view named. A
-    /// later life may have heard of newer views, and has no state of them. 0: the view of `info`.
+    /// The newest view in which this state took part: the last view adopted by an incarnation that a view names. A
+    /// later incarnation may have heard of newer views without having their state. 0 means the view of `info`.
     ViewNumber state_view = 0;
     friend bool operator==(const HardState&, const HardState&) = default;
 };
 
-/// About what it takes in a journal.
+/// The approximate number of bytes that the hard state takes in a journal.
 inline std::uint64_t size_of(const HardState& state) {
     std::uint64_t bytes = 128 + state.name.size() + state.info.group.size() + 10 * state.lives.size();
     bytes += state.info.view.primary.name.size();
@@ -32,31 +33,32 @@ inline std::uint64_t size_of(const HardState& state) {
     return bytes;
 }
 
-/// A piece of a snapshot. Piece 0 begins a new one and drops what was there of another; the last one makes it count.
+/// One piece of a snapshot. Piece 0 begins a new snapshot and drops an incomplete older one. The snapshot is valid only
+/// once its last piece is there.
 struct SnapshotPiece {
-    Position at;  ///< The last entry that it contains.
+    Position at;  ///< The position of the last entry that the snapshot contains.
     std::uint64_t n = 0;
     std::string data;
     bool last = false;
-    /// Whether it takes the place of all that was in the journal before, and not only of the entries up to `at`. One
-    /// at {0, 0} that has no data stands for an empty server.
+    /// True: the snapshot replaces everything that the journal held before. False: it replaces only the entries up to
+    /// `at`. A piece at {0, 0} without data stands for an empty server.
     bool replaces = false;
     friend bool operator==(const SnapshotPiece&, const SnapshotPiece&) = default;
 };
 
-/// What one turn adds to the journal. The entries are those of the log after `prev`, through `through`; whatever the
-/// journal had after `prev` is void.
+/// What one turn adds to the journal. Its entries are those of the log after `prev` up to `through`. Whatever the
+/// journal held after `prev` becomes invalid.
 struct JournalBatch {
-    std::uint64_t number = 0;  ///< From 1 in each life.
+    std::uint64_t number = 0;  ///< Counts from 1 in each incarnation.
     std::vector<SnapshotPiece> pieces;
-    std::optional<HardState> standing;  ///< When it changed.
+    std::optional<HardState> standing;  ///< The hard state, if it changed.
     Position prev;
     Index through = 0;
-    Index commit = 0;  ///< As far as it is known, and no further than the entries given so far.
+    Index commit = 0;  ///< The commit index as far as known, at most the last entry submitted so far.
     friend bool operator==(const JournalBatch&, const JournalBatch&) = default;
 };
 
-/// An entry whose command stands elsewhere, and has to stay there.
+/// An entry without a copy of its command. The command belongs to another object, which must outlive the `EntryView`.
 struct EntryView {
     Position at;
     EntryKind kind = EntryKind::command;
@@ -66,6 +68,7 @@ struct EntryView {
     std::string_view command;
 
     EntryView() = default;
+    // A temporary entry would leave `command` dangling.
     EntryView(Entry&&) = delete;
     EntryView(const Entry& entry)
         : at{entry.at},

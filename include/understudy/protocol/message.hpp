@@ -1,4 +1,5 @@
-// Every message of the protocol as a value. The wire layer gives each its JSON form; machines see only these.
+// Every message of the protocol as a value. wire/ converts them to and from JSON; the state machines use only these
+// values.
 #pragma once
 
 #include <algorithm>
@@ -18,13 +19,14 @@
 
 namespace understudy::protocol {
 
-/// JSON text that nobody parses on its way: a command, a query, or what a store returned.
+/// JSON text that the library passes on unparsed: a command, a query, or a reply of the store.
 using JsonText = std::string;
 
-/// The JSON-RPC id as the JSON text it had (`17`, `"abc"`), echoed to the letter; empty for a notification.
+/// The JSON-RPC id as its JSON text (`17`, `"abc"`). It is echoed unchanged. Empty for a notification.
 using CallId = std::string;
 
-/// Names of what a peer can do beyond version 1. Names and numbers beyond these bounds are not read.
+/// The names of what a peer can do beyond version 1. A reader skips names that break these bounds, and names beyond
+/// `max_features`.
 using Features = std::vector<std::string>;
 inline constexpr std::size_t max_features = 32;
 inline constexpr std::size_t max_feature = 64;  ///< Bytes of a name: printable ASCII without blanks.
@@ -35,77 +37,79 @@ inline bool is_feature(std::string_view name) {
 
 // ---- replicas to the view service ------------------------------------------------------------------------
 
-/// I am alive, this is who I am, and this is what I know (section 2).
+/// A server reports to the view service: that it is alive, which process it is, and what it knows (section 2).
 struct Ping {
     std::string group;
     Address server;
     Incarnation incarnation = Incarnation::none;
-    std::uint64_t n = 0;                         ///< Grows within an incarnation; one that is not newer does not count.
+    std::uint64_t n = 0;  ///< Grows within an incarnation. A ping that is not newer has no effect.
     ViewNumber viewnum = 0;                      ///< The highest view adopted since the process started; 0: none yet.
-    std::optional<ClusterId> cluster;            ///< Learned with the first view.
-    std::optional<std::vector<Address>> synced;  ///< Of the primary of `viewnum`: its required set Q.
-    std::vector<Address> unreachable;            ///< Of the primary: backups that do not acknowledge (S7).
-    bool stopped = false;                        ///< Serves no more in this view, and never will again (R6).
-    bool leaving = false;                        ///< Wants to leave (R6).
+    std::optional<ClusterId> cluster;            ///< The cluster of its state; absent until the first view.
+    std::optional<std::vector<Address>> synced;  ///< From the primary of `viewnum`: its in-sync set Q.
+    std::vector<Address> unreachable;            ///< From the primary: backups that do not acknowledge (S7).
+    bool stopped = false;                        ///< It has stopped serving in this view for good (R6).
+    bool leaving = false;                        ///< It asks to leave the group (R6).
     std::vector<Incarnation> recovered;          ///< Incarnations whose state it continues (S9).
     int protocol = 1;
-    bool lease = false;                          ///< As primary it reads by lease.
-    std::optional<ViewInfo> known;               ///< Of `cluster`, whole, while that is refused as another one.
+    bool lease = false;                          ///< As primary, it reads by lease.
+    /// The newest view of `cluster`, sent while the view service refuses that cluster, or has a record that is behind
+    /// (R7).
+    std::optional<ViewInfo> known;
     Features features{};                         ///< What this process can do beyond version 1.
-    ViewNumber knew = 0;                         ///< The newest view in the journal that it went on from; 0: none.
-    ViewNumber state_view = 0;                   ///< The newest view that the state in that journal takes part in.
-    bool journal = false;                        ///< Keeps a journal on stable storage (S9).
+    ViewNumber knew = 0;                         ///< The newest view that its journal has persisted; 0: none.
+    ViewNumber state_view = 0;                   ///< The newest view in which the state in its journal took part.
+    bool journal = false;                        ///< It has a journal on stable storage (S9).
     friend bool operator==(const Ping&, const Ping&) = default;
 };
 struct PingResult {
-    ViewInfo info;      ///< The view after the ping was taken into account; number 0 if the group has none.
-    Duration lease{};   ///< D, the time that a primary's lease lasts from the ping's sending.
-    bool stop = false;  ///< Stop serving, and say `stopped` (R6).
+    ViewInfo info;      ///< The view after this ping was evaluated; its number is 0 if the group has none.
+    Duration lease{};   ///< D: a primary's lease lasts this long from the time when it sent the ping.
+    bool stop = false;  ///< Asks the server to stop serving and then to ping `stopped` (R6).
     friend bool operator==(const PingResult&, const PingResult&) = default;
 };
 
-// ---- anyone to the view service --------------------------------------------------------------------------
+// ---- any node to the view service ------------------------------------------------------------------------
 
 struct ViewGet {
     std::string group;
     int protocol = 1;
     friend bool operator==(const ViewGet&, const ViewGet&) = default;
 };
-/// As `ViewGet`, and every later view comes as a `ViewChanged` over the same connection.
+/// As `ViewGet`. In addition every later view is sent as a `ViewChanged` over the same connection.
 struct ViewWatch {
     std::string group;
     friend bool operator==(const ViewWatch&, const ViewWatch&) = default;
 };
-/// Asks the primary to hand over to a synced backup (R6).
+/// An operator request: the primary is to hand over to a synced backup (R6).
 struct ViewPromote {
     std::string group;
     Address server;
     friend bool operator==(const ViewPromote&, const ViewPromote&) = default;
 };
-/// Makes a server primary that may lack answered writes: the operator's last resort.
+/// An operator request: makes a server primary although it may lack answered writes. The last resort.
 struct ViewForce {
     std::string group;
     Address server;
     friend bool operator==(const ViewForce&, const ViewForce&) = default;
 };
-/// Goes on with a group of a former view service whose record is lost.
+/// An operator request: continues a group of a former view service whose record is lost.
 struct ViewAdopt {
     std::string group;
-    ClusterId cluster = ClusterId::none;  ///< Of the former one.
+    ClusterId cluster = ClusterId::none;  ///< The cluster of the former view service.
     friend bool operator==(const ViewAdopt&, const ViewAdopt&) = default;
 };
-/// Forgets a group whose servers are all gone for good.
+/// An operator request: removes a group whose servers will never return.
 struct ViewRemove {
     std::string group;
     friend bool operator==(const ViewRemove&, const ViewRemove&) = default;
 };
-/// The answer to `ViewGet`, `ViewWatch`, `ViewPromote` and, with the last view, to `ViewRemove`.
+/// The result of `ViewGet`, `ViewWatch` and `ViewPromote`. It is also that of `ViewRemove`, with the group's last view.
 struct ViewResult {
     ViewInfo info;
-    std::string trouble{};  ///< Why there is no view although servers are heard: a sentence, or empty.
+    std::string trouble{};  ///< A sentence that says why servers ping but there is no view, or empty.
     friend bool operator==(const ViewResult&, const ViewResult&) = default;
 };
-/// A notification: the group's view has changed.
+/// A notification that the view of a group has changed.
 struct ViewChanged {
     ViewInfo info;
     friend bool operator==(const ViewChanged&, const ViewChanged&) = default;
@@ -129,7 +133,8 @@ struct OpenResult {
     SessionId session;
     friend bool operator==(const OpenResult&, const OpenResult&) = default;
 };
-/// Closes a session whose client needs it no more (C4). It takes effect after what was sent in it before.
+/// Closes a session that the client no longer needs (C4). It takes effect after everything that was sent in the session
+/// before.
 struct Close {
     ClusterId cluster = ClusterId::none;
     std::string group;
@@ -137,16 +142,16 @@ struct Close {
     friend bool operator==(const Close&, const Close&) = default;
 };
 struct CloseResult {
-    Position at;  ///< From there on no command of the session takes effect.
+    Position at;  ///< After this position no command of the session takes effect.
     friend bool operator==(const CloseResult&, const CloseResult&) = default;
 };
-/// A command. With a session it takes effect once; without one, once per delivery (C5).
+/// A command. With a session it takes effect once. Without a session it takes effect each time it is delivered (C5).
 struct Execute {
     ClusterId cluster = ClusterId::none;
     std::string group;
     SessionId session;  ///< Zero: no session.
     Sequence seq = 0;
-    Sequence low = 0;  ///< The lowest sequence number still unanswered (C3).
+    Sequence low = 0;  ///< The lowest sequence number that has no answer yet (C3).
     JsonText command;
     friend bool operator==(const Execute&, const Execute&) = default;
 };
@@ -162,17 +167,17 @@ struct Query {
     friend bool operator==(const Query&, const Query&) = default;
 };
 struct QueryResult {
-    Position at;  ///< The view that answered, and the index up to which it had applied.
+    Position at;  ///< The view in which it was answered, and the index up to which the server had applied the log.
     JsonText value;
     friend bool operator==(const QueryResult&, const QueryResult&) = default;
 };
-/// Reads a consistent snapshot of the store piece by piece. The first call (`at` absent) takes it, linearizably;
-/// the following name it. The primary forgets it when it has been unused for `dump_ttl`.
+/// Exports a consistent snapshot of the store, piece by piece. The first request (without `at`) takes the snapshot by a
+/// linearizable read; the following requests name it. The primary drops it when it has not been used for `dump_ttl`.
 struct Dump {
     ClusterId cluster = ClusterId::none;
     std::string group;
     std::optional<Position> at;
-    std::uint64_t chunk = 0;  ///< Counts from 0; the piece asked for last may be asked for again.
+    std::uint64_t chunk = 0;  ///< Counts from 0. The last requested piece may be requested again.
     friend bool operator==(const Dump&, const Dump&) = default;
 };
 struct DumpResult {
@@ -191,7 +196,7 @@ struct ReplicaStatus {
 
 // ---- primary to backup -----------------------------------------------------------------------------------
 
-/// The sender's view: its number, and the whole of it for a receiver that has not shown yet that it has it.
+/// The view of the sender: its number, and the complete view until the receiver has shown that it has it.
 struct ViewRef {
     ViewNumber number = 0;
     std::optional<ViewInfo> whole;
@@ -200,7 +205,8 @@ struct ViewRef {
 
 enum class EntryKind : std::uint8_t { command, open, close };
 
-/// One entry of the replicated log. `open` opens the session named by its own position; `close` closes `session`.
+/// One entry of the replicated log. `open` opens the session that is named by the entry's position. `close` closes
+/// `session`.
 struct Entry {
     Position at;
     EntryKind kind = EntryKind::command;
@@ -211,7 +217,7 @@ struct Entry {
     friend bool operator==(const Entry&, const Entry&) = default;
 };
 
-/// What a replica's log holds: the position of its last entry and how far it knows it to be committed.
+/// The state of a replica's log: the position of its last entry, and the commit index as far as the replica knows it.
 struct Held {
     Position last;
     Index commit = 0;
@@ -222,10 +228,10 @@ struct Append {
     ClusterId cluster = ClusterId::none;
     std::string group;
     ViewRef view;
-    Position prev;  ///< The entry before the first of `entries`.
+    Position prev;  ///< The position of the entry before the first of `entries`.
     std::vector<Entry> entries;
     Index commit = 0;
-    Round round = 0;  ///< The newest read round that this append asks about (Reads, confirm).
+    Round round = 0;  ///< The newest round to be confirmed, for reads that wait (protocol, Reads).
     friend bool operator==(const Append&, const Append&) = default;
 };
 struct AppendResult {
@@ -236,7 +242,7 @@ struct AppendResult {
     friend bool operator==(const AppendResult&, const AppendResult&) = default;
 };
 
-/// Names one snapshot: the primary that took it and the last entry that it contains.
+/// Names one snapshot: by the incarnation of the primary that took it, and the position of the last entry in it.
 struct SnapshotId {
     Incarnation by = Incarnation::none;
     Position at;
@@ -253,7 +259,7 @@ struct Install {
     int protocol = 1;
     friend bool operator==(const Install&, const Install&) = default;
 };
-/// `next` is the chunk that the backup wants now; after the last one it is that chunk's number plus one.
+/// `next` is the chunk that the backup wants next. After the last chunk it is the number of chunks.
 struct InstallResult {
     ViewNumber view = 0;
     SnapshotId snapshot;
@@ -263,14 +269,14 @@ struct InstallResult {
 
 // ---- errors ----------------------------------------------------------------------------------------------
 
-/// A JSON-RPC error. `to` is the method that it answers (empty if that could not be read).
+/// A JSON-RPC error. `to` is the method of the failed request, or empty if that could not be read.
 struct Failure {
     std::string to;
     error code = error::internal;
     std::string text;                      ///< What was wrong and what was expected.
-    std::optional<ViewInfo> view;          ///< The answering party's view, where there is one.
-    std::optional<Held> held;              ///< With `mismatch`: what the backup has.
-    std::optional<InstallResult> install;  ///< With `bad_chunk`: which chunk of which snapshot the backup wants.
+    std::optional<ViewInfo> view;          ///< The view of the node that answers, if it has one.
+    std::optional<Held> held;              ///< With `mismatch`: the state of the backup's log.
+    std::optional<InstallResult> install;  ///< With `bad_chunk`: the snapshot and chunk that the backup wants.
     friend bool operator==(const Failure&, const Failure&) = default;
 };
 
@@ -280,7 +286,7 @@ using Message =
                  QueryResult, Dump, DumpResult, ReplicaStatus, ReplicaStatusResult, Append, AppendResult, Install,
                  InstallResult, Close, CloseResult, ViewRemove, Failure>;
 
-/// A message with its other end: whom it came from when it is received, whom it goes to when it is sent.
+/// A message with the other end. `peer` is the sender of a received message and the receiver of a sent one.
 struct Envelope {
     Address peer;
     CallId id;

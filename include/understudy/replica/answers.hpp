@@ -1,5 +1,5 @@
-// How a primary answers its clients: at once while their connections take it, and otherwise later (C6). The requests
-// in progress are counted here, since each is one until it is answered.
+// Sends the answers of a primary to its clients: at once while their connections can send, otherwise later (C6). It
+// also counts the requests in progress, because a request is in progress until it is answered.
 #pragma once
 
 #include <algorithm>
@@ -15,7 +15,8 @@
 
 namespace understudy::replica {
 
-/// What a command returned, and where it can be found again.
+/// The result of an applied command. `session` and `seq` name its entry in the session table, where the result can be
+/// found again if it has to wait.
 struct CommandResult {
     Call call;
     Message message;
@@ -24,20 +25,25 @@ struct CommandResult {
     friend bool operator==(const CommandResult&, const CommandResult&) = default;
 };
 
+/// Answers clients in turns. An answer that its connection cannot send now becomes a due answer (`DueAnswers`) and is
+/// produced later. A result of a command also waits here while too few backups are in sync (S11). If this class
+/// produced all answers at once, a slow reader would fill the primary's memory.
 template <TextStore S>
 class Answers {
 public:
     void begin(Step<S>& step, const Address& peer) { load_.begin(peer, step.options.max_calls_per_peer, step.out); }
-    /// Whether another request may begin. One whose answer waits for a slow reader counts for a quarter, or a few such
-    /// readers would shut everybody out.
+    /// Whether another request may begin (`max_calls`). A request whose answer waits for its connection counts for only
+    /// a quarter. Otherwise a few clients that read slowly would use up the limit, and all other clients would be
+    /// refused.
     bool may_begin(const Step<S>& step) const {
         const auto due = std::min(due_.count(), load_.total());
         return load_.total() - due + due / 4 < step.options.max_calls;
     }
-    /// Bytes of what waits: of results, and of queries whose answers are not produced yet.
+    /// Bytes of the answers that wait: results of commands, and the queries whose answers are not produced yet.
     std::size_t bytes() const { return due_.bytes() + held_bytes_; }
 
-    /// Answers a read that is confirmed.
+    /// Answers a read whose round or lease has confirmed it. If the connection cannot send now, the query waits and is
+    /// answered later, from the newer state.
     void read(Step<S>& step, WaitingRead&& read) {
         const auto kind = read.dump ? Due::dump : Due::query;
         if (!due_.may_answer(read.call.peer)) {
@@ -47,13 +53,14 @@ public:
         end(step, read.call.peer);
         read.dump ? begin_dump(step, read.call) : query(step, read.call, read.query);
     }
-    /// Gives a piece of a snapshot that was begun.
+    /// Sends one chunk of a snapshot export that is already open.
     void piece(Step<S>& step, Call&& call, Position at, std::uint64_t chunk) {
         if (due_.may_answer(call.peer)) return give_piece(step, call, at, chunk);
         begin(step, call.peer);
         wait({.call = std::move(call), .kind = Due::piece, .at = at, .number = chunk});
     }
-    /// Answers a command that was applied.
+    /// Answers a command that was applied. If the connection cannot send now, the result waits. A result that the
+    /// session table holds shares its text with the table; any other message is stored whole.
     void result(Step<S>& step, CommandResult&& result) {
         auto& [call, message, session, seq] = result;
         const auto* done = std::get_if<ExecuteResult>(&message);
@@ -68,16 +75,18 @@ public:
         else
             wait({.call = std::move(call), .kind = Due::ready, .message = std::move(message), .bytes = bytes});
     }
-    /// Answers a command that had taken effect before, when the turn ends: the view may change before that. False if as
-    /// many requests are in progress as may be.
+    /// Answers a repeated command that already took effect. The answer leaves at the end of the turn (S11), because a
+    /// new view may arrive before that. Returns false, and does nothing, if `max_calls` requests are in progress.
     bool repeated(Step<S>& step, const Call& call, const SessionResults::Result& first) {
         if (!due_.may_answer(call.peer) && !may_begin(step)) return false;
         begin(step, call.peer);
         hold(due_result(Call{call}, first));
         return true;
     }
+    /// Whether results wait until enough backups are in sync (S11).
     bool holds_results() const { return !held_.empty(); }
-    /// S11: enough backups are in sync to answer commands.
+    /// S11: enough backups are in sync again. Sends the deferred results, or queues those whose connection cannot send
+    /// now.
     void release_results(Step<S>& step) {
         held_bytes_ = 0;
         for (auto& due : std::exchange(held_, {})) {
@@ -89,15 +98,17 @@ public:
             send(step, due);
         }
     }
+    /// Ends a request with `not_primary` because the primary stops (S6).
     void fail(Step<S>& step, const Call& call, const char* method, const std::string& why) {
         end(step, call.peer);
         step.answer_error(call, method, error::not_primary, why);
     }
 
+    /// Gives this turn its budget of `answer_bytes`.
     void begin_turn(const Step<S>& step) { due_.begin_turn(step.options.answer_bytes); }
-    /// Whether something waited that its connection takes now, and the turn has room for it.
+    /// Whether an answer waits whose connection can send now, and the budget of this turn is not used up.
     bool can_produce() const { return due_.can_take(); }
-    /// Produces one of these. Results of commands are held back unless enough backups are in sync (S11).
+    /// Produces one waiting answer. The result of a command is deferred again if too few backups are in sync (S11).
     void produce(Step<S>& step, bool enough_in_sync) {
         auto due = due_.take();
         if (is_result(due->kind) && !enough_in_sync) return hold(std::move(*due));
@@ -110,22 +121,26 @@ public:
             case Due::ready: return send(step, *due);
         }
     }
-    /// Whether the next turn has something to produce.
+    /// Whether an answer waits whose connection can send. The next turn, with a new budget, will produce it.
     bool any_ready() const { return due_.any_ready(); }
 
-    /// That connection takes no more at present, or takes more again.
+    /// The send queue of that connection became full, or has room again.
     void backlog(const Address& peer, bool full) { due_.backlog(peer, full); }
-    void gone(Step<S>& step, const Address& peer) {
-        load_.gone(peer);
-        for (auto dropped = due_.gone(peer) + drop_held(peer); dropped > 0; --dropped) end(step, peer);
-        dumps_.gone(peer);
+    /// A connection ended. Nobody can receive its waiting answers, so they are dropped, and their requests no
+    /// longer count.
+    void disconnected(Step<S>& step, const Address& peer) {
+        load_.disconnected(peer);
+        for (auto dropped = due_.disconnected(peer) + drop_held(peer); dropped > 0; --dropped) end(step, peer);
+        dumps_.disconnected(peer);
     }
+    /// The primary stops (S6): every waiting answer is replaced by an error. Open snapshot exports are closed.
     void step_down(Step<S>& step, const std::string& why) {
         for (const auto& due : due_.take_all()) fail(step, due.call, method_of(due.kind), why);
         for (const auto& due : std::exchange(held_, {})) fail(step, due.call, method_of(due.kind), why);
         held_bytes_ = 0;
         dumps_.clear();
     }
+    /// Closes snapshot exports that were unused for `dump_ttl`.
     void expire(Time now) { dumps_.expire(now); }
     Time deadline() const { return dumps_.deadline(); }
 
@@ -144,8 +159,9 @@ private:
         const auto* session = step.state.sessions.find(id);
         return session ? session->results->find(seq) : nullptr;
     }
-    /// The result itself waits, not where it stands: its session may be closed before the connection takes it, and a
-    /// client that reads `session_expired` of a command that took effect may have it take effect again.
+    /// A due answer stores the result itself, not its place in the session table. The session may be closed before the
+    /// connection can send. The client would then get `session_expired` for a command that took effect, send it again
+    /// in a new session, and the command would take effect twice.
     static DueAnswer due_result(Call&& call, const SessionResults::Result& kept) {
         return {.call = std::move(call),
                 .kind = Due::result,

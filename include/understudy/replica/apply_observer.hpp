@@ -1,4 +1,5 @@
-// What each replica of this thread applies, entry by entry, for whoever wants to compare them all: a simulated world.
+// A hook that sees each entry which the replicas of this thread apply. The simulator uses it to compare all replicas of
+// a group; a host needs it only for a similar check.
 #pragma once
 
 #include <utility>
@@ -7,22 +8,26 @@
 
 namespace understudy::replica {
 
-/// Told of each entry that a replica has just applied on this thread, in the order of its log. `replica` is the address
-/// of its `ReplicatedState`; `effective` says whether the entry took effect there (S10). It must not throw.
+/// Called for each entry that a replica on this thread has just applied, in the order of its log. `replica` is the
+/// address of the replica's `ReplicatedState`. `effective` says whether the entry took effect there (S10): false for a
+/// repeated or refused command. The observer must not throw.
 using ApplyObserver = void (*)(const void* replica, const Entry& entry, bool effective);
 
 inline constinit thread_local ApplyObserver apply_observer = nullptr;
 
-/// Replaces the observer of this thread and returns the one before; null, as at the start, for none.
+/// Replaces the observer of this thread and returns the previous one. Null means no observer; this is the initial
+/// value.
 inline ApplyObserver set_apply_observer(ApplyObserver observer) {
     return std::exchange(apply_observer, observer);
 }
 
+/// Calls the observer of this thread, if there is one.
 inline void tell_applied(const void* replica, const Entry& entry, bool effective) {
     if (apply_observer) [[unlikely]]
         apply_observer(replica, entry, effective);
 }
-/// The same of what can become an entry, which it does only for an observer.
+/// The same for any type that converts to `Entry`. The conversion copies the command, so it is done only if there is an
+/// observer.
 template <typename E>
 void tell_applied(const void* replica, const E& entry, bool effective) {
     if (apply_observer) [[unlikely]]

@@ -1,4 +1,4 @@
-// A replica's work as backup: it holds what the primary sends, acknowledges it, and applies what is committed.
+// The work of a replica as backup: it stores what the primary sends, acknowledges it, and applies what is committed.
 #pragma once
 
 #include <algorithm>
@@ -16,10 +16,13 @@
 
 namespace understudy::replica {
 
+/// The backup's side of replication (S2, S3) and of state transfer (S8). An acknowledgement may be deferred for two
+/// reasons: the entries are not on stable storage yet (S9), or too many committed entries wait to be applied (S2).
 template <TextStore S>
 class Backup {
 public:
-    /// Another view: what was acknowledged before does not count in it (S2), nor does what waits to be.
+    /// A new view begins. Acknowledgements of the old view do not count in it (S2), so those that were still deferred
+    /// are dropped. The new primary sends again what it needs to be acknowledged.
     void enter_view() {
         acknowledged_ = answered_ = 0;
         told_commit_ = 0;
@@ -28,11 +31,14 @@ public:
         withheld_.clear();
         announce_at_ = {};
     }
-    /// What was received of a snapshot is void.
+    /// Discards what was received of a snapshot.
     void forget() { incoming_.reset(); }
+    /// Whether a snapshot is partly received.
     bool receives() const { return incoming_.has_value(); }
 
-    /// An append of this view's primary (S2, S3).
+    /// Handles an append from the primary of this view (S2, S3). Answers `invalid_params` if the append is malformed,
+    /// `mismatch` if the log lacks the entry before it, and `bad_request` if it conflicts with an entry that this
+    /// backup must not replace.
     void append(Step<S>& step, const Call& call, Append&& append) {
         if (auto wrong = check(append, step.view().number); !wrong.empty())
             return step.refuse(call, "replica.append", error::invalid_params, std::move(wrong));
@@ -49,7 +55,9 @@ public:
                 continue;
             }
             if (entry.at.index <= std::max(state.commit, acknowledged_)) return refuse_conflict(step, call, entry.at);
-            if (entry.at.view < state.log.position(entry.at.index - 1)->view)  // of a sender that named no entry it has
+            // The position `prev` may have been trimmed here. Then it was not compared with the log, and `check` could
+            // not see this fault.
+            if (entry.at.view < state.log.position(entry.at.index - 1)->view)  // views never decrease
                 return step.refuse(call, "replica.append", error::invalid_params, "entries: a view is out of order");
             if (entry.at.index <= state.log.last().index) {
                 reached("S3: entries that conflict are cut off");
@@ -58,6 +66,8 @@ public:
             }
             state.log.append(std::move(entry));
         }
+        // Entries of the log after `end` may come from an older primary and may conflict with this one's. They must not
+        // be acknowledged.
         auto end = append.prev.index + append.entries.size();  // S3: the end of what was compared
         if (end < state.log.last().index) reached("S3: what was not compared is not acknowledged");
         acknowledged_ = std::max(acknowledged_, end);
@@ -68,10 +78,12 @@ public:
         answer(step, call, end, std::move(result));
     }
 
-    /// A chunk of a snapshot (S8).
+    /// Handles one chunk of a snapshot (S8). Answers `bad_chunk`, with the chunk that is wanted, if this one does not
+    /// continue the transfer or cannot be restored; `invalid_params` if the snapshot's position is impossible.
     void install(Step<S>& step, const Call& call, const Install& install) {
         auto& state = step.state;
         const auto& at = install.snapshot.at;
+        // The state already contains the snapshot. The chunk is acknowledged so that the sender gets to the end.
         if (at.index <= state.commit) {
             reached("S8: a snapshot at or below the commit index changes nothing");
             incoming_.reset();
@@ -82,6 +94,7 @@ public:
             return answer_chunk(step, call, 0, chunk_result(step, install, incoming_->next()));  // a repeat
         if (auto wrong = check(state, at, step.view().number); !wrong.empty())
             return step.refuse(call, "replica.install", error::invalid_params, std::move(wrong));
+        // Chunk 0 begins a transfer. One that was in progress is dropped: its sender has given it up.
         if (install.chunk == 0) incoming_.emplace(install.snapshot, state.empty);
         if (!incoming_ || incoming_->id() != install.snapshot || install.chunk != incoming_->next())
             return refuse_chunk(step, call, "the chunk does not continue what is being installed");
@@ -94,6 +107,7 @@ public:
         auto next = incoming_->next();
         if (state.durable.in_use()) {
             state.durable.add({at, install.chunk, install.data, install.last, !state.log.has(at)});
+            // The piece is part of the next batch.
             pieces_.push_back(state.durable.batches() + 1);
             if (pieces_.size() > step.options.chunk_window + 1) pieces_.pop_front();
         }
@@ -107,48 +121,54 @@ public:
         answer_chunk(step, call, install.last ? at.index : 0, chunk_result(step, install, next));
     }
 
-    /// Acknowledges what is on stable storage now, and learns what is committed; S2: never beyond what was acknowledged
-    /// in this view. `ahead`: so many committed entries may wait to be applied before it acknowledges more slowly.
+    /// Learns the commit index and sends the acknowledgements that are ready. S2: never commits beyond what this backup
+    /// acknowledged in this view. `ahead` is the number of committed entries that may wait to be applied before this
+    /// backup acknowledges more slowly.
     void respond(Step<S>& step, Index ahead) {
         auto& state = step.state;
         state.commit = std::max(state.commit, std::min({told_commit_, acknowledged_, state.durable_index()}));  // S9
         acknowledge(step, ahead);
     }
-    /// Acknowledges what may be.
+    /// Sends the deferred answers whose entries are stable and are within the limit of `limit_acknowledgements`.
     void acknowledge(Step<S>& step, Index ahead) {
         const auto& state = step.state;
         limit_acknowledgements(state, ahead);
         const auto held = std::min(state.durable_index(), limit_);
         std::erase_if(withheld_, [&](Withheld& one) {
             if (one.through > held || one.batch > state.durable.persisted()) return false;
+            // The sender had to wait for this server's disk. That time must not count towards `transfer_ttl`.
             if (one.batch != 0) expires_ = after(step.now, step.options.transfer_ttl);
             answered_ = std::max(answered_, one.through);
             step.out.send(std::move(one.call.peer), std::move(one.call.id), std::move(one.result));
             return true;
         });
+        // Only the apply backlog, not the disk, limits what is acknowledged.
         if (held == limit_) acknowledge_in_part(step, held);
     }
 
-    /// A half-received snapshot is kept for a while only, in every role; but not while it waits for this server's disk.
+    /// Drops a partly received snapshot that was unused for `transfer_ttl`, in every role. The time does not run while
+    /// the sender waits for this server's disk.
     void expire(Time now) {
         if (deadline() > now) return;
         reached("S8: a half-received snapshot is dropped after a while");
         incoming_.reset();
     }
 
+    /// When `expire` has something to do; `never` if no snapshot is partly received.
     Time deadline() const { return incoming_ && !waits_for_pieces() ? expires_ : never; }
 
     friend bool operator==(const Backup&, const Backup&) = default;
 
 private:
-    /// Once in a ping interval: the primary learns it soon, and what is written costs no more.
+    /// Adds this server's features to an answer, once per ping interval. The primary learns them soon, and the other
+    /// answers stay short.
     void announce(const Step<S>& step, AppendResult& result) {
         if (step.now < announce_at_) return;
         announce_at_ = after(step.now, step.standing.info.ping_interval);
         result.features = own_features();
     }
 
-    /// What a well-behaved primary never sends; an empty text if the append is in order.
+    /// Finds faults that a correct primary never sends. Returns an empty string if the append is in order.
     static std::string check(const Append& append, ViewNumber view) {
         auto before = append.prev;
         for (const auto& entry : append.entries) {
@@ -159,7 +179,8 @@ private:
         return {};
     }
 
-    /// The same of a snapshot: it is of no later view, its index can still grow, and it agrees with what was appended.
+    /// The same for a snapshot. Its view must not be later than this one, its index must leave room to grow, and it
+    /// must not conflict with what this backup acknowledged.
     std::string check(const ReplicatedState<S>& state, Position at, ViewNumber view) const {
         if (at.view > view) return "snapshot: its view is not yet";
         if (at.index > ~Index{0} / 2) return "snapshot: its index is out of range";
@@ -167,11 +188,13 @@ private:
         return {};
     }
 
-    /// S3: the entry before the appended ones is here. One that was trimmed is committed, and cannot differ.
+    /// S3: whether the log has the entry before the appended ones. An entry that was trimmed is committed, so it cannot
+    /// differ.
     static bool agrees(const ReplicatedState<S>& state, Position prev) {
         return prev.index < state.log.base().index || state.log.has(prev);
     }
 
+    /// The answer says what this backup has, so that the primary knows where to go on (S8).
     void refuse_mismatch(Step<S>& step, const Call& call) const {
         reached(error::mismatch);
         Failure failure{"replica.append",   error::mismatch,   "the entry before the appended ones is not here",
@@ -179,7 +202,9 @@ private:
         step.out.send(call.peer, call.id, std::move(failure));
     }
 
-    /// Cannot happen among servers that keep the rules: committed entries never differ, nor do those of one primary.
+    /// Refuses an entry that differs from a committed or an acknowledged one. This cannot happen among correct servers:
+    /// committed entries never differ, and one primary never sends two different entries with the same index. Replacing
+    /// the entry would lose an acknowledged command.
     void refuse_conflict(Step<S>& step, const Call& call, Position at) const {
         step.refuse(call, "replica.append", error::bad_request,
                     "entry " + std::to_string(at.index) + " of view " + std::to_string(at.view) +
@@ -189,8 +214,9 @@ private:
     static InstallResult chunk_result(const Step<S>& step, const Install& install, std::uint64_t next) {
         return {step.view().number, install.snapshot, next};
     }
-    /// S9: an answer that says that everything through `through` is held waits until that is on stable storage, and
-    /// until this batch is.
+    /// Sends an answer that confirms all entries up to `through`, or defers it. S9: it must wait until these entries
+    /// are on stable storage, and until the journal batch with the number `batch` is. Otherwise a crash could lose
+    /// entries that the primary counts as replicated. It also waits while `through` is beyond the commit throttle.
     void answer(Step<S>& step, const Call& call, Index through, Message result, std::uint64_t batch = 0) {
         const bool held = through <= step.state.durable_index(), taken = batch <= step.state.durable.persisted();
         if (held && taken && through <= limit_) {
@@ -201,17 +227,19 @@ private:
         if (!taken) reached("S8: a snapshot comes no faster than the disk takes it");
         withheld_.push_back({through, batch, call, std::move(result)});
     }
-    /// Where more waits to be applied, new entries are acknowledged half as fast as others are applied: so writes slow
-    /// down to what this store can take, and the primary hears from it all the time (S7). What is committed already
-    /// makes no more to apply.
+    /// Sets the commit throttle. If more than `ahead` entries wait to be applied, new entries are acknowledged half as
+    /// fast as others are applied. So writes slow down to the speed of this store, but the primary still hears from
+    /// this backup and does not take it for unreachable (S7). Entries that are already committed are always
+    /// acknowledged, because this does not increase what has to be applied.
     void limit_acknowledgements(const ReplicatedState<S>& state, Index ahead) {
         const auto applied = state.applied.index;
         const auto more = (applied - std::min(applied_before_, applied) + 1) / 2;
         limit_ = std::max({answered_ + more, state.commit, applied + ahead});
         applied_before_ = applied;
     }
-    /// Of the oldest append that waits for being applied, what may be acknowledged already: so the primary hears from a
-    /// backup that is slow, but works (S7).
+    /// Acknowledges a part of the oldest deferred append: as much of it as the throttle allows. Without this, a slow
+    /// backup that receives a large append would be silent until all of it may be acknowledged, and count as
+    /// unreachable (S7).
     void acknowledge_in_part(Step<S>& step, Index held) {
         const auto waits = std::ranges::find_if(withheld_, [](const Withheld& one) {
             return std::holds_alternative<AppendResult>(one.result);
@@ -223,13 +251,14 @@ private:
         part.match = held;
         step.out.send(waits->call.peer, waits->call.id, std::move(part));
     }
-    /// S8: an answer waits for all pieces but the newest `chunk_window`. So no more pieces than these, and than the
-    /// primary sends ahead, wait in the journal, and it hears from a backup whose disk is slow, but works.
+    /// S8: an answer to a chunk waits until all pieces but the newest `chunk_window` are on stable storage. This bounds
+    /// the pieces that wait in the journal: at most these, and those that the primary sends ahead. The primary still
+    /// hears from a backup whose disk is slow but works.
     void answer_chunk(Step<S>& step, const Call& call, Index through, Message result) {
         const bool full = pieces_.size() > step.options.chunk_window;
         answer(step, call, through, std::move(result), full ? pieces_.front() : 0);
     }
-    /// The sender of a snapshot has to wait for this server's disk.
+    /// Whether the sender of a snapshot has to wait for this server's disk.
     bool waits_for_pieces() const {
         return std::ranges::any_of(withheld_, [](const Withheld& one) { return one.batch != 0; });
     }
@@ -239,9 +268,11 @@ private:
         InstallResult wanted{step.view().number, {}, 0};
         if (incoming_) wanted = {step.view().number, incoming_->id(), incoming_->next()};
         Failure failure{"replica.install", error::bad_chunk, std::move(text), step.standing.info, {}, wanted};
-        answer_chunk(step, call, 0, std::move(failure));  // it too says what was received
+        // Deferred like any other answer to a chunk, because `wanted` also confirms what was received.
+        answer_chunk(step, call, 0, std::move(failure));
     }
 
+    /// A deferred answer.
     struct Withheld {
         Index through = 0;
         std::uint64_t batch = 0;
@@ -250,16 +281,16 @@ private:
         friend bool operator==(const Withheld&, const Withheld&) = default;
     };
 
-    Index acknowledged_ = 0;  // in this view: this was compared, and is acknowledged as soon as it is held
-    Index told_commit_ = 0;   // in this view
-    Index answered_ = 0;      // and this was acknowledged
-    Index limit_ = ~Index{0};  // beyond it nothing is, for now, so that not too much waits to be applied
-    Index applied_before_ = 0;
+    Index acknowledged_ = 0;  // in this view: compared with the primary's log, acknowledged as soon as it is stable
+    Index told_commit_ = 0;   // the primary's commit index, in this view
+    Index answered_ = 0;      // what was acknowledged in this view
+    Index limit_ = ~Index{0};  // nothing beyond it is acknowledged for now, so that the apply backlog stays bounded
+    Index applied_before_ = 0;  // the applied index when the limit was last set
     std::vector<Withheld> withheld_;
     std::optional<IncomingSnapshot<S>> incoming_;
-    std::deque<std::uint64_t> pieces_;  // the batches of the newest ones, of whatever snapshot: `chunk_window` and one
+    std::deque<std::uint64_t> pieces_;  // batches of the newest pieces, of any snapshot: at most `chunk_window` + 1
     Time expires_ = never;
-    Time announce_at_{};  // what this server can do
+    Time announce_at_{};  // when to announce the features again
 };
 
 }  // namespace understudy::replica

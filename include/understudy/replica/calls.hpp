@@ -1,4 +1,5 @@
-// The requests that a primary has in progress: who waits for which entry, and the bounds on all of it (rule C6).
+// The requests that a primary has in progress: which request waits for which log entry, and the limits per connection
+// (rule C6).
 #pragma once
 
 #include <cstddef>
@@ -8,28 +9,29 @@
 #include <utility>
 #include <vector>
 
-#include <understudy/protocol/effects.hpp>
+#include <understudy/protocol/output.hpp>
 
 namespace understudy::replica {
 
-/// Whom to answer, and under which id.
+/// Where to send an answer, and the request's id.
 struct Call {
     Address peer;
     CallId id;
     friend bool operator==(const Call&, const Call&) = default;
 };
 
-/// Counts the requests in progress of each connection and says when to stop reading from one.
+/// Counts the requests in progress of each connection. Requests to stop reading from a connection at `max` requests,
+/// and to go on when half of them are answered, so that no request has to be refused (C6).
 class PeerLoad {
 public:
-    void begin(const Address& peer, std::size_t max, Effects& out) {
+    void begin(const Address& peer, std::size_t max, Output& out) {
         ++total_;
         auto& load = peers_[peer];
         if (++load.calls < max || load.held) return;
         load.held = true;
         out.holds.push_back({peer, true});
     }
-    void end(const Address& peer, std::size_t max, Effects& out) {
+    void end(const Address& peer, std::size_t max, Output& out) {
         --total_;
         auto found = peers_.find(peer);
         if (found == peers_.end()) return;  // the connection ended before the call
@@ -41,7 +43,8 @@ public:
         }
         if (load.calls == 0) peers_.erase(found);
     }
-    void gone(const Address& peer) { peers_.erase(peer); }
+    /// The connection ended. Its requests still count in the total until `end` is called for each.
+    void disconnected(const Address& peer) { peers_.erase(peer); }
     std::size_t total() const { return total_; }
 
     friend bool operator==(const PeerLoad&, const PeerLoad&) = default;
@@ -56,24 +59,26 @@ private:
     std::size_t total_ = 0;
 };
 
-/// Who waits for which entry. A primary appends without holes, so a queue beside the log is enough.
+/// Maps log entries to the requests that wait for them. A primary appends entries without holes, so a queue parallel to
+/// the log is enough.
 class WaitingForEntries {
 public:
     struct Waiting {
-        std::optional<Call> call;      ///< None for an entry of the primary's own.
-        std::size_t result_bytes = 0;  ///< What its result counts for, until it is known (`ResultRoom`).
+        std::optional<Call> call;      ///< None if the primary made the entry itself.
+        std::size_t result_bytes = 0;  ///< Bytes reserved for the result until it is known (`ResultRoom`).
         friend bool operator==(const Waiting&, const Waiting&) = default;
     };
 
-    /// Nobody waits; the next entry appended is `next`.
+    /// Empties the queue. The next entry that is appended is `next`.
     void reset(Index next) {
         first_ = next;
         calls_.clear();
     }
-    /// What belongs to the entry just appended.
+    /// Adds the request of the entry that was just appended.
     void push(Waiting&& waiting) { calls_.push_back(std::move(waiting)); }
 
-    /// What belongs to the entry at `index`; entries are taken in order.
+    /// Removes and returns the request of the entry at `index`. Entries must be taken in order. The result has no call
+    /// if the entry was in the log before `reset` (uncommitted at takeover).
     Waiting take(Index index) {
         if (index < first_ || calls_.empty()) return {};
         auto waiting = std::move(calls_.front());
@@ -89,11 +94,11 @@ private:
     std::deque<Waiting> calls_;
 };
 
-/// One read that waits for its round (Reads, confirm).
+/// A read that waits for its round, or for entries to be applied (Reads, confirm).
 struct WaitingRead {
     Call call;
-    Index needed = 0;  ///< The commit index when it came.
-    Round round = 0;   ///< 0: no round has been sent for it in this view.
+    Index needed = 0;  ///< The commit index when the read arrived. The state must include it.
+    Round round = 0;   ///< 0: no round was sent for it in this view.
     bool dump = false;
     JsonText query;
     friend bool operator==(const WaitingRead&, const WaitingRead&) = default;

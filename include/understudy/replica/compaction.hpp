@@ -1,4 +1,4 @@
-// When a journal gets a snapshot of its own, so that it does not grow for ever, and how that is read out.
+// Decides when a journal gets a new snapshot, so that it does not grow without bound, and reads that snapshot out.
 #pragma once
 
 #include <algorithm>
@@ -13,18 +13,21 @@
 
 namespace understudy::replica {
 
-/// Reads a snapshot of the applied state into the journal, a piece in each turn, once what was written since the last
-/// one exceeds that one and `journal_bytes`, be it entries or what starts and views say of the server: so writing
-/// snapshots at most doubles what is written, and a journal holds about two copies of the state and `journal_bytes`.
+/// Writes a snapshot of the applied state into the journal, one piece per turn. It starts one when the bytes written
+/// since the last snapshot exceed both the size of that snapshot and `journal_bytes`. Log entries and hard states count
+/// as written bytes. So snapshots at most double what is written, and a journal holds about two copies of the state and
+/// `journal_bytes`.
 template <TextStore S>
 class Compaction {
 public:
-    /// `written`: bytes of what follows the snapshot that a restart began from; `size`: the bytes of that.
+    /// After a restart. `written`: bytes that the journal holds after its snapshot. `size`: bytes of that snapshot.
     void restore(std::uint64_t written, std::uint64_t size) {
         before_ = written;
         size_ = size;
     }
 
+    /// Called once per turn: starts a snapshot if one is needed, and submits the next piece if the disk keeps up. Does
+    /// nothing without a journal.
     void wake(ReplicatedState<S>& state, const ReplicaOptions& options, Incarnation by) {
         if (!state.durable.in_use()) return;
         const auto written = before_ + state.durable.bytes() - since_;
@@ -42,10 +45,11 @@ public:
         under_way_.push_back(state.durable.batches() + 1);
         if (snapshot_->complete()) finish();
     }
+    /// All batches up to `number` are on stable storage.
     void persisted(std::uint64_t number) {
         while (!under_way_.empty() && under_way_.front() <= number) under_way_.pop_front();
     }
-    /// Another snapshot takes the place of all that the journal has.
+    /// A received snapshot, or an empty state, replaces everything in the journal. The snapshot being written is void.
     void abandon(const ReplicatedState<S>& state) {
         if (snapshot_) reached("S9: a snapshot that is received ends one that is written");
         snapshot_.reset();
@@ -53,12 +57,14 @@ public:
         since_ = state.durable.bytes();
     }
 
-    /// Whether the next piece can be given out at once.
+    /// Whether the next piece can be submitted at once. At most `chunk_window` pieces may be on their way to the disk:
+    /// otherwise a large state would be queued in memory.
     bool due(const ReplicaOptions& options) const { return snapshot_ && under_way_.size() < options.chunk_window; }
 
     friend bool operator==(const Compaction&, const Compaction&) = default;
 
 private:
+    // Bytes written while the snapshot was being read out follow it in the journal, so they count towards the next one.
     void finish() {
         size_ = snapshot_->acknowledged_bytes();
         since_ = begun_;
@@ -68,9 +74,11 @@ private:
 
     std::optional<OutgoingSnapshot<S>> snapshot_;
     std::uint64_t next_ = 0;
-    std::deque<std::uint64_t> under_way_;  // batches with pieces that are not on stable storage yet
-    std::uint64_t before_ = 0, since_ = 0, begun_ = 0;  // bytes as `Durable` counts them
-    std::uint64_t size_ = 0;
+    std::deque<std::uint64_t> under_way_;  // batches whose pieces are not on stable storage yet
+    // Bytes written, as `Durable` counts them: by earlier incarnations, up to the last snapshot, and up to the start of
+    // the snapshot that is being written.
+    std::uint64_t before_ = 0, since_ = 0, begun_ = 0;
+    std::uint64_t size_ = 0;  // bytes of the last snapshot
 };
 
 }  // namespace understudy::replica

@@ -1,5 +1,6 @@
-// Answers that wait until their connection takes them (C6). A primary that produced all that it is asked for at once
-// would be silent while it encodes, hold it all in memory, and cut off a reader that reads as fast as it can.
+// Answers that wait until their connection can send them (C6). A primary that produced all answers at once would be
+// silent while it encodes them, would need memory for all of them, and would disconnect a client although it reads as
+// fast as it can.
 #pragma once
 
 #include <cstddef>
@@ -17,34 +18,38 @@
 
 namespace understudy::replica {
 
-/// An answer that may be given and was not produced yet. A read is answered from the state of the moment when it is:
-/// one that is later than that which was confirmed, which `at` says.
+/// An answer that may be sent but is not produced yet. A read is answered from the state at the time when it is
+/// produced. This state is at least as new as the one that was confirmed; the answer's `at` names it.
 struct DueAnswer {
     enum class Kind { query, dump, piece, result, ready };
 
     Call call;
     Kind kind = Kind::query;
-    JsonText query{};                 ///< Of a query.
-    Position at{};                    ///< The snapshot of a piece; where the command of a result took effect.
-    std::uint64_t number = 0;         ///< The chunk.
-    ResultText result{};              ///< Shared with the session table while that has it, and kept if it is closed.
-    std::optional<Message> message{};  ///< One that nothing else remembers.
-    std::size_t bytes = 0;            ///< Of that, of the result, or of the query.
+    JsonText query{};                 ///< The text of a query.
+    Position at{};                    ///< Of a piece: its snapshot. Of a result: where the command took effect.
+    std::uint64_t number = 0;         ///< The chunk number of a piece.
+    /// Shared with the session table while that has it; stays valid if the session is closed.
+    ResultText result{};
+    std::optional<Message> message{};  ///< A message that is stored nowhere else.
+    std::size_t bytes = 0;            ///< Bytes of the message, the result or the query.
     friend bool operator==(const DueAnswer&, const DueAnswer&) = default;
 };
 
-/// Who is answered now: connections that are not full, in turn, up to so many bytes in one turn.
+/// Chooses which waiting answer is produced next. Connections that can send are served in turn, up to a number of bytes
+/// in each turn. Costs O(log n) in the number of connections, except `gone` and `take_all`.
 class DueAnswers {
 public:
-    /// Whether an answer to that connection may be produced at once, before anything else that is due.
+    /// Whether an answer to that connection may be produced at once: the turn has bytes left, the connection is not
+    /// full, and no older answer to it waits.
     bool may_answer(const Address& peer) const {
         return left_ > 0 && (peers_.empty() || peers_.find(peer) == peers_.end());
     }
-    /// So many bytes were produced.
+    /// So many bytes of answers were produced.
     void spend(std::size_t bytes) { left_ -= static_cast<std::int64_t>(bytes); }
-    /// From now on so many may be.
+    /// Starts a turn: up to `bytes` of answers may be produced in it, and at least one answer.
     void begin_turn(std::size_t bytes) { left_ = static_cast<std::int64_t>(bytes); }
 
+    /// Adds an answer. It is produced after the earlier ones to the same connection.
     void add(DueAnswer due) {
         auto& peer = peers_[due.call.peer];
         if (!peer.full) ready_.insert(due.call.peer);
@@ -52,8 +57,9 @@ public:
         ++count_;
         peer.due.push_back(std::move(due));
     }
+    /// Whether an answer can be produced now.
     bool can_take() const { return left_ > 0 && !ready_.empty(); }
-    /// The next one to be produced in this turn.
+    /// Removes and returns the next answer to produce; none if the turn's bytes are used up or no connection can send.
     std::optional<DueAnswer> take() {
         if (left_ <= 0 || ready_.empty()) return std::nullopt;
         auto name = ready_.upper_bound(last_);
@@ -71,7 +77,7 @@ public:
         return due;
     }
 
-    /// That connection takes no more at present, or takes more again.
+    /// The send queue of that connection became full, or has room again.
     void backlog(const Address& name, bool full) {
         auto& peer = peers_[name];
         peer.full = full;
@@ -79,8 +85,8 @@ public:
         else if (!peer.due.empty()) ready_.insert(name);
         else peers_.erase(name);
     }
-    /// Forgets the connection; how many answers to it were due.
-    std::size_t gone(const Address& name) {
+    /// The connection ended: drops its answers, and returns how many there were.
+    std::size_t disconnected(const Address& name) {
         ready_.erase(name);
         auto found = peers_.find(name);
         if (found == peers_.end()) return 0;
@@ -90,7 +96,8 @@ public:
         peers_.erase(found);
         return count;
     }
-    /// Takes all that is due, of connections that are full too.
+    /// Removes and returns all answers, also those whose connection is full. It stays known which
+    /// connections are full.
     std::deque<DueAnswer> take_all() {
         std::deque<DueAnswer> all;
         for (auto peer = peers_.begin(); peer != peers_.end();) {
@@ -106,7 +113,7 @@ public:
 
     /// Whether the next turn has something to produce.
     bool any_ready() const { return !ready_.empty(); }
-    /// Of messages that are kept whole, of results and of queries.
+    /// Bytes of the waiting messages, results and queries.
     std::size_t bytes() const { return bytes_; }
     std::size_t count() const { return count_; }
 
@@ -118,12 +125,12 @@ private:
         std::deque<DueAnswer> due;
         friend bool operator==(const Peer&, const Peer&) = default;
     };
-    std::map<Address, Peer> peers_;  // that are full or have something due
-    std::set<Address> ready_;        // that have something due and are not full
-    Address last_;
+    std::map<Address, Peer> peers_;  // those that are full or have an answer waiting
+    std::set<Address> ready_;        // those that have an answer waiting and are not full
+    Address last_;                   // the connection that was served last
     std::size_t bytes_ = 0;
     std::size_t count_ = 0;
-    std::int64_t left_ = 1;
+    std::int64_t left_ = 1;  // bytes left in this turn; the last answer may exceed it
 };
 
 }  // namespace understudy::replica

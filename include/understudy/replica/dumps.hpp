@@ -1,4 +1,5 @@
-// Snapshots that clients read piece by piece: each was taken by a confirmed read and stays as it was.
+// Snapshot exports (`pb.dump`): clients read a snapshot of the store chunk by chunk. A confirmed read takes the
+// snapshot, and it stays unchanged while the store goes on.
 #pragma once
 
 #include <algorithm>
@@ -12,10 +13,12 @@
 
 namespace understudy::replica {
 
+/// The open exports of a primary, at most `max_dumps`. Each belongs to one connection and one position.
 template <TextStore S>
 class Dumps {
 public:
-    /// Takes a snapshot of the applied state and answers with its first piece.
+    /// Takes a snapshot of the applied state and answers with its first chunk; `overloaded` if `max_dumps` exports are
+    /// open and none of them was read to its end.
     void begin(Step<S>& step, const Call& call) {
         make_room(step.options.max_dumps);
         if (open_.size() >= step.options.max_dumps)
@@ -25,7 +28,8 @@ public:
         Open begun{step.state.store.snapshot(), {}, 0, {}};
         read_next(step, begun);
         auto [dump, fresh] = open_.try_emplace({call.peer, at}, begun);
-        // A first call that was repeated may come late: the reading that is under way goes on.
+        // A repeated first call may arrive after later ones. An export that is being read then stays as it is, so that
+        // its reader can go on.
         if (fresh || dump->second.chunk == 0 || dump->second.data.empty()) {
             dump->second = std::move(begun);
             answer(step, call, dump);
@@ -34,7 +38,8 @@ public:
         }
     }
 
-    /// Gives the piece asked for: the last one again, or the next.
+    /// Sends the chunk that was asked for: the last one again, or the next. Answers `bad_chunk` for any other chunk,
+    /// and if no such export is open.
     void go_on(Step<S>& step, const Call& call, Position at, std::uint64_t chunk) {
         auto dump = open_.find({call.peer, at});
         if (dump == open_.end() || (chunk != dump->second.chunk && chunk != dump->second.chunk + 1))
@@ -47,15 +52,18 @@ public:
         answer(step, call, dump);
     }
 
-    /// A reply address ends with its connection: nobody can ask for more of what was read over that.
-    void gone(const Address& peer) {
+    /// The connection ended. A reply address ends with its connection, so nobody can ask for more of its exports: they
+    /// are closed. Without this they would occupy `max_dumps` until `dump_ttl`.
+    void disconnected(const Address& peer) {
         const auto begun = std::erase_if(open_, [&](const auto& dump) { return dump.first.first == peer; });
         if (begun > 0) reached("C6: a snapshot that a client read is given up with its connection");
     }
+    /// Closes the exports that were unused for `dump_ttl`.
     void expire(Time now) {
         std::erase_if(open_, [&](const auto& dump) { return dump.second.expires <= now; });
     }
     void clear() { open_.clear(); }
+    /// When the next export expires; `never` if none is open.
     Time deadline() const {
         auto next = never;
         for (const auto& [key, dump] : open_) next = std::min(next, dump.expires);
@@ -68,21 +76,22 @@ private:
     using Reader = decltype(std::declval<const S&>().snapshot());
     struct Open {
         Reader reader;
-        std::string data;
+        std::string data;  // the last chunk that was read; empty if the snapshot was read to its end
         std::uint64_t chunk = 0;
         Time expires{};
         friend bool operator==(const Open&, const Open&) = default;
     };
     using Table = std::map<std::pair<Address, Position>, Open>;
 
-    /// One that was read to its end is kept only in case that the last piece is asked for again.
+    /// Closes exports that were read to their end if there is no room for another. They stay open only in case that the
+    /// last chunk is asked for again.
     void make_room(std::size_t max) {
         if (open_.size() >= max) std::erase_if(open_, [](const auto& dump) { return dump.second.data.empty(); });
     }
 
     void read_next(Step<S>& step, Open& dump) { dump.data = dump.reader.read(step.options.chunk_bytes); }
 
-    /// The piece after the last byte is empty and marked `last`.
+    /// Sends the last chunk that was read. The chunk after the last byte is empty and marked `last`.
     void answer(Step<S>& step, const Call& call, typename Table::iterator dump) {
         auto& open = dump->second;
         open.expires = after(step.now, step.options.dump_ttl);

@@ -1,4 +1,4 @@
-// How much of a replica's log is on stable storage, and what each turn adds to that (rule S9).
+// How much of a replica's log is on stable storage, and what each turn adds to the journal (rule S9).
 #pragma once
 
 #include <algorithm>
@@ -13,51 +13,60 @@
 
 namespace understudy::replica {
 
-/// Without a journal everything counts as held at once. With one, a turn's batch is given out when the turn ends, and
-/// its entries count from when `persisted` names it.
+/// Tracks which entries are stable. Without a journal every entry counts as stable at once. With a journal, the new
+/// entries of a turn are submitted as one batch when the turn ends; they count as stable when `persisted` names that
+/// batch. All operations are O(1) or cost what they submit, except `cut` and `reset`, which visit the batches on their
+/// way to the disk.
 class Durable {
 public:
-    /// Everything that the log holds now, up to `last`, is on stable storage.
+    /// Starts to use a journal. All entries of the log, up to `last`, are on stable storage already.
     void use_journal(Index last) {
         in_use_ = true;
         given_ = durable_ = last;
     }
     bool in_use() const { return in_use_; }
 
-    /// Up to here entries count as held.
+    /// Entries up to this index count as stable.
     Index held(const Log& log) const { return in_use_ ? durable_ : log.last().index; }
 
-    /// The log was cut: what follows is given anew.
+    /// The log was truncated at `from`; later entries must be submitted to the journal again.
     void cut(Index from) {
         given_ = std::min(given_, from - 1);
         durable_ = std::min(durable_, from - 1);
+        // A batch on its way to the disk may contain entries that were removed. When it is persisted, the new entries
+        // that take their indexes must not count as stable.
         for (auto& mark : marks_) mark.through = std::min(mark.through, from - 1);
     }
-    /// The log begins anew after a snapshot, which counts once it is on stable storage itself.
+    /// The log starts again after a snapshot. Nothing counts as stable until the batch with the snapshot is on stable
+    /// storage.
     void reset(Index base) {
         given_ = base;
         durable_ = 0;
         for (auto& mark : marks_) mark.through = 0;
     }
 
+    /// Submits a new hard state with the next batch.
     void note(HardState standing) { next_.standing = std::move(standing); }
+    /// Submits a piece of a snapshot with the next batch.
     void add(SnapshotPiece piece) { next_.pieces.push_back(std::move(piece)); }
 
-    /// The number of the last batch that was given out.
+    /// The number of the last batch that was submitted.
     std::uint64_t batches() const { return next_.number; }
-    /// And of the last one that is on stable storage.
+    /// The number of the last batch that is on stable storage.
     std::uint64_t persisted() const { return persisted_; }
-    /// About the bytes of all entries and hard states given out.
+    /// The bytes of all entries and hard states that were submitted, approximately.
     std::uint64_t bytes() const { return bytes_; }
 
-    /// Entries of about so many bytes at most go into one batch, but one entry at least: the others follow at once.
+    /// A batch has entries of about this size at most, but at least one entry. The other entries follow in the next
+    /// turn, which is due at once. Without the limit a long log would become one very large batch.
     static constexpr std::size_t batch_bytes = 16u << 20;
 
-    /// Whether there is something to give out.
+    /// Whether something waits to be submitted.
     bool waits(const Log& log) const {
         return in_use_ && (given_ != log.last().index || !next_.pieces.empty() || next_.standing);
     }
-    /// What this turn adds, if anything.
+    /// Removes and returns the batch of this turn: new entries, snapshot pieces, a changed hard state. None if there is
+    /// nothing.
     std::optional<JournalBatch> take(const Log& log, Index commit) {
         if (!waits(log)) return std::nullopt;
         const auto last = batch_end(log);
@@ -72,6 +81,7 @@ public:
         marks_.push_back({batch.number, last});
         return batch;
     }
+    /// All batches up to `number` are on stable storage.
     void persisted(std::uint64_t number) {
         persisted_ = number;
         for (; !marks_.empty() && marks_.front().number <= number; marks_.pop_front())
@@ -81,6 +91,7 @@ public:
     friend bool operator==(const Durable&, const Durable&) = default;
 
 private:
+    /// A batch on its way to the disk: its number, and the last entry that is stable with it.
     struct Mark {
         std::uint64_t number = 0;
         Index through = 0;
@@ -96,12 +107,12 @@ private:
     }
 
     bool in_use_ = false;
-    Index given_ = 0;    // entries up to here were given out
-    Index durable_ = 0;  // and these are on stable storage
+    Index given_ = 0;    // entries up to here were submitted
+    Index durable_ = 0;  // entries up to here are stable
     std::deque<Mark> marks_;
     std::uint64_t bytes_ = 0;
-    std::uint64_t persisted_ = 0;  // batches
-    JournalBatch next_;
+    std::uint64_t persisted_ = 0;  // the last batch that is on stable storage
+    JournalBatch next_;  // what the next batch will contain; its number is still that of the last one
 };
 
 }  // namespace understudy::replica

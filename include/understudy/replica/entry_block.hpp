@@ -1,4 +1,5 @@
-// Entries in one piece of memory, for who has many of them for a short time.
+// A run of log entries in one block of memory. Code that holds many entries for a short time, such as a journal that is
+// read back, avoids one allocation per entry.
 #pragma once
 
 #include <algorithm>
@@ -13,7 +14,8 @@
 
 namespace understudy::replica {
 
-/// A run of entries, whose commands it holds. After `begin`; one that was moved from has no room.
+/// Entries together with the bytes of their commands. Call `begin` before `append`; a block that was moved from has no
+/// room.
 class EntryBlock {
 public:
     EntryBlock() = default;
@@ -31,10 +33,11 @@ public:
     }
 
     const std::vector<EntryView>& entries() const { return entries_; }
-    /// As a log counts them.
+    /// The size of the entries, as `Log` counts it.
     std::size_t bytes() const { return bytes_; }
 
-    /// Empties it, and makes room for about so many bytes, but for one command of `command` bytes at least.
+    /// Empties the block and reserves about `room` bytes for commands, but at least `command` bytes, so that one
+    /// command of this size fits.
     void begin(std::size_t room, std::size_t command) {
         entries_.clear();
         commands_.clear();
@@ -42,18 +45,20 @@ public:
         bytes_ = 0;
         room_ = room;
     }
+    /// Whether a command of this size can be appended. The bound on `bytes_` limits the number of entries whose
+    /// commands are short: it is the entries themselves that take the memory then.
     bool has_room(std::size_t command) const {
         return commands_.capacity() - commands_.size() >= command && bytes_ < 2 * room_;
     }
-    /// There is room.
+    /// Appends an entry; `has_room` must be true for its command.
     void append(const EntryView& entry) {
         const auto start = commands_.size();
-        commands_ += entry.command;  // its memory does not move, since the entries look into it
+        commands_ += entry.command;  // never reallocates: the entries point into this buffer
         entries_.push_back(entry);
         entries_.back().command = std::string_view{commands_}.substr(start);
         bytes_ += Log::size_of(entry.command.size());
     }
-    /// The last entry goes; the room for its command does not come back.
+    /// Removes the last entry. The bytes of its command stay used until `begin`.
     void drop_last() {
         bytes_ -= Log::size_of(entries_.back().command.size());
         entries_.pop_back();

@@ -1,5 +1,6 @@
-// What a server can do beyond version 1 of the protocol, as it tells others. A message or an entry that older versions
-// do not understand may be used only when all members of the view have announced it (section 10 of the protocol).
+// The features that a server has beyond version 1 of the protocol. An older version does not understand a new message
+// or entry. So it may be used only while all members of the view have announced the feature (section 10 of the
+// protocol).
 #pragma once
 
 #include <algorithm>
@@ -9,9 +10,9 @@
 
 namespace understudy::replica {
 
-/// What this version announces, in pings and in answers to appends.
+/// The features that this version announces, in pings and in answers to appends.
 inline const Features& own_features() {
-    static const Features features{"close"};  // takes `pb.close`
+    static const Features features{"close"};  // accepts `pb.close`
     return features;
 }
 inline bool announces(const Features& features, std::string_view feature) {

@@ -1,4 +1,5 @@
-// The seam between a journal and what is made of it: whoever reads one is told what it holds (rule S9).
+// The interface through which a journal gives back its content after a restart (rule S9). It keeps the
+// file format apart from the state of a replica that is rebuilt.
 #pragma once
 
 #include <cstdint>
@@ -9,19 +10,22 @@
 
 namespace understudy::replica {
 
-/// Is told what a journal holds: the pieces of the newest snapshot, if there is one, and then the batches in their
-/// order. Each step returns what was wrong, or an empty string; after something was wrong nothing can be recovered.
+/// Receives the content of a journal: first the pieces of the newest snapshot, if there is one, then the batches in
+/// their order. Each call returns an empty string, or human-readable text that says what is wrong. After a fault
+/// nothing can be recovered.
 class JournalReader {
 public:
     virtual ~JournalReader() = default;
+    /// The next piece of the newest snapshot.
     virtual std::string snapshot(const SnapshotPiece& piece) = 0;
-    /// All that counts of a batch which was written before a snapshot that takes the place of everything; or what a
-    /// snapshot says that no batch follows.
+    /// Hard state that is valid although its batch is not replayed: from a batch superseded by a full snapshot, or from
+    /// the snapshot itself when no batch follows.
     virtual void standing(HardState standing) = 0;
+    /// The next batch, with its entries. `entries` are valid during the call only.
     virtual std::string batch(const JournalBatch& batch, std::span<const EntryView> entries) = 0;
-    /// At least about so many bytes of entries are in the batches after the next one. A hint.
+    /// A hint: the batches after the next one contain at least about this many bytes of entries.
     virtual void to_come(std::uint64_t bytes) = 0;
-    /// That was all. What comes next is that the journal gets ready for more.
+    /// All content was read. The journal prepares for writing next.
     virtual std::string whole() = 0;
 };
 

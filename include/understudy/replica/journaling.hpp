@@ -1,4 +1,5 @@
-// A replica and its journal (rule S9): which lives it continues, what is noted of this one, and what each turn adds.
+// Connects a replica with its journal (rule S9): which incarnations it continues, which hard state it persists, and
+// what each turn adds to the journal.
 #pragma once
 
 #include <algorithm>
@@ -15,14 +16,18 @@
 
 namespace understudy::replica {
 
-/// Without a journal it does nothing.
+/// Which incarnations a replica continues, the hard state it persists, and the journal's snapshots. Does nothing
+/// without a journal.
 template <TextStore S>
 class Journaling {
 public:
-    /// A server that is started again and again without hearing of a view lists so many lives: the first and the last.
+    /// The limit for the list of incarnations. A server that restarts many times without hearing of a view would make
+    /// the list too long for a ping (256). Beyond the limit, the first one and the latest ones stay.
     static constexpr std::size_t max_lives = 200;
 
-    /// A life begins that goes on from `from`, whose state `state` is.
+    /// A new incarnation starts from the recovered `from`, whose state was moved to `state`. `promised`: the journal
+    /// calls a batch persisted only when it is on stable storage. Otherwise the list of incarnations stays empty,
+    /// because no later incarnation may claim this state.
     void begin(const Recovered<S>& from, ReplicatedState<S>& state, const Standing& standing, bool promised) {
         introduced_ = false;
         former_ = from.standing.info;
@@ -35,24 +40,28 @@ public:
             lives_.push_back(standing.incarnation);
         }
         compaction_.restore(from.entry_bytes, from.snapshot_bytes);
+        // The view of this incarnation is still 0. The journal must keep the newest view that was known.
         note(state, standing, from.standing.info.view);
     }
 
-    /// This life is noted in the journal: the world may hear of it.
+    /// Whether the journal has recorded this incarnation. No ping may leave before that: a later incarnation could
+    /// otherwise not name this one among those that it continues.
     bool introduced() const { return introduced_; }
-    /// The newest view that a former life adopted.
+    /// The number of the newest view that an earlier incarnation adopted.
     ViewNumber former_view() const { return former_.view.number; }
+    /// The newest view that an earlier incarnation adopted.
     const ViewInfo& former() const { return former_; }
-    /// The former lives whose state this one continues.
+    /// The earlier incarnations whose state this one continues.
     const std::vector<Incarnation>& recovered() const { return recovered_; }
-    /// What a ping says of the journal. Its view is known by then.
+    /// Fills in what a ping says about the journal. `ping.viewnum` must be set already.
     void describe(Ping& ping) const {
-        ping.journal = !lives_.empty();  // what is written waits for the disk
+        ping.journal = !lives_.empty();  // batches count only when they are on stable storage
         ping.recovered = recovered_;
         if (ping.journal || ping.viewnum == 0) ping.knew = std::max(former_view(), stable_.known);
         if (ping.journal) ping.state_view = stable_.of_state;
     }
-    /// Whether the view counts on what this server holds: as that of the primary or of a backup in sync.
+    /// Whether the view relies on the state of this server: it is the primary or a backup in sync, under this
+    /// incarnation or under one that it continues.
     bool is_relied_on(const Standing& standing) const {
         const auto& view = standing.info.view;
         const auto* me = view.member(standing.name);
@@ -60,10 +69,12 @@ public:
         const auto is_me = [&](Incarnation life) { return life == me->incarnation; };
         return is_me(standing.incarnation) || std::ranges::any_of(recovered_, is_me);
     }
+    /// Why stable storage failed, as human-readable text; empty if it did not.
     const std::string& failure() const { return failure_; }
     void fail(std::string why) { failure_ = std::move(why); }
 
-    /// A view that names this life names no former one, and no later view will.
+    /// A newer view was adopted. If it names this incarnation, no later view names an earlier one, so the earlier ones
+    /// are no longer listed.
     void adopted(ReplicatedState<S>& state, const Standing& standing) {
         if (!state.durable.in_use()) return;
         if (standing.role() != Role::idle && !lives_.empty()) {
@@ -72,9 +83,10 @@ public:
         }
         note(state, standing, standing.info.view);
     }
-    /// A snapshot, or nothing at all, takes the place of the whole state.
+    /// A received snapshot, or an empty state, replaces the whole state.
     void replaced(const ReplicatedState<S>& state) { compaction_.abandon(state); }
 
+    /// All batches up to `batch` are on stable storage.
     void persisted(std::uint64_t batch, ReplicatedState<S>& state) {
         introduced_ = true;
         if (batch >= noted_in_) stable_ = noted_;
@@ -82,15 +94,16 @@ public:
         compaction_.persisted(batch);
     }
 
-    /// How long this server's own disk has lately taken.
+    /// How long this server's own disk recently took for one batch, with the one in progress (S7).
     Duration own_delay(const ReplicatedState<S>& state, Time now) {
         disk_.persisted(state.durable.persisted(), now);
         return disk_.so_far(now);
     }
 
-    /// `receives`: a snapshot is being received, so none is written.
+    /// Submits the batch of this turn, and writes the journal's own snapshot when one is needed. `receives`: a snapshot
+    /// is being received; it will replace the state, so none is written.
     void end_turn(ReplicatedState<S>& state, const ReplicaOptions& options, Incarnation life, bool receives, Time now,
-                  Effects& out) {
+                  Output& out) {
         if (!receives) compaction_.wake(state, options, life);
         out.journal = state.durable.take(state.log, state.commit);
         if (!out.journal) return;
@@ -101,17 +114,19 @@ public:
         const auto known = standing.info.view.number;
         noted_ = {known, standing.state_view != 0 ? standing.state_view : known};
     }
-    /// Whether the next turn is due at once.
+    /// Whether the next turn is due at once, to submit another piece of a snapshot.
     bool due(const ReplicaOptions& options) const { return compaction_.due(options); }
 
     friend bool operator==(const Journaling&, const Journaling&) = default;
 
 private:
+    /// Submits the hard state with `view`.
     void note(ReplicatedState<S>& state, const Standing& standing, const View& view) {
         auto info = standing.info;
         info.view = view;
-        // A life that no view names only hears of views, and its state takes no part in them. Without this an older
-        // copy of a directory would pass for the newest one as soon as its server has heard of the present view.
+        // An incarnation that no view names only hears of new views; its state takes no part in them. Without this
+        // distinction, an older copy of a directory would pass for the newest one as soon as its server has heard of
+        // the current view.
         state.durable.note({standing.name, std::move(info), lives_, recovered_.empty() ? 0 : state_view_});
     }
 
@@ -124,11 +139,11 @@ private:
     bool introduced_ = true;
     ViewInfo former_;
     std::vector<Incarnation> recovered_;
-    ViewNumber state_view_ = 0;       // that the state of those takes part in
-    std::vector<Incarnation> lives_;  // those and this one, if the next life may continue it
-    Views noted_;                     // that were given out last to be noted,
-    std::uint64_t noted_in_ = 0;      // in this batch,
-    Views stable_;                    // and that are on stable storage
+    ViewNumber state_view_ = 0;       // the newest view that the recovered state takes part in
+    std::vector<Incarnation> lives_;  // `recovered_` and this one; empty if no later incarnation may continue it
+    Views noted_;                     // the views in the hard state that was submitted last,
+    std::uint64_t noted_in_ = 0;      // the batch that contains it,
+    Views stable_;                    // and the views in the newest one that is on stable storage
     Compaction<S> compaction_;
     OwnDelay disk_;
     std::string failure_;

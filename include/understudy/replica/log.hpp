@@ -1,4 +1,5 @@
-// The replicated log of one server: a run of entries without holes, of which a tail is kept in memory.
+// The replicated log of one server: entries numbered without holes, of which the newest are kept in memory. Backups
+// that lack entries are brought up from it (S8).
 #pragma once
 
 #include <cstddef>
@@ -12,28 +13,33 @@
 
 namespace understudy::replica {
 
-/// The log. It holds the entries from `first()` to `last().index`; those before were trimmed or are in a snapshot.
-/// All operations are O(1), but `cut` and `trim`, which cost what they remove.
+/// The entries from `first()` to `last().index`. Earlier entries were trimmed, or are contained in a snapshot.
+/// All operations take O(1), except `cut`, `trim` and `reset`, which take O(entries removed).
 class Log {
 public:
-    /// The entry before the first that is held; {0, 0} at the beginning of time.
+    /// The position of the entry before `first()`; {0, 0} if nothing was trimmed and no snapshot was installed.
     Position base() const { return base_; }
     Index first() const { return base_.index + 1; }
+    /// The position of the newest entry; `base()` if the log is empty.
     Position last() const { return slots_.empty() ? base_ : slots_.back().entry.at; }
 
-    /// The position of the entry at `index`, if it is held or is the base.
+    /// The position of the entry at `index`. Nothing if that entry is not in the log and is not the base.
     std::optional<Position> position(Index index) const {
         if (index == base_.index) return base_;
         if (index < first() || index > last().index) return std::nullopt;
         return (*this)[index].at;
     }
+    /// Whether the log contains the entry at exactly this position (same index *and* same view), or `at` is the base.
+    /// Two logs that contain the same position agree on everything before it (S3), except after `view.force`.
     bool has(Position at) const { return position(at.index) == at; }
 
+    /// The entry at `index`, which must be in the log.
     const Entry& operator[](Index index) const {
         UNDERSTUDY_CHECK(index >= first() && index <= last().index);
         return slots_[static_cast<std::size_t>(index - first())].entry;
     }
 
+    /// Adds an entry. Its index must follow the last one, and its view must not be lower than the last one's.
     void append(Entry&& entry) {
         UNDERSTUDY_CHECK(entry.at.index == last().index + 1);
         UNDERSTUDY_CHECK(entry.at.view >= last().view);
@@ -41,7 +47,7 @@ public:
         slots_.emplace_back(std::move(entry), end);
     }
 
-    /// Removes the entries from `from` on, and says how many these were.
+    /// Truncates the log: removes the entries from `from` on, and returns how many it removed.
     Index cut(Index from) {
         UNDERSTUDY_CHECK(from >= first());
         Index removed = 0;
@@ -49,7 +55,8 @@ public:
         return removed;
     }
 
-    /// Forgets the entries up to `through`, which must be committed and applied.
+    /// Drops the oldest entries, up to and including `through`. The caller makes sure that these are committed and
+    /// applied: otherwise this server could not apply them any more.
     void trim(Index through) {
         while (!slots_.empty() && first() <= through) {
             base_ = slots_.front().entry.at;
@@ -58,25 +65,29 @@ public:
         }
     }
 
-    /// Starts anew after a snapshot that ends with `base`.
+    /// Empties the log; the next entry follows `base`, the last entry contained in a snapshot.
     void reset(Position base) {
         slots_.clear();
         base_ = base;
     }
 
-    /// Bytes of all entries up to and with that one, or up to the first that is held if it was trimmed.
+    /// The running byte count at the end of the entry at `index`; at the base, for any index up to the base. Only
+    /// differences between two counts mean something.
     std::uint64_t end_of(Index index) const {
         if (index <= base_.index) return base_end_;
         return slots_[static_cast<std::size_t>(index - first())].end;
     }
-    /// Bytes that the entries after `after`, through `through`, take in memory (about).
+    /// About how many bytes the entries after `after`, up to and including `through`, take in memory. Entries that were
+    /// trimmed count as 0.
     std::size_t bytes(Index after, Index through) const {
         return through <= after ? 0 : static_cast<std::size_t>(end_of(through) - end_of(after));
     }
+    /// The same of all entries in the log.
     std::size_t bytes() const { return bytes(base_.index, last().index); }
 
+    /// About how many bytes an entry takes in memory.
     static std::size_t size_of(const Entry& entry) { return size_of(entry.command.size()); }
-    /// Of an entry whose command has so many bytes.
+    /// The same of an entry whose command has `command` bytes.
     static std::size_t size_of(std::size_t command) { return sizeof(Slot) + command; }
 
     friend bool operator==(const Log&, const Log&) = default;
@@ -84,7 +95,7 @@ public:
 private:
     struct Slot {
         Entry entry;
-        std::uint64_t end = 0;  // running sum of sizes, so that any range is measured by one subtraction
+        std::uint64_t end = 0;  // running sum of sizes: the size of any range is one subtraction
         friend bool operator==(const Slot&, const Slot&) = default;
     };
 

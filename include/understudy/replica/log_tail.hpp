@@ -1,5 +1,5 @@
-// The end of a log while a journal is read. Nearly all entries of a journal are applied once and forgotten, so they are
-// kept in blocks, and become a `Log` only in the end.
+// The log during recovery from a journal. Nearly all entries of a journal are applied once and then dropped. This class
+// stores them in large blocks, without an allocation for each, and makes a `Log` of what is left at the end.
 #pragma once
 
 #include <algorithm>
@@ -14,19 +14,23 @@
 
 namespace understudy::replica {
 
-/// As `Log`, for one who reads on and on: an entry costs the copy of its command, and no memory of its own.
+/// The operations of `Log` that recovery needs. An entry costs a copy of its command into a block, but no allocation of
+/// its own. The entries have no holes, as in `Log`.
 class LogTail {
 public:
+    /// The position before the first entry that is stored.
     Position base() const { return base_; }
+    /// The position of the newest entry; `base()` if there is none.
     Position last() const { return blocks_.empty() ? base_ : blocks_.back().entries().back().at; }
 
-    /// O(log of what is held).
+    /// As `Log::has`. O(log blocks).
     bool has(Position at) const {
         if (at.index <= base_.index || at.index > last().index) return at == base_;
         const auto block = block_of(at.index);
         return block->entries()[static_cast<std::size_t>(at.index - before(*block) - 1)].at == at;
     }
 
+    /// Adds a copy of an entry, whose index must follow the last one. Amortized O(bytes of its command).
     void append(const EntryView& entry) {
         UNDERSTUDY_CHECK(entry.at.index == last().index + 1);
         const auto command = entry.command.size();
@@ -37,7 +41,7 @@ public:
         blocks_.back().append(entry);
         bytes_ += Log::size_of(command);
     }
-    /// Removes the entries from `from` on.
+    /// Truncates: removes the entries from `from` on. O(entries removed).
     void cut(Index from) {
         while (last().index >= from && !blocks_.empty()) {
             bytes_ -= Log::size_of(blocks_.back().entries().back().command.size());
@@ -45,14 +49,15 @@ public:
             if (blocks_.back().entries().empty()) blocks_.pop_back();
         }
     }
-    /// Starts anew after a snapshot that ends with `base`.
+    /// Removes everything; the next entry follows `base`, the last entry contained in a snapshot.
     void reset(Position base) {
         blocks_.clear();
         bytes_ = 0;
         base_ = base;
     }
 
-    /// Calls `visit` with the entries after `from`, through `through`, until it returns false.
+    /// Calls `visit` with each entry after `from`, up to and including `through`, in order, until it returns false.
+    /// These entries must be stored here.
     template <typename Visit>
     void for_each(Index from, Index through, Visit visit) const {
         for (auto block = block_of(from + 1); from < through; ++block)
@@ -60,10 +65,10 @@ public:
                 if (!visit(block->entries()[static_cast<std::size_t>(n)])) return;
     }
 
-    /// Forgets entries through `applied`, by the block, but keeps at least `keep` bytes of them. O(what is not applied
-    /// and what is forgotten), in blocks.
+    /// Drops the oldest blocks whose entries are all applied, that is, have an index up to `applied`. At least `keep`
+    /// bytes of such blocks stay, if there are so many. O(blocks not applied + blocks dropped).
     void trim(std::size_t keep, Index applied) {
-        auto applied_bytes = bytes_;  // of the blocks of which all is applied
+        auto applied_bytes = bytes_;  // bytes of the blocks whose entries are all applied
         for (auto block = blocks_.rbegin(); block != blocks_.rend() && !ends_by(*block, applied); ++block)
             applied_bytes -= block->bytes();
         for (; !blocks_.empty() && ends_by(blocks_.front(), applied); blocks_.pop_front()) {
@@ -76,6 +81,7 @@ public:
         }
     }
 
+    /// Moves everything that is stored into a `Log`. O(bytes).
     Log release() && {
         Log log;
         log.reset(base_);
@@ -87,8 +93,10 @@ public:
 private:
     static constexpr std::size_t block_bytes = 64u << 10;
 
+    /// The index before the block's first entry.
     static Index before(const EntryBlock& block) { return block.entries().front().at.index - 1; }
     static bool ends_by(const EntryBlock& block, Index index) { return block.entries().back().at.index <= index; }
+    /// The block in which `index` lies; the first block for an index before it.
     std::deque<EntryBlock>::const_iterator block_of(Index index) const {
         const auto after = std::ranges::upper_bound(blocks_, index, {}, [](const EntryBlock& block) {
             return block.entries().front().at.index;
@@ -97,8 +105,8 @@ private:
     }
 
     Position base_;
-    std::deque<EntryBlock> blocks_;  // none is empty
-    EntryBlock spare_;               // its memory is used again
+    std::deque<EntryBlock> blocks_;  // oldest first; none is empty
+    EntryBlock spare_;               // the block dropped last: its memory is reused
     std::size_t bytes_ = 0;
 };
 

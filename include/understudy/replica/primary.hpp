@@ -1,4 +1,4 @@
-// A replica's work as primary: it takes commands and reads, decides what is committed, and answers.
+// The work of a replica as primary: it takes commands and reads, decides what is committed, and answers clients.
 #pragma once
 
 #include <algorithm>
@@ -19,21 +19,26 @@
 
 namespace understudy::replica {
 
+/// The primary's side of the protocol (S2, S4 to S7, S10, S11). It appends commands to the log, sends them to the
+/// backups, advances the commit index, applies what is committed and answers. Requests beyond a limit are refused
+/// before anything is logged (C6).
 template <TextStore S>
 class Primary {
 public:
-    /// Operates in its view: leads it and was not stopped.
+    /// Whether this server leads its view and was not told to stop. False for a primary that has stepped down (S6).
     bool serving() const { return serving_; }
-    /// Set when the view service should hear at once (S4, S7); reading it resets it.
+    /// Whether the view service should be told at once that the in-sync set grew or a backup is unreachable (S4, S7).
+    /// Reading it resets it.
     bool take_ping_now() { return std::exchange(ping_now_, false); }
 
-    /// The names of Q, as a ping reports them.
+    /// The names of the in-sync set, as a ping reports them.
     std::vector<Address> required() const {
         std::vector<Address> names;
         for (const auto& link : links_)
             if (link.required()) names.push_back(link.member().name);
         return names;
     }
+    /// The backups that acknowledge nothing (S7), as a ping reports them.
     std::vector<Address> unreachable() const {
         std::vector<Address> names;
         for (const auto& link : links_)
@@ -47,7 +52,8 @@ public:
         return all;
     }
 
-    /// Whether all members of its view, those that join too, have announced a feature: only then may it be used.
+    /// Whether all members of the view have announced a feature, those that are catching up too. Only then may it be
+    /// used: a member without it could not read the log.
     bool all_announce(std::string_view feature) const {
         return serving_ && announces(own_features(), feature) &&
                std::ranges::all_of(links_, [&](const auto& link) { return announces(link.features(), feature); });
@@ -55,7 +61,8 @@ public:
 
     // ---- views ----
 
-    /// Starts to lead a view (S5): the whole log is kept, and brought to every backup.
+    /// Starts to lead a view (S5). The primary keeps its whole log and brings every backup to it: an entry that it
+    /// does not know to be committed may have been committed and answered by the previous primary.
     void take_over(Step<S>& step) {
         serving_ = true;
         room_.take_over(step.now);
@@ -66,14 +73,16 @@ public:
         set_links(step);
     }
 
-    /// Leads a later view too (S6): calls go on, rounds start anew.
+    /// Leads a later view too (S6). Requests in progress go on. Read rounds start again, because a confirmation counts
+    /// only in its own view.
     void go_on(Step<S>& step) {
         reached("S6: a primary that leads the next view too goes on");
         set_links(step);
         for (auto& read : reads_) read.round = 0;
     }
 
-    /// Stops for the rest of its view (S6): the outcome of what is in flight is unknown to its client.
+    /// Stops serving for the rest of its view (S6). Requests in progress end with `not_primary`; whether they took
+    /// effect is unknown to their clients, because the next primary may have their entries.
     void step_down(Step<S>& step, const std::string& why) {
         if (serving_) {
             reached("S6: a primary steps down");
@@ -94,6 +103,7 @@ public:
 
     // ---- requests ----
 
+    /// Logs an entry that opens a session (C3), if there is room for one.
     void open(Step<S>& step, Call&& call) {
         if (!admit_write(step, call, "pb.open", 0)) return;
         if (auto why = room_.objection(step.state.sessions, call.peer, step.options); !why.empty())
@@ -102,16 +112,21 @@ public:
         append(step, std::move(call), {{}, EntryKind::open, {}, 0, 0, {}});
     }
 
-    /// C4: behind all that is logged, so that it overtakes no command. What opens the session may be inherited.
+    /// Logs an entry that closes a session (C4). It stands behind everything that is logged, so it overtakes no
+    /// command. It is logged although the session may be unknown: the entry that opens it may be uncommitted at
+    /// takeover and not applied yet.
     void close(Step<S>& step, Call&& call, SessionId id) {
         if (id == SessionId{})
             return step.refuse(call, "pb.close", error::invalid_params, "session: [0, 0] names none");
         if (!admit_write(step, call, "pb.close", 0)) return;
+        // Set now, so that the primary does not also close it as unused.
         if (auto* session = step.state.sessions.find(id)) session->closing = true;
         reached("C4: a client that ends closes its session");
         append(step, std::move(call), {{}, EntryKind::close, id, 0, 0, {}});
     }
 
+    /// Logs a command if it passes all checks, which are in the order of section 7 of the protocol. A repeated command
+    /// whose result is known is answered without being logged (S10).
     void execute(Step<S>& step, Call&& call, Execute&& request) {
         if (const auto* wrong = numbering_fault(request))
             return step.refuse(call, "pb.execute", error::invalid_params, wrong);
@@ -122,6 +137,7 @@ public:
             return step.refuse(call, "pb.execute", error::too_large,
                                "a command has at most " + std::to_string(step.options.max_command) +
                                    " bytes, this one " + std::to_string(request.command.size()));
+        // C3: the results from `low` to `seq` are kept, so their number is bounded here.
         if (request.session != SessionId{} &&
             request.seq - std::min(request.low, request.seq) >= step.options.max_results)
             return step.answer_error(
@@ -139,6 +155,8 @@ public:
                session ? room_.results.reserve(*session, step.options) : 0);
     }
 
+    /// Queues a query, or the first call of a snapshot export, until it is confirmed (Reads). It must see everything
+    /// that is committed now.
     void read(Step<S>& step, Call&& call, std::string method, JsonText query) {
         if (!admit(step, call, method)) return;
         if (!admit_bytes(step, call, method, read_bytes_ + query.size())) return;
@@ -147,23 +165,25 @@ public:
         reads_.push_back({std::move(call), step.state.commit, 0, method == "pb.dump", std::move(query)});
     }
 
+    /// Begins a snapshot export (`pb.dump`), or sends its next chunk.
     void dump(Step<S>& step, Call&& call, const Dump& request) {
         if (!request.at) return read(step, std::move(call), "pb.dump", {});
         answers_.piece(step, std::move(call), *request.at, request.chunk);
     }
 
-    /// C6: that connection takes no more at present, or takes more again.
+    /// C6: the send queue of that connection became full, or has room again.
     void backlog(const Address& peer, bool full) { answers_.backlog(peer, full); }
 
-    void gone(Step<S>& step, const Address& peer) {
-        answers_.gone(step, peer);
-        room_.gone(peer);
-        if (auto* link = find(peer)) link->gone(step);
+    /// The connection to a client or to a backup ended.
+    void disconnected(Step<S>& step, const Address& peer) {
+        answers_.disconnected(step, peer);
+        room_.disconnected(peer);
+        if (auto* link = find(peer)) link->disconnected(step);
     }
 
     // ---- answers of backups ----
 
-    /// The backup of that name, or null.
+    /// The link to the backup of that name, or null.
     BackupLink<S>* find(const Address& name) {
         auto found = std::ranges::find_if(links_, [&](const auto& link) { return link.member().name == name; });
         return found == links_.end() ? nullptr : &*found;
@@ -171,7 +191,8 @@ public:
 
     // ---- the end of a turn ----
 
-    /// Says what is due, before the store works.
+    /// Does what is due before the store works: checks the backups, closes sessions, advances the commit index, begins
+    /// a round, and sends to every backup.
     void respond(Step<S>& step) {
         answers_.begin_turn(step);
         find_unreachable(step);
@@ -181,19 +202,20 @@ public:
         if (!step.leased) begin_round(step);
         for (auto& link : links_) link.flush(step, calls_made_, round_);
     }
-    /// Applies the next committed entry.
+    /// Applies the next committed entry. Its answer is deferred to the end of the turn (S11).
     void apply_next(Step<S>& step) {
         auto& state = step.state;
         const auto index = state.applied.index + 1;
         const auto kind = state.log[index].kind;
         auto applied = state.apply_next(step.now);
+        // This server stops now. What the store returned is not a result.
         if (!state.store_failure.empty()) return;
         auto [call, result_bytes] = waiting_.take(index);
         const auto& entry = state.log[index];
         note_applied(step, entry, call, result_bytes, applied);
         if (call) withheld_.push_back({std::move(*call), answer(kind, std::move(applied)), entry.session, entry.seq});
     }
-    /// Whether an answer that was due can be produced, or the oldest read that waits can be answered.
+    /// Whether an answer that waited can be produced, or the oldest read can be answered now.
     bool has_ready_read(const ReplicatedState<S>& state, bool leased) const {
         if (answers_.can_produce()) return true;
         if (reads_.empty() || state.applied.index < inherited_) return false;  // S5
@@ -201,6 +223,7 @@ public:
         if (read.needed > state.applied.index) return false;
         return leased || (read.round != 0 && read.round <= round_confirmed());
     }
+    /// Produces one answer: one that waited, or else that of the oldest read. `has_ready_read` must be true.
     void answer_read(Step<S>& step) {
         if (answers_.can_produce()) return answers_.produce(step, enough_in_sync(step));
         if (step.leased) reached("S5: a lease answers reads without a round");
@@ -208,7 +231,7 @@ public:
         answers_.read(step, std::move(reads_.front()));
         reads_.pop_front();
     }
-    /// Answers what was applied, and forgets what nobody needs.
+    /// Answers the commands that were applied, and trims the log.
     void end_turn(Step<S>& step) {
         if (!reads_.empty() && step.state.applied.index < inherited_)
             reached("S5: reads wait for what the primary inherited");
@@ -216,15 +239,16 @@ public:
         step.state.trim(step.options.log_bytes, trimmable(step));
     }
 
-    /// Whether reads wait that no round was begun for, since a lease held.
+    /// Whether a read waits without a round. It relied on a lease, so a round is needed when the lease ends.
     bool relies_on_lease() const { return !reads_.empty() && reads_.back().round == 0; }
 
-    /// What is kept for a while only: that ends in every role.
+    /// Ends what is retained for a limited time only: snapshot exports, and transfers of former backups. In every role.
     void expire(Time now) {
         answers_.expire(now);
         std::erase_if(parked_, [&](const auto& parked) { return parked.second.expires <= now; });
     }
 
+    /// When this primary has something to do, if nothing arrives.
     Time deadline(const Standing& standing) const {
         if (serving_ && answers_.any_ready()) return Time{};
         auto next = answers_.deadline();
@@ -237,6 +261,7 @@ public:
     friend bool operator==(const Primary&, const Primary&) = default;
 
 private:
+    /// A transfer to a backup that has no link at the moment.
     struct Parked {
         Incarnation incarnation = Incarnation::none;
         OutgoingSnapshot<S> transfer;
@@ -244,6 +269,8 @@ private:
         friend bool operator==(const Parked&, const Parked&) = default;
     };
 
+    /// Makes the links of a new view. A backup that stays keeps its link; one that comes back gets its transfer again,
+    /// if it is the same incarnation: another one has lost the chunks.
     void set_links(Step<S>& step) {
         std::vector<BackupLink<S>> links;
         for (const auto& member : step.view().backups) {
@@ -265,7 +292,8 @@ private:
         park_links(step, std::move(links));
     }
 
-    /// Takes new links; a transfer of an old one is kept for `transfer_ttl`, should the backup come back (S8).
+    /// Takes the new links. The transfers of dropped links are retained for `transfer_ttl`, in case their backups come
+    /// back (S8): a large snapshot then need not start again.
     void park_links(Step<S>& step, std::vector<BackupLink<S>> links) {
         for (auto& old : links_)
             if (auto transfer = old.take_transfer())
@@ -274,7 +302,7 @@ private:
         links_ = std::move(links);
     }
 
-    // C6: what is not admitted is refused before anything is logged.
+    // C6: a request that is not admitted is refused before anything is logged, so the client may safely repeat it.
     bool admit(Step<S>& step, const Call& call, const std::string& method) {
         if (answers_.may_begin(step)) return true;
         reached("C6: a call beyond max_calls is refused");
@@ -292,7 +320,7 @@ private:
         }
         return admit_bytes(step, call, method, under_way(step) + bytes);
     }
-    /// `bytes` of requests, beside the answers that wait.
+    /// Whether there is room for `bytes` of requests, beside the answers that wait.
     bool admit_bytes(Step<S>& step, const Call& call, const std::string& method, std::size_t bytes) {
         if (answers_.bytes() + bytes <= step.options.max_call_bytes) return true;
         reached("C6: a command beyond max_call_bytes is refused");
@@ -301,20 +329,23 @@ private:
         return false;
     }
 
-    /// C3, C5: a number without a session says nothing, and a command without a number could not be told from another.
+    /// C3, C5: a sequence number means nothing without a session. A command in a session needs one, because it could
+    /// not be told from another command otherwise. Returns what is wrong, or null.
     static const char* numbering_fault(const Execute& request) {
         if (request.session != SessionId{})
             return request.seq == 0 ? "seq: missing; it starts at 1 in a session" : nullptr;
         return request.seq != 0 || request.low != 0 ? "session: missing; seq and low go with one" : nullptr;
     }
 
-    /// Bytes that are logged and not applied: a slow store slows clients, and no queue grows for ever.
+    /// Bytes that are logged and not applied. Bounding them makes a slow store slow down its clients instead of filling
+    /// memory.
     static std::size_t under_way(const Step<S>& step) {
         return step.state.log.bytes(step.state.applied.index, step.state.log.last().index);
     }
 
-    /// A command that has taken effect is answered from the table; it need not be logged again (S10).
-    /// Not while too few backups are in sync (S11): those that are may lack what it tells of.
+    /// Answers a command that has taken effect from the session table; it need not be logged again (S10). Not while too
+    /// few backups are in sync (S11): those that are in sync may lack the entry, so the result could still be lost.
+    /// Returns false if the command has to pass the other checks, true if it was answered or refused.
     bool answer_repeated(Step<S>& step, const Call& call, const Execute& request, SessionTable::Session& session) {
         session.used = step.now;
         const auto* first = session.results.find(request.seq);
@@ -327,6 +358,7 @@ private:
         return answers_.repeated(step, call, *first) || !admit(step, call, "pb.execute");
     }
 
+    /// Appends an entry to the log. `call` is the request that it answers; none if the primary made the entry itself.
     void append(Step<S>& step, std::optional<Call>&& call, Entry&& entry, std::size_t result_bytes = 0) {
         if (call) answers_.begin(step, call->peer);
         entry.at = {step.view().number, step.state.log.last().index + 1};
@@ -341,6 +373,7 @@ private:
             std::ranges::count_if(links_, [](const auto& link) { return link.required(); }));
     }
 
+    /// S7: reports backups that newly acknowledge nothing.
     void find_unreachable(Step<S>& step) {
         for (auto& link : links_) {
             if (!link.overdue(step)) continue;
@@ -349,19 +382,22 @@ private:
         }
     }
 
-    /// S4: the commit index, and who enters Q.
+    /// S4: advances the commit index to what the whole in-sync set has, and adds to the set the backups that caught up.
     void advance(Step<S>& step) {
         auto& state = step.state;
         auto held_by_all = state.durable_index();  // S9
         for (const auto& link : links_) {
+            // An entry that one of the in-sync set lacks must not be committed: that backup may be the next primary.
             if (link.required()) held_by_all = std::min(held_by_all, link.match());
-            // One that is about to be in sync would else trail the writes for ever.
+            // Commit throttle: without it, a backup that is nearly caught up would stay behind the writes for ever.
             if (link.arriving()) held_by_all = std::min(held_by_all, link.holds_back_to());
         }
         if (held_by_all > state.commit) reached("S4: what all of Q holds is committed");
         state.commit = std::max(state.commit, held_by_all);
         for (auto& link : links_) {
             if (link.required() || link.mode() != BackupLink<S>::Mode::log) continue;
+            // The previous primary may have answered any entry of the log that this one took over. A backup that lacks
+            // one must not become primary.
             if (link.match() >= state.commit && link.match() < inherited_)
                 reached("S4: a backup without all that the primary inherited does not enter Q");
             if (link.match() < std::max(state.commit, inherited_)) continue;  // S4
@@ -372,6 +408,7 @@ private:
         }
     }
 
+    /// S11: sends the results of this turn, or defers them while too few backups are in sync.
     void release_answers(Step<S>& step) {
         if (!enough_in_sync(step)) {
             if (!withheld_.empty() || answers_.holds_results())
@@ -383,6 +420,8 @@ private:
         withheld_.clear();
     }
 
+    /// Releases what was reserved for the entry's result, and updates the count of sessions. Emits an event if the
+    /// primary itself closed a session.
     void note_applied(Step<S>& step, const Entry& entry, const std::optional<Call>& call, std::size_t result_bytes,
                       const Applied& applied) {
         if (result_bytes > 0)
@@ -392,6 +431,7 @@ private:
         if (entry.kind == EntryKind::close && !call) step.out.tell(SessionClosed{entry.session});
     }
 
+    /// The answer to a client for an entry that was applied.
     static Message answer(EntryKind kind, Applied applied) {
         if (kind == EntryKind::open) return OpenResult{applied.at};
         if (kind == EntryKind::close) return CloseResult{applied.at};
@@ -402,7 +442,7 @@ private:
         return Failure{"pb.execute", *applied.failed, text, {}, {}, {}};
     }
 
-    /// Reads, confirm: one round serves all reads that wait when it is sent.
+    /// Reads, confirm: begins a round if reads wait without one. One round serves all of them.
     void begin_round(const Step<S>& step) {
         if (reads_.empty() || reads_.back().round != 0) return;
         reached("S5: a round confirms the reads that wait");
@@ -412,6 +452,8 @@ private:
             if (read.round == 0) read.round = round_;
     }
 
+    /// The newest round that the whole in-sync set has confirmed. Each backup was still in this view when it confirmed,
+    /// so no later primary had answered anything when the round began.
     Round round_confirmed() const {
         auto confirmed = round_;
         for (const auto& link : links_)
@@ -419,7 +461,8 @@ private:
         return confirmed;
     }
 
-    /// C4: a session unused for `session_ttl` is closed by a replicated command; when the log has room for it (C6).
+    /// C4: closes sessions that were unused for `session_ttl`. Each is closed by a log entry, so that all replicas
+    /// close it at the same point, and only while the log has room (C6).
     void close_unused_sessions(Step<S>& step) {
         if (step.now < next_expiry_ && next_expiry_ != never) return;
         next_expiry_ = after(step.now, step.options.session_ttl / 8);
@@ -427,6 +470,7 @@ private:
         std::size_t closed = 0;
         for (const auto& [id, session] : step.state.sessions.all()) {
             if (session.closing || after(session.used, step.options.session_ttl) > step.now) continue;
+            // A turn with very many entries would delay everything else.
             if (++closed > closed_in_one_turn) {
                 next_expiry_ = step.now;  // the others in the next turn
                 return;
@@ -436,14 +480,15 @@ private:
         }
     }
 
-    /// C4: where sessions or their results leave no room, some are closed before their time.
+    /// C4: when there is no room for sessions or their results, closes some before their time.
     void make_room(Step<S>& step) {
         if (!enough_in_sync(step) || !has_log_room(step)) return;
         for (auto id : room_.to_close(step.state.sessions, step.options, step.now))
             if (!close_session(step, id)) return;
     }
 
-    /// False if the log has no room for that: a primary's own entries are bounded as those of its clients are (C6).
+    /// Logs an entry that closes a session. Returns false if the log has no room: entries that the primary makes itself
+    /// are bounded like those of its clients (C6).
     bool close_session(Step<S>& step, SessionId id) {
         if (!has_log_room(step)) {
             reached("C6: sessions are closed only while the log has room");
@@ -455,7 +500,8 @@ private:
     }
     bool has_log_room(const Step<S>& step) const { return under_way(step) <= step.options.max_call_bytes; }
 
-    /// Entries that a transfer will need next are kept, within `transfer_log_bytes`.
+    /// The last entry that may be trimmed. Entries that a backup will need after its transfer are kept, unless the log
+    /// then exceeds `transfer_log_bytes`: one slow backup must not fill the memory.
     Index trimmable(const Step<S>& step) const {
         auto through = ~Index{0};
         for (const auto& link : links_) through = std::min(through, link.pinned());
@@ -467,13 +513,13 @@ private:
     static constexpr std::size_t closed_in_one_turn = 1000;
 
     bool serving_ = false;
-    Index inherited_ = 0;
+    Index inherited_ = 0;  // the last entry of the log when this server became primary
     std::vector<BackupLink<S>> links_;
     std::map<Address, Parked> parked_;
     WaitingForEntries waiting_;
     std::vector<CommandResult> withheld_;
     std::deque<WaitingRead> reads_;
-    std::size_t read_bytes_ = 0;  // of their queries
+    std::size_t read_bytes_ = 0;  // bytes of the queries in `reads_`
     Answers<S> answers_;
     Round round_ = 0;
     std::uint64_t calls_made_ = 0;

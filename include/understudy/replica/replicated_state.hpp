@@ -1,4 +1,5 @@
-// What all replicas of a group agree on: the log, and the store and sessions that its committed part makes.
+// The state that all replicas of a group agree on: the log, and the store and the session table that result from
+// applying its committed entries in order.
 #pragma once
 
 #include <algorithm>
@@ -17,47 +18,53 @@
 
 namespace understudy::replica {
 
-/// What applying one entry gave. `failed` is set when the session or the command could have no effect.
+/// The outcome of applying one entry. `failed` is set when the entry had no effect: its session is closed, or its
+/// number is below the session's low (S10).
 struct Applied {
-    Position at;  ///< Of the entry that took effect: the first one, when the command was repeated.
-    JsonText value;
+    Position at;  ///< The entry that took effect. For a repeated command: the first one.
+    JsonText value;  ///< The command's result, as JSON text.
     std::optional<error> failed;
 };
 
+/// The log with what was made of it, and how much of it is known to be committed, applied and on stable storage.
 template <TextStore S>
 struct ReplicatedState {
     explicit ReplicatedState(S initial) : empty{initial}, store{std::move(initial)} {}
 
-    S empty;  ///< The store as the host gave it; a snapshot is restored into a copy of it.
+    S empty;  ///< The store as the host gave it. A snapshot is restored into a copy of this.
     S store;
     SessionTable sessions;
     Log log;
     Durable durable;
-    Index commit = 0;           ///< Everything up to here is committed, as far as this server knows.
-    Position applied;           ///< The store and the sessions are the outcome of everything up to here.
-    std::string store_failure;  ///< Not empty: the store broke its laws, and this replica is done.
+    Index commit = 0;           ///< Entries up to here are committed, as far as this server knows.
+    Position applied;           ///< The store and the sessions contain the effect of all entries up to here.
+    std::string store_failure;  ///< Not empty: the store broke its contract, and this replica serves no more.
 
+    /// The last position and the commit index. A backup reports both when it refuses an append with `mismatch` (S3).
     Held held() const { return {log.last(), commit}; }
-    /// Up to here the log counts as held: it is on stable storage, where there is a journal (S9).
+    /// The log counts up to here, for confirmations and for the primary itself. With a journal: what is on stable
+    /// storage (S9). Without one: everything.
     Index durable_index() const { return durable.held(log); }
 
-    /// Cuts off the entries from `from` on, and says how many these were.
+    /// Truncates the log: removes the entries from `from` on, also from what counts as stable. Returns their number.
     Index cut(Index from) {
         durable.cut(from);
         return log.cut(from);
     }
-    /// Starts the log anew after a snapshot that ends with `base`.
+    /// Empties the log; the next entry follows `base`, the last entry contained in a snapshot.
     void reset(Position base) {
         durable.reset(base.index);
         log.reset(base);
     }
 
-    /// Applies the next committed entry; the caller has checked that there is one and that the store has not failed.
+    /// Applies the next committed entry. The caller has checked that there is one and that the store has not failed.
+    /// `now` is noted in a session that the entry opens, or in which its command takes effect (`Session::executed`).
     Applied apply_next(Time now) {
         UNDERSTUDY_CHECK(applied.index < commit);
         return apply(log[applied.index + 1], now);
     }
-    /// The same of an entry that follows what is applied, wherever it stands.
+    /// The same for an entry that need not be in the log, as during recovery. Its index must follow the last applied
+    /// one. If the store fails, `store_failure` is set; the outcome is then meaningless.
     template <typename E>
     Applied apply(const E& entry, Time now) {
         UNDERSTUDY_CHECK(entry.at.index == applied.index + 1);
@@ -67,13 +74,16 @@ struct ReplicatedState {
         return outcome;
     }
 
-    /// Keeps at most `keep` bytes of applied entries for catch-up, but never drops one after `through`.
+    /// Trims the log. At most `keep` bytes of applied entries stay, so that backups can catch up from them, but entries
+    /// after `through` always stay. An entry that is not applied, or not on stable storage yet, is never trimmed.
     void trim(std::size_t keep, Index through) {
         through = std::min({through, applied.index, durable_index()});
         while (log.first() <= through && log.bytes(log.base().index, applied.index) > keep) log.trim(log.first());
     }
 
-    /// Drops everything, as if this server had just been started.
+    /// Drops the whole state, as if this server had just been started. The journal stays in use: the next
+    /// batch says that an empty server replaces everything in it. Without that a restart would bring the old state
+    /// back.
     void clear() {
         auto journal = std::move(durable);
         *this = ReplicatedState{std::move(empty)};
@@ -83,6 +93,7 @@ struct ReplicatedState {
         durable.add({{}, 0, {}, true, true});
     }
 
+    /// Ignores `empty`, which never changes.
     friend bool operator==(const ReplicatedState& a, const ReplicatedState& b) requires std::equality_comparable<S> {
         return a.store == b.store && a.sessions == b.sessions && a.log == b.log && a.durable == b.durable &&
                a.commit == b.commit &&
@@ -107,6 +118,9 @@ private:
         return {entry.at, std::move(outcome.text), {}};
     }
 
+    /// S10: whether the command is new is decided here, when it is applied, and not when it is logged. A client may
+    /// repeat a command to a new primary while the first copy is in the log and not applied. All replicas apply the
+    /// same entries to the same session table, so all decide alike.
     template <typename E>
     Applied apply_in_session(const E& entry, Time now) {
         auto* session = sessions.find(entry.session);
@@ -126,6 +140,7 @@ private:
             case SessionTable::Verdict::fresh: break;
         }
         reached("C3: results below low are forgotten");
+        // A `low` above `seq` counts as `seq` (C3): the command's own result must not be dropped.
         sessions.raise_low(*session, std::min(entry.low, entry.seq));
         auto applied_now = apply_command(entry);
         sessions.record(*session, {entry.seq, applied_now.at, applied_now.value});

@@ -1,4 +1,5 @@
-// What the commands of one session returned, for as long as they may be repeated (rules S10, C3).
+// The results of the commands of one session. They are retained for as long as the client may repeat a command, so that
+// a repeated command returns the first result and has no second effect (rules S10, C3).
 #pragma once
 
 #include <algorithm>
@@ -16,7 +17,7 @@
 
 namespace understudy::replica {
 
-/// What a store returned. The copies of a long one share it.
+/// One result of a store, as JSON text. Copies of a text of more than 64 bytes share it; a shorter one is copied.
 class ResultText {
 public:
     ResultText() = default;
@@ -26,6 +27,7 @@ public:
         else
             text_ = std::make_shared<const JsonText>(std::move(text));
     }
+    /// Whether copies share the text.
     bool shared() const { return text_.index() == 1; }
     const JsonText& text() const { return shared() ? *std::get<1>(text_) : std::get<0>(text_); }
     std::size_t size() const { return text().size(); }
@@ -37,8 +39,12 @@ private:
     std::variant<JsonText, std::shared_ptr<const JsonText>> text_;
 };
 
-/// Results by sequence number. They are mostly recorded in its order and forgotten from the lowest on: then all is
-/// O(1), and otherwise O(log n).
+/// The results of a session by sequence number. Mostly they are recorded in the order of their numbers and dropped from
+/// the lowest on: then recording, dropping, and finding that a number is new take amortized O(1). Otherwise an
+/// operation takes O(log n).
+///
+/// A sorted vector (`row_`) holds almost all results. A result that arrives far out of order goes into a map
+/// (`strays_`), so that the results behind it need not be moved.
 class SessionResults {
 public:
     struct Result {
@@ -47,21 +53,21 @@ public:
         ResultText value;
         friend bool operator==(const Result&, const Result&) = default;
 
-        /// Its length in the text of a snapshot.
+        /// Its length in bytes in the text of a snapshot.
         std::size_t text_size() const {
             return digits(seq) + digits(at.view) + digits(at.index) + 3 + size_of_bytes(value.size());
         }
-        /// What it counts for where results are bounded in bytes: about what it takes in memory.
+        /// Its size in bytes where results are bounded in bytes (C6): about the memory that it takes.
         std::size_t bytes() const { return text_size() + overhead; }
     };
     static constexpr std::size_t overhead = 64;
 
     std::size_t size() const { return row().size() + strays_.size(); }
-    /// The length of all in the text of a snapshot.
+    /// The length in bytes of all results in the text of a snapshot. O(1).
     std::size_t text_size() const { return text_size_; }
-    /// Of all results (`Result::bytes`).
+    /// The sum of `Result::bytes` of all results. O(1).
     std::size_t bytes() const { return text_size_ + overhead * size(); }
-    /// Of those below `low`. O(log n) and what these are.
+    /// The same of the results below `low`. O(results below `low`).
     std::size_t bytes_below(Sequence low) const {
         std::size_t sum = 0;
         for (const auto& result : row()) {
@@ -73,7 +79,7 @@ public:
         return sum;
     }
 
-    /// Null if there is none.
+    /// The result with this number; null if there is none.
     const Result* find(Sequence seq) const {
         if (!row().empty() && seq <= row_.back().seq) {
             const auto found = std::ranges::lower_bound(row(), seq, {}, &Result::seq);
@@ -83,14 +89,14 @@ public:
         const auto stray = strays_.find(seq);
         return stray == strays_.end() ? nullptr : &stray->second;
     }
-    /// The one with the lowest number that is not below `seq`; null if there is none.
+    /// The result with the lowest number that is at least `seq`; null if there is none. O(log n).
     const Result* from(Sequence seq) const {
         const auto in_row = std::ranges::lower_bound(row(), seq, {}, &Result::seq);
         const auto stray = strays_.lower_bound(seq);
         if (stray == strays_.end()) return in_row == row().end() ? nullptr : &*in_row;
         return in_row == row().end() || stray->first < in_row->seq ? &stray->second : &*in_row;
     }
-    /// There must be none of that number.
+    /// Adds a result. There must be none with its number yet.
     void record(Result result) {
         text_size_ += result.text_size();
         if (row().empty() || result.seq > row_.back().seq) return row_.push_back(std::move(result));
@@ -101,6 +107,8 @@ public:
         else
             strays_.emplace(result.seq, std::move(result));
     }
+    /// Drops the results below `low`. They are removed from the vector only when at least half of it is void, so that
+    /// one result at most is moved for each that is dropped: amortized O(1) for each.
     void forget_below(Sequence low) {
         while (!strays_.empty() && strays_.begin()->first < low) {
             text_size_ -= strays_.begin()->second.text_size();
@@ -110,18 +118,19 @@ public:
             text_size_ -= row_[forgotten_].text_size();
             row_[forgotten_].value = {};
         }
-        if (forgotten_ < row().size()) return;  // so that each is moved at most once
+        if (forgotten_ < row().size()) return;  // too few to pay for moving the others
         row_.erase(row_.begin(), row_.begin() + static_cast<std::ptrdiff_t>(std::exchange(forgotten_, 0)));
         if (row_.capacity() > much_room && row_.size() < row_.capacity() / 8) row_.shrink_to_fit();
     }
 
-    /// Calls `visit` with each, in the order of their numbers.
+    /// Calls `visit` with each result, in the order of their numbers.
     template <typename Visit>
     void each(Visit visit) const {
         for (auto* result = from(0); result; result = result->seq == ~Sequence{0} ? nullptr : from(result->seq + 1))
             visit(*result);
     }
 
+    /// Equal if the results are: how they are divided between vector and map does not matter.
     friend bool operator==(const SessionResults& a, const SessionResults& b) {
         bool same = a.size() == b.size();
         a.each([&](const Result& result) {
@@ -132,19 +141,21 @@ public:
     }
 
 private:
-    // Where one is missing for long and then comes, those behind it are not moved.
+    // A result is inserted into the vector if at most this many follow it there; else it goes into the map.
     static constexpr std::ptrdiff_t nearly_in_order = 256;
-    static constexpr std::size_t much_room = 1024;
+    static constexpr std::size_t much_room = 1024;  // results; a smaller vector keeps its memory
 
+    /// The part of the vector that is not void.
     std::span<const Result> row() const { return std::span{row_}.subspan(forgotten_); }
 
-    std::vector<Result> row_;
-    std::size_t forgotten_ = 0;          // so many at the front of the row are void
-    std::map<Sequence, Result> strays_;  // that came far out of turn
+    std::vector<Result> row_;            // sorted by number
+    std::size_t forgotten_ = 0;          // this many at the front of `row_` were dropped and are void
+    std::map<Sequence, Result> strays_;  // results that arrived far out of order
     std::size_t text_size_ = 0;
 };
 
-/// The results of a session. Copies share them until one is changed, so that a snapshot of all sessions costs little.
+/// The results of a session, copied on write: copies share them until one copy is changed. So a snapshot of all
+/// sessions costs one pointer for each session. Not thread-safe, not even distinct copies that share results.
 class SharedResults {
 public:
     const SessionResults& operator*() const {
@@ -157,6 +168,7 @@ public:
     const SessionResults::Result* find(Sequence seq) const { return (*this)->find(seq); }
 
     void record(SessionResults::Result result) { own().record(std::move(result)); }
+    /// As `SessionResults::forget_below`, but copies nothing if nothing is below `low`.
     void forget_below(Sequence low) {
         if (const auto* lowest = (*this)->from(0); lowest && lowest->seq < low) own().forget_below(low);
     }
@@ -166,6 +178,7 @@ public:
     }
 
 private:
+    /// The results for a change: first copied if another copy shares them.
     SessionResults& own() {
         if (!results_)
             results_ = std::make_shared<SessionResults>();
@@ -173,7 +186,7 @@ private:
             results_ = std::make_shared<SessionResults>(*results_);
         return *results_;
     }
-    std::shared_ptr<SessionResults> results_;  // null: none yet
+    std::shared_ptr<SessionResults> results_;  // null: no result yet
 };
 
 }  // namespace understudy::replica

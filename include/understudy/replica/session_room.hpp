@@ -1,5 +1,5 @@
-// Which sessions a primary has room for, and which results (rules C4, C6). It decides before it logs: what is applied
-// reads no option, so that servers with other options come to the same state.
+// The bounds on sessions and on their results, as a primary enforces them (rules C4, C6). The primary decides before it
+// logs an entry. Applying an entry reads no option; so servers with different options still reach the same state.
 #pragma once
 
 #include <algorithm>
@@ -16,20 +16,29 @@
 
 namespace understudy::replica {
 
-/// Bounds the bytes of all results. What a command will return is not known when it is logged: it counts for about as
-/// much as those before it in its session, or the latest ones anywhere.
+/// Bounds the bytes of all results (`ReplicaOptions::max_result_bytes`). The size of a command's result is not known
+/// when the command is logged. An estimate is reserved for it: about the largest of the latest results in its session,
+/// or of all sessions if its session has none yet. The reservation is released when the command is applied.
+///
+/// A quarter of the bytes is set apart, in equal shares for each possible session (`always_kept`). So a few sessions
+/// with many results cannot block the others.
 class ResultRoom {
 public:
     using Session = SessionTable::Session;
 
-    /// A new primary: nothing of its own is in the log.
+    /// This server becomes primary: it has logged no command yet, so that nothing is reserved.
     void reset() {
         reserved_ = 0;
         expected_ = 0;
     }
 
-    /// Whether a command of this session that has this `low` may be logged. A session with little never has to wait for
-    /// others; one with much waits until its client has acknowledged results.
+    /// Whether a command of this session, with this number and this `low` (at most `seq`), may be logged. Results below
+    /// `low` count as dropped, since they are when the command is applied.
+    ///
+    /// A session with few bytes of results never has to wait for other sessions. A session with more than an eighth of
+    /// all bytes waits until its client has acknowledged results. All sessions together get three quarters.
+    ///
+    /// O(results below `low`), and O(1) while there is ample room.
     bool has_room(const SessionTable& table, const Session& session, Sequence seq, Sequence low,
                   const ReplicaOptions& options) const {
         const auto all = options.max_result_bytes;
@@ -39,7 +48,8 @@ public:
         const auto forgotten = session.results->bytes_below(low);
         own -= forgotten;
         if (own <= always_kept(options)) return true;
-        // The lowest one that is not answered: without it the client can acknowledge nothing more.
+        // `seq == low` is the lowest command without an answer. It is not refused because of its session's own results:
+        // until it is answered the client cannot raise `low`, so the session would be blocked for ever.
         if (seq > low && own > more && own > of_one(all)) {
             reached("C6: a session whose results take much has to acknowledge some");
             return false;
@@ -49,14 +59,16 @@ public:
         return false;
     }
 
-    /// A command of the session is logged; returns what it counts for until it is applied.
+    /// A command of the session is logged. Returns the bytes that are reserved for its result; the caller passes them
+    /// to `release` when the command is applied.
     std::size_t reserve(Session& session, const ReplicaOptions& options) {
         const auto bytes = expected_of(session, options.max_result_bytes);
         session.reserved += bytes;
         reserved_ += bytes;
         return bytes;
     }
-    /// It was applied and returned so many bytes. The session is null if it is closed.
+    /// A command was applied, and its result has `returned` bytes. Gives back the reservation, and corrects the
+    /// estimates. `session` is null if the session is closed by now.
     void release(Session* session, std::size_t reserved, std::size_t returned) {
         reserved_ -= std::min(reserved_, reserved);
         learn(expected_, returned);
@@ -65,11 +77,11 @@ public:
         learn(session->expected, returned);
     }
 
-    /// Half of what there is room for is taken: sessions are closed.
+    /// Whether results take more than half of `max_result_bytes`. Then sessions are closed early (C4).
     static bool is_short(const SessionTable& table, const ReplicaOptions& options) {
         return table.bytes() > options.max_result_bytes / 2;
     }
-    /// What a session may keep however little room there is.
+    /// The bytes of results that each session may have, however many the others have.
     static std::size_t always_kept(const ReplicaOptions& options) {
         return options.max_result_bytes / 4 / options.max_sessions;
     }
@@ -77,37 +89,46 @@ public:
     friend bool operator==(const ResultRoom&, const ResultRoom&) = default;
 
 private:
+    /// The bound for one session, and the bound for all.
     static std::size_t of_one(std::size_t all) { return all / 8; }
-    static std::size_t of_many(std::size_t all) { return all - all / 4; }  // the rest is what all may keep
+    static std::size_t of_many(std::size_t all) { return all - all / 4; }  // the rest is for `always_kept`
 
+    /// The estimate for the next result of a session. It is at most a sixteenth of all bytes: after one huge result the
+    /// later commands of its session still find room.
     std::size_t expected_of(const Session& session, std::size_t all) const {
         const auto value = session.expected == 0 ? expected_ : session.expected;
         return std::min(value, all / 16) + SessionResults::overhead;
     }
-    /// The largest of the latest ones, about.
+    /// Updates an estimate: a maximum that decays by an eighth with each result, unless that result is larger.
     static void learn(std::size_t& expected, std::size_t returned) {
         expected = std::max(returned, expected - (expected + 7) / 8);
     }
 
-    std::size_t reserved_ = 0;
-    std::size_t expected_ = 0;  // of a session of which nothing is known
+    std::size_t reserved_ = 0;  // bytes, for all commands that are logged and not applied
+    std::size_t expected_ = 0;  // the estimate for a session without results
 };
 
-/// Which connection opened which session, as far as this primary knows: one client must not take the whole table.
+/// Which connection opened which session. It bounds the sessions of one connection, so that one client cannot fill the
+/// whole table. Only sessions that were opened through this primary are known; after a takeover nothing is.
+/// Operations take O(log n); `gone` takes O(log n) for each session of the connection.
 class SessionOwners {
 public:
+    /// How many sessions the connection has open, or is opening.
     std::size_t count(const Address& peer) const {
         const auto found = peers_.find(peer);
         return found == peers_.end() ? 0 : found->second.opening + found->second.open.size();
     }
+    /// The entry that opens a session for `peer` was logged.
     void opening(const Address& peer) { ++peers_[peer].opening; }
+    /// That entry was applied, and `session` is open.
     void opened(const Address& peer, SessionId session) {
         const auto found = peers_.find(peer);
-        if (found == peers_.end() || found->second.opening == 0) return;  // the connection has ended meanwhile
+        if (found == peers_.end() || found->second.opening == 0) return;  // disconnected meanwhile
         --found->second.opening;
         found->second.open.insert(session);
         owners_.insert_or_assign(session, peer);
     }
+    /// The session was closed. One whose owner is not known is ignored.
     void closed(SessionId session) {
         const auto owner = owners_.find(session);
         if (owner == owners_.end()) return;
@@ -116,7 +137,9 @@ public:
         if (found->second.open.empty() && found->second.opening == 0) peers_.erase(found);
         owners_.erase(owner);
     }
-    void gone(const Address& peer) {
+    /// The connection is disconnected. Its sessions stay open, since a session belongs to no connection (C4), but count
+    /// towards no connection's bound any more.
+    void disconnected(const Address& peer) {
         const auto found = peers_.find(peer);
         if (found == peers_.end()) return;
         for (auto session : found->second.open) owners_.erase(session);
@@ -128,7 +151,7 @@ public:
 
 private:
     struct Peer {
-        std::size_t opening = 0;  // sessions whose opening is in the log
+        std::size_t opening = 0;  // open entries that are logged and not applied
         std::set<SessionId> open;
         friend bool operator==(const Peer&, const Peer&) = default;
     };
@@ -136,26 +159,33 @@ private:
     std::map<SessionId, Address> owners_;
 };
 
-/// Sessions that are closed before their time since there is no room (C4). None has a command in the log.
+/// Chooses the sessions that are closed before `session_ttl` because the table is nearly full, or because results take
+/// too much room (C4). A session for which a command of this primary is logged and not applied is never chosen: its
+/// client would not learn from a repetition whether the command took effect.
 class SessionRelief {
 public:
-    /// A session in which nothing has taken effect is closed when it was not used for so long,
+    /// A full table: a session in which no command ever took effect may be closed when it was unused for this long.
     static constexpr Duration unused_grace = 10s;
-    /// one whose results are in the way, when no command took effect in it for so long: or so long, when results that
-    /// nobody expected take more than there is room for,
+    /// Too many bytes of results: a session with more than `always_kept` may be closed when no command took effect in
+    /// it for `result_grace`. `overfull_grace` applies when results take more than `max_result_bytes`, which happens if
+    /// they turn out larger than estimated.
     static constexpr Duration result_grace = 10s, overfull_grace = 2s;
-    /// and any other one when it was not used for so long.
+    /// A full table: any other session may be closed when it was unused for this long.
     static constexpr Duration used_grace = 60s;
+    /// The most sessions that are chosen in one call. It bounds the work, and the entries logged, in one turn.
     static constexpr std::size_t at_once = 512;
 
+    /// Whether 15 of 16 parts of `max_sessions` are taken.
     static bool is_full(const SessionTable& table, const ReplicaOptions& options) {
         return table.size() >= options.max_sessions - options.max_sessions / 16;
     }
+    /// Whether sessions or results leave too little room, so that `choose` may find something to close. O(1).
     static bool is_needed(const SessionTable& table, const ReplicaOptions& options) {
         return is_full(table, options) || ResultRoom::is_short(table, options);
     }
 
-    /// The sessions to close now, at most `at_once`. O(sessions), so not in every turn.
+    /// The sessions to close at `now`, at most `at_once`. O(sessions), and sorting the candidates; so it must not be
+    /// called in every turn.
     static std::vector<SessionId> choose(const SessionTable& table, const ReplicaOptions& options, Time now) {
         SessionRelief relief{table, options, now};
         if (ResultRoom::is_short(table, options)) relief.make_room_for_results();
@@ -176,8 +206,9 @@ private:
         }
     }
 
-    /// Those of which that is so for `grace` since what `since` says, the ones that are unused the longest first: the
-    /// client of one that was used lately may have something to lose.
+    /// The sessions for which `which` holds, and for which at least `grace` has passed since the time that `since`
+    /// gives. Those that are unused the longest come first: a client that used its session lately is more likely to
+    /// need it.
     template <typename Since, typename Which>
     std::vector<Candidate> candidates(Duration grace, Since since, Which which) const {
         std::vector<Candidate> found;
@@ -187,12 +218,15 @@ private:
         std::ranges::sort(found);
         return found;
     }
+    /// False if no more sessions may be chosen.
     bool take(SessionId id) {
         if (chosen_.size() == at_once) return false;
         chosen_.push_back(id);
         return true;
     }
 
+    /// Chooses sessions until the results of the others take at most half of `max_result_bytes`. Sessions that are
+    /// being closed already count as closed.
     void make_room_for_results() {
         const auto much = ResultRoom::always_kept(options_);
         auto bytes = table_.bytes() - closing_bytes_;
@@ -204,7 +238,9 @@ private:
             bytes -= table_.find(id)->results.bytes();
         }
     }
-    /// Those that were never used come first.
+    /// Chooses sessions until an eighth of the table is free. It starts when only a sixteenth is free, so that it
+    /// need not run again for every new session. Sessions in which no command ever took effect come first: their
+    /// clients lose nothing.
     void make_room_for_sessions() {
         const auto enough = options_.max_sessions - std::max<std::size_t>(1, options_.max_sessions / 8);
         const auto used = [](const Session& one) { return one.used; };
@@ -227,18 +263,19 @@ private:
     std::vector<SessionId> chosen_;
 };
 
-/// All of it, as a primary uses it.
+/// The bounds on sessions, put together as a primary uses them.
 class SessionRoom {
 public:
     ResultRoom results;
 
+    /// This server becomes primary. It is not known which connections opened the existing sessions.
     void take_over(Time now) {
         *this = {};
         next_relief_ = now;
     }
-    void gone(const Address& peer) { owners_.gone(peer); }
+    void disconnected(const Address& peer) { owners_.disconnected(peer); }
 
-    /// Why that connection may not open another session; empty if it may.
+    /// Why the connection may not open another session, as human-readable text; empty if it may (C6).
     std::string objection(const SessionTable& table, const Address& peer, const ReplicaOptions& options) const {
         if (table.size() + opening_ >= options.max_sessions) {
             reached("C6: a session beyond max_sessions is refused");
@@ -248,11 +285,13 @@ public:
         reached("C6: a session beyond max_sessions_per_peer is refused");
         return "max_sessions_per_peer is " + std::to_string(options.max_sessions_per_peer);
     }
+    /// The entry that opens a session for `peer` was logged.
     void opening(const Address& peer) {
         ++opening_;
         owners_.opening(peer);
     }
-    /// The entry was applied; `peer` waited for it, if somebody did.
+    /// An entry was applied. `peer` is the connection that waits for its answer; null if none does, as with entries
+    /// that were uncommitted at takeover, and with those that the primary logged by itself.
     void applied(const Entry& entry, const Address* peer) {
         if (entry.kind == EntryKind::close) owners_.closed(entry.session);
         if (entry.kind != EntryKind::open || !peer) return;
@@ -260,7 +299,8 @@ public:
         owners_.opened(*peer, entry.at);
     }
 
-    /// The sessions to close now, before their time.
+    /// The sessions to close early, if it is time to look. The search costs O(sessions): it runs once a second at most,
+    /// or every 100 ms while each search finds as many sessions as one turn may close.
     std::vector<SessionId> to_close(const SessionTable& table, const ReplicaOptions& options, Time now) {
         if (now < next_relief_ || !SessionRelief::is_needed(table, options)) return {};
         auto chosen = SessionRelief::choose(table, options, now);
@@ -271,7 +311,7 @@ public:
     friend bool operator==(const SessionRoom&, const SessionRoom&) = default;
 
 private:
-    std::size_t opening_ = 0;  // sessions whose opening is in the log
+    std::size_t opening_ = 0;  // open entries that this primary logged and that are not applied
     SessionOwners owners_;
     Time next_relief_{};
 };

@@ -1,5 +1,5 @@
-// At most once: which commands of which session have taken effect, and what they returned (rules S10, C3, C4).
-// The table is part of the replicated state: it changes only when an entry is applied, and travels in snapshots.
+// At-most-once execution: which commands of which session have taken effect, and their results (rules S10, C3, C4).
+// The table is part of the replicated state: it changes only when an entry is applied, and it travels in snapshots.
 #pragma once
 
 #include <algorithm>
@@ -15,52 +15,62 @@
 
 namespace understudy::replica {
 
+/// The open sessions of a group with their results. Finding a session takes O(log sessions).
 class SessionTable {
 public:
-    /// What is known of a command before it is applied.
+    /// The state of a command before it is applied. `fresh`: it has not taken effect yet. `repeated`: it has taken
+    /// effect, and its result is retained. `forgotten`: it is below its session's low, so it is not known whether it
+    /// took effect.
     enum class Verdict { fresh, repeated, forgotten };
 
     struct Session {
-        Sequence low = 0;  ///< Below it every call was answered or given up.
+        Sequence low = 0;  ///< The client has an answer to each call below it, or gave it up.
         SharedResults results;
-        // What only a primary minds, by its own clock; it does not travel.
-        Time used{};                ///< When a client last sent something in it,
-        Time executed{};            ///< and when a command last took effect in it.
-        std::size_t reserved = 0;   ///< Bytes of results that are expected of its commands in the log (C6).
-        std::size_t expected = 0;   ///< Bytes of the result that its next command is expected to have.
-        bool closing = false;       ///< This primary has logged its closing.
+        // Only a primary uses the following, by its own clock. They are no part of the replicated state or of its text.
+        Time used{};                ///< When a client last sent a command in it (C4).
+        Time executed{};            ///< When a command last took effect in it.
+        std::size_t reserved = 0;   ///< Bytes reserved for commands that are logged, not applied (C6).
+        std::size_t expected = 0;   ///< Estimated bytes of its next result; 0: no result yet.
+        bool closing = false;       ///< This primary has logged an entry that closes it.
 
+        /// Classifies the command with this number. If its result is retained it is `repeated`. Else it is `forgotten`
+        /// below `low`, and `fresh` from there on.
         Verdict judge(Sequence seq) const {
             if (results.find(seq)) return Verdict::repeated;
             return seq < low ? Verdict::forgotten : Verdict::fresh;
         }
-        /// No command has taken effect in it.
+        /// Whether no command has ever taken effect in it.
         bool never_used() const { return low == 0 && results.size() == 0; }
         friend bool operator==(const Session& a, const Session& b) { return a.low == b.low && a.results == b.results; }
     };
 
+    /// Opens a session. It counts as used at `now`.
     void open(SessionId id, Time now) {
         auto& session = sessions_[id];
         session.used = session.executed = now;
     }
+    /// Closes a session and drops its results. One that is not open is ignored.
     void close(SessionId id) {
         const auto found = sessions_.find(id);
         if (found == sessions_.end()) return;
         bytes_ -= found->second.results.bytes();
         sessions_.erase(found);
     }
-    /// Forgets a session's results below `to`; from now on nothing below it takes effect (C3).
+    /// Raises a session's low to `to`, if it is lower, and drops the results below it. From now on no command below it
+    /// can take effect: so a command that its client gave up, and that still travels, stays without effect (C3).
     void raise_low(Session& session, Sequence to) {
         session.low = std::max(session.low, to);
         bytes_ -= session.results.bytes();
         session.results.forget_below(session.low);
         bytes_ += session.results.bytes();
     }
+    /// Adds the result of a command that has just taken effect.
     void record(Session& session, SessionResults::Result result) {
         bytes_ += result.bytes();
         session.results.record(std::move(result));
     }
 
+    /// The session; null if it is not open.
     const Session* find(SessionId id) const {
         auto found = sessions_.find(id);
         return found == sessions_.end() ? nullptr : &found->second;
@@ -69,12 +79,14 @@ public:
         auto found = sessions_.find(id);
         return found == sessions_.end() ? nullptr : &found->second;
     }
+    /// How many sessions are open.
     std::size_t size() const { return sessions_.size(); }
-    /// Of all results.
+    /// The bytes of all results of all sessions (`SessionResults::bytes`). O(1).
     std::size_t bytes() const { return bytes_; }
     const std::map<SessionId, Session>& all() const { return sessions_; }
 
-    /// All sessions count as used now, as at a takeover (C4).
+    /// At a takeover: all sessions count as used at `now`, and what a primary notes of them is reset. The new primary
+    /// does not know when they were last used, and must not close them too early (C4).
     void touch_all(Time now) {
         for (auto& [id, session] : sessions_) {
             session.used = session.executed = now;
@@ -83,9 +95,9 @@ public:
         }
     }
 
-    /// The table as text; equal tables give equal text.
+    /// The table as text. Equal tables give equal text. `SessionTableWriter` writes it piece by piece.
     std::string save() const;
-    /// The inverse of `save`; nothing if the text is not of that form.
+    /// The inverse of `save`; nothing if the text is malformed.
     static std::optional<SessionTable> load(std::string_view text);
 
     friend bool operator==(const SessionTable& a, const SessionTable& b) { return a.sessions_ == b.sessions_; }

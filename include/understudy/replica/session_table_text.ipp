@@ -1,5 +1,5 @@
-// The session table as text, written and read piece by piece: a table may be as large as a store, and neither end of a
-// state transfer makes all of its text at once. A snapshot begins with it.
+// The session table as text, written and read piece by piece. A snapshot begins with it. A table may be as large as a
+// store, so neither end of a state transfer ever holds all of its text in memory.
 #pragma once
 
 #include <algorithm>
@@ -16,10 +16,15 @@
 
 namespace understudy::replica {
 
-/// Writes a table as it was when this was made. The text is `put_bytes` of: the number of sessions; of each session its
-/// id, its low, how many results it has, and these. Equal tables give equal text.
+/// Writes a table as it was when the writer was constructed; later changes of the table do not matter. Equal tables
+/// give equal text.
+///
+/// The text is a length, then this content: the number of sessions; for each session its id (view and index), its low,
+/// and the number of its results; for each result its number, its position (view and index), and its value. Numbers are
+/// written by `put_number`; a value, and the content as a whole, have the form of `put_bytes` (text_fields.hpp).
 class SessionTableWriter {
 public:
+    /// O(sessions): results are shared with the table and not copied (`SharedResults`).
     explicit SessionTableWriter(const SessionTable& table) {
         rows_.reserve(table.size());
         std::size_t size = digits(table.size()) + 1;
@@ -34,9 +39,9 @@ public:
         left_ = digits(size) + 1 + size + 1;
     }
 
-    /// Bytes that are still to be read.
+    /// How many bytes of the text are still to be read.
     std::size_t left() const { return left_; }
-    /// The next 1 to `max` bytes; none at the end.
+    /// The next 1 to `max` bytes of the text; empty at the end. `max` must not be 0.
     std::string read(std::size_t max) {
         std::string piece;
         piece.reserve(std::min(max, left_));
@@ -60,16 +65,18 @@ private:
         SharedResults results;
         friend bool operator==(const Row&, const Row&) = default;
     };
-    static constexpr std::size_t usual_part = 4096;
+    static constexpr std::size_t usual_part = 4096;  // about the bytes of text that are made at once
 
-    /// What comes next: the long value whose head was just written, or more text.
+    /// Makes the next piece available, after `part_` or `value_` was read to its end: a long value whose head was just
+    /// written, or else more text in `part_`. A long value is read from where it is shared, and not copied into
+    /// `part_`.
     void go_on() {
         used_ = 0;
         if (std::exchange(value_follows_, false)) {
             part_.clear();
             return;
         }
-        const bool after_value = std::exchange(value_, {}).size() > 0;
+        const bool after_value = std::exchange(value_, {}).size() > 0;  // then the space behind it is due
         part_ = after_value ? " " : "";
         while (part_.size() < usual_part && row_ < rows_.size() && !value_follows_) {
             if (results_left_ > 0)
@@ -79,9 +86,10 @@ private:
         }
         if (row_ == rows_.size() && !value_follows_ && !std::exchange(ended_, true)) part_ += ' ';
     }
+    /// Writes the head of the present session; or, if that and all results are written, goes to the next session.
     void write_row() {
         if (std::exchange(in_row_, false)) {
-            rows_[row_++].results = {};  // what changes in the table from now on need not be copied
+            rows_[row_++].results = {};  // not shared any more: the table can change these in place
             return;
         }
         const auto& row = rows_[row_];
@@ -91,6 +99,7 @@ private:
         for (auto number : {row.id.view, row.id.index, row.low, Sequence{row.results.size()}})
             put_number(part_, number);
     }
+    /// Writes a result; of a long value only the head, and the value follows as the next piece.
     void write(const SessionResults::Result& result) {
         next_ = result.seq + 1;
         --results_left_;
@@ -107,22 +116,26 @@ private:
 
     std::vector<Row> rows_;
     std::size_t row_ = 0;
-    bool in_row_ = false;           // of this row the head was written,
-    Sequence next_ = 0;             // and the results before that number:
-    std::size_t results_left_ = 0;  // not so many
+    bool in_row_ = false;           // the head of row `row_` was written
+    Sequence next_ = 0;             // its results below this number were written
+    std::size_t results_left_ = 0;  // how many of its results were not
     std::string part_;
     ResultText value_;
-    bool value_follows_ = false;  // `part_` is its head; else, where there is one, it is being written
-    bool ended_ = false;
-    std::size_t used_ = 0;  // of the part or the value
-    std::size_t left_ = 0;
+    bool value_follows_ = false;  // `part_` ends with the head of `value_`; if false, a `value_` is being read itself
+    bool ended_ = false;          // the space that ends the text was written
+    std::size_t used_ = 0;        // bytes already read of `part_`, or of `value_` once that is read
+    std::size_t left_ = 0;        // of the whole text
 };
 
-/// Reads what `SessionTableWriter` wrote, split anywhere.
+/// Reads what `SessionTableWriter` wrote, in pieces that may be split anywhere. The text comes from another server, or
+/// from disk, and is not trusted: every length is checked before it is used. At most one incomplete session head or
+/// result, and the piece fed last, are kept as text.
 class SessionTableReader {
 public:
+    /// Whether the whole table was read.
     bool complete() const { return stage_ == Stage::complete; }
-    /// Takes from `data` what belongs to the table; returns what was wrong with it, or an empty string.
+    /// Takes all of `data` until the table is complete, and nothing after that. `take_rest` then gives the bytes that
+    /// follow the table in its last piece. Returns an empty string, or human-readable text that says what is wrong.
     std::string feed(std::string_view& data) {
         if (complete()) return {};
         text_ += data;
@@ -139,18 +152,22 @@ public:
         text_.erase(0, used);
         return {};
     }
-    /// What came after the table with its last piece.
+    /// Gives the bytes that followed the table in its last piece, once.
     std::string take_rest() { return std::exchange(text_, {}); }
+    /// The table, once it is complete.
     SessionTable take_table() { return std::move(table_); }
 
     friend bool operator==(const SessionTableReader&, const SessionTableReader&) = default;
 
 private:
+    // The item that is read next: the length, the number of sessions, a session's head, a result, or the space at the
+    // end.
     enum class Stage { length, sessions, session, result, end, complete };
     enum class Outcome { taken, too_short, wrong };
     static constexpr std::size_t longest_number = 20;
 
-    // Reads numbers from what is there of the text.
+    // Reads numbers from the text that has arrived. A number counts only with the space behind it: without that, more
+    // digits may be in the next piece.
     struct Fields {
         std::string_view text;
         std::size_t used = 0;
@@ -172,7 +189,8 @@ private:
         }
     };
 
-    /// The next thing in the text, if all of it is there.
+    /// Takes the next item of the text if all of it has arrived. Also checks that it does not exceed the length of the
+    /// table, and that the table ends where its length says.
     Outcome take(Fields& fields) {
         const auto stage = stage_;
         const auto outcome = take_stage(fields);
@@ -198,7 +216,7 @@ private:
         const auto view = fields.number(), index = fields.number(), low = fields.number(), results = fields.number();
         if (fields.outcome != Outcome::taken) return fields.outcome;
         const auto [place, fresh] = table_.sessions_.try_emplace({view, index});
-        if (!fresh) return Outcome::wrong;
+        if (!fresh) return Outcome::wrong;  // a session that was listed before
         session_ = place->first;
         place->second.low = low;
         --sessions_;
@@ -209,7 +227,7 @@ private:
     Outcome take_result(Fields& fields) {
         const auto seq = fields.number(), view = fields.number(), index = fields.number(), size = fields.number();
         if (fields.outcome != Outcome::taken) return fields.outcome;
-        if (size >= left_) return Outcome::wrong;
+        if (size >= left_) return Outcome::wrong;  // before waiting for so many bytes: they are not in the table
         if (fields.text.size() - fields.used <= size) return Outcome::too_short;
         auto& session = table_.sessions_.at(session_);
         JsonText value{fields.text.substr(fields.used, size)};
@@ -227,13 +245,15 @@ private:
     }
 
     Stage stage_ = Stage::length;
-    std::string text_;            // that was not read yet
-    std::uint64_t left_ = 0;      // bytes of the table that are still to come
-    std::uint64_t sessions_ = 0;  // the same, of sessions,
-    std::uint64_t results_ = 0;   // and of results of this one
+    std::string text_;            // arrived and not read yet
+    std::uint64_t left_ = 0;      // bytes of the table's content that are not read yet
+    std::uint64_t sessions_ = 0;  // sessions whose head is not read yet
+    std::uint64_t results_ = 0;   // results of `session_` that are not read yet
     SessionId session_;
     SessionTable table_;
 };
+
+// The text of `save` and `load` is the content alone, without the length before it and the space behind it.
 
 inline std::string SessionTable::save() const {
     SessionTableWriter writer{*this};

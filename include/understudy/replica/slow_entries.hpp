@@ -1,4 +1,5 @@
-// How long the entries that are still kept took to apply: a backup that joins has to apply them too (S7).
+// How long the entries that are still in the log took to apply. A backup that joins has to apply them too, and needs
+// about as long: a primary that did not know this would report it as unreachable (S7).
 #pragma once
 
 #include <algorithm>
@@ -10,10 +11,12 @@
 
 namespace understudy::replica {
 
-/// The longest of the entries after any position. Of entries that take about the same only the last one is remembered,
-/// with the time of the longest: so there are a few dozen at most, and what is told is up to a quarter too much.
+/// Gives the longest time of the entries after any position, without storing each entry. Of entries that took about the
+/// same time only the last one is stored, with the longest of their times. So a few dozen are stored at most, and the
+/// time given is at most a quarter too long. Entries that took less than 1 ms are ignored.
 class SlowEntries {
 public:
+    /// The entry at `index` took this long to apply. Indices must ascend. Amortized O(1).
     void applied(Index index, Duration took) {
         if (took < least) return;
         while (!falling_.empty() && falling_.back().took <= took + took / 4) {
@@ -22,13 +25,14 @@ public:
         }
         falling_.push_back({index, took});
     }
-    /// The log starts after `base` now.
+    /// The log was trimmed: it starts after `base` now, and earlier entries do not count any more.
     void trim(Index base) {
         std::erase_if(falling_, [base](const auto& one) { return one.index <= base; });
     }
+    /// The longest time of all entries after the position last trimmed to; 0 if none was slow.
     Duration longest() const { return falling_.empty() ? Duration{} : falling_.front().took; }
 
-    /// How many are remembered.
+    /// How many entries are stored.
     std::size_t count() const { return falling_.size(); }
 
     friend bool operator==(const SlowEntries&, const SlowEntries&) = default;
@@ -41,7 +45,7 @@ private:
     };
     static constexpr Duration least = std::chrono::milliseconds{1};
 
-    std::vector<SlowEntry> falling_;  // by index; each took clearly longer than the next one
+    std::vector<SlowEntry> falling_;  // by index; each took longer than the next one by more than a quarter
 };
 
 }  // namespace understudy::replica

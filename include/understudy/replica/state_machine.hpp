@@ -1,5 +1,5 @@
-// The rules of a replica (S1 to S11): which view it is in, what it may do there, and what it tells the view service.
-// The work of each role is in primary.hpp and backup.hpp; here messages are admitted and handed to them.
+// The state machine of a replica (S1 to S11): which view it is in, what it may do there, and what it reports to the
+// view service. It checks incoming messages and passes them on; the work of each role is in primary.hpp and backup.hpp.
 #pragma once
 
 #include <algorithm>
@@ -21,94 +21,113 @@
 
 namespace understudy::replica {
 
+/// A replica as a value: it gets messages and the time, and produces output. It reads no clock and does no I/O, so that
+/// a simulation runs the same code as a server. `S` is the store in its text form. Not safe for use from several
+/// threads.
 template <TextStore S>
-class ReplicaRules {
+class ReplicaStateMachine {
 public:
-    /// `name` is the address that others reach this server at, `incarnation` is drawn anew for each start.
-    ReplicaRules(S store, ReplicaOptions options, Address name, Incarnation incarnation, Time now)
-        : ReplicaRules{ReplicatedState<S>{std::move(store)}, std::move(options), std::move(name), incarnation, now} {}
+    /// `name` is the address at which others reach this server. `incarnation` must be drawn anew for each start (S9).
+    ReplicaStateMachine(S store, ReplicaOptions options, Address name, Incarnation incarnation, Time now)
+        : ReplicaStateMachine{ReplicatedState<S>{std::move(store)}, std::move(options), std::move(name), incarnation,
+                              now} {}
 
-    /// Goes on from a journal (S9). `promised`: a batch is called `persisted` only when it is on stable storage, so
-    /// that the next life may say that it continues this one.
-    ReplicaRules(Recovered<S> from, ReplicaOptions options, Address name, Incarnation incarnation, Time now,
+    /// Continues from a journal (S9). `promised`: the journal calls a batch `persisted` only when it is on stable
+    /// storage. Only then may the next incarnation claim that it continues this one.
+    ReplicaStateMachine(Recovered<S> from, ReplicaOptions options, Address name, Incarnation incarnation, Time now,
                  bool promised)
-        : ReplicaRules{std::move(from.state), std::move(options), std::move(name), incarnation, now} {
+        : ReplicaStateMachine{std::move(from.state), std::move(options), std::move(name), incarnation, now} {
         standing_.info.cluster = from.standing.info.cluster;
         journaling_.begin(from, state_, standing_, promised);
     }
 
-    void receive(Envelope envelope, Time now, Effects& out);
+    /// Handles one message. Ignored after a failure.
+    void receive(Envelope envelope, Time now, Output& out);
 
-    void gone(const Address& peer, Time now, Effects& out);
-    void probed(const Address&, ProbeResult, Time, Effects&) {}
+    /// The connection to `peer` ended, or could not be made.
+    void disconnected(const Address& peer, Time now, Output& out);
+    void probed(const Address&, ProbeResult, Time, Output&) {}
+    /// The send queue of `peer`'s connection became full, or has room again (C6).
     void backlog(const Address& peer, bool full) { primary_.backlog(peer, full); }
 
-    void wake(Time now, Effects& out);
+    /// Ends a turn: `respond`, all `work`, `end_work`, at one point in time.
+    void wake(Time now, Output& out);
 
-    void respond(Time now, Effects& out);
+    /// The same in steps, so that the driver can measure the time between them and send what is due in between (S7).
+    void respond(Time now, Output& out);
     bool has_work() const { return !failed() && work_.next(state_, primary_, lease_) != Work::none; }
-    void work(Time now, Effects& out);
-    void end_work(Time now, Effects& out);
-    /// What has to leave should leave before the store works.
+    void work(Time now, Output& out);
+    void end_work(Time now, Output& out);
+    /// Whether the store is slow, so that the output should be sent before `work`.
     bool works_slowly() const { return work_.slow(); }
 
-    /// S9: that batch, and those before it, are on stable storage; or, where that is not promised, were handed over.
+    /// S9: that batch and all earlier ones are on stable storage; or were handed over, if the journal does not promise
+    /// that.
     void persisted(std::uint64_t batch);
-    /// S9: what was written last may be lost, and nothing more can be written: this server is done.
-    void journal_failed(const std::string& why, Time now, Effects& out);
+    /// S9: stable storage failed. The latest batches may be lost and nothing more can be written, so this server stops
+    /// for good.
+    void journal_failed(const std::string& why, Time now, Output& out);
 
+    /// When `wake` is due if nothing arrives; `never` after a failure.
     Time deadline() const;
 
+    /// Invariants that are cheap enough to check after each step. A violation calls the check handler.
     void invariants() const {
         UNDERSTUDY_CHECK(state_.applied.index <= state_.commit);
         UNDERSTUDY_CHECK(state_.commit <= state_.log.last().index);
         UNDERSTUDY_CHECK(state_.log.base().index <= state_.applied.index);
         UNDERSTUDY_CHECK(!primary_.serving() || standing_.role() == Role::primary);
     }
+    /// The same and those of the whole log: O(entries).
     void deep_invariants() const {
         invariants();
         for (auto index = state_.log.first() + 1; index <= state_.log.last().index; ++index)
             UNDERSTUDY_CHECK(state_.log[index].at.view >= state_.log[index - 1].at.view);
     }
 
-    // ---- the host's wishes ----
+    // ---- requests of the host ----
 
-    /// Hands over and leaves the group (R6). A sole primary goes on serving until a backup is in sync.
-    void leave(Time, Effects&) {
+    /// Hands over and leaves the group (R6). A primary without a backup in sync goes on serving until there is one.
+    void leave(Time, Output&) {
         leaving_ = true;
         stopped_ = stopped_ || standing_.role() != Role::primary;
         pinger_.now_please();
     }
-    /// Takes `leave` back.
-    void stay(Time, Effects&) {
+    /// Cancels `leave`.
+    void stay(Time, Output&) {
         leaving_ = false;
         if (standing_.role() != Role::primary) stopped_ = false;
         pinger_.now_please();
     }
-    /// Has left: no view that it knows of names it, and the view service has heard that it is leaving.
+    /// Whether it has left: the view that it knows does not name it, and the view service has answered a ping that said
+    /// `leaving`.
     bool left() const { return leaving_ && heard_leaving_ && standing_.role() == Role::idle; }
 
-    // ---- what is ----
+    // ---- state ----
 
+    /// Whether the store or stable storage failed. The server then does nothing more.
     bool failed() const { return !state_.store_failure.empty() || !journaling_.failure().empty(); }
     /// Why stable storage failed; empty if it did not.
     const std::string& journal_failure() const { return journaling_.failure(); }
     Role role() const { return standing_.role(); }
     const ViewInfo& view() const { return standing_.info; }
-    /// Is primary, and was not told to stop.
+    /// Whether it is primary and was not told to stop.
     bool serving() const { return primary_.serving(); }
+    /// Whether it is primary and all members of its view have announced the feature.
     bool all_announce(std::string_view feature) const { return primary_.all_announce(feature); }
     const S& store() const { return state_.store; }
     const ReplicatedState<S>& state() const { return state_; }
 
+    /// The answer to `pb.status`.
     ReplicaStatusResult status(Time) const;
 
-    friend bool operator==(const ReplicaRules&, const ReplicaRules&) = default;
+    friend bool operator==(const ReplicaStateMachine&, const ReplicaStateMachine&) = default;
 
 private:
     using ThisStep = Step<S>;
 
-    ReplicaRules(ReplicatedState<S> state, ReplicaOptions options, Address name, Incarnation incarnation, Time now)
+    ReplicaStateMachine(ReplicatedState<S> state, ReplicaOptions options, Address name, Incarnation incarnation,
+                        Time now)
         : options_{std::move(options)}, state_{std::move(state)}, pinger_{options_.view_service, now} {
         UNDERSTUDY_CHECK(options_.validate().empty());
         standing_.name = std::move(name);
@@ -119,13 +138,14 @@ private:
         standing_.ack_timeout = standing_.dead_after / 2;
     }
 
-    /// What is done once in the respond and once more after the work.
+    /// Called at the end of `respond`, and again after the work: sends answers, trims the log, and notes whether work
+    /// is left over.
     void conclude(ThisStep& step) {
         primary_.serving() ? primary_.end_turn(step) : state_.trim(options_.log_bytes, ~Index{0});
         work_.look(step, primary_);
     }
 
-    ThisStep at(Time now, Effects& out) { return {state_, standing_, options_, now, out, lease_.holds(now)}; }
+    ThisStep at(Time now, Output& out) { return {state_, standing_, options_, now, out, lease_.holds(now)}; }
 
     // ---- requests of clients ----
 
@@ -190,7 +210,8 @@ private:
         if (backup_.receives() || state_.applied != before) journaling_.replaced(state_);
     }
 
-    /// S1: a higher view is adopted, a lower one refused; only in my own view do I obey, and only as its backup.
+    /// S1: adopts a newer view and refuses an older one. A message is obeyed only if it is of the current view and this
+    /// server is a backup in it. Otherwise a replaced primary could still change logs.
     template <typename Request>
     bool admit_primary(ThisStep& step, const Call& call, const char* method, const Request& request) {
         if (!admit_group(step, call, method, request)) return false;
@@ -224,7 +245,8 @@ private:
         if (auto* link = admit_answer(step, call, result.view)) link->answered_chunk(call.id, result, step);
     }
 
-    /// The link of a backup that answered in this view (S4: an answer counts only in the view that it names).
+    /// The link of a backup that answered in this view, or null (S4: an answer counts only in the view that it names).
+    /// An answer of an older view says nothing about the log as it is now.
     BackupLink<S>* admit_answer(ThisStep& step, const Call& call, ViewNumber view) {
         if (!primary_.serving() || view != step.view().number) {
             reached("S4: an acknowledgement of another view does not count");
@@ -242,7 +264,9 @@ private:
         pinger_.answered(call.peer, step.out);
         if (result.lease > Duration{}) standing_.dead_after = workable(result.lease);
         adopt(step, call.peer, result.info);
+        // View 0 is not adopted, but its ping interval counts: the group has no other one yet.
         if (result.info.view.number == 0) standing_.info.ping_interval = workable(result.info.ping_interval);
+        // An answer counts only if the ping said it: `leave` may have been called since.
         heard_leaving_ = leaving_ && sent_leaving_;
         if (options_.reads == Reads::lease && primary_.serving())
             lease_.answered(call_number(call.id), result, standing_.info, standing_.dead_after, options_.lease_margin);
@@ -264,6 +288,7 @@ private:
         auto* link = primary_.serving() ? primary_.find(call.peer) : nullptr;
         if (!link) return;
         auto theirs = failure.view ? failure.view->view.number : 0;
+        // A refusal counts only if it fits the view that the backup names: an old one must not move the link back.
         if (failure.code == error::stale_view && theirs < step.view().number)
             link->lacks_view(call.id, step);
         else if (failure.code == error::mismatch && failure.held && theirs == step.view().number)
@@ -278,14 +303,16 @@ private:
         if (!pinger_.knows(call.peer)) return step.refuse_unasked(call);
         if (failure.view) {
             reached("S6: a refused ping teaches the newer view");
-            adopt(step, call.peer, *failure.view);  // who was replaced is sent no other
+            adopt(step, call.peer, *failure.view);  // a replaced incarnation is sent no other view
         }
+        // The same refusal is emitted once, not with every ping.
         if (pinger_.refused(call.peer, failure.code))
             step.out.tell(Refused{call.peer, failure.code, "the view service refused the ping: " + failure.text});
     }
 
-    /// Anything else is not for a replica: a request is answered so, an answer is dropped. A client may ask a replica
-    /// for the view when the view service is gone: the refusal carries it.
+    /// All other messages are not for a replica. A request is answered with `unknown_method`; an answer that belongs to
+    /// no request emits an event. A client may ask a replica for the view while the view service is down: the refusal
+    /// carries it.
     template <typename Other>
     void handle(ThisStep& step, Call&& call, Other&&) {
         constexpr auto text = "this is a replica; the method belongs to a view service";
@@ -302,6 +329,8 @@ private:
 
     // ---- views ----
 
+    /// S1: takes over a view if it is newer, and enters the role that it gives to this server. A view of another
+    /// cluster or group is refused. A view older than one that an earlier incarnation adopted is not adopted (S9).
     void adopt(ThisStep& step, const Address& from, const ViewInfo& info) {
         if (info.group != options_.group || (standing_.knows_cluster() && info.cluster != standing_.info.cluster)) {
             if (info.view.number != 0)
@@ -323,7 +352,8 @@ private:
         journaling_.adopted(state_, standing_);
         if (info.view.number == seen) return;  // only more backups in sync
         if (auto forced = info.view.forced; forced > std::max(seen, journaling_.former_view())) {
-            // What others held before they may have dropped.
+            // S3: after `view.force` others may have dropped entries that this server has. It drops all of them, unless
+            // the view relies on its state.
             reached("S3: after a forced view a server drops what it has");
             if (primary_.serving()) primary_.step_down(step, "view " + std::to_string(forced) + " was forced");
             if (!journaling_.is_relied_on(standing_)) drop_everything(step);
@@ -332,7 +362,7 @@ private:
         pinger_.now_please();
     }
 
-    /// `news`: its role is told although it is the same as before.
+    /// Starts the role of a new view. `news`: emits the role even if it is the same as before.
     void enter_view(ThisStep& step, Role before, bool news) {
         stopped_ = leaving_ && role() != Role::primary;
         lease_.end();
@@ -344,7 +374,7 @@ private:
         if (role() != before || news) step.out.tell(RoleChanged{options_.group, role(), step.view().number});
     }
 
-    /// S3: after `view.force` what this server holds may conflict with what the forced primary holds.
+    /// S3: after `view.force` the log of this server may conflict with that of the forced primary. Drops all state.
     void drop_everything(ThisStep& step) {
         if (state_.log.last().index != 0) step.out.tell(LogCut{1, state_.log.last().index, state_.commit > 0});
         state_.clear();
@@ -352,7 +382,8 @@ private:
         journaling_.replaced(state_);
     }
 
-    void ping(Time now, Effects& out) {
+    /// Sends a ping with everything that the view service decides by (section 2).
+    void ping(Time now, Output& out) {
         Ping ping;
         ping.group = options_.group;
         ping.server = standing_.name;
@@ -370,6 +401,8 @@ private:
         ping.stopped = stopped_;
         ping.leaving = sent_leaving_ = leaving_;
         ping.lease = options_.reads == Reads::lease;
+        // A view service of another cluster, or one whose record is behind (R7), needs the newest view for
+        // `view.adopt`.
         if (pinger_.is_foreign()) {
             const auto& newest = ping.viewnum != 0 ? standing_.info : journaling_.former();
             if (newest.view.number != 0) ping.known = newest;
@@ -378,6 +411,7 @@ private:
         if (options_.reads == Reads::lease) lease_.sent(n, now);
     }
 
+    /// The store failed: requests in progress end, and this server handles no more messages.
     void end_with_failure(ThisStep& step) {
         step.out.tell(StoreFailed{state_.store_failure});
         primary_.step_down(step, "the store failed");
@@ -398,11 +432,11 @@ private:
     bool stopped_ = false;  // serves no more in this view
 };
 
-// What a driver calls stands outside of the class, so that the instance for an erased store is compiled once
-// (runtime/replica_machine.ipp).
+// The functions that a driver calls are defined outside of the class, so that their instance for an erased store can be
+// compiled once (runtime/replica_machine.ipp).
 
 template <TextStore S>
-void ReplicaRules<S>::receive(Envelope envelope, Time now, Effects& out) {
+void ReplicaStateMachine<S>::receive(Envelope envelope, Time now, Output& out) {
     if (failed()) return;
     auto step = at(now, out);
     Call call{std::move(envelope.peer), std::move(envelope.id)};
@@ -410,21 +444,21 @@ void ReplicaRules<S>::receive(Envelope envelope, Time now, Effects& out) {
 }
 
 template <TextStore S>
-void ReplicaRules<S>::gone(const Address& peer, Time now, Effects& out) {
+void ReplicaStateMachine<S>::disconnected(const Address& peer, Time now, Output& out) {
     auto step = at(now, out);
-    primary_.gone(step, peer);
-    pinger_.gone(peer);
+    primary_.disconnected(step, peer);
+    pinger_.disconnected(peer);
 }
 
 template <TextStore S>
-void ReplicaRules<S>::wake(Time now, Effects& out) {
+void ReplicaStateMachine<S>::wake(Time now, Output& out) {
     respond(now, out);
     while (has_work()) work(now, out);
     end_work(now, out);
 }
 
 template <TextStore S>
-void ReplicaRules<S>::respond(Time now, Effects& out) {
+void ReplicaStateMachine<S>::respond(Time now, Output& out) {
     if (failed()) return;
     work_.begin_turn(standing_, journaling_.own_delay(state_, now), state_.log.base().index, now);
     auto step = at(now, out);
@@ -441,14 +475,14 @@ void ReplicaRules<S>::respond(Time now, Effects& out) {
 }
 
 template <TextStore S>
-void ReplicaRules<S>::work(Time now, Effects& out) {
+void ReplicaStateMachine<S>::work(Time now, Output& out) {
     auto step = at(now, out);
     work_.go_on(step, primary_, lease_);
     if (failed()) end_with_failure(step);
 }
 
 template <TextStore S>
-void ReplicaRules<S>::end_work(Time now, Effects& out) {
+void ReplicaStateMachine<S>::end_work(Time now, Output& out) {
     if (failed()) return;
     auto step = at(now, out);
     work_.end_turn(step);
@@ -457,7 +491,7 @@ void ReplicaRules<S>::end_work(Time now, Effects& out) {
 }
 
 template <TextStore S>
-void ReplicaRules<S>::journal_failed(const std::string& why, Time now, Effects& out) {
+void ReplicaStateMachine<S>::journal_failed(const std::string& why, Time now, Output& out) {
     if (failed()) return;
     reached("S9: a server whose stable storage fails is done");
     journaling_.fail(why);
@@ -467,12 +501,12 @@ void ReplicaRules<S>::journal_failed(const std::string& why, Time now, Effects& 
 }
 
 template <TextStore S>
-void ReplicaRules<S>::persisted(std::uint64_t batch) {
+void ReplicaStateMachine<S>::persisted(std::uint64_t batch) {
     journaling_.persisted(batch, state_);
 }
 
 template <TextStore S>
-Time ReplicaRules<S>::deadline() const {
+Time ReplicaStateMachine<S>::deadline() const {
     if (failed()) return never;
     if (work_.left_over()) return Time{};
     if (state_.durable.waits(state_.log) || (journaling_.due(options_) && !backup_.receives())) return Time{};
@@ -482,7 +516,7 @@ Time ReplicaRules<S>::deadline() const {
 }
 
 template <TextStore S>
-ReplicaStatusResult ReplicaRules<S>::status(Time) const {
+ReplicaStatusResult ReplicaStateMachine<S>::status(Time) const {
     return {standing_.info,         standing_.name,          standing_.incarnation, role(),
             state_.log.first(),     state_.log.last().index, state_.commit,         state_.applied.index,
             state_.sessions.size(), state_.log.bytes(),      primary_.backups()};

@@ -1,4 +1,5 @@
-// What a step of a replica works on; the parts of a replica hold no references to each other.
+// The context of one step of a replica: its state, its options, the time and the output. The parts of a replica get it
+// as an argument, so that they hold no references to each other and can be copied and compared.
 #pragma once
 
 #include <algorithm>
@@ -13,18 +14,21 @@
 
 namespace understudy::replica {
 
-/// A ping interval, or D, as it can be worked with: with less the loop would spin, with more the clock would overflow.
+/// Limits a ping interval, or D, to 1 ms to 365 days. A shorter one would make the event loop spin, a longer one would
+/// overflow the clock. The value comes from another process, so it may be anything.
 constexpr Duration workable(Duration length) { return std::clamp<Duration>(length, 1ms, 365 * 24h); }
 
-/// Who this server is and what it knows of the world.
+/// The hard state of this server: its name and incarnation, and what the view service has announced.
 struct Standing {
     Address name;
     Incarnation incarnation = Incarnation::none;
-    ViewInfo info;          ///< The newest view adopted.
-    Duration dead_after{};   ///< D, as the view service last said.
-    Duration ack_timeout{};  ///< How long a backup may confirm nothing (S7): D/2, more where this server is slow too.
+    ViewInfo info;          ///< The newest view that was adopted.
+    Duration dead_after{};   ///< D, from the view service's last answer.
+    /// How long a backup may acknowledge nothing (S7): D/2, more if this server is slow itself.
+    Duration ack_timeout{};
 
     bool knows_cluster() const { return info.cluster != ClusterId::none; }
+    /// The role in the view. `idle` if the view names another incarnation of this server (S1).
     Role role() const {
         const auto* me = info.view.member(name);
         if (!me || me->incarnation != incarnation) return Role::idle;
@@ -33,18 +37,19 @@ struct Standing {
     friend bool operator==(const Standing&, const Standing&) = default;
 };
 
+/// The context of one step. It is made for each call of the state machine and not stored.
 template <TextStore S>
 struct Step {
     ReplicatedState<S>& state;
     const Standing& standing;
     const ReplicaOptions& options;
     Time now;
-    Effects& out;
-    bool leased = false;  ///< Whether a lease holds at `now`.
+    Output& out;
+    bool leased = false;  ///< Whether a read lease is valid at `now`.
 
     const View& view() const { return standing.info.view; }
 
-    /// Answers with an error that carries this server's view, and tells of it.
+    /// Answers with an error that carries this server's view, and emits a `Refused` event.
     void refuse(const Call& call, std::string method, error code, std::string text) const {
         out.tell(Refused{call.peer, code, text});
         answer_error(call, std::move(method), code, std::move(text));
@@ -60,10 +65,11 @@ struct Step {
         refuse(call, method, error::wrong_cluster,
                "this is cluster " + to_hex(standing.info.cluster) + ", not " + to_hex(theirs));
     }
+    /// Emits an event for an answer that belongs to no request. It is not answered.
     void refuse_unasked(const Call& call) const {
         out.tell(Refused{call.peer, error::invalid_request, "an answer that nobody asked for"});
     }
-    /// As `refuse`, but an everyday answer that is not worth an event.
+    /// As `refuse`, without the event: for errors that are part of normal operation.
     void answer_error(const Call& call, std::string method, error code, std::string text) const {
         reached(code);
         Failure failure{std::move(method), code, std::move(text), {}, {}, {}};

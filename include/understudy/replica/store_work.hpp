@@ -1,5 +1,5 @@
-// What a replica's store has to do, entries to apply and reads to answer, in slices: a turn that took as long as all of
-// it would be taken for silence (S7).
+// Divides the work of a replica's store, entries to apply and reads to answer, over turns. A turn that did all of it at
+// once could be so long that the other servers take this one for dead (S7).
 #pragma once
 
 #include <algorithm>
@@ -11,11 +11,14 @@
 
 namespace understudy::replica {
 
+/// Decides which unit of work comes next, does it, and emits events when the store is slow. `WorkPace` measures.
 template <TextStore S>
 class StoreWork {
 public:
-    /// A turn begins; what this server needs itself, for what a backup may have to apply too, says what its backups may
-    /// need (S7). The log begins after `base`.
+    /// A turn begins. Sets `standing.ack_timeout`, how long a backup may confirm nothing (S7). It is derived from this
+    /// server's own delays, since a backup may need as long: `own_disk` for one journal batch, and the longest time
+    /// that its store took for one unit lately, or for one of the entries in the log, which starts after `base`. The
+    /// store's budget of this turn is a quarter of the ping interval.
     void begin_turn(Standing& standing, Duration own_disk, Index base, Time now) {
         told_ = now;
         const auto own = std::max(own_disk, pace_.longest(base));
@@ -25,27 +28,27 @@ public:
         pace_.begin_turn(standing.info.ping_interval / 4);
     }
 
-    /// The next unit, if there is one and this turn has time for it.
+    /// The next unit of work; `Work::none` if there is none, or this turn has no time left for it.
     Work next(const ReplicatedState<S>& state, const Primary<S>& primary, const Lease& lease) const {
         const bool behind = state.applied.index < state.commit;
         if (behind && pace_.may_apply()) return Work::apply;
         if (pace_.may_read() && primary.has_ready_read(state, lease.holds(told_))) return Work::read;
         return behind && pace_.may_apply_more() ? Work::apply : Work::none;
     }
-    /// Does one; `step.now` is the time now.
+    /// Does one unit of work. `step.now` is the time now, not that when the turn began.
     void go_on(Step<S>& step, Primary<S>& primary, const Lease& lease) {
         told_ = step.now;
         const auto work = next(step.state, primary, lease);
-        if (work == Work::none) return;  // the lease has ended
+        if (work == Work::none) return;  // the lease has ended since the caller asked
         pace_.begin(work, step.state.applied.index + 1, step.now);
         if (work == Work::read) return primary.answer_read(step);
         primary.serving() ? primary.apply_next(step) : void(step.state.apply_next(step.now));
     }
-    /// What is left over waits for the next turn, which follows at once.
+    /// Notes whether work is left over. If so, the next turn follows at once (`left_over`).
     void look(Step<S>& step, const Primary<S>& primary) {
         left_over_ = step.state.applied.index < step.state.commit || primary.has_ready_read(step.state, step.leased);
     }
-    /// The turn's work ends.
+    /// The turn's work ends. Emits `StoreBehind` and `SlowStore` where that is due.
     void end_turn(Step<S>& step) {
         const auto& state = step.state;
         const auto dead_after = step.standing.dead_after;
@@ -59,16 +62,19 @@ public:
             step.out.tell(SlowStore{slowest.work == Work::apply ? "apply" : "query", slowest.took});
     }
 
+    /// Whether work was left over when `look` was last called.
     bool left_over() const { return left_over_; }
+    /// As `WorkPace::slow`.
     bool slow() const { return pace_.slow(); }
+    /// As `WorkPace::ahead`.
     Index ahead() const { return pace_.ahead(); }
 
-    /// What was measured is no state of the group.
+    /// Ignores what was measured: it depends on the speed of the machine, and two equal replicas may differ in it.
     friend bool operator==(const StoreWork& a, const StoreWork& b) { return a.left_over_ == b.left_over_; }
 
 private:
     WorkPace pace_;
-    Time told_{};
+    Time told_{};  // the time of the last call
     bool left_over_ = false;
 };
 

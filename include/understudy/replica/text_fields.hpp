@@ -1,4 +1,4 @@
-// Numbers and byte strings in a row, as text: the form of a snapshot's parts that the library itself writes.
+// Numbers and byte strings as a sequence of text fields: the form in which the session table is written in a snapshot.
 #pragma once
 
 #include <array>
@@ -12,7 +12,8 @@
 
 namespace understudy::replica {
 
-/// How many digits a number has.
+/// How many decimal digits a number has; 1 for 0. It is called for each result that is recorded, so it has no loop: the
+/// length in bits gives the number of digits, or one too few, and one comparison with a power of ten decides.
 constexpr std::size_t digits(std::uint64_t value) {
     constexpr auto powers = [] {
         std::array<std::uint64_t, 20> all{1};
@@ -22,22 +23,23 @@ constexpr std::size_t digits(std::uint64_t value) {
     const auto about = static_cast<std::size_t>(std::bit_width(value | 1)) * 1233 >> 12;  // times log10(2)
     return about + (about < powers.size() && value >= powers[about] ? 1 : 0) + (value == 0 ? 1 : 0);
 }
-/// The length of `put_bytes` of so many bytes.
+/// The length of the text that `put_bytes` writes for `bytes` bytes.
 constexpr std::size_t size_of_bytes(std::size_t bytes) { return digits(bytes) + bytes + 2; }
 
-/// `17 `
+/// Appends a number and a space: `17 `.
 inline void put_number(std::string& text, std::uint64_t value) {
     text += std::to_string(value);
     text += ' ';
 }
-/// `5 hello `
+/// Appends a length, the bytes as they are, and a space: `5 hello `.
 inline void put_bytes(std::string& text, std::string_view bytes) {
     put_number(text, bytes.size());
     text += bytes;
     text += ' ';
 }
 
-/// Reads what `put_number` and `put_bytes` wrote. After the first misfit it is not `ok` and gives zeros.
+/// Reads what `put_number` and `put_bytes` wrote. After the first field that does not fit, `ok` is false and stays so,
+/// and every further field reads as 0 or empty. So the caller may read several fields and check once.
 class FieldReader {
 public:
     explicit FieldReader(std::string_view text) : rest_{text} {}
@@ -61,6 +63,7 @@ public:
         return value;
     }
     bool ok() const { return ok_; }
+    /// The text that was not read yet; empty after an error.
     std::string_view rest() const { return rest_; }
 
 private:

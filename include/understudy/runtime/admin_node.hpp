@@ -1,4 +1,4 @@
-// An operator's questions under way, as `Admin` sees them.
+// The interface of a running operator client, as `Admin` uses it. The implementation is in admin_node.ipp.
 #pragma once
 
 #include <cstdint>
@@ -36,7 +36,7 @@ public:
     virtual void cancel(std::uint64_t key) = 0;
 };
 
-/// A template for the reason of `make_client_node`.
+/// A template for the same reason as `make_client_node`.
 template <typename Lazy = void>
 std::shared_ptr<AdminNode> make_admin_node(std::unique_ptr<TransportBase> transport, Observer observer);
 

@@ -1,4 +1,5 @@
-// An operator's questions at work: the machine that asks them, and who watches views.
+// The driver of an operator client: it sends questions through `client::AdminStateMachine`, and delivers views to
+// watchers.
 #pragma once
 
 #include <cstdint>
@@ -15,14 +16,14 @@
 #include <understudy/client/admin_state_machine.hpp>
 #include <understudy/error.hpp>
 #include <understudy/runtime/admin_node.hpp>
-#include <understudy/runtime/loop.hpp>
+#include <understudy/runtime/driver.hpp>
 
 namespace understudy::detail {
 
 template <typename Lazy>
-class AdminParty final : public Party<client::AskRules, AdminNode> {
+class AdminDriver final : public Driver<client::AdminStateMachine, AdminNode> {
 public:
-    using Party<client::AskRules, AdminNode>::Party;
+    using Driver<client::AdminStateMachine, AdminNode>::Driver;
 
     asio::awaitable<void> begin_run() override { return begin_run_of(*this); }
 
@@ -75,8 +76,10 @@ private:
         }
     }
     void show(Watching& watching, const ViewResult* news) {
+        // After a connection broke, the view is asked for again, and may be the one that the watcher already has.
         if (!news || news->info == watching.seen) return;
         watching.seen = news->info;
+        // Posted, because the watcher is code of the host: it may call this object, or throw.
         asio::post(executor(), [watcher = watching.watcher, info = news->info] { watcher(info); });
     }
 
@@ -85,7 +88,7 @@ private:
 
 template <typename Lazy>
 std::shared_ptr<AdminNode> make_admin_node(std::unique_ptr<TransportBase> transport, Observer observer) {
-    return std::make_shared<AdminParty<Lazy>>(client::AskRules{}, std::move(transport), std::move(observer));
+    return std::make_shared<AdminDriver<Lazy>>(client::AdminStateMachine{}, std::move(transport), std::move(observer));
 }
 
 #if defined(UNDERSTUDY_SEPARATE_COMPILATION)

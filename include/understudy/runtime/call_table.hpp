@@ -1,5 +1,5 @@
-// The calls of a host that are under way: who is to be told when the machine has finished one.
-// No call has a coroutine of its own: it is an entry here until the loop completes it.
+// The pending calls of a host, and their completion handlers. A call has no coroutine of its own: it is an entry in
+// this table until the driver completes it.
 #pragma once
 
 #include <cstdint>
@@ -16,7 +16,7 @@
 #include <asio/async_result.hpp>
 #include <asio/cancellation_type.hpp>
 
-#include <understudy/async/completion.hpp>
+#include <understudy/async/completion_handler.hpp>
 #include <understudy/async/initiate.hpp>
 #include <understudy/base/recycling_allocator.hpp>
 
@@ -25,15 +25,15 @@ namespace understudy::detail {
 template <typename Answer>
 class CallTable {
 public:
-    /// A key that no call had before; they grow.
+    /// A key that no earlier call had. Keys grow.
     std::uint64_t next_key() { return ++last_key_; }
-    void add(std::uint64_t key, Completion<Answer> completion) { calls_.emplace(key, std::move(completion)); }
+    void add(std::uint64_t key, CompletionHandler<Answer> completion) { calls_.emplace(key, std::move(completion)); }
 
-    /// Completes a call; does nothing if it is not under way any more. The handler runs later, through its executor.
+    /// Completes a call. Does nothing if the call is no longer pending. The handler runs later, through its executor.
     void finish(std::uint64_t key, std::error_code ec, Answer answer = {}) {
         if (auto completion = take(key)) completion.post(ec, std::move(answer));
     }
-    /// As `finish`, but together with others: `post_finished` follows.
+    /// As `finish`, but the completions of one turn are collected. Call `post_finished` after the last of them.
     void finish_with_others(std::uint64_t key, std::error_code ec, Answer answer) {
         if (auto completion = take(key)) due_->add(std::move(completion), ec, std::move(answer));
     }
@@ -42,14 +42,14 @@ public:
         auto finished = std::exchange(calls_, {});
         for (auto& [key, completion] : finished) completion.post(ec, {});
     }
-    /// Destroys the handlers uncalled, as an execution context does that ends with work undone. What a handler owns
-    /// may own this table, so it is emptied first.
+    /// Destroys the handlers without calling them, as an execution context does that ends with unfinished work. The
+    /// table is emptied first, because a handler may own the object that contains this table.
     void drop_all() { auto dropped = std::exchange(calls_, {}); }
 
     bool has(std::uint64_t key) const { return calls_.contains(key); }
 
 private:
-    Completion<Answer> take(std::uint64_t key) {
+    CompletionHandler<Answer> take(std::uint64_t key) {
         const auto found = calls_.find(key);
         if (found == calls_.end()) return {};
         auto completion = std::move(found->second);
@@ -57,52 +57,53 @@ private:
         return completion;
     }
 
-    using Entry = std::pair<const std::uint64_t, Completion<Answer>>;
-    std::unordered_map<std::uint64_t, Completion<Answer>, std::hash<std::uint64_t>, std::equal_to<>,
+    using Entry = std::pair<const std::uint64_t, CompletionHandler<Answer>>;
+    std::unordered_map<std::uint64_t, CompletionHandler<Answer>, std::hash<std::uint64_t>, std::equal_to<>,
                        RecyclingAllocator<Entry>>
         calls_;
     std::shared_ptr<DueCompletions<Answer>> due_ = std::make_shared<DueCompletions<Answer>>();
     std::uint64_t last_key_ = 0;
 };
 
-/// Terminal cancellation of one call. It owns nothing of the service: a slot may outlive it.
+/// Terminal cancellation of one call. It holds only a weak pointer, because the cancellation slot may outlive the
+/// service.
 template <typename P>
 struct CancelCall {
-    std::weak_ptr<P> party;
+    std::weak_ptr<P> driver;
     std::uint64_t key;
 
     void operator()(asio::cancellation_type type) const {
         if ((type & asio::cancellation_type::terminal) == asio::cancellation_type::none) return;
-        if (auto alive = party.lock()) alive->cancel(key);
+        if (auto alive = driver.lock()) alive->cancel(key);
     }
 };
 
-/// The initiation of every call that waits in a table. `P` has `calls`, `executor()`, `start(key, request)`, which may
-/// finish the call already, and `cancel(key)`.
+/// Initiates a call that waits in a table. `P` has `calls`, `executor()`, `cancel(key)`, and `start(key, request)`,
+/// which may complete the call at once.
 template <typename P>
 struct StartCall {
-    std::shared_ptr<P> party;
+    std::shared_ptr<P> driver;
 
     template <typename Handler, typename Request, typename Translate>
     void operator()(Handler handler, Request request, Translate translate) const {
-        party->threads.called(*party);
-        auto& calls = party->calls;
+        driver->threads.called(*driver);
+        auto& calls = driver->calls;
         const auto key = calls.next_key();
         if (auto slot = asio::get_associated_cancellation_slot(handler); slot.is_connected())
-            slot.assign(CancelCall<P>{party, key});
-        calls.add(key, {std::move(handler), party->executor(), std::move(translate)});
-        party->start(key, std::move(request));
+            slot.assign(CancelCall<P>{driver, key});
+        calls.add(key, {std::move(handler), driver->executor(), std::move(translate)});
+        driver->start(key, std::move(request));
     }
 };
 
-/// The same of a token that throws.
+/// As `StartCall`, for a token that turns failures into exceptions.
 template <typename P>
 struct StartThrowingCall {
-    std::shared_ptr<P> party;
+    std::shared_ptr<P> driver;
 
     template <typename Handler, typename Request, typename Translate>
     void operator()(Handler handler, Request request, Translate translate) const {
-        StartCall<P>{party}(Throwing<Handler>{std::move(handler)}, std::move(request), std::move(translate));
+        StartCall<P>{driver}(Throwing<Handler>{std::move(handler)}, std::move(request), std::move(translate));
     }
 };
 
@@ -117,16 +118,17 @@ struct CallSignature<void> {
     using throwing = void(std::exception_ptr);
 };
 
-/// Starts a call and completes `token` with `void(std::error_code, T)`, or `void(std::error_code)`, where `T` is
-/// `Translate::Value`, what `translate` makes of the answer. A token that throws gets the exception with its reasons.
+/// Starts a call. Completes `token` with `void(std::error_code, T)`, where `T` is `Translate::Value`, which `translate`
+/// makes of the answer; or with `void(std::error_code)` if `T` is void. A token that throws gets an exception whose
+/// text has the cause.
 template <typename P, typename Request, typename Translate, typename Token>
-auto async_call(std::shared_ptr<P> party, Request request, Translate translate, Token&& token) {
+auto async_call(std::shared_ptr<P> driver, Request request, Translate translate, Token&& token) {
     using Signature = CallSignature<typename Translate::Value>;
     if constexpr (throws_failures<std::decay_t<Token>>)
         return asio::async_initiate<Token, typename Signature::throwing>(
-            StartThrowingCall<P>{std::move(party)}, token, std::move(request), std::move(translate));
+            StartThrowingCall<P>{std::move(driver)}, token, std::move(request), std::move(translate));
     else
-        return asio::async_initiate<Token, typename Signature::type>(StartCall<P>{std::move(party)}, token,
+        return asio::async_initiate<Token, typename Signature::type>(StartCall<P>{std::move(driver)}, token,
                                                                      std::move(request), std::move(translate));
 }
 

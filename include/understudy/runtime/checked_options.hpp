@@ -1,4 +1,4 @@
-// What services and clients require of their options, and tokens of chance.
+// Checks of options that need a transport or a journal, and random tokens. Common to all services and clients.
 #pragma once
 
 #include <cstddef>
@@ -14,13 +14,14 @@
 
 namespace understudy::detail {
 
-/// Throws `std::system_error` with `error::invalid_options` if there is something wrong.
+/// Throws `std::system_error` with `error::invalid_options` unless `wrong` is empty.
 inline void require_valid(const std::string& wrong) {
     if (!wrong.empty()) throw std::system_error{make_error_code(error::invalid_options), wrong};
 }
 
-/// Throws the same if the largest message of a replica, with a view and JSON around what it carries, does not fit a
-/// frame of its transport: it would be logged and then reach no backup. Only of a transport that says `max_frame()`.
+/// Throws the same if the largest message of a replica does not fit a frame of its transport, with the view and the
+/// JSON around its content. Such a command would be logged but could never reach a backup. Checked only for transports
+/// that have `max_frame()`.
 inline void require_room(const TransportBase& transport, const ReplicaOptions& options) {
     const auto limit = transport.max_frame();
     if (!limit) return;
@@ -32,12 +33,13 @@ inline void require_room(const TransportBase& transport, const ReplicaOptions& o
                       std::to_string(limit) + " bytes");
     };
     require("max_command", options.max_command, 1);
-    require("append_bytes", options.append_bytes, 2);  // small commands have as much around them
+    require("append_bytes", options.append_bytes, 2);  // small commands have as much JSON around them
     require("chunk_bytes", options.chunk_bytes, 1.5);  // base64
 }
 
-/// A journal is that of one server: under another name nobody would know whose state it is. Throws
-/// `std::system_error` with `error::wrong_journal`: the options are right by themselves.
+/// Throws `std::system_error` with `error::wrong_journal` if the journal was written by a server of another name or
+/// group: under another name its state would be attributed to the wrong server. This is not `error::invalid_options`,
+/// since the options themselves are valid.
 inline void require_own(const HardState& standing, const Address& name, const std::string& group) {
     if (standing.name.empty()) return;
     const auto require = [](const char* what, const std::string& theirs, const std::string& ours) {
@@ -51,16 +53,16 @@ inline void require_own(const HardState& standing, const Address& name, const st
     require("of group", standing.info.group, group);
 }
 
-/// A party that others dial has an address.
+/// A server or view service must have an address, because others dial it.
 inline void require_listening(const Address& name) {
     require_valid(name.empty() ? "a server must listen: its transport has no address" : "");
 }
-/// Addresses that are to be dialled, if the transport can tell which of them it never could.
+/// Checks the addresses that are to be dialled, as far as the transport can tell which ones it can never dial.
 inline void require_dialable(const TransportBase& transport, const std::vector<Address>& addresses) {
     for (const auto& address : addresses) require_valid(transport.objection(address));
 }
 
-/// A random token; 0 means none, so it is never that.
+/// A random token. Never 0, which means none.
 inline std::uint64_t draw_token(TransportBase& transport) {
     for (;;)
         if (auto token = transport.random(); token != 0) return token;

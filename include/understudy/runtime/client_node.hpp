@@ -1,4 +1,4 @@
-// A client at work, as `Client` and `Clerk` see it.
+// The interface of a running client, as `Client` and `Clerk` use it. The implementation is in client_node.ipp.
 #pragma once
 
 #include <cstdint>
@@ -43,24 +43,24 @@ public:
     virtual void start(std::uint64_t key, DumpCall call) = 0;
     virtual void cancel(std::uint64_t key) = 0;
 
-    /// Ends in good order: the loop goes on for a little while, to close the session.
+    /// Stops in good order: the loop continues for a short time to close the session.
     virtual void leave() = 0;
-    /// Learns the view and keeps up with it.
+    /// Asks for the view and follows its changes.
     virtual void follow() = 0;
     virtual const ViewInfo& view() const = 0;
 };
 
-/// Throws `std::system_error` with `error::invalid_options`. A template, so that the header-only form costs nobody who
-/// does not use it.
+/// Throws `std::system_error` with `error::invalid_options`. It is a template so that in the header-only form only
+/// those translation units compile it that use it.
 template <typename Lazy = void>
 std::shared_ptr<ClientNode> make_client_node(std::unique_ptr<TransportBase> transport, const ClerkOptions& options,
                                              Observer observer);
 
-/// Reads a snapshot of the store, piece by piece.
+/// Exports a snapshot of the store, piece by piece.
 template <typename Lazy = void>
 asio::awaitable<Position> dump(std::shared_ptr<ClientNode> node, std::function<void(std::string_view)> sink);
 
-/// Makes that coroutine when the call is initiated.
+/// Calls `dump` when the operation is initiated.
 struct MakeDump {
     std::shared_ptr<ClientNode> node;
     std::function<void(std::string_view)> sink;

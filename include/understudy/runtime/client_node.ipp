@@ -1,4 +1,4 @@
-// A client at work: its rules, its loop, which begins with the first call, and its calls.
+// The driver of a client: its state machine, its loop (which starts with the first call), and its pending calls.
 #pragma once
 
 #include <cstdint>
@@ -15,14 +15,14 @@
 #include <understudy/client/state_machine.hpp>
 #include <understudy/runtime/checked_options.hpp>
 #include <understudy/runtime/client_node.hpp>
-#include <understudy/runtime/loop.hpp>
+#include <understudy/runtime/driver.hpp>
 
 namespace understudy::detail {
 
 template <typename Lazy>
-class ClientParty final : public Party<client::ClerkRules, ClientNode> {
+class ClientDriver final : public Driver<client::ClientStateMachine, ClientNode> {
 public:
-    using Party<client::ClerkRules, ClientNode>::Party;
+    using Driver<client::ClientStateMachine, ClientNode>::Driver;
 
     asio::awaitable<void> begin_run() override { return begin_run_of(*this); }
     const ViewInfo& view() const override { return machine.view(); }
@@ -48,11 +48,12 @@ public:
         calls.finish_all(asio::error::operation_aborted);
         machine.leave(transport->now());
         silence();
+        // Without a session, or without a loop that could close it, there is nothing to wait for.
         if (!running || !machine.leaving()) return stop();
         leaving_ = true;
         transport->wake();
     }
-    /// If it ends in good order it goes on with that.
+    /// A client that is closing its session finishes that before it stops.
     void abandoned() override {
         if (!leaving_) stop();
     }
@@ -83,6 +84,7 @@ private:
     void turn_ended() override {
         for (auto& done : machine.take_finished()) {
             if (done.error) {
+                // In place of a value, the text of the exception: see `FailureText`.
                 done.value = "group " + machine.options().group;
                 if (!done.detail.empty()) {
                     done.value += ": " + done.detail;
@@ -105,8 +107,8 @@ std::shared_ptr<ClientNode> make_client_node(std::unique_ptr<TransportBase> tran
                                              Observer observer) {
     require_valid(options.validate());
     require_dialable(*transport, options.view_service);
-    client::ClerkRules rules{options, transport->random()};
-    return std::make_shared<ClientParty<Lazy>>(std::move(rules), std::move(transport), std::move(observer));
+    client::ClientStateMachine rules{options, transport->random()};
+    return std::make_shared<ClientDriver<Lazy>>(std::move(rules), std::move(transport), std::move(observer));
 }
 
 template <typename Lazy>

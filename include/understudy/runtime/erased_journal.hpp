@@ -1,4 +1,4 @@
-// A journal whose type was forgotten.
+// A type-erased `Journal`, so that the driver of a replica is compiled once for all journals.
 #pragma once
 
 #include <cstdint>
@@ -11,7 +11,7 @@
 
 namespace understudy::detail {
 
-/// What a `Journal` offers, with a default for what is optional there.
+/// The functions of a `Journal`, the optional one included.
 class JournalBase {
 public:
     virtual ~JournalBase() = default;
@@ -44,7 +44,7 @@ private:
     J journal_;
 };
 
-/// Null if there is none.
+/// Returns null if there is no journal.
 template <Journal J>
 std::unique_ptr<JournalBase> erase(J journal) {
     if (!is_there(journal)) return nullptr;

@@ -1,4 +1,4 @@
-// A store whose type was forgotten: the text store (store.hpp) that the replica's rules work on, compiled once for all.
+// A type-erased `TextStore` (store.hpp), so that the replica's state machine is compiled once for all stores.
 #pragma once
 
 #include <cstddef>
@@ -20,7 +20,7 @@ public:
     virtual std::string read(std::size_t max) = 0;
 };
 
-/// What a `TextStore` offers.
+/// The functions of a `TextStore`.
 class StoreBase {
 public:
     virtual ~StoreBase() = default;
@@ -68,7 +68,7 @@ private:
     wire::TypedStore<S> typed_;
 };
 
-/// A copyable owner of what derives from a base that has `copy()`.
+/// Owns an object of a class derived from `Base`, and copies it with `Base::copy()`.
 template <typename Base>
 class Copied {
 public:
@@ -100,13 +100,13 @@ private:
 
 class ErasedStore {
 public:
-    /// The first condition has to come first. Without it Clang asks whether an `ErasedStore` is copyable while it asks
-    /// whether one is a `Store`, and refuses: a condition that depends on itself.
+    /// The first condition must come first. Without it Clang asks whether an `ErasedStore` is copyable while it
+    /// evaluates whether one is a `Store`. This condition would depend on itself, and Clang rejects it.
     template <typename S>
         requires(!std::is_same_v<S, ErasedStore> && Store<S>)
     explicit ErasedStore(S store) : held_{std::make_unique<StoreOf<S>>(std::move(store))} {}
 
-    /// The store as the host gave it, whose type the host knows.
+    /// The store that the host gave. `S` must be its type; this is not checked.
     template <Store S>
     const S& as() const {
         return static_cast<const StoreOf<S>*>(held_.operator->())->store();

@@ -1,4 +1,4 @@
-// A transport whose type was forgotten, so that services and clients are compiled once for all of them.
+// A type-erased `Transport`, so that services and clients are compiled once for all transports.
 #pragma once
 
 #include <concepts>
@@ -16,7 +16,7 @@
 
 namespace understudy::detail {
 
-/// What a `Transport` offers, with a default for what is optional there.
+/// The functions of a `Transport`. The optional ones have defaults.
 class TransportBase {
 public:
     virtual ~TransportBase() = default;
@@ -25,14 +25,14 @@ public:
     virtual Time now() const = 0;
     virtual std::uint64_t random() = 0;
     virtual void send(const Address& to, const std::string& payload) = 0;
-    virtual asio::awaitable<Arrivals> next(Time deadline) = 0;
+    virtual asio::awaitable<TransportEvents> next(Time deadline) = 0;
     virtual void wake() = 0;
     virtual void probe(const Address& address) = 0;
     virtual void pause(const Address& peer) = 0;
     virtual void resume(const Address& peer) = 0;
     virtual void close() = 0;
 
-    virtual void reuse(Arrivals&&) {}
+    virtual void reuse(TransportEvents&&) {}
     virtual void malformed(const Address&) {}
     virtual std::optional<std::size_t> max_frame() const { return std::nullopt; }
     virtual std::string objection(const Address&) const { return {}; }
@@ -49,14 +49,14 @@ public:
     Time now() const override { return transport_.now(); }
     std::uint64_t random() override { return transport_.random(); }
     void send(const Address& to, const std::string& payload) override { transport_.send(to, payload); }
-    asio::awaitable<Arrivals> next(Time deadline) override { return transport_.next(deadline); }
+    asio::awaitable<TransportEvents> next(Time deadline) override { return transport_.next(deadline); }
     void wake() override { transport_.wake(); }
     void probe(const Address& address) override { transport_.probe(address); }
     void pause(const Address& peer) override { transport_.pause(peer); }
     void resume(const Address& peer) override { transport_.resume(peer); }
     void close() override { transport_.close(); }
 
-    void reuse(Arrivals&& used) override {
+    void reuse(TransportEvents&& used) override {
         if constexpr (requires { transport_.reuse(std::move(used)); }) transport_.reuse(std::move(used));
     }
     void malformed(const Address& peer) override {

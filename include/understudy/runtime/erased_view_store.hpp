@@ -1,4 +1,4 @@
-// A view service's store whose type was forgotten.
+// A type-erased `ViewStore`, so that the view service is compiled once for all stores.
 #pragma once
 
 #include <cstdint>
@@ -12,7 +12,7 @@
 
 namespace understudy::detail {
 
-/// What a `ViewStore` offers.
+/// The functions of a `ViewStore`.
 class ViewStoreBase {
 public:
     virtual ~ViewStoreBase() = default;

@@ -1,4 +1,5 @@
-// Commands and queries that are made inside the call, and a warning for those that GCC 12 destroys twice.
+// Functions that make a command or query inside the call, as in `async_execute<Acquire>("lock", "me")`. Also a warning
+// for arguments that GCC 12 would destroy twice.
 #pragma once
 
 #include <concepts>
@@ -17,8 +18,8 @@
 
 namespace understudy::detail {
 
-/// GCC before 13 destroys an aggregate temporary twice if it was made within a `co_await` expression, at any level of
-/// optimization. Tried: 12.2 and 12.4 do, 13.3 and 14.2 do not.
+/// GCC before 13 destroys an aggregate temporary twice if it was made within a `co_await` expression, at every
+/// optimization level. Tested: 12.2 and 12.4 have this bug, 13.3 and 14.2 do not.
 #if defined(__GNUC__) && !defined(__clang__) && __GNUC__ < 13
 inline constexpr bool await_destroys_twice = true;
 #else
@@ -30,12 +31,12 @@ struct HoldsAggregate : std::bool_constant<std::is_aggregate_v<T> && !std::is_tr
 template <typename... Ts>
 struct HoldsAggregate<std::variant<Ts...>> : std::disjunction<HoldsAggregate<Ts>...> {};
 
-/// A temporary, or what cannot be told from one, that such a compiler may destroy twice.
+/// An argument that such a compiler may destroy twice: a temporary, or one that cannot be distinguished from it.
 template <typename T>
 concept Fragile = await_destroys_twice && !std::is_lvalue_reference_v<T> &&
                   HoldsAggregate<std::remove_cv_t<std::remove_reference_t<T>>>::value;
 
-/// `use_awaitable` and `deferred`, also within `redirect_error`, `bind_executor` and their like.
+/// `use_awaitable` and `deferred`, also wrapped in `redirect_error`, `bind_executor` or similar adapters.
 template <typename T>
 struct AwaitedToken : std::bool_constant<requires { T::values(0); }> {};
 template <typename Executor>
@@ -43,7 +44,7 @@ struct AwaitedToken<asio::use_awaitable_t<Executor>> : std::true_type {};
 template <template <typename...> typename Wrapper, typename T, typename... More>
 struct AwaitedToken<Wrapper<T, More...>> : AwaitedToken<T> {};
 
-/// What follows a command: nothing, a deadline, a token, or both. Whether the call is awaited then.
+/// Whether a call is awaited, given the arguments that follow the command: none, a deadline, a token, or both.
 template <typename... Rest>
 struct Awaited : std::true_type {};
 template <typename Last>
@@ -52,8 +53,8 @@ struct Awaited<Last>
 template <typename First, typename Second, typename... Rest>
 struct Awaited<First, Second, Rest...> : Awaited<Second, Rest...> {};
 
-/// Whether the last argument is a token, for the rest make a `C`. A handler of the answer is one; any other thing is
-/// if `C` cannot be made with it.
+/// Whether the last argument is a token and the others make a `C`. A handler of the answer is a token. Any other
+/// argument is one if no `C` can be made of all the arguments.
 template <typename C, typename Answer, typename... Args>
 struct EndsInToken : std::false_type {};
 template <typename C, typename Answer, typename First, typename... Rest>
@@ -72,8 +73,8 @@ constexpr bool made_of_first(std::index_sequence<I...>) {
     return made_of<C>(static_cast<std::tuple<std::tuple_element_t<I, All>...>*>(nullptr));
 }
 
-/// That a `C`, which becomes a `Whole` (the store's `Command` or `Query`), can be made of the arguments, all or all but
-/// a token at the end.
+/// A `C` can be made of the arguments, either of all or of all but a token at the end. `C` converts to `Whole`, which
+/// is the store's `Command` or `Query`.
 template <typename C, typename Whole, typename Answer, typename... Args>
 concept MadeOf = std::convertible_to<const C&, Whole> &&
                  made_of_first<C, std::tuple<Args&&...>>(
@@ -82,12 +83,12 @@ concept MadeOf = std::convertible_to<const C&, Whole> &&
 template <typename... Args>
 concept AwaitedWithFragile = (Fragile<Args> || ...) && Awaited<Args...>::value;
 
-// Fields at the end may be left out, as in `C{...}`.
+// As in `C{...}`, the last fields may be omitted.
 #if defined(__GNUC__)
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wmissing-field-initializers"
 #endif
-/// Calls `use` with the `C` that is made of the arguments, as a constant, and with the token if there is one.
+/// Makes a `C` of the arguments. Calls `use` with it, as a constant, and with the token if there is one.
 template <typename C, bool with_token, typename Use, typename... Args>
 auto use_made(Use use, std::tuple<Args...> args) {
     constexpr auto fields = sizeof...(Args) - with_token;
@@ -104,12 +105,13 @@ auto use_made(Use use, std::tuple<Args...> args) {
 #pragma GCC diagnostic pop
 #endif
 
-/// The verbs of `Self`, a client or a server of the host's, that make a command or query of their arguments:
+/// The functions of `Self` (a client, or a server of the host) that make a command or query of their arguments:
 ///
 ///     co_await client.async_execute<Acquire>("lock", "me");            // a token may follow the arguments
 ///
-/// They call the verbs of `Self` that take a value. Of each there is a twin for arguments that GCC 12 would destroy
-/// twice, and one of the verb that takes a value; both are deprecated, and there for such compilers alone.
+/// They call the functions of `Self` that take a value. Each has a deprecated second form for arguments that GCC 12
+/// would destroy twice, and so has each function that takes a value. The deprecated forms exist only with such
+/// compilers.
 template <typename Self, Store S>
 class InPlace {
     using Command = typename S::Command;
@@ -117,7 +119,7 @@ class InPlace {
     using Reply = typename S::Reply;
 
 public:
-    /// Makes a `C`, which is the store's `Command` or becomes one, as `C(arguments...)` and executes it.
+    /// Makes a `C` as `C(arguments...)` and executes it. `C` is the store's `Command` or converts to it.
     template <typename C, typename... Args>
         requires MadeOf<C, Command, Reply, Args...>
     auto async_execute(Args&&... args) {
@@ -128,7 +130,7 @@ public:
     auto async_execute_at(Args&&... args) {
         return make<C, Result<Reply>>(ExecuteAt{self()}, std::forward<Args>(args)...);
     }
-    /// Makes a `Q`, which is the store's `Query` or becomes one, as `Q(arguments...)` and asks it.
+    /// Makes a `Q` as `Q(arguments...)` and executes the query. `Q` is the store's `Query` or converts to it.
     template <typename Q, typename... Args>
         requires MadeOf<Q, Query, Reply, Args...>
     auto async_query(Args&&... args) {
@@ -195,7 +197,7 @@ public:
     }
 
 protected:
-    InPlace() = default;  // only a part of `Self`
+    InPlace() = default;  // only as a base of `Self`
 
 private:
     struct Execute {

@@ -1,4 +1,4 @@
-// What services and clients hold: one that is at work behind its interface, whatever its rules.
+// The common base of running services and clients, and the handle by which the public classes own one.
 #pragma once
 
 #include <memory>
@@ -26,15 +26,16 @@ public:
 
     virtual asio::any_io_executor executor() = 0;
     virtual Address local() const = 0;
-    /// The coroutine of an `async_run`: ends with an error if it is under way already, or was stopped before.
+    /// Returns the coroutine of an `async_run`. It ends with an error if the loop is already running, or was stopped
+    /// before.
     virtual asio::awaitable<void> begin_run() = 0;
-    /// Ends the loop for good, with an error or without.
+    /// Ends the loop for good. `by` is the error with which it ends, if any.
     virtual void stop(std::error_code by = {}) = 0;
-    /// Nobody holds it any more but its loop.
+    /// Called when the last handle is gone, so that only the loop still owns this object.
     virtual void abandoned() { stop(); }
 };
 
-/// Makes the coroutine of an `async_run`, when that is initiated.
+/// Makes the coroutine of an `async_run` when the operation is initiated.
 struct MakeRun {
     std::shared_ptr<Node> node;
     asio::awaitable<void> operator()() const { return node->begin_run(); }
@@ -46,7 +47,7 @@ auto async_run(std::shared_ptr<Node> node, Token&& token) {
     return async_spawn(std::move(executor), MakeRun{std::move(node)}, std::forward<Token>(token));
 }
 
-/// Owns a node and stops it in the end: the loop, which owns it too, then ends by itself.
+/// Owns a node, and stops it in the destructor. The loop, which owns the node too, then ends by itself.
 template <typename N>
 class Handle {
 public:

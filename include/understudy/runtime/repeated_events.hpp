@@ -1,5 +1,5 @@
-// A refusal of each ping would be a line ten times a second, for as long as nobody looks. So what repeats is told once,
-// and then how often it came, once a minute.
+// Limits repeated events. A server whose pings are refused would otherwise fill the log with ten lines a second.
+// Repetitions are counted and emitted once a minute.
 #pragma once
 
 #include <algorithm>
@@ -16,8 +16,10 @@
 
 namespace understudy::detail {
 
-/// Takes the events `Refused` and `Malformed` of a service or client. Equal are those with the same code and sentence,
-/// whoever sent them; once there are `max_sentences`, those with the same code.
+/// Filters the events `Refused` and `Malformed` of one service or client. Two events of the same type are similar if
+/// they have the same code and sentence, whichever peer they are about. Once there are `max_sentences`, events with a
+/// new sentence are similar if they have the same code. So the table stays small although peers can choose parts of the
+/// sentences.
 class RepeatedEvents {
 public:
     static constexpr Duration interval = std::chrono::minutes{1};
@@ -25,14 +27,15 @@ public:
 
     bool empty() const { return told_.empty(); }
 
-    /// Whether this event is to be told now. If not it is counted.
+    /// Whether to emit this event now. Otherwise it is counted.
     bool is_new(const Event& event, Time now) {
         if (const auto* refused = std::get_if<Refused>(&event)) return is_new('r', *refused, now);
         if (const auto* malformed = std::get_if<Malformed>(&event)) return is_new('m', *malformed, now);
         return true;
     }
 
-    /// Calls `tell` with what came again, when an interval is over; forgets what did not. Costs nothing before.
+    /// Calls `tell` with each event that was repeated, once its interval is over. An event that was not repeated in its
+    /// interval is dropped from the table. Does nothing before the first interval ends.
     template <typename Tell>
     void tell_due(Time now, Tell tell) {
         if (now < due_) return;

@@ -1,5 +1,5 @@
-// The replica's rules over an erased store, compiled apart from the loop that drives them: together they are twice the
-// size of any other part.
+// The replica's state machine over an erased store, compiled apart from its driver. Together they would be twice the
+// size of any other translation unit.
 #pragma once
 
 #include <understudy/base/config.hpp>
@@ -9,7 +9,7 @@
 #if defined(UNDERSTUDY_SEPARATE_COMPILATION)
 namespace understudy {
 
-template class replica::ReplicaRules<detail::ErasedStore>;
+template class replica::ReplicaStateMachine<detail::ErasedStore>;
 
 }  // namespace understudy
 #endif

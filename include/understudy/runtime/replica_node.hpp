@@ -1,4 +1,4 @@
-// A replica at work, as `PBService` sees it.
+// The interface of a running replica, as `PBService` uses it. The implementation is in replica_node.ipp.
 #pragma once
 
 #include <cstdint>
@@ -19,7 +19,7 @@
 
 namespace understudy::replica {
 template <TextStore S>
-class ReplicaRules;
+class ReplicaStateMachine;
 }
 
 namespace understudy::detail {
@@ -33,11 +33,11 @@ struct LocalQuery {
 
 class ReplicaNode : public Node {
 public:
-    /// Until something is so, or the time has passed.
+    /// Waits until a condition is true or the timeout has passed.
     struct Wait {
         std::function<bool(const ReplicaNode&)> until;
         Duration timeout = Duration::max();
-        bool leaving = false;  ///< The server leaves meanwhile, and stays after all if that takes too long.
+        bool leaving = false;  ///< The server leaves the group meanwhile. If that takes too long, it stays.
     };
 
     CallTable<Answer> calls;
@@ -53,11 +53,11 @@ public:
     virtual const ViewInfo& view() const = 0;
     virtual ReplicaStatusResult status() const = 0;
     virtual const ErasedStore& store() const = 0;
-    virtual const replica::ReplicaRules<ErasedStore>& rules() const = 0;
+    virtual const replica::ReplicaStateMachine<ErasedStore>& rules() const = 0;
 };
 
-/// Reads the journal, if there is one, and goes on from it. Throws `std::system_error` with `error::invalid_options` or
-/// `error::wrong_journal`, and what the journal throws. A template for the reason of `make_client_node`.
+/// Reads the journal, if there is one, and continues from it. Throws `std::system_error` with `error::invalid_options`
+/// or `error::wrong_journal`, and what the journal throws. A template for the same reason as `make_client_node`.
 template <typename Lazy = void>
 std::shared_ptr<ReplicaNode> make_replica_node(ErasedStore store, std::unique_ptr<TransportBase> transport,
                                                std::unique_ptr<JournalBase> journal, ReplicaOptions options,

@@ -1,4 +1,4 @@
-// A replica at work: its rules, and what the host inside the same process asks of it.
+// The driver of a replica: its state machine, its journal, and the calls of the host in the same process.
 #pragma once
 
 #include <algorithm>
@@ -14,18 +14,18 @@
 #include <asio/awaitable.hpp>
 #include <asio/error.hpp>
 
-#include <understudy/async/gate.hpp>
+#include <understudy/async/executor_guard.hpp>
 #include <understudy/protocol/call_id.hpp>
 #include <understudy/replica/recovery.hpp>
 #include <understudy/replica/state_machine.hpp>
 #include <understudy/runtime/checked_options.hpp>
-#include <understudy/runtime/loop.hpp>
+#include <understudy/runtime/driver.hpp>
 #include <understudy/runtime/replica_node.hpp>
 
 #if defined(UNDERSTUDY_SEPARATE_COMPILATION)
 namespace understudy {
 
-extern template class replica::ReplicaRules<detail::ErasedStore>;  // runtime/replica_machine.ipp
+extern template class replica::ReplicaStateMachine<detail::ErasedStore>;  // runtime/replica_machine.ipp
 
 }  // namespace understudy
 #endif
@@ -33,13 +33,13 @@ extern template class replica::ReplicaRules<detail::ErasedStore>;  // runtime/re
 namespace understudy::detail {
 
 template <typename Lazy>
-class ReplicaParty final : public Party<replica::ReplicaRules<ErasedStore>, ReplicaNode> {
+class ReplicaDriver final : public Driver<replica::ReplicaStateMachine<ErasedStore>, ReplicaNode> {
 public:
-    using Rules = replica::ReplicaRules<ErasedStore>;
+    using Rules = replica::ReplicaStateMachine<ErasedStore>;
 
-    ReplicaParty(Rules rules, std::unique_ptr<TransportBase> carrier, std::unique_ptr<JournalBase> kept,
+    ReplicaDriver(Rules rules, std::unique_ptr<TransportBase> carrier, std::unique_ptr<JournalBase> kept,
                  Observer observer)
-        : Party<Rules, ReplicaNode>{std::move(rules), std::move(carrier), std::move(observer)},
+        : Driver<Rules, ReplicaNode>{std::move(rules), std::move(carrier), std::move(observer)},
           journal_{std::move(kept)} {}
 
     asio::awaitable<void> begin_run() override { return begin_run_of(*this); }
@@ -51,13 +51,13 @@ public:
     const ErasedStore& store() const override { return machine.store(); }
     const Rules& rules() const override { return machine; }
 
-    /// Lets the loop know when the journal has got on, until it is stopped: the journal's thread may work for longer
-    /// than the executor lives.
-    static void start_journal(const std::shared_ptr<ReplicaParty>& self) {
-        self->gate_ = Gate::open(self->executor());
-        self->journal_->start([gate = self->gate_, party = std::weak_ptr{self}] {
-            gate->post([party] {
-                if (const auto alive = party.lock(); alive && !alive->stopped()) alive->transport->wake();
+    /// Wakes the loop whenever the journal has made progress, until the driver is stopped. The guard is needed because
+    /// the journal's thread may still work when the executor no longer exists.
+    static void start_journal(const std::shared_ptr<ReplicaDriver>& self) {
+        self->guard_ = ExecutorGuard::open(self->executor());
+        self->journal_->start([guard = self->guard_, driver = std::weak_ptr{self}] {
+            guard->post([driver] {
+                if (const auto alive = driver.lock(); alive && !alive->stopped()) alive->transport->wake();
             });
         });
     }
@@ -74,14 +74,14 @@ public:
     }
     void start(std::uint64_t key, Wait wait) override {
         if (!running) return calls.finish(key, error::closed);
-        if (wait.leaving) ask([](Rules& rules, Time now, Effects& out) { rules.leave(now, out); });
+        if (wait.leaving) ask([](Rules& rules, Time now, Output& out) { rules.leave(now, out); });
         const auto deadline = after(transport->now(), wait.timeout);
         waits_.emplace(key, Waiting{std::move(wait.until), deadline, wait.leaving});
         transport->wake();
     }
     void cancel(std::uint64_t key) override {
         if (auto wait = waits_.extract(key); wait && wait.mapped().leaving) stay();
-        calls.finish(key, asio::error::operation_aborted);  // a command's answer will find nobody
+        calls.finish(key, asio::error::operation_aborted);  // the answer to a command finds no call and is dropped
     }
 
     Time deadline() const override {
@@ -111,12 +111,12 @@ private:
         return false;
     }
     void send(std::uint64_t key, Method method, Message message) {
-        ask([&](Rules& rules, Time now, Effects& out) {
+        ask([&](Rules& rules, Time now, Output& out) {
             rules.receive({local_peer, make_call_id(method, key), std::move(message)}, now, out);
         });
     }
     void stay() {
-        ask([](Rules& rules, Time now, Effects& out) { rules.stay(now, out); });
+        ask([](Rules& rules, Time now, Output& out) { rules.stay(now, out); });
     }
 
     void answered(Envelope envelope) override {
@@ -130,7 +130,7 @@ private:
             calls.finish(key, {}, {read->at, std::move(read->value)});
     }
 
-    void about_to_wake(Time now, Effects& out) override {
+    void about_to_wake(Time now, Output& out) override {
         if (!journal_) return;
         if (const auto batch = journal_->persisted(); batch != persisted_) {
             persisted_ = batch;
@@ -139,7 +139,7 @@ private:
         tell_waiting(journal_->waiting(), out);
         if (const auto why = journal_->failure(); !why.empty()) machine.journal_failed(why, now, out);
     }
-    void tell_waiting(std::string what, Effects& out) {
+    void tell_waiting(std::string what, Output& out) {
         if (what == waiting_) return;
         if (what.empty()) out.tell(JournalGoesOn{});
         else out.tell(JournalWaits{what});
@@ -149,7 +149,7 @@ private:
         if (journal_) journal_->write(batch, machine.state().log);
     }
     void was_stopped() override {
-        if (gate_) gate_->shut();
+        if (guard_) guard_->shut();
     }
 
     void turn_ended() override {
@@ -160,6 +160,8 @@ private:
                 ++wait;
                 continue;
             }
+            // A leave that takes too long is revoked. Otherwise the server could still be removed from the group later,
+            // although the call has reported that it stays.
             if (!met && wait->second.leaving) stay();
             calls.finish(wait->first, met ? std::error_code{} : error::deadline_passed);
             wait = waits_.erase(wait);
@@ -168,10 +170,10 @@ private:
             stop(machine.journal_failure().empty() ? error::store_failed : error::journal_failed);
     }
 
-    std::shared_ptr<Gate> gate_;  // of the journal's thread, if there is a journal
-    std::unique_ptr<JournalBase> journal_;  // null: none
+    std::shared_ptr<ExecutorGuard> guard_;  // for the journal's thread; null without a journal
+    std::unique_ptr<JournalBase> journal_;  // null without a journal
     std::uint64_t persisted_ = 0;
-    std::string waiting_;  // what for, as far as it was told
+    std::string waiting_;  // what the journal waits for, as last emitted
     std::map<std::uint64_t, Waiting> waits_;
 };
 
@@ -179,27 +181,30 @@ template <typename Lazy>
 std::shared_ptr<ReplicaNode> make_replica_node(ErasedStore store, std::unique_ptr<TransportBase> transport,
                                                std::unique_ptr<JournalBase> journal, ReplicaOptions options,
                                                Observer observer) {
-    using Party = ReplicaParty<Lazy>;
+    using Driver = ReplicaDriver<Lazy>;
     require_valid(options.validate());
     const Address name = transport->local();
     require_listening(name);
     require_dialable(*transport, options.view_service);
     require_room(*transport, options);
+    // A new incarnation for every start, also with a journal: others must notice that the old process is gone (S9).
     const auto incarnation = Incarnation{draw_token(*transport)};
     const auto now = transport->now();
     if (!journal) {
-        typename Party::Rules rules{std::move(store), std::move(options), name, incarnation, now};
-        return std::make_shared<Party>(std::move(rules), std::move(transport), nullptr, std::move(observer));
+        typename Driver::Rules rules{std::move(store), std::move(options), name, incarnation, now};
+        return std::make_shared<Driver>(std::move(rules), std::move(transport), nullptr, std::move(observer));
     }
+    // The journal is read here, in the constructor of the service: a damaged or foreign journal is an error before the
+    // server has sent anything.
     replica::Recovery reader{std::move(store), options.log_bytes};
     journal->read(reader);
     auto from = std::move(reader).finish();
     require_own(from.standing, name, options.group);
-    typename Party::Rules rules{std::move(from), std::move(options), name, incarnation, now, journal->promises()};
-    auto party =
-        std::make_shared<Party>(std::move(rules), std::move(transport), std::move(journal), std::move(observer));
-    Party::start_journal(party);
-    return party;
+    typename Driver::Rules rules{std::move(from), std::move(options), name, incarnation, now, journal->promises()};
+    auto driver =
+        std::make_shared<Driver>(std::move(rules), std::move(transport), std::move(journal), std::move(observer));
+    Driver::start_journal(driver);
+    return driver;
 }
 
 #if defined(UNDERSTUDY_SEPARATE_COMPILATION)

@@ -1,4 +1,4 @@
-// From the text of an answer to what a host's call completes with.
+// Converts between the JSON text of commands and answers and the typed values of the host's calls.
 #pragma once
 
 #include <exception>
@@ -8,7 +8,7 @@
 #include <type_traits>
 #include <utility>
 
-#include <understudy/async/completion.hpp>
+#include <understudy/async/completion_handler.hpp>
 #include <understudy/error.hpp>
 #include <understudy/result.hpp>
 #include <understudy/view.hpp>
@@ -16,20 +16,20 @@
 
 namespace understudy::detail {
 
-/// The answer to any call of a host's.
+/// The answer to any call of the host.
 struct Answer {
     Position at;
-    std::string text;  ///< What the store returned, or a piece of a snapshot,
-    bool last = true;  ///< and whether that was the last piece.
+    std::string text;  ///< The reply of the store, or a piece of a snapshot.
+    bool last = true;  ///< Whether this is the last piece of the snapshot.
 };
 
-/// A call that failed has the reasons in place of the text.
+/// The answer to a failed call has the cause in place of the text.
 template <>
 struct FailureText<Answer> {
     static std::string take(Answer& answer) { return std::move(answer.text); }
 };
 
-/// The text of a command or query; nothing if the host gave one that has no JSON form.
+/// The JSON text of a command or query, or nothing if the value cannot be encoded as JSON.
 using CallText = std::optional<std::string>;
 
 template <typename Encode, typename Value>
@@ -41,7 +41,7 @@ CallText try_encode(Encode encode, const Value& value) {
     }
 }
 
-/// The store's reply. One that cannot be read completes with `error::internal`.
+/// Decodes the store's reply. A reply that cannot be decoded completes the call with `error::internal`.
 template <Store S>
 struct TakeReply {
     using Value = typename S::Reply;
@@ -56,7 +56,7 @@ struct TakeReply {
     }
 };
 
-/// Nothing but the error.
+/// Completes with the error code only.
 struct TakeNothing {
     using Value = void;
     void operator()(std::error_code&, Answer&&) const {}
@@ -67,7 +67,7 @@ struct TakeAnswer {
     Answer operator()(std::error_code&, Answer&& answer) const { return std::move(answer); }
 };
 
-/// What `Take` takes, and its position.
+/// The value that `Take` extracts, together with its position.
 template <typename Take>
 struct WithPosition {
     using Value = Result<typename Take::Value>;
@@ -85,7 +85,7 @@ struct WithPosition {
     }
 };
 
-/// Keeps a duration in a token's place from being taken for a token.
+/// A completion token. The constraint keeps a `Duration` argument from being taken for a token.
 template <typename T>
 concept Token = !std::is_convertible_v<T, Duration>;
 

@@ -1,4 +1,4 @@
-// A view service at work, as `ViewService` sees it.
+// The interface of a running view service, as `ViewService` uses it. The implementation is in view_node.ipp.
 #pragma once
 
 #include <memory>
@@ -16,7 +16,7 @@
 #include <understudy/view.hpp>
 
 namespace understudy::view_service {
-class ViewRules;
+class ViewStateMachine;
 }
 
 namespace understudy::detail {
@@ -26,17 +26,19 @@ public:
     virtual ViewInfo view(std::string_view group) const = 0;
     virtual ViewStatusResult status(const std::optional<std::string>& group) const = 0;
     virtual view_service::ViewRecord record() const = 0;
-    virtual const view_service::ViewRules& rules() const = 0;
+    virtual const view_service::ViewStateMachine& rules() const = 0;
 };
 
-// Each throws `std::system_error` with `error::invalid_options`. Templates for the reason of `make_client_node`.
+// Both throw `std::system_error` with `error::invalid_options`. They are templates for the same reason as
+// `make_client_node`.
 
-/// Of a new cluster, or of the one whose record that is.
+/// Makes a view service without a store: for a new cluster, or, if `record` is not null, for the cluster of that
+/// record.
 template <typename Lazy = void>
 std::shared_ptr<ViewNode> make_view_node(std::unique_ptr<TransportBase> transport,
                                          const view_service::ViewRecord* record, const ViewOptions& options,
                                          Observer observer);
-/// One that remembers.
+/// Makes a view service with a store.
 template <typename Lazy = void>
 std::shared_ptr<ViewNode> make_lasting_view_node(std::unique_ptr<TransportBase> transport,
                                                  std::unique_ptr<ViewStoreBase> store, const ViewOptions& options,

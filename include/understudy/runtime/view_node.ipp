@@ -1,4 +1,5 @@
-// A view service that remembers: its rules, its store, and what is known of that.
+// The drivers of a view service: one without a store, and one that stores its record before the output of a turn
+// leaves.
 #pragma once
 
 #include <cstdint>
@@ -14,13 +15,13 @@
 
 #include <understudy/error.hpp>
 #include <understudy/runtime/checked_options.hpp>
-#include <understudy/runtime/loop.hpp>
+#include <understudy/runtime/driver.hpp>
 #include <understudy/runtime/view_node.hpp>
 #include <understudy/view_service/state_machine.hpp>
 
 namespace understudy::detail {
 
-/// Why a view service cannot go on from that record; empty if it can.
+/// Says why a view service cannot continue from this record. Empty if it can.
 inline std::string objection(const view_service::ViewRecord& record, const ViewOptions& options) {
     if (record.cluster == ClusterId::none) return "the record names no cluster";
     if (record.groups.size() <= options.max_groups) return {};
@@ -28,10 +29,10 @@ inline std::string objection(const view_service::ViewRecord& record, const ViewO
            std::to_string(options.max_groups);
 }
 
-/// What a host asks of either kind.
-class ViewParty : public Party<view_service::ViewRules, ViewNode> {
+/// What a host reads from either kind of view service.
+class ViewDriver : public Driver<view_service::ViewStateMachine, ViewNode> {
 public:
-    using Party<view_service::ViewRules, ViewNode>::Party;
+    using Driver<view_service::ViewStateMachine, ViewNode>::Driver;
 
     ViewInfo view(std::string_view group) const override {
         const auto* known = machine.view(group);
@@ -41,30 +42,31 @@ public:
         return machine.status(group, transport->now());
     }
     view_service::ViewRecord record() const override { return machine.record(); }
-    const view_service::ViewRules& rules() const override { return machine; }
+    const view_service::ViewStateMachine& rules() const override { return machine; }
 };
 
-/// Forgets with its process.
+/// The driver of a view service without a store: its record is lost with the process.
 template <typename Lazy>
-class PassingViewParty final : public ViewParty {
+class PassingViewParty final : public ViewDriver {
 public:
-    using ViewParty::ViewParty;
+    using ViewDriver::ViewDriver;
     asio::awaitable<void> begin_run() override { return begin_run_of(*this); }
 };
 
 template <typename Lazy>
-class LastingViewParty final : public ViewParty {
+class LastingViewParty final : public ViewDriver {
 public:
-    LastingViewParty(view_service::ViewRules rules, std::unique_ptr<TransportBase> carrier, Observer observer,
+    LastingViewParty(view_service::ViewStateMachine rules, std::unique_ptr<TransportBase> carrier, Observer observer,
                      std::unique_ptr<ViewStoreBase> store, const ViewOptions& options)
-        : ViewParty{std::move(rules), std::move(carrier), std::move(observer)},
+        : ViewDriver{std::move(rules), std::move(carrier), std::move(observer)},
           store_{std::move(store)},
           options_{options} {}
 
     asio::awaitable<void> begin_run() override { return begin_run_of(*this); }
 
-    /// Before the first turn of a run: goes on from what the store holds, and makes the store its own by a set, so that
-    /// a former view service that still works on it ends with its next one.
+    /// Runs before the first turn of a run. Continues from the content of the store. The first time it also does a set,
+    /// even if nothing has changed, because that raises the version: a former view service that still works on this
+    /// store then fails with its next set and ends.
     asio::awaitable<void> prepare() {
         if (!owned_ || unsettled_) {
             const auto found = co_await load();
@@ -77,9 +79,11 @@ public:
 
     bool has_unstored() const { return machine.has_changes(); }
 
-    /// After this the last turn can be carried out. Throws if it cannot be stored. If this is cancelled, `prepare`
-    /// finds out what became of it.
+    /// Stores the changes of the last turn, after which its output may be carried out. Throws if they cannot be stored.
+    /// If it is cancelled, the next `prepare` finds out whether the set was carried out.
     asio::awaitable<void> store() {
+        // True until the store answers. If this coroutine is cancelled, the set may still be carried out, and `settle`
+        // must look.
         unsettled_ = true;
         std::string failure;
         bool stored = false;
@@ -116,15 +120,18 @@ private:
                 give_up(error::invalid_options, std::move(wrong));
             record = found->record;
             version_ = found->version;
-            machine = view_service::ViewRules{options_, record, transport->now()};
+            machine = view_service::ViewStateMachine{options_, record, transport->now()};
         }
         machine.track_changes(record);
     }
 
-    /// A former run ended in the middle of a set. What it was to store is still what the rules know: no turn has begun
-    /// since. What that turn wanted done is carried out with the next one.
+    /// Continues after a run that ended during a set. No turn has run since, so the state machine still has what was to
+    /// be stored. The store shows whether that set was carried out. The output of the interrupted turn leaves with the
+    /// next turn.
     void settle(const std::optional<StoredViews>& found) {
         const auto version = found ? found->version : 0;
+        // The version alone is not enough: another view service may have done a set at the same time. The records show
+        // which.
         const bool ours = version == version_ + 1 && found->record == machine.record();
         if (ours) is_stored();
         else if (version != version_)
@@ -147,14 +154,14 @@ private:
 
     std::unique_ptr<ViewStoreBase> store_;
     ViewOptions options_;
-    std::uint64_t version_ = 0;  // of what the store holds, as far as is known
-    bool owned_ = false;         // some set of ours was done
-    bool unsettled_ = false;     // the last one was begun, and whether it was done is not known
+    std::uint64_t version_ = 0;  // of the content of the store, as far as known
+    bool owned_ = false;         // at least one set of this view service was carried out
+    bool unsettled_ = false;     // a set was started, and whether it was carried out is not known
 };
 
-inline view_service::ViewRules begin_cluster(TransportBase& transport, const ViewOptions& options) {
+inline view_service::ViewStateMachine begin_cluster(TransportBase& transport, const ViewOptions& options) {
     const auto cluster = ClusterId{draw_token(transport)};
-    return view_service::ViewRules{options, cluster, transport.now()};
+    return view_service::ViewStateMachine{options, cluster, transport.now()};
 }
 inline void require_valid(const TransportBase& transport, const ViewOptions& options) {
     require_valid(options.validate());
@@ -167,8 +174,8 @@ std::shared_ptr<ViewNode> make_view_node(std::unique_ptr<TransportBase> transpor
                                          Observer observer) {
     require_valid(*transport, options);
     if (record) require_valid(objection(*record, options));
-    auto rules =
-        record ? view_service::ViewRules{options, *record, transport->now()} : begin_cluster(*transport, options);
+    auto rules = record ? view_service::ViewStateMachine{options, *record, transport->now()}
+                        : begin_cluster(*transport, options);
     return std::make_shared<PassingViewParty<Lazy>>(std::move(rules), std::move(transport), std::move(observer));
 }
 

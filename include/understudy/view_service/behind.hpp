@@ -1,5 +1,6 @@
-// R7: a record that is behind what was announced, as one that was put back to an older copy: what proves it, who was
-// refused since, and when it turns out that the proof was none. It decides nothing about views.
+// R7: the record of a view service is behind what was announced, as when it was put back to an older copy. This file
+// holds what proves that, which servers were refused since, and when the proof is found to be forged. It decides
+// nothing about views.
 #pragma once
 
 #include <algorithm>
@@ -17,19 +18,22 @@
 
 namespace understudy::view_service {
 
-/// No record is older by so many views: adoptions leap by 10^9, and a number far above is a forged one.
+/// A ping that names a view further above the record's is refused and proves nothing. Adoptions leap by 10^9, so no
+/// record is behind by so many views, and such a number is forged.
 inline constexpr ViewNumber max_ahead = ViewNumber{1} << 40;
-/// A view whose number is higher is none: an adoption could not go above it.
+/// A ping that names a view above this is refused: an adoption could not choose a higher number.
 inline constexpr ViewNumber max_number = ViewNumber{1} << 63;
 
-/// The highest view that the ping names: adopted by the process, or noted in the journal that it went on from.
+/// The highest view that the ping names: the process adopted it, its journal had noted it, or it is reported in
+/// `known`.
 inline ViewNumber highest_named(const Ping& ping) {
     return std::max({ping.viewnum, ping.knew, ping.known ? ping.known->view.number : 0});
 }
 
-/// Whether the ping proves that views were announced which `record`, of its cluster, does not know. Nothing is
-/// announced before it is stored, so a correct server knows no view above the record and no other of its number.
-/// `removed`: no group that was removed had a view above this.
+/// Whether the ping proves that the view service announced a view that `record` does not contain. Both have the same
+/// cluster. Nothing is announced before it is stored, so with an intact record no server knows a view above the
+/// record's, nor a view of the same number with another primary. `removed` is the highest view number of all removed
+/// groups; a group without a view is compared with that.
 inline bool names_unknown_view(const Ping& ping, const View& record, ViewNumber removed) {
     if (!ping.cluster) return false;
     if (highest_named(ping) > (record.number != 0 ? record.number : removed)) return true;
@@ -37,37 +41,40 @@ inline bool names_unknown_view(const Ping& ping, const View& record, ViewNumber 
     return known && known->number == record.number && known->primary != record.primary;
 }
 
-/// Whether the ping says that it comes from the primary of a view that has the record's number and another primary. A
-/// life that was replaced leads nothing: of one it proves nothing.
+/// Whether the ping comes from the primary of a view with the record's number, and the record names another primary.
+/// Only a primary says `synced`. The caller must exclude incarnations that were replaced: they lead no view, so their
+/// pings prove nothing.
 inline bool leads_unknown_view(const Ping& ping, const View& record) {
     return ping.synced && ping.cluster && ping.viewnum == record.number && record.number != 0 &&
            (record.primary.incarnation != ping.incarnation || record.primary.name != ping.server);
 }
 
-/// A server whose pings are refused while the record is behind.
+/// A server whose pings are refused while the record is behind: what its last ping said.
 struct Witness {
     Incarnation incarnation = Incarnation::none;
-    std::uint64_t n = 0;
-    ViewNumber highest = 0;  ///< That it named.
-    bool has_view = false;   ///< Knows one, as far as it says.
-    bool reports = false;    ///< Says what view it knows, whole.
-    bool asked = false;      ///< Was refused before the last ping, so that it could.
-    Time first = never;      ///< Since when it has named no view but the record's, as a member of that.
-    Time heard{};
+    std::uint64_t n = 0;     ///< Number of its last ping.
+    ViewNumber highest = 0;  ///< The highest view that the ping named.
+    bool has_view = false;   ///< It named a view, or continues the state of former incarnations.
+    bool reports = false;    ///< It reported the complete view that it knows (`known`).
+    bool asked = false;      ///< This incarnation was refused before that ping, so it had reason to report its view.
+    Time first = never;      ///< A member of the record's view that has named only this view since then; else `never`.
+    Time heard{};            ///< Time of its last ping.
     friend bool operator==(const Witness&, const Witness&) = default;
 };
 
-/// All times are running time.
+/// The state of a group whose record is behind. All times are running time (`RunningClock`).
 struct Behind {
     ViewNumber number = 0;  ///< The highest view that was named; at least the record's.
-    Address server{};       ///< Who named it.
-    Time since{};           ///< When such a view was first named,
-    Time proved{};          ///< and when last.
+    Address server{};       ///< The server that named it.
+    Time since{};           ///< Time of the first ping that proved the record to be behind.
+    Time proved{};          ///< Time of the last such ping.
     std::map<Address, Witness, std::less<>> witnesses{};
-    Address peer{};  ///< If the group has no view: the connection on whose account it takes room.
+    Address peer{};  ///< If the group has no view: the connection whose limit of groups it counts towards.
     friend bool operator==(const Behind&, const Behind&) = default;
 
-    /// Takes a ping that is refused into account; `proof`: it proves that the record is behind.
+    /// Takes a refused ping into account. `proof` says that it proves the record to be behind; then the time for which
+    /// members have denied that (`Witness::first`) starts again. Beyond `max_servers`, the server heard longest ago is
+    /// dropped, so forged names cannot fill the memory.
     void note(const Ping& ping, bool proof, const View& record, Time now, Duration dead, std::size_t max_servers) {
         if (proof) {
             const auto named = std::max(highest_named(ping), record.number);
@@ -95,10 +102,11 @@ struct Behind {
         witnesses.erase(std::ranges::min_element(witnesses, {}, [](const auto& it) { return it.second.heard; }));
     }
 
-    /// Whether nobody can have led a later view: every member of the record's, in the very life that it names, has said
-    /// for `span` that it knows no other view, and nobody has named one meanwhile. Whoever leads a later view was in
-    /// sync in one before, so that the first of them would have been led by one of these. (An operator's `force` is
-    /// the exception, and needs all of them to have been silent.)
+    /// Whether it is certain that no server led a later view, so that the proof was forged. This holds when for `span`
+    /// every member of the record's view, in the incarnation that the record names, has pinged with that view, and no
+    /// server has named a later one. The reason: a primary was primary or a backup in sync in the view before its own.
+    /// So the first later view would be led by one of these members, and that member would name it. (An operator's
+    /// `force` is the exception; it needs all of them to be silent.)
     bool is_disproved(const View& record, Time now, Duration span, Duration dead) const {
         const auto loyal = [&](const Member& member) {
             auto found = witnesses.find(member.name);
@@ -110,25 +118,26 @@ struct Behind {
                std::ranges::all_of(record.backups, loyal);
     }
 
-    /// Whether that very process says that it is in this view, in its newest ping, after `since_when`.
+    /// Whether this member, in this incarnation, pinged after `since_when` and named this view as the highest.
     bool is_heard(const Member& member, ViewNumber number_of_view, Time since_when) const {
         auto found = witnesses.find(member.name);
         return found != witnesses.end() && found->second.incarnation == member.incarnation &&
                found->second.highest == number_of_view && found->second.heard > since_when;
     }
-    /// Who knows a view above `above`, has not said which, and may live: it was heard after `since_when`. A server that
-    /// pings several addresses in turn says it only when it comes by again.
+    /// The servers that know a view above `above`, have not reported it, and may live: they were heard after
+    /// `since_when`. A server reports its view only after a refusal. One that pings several addresses of the view
+    /// service in turn does so when it pings this address again.
     std::vector<Address> mute(ViewNumber above, Time since_when) const {
         std::vector<Address> names;
         for (const auto& [name, one] : witnesses)
             if (one.heard > since_when && !one.reports && one.has_view && one.highest > above) names.push_back(name);
         return names;
     }
-    /// Whether it has had its chance, and is too old a program to say which view it knows.
+    /// For a server of `mute`: whether it had its chance to report. Then its program is too old to do so.
     bool was_asked(const Address& name) const { return witnesses.find(name)->second.asked; }
 };
 
-/// What the record's state is, who says so, and what ends it.
+/// Human-readable text: that the record is behind, which server named a later view, and how an operator ends it.
 inline std::string why_behind(const Behind& behind, const ViewInfo& record) {
     const auto mine = std::to_string(record.view.number);
     auto text = "R7: the record of this view service ends with view " + mine + ", and " + behind.server + " named ";
@@ -140,18 +149,21 @@ inline std::string why_behind(const Behind& behind, const ViewInfo& record) {
            record.group + " " + to_hex(record.cluster) + "`, which goes on from the newest view that they report";
 }
 
+/// Human-readable text for `is_disproved`.
 inline std::string why_not_behind(const Behind& behind, const View& record) {
     return "R7: every member of view " + std::to_string(record.number) +
            " says that it knows no later one, so that nobody led one: what " + behind.server + " said of view " +
            std::to_string(behind.number) + " was forged, and the group goes on";
 }
 
+/// Human-readable text for `Group::lapses_at`.
 inline std::string why_lapsed(const Behind& behind) {
     return "R7: nobody has named a view of this group for 10 D, and none is recorded: who named view " +
            std::to_string(behind.number) + ", " + behind.server + ", is gone, and the group may begin anew";
 }
 
-/// An adoption is refused that would lose what such a server knows.
+/// Human-readable text of a refused adoption: the servers `mute` know newer views than `newest`, and an adoption
+/// without them would lose what was answered there.
 inline std::string mute_text(const Behind& behind, const std::vector<Address>& mute, const View& newest) {
     std::vector<Address> later, never_will;
     for (const auto& name : mute) (behind.was_asked(name) ? never_will : later).push_back(name);
@@ -165,7 +177,8 @@ inline std::string mute_text(const Behind& behind, const std::vector<Address>& m
     return text + "To adopt without what one of them knows, let it be silent for 10 D";
 }
 
-/// What an operator is told beside what holds of each adoption.
+/// Human-readable text for the operator about an adoption of `old` while the record is behind. It comes in addition to
+/// `may_be_lost_by_adoption`. Only servers heard after `since` are listed. Empty if there is nothing to say.
 inline std::string may_be_lost_behind(const Behind& behind, const View& old, Time since) {
     std::string text;
     if (behind.number > old.number)

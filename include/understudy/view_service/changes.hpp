@@ -1,4 +1,4 @@
-// A record and what became different in it.
+// Applies changes to a record of the view service, so that a store can keep a copy up to date without the whole record.
 #pragma once
 
 #include <algorithm>
@@ -8,12 +8,13 @@
 
 namespace understudy::view_service {
 
-/// Where the group of that name stands among these, or would stand.
+/// The position of the group of that name in `groups`, which are sorted by name, or the position to insert it at.
 auto place_of(const std::string& name, auto& groups) {
     return std::ranges::lower_bound(
         groups, name, {}, [](const GroupRecord& one) -> const std::string& { return one.info.group; });
 }
-/// Makes of the former record the present one. A group that it has costs a look-up, any other a shift of those after.
+/// Turns the former record into the present one. A group that the record has costs a look-up, O(log n); one that is
+/// added or removed also moves the groups after it.
 inline void apply(ViewRecord& record, const ViewChanges& changes) {
     record.cluster = changes.cluster;
     record.dead_after = changes.dead_after;

@@ -1,5 +1,6 @@
-// The time that counts towards silence. A view service that was stopped, swapped out or behind with its reading must
-// not take its own absence for the death of everybody else: that time is taken out of the clock by which it judges.
+// The clock that measures the silence of servers. A view service that was stopped, swapped out or late with its reading
+// heard no pings in that time. It must not take its own pause for the death of all servers, so this clock leaves the
+// pause out.
 #pragma once
 
 #include <algorithm>
@@ -9,15 +10,16 @@
 
 namespace understudy::view_service {
 
-/// A clock that stands still while the service does not run. It knows when the service meant to wake; a turn that
-/// begins more than `slack` after that shows that it did not run, and the whole delay is left out. A stall that ends
-/// before the promised time needs no such care: what arrived meanwhile is read before anybody is given up.
+/// A clock that stands still while the service does not run. At the end of each turn the service promises when it will
+/// wake. A turn that begins more than `slack` after that shows that the service did not run, and the whole delay is
+/// left out. A stall that ends before the promised time needs no correction: what arrived during it is read before any
+/// server is counted as lost.
 class RunningClock {
 public:
-    /// `most`: it never takes longer than this to catch up.
+    /// `most` bounds the time that `caught_up` allows after a stall.
     RunningClock(Duration slack, Duration most) : slack_(slack), most_(most) {}
 
-    /// The running time at `now`; called at the start of each step.
+    /// The running time at `now` (host time). Called at the start of each step; notes a stall that it finds.
     Time read(Time now) {
         auto running = peek(now);
         if (now - running != stalled_) {
@@ -30,13 +32,13 @@ public:
         return running;
     }
 
-    /// The same, without taking note.
+    /// The same, but nothing is noted.
     Time peek(Time now) const {
         auto delay = now > after(promised_, slack_) ? now - promised_ : Duration{};
         return now - stalled_ - delay;
     }
 
-    /// Ends a turn: the service will wake at `running` at the latest.
+    /// Ends a turn: the service promises to wake at the running time `running` at the latest.
     void promise(Time running) {
         promised_ = host_time(running);
         late_ = false;
@@ -44,11 +46,11 @@ public:
 
     /// Whether this turn began too late.
     bool late() const { return late_; }
-    /// The running time until which there may be something to read that arrived while the service did not run; and
-    /// whoever slept meanwhile may still have to wake. As long as it did not run, it may take.
+    /// Running time. Pings that arrived during a stall may be unread until then, and servers that were stopped with the
+    /// service may still have to wake. The allowance equals the stall, at most `most`.
     Time caught_up() const { return caught_up_; }
 
-    /// What the host's clock will show at that running time.
+    /// The host time at that running time, if no further stall comes.
     Time host_time(Time running) const { return running == never ? never : after(running, stalled_); }
 
     friend bool operator==(const RunningClock&, const RunningClock&) = default;
@@ -56,8 +58,8 @@ public:
 private:
     Duration slack_;
     Duration most_;
-    Duration stalled_{};
-    Time promised_ = never;
+    Duration stalled_{};     // the sum of all stalls: host time less running time
+    Time promised_ = never;  // host time
     bool late_ = false;
     Time caught_up_{};
 };

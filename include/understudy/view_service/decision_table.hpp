@@ -1,5 +1,6 @@
-// The view service's rules as one table: what holds of a group now gives the next view and why. No state, no time;
-// every line of the protocol's section 2 that makes a view is here, and nothing else is.
+// The rules of the view service as one decision table: from the present state of a group it computes the next view and
+// the reason. It keeps no state and reads no clock. Every rule of the protocol's section 2 that makes a view is in this
+// file, and nothing else is.
 #pragma once
 
 #include <algorithm>
@@ -16,13 +17,16 @@
 
 namespace understudy::view_service {
 
-/// `doubtful`: silent for D, but what may lie unread has not been read yet. It is neither given up nor chosen.
-enum class Health : std::uint8_t { ok, doubtful, dead };
+/// `suspect` means that the server may be dead, but that this is not certain yet: it was silent for D and its pings may
+/// lie unread; or it has not pinged since the view service restarted; or another process took its name and it may still
+/// live. A suspect server is not counted as lost, and it is not promoted.
+enum class Health : std::uint8_t { ok, suspect, dead };
 
-/// Why a server counts as dead.
+/// Why a server counts as dead. `forgot`: it pinged view 0 although it had named a view before. `left`: it was leaving
+/// and has stopped (R6). `refused`: its connection broke and its address refuses a new one.
 enum class Loss : std::uint8_t { none, silent, restarted, forgot, left, refused };
 
-/// The rest of a sentence that begins with the server's name.
+/// The end of a sentence whose first words are the server's name.
 constexpr std::string_view describe(Loss loss) {
     switch (loss) {
         case Loss::silent: return "is silent";
@@ -35,64 +39,72 @@ constexpr std::string_view describe(Loss loss) {
     return "lives";
 }
 
-/// A member of the view and what is known of it.
-struct Seat {
+/// A member of the view, and what is known about it.
+struct MemberState {
     Member member;
     Health health = Health::dead;
     Loss loss = Loss::none;
-    bool unreachable = false;         ///< This primary reports that it does not acknowledge (S7).
-    std::optional<Member> recovered;  ///< A later life of it that says it continues this one's state (S9).
-    bool journal = false;             ///< It kept one, as far as is known: its state may be in its directory.
-    /// Or it continues an older copy of that: its journal knew this view, and before it had noted that one.
+    bool unreachable = false;         ///< The present primary reports that it does not acknowledge (S7).
+    std::optional<Member> recovered;  ///< A later incarnation that says it continues this one's state (S9).
+    bool journal = false;             ///< It is known to keep a journal: its state may still be in its directory.
+    /// Not 0 if a later incarnation continues an older copy of that state: the copy ends with view `knew`, and this
+    /// member's journal had noted view `noted` before. Then `recovered` is empty, because writes may be missing (R5).
     ViewNumber knew = 0, noted = 0;
 };
 
-/// A server that could join.
-struct Idle {
+/// An idle server, which could join as a backup.
+struct Candidate {
     Member member;
-    bool shunned = false;  ///< This primary reported it unreachable less than 10 D ago.
+    bool quarantined = false;  ///< The present primary reported it unreachable less than 10 D ago.
 };
 
-/// What holds of a group when a decision is due.
-struct Situation {
+/// The state of a group at the moment of a decision.
+struct GroupState {
     View view;
     bool acked = false;
     std::size_t wanted = 0;  ///< k
-    Seat primary;
-    std::vector<Seat> backups;       ///< As in the view.
-    std::vector<Idle> idle;          ///< In order of arrival.
+    MemberState primary;
+    std::vector<MemberState> backups;       ///< In the order of the view.
+    std::vector<Candidate> idle;          ///< In the order in which they arrived.
     bool stopped = false;            ///< The primary said that it stopped in this view (R6).
-    Address successor;               ///< Whom an operator wants as primary; empty: nobody asked.
-    ViewNumber begin_after = 0;      ///< A first view has a higher number than this.
-    std::optional<Member> newcomer;  ///< Pings just now and has no state and no cluster.
+    Address successor;               ///< The server that an operator wants to promote; empty without such a request.
+    ViewNumber begin_after = 0;      ///< The number of a first view must be higher than this.
+    std::optional<Member> newcomer;  ///< The sender of the present ping, if it has neither state nor cluster (R0).
 };
 
+/// The next view, and the rule and reason as human-readable text.
 struct Decision {
     View next;
     std::string why;
 };
 
-inline bool can_lead(const Seat& seat) { return seat.member.synced && seat.health == Health::ok; }
+/// Whether a backup may be promoted. One that is not in sync may lack answered writes.
+inline bool can_lead(const MemberState& seat) { return seat.member.synced && seat.health == Health::ok; }
 
-/// The first backup that may be promoted, or null.
-inline const Seat* find_heir(const Situation& now) {
+/// The first backup in the order of the view that may be promoted, or null.
+inline const MemberState* find_successor(const GroupState& now) {
     auto found = std::ranges::find_if(now.backups, can_lead);
     return found == now.backups.end() ? nullptr : &*found;
 }
 
-/// Whether nobody is left who surely holds every answered write: the group can only wait (R4).
-inline bool waits(const Situation& now) {
-    auto gone = [](const Seat& seat) { return !seat.member.synced || seat.health == Health::dead; };
+/// R4: whether the primary and every backup in sync are dead. No other server is sure to hold every answered write, so
+/// the group can only wait. If one of these members is suspect, the result is false: it may still live.
+inline bool waits(const GroupState& now) {
+    auto gone = [](const MemberState& seat) { return !seat.member.synced || seat.health == Health::dead; };
     return now.view.number != 0 && now.primary.health == Health::dead && std::ranges::all_of(now.backups, gone);
 }
 
+/// Adds a backup that is not in sync.
 inline void add_backup(View& view, const Member& member) {
     view.backups.push_back({member.name, member.incarnation, false});
 }
 
-/// Takes out what is more than k: first who is not in sync, then who is not surely alive, and the last of these first.
-inline void remove_surplus(std::vector<const Seat*>& seats, std::size_t wanted) {
-    const auto worth = [](const Seat* seat) { return seat->member.synced ? seat->health == Health::ok ? 2 : 1 : 0; };
+/// Removes backups until `wanted` are left: first those that are not in sync, then those that are suspect, then the
+/// rest. Among equals the last one goes first.
+inline void remove_surplus(std::vector<const MemberState*>& seats, std::size_t wanted) {
+    const auto worth = [](const MemberState* seat) {
+        return seat->member.synced ? seat->health == Health::ok ? 2 : 1 : 0;
+    };
     while (seats.size() > wanted) {
         auto least = seats.begin();
         for (auto at = seats.begin(); at != seats.end(); ++at)
@@ -101,12 +113,14 @@ inline void remove_surplus(std::vector<const Seat*>& seats, std::size_t wanted) 
     }
 }
 
-/// The view after this one, led by `primary`: the backups that live stay with their flags, k of them at most; idle
-/// servers fill up to k.
-inline View succeed(const Situation& now, const Member& primary) {
+/// The view after the present one, led by `primary`. Backups that are not dead stay with their `synced` flags, at most
+/// k of them. Idle servers fill the view up to k backups, not in sync.
+inline View succeed(const GroupState& now, const Member& primary) {
     View next{now.view.number + 1, {primary.name, primary.incarnation, false}, {}, now.view.forced};
+    // A report of an unreachable backup is about the connections of one primary. Another primary may reach that backup,
+    // so the reports count only while the primary stays.
     bool same = primary.incarnation == now.view.primary.incarnation;
-    std::vector<const Seat*> staying;
+    std::vector<const MemberState*> staying;
     for (const auto& seat : now.backups) {
         bool stays = seat.health != Health::dead && !(same && seat.unreachable);
         if (stays && seat.member.name != primary.name) staying.push_back(&seat);
@@ -115,28 +129,33 @@ inline View succeed(const Situation& now, const Member& primary) {
     for (const auto* seat : staying) next.backups.push_back(seat->member);
     for (const auto& idle : now.idle) {
         if (next.backups.size() >= now.wanted) break;
-        if (!next.member(idle.member.name) && !(same && idle.shunned)) add_backup(next, idle.member);
+        if (!next.member(idle.member.name) && !(same && idle.quarantined)) add_backup(next, idle.member);
     }
     return next;
 }
 
-inline std::string sentence(const Seat& seat) {
+/// Why a member is replaced or removed: how it was lost, or that it does not acknowledge.
+inline std::string sentence(const MemberState& seat) {
     auto fate = seat.health == Health::dead ? describe(seat.loss) : "does not acknowledge to the primary";
     return seat.member.name + " " + std::string{fate};
 }
 
 // R0
-inline std::optional<Decision> first_view(const Situation& now) {
+/// The first view of a group. Its number is above that of every group that was removed. Such a group may have had the
+/// same name; if one was removed, the view says that it was forced, so that old servers drop their state (S3).
+inline std::optional<Decision> first_view(const GroupState& now) {
     if (!now.newcomer) return std::nullopt;
     reached("R0: the first server without state leads view 1");
-    const auto number = now.begin_after + 1;  // above 1 where a group was removed, which may have been of this name
+    const auto number = now.begin_after + 1;
     View view{number, {now.newcomer->name, now.newcomer->incarnation, false}, {}, number > 1 ? number : 0};
     return Decision{view, "R0: " + view.primary.name + " is the first server"};
 }
 
 // R5
-inline std::optional<Decision> recover(const Situation& now) {
-    auto take = [&](const Seat& seat) -> std::optional<Decision> {
+/// Called only while the group waits (R4). A new incarnation that continues the state of the primary leads; else one
+/// that continues the state of a backup in sync. These states are sure to hold every answered write.
+inline std::optional<Decision> recover(const GroupState& now) {
+    auto take = [&](const MemberState& seat) -> std::optional<Decision> {
         if (!seat.recovered) return std::nullopt;
         reached("R5: a server that recovered its state leads again");
         auto why = "R5: " + seat.member.name + " is back with the state of its former life";
@@ -149,12 +168,13 @@ inline std::optional<Decision> recover(const Situation& now) {
     return std::nullopt;
 }
 
-/// Without a primary: R1, or R6 if the primary left as planned, or R5, or R4.
-inline std::optional<Decision> replace_primary(const Situation& now) {
-    if (auto* heir = find_heir(now)) {
+/// The primary is dead: R1, or R6 if it left as planned. Without a backup to promote: R5, or R4 (no decision).
+inline std::optional<Decision> replace_primary(const GroupState& now) {
+    if (auto* successor = find_successor(now)) {
         reached("R1: a backup in sync is promoted");
         std::string rule = now.primary.loss == Loss::left ? "R6: " : "R1: ";
-        return Decision{succeed(now, heir->member), rule + sentence(now.primary) + ", promoting " + heir->member.name};
+        return Decision{succeed(now, successor->member),
+                        rule + sentence(now.primary) + ", promoting " + successor->member.name};
     }
     if (!waits(now)) return std::nullopt;
     reached("R4: nobody is left who surely holds everything");
@@ -162,30 +182,36 @@ inline std::optional<Decision> replace_primary(const Situation& now) {
 }
 
 // R6
-inline std::optional<Decision> hand_over(const Situation& now) {
-    auto asked = std::ranges::find(now.backups, now.successor, [](const Seat& seat) { return seat.member.name; });
-    auto* heir = asked != now.backups.end() && can_lead(*asked) ? &*asked : find_heir(now);
+/// The primary has stopped. The backup that an operator asked for is promoted if it can lead, else the first one that
+/// can. If there is none, the old primary leads again, but in a new view: it has promised to serve no more in this one.
+inline std::optional<Decision> hand_over(const GroupState& now) {
+    auto asked =
+        std::ranges::find(now.backups, now.successor, [](const MemberState& seat) { return seat.member.name; });
+    auto* successor = asked != now.backups.end() && can_lead(*asked) ? &*asked : find_successor(now);
     auto old = now.view.primary.name;
     auto why = "R6: " + old + " has stopped serving, as it was to, ";
-    if (heir) {
+    if (successor) {
         reached("R6: a primary that has stopped is followed by a backup in sync");
-        return Decision{succeed(now, heir->member), why + "promoting " + heir->member.name};
+        return Decision{succeed(now, successor->member), why + "promoting " + successor->member.name};
     }
     if (now.primary.health != Health::ok) return std::nullopt;
     reached("R6: a primary that has stopped leads again if nobody else can");
     return Decision{succeed(now, now.view.primary), why + "but no backup in sync is left: it leads again"};
 }
 
-inline bool is_doubtful(const Seat& seat) { return seat.health == Health::doubtful; }
+inline bool is_suspect(const MemberState& seat) { return seat.health == Health::suspect; }
 
 // R2
-inline std::optional<Decision> remove_backups(const Situation& now) {
+/// Removes backups that are dead or unreachable, and those beyond k. It waits for no ack: a view that its primary
+/// cannot ack because of a dead backup must not block its own replacement.
+inline std::optional<Decision> remove_backups(const GroupState& now) {
     std::string why;
     for (const auto& seat : now.backups)
         if (seat.health == Health::dead || seat.unreachable) why += (why.empty() ? "R2: " : ", ") + sentence(seat);
     if (!why.empty()) {
         reached("R2: a backup that is dead or unreachable is removed");
-    } else if (now.backups.size() > now.wanted && std::ranges::none_of(now.backups, is_doubtful)) {
+    } else if (now.backups.size() > now.wanted && std::ranges::none_of(now.backups, is_suspect)) {
+        // It waits until no backup is suspect: before that it is not known which ones are worth keeping.
         reached("R2: backups beyond k are removed");
         why = "R2: no more than " + std::to_string(now.wanted) + " backups are wanted";
     } else {
@@ -195,10 +221,12 @@ inline std::optional<Decision> remove_backups(const Situation& now) {
 }
 
 // R3
-inline std::optional<Decision> add_one(const Situation& now) {
+/// Adds one idle server as a backup once the primary has acked the view.
+inline std::optional<Decision> add_one(const GroupState& now) {
     if (!now.acked || now.backups.size() >= now.wanted) return std::nullopt;
-    // A member whose name a later process took may live all the same, and nobody sits twice.
-    auto may_join = [&](const Idle& idle) { return !idle.shunned && !now.view.member(idle.member.name); };
+    // A later process can take the name of a member that still lives. Then the name is both idle and in the view, and
+    // no name may stand twice in a view.
+    auto may_join = [&](const Candidate& idle) { return !idle.quarantined && !now.view.member(idle.member.name); };
     auto found = std::ranges::find_if(now.idle, may_join);
     if (found == now.idle.end()) return std::nullopt;
     reached("R3: an idle server fills the view up");
@@ -208,32 +236,33 @@ inline std::optional<Decision> add_one(const Situation& now) {
     return decision;
 }
 
-/// The table: the view that follows from what holds now, or nothing if the present one stays.
-/// Its result is at rest: what holds then, with no ack yet, gives nothing further.
-inline std::optional<Decision> decide(const Situation& now) {
+/// The decision table: the view that follows from the present state, or nothing if the present view stays.
+/// One call is enough: the new view in the same group_state, before its ack, leads to no further view.
+inline std::optional<Decision> decide(const GroupState& now) {
     if (now.view.number == 0) return first_view(now);
     if (now.primary.health == Health::dead) return replace_primary(now);
     if (now.stopped) return hand_over(now);
-    if (now.primary.health != Health::ok) return std::nullopt;
+    if (now.primary.health != Health::ok) return std::nullopt;  // suspect: soon it is ok or dead
     if (auto decision = remove_backups(now)) return decision;
     return add_one(now);
 }
 
-/// The view that an operator forces: the server alone, with whatever it holds, as in R0. The view says that it was
-/// forced, so that whoever holds more drops it when it joins (S3).
-inline Decision force(const Situation& now, const Member& server) {
+/// The view that an operator forces: this server alone, with the state that it has, as in R0. The view says that it
+/// was forced, so that a server with more state drops that when it joins (S3). Answered writes may be lost.
+inline Decision force(const GroupState& now, const Member& server) {
     View view{now.view.number + 1, {server.name, server.incarnation, false}, {}, now.view.number + 1};
     return {view, "force: an operator made " + server.name + " primary; answered writes may be lost"};
 }
 
-/// How much higher the number of an adopted view is. No number may stand for two views, and of the last views of the
-/// former view service no server that is left may know: so many take years.
+/// How far the number of an adopted view is above the highest known one. No number may stand for two views, and the
+/// former view service may have decided views that no remaining server knows. To decide so many would take it years.
 inline constexpr ViewNumber adoption_leap = 1'000'000'000;
 
-/// The view by which a group of a former view service goes on: of the newest view that is known of it, those who surely
-/// hold every answered write and are `heard`, or all of these if none is. Whoever else holds state may hold what they
-/// lack, of a later view that nobody told of: the view says that it was forced, so that they drop it (S3).
-/// Its number is far above `named` too, the highest that anybody has named.
+/// The view in which a group of a former view service goes on. `old` is the newest view that is known of the group.
+/// Its primary and its backups in sync surely hold every write that was answered up to `old`. Those of them that are
+/// `heard` are the members, or all of them if none is heard. Any other server may hold entries of a later view that no
+/// server reported: the view says that it was forced, so that such a server drops its state (S3).
+/// The number is far above `old` and above `named`, the highest number that any server has named.
 inline Decision adopt(const View& old, const std::vector<Address>& heard, ViewNumber named) {
     const auto is_heard = [&](const Member& member) {
         return heard.empty() || std::ranges::find(heard, member.name) != heard.end();
@@ -249,8 +278,8 @@ inline Decision adopt(const View& old, const std::vector<Address>& heard, ViewNu
     return {view, "adopt: an operator took over view " + std::to_string(old.number) + " of a former view service"};
 }
 
-/// Whether `next` may follow `before` at all: the number rises by one, nobody sits twice, and but for R0, R5 and
-/// `force` the primary was primary before or a backup in sync.
+/// Whether `next` may follow `before`: the number is one higher, and no name stands twice. The new primary was the
+/// primary or a backup in sync before, in the same incarnation, unless `any_primary` (R0, R5 and `force`).
 inline bool may_follow(const View& before, const View& next, bool any_primary) {
     if (next.number != before.number + 1) return false;
     std::vector<std::string_view> names{next.primary.name};

@@ -1,5 +1,5 @@
-// One group of the view service: its view, its servers, and what an operator wants of it. It takes pings and the time
-// into account and describes the situation to the table; it sends nothing.
+// One group of the view service: its view, its servers, and a pending operator request. It takes pings and the time
+// into account, and computes the group state that the decision table reads. It sends nothing.
 #pragma once
 
 #include <algorithm>
@@ -27,144 +27,153 @@ inline std::string group_name_text() {
     return "`group` must have 1 to " + std::to_string(max_group_name) + " bytes and no control character";
 }
 
-/// What became of a ping.
-struct Heard {
+/// The result of `Group::hear`. The verdicts: the ping counts; it is not newer than the last one (stale, but
+/// answered); its incarnation was replaced; its name belongs to a process that lives; too many processes took the name.
+struct PingOutcome {
     enum class Verdict { counts, stale, superseded, in_use, crowded };
     Verdict verdict = Verdict::counts;
-    bool shared = false;     ///< It is known from now on that another process lives under this name.
-    Loss lost = Loss::none;  ///< Count the server, or its former life, as lost from now on.
-    bool seen = false;       ///< A life that was not heard before.
+    bool shared = false;     ///< Two processes live under this name, and the event about it is due now.
+    Loss lost = Loss::none;  ///< Why the server, or its former incarnation, counts as lost from now on.
+    bool seen = false;       ///< The incarnation is not the one of the last ping.
     bool grew = false;       ///< More backups of the view are in sync.
-    bool news = false;       ///< Something changed that a view may follow from.
+    bool news = false;       ///< Something changed that a new view may follow from.
     bool noted = false;      ///< A member's journal has a newer view than before.
 };
 
-/// What an operator asked for; the call is answered when it is done or cannot be done any more.
-struct Wish {
+/// An operator request, `promote` or `force`. The call is answered when the request is done or cannot be done any more.
+struct OperatorRequest {
     bool force = false;
     Member server;
-    ViewNumber view = 0;  ///< The view when it was asked.
+    ViewNumber view = 0;  ///< The number of the view at the time of the request.
     Time asked{};
     Address peer;
     CallId id;
-    friend bool operator==(const Wish&, const Wish&) = default;
+    friend bool operator==(const OperatorRequest&, const OperatorRequest&) = default;
 };
 
-/// A server of which the present primary said that it does not acknowledge.
-struct Report {
+/// A server that the present primary reported as unreachable: it does not acknowledge (S7).
+struct UnreachableReport {
     Incarnation incarnation = Incarnation::none;
     Time at{};
-    friend bool operator==(const Report&, const Report&) = default;
+    friend bool operator==(const UnreachableReport&, const UnreachableReport&) = default;
 };
 
-/// All times are running time.
+/// One replicated group, as the view service knows it. All times are running time (`RunningClock`).
 struct Group {
     ViewInfo info;
-    bool acked = false;
-    bool acknowledged = false;  ///< Some server has pinged with the number of its view.
-    ViewNumber founded = 0;     ///< The number of its first view; 0 if that is not known, since a restart.
+    bool acked = false;         ///< The primary has acked the view: in its ping, all backups were in sync.
+    bool acknowledged = false;  ///< Some member has pinged with the number of the present view.
+    ViewNumber founded = 0;     ///< The number of the first view; 0 if it is not known, as after a restart.
     std::map<Address, Server, std::less<>> servers;
-    std::uint64_t arrivals = 0;
-    std::vector<Report> reports;  ///< Of the present primary.
-    Time members_heard{};         ///< The last ping of the primary or a backup in sync, of whichever view.
-    std::optional<Wish> wish;
-    std::vector<Address> waiting_for;  ///< As told,
-    std::string waiting_why;           ///< and this too.
-    /// By name of a member of the view: the newest view that its journal had on stable storage, as this very life said.
+    std::uint64_t arrivals = 0;  ///< The last number given out as `Server::arrival`.
+    std::vector<UnreachableReport> reports;  ///< By the present primary.
+    Time members_heard{};         ///< The last ping of a primary or a backup in sync, in any view.
+    std::optional<OperatorRequest> request;
+    std::vector<Address> waiting_for;  ///< The contents of the last event `GroupWaits`; an event is emitted
+    std::string waiting_why;           ///< only when one of these two changes.
+    /// By name of a member of the view: the newest view that its journal had on stable storage (`state_view`), as this
+    /// incarnation said.
     std::map<Address, ViewNumber, std::less<>> noted;
-    std::optional<Behind> behind;      ///< The record is behind (R7): nothing is decided, and nobody is judged.
-    Time due = never;                  ///< As entered in the service's timetable.
+    std::optional<Behind> behind;      ///< Set while the record is behind (R7): no view is decided, no server is lost.
+    Time due = never;                  ///< When to look at the group again; equals its entry in the list of due groups.
 
     const View& view() const { return info.view; }
     const Server* find(std::string_view name) const {
         auto found = servers.find(name);
         return found == servers.end() ? nullptr : &found->second;
     }
-    /// The member of the view that is this very process, or null.
+    /// The member of the view with this name and this incarnation, or null.
     const Member* seat(std::string_view name, Incarnation incarnation) const {
         const auto* member = view().member(name);
         return member && member->incarnation == incarnation ? member : nullptr;
     }
 
-    Heard hear(const Ping& ping, const Address& peer, Time now, const Periods& periods);
-    Situation situation(Time now, const Periods& periods, std::size_t wanted) const;
+    PingOutcome hear(const Ping& ping, const Address& peer, Time now, const Timeouts& timeouts);
+    GroupState group_state(Time now, const Timeouts& timeouts, std::size_t wanted) const;
     void adopt(const View& next, bool any_primary);
-    bool told_to_stop(std::string_view name, Time now, const Periods& periods) const;
-    /// Whether a refused connection proves that this server is dead. A firewall can forge one, and where leases are in
-    /// use another primary must not begin before they have run out.
+    bool told_to_stop(std::string_view name, Time now, const Timeouts& timeouts) const;
+    /// Whether a refused connection proves that this server is dead. A firewall can forge a refusal. A primary that
+    /// reads by lease may then live and still answer reads, so no other primary may lead before its lease has run out.
+    /// On this machine a refusal is always proof. The name must be that of a known server.
     bool refusal_proves(std::string_view name) const {
         const auto* server = find(name);
         return !server->may_lease() || server->near || seat(name, server->incarnation) != &view().primary;
     }
-    Time next_due(Time now, const Periods& periods) const;
-    /// Nothing is known of it but that somebody named a view of it: it is not stored.
+    Time next_due(Time now, const Timeouts& timeouts) const;
+    /// Whether the group is known only because a ping named a view of it (R7). Such a group is not stored: otherwise
+    /// forged pings could fill the record.
     bool is_rumour() const { return behind && view().number == 0 && servers.empty(); }
-    /// When it is no longer taken for behind although no operator said so: whoever knows a view says so in every ping.
-    Time lapses_at(const Periods& periods) const {
-        return behind && view().number == 0 ? behind->proved + periods.remember : never;
+    /// R7: when a group without a recorded view counts as behind no longer: 10 D after a ping last named a view of it.
+    /// A server that knows a view names it in every ping, so after that silence no such server is left.
+    Time lapses_at(const Timeouts& timeouts) const {
+        return behind && view().number == 0 ? behind->proved + timeouts.remember : never;
     }
-    /// Whether it never came to anything: one server founded it, never said that it knew, keeps no journal as far as is
-    /// known, and was silent for an hour.
-    bool is_abandoned(Time now, const Periods& periods) const { return now >= abandoned_at(periods); }
-    Time abandoned_at(const Periods& periods) const {
-        if (view().number == 0 || view().number != founded || acknowledged || wish || servers.size() != 1) return never;
+    /// Whether the group was never in use, so that it can be removed: it is in its first view, its only server never
+    /// pinged with the number of that view, is not known to keep a journal, and was silent for `Timeouts::abandon`, an
+    /// hour at least.
+    bool is_abandoned(Time now, const Timeouts& timeouts) const { return now >= abandoned_at(timeouts); }
+    Time abandoned_at(const Timeouts& timeouts) const {
+        if (view().number == 0 || view().number != founded || acknowledged || request || servers.size() != 1)
+            return never;
         const auto& server = servers.begin()->second;
         const bool lives = server.loss == Loss::none || server.journal;
-        return lives || !view().member(servers.begin()->first) ? never : server.heard + periods.abandon;
+        return lives || !view().member(servers.begin()->first) ? never : server.heard + timeouts.abandon;
     }
 
     friend bool operator==(const Group&, const Group&) = default;
 
 private:
-    Heard refuse_life(Server& server, const Ping& ping, const Address& peer, Time now, const Periods& periods);
-    void read_report(const Ping& ping, Heard& heard, Time now);
+    PingOutcome refuse_life(Server& server, const Ping& ping, const Address& peer, Time now, const Timeouts& timeouts);
+    void read_report(const Ping& ping, PingOutcome& heard, Time now);
     void note_member(const Member& member, Time now) {
         if (&member == &view().primary || member.synced) members_heard = now;
     }
-    Seat look_at(const Member& member, Time now, const Periods& periods) const;
-    /// Until when a member whose name a later process took may live all the same: it goes on pinging; or it is the
-    /// primary and may still read by lease, since a ping can come late, so that it is not sure that the later process
-    /// is the one that was heard later.
-    Time doubtful_until(const Member& member, const Periods& periods) const {
+    MemberState look_at(const Member& member, Time now, const Timeouts& timeouts) const;
+    /// Until when a member may live although another process took its name; until then it is suspect. There are two
+    /// reasons: it goes on pinging (until D after its last ping); or it is the primary and its lease may still run.
+    /// A ping can come late, so the process that was heard later is not always the one that started later.
+    Time suspect_until(const Member& member, const Timeouts& timeouts) const {
         const auto* server = find(member.name);
         if (!server || server->incarnation == member.incarnation) return {};
         auto old = std::ranges::find(server->replaced, member.incarnation, &Replaced::incarnation);
         if (old == server->replaced.end()) return {};
         const auto lease = &member == &view().primary ? old->lease_until : Time{};
-        return old->since == never ? lease : std::max(lease, old->until + periods.dead);
+        return old->since == never ? lease : std::max(lease, old->until + timeouts.dead);
     }
     ViewNumber noted_by(std::string_view name) const {
         auto found = noted.find(name);
         return found == noted.end() ? 0 : found->second;
     }
     bool is_reported(Incarnation incarnation) const {
-        return std::ranges::find(reports, incarnation, &Report::incarnation) != reports.end();
+        return std::ranges::find(reports, incarnation, &UnreachableReport::incarnation) != reports.end();
     }
 };
 
-/// Takes a ping into account. The caller has checked that it may be: cluster, version, limits.
-inline Heard Group::hear(const Ping& ping, const Address& peer, Time now, const Periods& periods) {
-    Heard heard;
+/// Takes a ping into account. The caller has checked the protocol version, the cluster and the limits (`objection`).
+inline PingOutcome Group::hear(const Ping& ping, const Address& peer, Time now, const Timeouts& timeouts) {
+    PingOutcome heard;
     auto& server = servers[ping.server];
     heard.seen = server.incarnation != ping.incarnation;
     if (!heard.seen && ping.n <= server.n) {
         reached("R1: a ping that is not newer than the last does not count");
-        return {.verdict = Heard::Verdict::stale};
+        return {.verdict = PingOutcome::Verdict::stale};
     }
     auto before = server.loss;
-    if (heard.seen) {  // a new incarnation is proof that the old process is gone, unless that one is seen to live
+    if (heard.seen) {  // a new incarnation proves that the old process has ended, unless that one is seen to live
         const bool back = server.was_replaced(ping.incarnation);
-        if (auto refused = refuse_life(server, ping, peer, now, periods); refused.verdict != Heard::Verdict::counts)
+        if (auto refused = refuse_life(server, ping, peer, now, timeouts);
+            refused.verdict != PingOutcome::Verdict::counts)
             return refused;
         if (server.incarnation != Incarnation::none && before == Loss::none && !back) heard.lost = Loss::restarted;
         before = Loss::none;
         server.forgot = false;
         server.viewnum = 0;
     }
-    heard.news = heard.seen || before != Loss::none || server.silent(now, periods) || server.differs(ping);
+    heard.news = heard.seen || before != Loss::none || server.silent(now, timeouts) || server.differs(ping);
 
     const auto* member = seat(ping.server, ping.incarnation);
-    bool current = ping.viewnum == view().number;  // what it says of a view counts only while that is the current one
+    bool current = ping.viewnum == view().number;  // a statement about a view counts only while that view is current
+    // A member that names view 0 after a higher one has lost its state, although its incarnation is the same.
     if (member && server.viewnum > 0 && ping.viewnum == 0) server.forgot = true;
     server.take(ping, peer, now);
     acknowledged = acknowledged || (member && current);
@@ -186,32 +195,35 @@ inline Heard Group::hear(const Ping& ping, const Address& peer, Time now, const 
     return heard;
 }
 
-/// Whether a ping of another life of this name than the last counts; if so, the last one is replaced. Whom the view
-/// names is never denied to live, whoever took the name.
-inline Heard Group::refuse_life(Server& server, const Ping& ping, const Address& peer, Time now,
-                                const Periods& periods) {
-    using Verdict = Heard::Verdict;
+/// Decides on a ping of another incarnation than the last one of this name. If the ping counts, the last incarnation is
+/// replaced. A ping of an incarnation that the view names is refused too while another process has the name, but it
+/// shows that this member lives: it becomes suspect in place of dead.
+inline PingOutcome Group::refuse_life(Server& server, const Ping& ping, const Address& peer, Time now,
+                                const Timeouts& timeouts) {
+    using Verdict = PingOutcome::Verdict;
     const auto* named = seat(ping.server, ping.incarnation);
     const auto refuse = [&](Verdict verdict, bool news) {
-        return Heard{.verdict = verdict, .shared = server.contend(ping.incarnation, peer, now, periods), .news = news};
+        return PingOutcome{
+            .verdict = verdict, .shared = server.contend(ping.incarnation, peer, now, timeouts), .news = news};
     };
     if (server.was_replaced(ping.incarnation)) {
-        if (!server.may_come_back(ping, named != nullptr, now, periods)) {
+        if (!server.may_come_back(ping, named != nullptr, now, timeouts)) {
             reached("R1: a ping of an incarnation that was replaced is refused");
-            const bool lives = named && doubtful_until(*named, periods) > now;
+            const bool lives = named && suspect_until(*named, timeouts) > now;
             if (lives) reached("R4: who is named by the view and pings on is not given up though its name was taken");
             if (lives) note_member(*named, now);
             return refuse(Verdict::superseded, lives);
         }
-    } else if (server.keeps_name(ping.incarnation, peer, now, periods)) {
+    } else if (server.keeps_name(ping.incarnation, peer, now, timeouts)) {
         reached("R1: a process that takes the name of one that lives is refused");
         return refuse(Verdict::in_use, false);
     }
-    return {.verdict = server.replace(now, periods) ? Verdict::counts : Verdict::crowded};
+    return {.verdict = server.replace(now, timeouts) ? Verdict::counts : Verdict::crowded};
 }
 
-/// What the primary says of its backups in the current view: the ack, and S7.
-inline void Group::read_report(const Ping& ping, Heard& heard, Time now) {
+/// Reads what the primary says about its backups in the current view: which are in sync, and which are unreachable
+/// (S7). A ping in which all are in sync acks the view.
+inline void Group::read_report(const Ping& ping, PingOutcome& heard, Time now) {
     bool all = true;
     for (auto& backup : info.view.backups) {
         bool in_sync = ping.synced && std::ranges::find(*ping.synced, backup.name) != ping.synced->end();
@@ -224,16 +236,20 @@ inline void Group::read_report(const Ping& ping, Heard& heard, Time now) {
     if (all && !acked) acked = heard.news = true;
 }
 
-inline Seat Group::look_at(const Member& member, Time now, const Periods& periods) const {
-    Seat seat{member, Health::dead, Loss::restarted, is_reported(member.incarnation), {}};
+/// The state of one member of the view. If its name now belongs to another incarnation or to no server, the member is
+/// dead, or suspect until `suspect_until`.
+inline MemberState Group::look_at(const Member& member, Time now, const Timeouts& timeouts) const {
+    MemberState seat{member, Health::dead, Loss::restarted, is_reported(member.incarnation), {}};
     const auto* server = find(member.name);
     if (!server) return seat;
     if (server->incarnation == member.incarnation) {
-        seat.health = server->health(now, periods);
+        seat.health = server->health(now, timeouts);
         seat.loss = server->loss;
         seat.journal = server->journal;
-    } else if (server->health(now, periods) == Health::ok &&
+    } else if (server->health(now, timeouts) == Health::ok &&
                std::ranges::find(server->recovered, member.incarnation) != server->recovered.end()) {
+        // No crash loses what is on stable storage. So a journal that ends before the view that the former incarnation
+        // had noted is an older copy, and answered writes may be missing in it.
         const auto before = noted_by(member.name);
         if (server->journal && server->state_view < before) {
             reached("R5: an older copy of what a server had stored continues nothing");
@@ -243,27 +259,29 @@ inline Seat Group::look_at(const Member& member, Time now, const Periods& period
             seat.recovered = Member{member.name, server->incarnation, false};
         }
     }
-    if (now < doubtful_until(member, periods)) {
+    if (now < suspect_until(member, timeouts)) {
         reached("R1: a primary that was replaced counts as alive while it may read by lease");
-        seat.health = Health::doubtful;
+        seat.health = Health::suspect;
     }
     return seat;
 }
 
-inline Situation Group::situation(Time now, const Periods& periods, std::size_t wanted) const {
-    Situation result;
+/// The group state for the decision table. `wanted` is k. It is linear in the number of servers.
+inline GroupState Group::group_state(Time now, const Timeouts& timeouts, std::size_t wanted) const {
+    GroupState result;
     result.view = view();
     result.acked = acked;
     result.wanted = wanted;
     if (view().number == 0) return result;
-    result.primary = look_at(view().primary, now, periods);
-    for (const auto& backup : view().backups) result.backups.push_back(look_at(backup, now, periods));
+    result.primary = look_at(view().primary, now, timeouts);
+    for (const auto& backup : view().backups) result.backups.push_back(look_at(backup, now, timeouts));
     const auto* primary = find(view().primary.name);
     bool lives = primary && result.primary.health != Health::dead;
     const bool itself = lives && primary->incarnation == view().primary.incarnation;
     result.stopped = itself && primary->stopped && primary->viewnum == view().number;
-    if (wish && !wish->force) result.successor = wish->server.name;
-    // R5: after a restart every member of the record's view first has its time to say that this is not the newest one
+    if (request && !request->force) result.successor = request->server.name;
+    // R5: after a restart, first every backup of the record's view must have pinged or be lost. If the record is behind
+    // (R7), one of their pings shows it, and then no member of this view may lead.
     const auto unheard = [&](const Member& member) {
         const auto* server = find(member.name);
         return server && server->restored && server->loss == Loss::none;
@@ -273,15 +291,16 @@ inline Situation Group::situation(Time now, const Periods& periods, std::size_t 
         for (auto& seat : result.backups) seat.recovered.reset();
     }
 
-    std::vector<std::pair<std::uint64_t, Idle>> idle;
+    std::vector<std::pair<std::uint64_t, Candidate>> idle;
     for (const auto& [name, server] : servers)
-        if (!seat(name, server.incarnation) && !server.leaving && server.health(now, periods) == Health::ok)
+        if (!seat(name, server.incarnation) && !server.leaving && server.health(now, timeouts) == Health::ok)
             idle.push_back({server.arrival, {{name, server.incarnation, false}, is_reported(server.incarnation)}});
-    std::ranges::sort(idle, {}, &std::pair<std::uint64_t, Idle>::first);
+    std::ranges::sort(idle, {}, &std::pair<std::uint64_t, Candidate>::first);
     for (auto& entry : idle) result.idle.push_back(std::move(entry.second));
     return result;
 }
 
+/// Makes `next` the group's view, without an ack. `any_primary` is as in `may_follow`.
 inline void Group::adopt(const View& next, bool any_primary) {
     if (view().number == 0) founded = next.number;
     else UNDERSTUDY_CHECK(may_follow(view(), next, any_primary));
@@ -298,33 +317,35 @@ inline void Group::adopt(const View& next, bool any_primary) {
         if (!seat(name, server.incarnation)) server.forgot = false;
 }
 
-/// R6: whether the answer to a primary's ping asks it to stop serving, because somebody can take over.
-inline bool Group::told_to_stop(std::string_view name, Time now, const Periods& periods) const {
+/// R6: whether the answer to a ping of this server asks it to stop serving. It does if the server is the primary, it is
+/// leaving or an operator asked for another primary, and the successor can lead now. Without the last condition the
+/// group would stop serving with no server to go on.
+inline bool Group::told_to_stop(std::string_view name, Time now, const Timeouts& timeouts) const {
     const auto* server = find(name);
     if (!server || seat(name, server->incarnation) != &view().primary || server->loss != Loss::none) return false;
-    bool asked = wish && !wish->force;
+    bool asked = request && !request->force;
     if (!server->leaving && !asked) return false;
     return std::ranges::any_of(view().backups, [&](const Member& backup) {
-        bool wanted = server->leaving || (asked && wish->server.name == backup.name);
-        return wanted && can_lead(look_at(backup, now, periods));
+        bool wanted = server->leaving || (asked && request->server.name == backup.name);
+        return wanted && can_lead(look_at(backup, now, timeouts));
     });
 }
 
-/// When the group is to be looked at next, without any news.
-inline Time Group::next_due(Time now, const Periods& periods) const {
-    if (behind) return lapses_at(periods);
-    Time next = abandoned_at(periods);
+/// When the group must be looked at again if no message comes.
+inline Time Group::next_due(Time now, const Timeouts& timeouts) const {
+    if (behind) return lapses_at(timeouts);
+    Time next = abandoned_at(timeouts);
     for (const auto& [name, server] : servers)
-        next = std::min(next, server.due(periods, view().member(name) != nullptr));
-    for (const auto& report : reports) next = std::min(next, report.at + periods.remember);
+        next = std::min(next, server.due(timeouts, view().member(name) != nullptr));
+    for (const auto& report : reports) next = std::min(next, report.at + timeouts.remember);
     const auto doubt = [&](const Member& member) {
-        if (const auto end = doubtful_until(member, periods); end > now) next = std::min(next, end);
+        if (const auto end = suspect_until(member, timeouts); end > now) next = std::min(next, end);
     };
     if (view().number != 0) doubt(view().primary);
     std::ranges::for_each(view().backups, doubt);
-    if (!wish) return next;
-    if (auto ready = members_heard + periods.dead; wish->force && ready > now) next = std::min(next, ready);
-    return std::min(next, wish->asked + periods.patience);
+    if (!request) return next;
+    if (auto ready = members_heard + timeouts.dead; request->force && ready > now) next = std::min(next, ready);
+    return std::min(next, request->asked + timeouts.patience);
 }
 
 }  // namespace understudy::view_service

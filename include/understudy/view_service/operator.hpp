@@ -1,5 +1,5 @@
-// What the view service tells people: for whom a group waits and what ends it, why a promotion cannot be done, and the
-// status of a group.
+// What operators read about a group, as human-readable text and as its status: which servers the group waits for and
+// what ends the wait, why a promotion or a force is refused, and what may be lost.
 #pragma once
 
 #include <algorithm>
@@ -16,8 +16,8 @@
 
 namespace understudy::view_service {
 
-/// R4: whose return would end the wait; empty if the group does not wait.
-inline std::vector<Address> awaited(const Situation& now) {
+/// R4: the servers whose return with their state would end the wait; empty if the group does not wait.
+inline std::vector<Address> awaited(const GroupState& now) {
     std::vector<Address> names;
     if (!waits(now)) return names;
     names.push_back(now.primary.member.name);
@@ -26,12 +26,14 @@ inline std::vector<Address> awaited(const Situation& now) {
     return names;
 }
 
-/// A server that was only silent may be heard again with its state; one whose process is gone will not.
-inline bool may_return(const Seat& seat) { return seat.loss == Loss::none || seat.loss == Loss::silent; }
+/// Whether the member may ping again with its state in memory. That is possible if it is only silent, but not if its
+/// process has ended or has lost its state.
+inline bool may_return(const MemberState& seat) { return seat.loss == Loss::none || seat.loss == Loss::silent; }
 
-/// R4: for whom the group waits, why nobody else will do, and what ends it.
-inline std::string why_waiting(const Situation& now) {
-    auto fate = [](const Seat& seat) {
+/// R4: which servers the group waits for, why no other server can lead, and what ends the wait. A way that loses
+/// nothing comes first: to start a server again with its directory, if one keeps a journal.
+inline std::string why_waiting(const GroupState& now) {
+    auto fate = [](const MemberState& seat) {
         auto text = seat.member.name + " " + std::string{describe(seat.loss)};
         if (seat.loss != Loss::restarted) return text;
         if (seat.noted == 0) return text + " without its state";
@@ -41,7 +43,7 @@ inline std::string why_waiting(const Situation& now) {
     auto number = std::to_string(now.view.number);
     std::string who = fate(now.primary);
     std::string back, kept;
-    const auto sort = [&](const Seat& seat) {
+    const auto sort = [&](const MemberState& seat) {
         const auto add = [&](std::string& names) { names += (names.empty() ? "" : " or ") + seat.member.name; };
         if (may_return(seat)) add(back);
         if (seat.journal) add(kept);
@@ -68,7 +70,8 @@ inline std::string why_waiting(const Situation& now) {
     return "R4: " + who + "; " + backups + others + end + " " + rest;
 }
 
-/// What an operator is told who adopted `old` as `now`, whose members are `heard` if anybody is.
+/// The warning to an operator after the adoption of `old` as the view `now`. `heard` says whether any member of `now`
+/// is heard.
 inline std::string may_be_lost_by_adoption(const ViewInfo& old, const View& now, bool heard) {
     const auto number = std::to_string(old.view.number);
     std::string left_out;
@@ -86,8 +89,8 @@ inline std::string may_be_lost_by_adoption(const ViewInfo& old, const View& now,
     return text;
 }
 
-/// Why that server cannot be promoted in the present view; empty if it can.
-inline std::string promotion_obstacle(const Situation& now, std::string_view name) {
+/// Why this server cannot be promoted in the present view; empty if it can.
+inline std::string promotion_obstacle(const GroupState& now, std::string_view name) {
     if (now.view.number == 0) return "the group has no view yet";
     for (const auto& seat : now.backups) {
         if (seat.member.name != name) continue;
@@ -95,24 +98,25 @@ inline std::string promotion_obstacle(const Situation& now, std::string_view nam
         if (!seat.member.synced)
             return text + " is not in sync yet; only `force` could make it primary, and lose answered writes";
         if (seat.health == Health::dead) return text + " " + std::string{describe(seat.loss)};
-        if (seat.health == Health::doubtful) return text + " is silent";
+        if (seat.health == Health::suspect) return text + " is silent";
         return {};
     }
     return std::string{name} + " is no backup of " + understudy::describe(now.view);
 }
 
-/// Why that server cannot be forced; empty if it can.
-inline std::string force_obstacle(const Group& group, std::string_view name, Time now, const Periods& periods) {
+/// Why this server cannot be made primary by `force`; empty if it can.
+inline std::string force_obstacle(const Group& group, std::string_view name, Time now, const Timeouts& timeouts) {
     if (group.view().number == 0) return "the group has no view yet: the first server without state will be primary";
     const auto* server = group.find(name);
     if (!server) return std::string{name} + " is not known in this group; it must run and ping first";
     if (server->loss != Loss::none) return std::string{name} + " " + std::string{describe(server->loss)};
-    return server->health(now, periods) == Health::ok ? std::string{} : std::string{name} + " is silent";
+    return server->health(now, timeouts) == Health::ok ? std::string{} : std::string{name} + " is silent";
 }
 
-inline constexpr std::size_t max_refused_listed = 1000;  ///< In one status.
+inline constexpr std::size_t max_refused_listed = 1000;  ///< Refused servers in one status.
 
-/// Of servers of one group that has no view here: the command that goes on with what they hold. Empty if none are.
+/// For a group without a view here: the servers of a former view service that are refused, and the command with which
+/// the group goes on from their state. Empty if there are none.
 inline std::string describe_refused(const std::vector<RefusedServer>& refused) {
     if (refused.empty()) return {};
     const auto newest = std::ranges::max_element(refused, {}, &RefusedServer::viewnum);
@@ -125,21 +129,23 @@ inline std::string describe_refused(const std::vector<RefusedServer>& refused) {
            "` goes on with what they hold. Start no new server: while they are heard it founds no group";
 }
 
-/// From where a process pings.
+/// The connection over which a process pings, as text.
 inline std::string whence(const Address& peer) { return peer.empty() ? "a connection that has ended" : peer; }
 
-/// Of a name that another process than its own pings under.
+/// Text for a name under which two processes ping (`Server::is_shared`). The server must have a rival.
 inline std::string describe_rivals(std::string_view name, const Server& server) {
     return "two processes under one name " + std::string{name} + ": incarnation " + to_hex(server.incarnation) +
            " pings from " + whence(server.peer) + ", incarnation " + to_hex(server.rival->incarnation) + " from " +
            whence(server.rival->peer) + ", and that one counts only once the other is gone";
 }
-/// The same before it is known whether that one has just died.
+/// Text for a refused ping while it is not certain that two processes live: the one that has the name may have died
+/// just now.
 inline std::string describe_holder(std::string_view name, const Server& server) {
     return "two processes under one name are not let in: incarnation " + to_hex(server.incarnation) + " pinged as " +
            std::string{name} + " from " + whence(server.peer) + " less than D ago and is not known to be gone";
 }
 
+/// The role in a status (protocol, `view.status`).
 inline std::string role_of(const Group& group, std::string_view name, const Server& server) {
     if (server.loss != Loss::none) return "dead";
     const auto* member = group.seat(name, server.incarnation);
@@ -147,16 +153,17 @@ inline std::string role_of(const Group& group, std::string_view name, const Serv
     return server.leaving ? "leaving" : "idle";
 }
 
-inline GroupStatus status_of(const Group& group, const Situation& situation, Time now, const Periods& periods) {
-    GroupStatus status{group.info, group.acked, {}, awaited(situation), {}};
-    if (!status.waiting_for.empty()) status.waiting_why = why_waiting(situation);
+/// The status of one group. It is linear in the number of servers.
+inline GroupStatus status_of(const Group& group, const GroupState& group_state, Time now, const Timeouts& timeouts) {
+    GroupStatus status{group.info, group.acked, {}, awaited(group_state), {}};
+    if (!status.waiting_for.empty()) status.waiting_why = why_waiting(group_state);
     if (group.behind) {
         status.waiting_for = {group.behind->server};
         status.waiting_why = why_behind(*group.behind, group.info);
     }
     for (const auto& [name, server] : group.servers) {
-        auto age = std::max(Duration{}, now - server.heard);
-        auto trouble = server.is_shared(now, periods) ? describe_rivals(name, server) : std::string{};
+        auto age = std::max(Duration{}, now - server.heard);  // after a restart `heard` may lie in the future
+        auto trouble = server.is_shared(now, timeouts) ? describe_rivals(name, server) : std::string{};
         status.servers.push_back(
             {name, server.incarnation, role_of(group, name, server), age, server.viewnum, std::move(trouble)});
     }

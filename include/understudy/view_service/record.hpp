@@ -1,4 +1,4 @@
-// What a view service has to remember to go on after a restart: everything else it hears again.
+// The durable state of a view service: what it needs to go on after a restart. It learns everything else from pings.
 #pragma once
 
 #include <map>
@@ -9,33 +9,35 @@
 
 namespace understudy::view_service {
 
-/// One group: its view, and which lives of each server were heard, of idle ones too: a process that starts while there
-/// is no view service must not be taken for older than the one that it replaced.
+/// The durable state of one group: its view, and all incarnations of each server that were heard, of idle servers too.
+/// Without these, a server that restarted while no view service ran could be taken for older than the process that it
+/// replaced.
 struct GroupRecord {
     ViewInfo info;
     std::map<Address, std::vector<Incarnation>> lives;  ///< By name, oldest first: all but the last were replaced.
-    /// By name of a member: the newest view that this life had noted in its journal (R5).
+    /// By name of a member: the newest view that this incarnation had noted in its journal (R5).
     std::map<Address, ViewNumber, std::less<>> noted{};
-    ViewNumber named = 0;  ///< R7: the highest view that was named while this record is behind; 0: it is not.
-    Address named_by{};
+    ViewNumber named = 0;  ///< R7: while this record is behind, the highest view that was named; else 0.
+    Address named_by{};    ///< R7: the server that named it; empty if the record is not behind.
     friend bool operator==(const GroupRecord&, const GroupRecord&) = default;
 };
 
-/// A view service that lost this is another one: it has a new cluster id, and whoever knows the old one refuses it.
+/// The durable state of the whole view service. A view service that lost its record is another one: it has a new
+/// cluster id, and peers that know the old id refuse it.
 struct ViewRecord {
     ClusterId cluster = ClusterId::none;
-    Duration dead_after{};  ///< D, by which leases were given out.
+    Duration dead_after{};  ///< The largest D with which leases were given that may still run.
     std::vector<GroupRecord> groups;  ///< In the order of their names.
-    ViewNumber removed = 0;           ///< No group that was removed had a view above this; new ones begin after it.
+    ViewNumber removed = 0;           ///< The highest view number of all removed groups; new groups begin above it.
     friend bool operator==(const ViewRecord&, const ViewRecord&) = default;
 };
 
-/// What became different in a record: all that a store has to write, however many groups there are.
+/// The differences between two records. A store has to write only these, however many groups there are.
 struct ViewChanges {
     ClusterId cluster = ClusterId::none;
     Duration dead_after{};
-    std::vector<GroupRecord> groups;  ///< Those that are new or different, whole.
-    std::vector<std::string> gone;    ///< The names of those that are no more.
+    std::vector<GroupRecord> groups;  ///< The complete records of groups that are new or different.
+    std::vector<std::string> gone;    ///< The names of groups that no longer exist.
     ViewNumber removed = 0;           ///< As in the record.
     friend bool operator==(const ViewChanges&, const ViewChanges&) = default;
 };

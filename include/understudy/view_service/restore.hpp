@@ -1,4 +1,5 @@
-// A group's record, and the group as it goes on from its record.
+// Converts a group to its durable record and back. The second is how a group goes on after a restart of the view
+// service.
 #pragma once
 
 #include <algorithm>
@@ -11,6 +12,7 @@
 
 namespace understudy::view_service {
 
+/// The durable record of a group.
 inline GroupRecord record_of(const Group& group) {
     GroupRecord record{group.info, {}};
     for (const auto& [name, server] : group.servers) {
@@ -23,26 +25,30 @@ inline GroupRecord record_of(const Group& group) {
     return record;
 }
 
-/// The group as it stands after a restart at `now`: every member counts as having just pinged, and no lease as run out,
-/// until the larger of the old and the new D has passed; but nobody is chosen who has not pinged since.
-inline Group restore(const GroupRecord& record, Time now, Duration old_dead_after, const Periods& periods) {
+/// The group after a restart at `now` (running time). Until the larger of the old and the new D has passed, every
+/// member counts as having just pinged, and no lease counts as run out: a lease from before the restart may still run.
+/// But no server is promoted or added before it has pinged again.
+inline Group restore(const GroupRecord& record, Time now, Duration old_dead_after, const Timeouts& timeouts) {
     Group group;
     group.info = record.info;
     group.noted = record.noted;
     if (!record.named_by.empty()) group.behind = Behind{record.named, record.named_by, now, now, {}};
-    const auto heard = now + std::max(Duration{}, old_dead_after - periods.dead);
+    const auto heard = now + std::max(Duration{}, old_dead_after - timeouts.dead);
     group.members_heard = heard;
     for (const auto& [name, lives] : record.lives) {
         if (lives.empty()) continue;
         auto& server = group.servers[name];
         for (auto life : lives) server.replaced.push_back({life, now});
-        for (auto& old : server.replaced)  // a primary that was replaced and still counted as alive
-            if (old.incarnation == group.view().primary.incarnation) old.lease_until = heard + periods.dead;
+        // The view may name a primary whose name another process took. Its lease may still run too.
+        for (auto& old : server.replaced)
+            if (old.incarnation == group.view().primary.incarnation) old.lease_until = heard + timeouts.dead;
         server.replaced.pop_back();
         server.incarnation = lives.back();
         server.heard = now;
         server.loss = Loss::silent;  // until it pings
     }
+    // Members of the view are suspect rather than lost (`Server::restored`). If a later incarnation of the name was
+    // heard, the member's process has ended, or is treated as replaced.
     const auto seat = [&](const Member& member) {
         auto& server = group.servers[member.name];
         if (server.incarnation != Incarnation::none && server.incarnation != member.incarnation) return;

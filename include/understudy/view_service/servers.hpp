@@ -1,5 +1,5 @@
-// What the view service knows of one server: which life of it, what its last ping said, how long it has been silent,
-// whether its death is being looked into. It decides nothing about views.
+// What the view service knows about one server: its incarnation, what its last ping said, how long it has been silent,
+// and whether it is being probed. This is the failure detector; it decides nothing about views.
 #pragma once
 
 #include <algorithm>
@@ -18,17 +18,17 @@
 
 namespace understudy::view_service {
 
-/// The spans of time that the view service judges by, all of them from its options.
-struct Periods {
-    Duration dead;       ///< D
-    Duration returning;  ///< How much longer a server may be silent that has not been heard since a restart.
+/// The timeouts of the view service. All are computed from its options.
+struct Timeouts {
+    Duration dead;       ///< D: a server may be silent this long.
+    Duration returning;  ///< Added to D for a server that has not pinged since the view service restarted.
     Duration grace;      ///< From suspicion to loss: time to read what has arrived. Also how late a turn may begin.
-    Duration remember;   ///< How long replaced incarnations and reports of unreachable servers count.
-    Duration forget;     ///< How long a dead server that is in no view is kept.
-    Duration abandon;    ///< How long the only server of a group that never came to anything may be silent.
-    Duration patience;   ///< How long an operator's wish is kept.
+    Duration remember;   ///< Retention of replaced incarnations and of reports of unreachable servers.
+    Duration forget;     ///< Retention of a dead server that is in no view.
+    Duration abandon;    ///< The only server of a group that was never in use may be silent this long.
+    Duration patience;   ///< Timeout of an operator request.
 
-    explicit Periods(const ViewOptions& options)
+    explicit Timeouts(const ViewOptions& options)
         : dead(options.dead_after()),
           returning(options.return_time),
           grace(options.ping_interval / 10),
@@ -36,36 +36,38 @@ struct Periods {
           forget(100 * dead),
           abandon(std::max<Duration>(std::chrono::hours{1}, 100 * dead)),
           patience(10 * dead) {}
-    friend bool operator==(const Periods&, const Periods&) = default;
+    friend bool operator==(const Timeouts&, const Timeouts&) = default;
 };
 
-inline constexpr std::size_t replaced_kept = 64;   ///< Replaced incarnations of a name, remembered at any age.
-inline constexpr std::size_t replaced_max = 1024;  ///< So many younger than `remember`: no further one is let in.
-inline constexpr int late_turns_max = 16;          ///< So many late turns do not save a suspect any more.
+inline constexpr std::size_t replaced_kept = 64;   ///< So many replaced incarnations of a name are retained at any age.
+inline constexpr std::size_t replaced_max = 1024;  ///< With so many younger than `remember`, a further one is refused.
+inline constexpr int late_turns_max = 16;          ///< From this late turn on, lateness does not save a suspect.
 
+/// An incarnation of a name after another one took its place.
 struct Replaced {
     Incarnation incarnation = Incarnation::none;
-    Time at{};
+    Time at{};            ///< When it was replaced.
     std::uint64_t n = 0;  ///< Number of its last ping.
     Time lease_until{};   ///< Until then it may answer reads by lease.
-    Time since = never;   ///< From when on it has pinged again and again although it was replaced;
-    Time until{};         ///< its last ping of these.
-    /// Whether it seems to live all the same.
-    bool pings(Time now, const Periods& periods) const { return since != never && now - until < periods.dead; }
+    Time since = never;   ///< First of its pings after it was replaced, if no gap between them reached D.
+    Time until{};         ///< The last of these pings.
+    /// Whether it seems to live although it was replaced: such a ping came less than D ago.
+    bool pings(Time now, const Timeouts& timeouts) const { return since != never && now - until < timeouts.dead; }
     friend bool operator==(const Replaced&, const Replaced&) = default;
 };
 
-/// Another process that pings under the name of this one.
+/// Another process that pings under the name of a server, and is refused.
 struct Rival {
     Incarnation incarnation = Incarnation::none;
-    Address peer;
-    Time since{};       ///< Of the first of its pings, none of which came later than D after the one before;
-    Time until{};       ///< its last one.
-    bool told = false;  ///< People know.
+    Address peer;       ///< The connection of its last ping.
+    Time since{};       ///< First of its refused pings, if no gap between them reached D.
+    Time until{};       ///< The last of these pings.
+    bool told = false;  ///< The event about it was emitted.
     friend bool operator==(const Rival&, const Rival&) = default;
 };
 
-/// Whether the address is one of the machine that uses it: a path, or a loopback address in numbers.
+/// Whether the address always means the machine that uses it: the path of a Unix socket, or a numeric loopback address.
+/// A host name such as `localhost` does not count, since it can mean another machine.
 inline bool is_near(std::string_view address) {
     if (address.starts_with("unix://") || address.starts_with("tcp://[::1]:")) return true;
     constexpr std::string_view loopback = "tcp://127.";
@@ -74,111 +76,121 @@ inline bool is_near(std::string_view address) {
     return address.substr(0, address.find(':')).find_first_not_of("0123456789.") == address.npos;
 }
 
-/// All times are running time (`RunningClock`).
+/// One name, with its present incarnation and those before. All times are running time (`RunningClock`).
 struct Server {
     Incarnation incarnation = Incarnation::none;
     std::uint64_t n = 0;        ///< Number of the last ping.
-    std::uint64_t arrival = 0;  ///< Its place among the idle ones.
-    Time heard{};
+    std::uint64_t arrival = 0;  ///< Order among the idle servers: the lowest joins first.
+    Time heard{};  ///< Time of the last ping. After a restart with a smaller D it may lie in the future.
     Address peer;  ///< The connection of the last ping; empty once that has ended.
-    ViewNumber viewnum = 0;
+    ViewNumber viewnum = 0;  ///< `viewnum`, `leaving` and `stopped` are those of the last ping.
     bool leaving = false;
     bool stopped = false;
-    bool restored = false;  ///< Of the view service's record; it has not pinged since.
-    bool near = false;      ///< On this machine, by its name and its connection: nobody can forge a refusal.
-    bool leases = false;    ///< Reads by lease when it is primary.
-    bool journal = false;   ///< Keeps a journal, as it says.
-    bool forgot = false;    ///< Pinged 0 after more while a member; stays until it is a member no more.
+    bool restored = false;  ///< Taken from the view service's record as a member; it has not pinged since.
+    bool near = false;      ///< On this machine by its name and its connection, so no firewall can forge a refusal.
+    bool leases = false;    ///< It reads by lease when it is primary.
+    bool journal = false;   ///< It says that it keeps a journal.
+    bool forgot = false;    ///< As a member it pinged view 0 after a higher one. Set until it is no member any more.
     Loss loss = Loss::none;
-    std::vector<Incarnation> recovered;
+    std::vector<Incarnation> recovered;  ///< The incarnations whose state it says it continues (S9).
     ViewNumber state_view = 0;  ///< The newest view that the state in its journal takes part in.
     std::vector<Replaced> replaced;  ///< Oldest first.
-    std::optional<Rival> rival;      ///< Of several the one that was heard first.
+    std::optional<Rival> rival;      ///< If there are several, the one that was heard first.
 
-    Time verdict = never;  ///< Suspect: lost at the first turn on time from here on.
-    int late_turns = 0;
-    bool probing = false;  ///< Its connection broke and no ping came since.
-    Time probe = never;    ///< When to probe again.
-    Time probe_end{};
-    Duration probe_wait{};
+    Time verdict = never;  ///< Set while it is suspect: the first turn on time from here on counts it as lost.
+    int late_turns = 0;    ///< Late turns since it became suspect.
+    bool probing = false;  ///< Its connection broke, no ping came since, and it is being probed.
+    Time probe = never;    ///< When to probe again; `never` while no probe is scheduled.
+    Time probe_end{};      ///< No probe is scheduled from here on.
+    Duration probe_wait{};  ///< The wait before the next probe; doubles with each.
 
-    /// From when on its silence counts.
-    Time silent_from(const Periods& periods) const {
-        return heard + periods.dead + (restored ? periods.returning : Duration{});
+    /// Its silence counts from this time on: D after the last ping, or later if it has not pinged since a restart.
+    Time silent_from(const Timeouts& timeouts) const {
+        return heard + timeouts.dead + (restored ? timeouts.returning : Duration{});
     }
-    bool silent(Time now, const Periods& periods) const { return now >= silent_from(periods); }
-    Health health(Time now, const Periods& periods) const {
+    bool silent(Time now, const Timeouts& timeouts) const { return now >= silent_from(timeouts); }
+    Health health(Time now, const Timeouts& timeouts) const {
         if (loss != Loss::none) return Health::dead;
-        return restored || silent(now, periods) ? Health::doubtful : Health::ok;
+        return restored || silent(now, timeouts) ? Health::suspect : Health::ok;
     }
 
-    /// Whether it may read by lease; of one that has not pinged since a restart that is not known.
+    /// Whether it may read by lease. If it has not pinged since a restart this is unknown, and the safe answer is yes.
     bool may_lease() const { return leases || restored; }
 
+    /// Linear in the retained incarnations.
     bool was_replaced(Incarnation token) const {
         return std::ranges::find(replaced, token, &Replaced::incarnation) != replaced.end();
     }
-    /// Remembers the present incarnation as gone. False, and nothing is changed, if too many came in a short time.
-    bool replace(Time now, const Periods& periods) {
+    /// Moves the present incarnation to `replaced`, so that its late pings are recognized. False, without replacing it,
+    /// if too many incarnations came in a short time (`replaced_max`).
+    bool replace(Time now, const Timeouts& timeouts) {
         auto surplus = replaced.size() < replaced_kept ? 0 : replaced.size() - replaced_kept + 1;
         auto old = replaced.begin();
-        while (surplus-- > 0 && now - old->at >= periods.remember) ++old;
+        while (surplus-- > 0 && now - old->at >= timeouts.remember) ++old;
         replaced.erase(replaced.begin(), old);
         if (replaced.size() >= replaced_max) return false;
         if (incarnation == Incarnation::none) return true;
+        // Its lease counts from its last ping. A new primary must not lead before that lease has run out.
         const bool may_read = loss == Loss::none && may_lease();
-        replaced.push_back({incarnation, now, n, may_read ? heard + periods.dead : Time{}, never, {}});
+        replaced.push_back({incarnation, now, n, may_read ? heard + timeouts.dead : Time{}, never, {}});
         heard = Time{};
         rival.reset();
         return true;
     }
 
-    /// Whether two processes have pinged under this name, one after the other and the first again.
-    bool is_shared(Time now, const Periods& periods) const {
-        return rival && loss == Loss::none && now - rival->until < periods.dead &&
-               heard >= rival->since + periods.grace;
+    /// Whether two processes ping under this name: the other one pinged less than D ago, and this one pinged again at
+    /// least `grace` after the first ping of the other.
+    bool is_shared(Time now, const Timeouts& timeouts) const {
+        return rival && loss == Loss::none && now - rival->until < timeouts.dead &&
+               heard >= rival->since + timeouts.grace;
     }
-    /// Whether another life that pings from there is no proof that this one is over. A process that starts after the
-    /// death of the one before finds that one's connection closed; not so one that pinged while this one did, too.
-    bool keeps_name(Incarnation other, const Address& from, Time now, const Periods& periods) const {
-        if (incarnation == Incarnation::none || loss != Loss::none || restored || silent(now, periods)) return false;
-        return peer.empty() ? is_shared(now, periods) && rival->incarnation == other : peer != from;
+    /// Whether a ping of the incarnation `other` over the connection `from` must be refused, because this one lives.
+    /// True while this one pinged less than D ago over a connection that is still open and is not `from`. If that
+    /// connection has ended, this process has probably died: the connections of a killed process close with it, and
+    /// its next start must not wait for D. In that case it keeps the name only against a rival that pinged earlier, and
+    /// after which it pinged itself: then both are known to live.
+    bool keeps_name(Incarnation other, const Address& from, Time now, const Timeouts& timeouts) const {
+        if (incarnation == Incarnation::none || loss != Loss::none || restored || silent(now, timeouts)) return false;
+        return peer.empty() ? is_shared(now, timeouts) && rival->incarnation == other : peer != from;
     }
-    /// Takes note of a ping that is refused for this name's sake. True if people are to be told: both pinged for D.
-    bool contend(Incarnation other, const Address& from, Time now, const Periods& periods) {
-        const bool over = !rival || now - rival->until >= periods.dead;
+    /// Notes a ping that is refused because another process has the name. Returns true when the event is due, once for
+    /// each `rival`: the rival has pinged for D, and this server pinged in that time too (`is_shared`).
+    bool contend(Incarnation other, const Address& from, Time now, const Timeouts& timeouts) {
+        const bool over = !rival || now - rival->until >= timeouts.dead;
         if (over) rival = Rival{other, from, now, now, false};
         if (rival->incarnation != other) return false;
         rival->peer = from;
         rival->until = now;
-        if (rival->told || !is_shared(now, periods) || now - rival->since < periods.dead) return false;
+        if (rival->told || !is_shared(now, timeouts) || now - rival->since < timeouts.dead) return false;
         return rival->told = true;
     }
 
-    /// Lives have no order but that in which they are first heard, and a ping of a life that is over may be heard after
-    /// one of its successor. The one that is refused then goes on pinging: after D of that it may come back if the
-    /// other is lost, or if it is the one that the view names. It is the very process that it was, so that whatever it
-    /// holds it still holds.
-    bool may_come_back(const Ping& ping, bool named, Time now, const Periods& periods) {
+    /// Notes a ping of a replaced incarnation, and returns whether it takes its name back. Incarnations are unordered:
+    /// the late ping of an old process can arrive after the first ping of its successor, and then the living process
+    /// is the one that is refused. It goes on pinging. When it has done so for D, it is reinstated if the other one is
+    /// lost, or if the present view names it (`named`). This is safe: it is the same process with its memory intact.
+    bool may_come_back(const Ping& ping, bool named, Time now, const Timeouts& timeouts) {
         auto old = std::ranges::find(replaced, ping.incarnation, &Replaced::incarnation);
         if (ping.n <= old->n) return false;
-        if (!old->pings(now, periods)) old->since = now;
+        if (!old->pings(now, timeouts)) old->since = now;
         old->until = now;
         old->n = ping.n;
-        if ((!named && loss == Loss::none) || now - old->since < periods.dead) return false;
+        if ((!named && loss == Loss::none) || now - old->since < timeouts.dead) return false;
         replaced.erase(old);
         return true;
     }
 
-    /// Whether the ping says anything else than the last one did.
+    /// Whether the ping says something that a new view may follow from and that the last one did not say.
     bool differs(const Ping& ping) const {
         return restored || leases != ping.lease || viewnum != ping.viewnum || leaving != ping.leaving ||
                stopped != ping.stopped || recovered != ping.recovered;
     }
+    /// Takes over what the ping says; the server is no longer suspect, and no longer probed.
     void take(const Ping& ping, const Address& from, Time now) {
         incarnation = ping.incarnation;
         n = ping.n;
-        heard = std::max(heard, now);  // it is later after a restart with a smaller D, for leases of the larger one
+        // After a restart with a smaller D, `heard` may lie in the future: leases with the larger D may still run.
+        heard = std::max(heard, now);
         restored = false;
         leases = ping.lease;
         journal = ping.journal;
@@ -194,15 +206,16 @@ struct Server {
         stop_probing();
     }
 
-    /// Silence of D makes it a suspect; it is lost a grace later, in a turn that began on time, so that every ping that
-    /// could be read was read before (section 2). While the service has to catch up the grace only begins afterwards.
-    /// Returns whether it was lost just now.
-    bool judge(Time now, const Periods& periods, bool late, Time caught_up) {
-        if (loss != Loss::none || !silent(now, periods)) return false;
+    /// Silence of D makes the server suspect. It is lost after a further `grace`, in a turn that began on time: so
+    /// every ping that could be read has been read before (section 2). A late turn starts the grace again, at most
+    /// `late_turns_max` - 1 times. While the service catches up after a stall (`caught_up`), the grace begins only when
+    /// that ends. Returns whether the server was lost just now.
+    bool judge(Time now, const Timeouts& timeouts, bool late, Time caught_up) {
+        if (loss != Loss::none || !silent(now, timeouts)) return false;
         const bool excused = verdict != never && late && ++late_turns < late_turns_max;
         if (excused) reached("R1: a turn that begins late condemns nobody");
         if (verdict == never || excused) {
-            verdict = std::max(now, caught_up) + periods.grace;
+            verdict = std::max(now, caught_up) + timeouts.grace;
             return false;
         }
         if (now < verdict) return false;
@@ -213,17 +226,19 @@ struct Server {
         return true;
     }
 
-    void start_probing(Time now, const Periods& periods) {
+    /// Its connection broke. For D it is probed again whenever a probe gets through; the caller sends the first probe.
+    void start_probing(Time now, const Timeouts& timeouts) {
         probing = true;
         probe = never;
-        probe_end = now + periods.dead;
-        probe_wait = periods.grace;
+        probe_end = now + timeouts.dead;
+        probe_wait = timeouts.grace;
     }
     void stop_probing() {
         probing = false;
         probe = never;
     }
-    /// Somebody still listens; a dying process may close its connection before its listener, so ask again.
+    /// A probe got through: some process listens at its address. A dying process may close its connections before its
+    /// listener, so the probe is repeated, with growing waits.
     void probe_later(Time now) {
         reached("R1: a probe that gets through is repeated");
         probe = now + probe_wait;
@@ -231,10 +246,10 @@ struct Server {
         if (probe >= probe_end) stop_probing();
     }
 
-    /// When something about it is to be looked at, without any news.
-    Time due(const Periods& periods, bool member) const {
-        if (loss == Loss::none) return std::min(probe, verdict != never ? verdict : silent_from(periods));
-        return member ? never : heard + periods.forget;
+    /// When this server must be looked at again if no ping comes; `never` for a dead member of the view.
+    Time due(const Timeouts& timeouts, bool member) const {
+        if (loss == Loss::none) return std::min(probe, verdict != never ? verdict : silent_from(timeouts));
+        return member ? never : heard + timeouts.forget;
     }
 
     friend bool operator==(const Server&, const Server&) = default;

@@ -1,5 +1,6 @@
-// The view service's machine: it reads messages and the time, keeps the groups, and sends what the table decided.
-// A ping that brings no news costs a look-up; a group is looked at as a whole only when something changed or is due.
+// The state machine of the view service. It takes messages and the time, keeps the groups, and sends the views that the
+// decision table gives. A ping without news costs a look-up; a whole group is evaluated only when something changed or
+// a time has come.
 #pragma once
 
 #include <algorithm>
@@ -20,103 +21,123 @@
 #include <understudy/options.hpp>
 #include <understudy/protocol/call_id.hpp>
 #include <understudy/protocol/coverage.hpp>
-#include <understudy/protocol/effects.hpp>
 #include <understudy/protocol/message.hpp>
+#include <understudy/protocol/output.hpp>
 #include <understudy/version.hpp>
 #include <understudy/view_service/changes.hpp>
 #include <understudy/view_service/clock.hpp>
 #include <understudy/view_service/decision_table.hpp>
+#include <understudy/view_service/foreign_servers.hpp>
 #include <understudy/view_service/group.hpp>
 #include <understudy/view_service/operator.hpp>
 #include <understudy/view_service/record.hpp>
 #include <understudy/view_service/restore.hpp>
 #include <understudy/view_service/servers.hpp>
-#include <understudy/view_service/strangers.hpp>
 
 namespace understudy::view_service {
 
-/// How many watchers a view is pushed to in one turn. Pings are read between the turns.
+/// A view is pushed to so many watchers in one turn. Pings are read between the turns, so that a long push does not
+/// delay them.
 inline constexpr std::size_t push_slice = 64;
 
-/// What a store lacks of a view service's record.
+/// The parts of a view service's record that a store does not have yet.
 struct Unstored {
-    bool head = false;  ///< What is not of one group.
-    std::set<std::string> groups;
+    bool head = false;  ///< The part that belongs to no single group: cluster, D, highest number of removed groups.
+    std::set<std::string> groups;  ///< The names of groups that changed or no longer exist.
     friend bool operator==(const Unstored&, const Unstored&) = default;
 };
-/// The rules of the view service (protocol, section 2) as a Machine: R0 to R6, any number of groups, k backups.
+/// The view service (protocol, section 2) as a StateMachine, with any number of groups and k backups: R0 to R6 decide
+/// views, R7 refuses to. It reads no clock: each call gets the host time `now`, and appends to `output`.
 ///
-/// Silence is measured in running time: time in which the service did not run is left out (`RunningClock`), and a
-/// server that is overdue is lost only a grace of `ping_interval / 10` later, in a turn that began on time.
-class ViewRules {
+/// Silence is measured in running time, which leaves out time in which the service did not run (`RunningClock`). A
+/// server that is overdue is lost only after a further grace of `ping_interval / 10`, in a turn that began on time.
+class ViewStateMachine {
 public:
-    /// `options` have been validated; `cluster` is a token drawn by the host for this service's state.
-    ViewRules(ViewOptions options, ClusterId cluster, Time now)
-        : options_(options), cluster_(cluster), periods_(options), clock_(periods_.grace, periods_.dead), begun_(now) {}
-    /// Goes on where the service stood whose `record()` this is (protocol, section 2: a restart).
-    ViewRules(ViewOptions options, const ViewRecord& record, Time now);
+    /// `options` must be valid. `cluster` is a random token that the host drew for the state of this service.
+    ViewStateMachine(ViewOptions options, ClusterId cluster, Time now)
+        : options_(options),
+          cluster_(cluster),
+          timeouts_(options),
+          clock_(timeouts_.grace, timeouts_.dead),
+          begun_(now) {}
+    /// Goes on from the `record()` of a service that ended (protocol, section 2: a restart).
+    ViewStateMachine(ViewOptions options, const ViewRecord& record, Time now);
 
-    void receive(Envelope envelope, Time now, Effects& effects);
-    /// A connection ended: whoever pinged over it is probed, and watches and wishes that came over it are dropped.
-    void gone(const Address& peer, Time now, Effects& effects);
-    /// Refused: the server is dead. Alive: it is asked again. Unknown: nothing; silence will tell.
-    void probed(const Address& name, ProbeResult result, Time now, Effects& effects);
-    void wake(Time now, Effects& effects);
-    /// At once while a view is on its way to watchers: what has arrived is read before the next slice of them.
+    /// Handles one message. Requests are answered at once, but for `promote`, `force` and `adopt`: these are answered
+    /// when they are done, have failed, or their timeout has passed.
+    void receive(Envelope envelope, Time now, Output& output);
+    /// The connection to `peer` ended. Servers that pinged over it are probed. Watches, operator requests and adoptions
+    /// that came over it are dropped without an answer.
+    void disconnected(const Address& peer, Time now, Output& output);
+    /// The result of a probe. Refused: the server is dead, where a refusal is proof (`Group::refusal_proves`). Alive:
+    /// it is probed again later. Unknown: nothing follows; only its silence will show whether it is dead.
+    void probed(const Address& name, ProbeResult result, Time now, Output& output);
+    /// Ends a turn: looks at all groups that are due, carries out adoptions, and pushes a slice of views to watchers.
+    void wake(Time now, Output& output);
+    /// The host time of the next `wake`. It is at once while watchers wait for a view: messages that have arrived are
+    /// read before the next slice.
     Time deadline() const { return unpushed_.empty() ? clock_.host_time(next_due()) : Time{}; }
 
-    /// The group's view, with number 0 if it has none yet; null if no server of the group was heard.
+    /// The view of a group. Its number is 0 if the group has none yet; null if no server of the group was heard.
     const ViewInfo* view(std::string_view group) const {
         auto found = groups_.find(group);
         return found == groups_.end() ? nullptr : &found->second.info;
     }
-    /// What must be kept to go on after a restart. Complete whenever a message leaves that depends on it.
+    /// The state that must be durable to go on after a restart. When a call returns, it contains everything that the
+    /// messages in its output depend on. Linear in the number of servers.
     ViewRecord record() const;
 
-    /// From now on what changes in `record()` is noted, at first how it differs from what is `stored`: for a host that
-    /// keeps it somewhere. Takes as long as the records are large; afterwards a change of a group costs a look-up.
+    /// From now on each change of `record()` is noted, for a host that stores it. The first changes are the differences
+    /// from `stored`. This call is linear in both records; later, each change of a group costs a look-up.
     void track_changes(const ViewRecord& stored);
-    /// Whether there is something to store before anything of this turn is carried out; never if nothing is tracked.
+    /// Whether changes must be stored before any output of this turn is carried out. Otherwise the service could
+    /// restart without a view that it has announced (R7). Always false without `track_changes`.
     bool has_changes() const { return unstored_ && (unstored_->head || !unstored_->groups.empty()); }
-    /// What a store lacks that had everything when `changes_stored` was last called.
+    /// The changes since the last `changes_stored`; before the first one, the differences from the record that was
+    /// given to `track_changes`.
     ViewChanges changes() const;
+    /// The host has stored `changes()`.
     void changes_stored() {
         if (unstored_) unstored_.emplace();
     }
 
-    /// One group, or all of them; an unknown group gives none. Ages are running time.
+    /// The status of one group or of all; for an unknown group the list is empty. Ages of servers are running time,
+    /// ages of events are host time. Linear in the number of servers and events.
     ViewStatusResult status(const std::optional<std::string>& group, Time now) const;
 
+    /// Checks the bounds of the state, in a time that does not depend on the number of groups.
     void invariants() const;
+    /// Checks the whole state, in linear time; for simulation.
     void deep_invariants() const;
 
-    friend bool operator==(const ViewRules&, const ViewRules&) = default;
+    friend bool operator==(const ViewStateMachine&, const ViewStateMachine&) = default;
 
 private:
     struct Step {
         Time host;
         Time now;  // running time
-        Effects& effects;
+        Output& output;
     };
-    /// What came over a connection and ends with it.
+    /// The state that belongs to one connection and ends with it.
     struct Links {
-        std::set<std::pair<std::string, Address>> servers;  // group and name
-        std::set<std::string> watches;
-        std::set<std::string> wishes;
-        std::set<std::string> rumours;  // groups without a view that are behind by what it said
-        bool empty() const { return servers.empty() && watches.empty() && wishes.empty() && rumours.empty(); }
+        std::set<std::pair<std::string, Address>> servers;  // group and name of servers that ping over it
+        std::set<std::string> watches;  // groups that it watches
+        std::set<std::string> pending_requests;   // groups with a pending operator request of it
+        std::set<std::string> rumours;  // groups without a view that are behind because of one of its pings (R7)
+        bool empty() const { return servers.empty() && watches.empty() && pending_requests.empty() && rumours.empty(); }
         std::size_t groups() const { return servers.size() + rumours.size(); }
         friend bool operator==(const Links&, const Links&) = default;
     };
-    /// An operator waits for a group of a former view service.
+    /// An operator request to adopt a group, until it is carried out.
     struct Adoption {
         ViewAdopt wanted;
         Address peer;
         CallId id;
         friend bool operator==(const Adoption&, const Adoption&) = default;
     };
+    /// An event that is retained for `view.status`.
     struct Past {
-        Time at;
+        Time at;  // host time
         std::string group;
         std::string text;
         friend bool operator==(const Past&, const Past&) = default;
@@ -135,7 +156,7 @@ private:
 
     void take_wish(const std::string& name, const Address& server, bool force, const Envelope& call, Step& step);
     std::optional<Failure> objection(const Ping& ping, const Address& peer, const Group* group) const;
-    void refuse_life(Group& group, const Heard& heard, const Ping& ping, const Envelope& call, Step& step);
+    void refuse_life(Group& group, const PingOutcome& heard, const Ping& ping, const Envelope& call, Step& step);
     bool refuse_behind(Group& group, const Ping& ping, const Envelope& call, Step& step);
     bool refuse_behind(std::string_view name, Method method, const Envelope& call, Step& step);
     void end_behind(Group& group);
@@ -144,8 +165,8 @@ private:
     void settle(Group& group, Step& step, const Address& informed, bool push,
                 const std::optional<Member>& newcomer = {});
     void adopt(Group& group, Decision decision, bool any_primary, Step& step);
-    bool settle_wish(Group& group, const Situation& situation, Step& step);
-    void end_wish(Group& group, Message answer, Step& step);
+    bool settle_wish(Group& group, const GroupState& group_state, Step& step);
+    void end_request(Group& group, Message answer, Step& step);
     void adopt_groups(Step& step);
     Message adopt(const ViewAdopt& wanted, Step& step);
     void announce(const Group& group, const Address& informed, Step& step);
@@ -157,7 +178,7 @@ private:
     void note_change(const Group& group) {
         if (unstored_ && !group.is_rumour()) unstored_->groups.insert(group.info.group);
     }
-    /// No later group or adoption uses a number up to this.
+    /// No new group and no adoption uses this number or a lower one, so that no number stands for two views.
     void raise_removed(ViewNumber number) {
         if (number <= removed_) return;
         removed_ = number;
@@ -176,27 +197,28 @@ private:
         auto found = groups_.find(name);
         return found == groups_.end() ? nullptr : &found->second;
     }
-    /// In running time.
+    /// When the next group or adoption is due, in running time.
     Time next_due() const {
         const auto next = due_.empty() ? never : due_.begin()->first;
         const auto due = [&](Time first, const Adoption& asked) { return std::min(first, due_time(asked)); };
         return std::accumulate(adoptions_.begin(), adoptions_.end(), next, due);
     }
-    /// D, or that of before the restart if it was larger: no lease that was given runs longer.
-    Duration longest_dead() const { return std::max(periods_.dead, former_dead_); }
-    /// When an adoption is carried out: no lease runs longer that a former view service gave, or this one while it went
-    /// by an old record; and every server that lives has been heard.
+    /// D, or the D of before the restart if that was larger. No lease that was given runs longer.
+    Duration longest_dead() const { return std::max(timeouts_.dead, former_dead_); }
+    /// When an adoption is carried out, in running time. By then every lease has run out that a former view service
+    /// gave, or this one before it knew that its record is behind. Every live server has pinged by then, too.
     Time due_time(const Adoption& asked) const {
         auto found = groups_.find(asked.wanted.group);
         const auto* behind = found != groups_.end() && found->second.behind ? &*found->second.behind : nullptr;
         return std::max(begun_, behind ? behind->since : begun_) + longest_dead();
     }
-    Situation situation(const Group& group, Time now) const {
-        auto holds = group.situation(now, periods_, options_.backups);
+    /// The group state for the decision table.
+    GroupState group_state(const Group& group, Time now) const {
+        auto holds = group.group_state(now, timeouts_, options_.backups);
         holds.begin_after = removed_;
         return holds;
     }
-    /// Tells of something that people may want to see later too.
+    /// Emits an event and retains it for `view.status`. Beyond `max_events` the oldest one is dropped.
     void tell(Event event, Step& step) {
         auto group_of = [](const auto& e) -> std::string {
             if constexpr (requires { e.group; }) return e.group;
@@ -205,39 +227,40 @@ private:
         };
         past_.push_back({step.host, std::visit(group_of, event), describe(event)});
         while (past_.size() > options_.max_events) past_.pop_front();
-        step.effects.tell(std::move(event));
+        step.output.tell(std::move(event));
     }
     static void refuse(const Envelope& call, Method method, error code, std::string text, Step& step) {
         refuse(call, Failure{std::string{to_string(method)}, code, std::move(text), {}, {}, {}}, step);
     }
     static void refuse(const Envelope& call, Failure failure, Step& step) {
         reached(failure.code);
-        step.effects.tell(Refused{call.peer, failure.code, failure.text});
+        step.output.tell(Refused{call.peer, failure.code, failure.text});
         answer(call, std::move(failure), step);
     }
+    /// A request without an id gets no answer.
     static void answer(const Envelope& call, Message message, Step& step) {
-        if (!call.id.empty()) step.effects.send(call.peer, call.id, std::move(message));
+        if (!call.id.empty()) step.output.send(call.peer, call.id, std::move(message));
     }
 
     ViewOptions options_;
     ClusterId cluster_;
-    Periods periods_;
-    ViewNumber removed_ = 0;  // the highest number of a view of a group that was removed
-    Duration former_dead_{};  // D before the restart: leases given out then may still run after the next one
+    Timeouts timeouts_;
+    ViewNumber removed_ = 0;  // the highest view number of all removed groups
+    Duration former_dead_{};  // D before the restart: leases given with it may still run, also after another restart
     RunningClock clock_;
-    Time begun_;
+    Time begun_;              // when this service started, in running time
     std::map<std::string, Group, std::less<>> groups_;
-    std::map<std::string, std::set<Address>, std::less<>> watchers_;  // by group, which need not exist yet
+    std::map<std::string, std::set<Address>, std::less<>> watchers_;  // by group; the group need not exist yet
     std::size_t watcher_count_ = 0;
-    std::map<std::string, std::set<Address>, std::less<>> unpushed_;  // by group: watchers that lack its view
+    std::map<std::string, std::set<Address>, std::less<>> unpushed_;  // by group: watchers that lack its present view
     std::map<Address, Links> links_;                     // by connection
-    std::set<std::pair<Address, std::string>> probing_;  // server and group
-    std::set<std::pair<Time, std::string>> due_;         // one entry per group with anything to wait for
+    std::set<std::pair<Address, std::string>> probing_;  // name and group of each server that is being probed
+    std::set<std::pair<Time, std::string>> due_;         // running time and name of each group with a next time
     std::vector<Adoption> adoptions_;
-    Strangers strangers_;
+    ForeignServers strangers_;
     std::deque<Past> past_;
-    std::size_t listed_ = 0;                   // servers and events in status answers of this turn
-    std::optional<Unstored> unstored_;  // nothing if nobody asks
+    std::size_t listed_ = 0;                   // servers and events in the status answers of this turn
+    std::optional<Unstored> unstored_;  // empty without `track_changes`
 };
 
 }  // namespace understudy::view_service

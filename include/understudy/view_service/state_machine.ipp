@@ -1,4 +1,5 @@
-// What the view service's rules do: in a host's own files, or in understudy::compiled.
+// The function bodies of the view service's state machine. They are compiled in a host's own files, or once in
+// understudy::compiled.
 #pragma once
 
 #include <understudy/view_service/state_machine_adopt.ipp>

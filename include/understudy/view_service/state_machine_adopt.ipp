@@ -1,5 +1,5 @@
-// ViewRules, continued: a group of a former view service, whose record is lost, goes on here at an operator's word, and
-// so does one whose record is behind (R7).
+// ViewStateMachine, continued: the adoption of a group by an operator's request. It lets a group of a former view
+// service go on here after the record was lost, and a group of this one whose record is behind (R7).
 #pragma once
 
 #include <algorithm>
@@ -15,8 +15,9 @@
 
 namespace understudy::view_service {
 
-/// Of the own cluster not everything is forgotten by an adoption: what the journals of members had noted (R5), and
-/// which lives of servers are over. `adopted` has the view, and of each member that is heard the life that is.
+/// Completes the record `adopted` of an adoption in the own cluster from the `present` record. It retains what the
+/// journals of members had noted (R5), and which incarnations were replaced. At the call, `adopted` has the new view
+/// and, of each member that is heard, the present incarnation.
 inline void keep_known(GroupRecord& adopted, const GroupRecord& present, std::size_t max_servers) {
     const auto same = [](const Member* before, const Member* now) {
         return before && now && before->incarnation == now->incarnation;
@@ -27,8 +28,11 @@ inline void keep_known(GroupRecord& adopted, const GroupRecord& present, std::si
     for (const auto& [name, known] : present.lives) {
         const auto* member = view.member(name);
         auto heard = adopted.lives.find(name);
+        // Other servers are retained only while there is room for all members.
         const bool has_room = adopted.lives.size() + view.backups.size() + 1 < max_servers;
         if (!member && !has_room) continue;
+        // The last one in the list counts as the present incarnation. That is the one that was heard. For a member that
+        // was not heard, the present record's order stays: a later incarnation may have replaced the one in the view.
         auto lives = known;
         const auto last = heard != adopted.lives.end() ? heard->second.back()
                           : member                     ? member->incarnation
@@ -41,9 +45,10 @@ inline void keep_known(GroupRecord& adopted, const GroupRecord& present, std::si
         adopted.lives[name] = std::move(lives);
     }
 }
-/// Answered once every lease that the former view service gave has run out, as in `force`; by then every server that
-/// lives has been heard too.
-UNDERSTUDY_DECL void ViewRules::on(const ViewAdopt& wanted, const Envelope& call, Step& step) {
+/// Queues the adoption. It is carried out and answered by `adopt_groups` when every lease of the former view service
+/// has run out (`due_time`), as in `force`; by then every live server has pinged too. At most one adoption of a group
+/// waits.
+UNDERSTUDY_DECL void ViewStateMachine::on(const ViewAdopt& wanted, const Envelope& call, Step& step) {
     constexpr auto method = Method::view_adopt;
     if (!is_group_name(wanted.group))
         return refuse(call, method, error::bad_request, group_name_text(), step);
@@ -55,7 +60,8 @@ UNDERSTUDY_DECL void ViewRules::on(const ViewAdopt& wanted, const Envelope& call
     adoptions_.push_back({wanted, call.peer, call.id});
 }
 
-UNDERSTUDY_DECL void ViewRules::adopt_groups(Step& step) {
+/// Carries out and answers the adoptions that are due.
+UNDERSTUDY_DECL void ViewStateMachine::adopt_groups(Step& step) {
     for (auto& asked : std::exchange(adoptions_, {})) {
         if (step.now < due_time(asked)) {
             adoptions_.push_back(std::move(asked));
@@ -68,7 +74,10 @@ UNDERSTUDY_DECL void ViewRules::adopt_groups(Step& step) {
     }
 }
 
-UNDERSTUDY_DECL Message ViewRules::adopt(const ViewAdopt& wanted, Step& step) {
+/// Carries out an adoption, and returns the answer: the new view with what may be lost, or a `Failure`. The group goes
+/// on from the newest reported view of the cluster `wanted.cluster`. If the group's own record is behind, the record's
+/// view counts as reported too.
+UNDERSTUDY_DECL Message ViewStateMachine::adopt(const ViewAdopt& wanted, Step& step) {
     const auto& name = wanted.group;
     auto* present = find_group(name);
     auto because = [&](error code, std::string text) {
@@ -93,8 +102,9 @@ UNDERSTUDY_DECL Message ViewRules::adopt(const ViewAdopt& wanted, Step& step) {
         return because(error::overloaded, "the view to go on from has " + std::to_string(members) +
                                               " members: " + describe(old.view) + "; max_servers is " +
                                               std::to_string(options_.max_servers));
-    const auto since = step.now - periods_.dead;
-    const auto mute = behind ? behind->mute(old.view.number, step.now - periods_.remember) : std::vector<Address>{};
+    const auto since = step.now - timeouts_.dead;
+    // If a server knows a newer view but has not reported it yet, an adoption now would drop the writes of that view.
+    const auto mute = behind ? behind->mute(old.view.number, step.now - timeouts_.remember) : std::vector<Address>{};
     if (!mute.empty()) {
         reached("R7: an adoption waits for who knows a newer view and has not said which");
         return because(error::bad_request, mute_text(*behind, mute, old.view));
@@ -114,8 +124,8 @@ UNDERSTUDY_DECL Message ViewRules::adopt(const ViewAdopt& wanted, Step& step) {
 
     const auto named = behind ? behind->number : ViewNumber{0};
     auto may_be_lost = behind ? may_be_lost_behind(*behind, old.view, since) : std::string{};
-    if (old.view.number == 0) {  // nobody knows a view, and an operator says that there is none
-        raise_removed(named);        // there may have been one all the same, and no number stands for two
+    if (old.view.number == 0) {  // no server reports a view, and the operator decides that there is none
+        raise_removed(named);        // one may have existed all the same, and no number may stand for two views
         strangers_.forget(name);
         end_behind(*present);
         begin_anew(*present, record_of(*present), step);

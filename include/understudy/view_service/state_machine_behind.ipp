@@ -1,5 +1,5 @@
-// ViewRules, continued: a group whose record is behind what was announced (R7). Its pings are refused, and nothing is
-// decided in it until an operator adopts it, or it turns out that nothing was announced.
+// ViewStateMachine, continued: a group whose record is behind what was announced (R7). Its pings are refused, and no
+// view is decided, until an operator adopts the group or the proof is found to be forged.
 #pragma once
 
 #include <string>
@@ -11,8 +11,9 @@
 
 namespace understudy::view_service {
 
-/// R7: whether the ping was refused since the record is behind, as it or one before has proved.
-UNDERSTUDY_DECL bool ViewRules::refuse_behind(Group& group, const Ping& ping, const Envelope& call, Step& step) {
+/// R7: refuses the ping if this one or an earlier one has proved that the record is behind. Returns whether it was
+/// refused. Without this, a view would be decided from the old record, and its primary would lack answered writes.
+UNDERSTUDY_DECL bool ViewStateMachine::refuse_behind(Group& group, const Ping& ping, const Envelope& call, Step& step) {
     const bool before = group.behind.has_value();
     const auto is_over = [&] {
         const auto* server = group.find(ping.server);
@@ -21,11 +22,12 @@ UNDERSTUDY_DECL bool ViewRules::refuse_behind(Group& group, const Ping& ping, co
     const bool proof = names_unknown_view(ping, group.view(), removed_) ||
                        (leads_unknown_view(ping, group.view()) && !is_over());
     if (!before && !proof) return false;
+    // It is taken out of the group here, since `begin_anew` replaces the whole group.
     auto behind = before ? std::move(*group.behind) : Behind{.since = step.now};
     const auto named = behind.number;
-    behind.note(ping, proof, group.view(), step.now, periods_.dead, options_.max_servers);
+    behind.note(ping, proof, group.view(), step.now, timeouts_.dead, options_.max_servers);
     strangers_.note(ping, step.now);
-    if (before && behind.is_disproved(group.view(), step.now, periods_.remember, periods_.dead)) {
+    if (before && behind.is_disproved(group.view(), step.now, timeouts_.remember, timeouts_.dead)) {
         reached("R7: a view that nobody can have led was forged");
         strangers_.forget(group.info.group);
         group.behind.reset();
@@ -35,14 +37,15 @@ UNDERSTUDY_DECL bool ViewRules::refuse_behind(Group& group, const Ping& ping, co
     }
     if (!before) {
         reached("R7: a view above the record proves that the record is behind");
-        if (group.wish) {
-            const auto method = group.wish->force ? Method::view_force : Method::view_promote;
+        if (group.request) {
+            const auto method = group.request->force ? Method::view_force : Method::view_promote;
             Failure failure{
                 std::string{to_string(method)}, error::behind, why_behind(behind, group.info), {}, {}, {}};
-            end_wish(group, std::move(failure), step);
+            end_request(group, std::move(failure), step);
         }
         if (!group.servers.empty() || group.view().number != 0) begin_anew(group, record_of(group), step);
         tell(RecordBehind{group.info.group, why_behind(behind, group.info)}, step);
+        // A group without a view counts towards the limit of the connection, so that one peer cannot create too many.
         if (group.view().number == 0) {
             behind.peer = call.peer;
             links_[call.peer].rumours.insert(group.info.group);
@@ -56,7 +59,8 @@ UNDERSTUDY_DECL bool ViewRules::refuse_behind(Group& group, const Ping& ping, co
     return true;
 }
 
-UNDERSTUDY_DECL void ViewRules::end_behind(Group& group) {
+/// The record counts as behind no longer. The caller decides with which state the group goes on.
+UNDERSTUDY_DECL void ViewStateMachine::end_behind(Group& group) {
     if (!group.behind) return;
     const auto peer = group.behind->peer;
     group.behind.reset();
@@ -64,32 +68,36 @@ UNDERSTUDY_DECL void ViewRules::end_behind(Group& group) {
     drop_if_empty(peer);
 }
 
-/// A group that has no view is not barred for ever by what one ping said: who knows a view says so on every interval,
-/// so that after so long a silence nobody is left that does. Whoever comes back later proves it anew.
-UNDERSTUDY_DECL void ViewRules::lapse_behind(Group& group, Step& step) {
-    if (step.now < group.lapses_at(periods_)) return;
+/// Ends the state "behind" of a group without a recorded view after 10 D in which no ping named a view. Otherwise one
+/// forged ping would block the group for ever. A server that knows a view names it in every ping, so after this silence
+/// no such server is left. If one comes back later, its ping proves again that the record is behind.
+UNDERSTUDY_DECL void ViewStateMachine::lapse_behind(Group& group, Step& step) {
+    if (step.now < group.lapses_at(timeouts_)) return;
     tell(RecordBehind{group.info.group, why_lapsed(*group.behind)}, step);
     const bool is_rumour = group.is_rumour();
     end_behind(group);
     if (!is_rumour) begin_anew(group, record_of(group), step);
 }
 
-/// No request of a group is carried out whose record is behind: what it says of the view may be long past.
-UNDERSTUDY_DECL bool ViewRules::refuse_behind(std::string_view name, Method method, const Envelope& call, Step& step) {
+/// Refuses a request for a group whose record is behind, and returns whether it did. The recorded view may be outdated,
+/// and a client that got it would be sent to a former primary.
+UNDERSTUDY_DECL bool ViewStateMachine::refuse_behind(std::string_view name, Method method, const Envelope& call,
+                                                     Step& step) {
     const auto* group = find_group(name);
     if (!group || !group->behind) return false;
     refuse(call, method, error::behind, why_behind(*group->behind, group->info), step);
     return true;
 }
 
-/// The group stands as after a restart: its connections are not known, and its members count as having just pinged.
-UNDERSTUDY_DECL void ViewRules::begin_anew(Group& group, GroupRecord record, Step& step) {
+/// Puts the group into the state after a restart with `record`: its connections are unknown, and its members count as
+/// having just pinged.
+UNDERSTUDY_DECL void ViewStateMachine::begin_anew(Group& group, GroupRecord record, Step& step) {
     const auto due = group.due;
     for (const auto& [address, server] : group.servers) {
         move_server(group, address, server.peer, {});
         probing_.erase({address, group.info.group});
     }
-    group = restore(record, step.now, longest_dead(), periods_);
+    group = restore(record, step.now, longest_dead(), timeouts_);
     group.due = due;
     note_change(group);
     reschedule(group, step.now);

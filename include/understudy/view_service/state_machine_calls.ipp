@@ -1,4 +1,4 @@
-// ViewRules, continued: what it answers to each message.
+// ViewStateMachine, continued: the handler of each message.
 #pragma once
 
 #include <algorithm>
@@ -14,10 +14,10 @@
 
 namespace understudy::view_service {
 
-inline constexpr std::size_t max_recovered = 256;  ///< Incarnations that one ping may list.
-inline constexpr std::size_t max_listed = 10'000;  ///< Servers in one status.
+inline constexpr std::size_t max_recovered = 256;  ///< Incarnations that one ping may list in `recovered`.
+inline constexpr std::size_t max_listed = 10'000;  ///< Groups and servers in one status; see `on(ViewStatus)`.
 
-/// Of a request that is not for a view service: its method; `none` for anything that asks nothing.
+/// The method of a request that is for a server and not for a view service; `none` for a message that is no request.
 template <typename M>
 constexpr Method foreign_method() {
     if constexpr (std::is_same_v<M, Open>) return Method::pb_open;
@@ -40,26 +40,28 @@ inline std::string version_text(int version) {
     return "protocol version " + std::to_string(version) + " was asked for, this view service speaks version " +
            std::to_string(protocol_version);
 }
-UNDERSTUDY_DECL void ViewRules::receive(Envelope envelope, Time now, Effects& effects) {
-    Step step{now, clock_.read(now), effects};
+UNDERSTUDY_DECL void ViewStateMachine::receive(Envelope envelope, Time now, Output& output) {
+    Step step{now, clock_.read(now), output};
     std::visit([&](const auto& message) { on(message, envelope, step); }, envelope.message);
     invariants();
 }
 
-/// A request for somebody else is answered so; a response that nobody asked for never is.
+/// A request for another kind of node is refused with `unknown_method`. A response is never answered: a view service
+/// sends no requests, so there is only an event.
 template <typename Other>
-void ViewRules::on(const Other&, const Envelope& call, Step& step) {
+void ViewStateMachine::on(const Other&, const Envelope& call, Step& step) {
     constexpr auto method = foreign_method<Other>();
     if constexpr (method == Method::none) {
-        step.effects.tell(Refused{call.peer, error::invalid_request, "a view service asks nothing: no answer fits"});
+        step.output.tell(Refused{call.peer, error::invalid_request, "a view service asks nothing: no answer fits"});
     } else {
         auto text = "this is a view service; " + std::string{to_string(method)} + " is for a server";
         refuse(call, method, error::unknown_method, std::move(text), step);
     }
 }
 
-/// Why a ping does not get in. Its group is null if it would be a new one.
-UNDERSTUDY_DECL std::optional<Failure> ViewRules::objection(const Ping& ping, const Address& peer,
+/// Why a ping is refused before it is taken into account: version, names, cluster, view numbers, incarnation, limits.
+/// `group` is null if the ping would create a new group.
+UNDERSTUDY_DECL std::optional<Failure> ViewStateMachine::objection(const Ping& ping, const Address& peer,
                                                             const Group* group) const {
     auto because = [](error code, std::string text) {
         return Failure{std::string{to_string(Method::view_ping)}, code, std::move(text), {}, {}, {}};
@@ -96,10 +98,11 @@ UNDERSTUDY_DECL std::optional<Failure> ViewRules::objection(const Ping& ping, co
     return std::nullopt;
 }
 
-/// A process pings under a name that is, for now, another one's.
-UNDERSTUDY_DECL void ViewRules::refuse_life(Group& group, const Heard& heard, const Ping& ping,
+/// Refuses a ping of a process whose name, at present, belongs to another process. The answer has the view, since a
+/// refused process is sent no other.
+UNDERSTUDY_DECL void ViewStateMachine::refuse_life(Group& group, const PingOutcome& heard, const Ping& ping,
                                             const Envelope& call, Step& step) {
-    using Verdict = Heard::Verdict;
+    using Verdict = PingOutcome::Verdict;
     const auto& server = *group.find(ping.server);
     if (heard.shared)
         tell(NameShared{ping.group, ping.server, whence(server.peer), call.peer}, step);
@@ -110,16 +113,18 @@ UNDERSTUDY_DECL void ViewRules::refuse_life(Group& group, const Heard& heard, co
         failure.text = "several processes run under the name " + ping.server;
     } else if (heard.verdict == Verdict::in_use) {
         failure.code = error::name_in_use;
-        const bool sure = server.is_shared(step.now, periods_);
+        const bool sure = server.is_shared(step.now, timeouts_);
         failure.text = sure ? describe_rivals(ping.server, server) : describe_holder(ping.server, server);
     } else {
         failure.text = "a later process took the name " + ping.server;
-        if (server.is_shared(step.now, periods_)) failure.text += ": " + describe_rivals(ping.server, server);
+        if (server.is_shared(step.now, timeouts_)) failure.text += ": " + describe_rivals(ping.server, server);
     }
     refuse(call, std::move(failure), step);
 }
 
-UNDERSTUDY_DECL void ViewRules::on(const Ping& ping, const Envelope& call, Step& step) {
+/// A ping: refused, or taken into account and answered with the view after it. One that is not newer than the last is
+/// only answered.
+UNDERSTUDY_DECL void ViewStateMachine::on(const Ping& ping, const Envelope& call, Step& step) {
     auto* found = find_group(ping.group);
     if (auto failure = objection(ping, call.peer, found)) {
         if (failure->code == error::wrong_cluster) strangers_.note(ping, step.now);
@@ -133,8 +138,8 @@ UNDERSTUDY_DECL void ViewRules::on(const Ping& ping, const Envelope& call, Step&
     auto peer_before = known && moves ? known->peer : Address{};
     bool probing_before = known && known->probing;
 
-    auto heard = group.hear(ping, call.peer, step.now, periods_);
-    using Verdict = Heard::Verdict;
+    auto heard = group.hear(ping, call.peer, step.now, timeouts_);
+    using Verdict = PingOutcome::Verdict;
     if (heard.verdict != Verdict::counts && heard.verdict != Verdict::stale)
         return refuse_life(group, heard, ping, call, step);
     if (heard.verdict == Verdict::counts) {
@@ -144,37 +149,40 @@ UNDERSTUDY_DECL void ViewRules::on(const Ping& ping, const Envelope& call, Step&
         if (heard.lost != Loss::none)
             tell(ServerLost{ping.group, ping.server, std::string{describe(heard.lost)}}, step);
         if (heard.seen) tell(ServerSeen{ping.group, ping.server, ping.incarnation}, step);
-        bool blank = ping.viewnum == 0 && !ping.cluster && !ping.leaving;  // R0; former lives were in no view either
+        bool blank = ping.viewnum == 0 && !ping.cluster && !ping.leaving;  // R0; no former incarnation was in a view
         std::optional<Member> newcomer;
         const bool first = blank && group.view().number == 0;
-        const bool barred = first && strangers_.heard(ping.group, step.now - periods_.dead);
+        const bool barred = first && strangers_.heard(ping.group, step.now - timeouts_.dead);
         if (barred) reached("R0: no group is founded over servers of a former view service that are heard");
         else if (blank) newcomer = Member{ping.server, ping.incarnation, false};
         const bool answered = !call.id.empty();
-        const bool due = heard.news || group.wish || (first && !barred);
+        const bool due = heard.news || group.request || (first && !barred);
         if (due) settle(group, step, answered ? call.peer : Address{}, heard.grew, newcomer);
     }
     const auto& server = *group.find(ping.server);
-    // A member that counts as dead gets no lease, though its view may stand for want of another primary.
-    auto lease = server.loss == Loss::none ? periods_.dead : Duration{};
-    answer(call, PingResult{group.info, lease, group.told_to_stop(ping.server, step.now, periods_)}, step);
+    // A member that counts as dead gets no lease, although its view may stay because no other primary can lead.
+    auto lease = server.loss == Loss::none ? timeouts_.dead : Duration{};
+    answer(call, PingResult{group.info, lease, group.told_to_stop(ping.server, step.now, timeouts_)}, step);
 }
 
-UNDERSTUDY_DECL ViewResult ViewRules::view_result(const std::string& group, const Step& step) const {
+/// The view, and if there is none, which servers of a former view service are refused: the first three of them.
+UNDERSTUDY_DECL ViewResult ViewStateMachine::view_result(const std::string& group, const Step& step) const {
     ViewResult result{info_of(group), {}};
     if (result.info.view.number == 0)
-        result.trouble = describe_refused(strangers_.list(group, step.now - periods_.remember, step.now, 3));
+        result.trouble = describe_refused(strangers_.list(group, step.now - timeouts_.remember, step.now, 3));
     return result;
 }
 
-UNDERSTUDY_DECL void ViewRules::on(const ViewGet& get, const Envelope& call, Step& step) {
+UNDERSTUDY_DECL void ViewStateMachine::on(const ViewGet& get, const Envelope& call, Step& step) {
     if (get.protocol != protocol_version)
         return refuse(call, Method::view_get, error::unsupported_version, version_text(get.protocol), step);
     if (refuse_behind(get.group, Method::view_get, call, step)) return;
     answer(call, view_result(get.group, step), step);
 }
 
-UNDERSTUDY_DECL void ViewRules::on(const ViewWatch& watch, const Envelope& call, Step& step) {
+/// Answers with the view, and pushes every later one over this connection until it ends. A second watch of the same
+/// group over it changes nothing.
+UNDERSTUDY_DECL void ViewStateMachine::on(const ViewWatch& watch, const Envelope& call, Step& step) {
     constexpr auto method = Method::view_watch;
     if (!is_group_name(watch.group))
         return refuse(call, method, error::bad_request, group_name_text(), step);
@@ -194,35 +202,40 @@ UNDERSTUDY_DECL void ViewRules::on(const ViewWatch& watch, const Envelope& call,
 }
 
 // R6
-UNDERSTUDY_DECL void ViewRules::on(const ViewPromote& promote, const Envelope& call, Step& step) {
+/// Hands over to a backup in sync; see `take_wish`.
+UNDERSTUDY_DECL void ViewStateMachine::on(const ViewPromote& promote, const Envelope& call, Step& step) {
     take_wish(promote.group, promote.server, false, call, step);
 }
 
-/// Only for a group that waits (R4), or will once its members are found dead; refused while one of them is alive.
-UNDERSTUDY_DECL void ViewRules::on(const ViewForce& force, const Envelope& call, Step& step) {
+/// Makes a server primary that may lack answered writes. This is only for a group that waits (R4), or that will wait
+/// once its members are found to be dead. Refused while one of them is heard.
+UNDERSTUDY_DECL void ViewStateMachine::on(const ViewForce& force, const Envelope& call, Step& step) {
     take_wish(force.group, force.server, true, call, step);
 }
 
-/// The call is answered when the wish is granted or cannot be any more, after `Periods::patience` at the latest.
-UNDERSTUDY_DECL void ViewRules::take_wish(const std::string& name, const Address& server, bool force,
+/// Accepts an operator request, one at a time for each group. The call is answered when the request is done or cannot
+/// be done any more, after `Timeouts::patience` at the latest.
+UNDERSTUDY_DECL void ViewStateMachine::take_wish(const std::string& name, const Address& server, bool force,
                                           const Envelope& call, Step& step) {
     auto method = force ? Method::view_force : Method::view_promote;
     auto* group = find_group(name);
     if (!group) return refuse(call, method, error::bad_request, "no server of group `" + name + "` was heard", step);
     if (refuse_behind(name, method, call, step)) return;
-    if (group->wish)
+    if (group->request)
         return refuse(call, method, error::overloaded, "another promotion or force is under way in this group", step);
     if (!force && group->view().number != 0 && group->view().primary.name == server)
         return refuse(call, method, error::bad_request,
                       server + " is the primary already, so nothing changes: " + describe(group->view()), step);
     const auto* known = group->find(server);
     Member member{server, known ? known->incarnation : Incarnation::none, false};
-    group->wish = Wish{force, std::move(member), group->view().number, step.now, call.peer, call.id};
-    links_[call.peer].wishes.insert(name);
+    group->request = OperatorRequest{force, std::move(member), group->view().number, step.now, call.peer, call.id};
+    links_[call.peer].pending_requests.insert(name);
     settle(*group, step, {}, false);
 }
 
-UNDERSTUDY_DECL void ViewRules::on(const ViewStatus& ask, const Envelope& call, Step& step) {
+/// Answers with the status. Refused with `too_large` if all groups together are too many for one answer, and with
+/// `overloaded` if too many answers are asked for in one turn.
+UNDERSTUDY_DECL void ViewStateMachine::on(const ViewStatus& ask, const Envelope& call, Step& step) {
     std::size_t listed = 0;
     for (const auto& [name, group] : groups_) {
         if (ask.group || listed > max_listed) break;
@@ -231,7 +244,7 @@ UNDERSTUDY_DECL void ViewRules::on(const ViewStatus& ask, const Envelope& call, 
     if (listed > max_listed)
         return refuse(call, Method::view_status, error::too_large,
                       std::to_string(groups_.size()) + " groups are too many for one answer; name a `group`", step);
-    // Many at once would take long to encode, and no ping is answered meanwhile.
+    // Many answers in one turn would take long to encode, and no ping is answered during that time.
     if (const auto* group = ask.group ? find_group(*ask.group) : nullptr) listed = group->servers.size();
     listed += past_.size();
     if (listed_ > 0 && listed_ + listed > max_listed)

@@ -1,5 +1,5 @@
-// ViewRules, continued: a group that is of no use any more is forgotten, at an operator's word or by rule, so that it
-// takes no room for ever.
+// ViewStateMachine, continued: the removal of a group that is no longer in use, by an operator's request or by rule.
+// Without it such groups would count towards `max_groups` for ever.
 #pragma once
 
 #include <algorithm>
@@ -11,15 +11,16 @@
 
 namespace understudy::view_service {
 
-/// Refused while anybody of the group is heard: a group that is served is not removed.
-UNDERSTUDY_DECL void ViewRules::on(const ViewRemove& wanted, const Envelope& call, Step& step) {
+/// Removes the group at once, and answers with its last view. Refused with `bad_request` while any of its servers lives
+/// or pinged less than D ago: a group in service is not removed.
+UNDERSTUDY_DECL void ViewStateMachine::on(const ViewRemove& wanted, const Envelope& call, Step& step) {
     constexpr auto method = Method::view_remove;
     auto* group = find_group(wanted.group);
     if (!group) return refuse(call, method, error::bad_request, "no group `" + wanted.group + "` is known", step);
-    if (group->wish)
+    if (group->request)
         return refuse(call, method, error::overloaded, "a promotion or force is under way in this group", step);
     for (const auto& [name, server] : group->servers)
-        if (server.loss == Loss::none || server.is_shared(step.now, periods_))
+        if (server.loss == Loss::none || server.is_shared(step.now, timeouts_))
             return refuse(call, method, error::bad_request,
                           name + " is heard, or was less than D ago; stop every server of the group first", step);
     const auto last = group->info;
@@ -27,9 +28,10 @@ UNDERSTUDY_DECL void ViewRules::on(const ViewRemove& wanted, const Envelope& cal
     answer(call, ViewResult{last}, step);
 }
 
-/// What is left of it is a number, above which later groups begin, so that none stands for two views of one name. The
-/// first view of such a group says that it was forced: servers of the former one drop what they hold when they join.
-UNDERSTUDY_DECL void ViewRules::remove(Group& group, std::string why, Step& step) {
+/// Removes the group. Only its highest view number stays: later groups begin above it, so that no number stands for two
+/// views of one name. The first view of a later group says that it was forced, so that servers of the removed group
+/// drop their state when they join. `why` goes into the event.
+UNDERSTUDY_DECL void ViewStateMachine::remove(Group& group, std::string why, Step& step) {
     const auto name = group.info.group;
     tell(GroupRemoved{group.info, std::move(why)}, step);
     for (const auto& [address, server] : group.servers) {

@@ -1,4 +1,4 @@
-// ViewRules, continued: what follows from news and from time, for one group and for the whole service.
+// ViewStateMachine, continued: restart, decisions, pushing of views, timeouts, and the ends of connections.
 #pragma once
 
 #include <cstddef>
@@ -13,27 +13,27 @@
 
 namespace understudy::view_service {
 
-UNDERSTUDY_DECL ViewRules::ViewRules(ViewOptions options, const ViewRecord& record, Time now)
-    : ViewRules(options, record.cluster, now) {
+UNDERSTUDY_DECL ViewStateMachine::ViewStateMachine(ViewOptions options, const ViewRecord& record, Time now)
+    : ViewStateMachine(options, record.cluster, now) {
     former_dead_ = record.dead_after;
     removed_ = record.removed;
     const auto running = clock_.read(now);
     for (const auto& kept : record.groups) {
-        auto group = restore(kept, running, former_dead_, periods_);
+        auto group = restore(kept, running, former_dead_, timeouts_);
         group.info.ping_interval = options_.ping_interval;
         auto [place, fresh] = groups_.try_emplace(kept.info.group, std::move(group));
         if (fresh) reschedule(place->second, running);
     }
 }
 
-UNDERSTUDY_DECL ViewRecord ViewRules::record() const {
+UNDERSTUDY_DECL ViewRecord ViewStateMachine::record() const {
     ViewRecord record{cluster_, longest_dead(), {}, removed_};
     for (const auto& [name, group] : groups_)
         if (!group.is_rumour()) record.groups.push_back(record_of(group));
     return record;
 }
 
-UNDERSTUDY_DECL void ViewRules::track_changes(const ViewRecord& stored) {
+UNDERSTUDY_DECL void ViewStateMachine::track_changes(const ViewRecord& stored) {
     const auto known = record();
     auto& lacking = unstored_.emplace();
     lacking.head = known.cluster != stored.cluster || known.dead_after != stored.dead_after ||
@@ -46,7 +46,7 @@ UNDERSTUDY_DECL void ViewRules::track_changes(const ViewRecord& stored) {
     }
 }
 
-UNDERSTUDY_DECL ViewChanges ViewRules::changes() const {
+UNDERSTUDY_DECL ViewChanges ViewStateMachine::changes() const {
     ViewChanges changes{cluster_, longest_dead(), {}, {}, removed_};
     if (!unstored_) return changes;
     for (const auto& name : unstored_->groups) {
@@ -57,22 +57,23 @@ UNDERSTUDY_DECL ViewChanges ViewRules::changes() const {
     return changes;
 }
 
-/// Everything that may follow once something changed: at most one view of the table's, then what an operator wished.
-/// A view that is new is pushed over every connection but `informed`, which learns it from its answer.
-UNDERSTUDY_DECL void ViewRules::settle(Group& group, Step& step, const Address& informed, bool push,
+/// Evaluates the whole group after a change: at most one decision of the table, then the operator request. A new view
+/// is pushed over every connection but `informed`, which gets it with its answer. With `push`, the present view is
+/// pushed even if it is not new. While the record is behind (R7), nothing is decided.
+UNDERSTUDY_DECL void ViewStateMachine::settle(Group& group, Step& step, const Address& informed, bool push,
                               const std::optional<Member>& newcomer) {
     if (group.behind) return;  // R7
     reached("R0 to R6: a group is looked at as a whole");
-    auto holds = situation(group, step.now);
+    auto holds = group_state(group, step.now);
     holds.newcomer = newcomer;
     if (auto decision = decide(holds)) {
         bool recovered = waits(holds);  // R5; R4 gives no decision
         adopt(group, std::move(*decision), holds.view.number == 0 || recovered, step);
-        holds = situation(group, step.now);
+        holds = group_state(group, step.now);
         push = true;
     }
-    if (group.wish && settle_wish(group, holds, step)) {
-        holds = situation(group, step.now);
+    if (group.request && settle_wish(group, holds, step)) {
+        holds = group_state(group, step.now);
         push = true;
     }
     auto awaited = view_service::awaited(holds);
@@ -86,58 +87,63 @@ UNDERSTUDY_DECL void ViewRules::settle(Group& group, Step& step, const Address& 
     reschedule(group, step.now);
 }
 
-UNDERSTUDY_DECL void ViewRules::adopt(Group& group, Decision decision, bool any_primary, Step& step) {
+/// Makes the decision's view the group's view. The caller pushes it.
+UNDERSTUDY_DECL void ViewStateMachine::adopt(Group& group, Decision decision, bool any_primary, Step& step) {
     group.adopt(decision.next, any_primary);
     note_change(group);
     forget_dead(group, step.now);
     tell(ViewDecided{group.info, std::move(decision.why)}, step);
 }
 
-/// Grants or refuses what an operator asked for, or leaves it for later. True if it made a view.
-UNDERSTUDY_DECL bool ViewRules::settle_wish(Group& group, const Situation& holds, Step& step) {
-    auto wish = *group.wish;
-    const auto& server = wish.server;
-    bool late = step.now - wish.asked >= periods_.patience;
+/// Carries out the operator request, refuses it, or leaves it pending until its timeout. True if it made a view.
+UNDERSTUDY_DECL bool ViewStateMachine::settle_wish(Group& group, const GroupState& holds, Step& step) {
+    auto request = *group.request;
+    const auto& server = request.server;
+    bool late = step.now - request.asked >= timeouts_.patience;
     auto fail = [&](std::string text) {
-        auto method = wish.force ? Method::view_force : Method::view_promote;
+        auto method = request.force ? Method::view_force : Method::view_promote;
         Failure failure{std::string{to_string(method)}, error::bad_request, std::move(text), group.info, {}, {}};
-        end_wish(group, std::move(failure), step);
+        end_request(group, std::move(failure), step);
         return false;
     };
-    if (!wish.force) {  // R6
+    if (!request.force) {  // R6
         auto obstacle = promotion_obstacle(holds, server.name);
         bool done = holds.view.number != 0 && holds.view.primary.name == server.name;
-        if (done) end_wish(group, ViewResult{group.info, {}}, step);
+        if (done) end_request(group, ViewResult{group.info, {}}, step);
         if (done) return false;
         if (!obstacle.empty()) return fail(std::move(obstacle));
         return late ? fail(holds.view.primary.name + " has not said that it stopped; it goes on as primary") : false;
     }
-    if (holds.view.number != wish.view) return fail("nothing needs to be forced: " + describe(holds.view));
-    if (group.members_heard > wish.asked)
+    // `force` may lose writes. It is granted only in the view of the time of the request, and only to the process that
+    // had the name then. It is refused if a member was heard since then that surely holds every answered write.
+    if (holds.view.number != request.view) return fail("nothing needs to be forced: " + describe(holds.view));
+    if (group.members_heard > request.asked)
         return fail("a member that surely holds every answered write is alive: " + describe(holds.view) +
                     "; `promote` changes the primary");
-    auto obstacle = force_obstacle(group, server.name, step.now, periods_);
+    auto obstacle = force_obstacle(group, server.name, step.now, timeouts_);
     bool same = obstacle.empty() && group.find(server.name)->incarnation == server.incarnation;
     if (obstacle.empty() && !same) obstacle = server.name + " has restarted; ask again";
     if (!obstacle.empty()) return fail(std::move(obstacle));
-    if (waits(holds) && step.now - group.members_heard >= periods_.dead) {  // every lease has run out
+    if (waits(holds) && step.now - group.members_heard >= timeouts_.dead) {  // every lease has run out
         adopt(group, force(holds, server), true, step);
-        end_wish(group, ViewForceResult{group.info, may_be_lost(holds.view, server)}, step);
+        end_request(group, ViewForceResult{group.info, may_be_lost(holds.view, server)}, step);
         return true;
     }
     return late ? fail("the members of the old view did not fall silent") : false;
 }
 
-UNDERSTUDY_DECL void ViewRules::end_wish(Group& group, Message message, Step& step) {
-    auto wish = *std::exchange(group.wish, std::nullopt);
-    if (auto* links = find_links(wish.peer)) links->wishes.erase(group.info.group);
-    drop_if_empty(wish.peer);
-    if (!wish.id.empty()) step.effects.send(wish.peer, wish.id, std::move(message));
+/// Ends the operator request, which must exist, with this answer.
+UNDERSTUDY_DECL void ViewStateMachine::end_request(Group& group, Message message, Step& step) {
+    auto request = *std::exchange(group.request, std::nullopt);
+    if (auto* links = find_links(request.peer)) links->pending_requests.erase(group.info.group);
+    drop_if_empty(request.peer);
+    if (!request.id.empty()) step.output.send(request.peer, request.id, std::move(message));
 }
 
-/// Pushes the view over every connection that pings, at once, and over every one that watches: of many watchers a slice
-/// in each turn. Who still waits for a former view gets only this one.
-UNDERSTUDY_DECL void ViewRules::announce(const Group& group, const Address& informed, Step& step) {
+/// Pushes the view over every connection that pings, at once, and over every connection that watches. If there are more
+/// than `push_slice` watchers, each turn pushes to a slice of them. A watcher that still waits for an earlier view gets
+/// only the present one.
+UNDERSTUDY_DECL void ViewStateMachine::announce(const Group& group, const Address& informed, Step& step) {
     std::set<Address> peers;
     for (const auto& [name, server] : group.servers)
         if (!server.peer.empty() && server.loss == Loss::none) peers.insert(server.peer);
@@ -153,64 +159,69 @@ UNDERSTUDY_DECL void ViewRules::announce(const Group& group, const Address& info
             unpushed_[group.info.group] = std::move(waiting);
         }
     }
-    for (const auto& peer : peers) step.effects.send(peer, {}, ViewChanged{group.info});
+    for (const auto& peer : peers) step.output.send(peer, {}, ViewChanged{group.info});
 }
 
-UNDERSTUDY_DECL void ViewRules::push_slice(Step& step) {
+/// Pushes the present views to the next `push_slice` waiting watchers.
+UNDERSTUDY_DECL void ViewStateMachine::push_slice(Step& step) {
     for (auto left = view_service::push_slice; left > 0 && !unpushed_.empty(); --left) {
         const auto waiting = unpushed_.begin();
         auto peer = waiting->second.extract(waiting->second.begin());
-        step.effects.send(std::move(peer.value()), {}, ViewChanged{find_group(waiting->first)->info});
+        step.output.send(std::move(peer.value()), {}, ViewChanged{find_group(waiting->first)->info});
         if (waiting->second.empty()) unpushed_.erase(waiting);
     }
 }
 
-/// Brings a group's servers up to the time: suspects, losses, probes to repeat, what no longer counts.
-UNDERSTUDY_DECL void ViewRules::tend(Group& group, Step& step) {
+/// Brings a group up to the time: servers become suspect or lost, probes are repeated, old reports and dead servers are
+/// dropped. Then the group is evaluated.
+UNDERSTUDY_DECL void ViewStateMachine::tend(Group& group, Step& step) {
     const auto& name = group.info.group;
     lapse_behind(group, step);
     for (auto& [address, server] : group.servers) {
         if (server.probe <= step.now) {
             server.probe = never;
-            step.effects.probes.push_back(address);
+            step.output.probes.push_back(address);
         }
-        if (!server.judge(step.now, periods_, clock_.late(), clock_.caught_up())) continue;
+        if (!server.judge(step.now, timeouts_, clock_.late(), clock_.caught_up())) continue;
         probing_.erase({address, name});
         tell(ServerLost{name, address, std::string{describe(server.loss)}}, step);
     }
-    std::erase_if(group.reports, [&](const auto& report) { return step.now - report.at >= periods_.remember; });
+    std::erase_if(group.reports, [&](const auto& report) { return step.now - report.at >= timeouts_.remember; });
     forget_dead(group, step.now);
     settle(group, step, {}, false);
-    UNDERSTUDY_CHECK(group.due > step.now || group.is_abandoned(step.now, periods_));
+    UNDERSTUDY_CHECK(group.due > step.now || group.is_abandoned(step.now, timeouts_));
 }
 
-/// Dead servers that are in no view do not eat up the limits for ever.
-UNDERSTUDY_DECL void ViewRules::forget_dead(Group& group, Time now) {
+/// Drops dead servers that are not in the view and were silent for `Timeouts::forget`. Otherwise they would count
+/// towards `max_servers` for ever.
+UNDERSTUDY_DECL void ViewStateMachine::forget_dead(Group& group, Time now) {
     for (auto at = group.servers.begin(); at != group.servers.end();) {
         const auto& [name, server] = *at;
         bool idle = server.loss != Loss::none && !group.view().member(name);
-        bool ghost = idle && now - server.heard >= periods_.forget;
+        bool ghost = idle && now - server.heard >= timeouts_.forget;
         if (ghost) move_server(group, name, server.peer, {});
         if (ghost) note_change(group);
         at = ghost ? group.servers.erase(at) : std::next(at);
     }
 }
 
-UNDERSTUDY_DECL void ViewRules::reschedule(Group& group, Time now) {
-    auto next = group.next_due(now, periods_);
+/// Enters in `due_` when the group must be looked at again.
+UNDERSTUDY_DECL void ViewStateMachine::reschedule(Group& group, Time now) {
+    auto next = group.next_due(now, timeouts_);
     if (next == group.due) return;
     if (group.due != never) due_.erase({group.due, group.info.group});
     if (next != never) due_.insert({next, group.info.group});
     group.due = next;
 }
 
-UNDERSTUDY_DECL void ViewRules::wake(Time now, Effects& effects) {
-    Step step{now, clock_.read(now), effects};
+UNDERSTUDY_DECL void ViewStateMachine::wake(Time now, Output& output) {
+    Step step{now, clock_.read(now), output};
     while (!due_.empty() && due_.begin()->first <= step.now) {
         auto found = groups_.find(due_.begin()->second);
         tend(found->second, step);
+        // Without servers and without a view, nothing is known of the group any more.
         if (found->second.servers.empty() && found->second.view().number == 0) groups_.erase(found);
-        else if (found->second.is_abandoned(step.now, periods_))
+        else if (found->second.is_abandoned(step.now, timeouts_))
             remove(found->second,
                    "by rule: its only server was silent for an hour, keeps no journal as far as is known and never "
                    "took up its first view", step);
@@ -222,8 +233,8 @@ UNDERSTUDY_DECL void ViewRules::wake(Time now, Effects& effects) {
     invariants();
 }
 
-UNDERSTUDY_DECL void ViewRules::gone(const Address& peer, Time now, Effects& effects) {
-    Step step{now, clock_.read(now), effects};
+UNDERSTUDY_DECL void ViewStateMachine::disconnected(const Address& peer, Time now, Output& output) {
+    Step step{now, clock_.read(now), output};
     std::erase_if(adoptions_, [&](const Adoption& asked) { return asked.peer == peer; });
     auto found = links_.find(peer);
     if (found == links_.end()) return;
@@ -234,11 +245,11 @@ UNDERSTUDY_DECL void ViewRules::gone(const Address& peer, Time now, Effects& eff
         auto& server = find_group(group)->servers.find(name)->second;
         server.peer.clear();
         if (server.loss != Loss::none) continue;
-        server.start_probing(step.now, periods_);
+        server.start_probing(step.now, timeouts_);
         probing_.insert({name, group});
         names.insert(name);
     }
-    effects.probes.insert(effects.probes.end(), names.begin(), names.end());
+    output.probes.insert(output.probes.end(), names.begin(), names.end());
     for (const auto& group : links.watches) {
         auto watched = watchers_.find(group);
         watched->second.erase(peer);
@@ -249,13 +260,13 @@ UNDERSTUDY_DECL void ViewRules::gone(const Address& peer, Time now, Effects& eff
         }
         --watcher_count_;
     }
-    // An operator who goes takes the wish along.
-    for (const auto& group : links.wishes) find_group(group)->wish.reset();
+    // An operator who disconnects withdraws the request.
+    for (const auto& group : links.pending_requests) find_group(group)->request.reset();
     invariants();
 }
 
-UNDERSTUDY_DECL void ViewRules::probed(const Address& name, ProbeResult result, Time now, Effects& effects) {
-    Step step{now, clock_.read(now), effects};
+UNDERSTUDY_DECL void ViewStateMachine::probed(const Address& name, ProbeResult result, Time now, Output& output) {
+    Step step{now, clock_.read(now), output};
     std::vector<std::string> groups;
     for (auto at = probing_.lower_bound({name, {}}); at != probing_.end() && at->first == name; ++at)
         groups.push_back(at->second);
@@ -267,7 +278,7 @@ UNDERSTUDY_DECL void ViewRules::probed(const Address& name, ProbeResult result, 
         if (!server.probing) probing_.erase({name, group_name});
         const bool proof = result == ProbeResult::refused && group.refusal_proves(name);
         if (result == ProbeResult::refused && !proof) reached("R1: a refusal is no proof where leases are in use");
-        if (proof) {  // proof of death: the connection broke and nobody listens there any more
+        if (proof) {  // proof of death: the connection broke and no process listens at the address any more
             reached("R1: a broken connection and a refused one are proof of death");
             server.loss = Loss::refused;
             tell(ServerLost{group_name, name, std::string{describe(server.loss)}}, step);
@@ -279,43 +290,43 @@ UNDERSTUDY_DECL void ViewRules::probed(const Address& name, ProbeResult result, 
     invariants();
 }
 
-UNDERSTUDY_DECL ViewRules::Links* ViewRules::find_links(const Address& peer) {
+UNDERSTUDY_DECL ViewStateMachine::Links* ViewStateMachine::find_links(const Address& peer) {
     auto found = links_.find(peer);
     return found == links_.end() ? nullptr : &found->second;
 }
-UNDERSTUDY_DECL void ViewRules::drop_if_empty(const Address& peer) {
+UNDERSTUDY_DECL void ViewStateMachine::drop_if_empty(const Address& peer) {
     if (auto* links = find_links(peer); links && links->empty()) links_.erase(peer);
 }
-/// A server pings over another connection than before; an empty address is none.
-UNDERSTUDY_DECL void ViewRules::move_server(const Group& group, const Address& name, const Address& from,
+/// Moves a server from one connection to another. An empty address means no connection.
+UNDERSTUDY_DECL void ViewStateMachine::move_server(const Group& group, const Address& name, const Address& from,
                                             const Address& to) {
     if (auto* links = find_links(from)) links->servers.erase({group.info.group, name});
     drop_if_empty(from);
     if (!to.empty()) links_[to].servers.insert({group.info.group, name});
 }
 
-UNDERSTUDY_DECL ViewStatusResult ViewRules::status(const std::optional<std::string>& group, Time now) const {
+UNDERSTUDY_DECL ViewStatusResult ViewStateMachine::status(const std::optional<std::string>& group, Time now) const {
     ViewStatusResult result;
     auto running = clock_.peek(now);
     for (const auto& [name, one] : groups_)
         if (!group || *group == name)
-            result.groups.push_back(status_of(one, situation(one, running), running, periods_));
-    result.refused = strangers_.list(group, running - periods_.remember, running, max_refused_listed);
+            result.groups.push_back(status_of(one, group_state(one, running), running, timeouts_));
+    result.refused = strangers_.list(group, running - timeouts_.remember, running, max_refused_listed);
     for (const auto& past : past_)
         if (!group || *group == past.group) result.events.push_back({now - past.at, past.text});
     return result;
 }
 
-/// What holds after each step, in a time that does not depend on the number of groups.
-UNDERSTUDY_DECL void ViewRules::invariants() const {
+/// Invariants that hold after each step; the time does not depend on the number of groups.
+UNDERSTUDY_DECL void ViewStateMachine::invariants() const {
     UNDERSTUDY_CHECK(due_.size() <= groups_.size());
     UNDERSTUDY_CHECK(groups_.size() <= options_.max_groups);
     UNDERSTUDY_CHECK(watcher_count_ <= options_.max_watchers);
     UNDERSTUDY_CHECK(past_.size() <= options_.max_events);
 }
 
-/// What holds after each step, group by group; for simulation.
-UNDERSTUDY_DECL void ViewRules::deep_invariants() const {
+/// Invariants that hold after each step, for each group; for simulation.
+UNDERSTUDY_DECL void ViewStateMachine::deep_invariants() const {
     invariants();
     std::size_t scheduled = 0;
     std::size_t probing = 0;
@@ -330,7 +341,7 @@ UNDERSTUDY_DECL void ViewRules::deep_invariants() const {
             bool linked = links != links_.end() && links->second.servers.contains({name, address});
             UNDERSTUDY_CHECK(linked != server.peer.empty());
             UNDERSTUDY_CHECK(server.probing == probing_.contains({address, name}));
-            const auto due = server.due(periods_, group.view().member(address) != nullptr);
+            const auto due = server.due(timeouts_, group.view().member(address) != nullptr);
             UNDERSTUDY_CHECK(due >= group.due || group.behind);
             probing += server.probing;
         }

@@ -1,4 +1,5 @@
-// Base64 (RFC 4648, section 4), strict: the standard alphabet, padded, no white space, unused bits zero.
+// Base64 (RFC 4648, section 4) for bytes that are not UTF-8. Decoding is strict (standard alphabet, padding, no white
+// space, unused bits zero), so that each byte string has exactly one base64 form.
 #pragma once
 
 #include <array>
@@ -22,8 +23,10 @@ inline constexpr auto base64_values = [] {
 }();
 }  // namespace detail
 
+/// The length of the base64 text of so many bytes.
 inline constexpr std::size_t base64_size(std::size_t bytes) { return (bytes + 2) / 3 * 4; }
 
+/// Appends the base64 text of `bytes`.
 inline void append_base64(std::string& out, std::string_view bytes) {
     const auto start = out.size();
     out.resize(start + base64_size(bytes.size()));
@@ -38,7 +41,7 @@ inline void append_base64(std::string& out, std::string_view bytes) {
     if (bytes.size() - i == 2) put(byte(i) << 16 | byte(i + 1) << 8, 3), *to++ = '=';
 }
 
-/// The bytes, or nothing if the text is not strict base64.
+/// The bytes that `text` stands for, or nothing if it is not strict base64.
 inline std::optional<std::string> decode_base64(std::string_view text) {
     if (text.size() % 4 != 0) return std::nullopt;
     if (text.empty()) return std::string{};
@@ -52,7 +55,7 @@ inline std::optional<std::string> decode_base64(std::string_view text) {
         for (std::size_t j = 0; j < count; ++j) *to++ = static_cast<char>(group >> (16 - 8 * j) & 0xFF);
     };
     const auto last = text.size() - 4;
-    std::uint32_t all = 0;  // 64, which no digit has, if any of them is none
+    std::uint32_t all = 0;  // all values or-ed: a character that is no digit has the value 64 and makes this exceed 63
     for (std::size_t i = 0; i < last; i += 4) {
         const std::uint32_t a = digit(i), b = digit(i + 1), c = digit(i + 2), d = digit(i + 3);
         all |= a | b | c | d;

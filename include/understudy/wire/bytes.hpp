@@ -1,4 +1,5 @@
-// Byte strings in JSON: a string if the bytes are UTF-8, otherwise {"b64":"..."}. For messages and for stores.
+// Byte strings in JSON: a string if the bytes are UTF-8, otherwise {"b64":"..."}. JSON has no byte strings, and a JSON
+// string cannot hold arbitrary bytes. Messages and stores both use this form.
 #pragma once
 
 #include <cstddef>
@@ -13,7 +14,7 @@
 
 namespace understudy::wire {
 
-/// Appends the JSON form of any bytes.
+/// Appends the JSON form of any bytes: a string if they are UTF-8.
 inline void encode_bytes(std::string& out, std::string_view bytes) {
     if (append_string(out, bytes)) return;
     out += R"({"b64":")";
@@ -21,7 +22,8 @@ inline void encode_bytes(std::string& out, std::string_view bytes) {
     out += "\"}";
 }
 
-/// The same for what is long: as base64 too, where escapes would make the string longer than that.
+/// The same for long bytes, as chunks of snapshots: uses base64 also where escapes would make the string longer than
+/// that. A control character takes six bytes as an escape.
 inline void encode_bulk(std::string& out, std::string_view bytes) {
     const auto before = out.size();
     constexpr std::size_t around = 10;  // {"b64":""}
@@ -39,7 +41,8 @@ inline std::string encode_bytes(std::string_view bytes) {
     return out;
 }
 
-/// Takes a byte string from the scanner. False if it is neither a string nor an object with the one member `b64`.
+/// Reads a byte string from the scanner, in either form. Returns false if the next value is neither a string nor an
+/// object whose only member is `b64` with strict base64, or if it is no JSON; only then the scanner has failed too.
 inline bool scan_bytes(Scanner& scan, std::string& out) {
     if (scan.peek() != Kind::object) return scan.string(out);
     bool found = false;
@@ -54,7 +57,7 @@ inline bool scan_bytes(Scanner& scan, std::string& out) {
     return true;
 }
 
-/// The bytes that a JSON text stands for; nothing if it stands for none.
+/// The bytes that a whole JSON text stands for; nothing if it is no byte string.
 inline std::optional<std::string> decode_bytes(std::string_view text) {
     Scanner scan{text};
     std::string bytes;

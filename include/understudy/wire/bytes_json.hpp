@@ -1,4 +1,5 @@
-// Byte strings (wire/bytes.hpp) for stores that keep nlohmann::json values.
+// Byte strings (wire/bytes.hpp) for stores that use nlohmann::json values. It is a header of its own because
+// <nlohmann/json.hpp> takes long to compile and the rest of the library does not need it.
 #pragma once
 
 #include <optional>
@@ -13,6 +14,7 @@
 
 namespace understudy::wire {
 
+/// True if the bytes are well-formed UTF-8.
 inline bool is_utf8(std::string_view bytes) {
     const char* const end = bytes.data() + bytes.size();
     for (const char* at = bytes.data(); at != end;) {
@@ -33,7 +35,7 @@ inline nlohmann::json bytes_to_json(std::string_view bytes) {
     return value;
 }
 
-/// The inverse; nothing if the value is neither a string nor an object with the one member `b64`.
+/// The inverse. Nothing if the value is neither a string nor an object whose only member is `b64` with strict base64.
 inline std::optional<std::string> bytes_from_json(const nlohmann::json& value) {
     if (value.is_string()) return value.get<std::string>();
     const auto found = value.is_object() && value.size() == 1 ? value.find("b64") : value.end();

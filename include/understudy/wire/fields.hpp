@@ -1,4 +1,5 @@
-// Objects by their fields: one list of members for each type, from which it is both written and read.
+// JSON objects by field lists: one list of members for each type serves both the encoder and the decoder, so the two
+// cannot disagree.
 #pragma once
 
 #include <concepts>
@@ -13,14 +14,16 @@
 
 namespace understudy::wire {
 
-/// `T`, const or not: a field list serves the writer and the reader.
+/// The type `U`, const or not. A field list gets a const value when it is written, and a mutable one when it is read.
 template <typename T, typename U>
 concept Like = std::same_as<std::remove_const_t<T>, U>;
 
-// A field list is a function `fields(visitor, value)` that names each member of `value` with
-// `visitor.required(name, member)` or `visitor.optional(name, member)`; the latter is left out when it has its default
-// value, and `null` in its place counts as absent. Visitors are told the members always in the same order.
+// A field list is a function `fields(visitor, value)`. It calls `visitor.required(name, member)` or
+// `visitor.optional(name, member)` for each member of `value`, always in the same order. An optional member is not
+// written when it has its default value, and a `null` in its place is read as absent. A list has at most 32 members,
+// since the reader has one bit for each.
 
+/// True if an optional member has the value with which it is left out.
 template <typename T>
 bool has_default(const T& value) {
     if constexpr (requires { value.text; }) return value.text.empty();
@@ -28,6 +31,7 @@ bool has_default(const T& value) {
     else return value == T{};
 }
 
+/// The visitor that writes the members.
 struct FieldWriter {
     Writer to;
 
@@ -42,14 +46,15 @@ struct FieldWriter {
     }
 };
 
-/// Reads the one member that the text has next into its field.
+/// The visitor that reads one member of the text. It goes over the whole field list, finds the field called `name`,
+/// reads the value into it, and refuses a member that stands there twice.
 struct FieldReader {
     Reader& in;
-    std::string_view name;
-    std::uint32_t& seen;  // one bit for each field
-    std::uint32_t bit = 1;
-    bool found = false;
-    bool good = true;
+    std::string_view name;   // of the member in the text
+    std::uint32_t& seen;     // one bit for each field of the list: set if it was read before
+    std::uint32_t bit = 1;   // the bit of the field that is visited next
+    bool found = false;      // the list has a field of this name
+    bool good = true;        // and its value was read
 
     template <typename T>
     void required(std::string_view field, T&& member) {
@@ -76,7 +81,7 @@ private:
     }
 };
 
-/// Complains about the first required field that was not there.
+/// The visitor that, after all members were read, reports the first required field that was missing.
 struct FieldCheck {
     Reader& in;
     std::uint32_t seen;
@@ -96,6 +101,7 @@ struct FieldCheck {
 template <typename T>
 concept HasFields = requires(FieldCheck check, T& value) { fields(check, value); };
 
+/// Writes a value as a JSON object.
 template <HasFields T>
 void write(Writer to, const T& value) {
     to.out.push_back('{');
@@ -104,7 +110,8 @@ void write(Writer to, const T& value) {
     to.out.push_back('}');
 }
 
-/// Members that are not in the list are skipped.
+/// Reads a JSON object with its members in any order. Members that are not in the list are skipped, so that a later
+/// version may add some. Members that are absent leave their fields as they were. O(members of the text × fields).
 template <HasFields T>
 bool read(Reader& in, T&& value) {
     if (in.scan.peek() != Kind::object) return in.refuse("an object");

@@ -1,4 +1,5 @@
-// Frames: a 4-byte big-endian length, then a payload of that length. Bytes in, payloads out; no socket.
+// Frames: a 4-byte big-endian length, then a payload of that length. This file turns the byte stream of a connection
+// into payloads and back; it does not touch a socket, so it can be tested and fuzzed alone.
 #pragma once
 
 #include <algorithm>
@@ -21,12 +22,14 @@ namespace understudy::wire {
 
 inline constexpr std::size_t frame_header = 4;
 
-/// Leaves room for a frame's length at the end of `out`; append the payload, then `end_frame` with what this returns.
+/// Appends room for a frame's length to `out` and returns where the payload starts. Append the payload next, then call
+/// `end_frame` with the returned number. So a message is encoded in place and not copied into its frame.
 inline std::size_t begin_frame(std::string& out) {
     out.append(frame_header, '\0');
     return out.size();
 }
-/// Writes the length of what was appended since `begin_frame`, and returns it. A payload is below 4 GiB.
+/// Writes the length of everything appended since `begin_frame`, and returns it. A payload must be below 4 GiB
+/// (checked).
 inline std::size_t end_frame(std::string& out, std::size_t payload_start) {
     const auto length = out.size() - payload_start;
     UNDERSTUDY_CHECK(length <= std::numeric_limits<std::uint32_t>::max());
@@ -34,13 +37,15 @@ inline std::size_t end_frame(std::string& out, std::size_t payload_start) {
         out[payload_start - frame_header + i] = static_cast<char>(length >> (8 * (frame_header - 1 - i)) & 0xFF);
     return length;
 }
+/// Appends a whole frame around a copy of `payload`.
 inline void append_frame(std::string& out, std::string_view payload) {
     const auto start = begin_frame(out);
     out.append(payload);
     end_frame(out, start);
 }
 
-/// The payload of the error that a party sends before it closes a connection whose bytes are no messages.
+/// The payload of the error that a node sends before it closes a connection whose bytes are no frames. Its id is
+/// `null`, since it answers no request that could be read.
 inline std::string connection_error(error code, std::string_view text) {
     std::string out = R"({"jsonrpc":"2.0","id":null,"error":{"code":)";
     append_number(out, wire_code(code));
@@ -52,31 +57,41 @@ inline std::string connection_error(error code, std::string_view text) {
     return out;
 }
 
-/// Memory to read into that many decoders share: one borrows it for a read and gives it back.
+/// Receive memory that many decoders share. One decoder at a time borrows it for a read and gives it back, so that an
+/// idle connection needs no memory of its own.
 struct FrameRoom {
     explicit FrameRoom(std::size_t bytes) : size{bytes}, memory{std::make_unique_for_overwrite<char[]>(bytes)} {}
     std::size_t size;
     std::unique_ptr<char[]> memory;
 };
 
-/// Takes bytes as they come and gives out whole payloads. What it holds is bounded by the bytes that came and were
-/// not taken yet, at most one frame if payloads are taken after each read: the announced length reserves nothing.
+/// Takes bytes as they are received and gives out whole payloads. Its pending data is bounded by the bytes that were
+/// received and not taken yet. That is less than one frame if all payloads are taken after each read. The announced
+/// length alone reserves no memory: otherwise a peer could make a server allocate `max_frame` bytes by sending four.
+///
+/// Use: `prepare`, read into it, `commit`, then `next` until it gives nothing. After a malformed frame `failed()` is
+/// true for good, and the connection must be closed: the start of the next frame is unknown.
 class FrameDecoder {
 public:
-    /// So many bytes of a frame, at most, are moved into a borrowed room; behind them is what it has for reading.
+    /// At most so many pending bytes are copied into borrowed memory; the rest of that memory is for reading. A larger
+    /// pending frame stays in memory of its own, since copying it at each read would cost more than the memory saves.
     static constexpr std::size_t most_moved = 16u << 10;
+
+    /// Refuses frames whose payload exceeds `max_frame` bytes.
 
     explicit FrameDecoder(std::size_t max_frame) : max_frame_{max_frame} {}
 
-    /// The next read goes into `room`, so that a decoder between two frames holds nothing. Not if more of a frame has
-    /// come than is worth moving there.
+    /// Lets the next read go into `room`, and moves the pending bytes there. Does nothing if more than `most_moved`
+    /// bytes are pending. `room` must have its memory, that is, no other decoder has borrowed it.
     void borrow(FrameRoom& room) {
         if (pending() > most_moved) return;
         move_to(room.memory, room.size);
         room.memory.reset();
         borrowed_ = true;
     }
-    /// Ends the validity of payloads. What is pending moves to memory of its own, of its size, unless it has such.
+    /// Returns borrowed memory. Pending bytes move to memory of their own of exactly their size. The same happens to
+    /// pending bytes in memory of their own that is more than four times too large. Payloads become invalid. The room
+    /// may come back larger than it was, if a read needed that.
     void give_back(FrameRoom& room) {
         const auto held = pending();
         if (!borrowed_ && held >= capacity_ / 4) return held > 0 ? void() : release();
@@ -86,29 +101,33 @@ public:
         if (borrowed_) room.memory = std::move(own);
         borrowed_ = false;
     }
-    /// How many bytes the next read should ask for, `most` at most. In memory of its own a frame grows by no more than
-    /// what has come of it, and not beyond its end.
+    /// The number of bytes that the next read should ask for, at most `most`. A frame in memory of its own asks for no
+    /// more than was already received of it, and not beyond its end: so its memory grows only as the peer sends.
     std::size_t appetite(std::size_t most) const {
         const auto held = pending();
         if (borrowed_ || held < frame_header || whole() <= held) return most;
         return std::min({most, held, whole() - held});
     }
 
-    /// Room for the next `size` bytes, to read into; ends the validity of payloads.
+    /// Room for the next `size` bytes, to read into. Payloads become invalid. Each byte is moved a bounded number of
+    /// times, whatever the sizes of the reads.
     std::span<char> prepare(std::size_t size) {
         make_room(size);
         return {buffer_.get() + filled_, size};
     }
-    /// The first `size` bytes of what `prepare` gave are there.
+    /// Records that the first `size` bytes of the room from `prepare` were received.
     void commit(std::size_t size) { filled_ += size; }
 
+    /// Takes a copy of received bytes. Payloads become invalid.
     void feed(std::string_view bytes) {
         if (bytes.empty()) return;
         std::memcpy(prepare(bytes.size()).data(), bytes.data(), bytes.size());
         commit(bytes.size());
     }
 
-    /// The next whole payload, valid until `prepare` or `feed`; nothing if more bytes are needed or `failed()`.
+    /// The next whole payload, valid until `prepare`, `feed`, `borrow` or `give_back`. Nothing if more bytes are
+    /// needed, or after a fault; see `failed()`. A bad length or first byte is found before the payload is complete, so
+    /// that a peer which speaks another protocol is refused at once.
     std::optional<std::string_view> next() {
         if (failed() || pending() < frame_header) return std::nullopt;
         const char* const start = buffer_.get() + taken_;
@@ -126,18 +145,18 @@ public:
         return std::string_view{start + frame_header, length};
     }
 
-    /// The bytes are no frames; nothing more comes out.
+    /// True if the bytes are no frames. Then `next` gives nothing more, and `code()` and `what()` say why.
     bool failed() const { return !what_.empty(); }
     error code() const { return code_; }
     const std::string& what() const { return what_; }
 
-    /// Bytes that came and were not taken; after `next()` gave nothing, those of a frame that is not whole yet.
+    /// Bytes that were received and not taken. After `next()` gave nothing, these belong to an incomplete frame.
     std::size_t pending() const { return filled_ - taken_; }
-    /// Bytes of memory held, without what is borrowed.
+    /// Bytes of memory that this decoder owns, without borrowed memory.
     std::size_t capacity() const { return borrowed_ ? 0 : capacity_; }
 
 private:
-    // An emptied buffer above this is given back: a connection keeps no memory for a large frame of long ago.
+    // An empty buffer larger than this is freed: a connection must not keep the memory of one large frame for good.
     static constexpr std::size_t kept_when_empty = 256u << 10;
 
     static std::size_t announced(const char* header) {
@@ -152,10 +171,11 @@ private:
         return std::nullopt;
     }
 
-    /// The frame that has begun, with its header.
+    /// The size of the pending frame with its header. Its header must have been received.
     std::size_t whole() const { return frame_header + announced(buffer_.get() + taken_); }
 
-    /// Takes `memory`, puts what is pending there, and leaves the former memory in its place.
+    /// Copies the pending bytes into `memory` (of `size` bytes), makes that the buffer, and leaves the former buffer in
+    /// `memory`.
     void move_to(std::unique_ptr<char[]>& memory, std::size_t size) {
         const auto held = pending();
         if (held > 0) std::memcpy(memory.get(), buffer_.get() + taken_, held);
@@ -169,8 +189,10 @@ private:
         capacity_ = taken_ = filled_ = 0;
     }
 
-    // What is pending moves to the front only when the room behind it is used up, and then the buffer doubles if more
-    // than half of it is pending: each byte is moved a bounded number of times.
+    // The pending bytes move to the front only when the room behind them is used up. If they fill more than half of the
+    // buffer, or the new bytes would not fit, they move to a larger buffer instead: twice the pending bytes, but not
+    // beyond the end of a single pending frame, and never less than is needed. So each byte is moved a bounded number
+    // of times.
     void make_room(std::size_t size) {
         const auto held = pending();
         if (held == 0) {
@@ -194,11 +216,11 @@ private:
     std::size_t max_frame_;
     std::unique_ptr<char[]> buffer_;
     std::size_t capacity_ = 0;
-    std::size_t taken_ = 0;   // bytes of the buffer given out
-    std::size_t filled_ = 0;  // bytes of the buffer that came
+    std::size_t taken_ = 0;   // bytes at the front of the buffer that `next` has given out
+    std::size_t filled_ = 0;  // bytes of the buffer that were received
     bool borrowed_ = false;
     error code_ = error::internal;
-    std::string what_;
+    std::string what_;  // not empty: the bytes are no frames
 };
 
 }  // namespace understudy::wire

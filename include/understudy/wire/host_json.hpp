@@ -1,6 +1,6 @@
-// A host's own types as JSON text, through nlohmann::json. That type is only declared here: its header takes half as
-// long to compile as all that a host includes of this library, and a store that writes its own text does not need it.
-// A host that needs it includes <nlohmann/json.hpp>.
+// Converts a host's own types to and from JSON text through nlohmann::json. That type is only declared here: its header
+// takes half as long to compile as everything that a host includes of this library, and a store with its own text
+// functions does not need it. A host that needs it includes <nlohmann/json.hpp>.
 #pragma once
 
 #include <string>
@@ -12,15 +12,17 @@ namespace understudy::wire {
 
 namespace detail {
 
-/// Always the same type. The parameter makes it depend on the host's types, so that the compiler does not ask for its
-/// definition before these are known.
+/// `type` is always nlohmann::json. The parameter makes the type depend on the host's type, so that the compiler needs
+/// its definition only at instantiation. By then the host has included the header, or never does.
 template <typename T>
 struct HostJson {
     using type = nlohmann::json;
 };
+/// True if the definition of nlohmann::json is known.
 template <typename Json>
 concept Included = requires { sizeof(Json); };
 
+/// Stops the compilation with a sentence that says what to include, in place of the compiler's "incomplete type".
 template <typename Json>
 constexpr void require_included() {
     static_assert(Included<Json>,
@@ -30,14 +32,16 @@ constexpr void require_included() {
 
 }  // namespace detail
 
-/// Throws what the type's `to_json` throws, or `nlohmann::json::exception` if a string in it is not UTF-8.
+/// The value as JSON text. Throws what the type's `to_json` throws, and `nlohmann::json::exception` if a string in the
+/// value is not UTF-8.
 template <typename T>
 std::string host_json_text(const T& value) {
     using Json = typename detail::HostJson<T>::type;
     if constexpr (detail::Included<Json>) return Json(value).dump();
     else detail::require_included<Json>();
 }
-/// Throws `nlohmann::json::exception` if it is no JSON, and what the type's `from_json` throws.
+/// The value of a JSON text. Throws `nlohmann::json::exception` if the text is no JSON, and what the type's `from_json`
+/// throws.
 template <typename T>
 T host_json_value(std::string_view text) {
     using Json = typename detail::HostJson<T>::type;

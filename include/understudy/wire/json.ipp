@@ -1,4 +1,5 @@
-// How messages are written and read.
+// The definitions of json.hpp: the JSON-RPC envelope around the bodies, whose field lists are in messages.hpp. With
+// UNDERSTUDY_SEPARATE_COMPILATION this file is compiled once.
 #pragma once
 
 #include <concepts>
@@ -12,12 +13,12 @@
 #include <understudy/protocol/call_id.hpp>
 #include <understudy/protocol/message.hpp>
 #include <understudy/version.hpp>
+#include <understudy/wire/fast_decoder.hpp>
+#include <understudy/wire/fast_encoder.hpp>
 #include <understudy/wire/json.hpp>
 #include <understudy/wire/messages.hpp>
 #include <understudy/wire/methods.hpp>
 #include <understudy/wire/scan.hpp>
-#include <understudy/wire/usual.hpp>
-#include <understudy/wire/usual_writer.hpp>
 
 namespace understudy::wire {
 
@@ -34,7 +35,7 @@ UNDERSTUDY_DECL void encode_any(std::string& out, const CallId& id, const Messag
     out.push_back('}');
 }
 UNDERSTUDY_DECL void encode(std::string& out, const CallId& id, const Message& message) {
-    if (!UsualWriter{out}.write(id, message)) encode_any(out, id, message);
+    if (!FastEncoder{out}.write(id, message)) encode_any(out, id, message);
 }
 UNDERSTUDY_DECL std::string encode(const CallId& id, const Message& message) {
     std::string out;
@@ -46,14 +47,16 @@ UNDERSTUDY_DECL std::string encode(const CallId& id, const Message& message) {
 
 namespace detail {
 
-/// How a receiver of another major version is told so even if it has changed the rest of the message.
+/// The member `protocol` alone. A sender of another major version gets `unsupported_version` even if the rest of its
+/// message has changed and cannot be read.
 struct Spoken {
     int protocol = protocol_version;
 };
 void fields(auto& visit, Like<Spoken> auto& spoken) { visit.optional("protocol", spoken.protocol); }
 
-/// One reading of one payload. The body is read in place if what it takes is known by then (a request's method, an
-/// answer's id), which is so in the order that `encode` writes; otherwise it is taken whole and read at the end.
+/// Decodes one payload. The body (`params`, `result` or `error`) is read in place if its type is known when it comes:
+/// from the method of a request, or from the id of an answer. Requests and answers that `encode` wrote have that order.
+/// Otherwise, and for notifications, which have no id, the body's text is stored and read at the end.
 class Decoding {
 public:
     explicit Decoding(std::string_view payload) : scan_{payload} {}
@@ -78,10 +81,13 @@ public:
     }
 
 private:
+    // Of the body: not there yet, text stored, read into the message, read with a fault.
     enum class State { none, kept, read, faulty };
 
-    // ---- the walk: true if the member was taken, whatever it holds --------------------------------------
+    // ---- the members of the envelope --------------------------------------------------------------------
 
+    // Consumes one member. Returns false only if the text is no JSON: a wrong envelope is noted and the walk goes on,
+    // so that text that is no JSON is reported as such, and the id is known for the error.
     bool member(std::string_view name) {
         if (name == "jsonrpc") return note(version_seen_), (version_ = scan_.value()).size() > 0;
         if (name == "id") return note(id_seen_), take_id();
@@ -94,6 +100,7 @@ private:
         return !scan_.value().empty();
     }
 
+    // Notes the first fault of the envelope.
     void problem(std::string text) {
         if (envelope_fault_.empty()) envelope_fault_ = std::move(text);
     }
@@ -102,6 +109,7 @@ private:
         seen = true;
     }
 
+    // The id is stored as its JSON text, so that it is echoed to the letter: `"1"` and `1` are different ids.
     bool take_id() {
         const auto kind = scan_.peek();
         const auto text = scan_.value();
@@ -130,7 +138,7 @@ private:
         const char* const start = scan_.mark();
         const bool known = body_name_ == "params" ? method_ != Method::none : !id_.empty() || body_name_ == "error";
         if (known && id_seen_ && envelope_fault_.empty() && read_body(scan_)) return true;
-        scan_.rewind(start);  // after a fault: is it JSON at all?
+        scan_.rewind(start);  // the body was not read or had a fault: go over it again to see whether it is JSON
         body_ = scan_.value();
         if (body_state_ == State::none) body_state_ = State::kept;
         return !body_.empty();
@@ -138,6 +146,7 @@ private:
 
     // ---- the body ---------------------------------------------------------------------------------------
 
+    // Reads the body as the message that the method or the id names.
     bool read_body(Scanner& scan) {
         if (body_name_ == "error") return read_as<Failure>(scan);
         if (body_name_ == "result")
@@ -157,6 +166,7 @@ private:
                                                  in, start, requires { message.protocol; });
     }
 
+    // Notes why the body could not be read. Out of line, because `read_as` is instantiated for every message.
     [[gnu::noinline]] bool fault(Reader& in, const char* start, bool has_protocol) {
         code_ = is_call() ? error::invalid_params : error::invalid_request;
         in.within(body_name_.empty() ? "params" : body_name_);
@@ -165,6 +175,7 @@ private:
         return false;
     }
 
+    // Another protocol version explains any other fault of the body, so it is the one to report.
     void check_protocol(Scanner& scan, const char* start) {
         scan.rewind(start);
         Reader in{scan};
@@ -177,13 +188,14 @@ private:
 
     // ---- the envelope -----------------------------------------------------------------------------------
 
-    /// The method of the call that the id names; `none` if it is no id of ours.
+    /// The method of the call that the id names; `none` if `make_call_id` did not make the id.
     Method answered() const {
         const auto method = call_method(id_);
         return method == Method::view_changed ? Method::none : method;
     }
     bool is_call() const { return method_seen_ || body_name_ == "params"; }
 
+    // What is wrong with the members beside the body, or an empty string.
     std::string check_envelope() const {
         if (!envelope_fault_.empty()) return envelope_fault_;
         if (version_ != "\"2.0\"")
@@ -217,7 +229,7 @@ private:
     std::string envelope_fault_;
 
     std::string_view body_name_;  // params, result or error
-    std::string_view body_;       // its text, if it was taken whole
+    std::string_view body_;       // its text, if it was not read in place
     State body_state_ = State::none;
     Message message_;
     error code_ = error::invalid_params;
@@ -233,7 +245,7 @@ UNDERSTUDY_DECL std::variant<Decoded, DecodeError> decode_any(std::string_view p
 UNDERSTUDY_DECL std::variant<Decoded, DecodeError> decode(std::string_view payload) {
     std::variant<Decoded, DecodeError> outcome;
     auto& [id, message] = std::get<Decoded>(outcome);
-    if (!UsualForm{payload}.read(id, message)) outcome = decode_any(payload);
+    if (!FastDecoder{payload}.read(id, message)) outcome = decode_any(payload);
     return outcome;
 }
 

@@ -1,4 +1,5 @@
-// The members of every message, in the order in which they are written.
+// The field lists of all messages: their members on the wire, in the order in which they are written. docs/protocol.md
+// explains the members; fields.hpp says how a list is used.
 #pragma once
 
 #include <cstddef>
@@ -11,7 +12,8 @@
 
 namespace understudy::wire {
 
-/// A list of features. Names that this version would not write are skipped: a later one may have other bounds.
+/// A list of features. When it is read, names beyond the bounds of this version (`is_feature`, `max_features`) are
+/// skipped and not refused: a later version may have other bounds.
 template <Like<Features> F>
 struct FeatureNames {
     F& list;
@@ -79,11 +81,11 @@ void fields(auto& visit, Like<ViewAdopt> auto& adopt) {
 void fields(auto& visit, Like<ViewRemove> auto& remove) { visit.required("group", remove.group); }
 void fields(auto& visit, Like<ViewResult> auto& result) {
     visit.required("view", result.info);
-    visit.optional("trouble", Prose{result.trouble});
+    visit.optional("trouble", HumanText{result.trouble});
 }
 void fields(auto& visit, Like<ViewForceResult> auto& result) {
     visit.required("view", result.info);
-    visit.required("may_be_lost", Prose{result.may_be_lost});
+    visit.required("may_be_lost", HumanText{result.may_be_lost});
 }
 void fields(auto& visit, Like<ViewChanged> auto& changed) { visit.required("view", changed.info); }
 
@@ -94,14 +96,14 @@ void fields(auto& visit, Like<ServerStatus> auto& server) {
     visit.required("role", server.role);
     visit.required("age_ms", server.last_ping);
     visit.required("viewnum", server.viewnum);
-    visit.optional("trouble", Prose{server.trouble});
+    visit.optional("trouble", HumanText{server.trouble});
 }
 void fields(auto& visit, Like<GroupStatus> auto& group) {
     visit.required("view", group.info);
     visit.required("acked", group.acked);
     visit.required("servers", group.servers);
     visit.optional("waiting_for", group.waiting_for);
-    visit.optional("waiting_why", Prose{group.waiting_why});
+    visit.optional("waiting_why", HumanText{group.waiting_why});
 }
 void fields(auto& visit, Like<RefusedServer> auto& server) {
     visit.required("group", server.group);
@@ -112,7 +114,7 @@ void fields(auto& visit, Like<RefusedServer> auto& server) {
 }
 void fields(auto& visit, Like<PastEvent> auto& event) {
     visit.required("age_ms", event.age);
-    visit.required("text", Prose{event.text});
+    visit.required("text", HumanText{event.text});
 }
 void fields(auto& visit, Like<ViewStatusResult> auto& result) {
     visit.required("groups", result.groups);
@@ -196,6 +198,7 @@ void fields(auto& visit, Like<ReplicaStatusResult> auto& result) {
 
 // ---- between replicas ------------------------------------------------------------------------------------
 
+// Only an entry of kind `command` has a command. If the text has another kind before a command, that is skipped.
 void fields(auto& visit, Like<Entry> auto& entry) {
     visit.required("at", entry.at);
     visit.optional("kind", entry.kind);
@@ -204,7 +207,8 @@ void fields(auto& visit, Like<Entry> auto& entry) {
     visit.optional("low", entry.low);
     if (entry.kind == EntryKind::command) visit.required("command", Json{entry.command});
 }
-/// Its members come in any order: a command that stood before the kind of an entry that has none is dropped.
+/// Members come in any order. If a command stood before a kind that has none, it was read and is dropped here, so that
+/// the order of members has no meaning.
 inline bool read(Reader& in, Entry& entry) {
     if (!read<Entry&>(in, entry)) return false;
     if (entry.kind != EntryKind::command) entry.command.clear();
@@ -253,7 +257,7 @@ void fields(auto& visit, Like<Held> auto& held) {
     visit.required("commit", held.commit);
 }
 
-/// An error's number; one that is not known reads as `internal`.
+/// The number of an error. An unknown number is read as `internal`.
 template <Like<error> E>
 struct Code {
     E& code;
@@ -267,14 +271,15 @@ inline bool read(Reader& in, Code<error> it) {
     return good;
 }
 
-/// The `data` of an error, where it is an object. Its `name` is for people: it is written and not heeded.
+/// The members of an error's `data`. `name` is human-readable text: it is written, and ignored when it is read, since
+/// the number decides.
 template <Like<Failure> F>
 struct FailureDetails {
     F& failure;
     friend void fields(auto& visit, const FailureDetails& data) {
         using Text = std::conditional_t<std::is_const_v<F>, const std::string, std::string>;
         Text name{to_string(data.failure.code)};
-        visit.optional("name", Prose{name});
+        visit.optional("name", HumanText{name});
         visit.optional("view", data.failure.view);
         visit.optional("held", data.failure.held);
         visit.optional("install", data.failure.install);
@@ -282,7 +287,8 @@ struct FailureDetails {
 };
 template <typename F> FailureDetails(F&) -> FailureDetails<F>;
 
-/// The `data` of an error: always there from us, and anything or nothing from servers of other makes.
+/// The `data` of an error. This implementation always writes an object. JSON-RPC allows any value, so a value that is
+/// no object is skipped, and an absent one is accepted.
 template <Like<Failure> F>
 struct FailureData {
     F& failure;
@@ -297,7 +303,7 @@ inline bool read(Reader& in, FailureData<Failure> it) {
 
 void fields(auto& visit, Like<Failure> auto& failure) {
     visit.required("code", Code{failure.code});
-    visit.required("message", Prose{failure.text});
+    visit.required("message", HumanText{failure.text});
     visit.optional("data", FailureData{failure});
 }
 

@@ -1,4 +1,5 @@
-// Which messages belong together: a method, its request and its result.
+// The table of calls: each method with the types of its request and its result. The encoder finds the method of a
+// message here, and the decoder the type of a body.
 #pragma once
 
 #include <array>
@@ -17,6 +18,7 @@
 namespace understudy::wire {
 
 namespace detail {
+/// One row of the table.
 template <Method M, typename R, typename A>
 struct Call {
     static constexpr Method method = M;
@@ -35,7 +37,7 @@ using Calls = std::tuple<
     Call<Method::pb_status, ReplicaStatus, ReplicaStatusResult>, Call<Method::replica_append, Append, AppendResult>,
     Call<Method::replica_install, Install, InstallResult>>;
 
-/// The method that `M` is the request of; `none` if it is no request.
+/// The method whose request is the message type `M`; `none` if `M` is no request.
 template <typename M>
 constexpr Method requested_by() {
     return []<typename... C>(std::tuple<C...>*) {
@@ -45,8 +47,8 @@ constexpr Method requested_by() {
     }(static_cast<Calls*>(nullptr));
 }
 
-/// Calls `use.template operator()<C>()` with the call of that method and returns what it returns;
-/// `otherwise` if the method is not called with a request.
+/// Calls `use.template operator()<C>()` with the table row `C` of the method, and returns its result. Returns
+/// `otherwise` for a method without a row (`none`, `view_changed`).
 template <typename R, typename Use>
 R with_call(Method method, R otherwise, Use&& use) {
     [&]<typename... C>(std::tuple<C...>*) {
@@ -56,12 +58,12 @@ R with_call(Method method, R otherwise, Use&& use) {
 }
 }  // namespace detail
 
-/// A message that is answered.
+/// A message type that is a request, so it gets an answer.
 template <typename M>
 concept Request = detail::requested_by<M>() != Method::none;
 
-/// The method of a request or notification, and of an error the method that it answers; empty for a result,
-/// which does not say it.
+/// The method of a request or a notification; for an error the method of the request that it answers; empty for a
+/// result, because the type of a result does not determine its method.
 inline std::string_view method_of(const Message& message) {
     return std::visit(
         []<typename M>(const M& it) -> std::string_view {
@@ -72,14 +74,16 @@ inline std::string_view method_of(const Message& message) {
         message);
 }
 
+/// True for a message that gets an answer.
 inline bool is_request(const Message& message) {
     return std::visit([]<typename M>(const M&) { return Request<M>; }, message);
 }
+/// True for a message that has no id and gets no answer.
 inline bool is_notification(const Message& message) { return std::holds_alternative<ViewChanged>(message); }
-/// A result or an error.
+/// True for a result or an error.
 inline bool is_response(const Message& message) { return !is_request(message) && !is_notification(message); }
 
-/// The id of a party's `n`-th call with this request (protocol/call_id.hpp).
+/// The id of the `n`-th call of a node, if that call sends this request (protocol/call_id.hpp).
 inline CallId make_id(const Message& request, std::uint64_t n) {
     return make_call_id(find_method(method_of(request)), n);
 }

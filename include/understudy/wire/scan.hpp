@@ -1,5 +1,5 @@
-// A validating JSON scanner (RFC 8259): one pass checks grammar, UTF-8 and depth, and hands out the raw spans of
-// values, so that what nobody here has to understand (a command, a reply) travels on as the text it came in.
+// A validating JSON scanner (RFC 8259). One pass checks grammar, UTF-8 and nesting depth, and gives the text of values
+// as it stands. So a command or a reply, which only the store understands, is forwarded as the text that was received.
 #pragma once
 
 #include <algorithm>
@@ -15,9 +15,10 @@
 
 namespace understudy::wire {
 
-/// What a value is, by its first byte; `none` if no value starts there.
+/// The type of a value, known from its first byte; `none` if no value starts there.
 enum class Kind { none, object, array, string, number, boolean, null };
 
+/// The type with its article, for error texts.
 constexpr std::string_view describe(Kind kind) {
     switch (kind) {
         case Kind::object: return "an object";
@@ -31,7 +32,8 @@ constexpr std::string_view describe(Kind kind) {
     return "nothing";
 }
 
-/// Appends what a string literal's inside means; `raw` has been scanned.
+/// Appends the unescaped text of a JSON string. `raw` is the part between the quotes and must have been validated by
+/// the scanner: escapes are not checked again.
 inline void append_unescaped(std::string& out, std::string_view raw) {
     const auto hex4 = [&raw](std::size_t at) {
         std::uint32_t code = 0;
@@ -53,7 +55,7 @@ inline void append_unescaped(std::string& out, std::string_view raw) {
             case 'u': {
                 auto code = hex4(at);
                 at += 4;
-                if (code >= 0xD800 && code <= 0xDBFF) {
+                if (code >= 0xD800 && code <= 0xDBFF) {  // a surrogate pair: two escapes, one character
                     code = 0x10000 + ((code - 0xD800) << 10) + (hex4(at + 2) - 0xDC00);
                     at += 6;
                 }
@@ -65,16 +67,18 @@ inline void append_unescaped(std::string& out, std::string_view raw) {
     }
 }
 
-/// Walks over one JSON text. A step that fails returns false (or an empty span) and leaves `ok()` false; what was
-/// expected where is in `error()`. The text must outlive the scanner.
+/// Walks over one JSON text. A step that finds no JSON returns false (or an empty text) and makes `ok()` false;
+/// `error()` says what was expected and where. A callback that returns false ends the walk, but leaves `ok()` true. The
+/// text must outlive the scanner. Without `rewind` all steps together take time linear in the length of the text.
 class Scanner {
 public:
-    /// How deep a value that is taken whole may nest. What a caller walks by itself is bounded by the caller.
+    /// The deepest nesting of a value that is consumed as a whole. Nesting that a caller walks through with `members`
+    /// and `elements` is not counted; the types of messages bound it.
     static constexpr int max_depth = 64;
 
     explicit Scanner(std::string_view text) : begin_{text.data()}, at_{begin_}, end_{begin_ + text.size()} {}
 
-    /// What comes next; takes only white space.
+    /// The type of the next value; consumes only white space.
     Kind peek() {
         skip_space();
         switch (at_ == end_ ? '\0' : *at_) {
@@ -89,11 +93,12 @@ public:
         }
     }
 
-    /// Takes any value whole and returns its text; never empty but on failure.
+    /// Consumes any value as a whole and returns its text. The result is empty only if the text is no JSON or nests too
+    /// deep. Uses a loop and a bit for each level, not recursion, so hostile input cannot exhaust the stack.
     std::string_view value() {
         skip_space();
         const char* const start = at_;
-        std::uint64_t open = 0;  // one bit for each container that is open: 1 is an object
+        std::uint64_t open = 0;  // one bit for each open container, the innermost lowest: 1 is an object, 0 an array
         int depth = 0;
         static_assert(max_depth <= 64);
         do {
@@ -119,8 +124,9 @@ public:
         return {start, static_cast<std::size_t>(at_ - start)};
     }
 
-    /// Takes an object: `on_member(name)` is called for each member and takes its value from this scanner, or returns
-    /// false to end the walk. The name is unescaped, and valid until the next step.
+    /// Consumes an object. `on_member(name)` is called for each member and must consume its value from this scanner, or
+    /// return false to end the walk. The name is unescaped and valid until the next step. Names may repeat: the caller
+    /// decides what that means.
     template <typename OnMember>
     bool members(OnMember&& on_member) {
         std::string_view name;
@@ -129,7 +135,8 @@ public:
         return ok();
     }
 
-    /// Takes an array: `on_element()` takes each element from this scanner, or returns false to end the walk.
+    /// Consumes an array. `on_element()` is called for each element and must consume it from this scanner, or return
+    /// false to end the walk.
     template <typename OnElement>
     bool elements(OnElement&& on_element) {
         for (bool more = begin('[', ']', "an array"); more; more = another(']', "',' or ']'"))
@@ -137,7 +144,7 @@ public:
         return ok();
     }
 
-    /// Takes a string and assigns its meaning to `out`.
+    /// Consumes a string and assigns its unescaped text to `out`.
     bool string(std::string& out) {
         std::string_view raw;
         bool escaped = false;
@@ -148,21 +155,23 @@ public:
         return true;
     }
 
-    /// True if only white space is left; fails otherwise.
+    /// True if only white space is left; otherwise the scanner fails.
     bool end() {
         skip_space();
         return at_ == end_ || fail("nothing after the value");
     }
 
+    /// The current place in the text.
     const char* mark() const { return at_; }
-    /// Goes back to a mark, also after a failure.
+    /// Goes back to a place that `mark` returned; a failure since then is cleared.
     void rewind(const char* mark) {
         at_ = mark;
         expected_ = nullptr;
     }
 
+    /// True as long as everything consumed was JSON.
     bool ok() const { return expected_ == nullptr; }
-    /// `offset 17: expected a value, found 'x'`.
+    /// Human-readable text such as `offset 17: expected a value, found 'x'`.
     std::string error() const {
         const auto byte = at_ == end_ ? 0u : static_cast<unsigned char>(*at_);
         constexpr std::string_view hex = "0123456789abcdef";
@@ -174,6 +183,7 @@ public:
     }
 
 private:
+    // Only the first fault counts; later ones are its consequences.
     bool fail(const char* expected) {
         if (!expected_) expected_ = expected;
         return false;
@@ -190,13 +200,14 @@ private:
         return true;
     }
 
-    // What `members` and `elements` share is kept out of line: they are instantiated for every kind of message.
+    // The common parts of `members` and `elements` are not inlined, since these are instantiated for every message.
 
-    /// Takes what opens a container; false if it is empty (and taken) or none.
+    /// Consumes what opens a container. False if the container is empty (then it is consumed) or none starts here.
     [[gnu::noinline]] bool begin(char open, char close, const char* what) {
         return (take(open) || fail(what)) && !take(close);
     }
-    /// Takes the comma before another member or element, or what closes the container and returns false.
+    /// Consumes the comma before another member or element and returns true, or consumes what closes the container and
+    /// returns false.
     [[gnu::noinline]] bool another(char close, const char* expected) {
         if (take(',')) return true;
         if (!take(close)) fail(expected);
@@ -247,7 +258,9 @@ private:
 
     bool number() {
         if (next_is('-')) ++at_;
-        if (next_is('0')) ++at_;  // and no digit may follow it, which the caller sees
+        // After a leading zero the number ends. A digit behind it is not consumed, and the caller, which expects a
+        // comma, a bracket or the end there, fails.
+        if (next_is('0')) ++at_;
         else if (!digits()) return false;
         if (next_is('.') && (++at_, !digits())) return false;
         if (!next_is('e') && !next_is('E')) return true;
@@ -256,6 +269,8 @@ private:
         return digits();
     }
 
+    // Consumes a string. `raw` is the text between the quotes; `escaped` says whether it contains escapes, so that the
+    // usual string without any is not copied.
     bool string_inside(std::string_view& raw, bool& escaped, const char* what) {
         if (!take('"')) return fail(what);
         const char* const start = at_;
@@ -279,6 +294,7 @@ private:
         return true;
     }
 
+    // Consumes one escape; of a surrogate pair both. A lone surrogate is no character and has no UTF-8 form.
     bool escape() {
         ++at_;
         if (at_ == end_ || !std::strchr("\"\\/bfnrtu", *at_) || *at_ == '\0') return fail("an escape");
@@ -301,7 +317,7 @@ private:
             else if (lower >= 'a' && lower <= 'f') code = code << 4 | static_cast<std::uint32_t>(lower - 'a' + 10);
             else return fail("four hexadecimal digits");
         }
-        code &= 0xFFFF;  // of a second escape only
+        code &= 0xFFFF;  // `code` came with the first escape of a pair: only the four new digits count
         return true;
     }
 
@@ -312,7 +328,7 @@ private:
     std::string name_;
 };
 
-/// Checks that `text` is one JSON text; returns what is wrong with it, or an empty string.
+/// Checks that `text` is one JSON text. Returns an empty string, or what is wrong as human-readable text.
 inline std::string check_json(std::string_view text) {
     Scanner scan{text};
     return !scan.value().empty() && scan.end() ? std::string{} : scan.error();

@@ -1,4 +1,5 @@
-// A client's half of a Store's JSON: commands and queries to text, text to replies. The replica's half is TypedStore.
+// The client's half of a Store's JSON: commands and queries to text, and text to replies. It stands apart from
+// TypedStore, the replica's half, so that a client compiles nothing of that.
 #pragma once
 
 #include <concepts>
@@ -10,9 +11,10 @@
 
 namespace understudy::wire {
 
-// Each goes through the store's own static function of that name where it has one, else through nlohmann::json;
-// each throws what those throw.
+// Each function calls the store's own static function of the same name if there is one, and nlohmann::json otherwise
+// (host_json.hpp). Each throws what these throw.
 
+/// The JSON text of a command.
 template <Store S>
 std::string encode_command(const typename S::Command& command) {
     if constexpr (requires { { S::encode_command(command) } -> std::convertible_to<std::string>; })
@@ -20,6 +22,7 @@ std::string encode_command(const typename S::Command& command) {
     else return host_json_text(command);
 }
 
+/// The JSON text of a query.
 template <Store S>
 std::string encode_query(const typename S::Query& query) {
     if constexpr (requires { { S::encode_query(query) } -> std::convertible_to<std::string>; })
@@ -27,6 +30,7 @@ std::string encode_query(const typename S::Query& query) {
     else return host_json_text(query);
 }
 
+/// The reply of a JSON text.
 template <Store S>
 typename S::Reply decode_reply(std::string_view text) {
     if constexpr (requires { { S::decode_reply(text) } -> std::convertible_to<typename S::Reply>; })

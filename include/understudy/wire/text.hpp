@@ -1,4 +1,4 @@
-// JSON texts, written: strings with their escapes, numbers, and what error texts quote.
+// Writing JSON text: strings with their escapes, numbers, and the quotations in error texts.
 #pragma once
 
 #include <algorithm>
@@ -12,10 +12,13 @@
 
 namespace understudy::wire {
 
-/// Appends `text` as a JSON string and returns true; if it is not UTF-8, appends nothing and returns false.
+/// Appends `text` as a JSON string and returns true. If it is not UTF-8, appends nothing and returns false. Only the
+/// characters that JSON requires to be escaped are escaped. Pieces are collected in a buffer on the stack, so that the
+/// string grows in few steps.
 inline bool append_string(std::string& out, std::string_view text) {
     constexpr std::string_view hex = "0123456789abcdef";
-    constexpr std::size_t piece = 1024, slack = 32;  // one step adds a piece at most, and then an escape
+    // One step adds at most a piece and one escape or character; `copy_plain` may write 16 bytes more.
+    constexpr std::size_t piece = 1024, slack = 32;
     char buffer[4096];
     char* to = buffer;
     const auto start = out.size();
@@ -34,7 +37,7 @@ inline bool append_string(std::string& out, std::string_view text) {
             at += length;
             continue;
         }
-        if (byte >= 0x20 && byte != '"' && byte != '\\') continue;  // the piece ends, and nothing else
+        if (byte >= 0x20 && byte != '"' && byte != '\\') continue;  // only the piece ended here: go on with the next
         *to++ = '\\';
         switch (*at++) {
             case '"': *to++ = '"'; break;
@@ -51,7 +54,8 @@ inline bool append_string(std::string& out, std::string_view text) {
     return true;
 }
 
-/// Appends a sentence for people as a JSON string; what is not UTF-8 in it becomes `?`.
+/// Appends human-readable text as a JSON string. If it is not UTF-8, each byte that is not ASCII becomes `?`: an error
+/// text may quote what a peer sent, and must be sendable all the same.
 inline void append_prose(std::string& out, std::string_view text) {
     if (append_string(out, text)) return;
     std::string clean{text};
@@ -60,13 +64,15 @@ inline void append_prose(std::string& out, std::string_view text) {
     append_string(out, clean);
 }
 
+/// Appends an integer in decimal digits.
 template <std::integral Number>
 void append_number(std::string& out, Number value) {
     char digits[24];
     out.append(digits, std::to_chars(digits, digits + sizeof digits, value).ptr);
 }
 
-/// At most 80 bytes of what somebody sent, whole characters, fit to stand in a line of text.
+/// What a peer sent, in a form that fits into a line of an error text or a trace: the first 80 bytes at most, followed
+/// by `...` if that is not all. A UTF-8 character is not cut in two, and control characters become `?`.
 inline std::string quoted(std::string_view text) {
     std::size_t limit = 80;
     while (limit > 77 && limit < text.size() && (static_cast<unsigned char>(text[limit]) & 0xC0) == 0x80) --limit;

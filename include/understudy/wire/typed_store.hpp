@@ -1,4 +1,5 @@
-// Makes the text store that the rules work on (store.hpp, TextStore) of a host's typed Store.
+// Adapts a host's typed Store to the TextStore (store.hpp) that the replica's state machine works with: JSON text in
+// and out, and faults as text instead of exceptions.
 #pragma once
 
 #include <concepts>
@@ -15,15 +16,17 @@ namespace understudy::wire {
 
 /// Bounds of a TypedStore, in bytes.
 struct TypedStoreOptions {
-    std::size_t max_restore = 256u << 20;  ///< Of a simple snapshot, which is collected before it is restored.
+    /// The largest simple snapshot that is restored. Such a snapshot is collected in memory first, so without a bound a
+    /// faulty peer could exhaust it.
+    std::size_t max_restore = 256u << 20;
 };
 
-/// A snapshot in the simple form, read in slices.
+/// A simple snapshot (one string) that can be read piece by piece, like a streaming one.
 class SlicedSnapshot {
 public:
     explicit SlicedSnapshot(std::string text) : text_{std::move(text)} {}
 
-    /// The next 1 to `max` bytes; none at the end.
+    /// The next bytes, 1 to `max` of them; empty at the end.
     std::string read(std::size_t max) {
         auto slice = text_.substr(used_, max);
         used_ += slice.size();
@@ -37,7 +40,7 @@ private:
 
 namespace detail {
 
-/// What happened, for people: nlohmann's messages without their `[json.exception...]` label.
+/// The exception as human-readable text, without the label `[json.exception...]` of nlohmann's messages.
 inline std::string explain(const std::exception& failure) {
     std::string_view what = failure.what();
     if (const auto label = what.find("] "); what.starts_with("[json.exception.") && label != what.npos)
@@ -45,7 +48,7 @@ inline std::string explain(const std::exception& failure) {
     return what.empty() ? "an exception without a text" : std::string{what};
 }
 
-/// Runs `step`; returns what it threw, in words that start with `about`, or an empty string.
+/// Runs `step`. Returns an empty string, or, if it threw, `about` followed by the exception's text.
 template <typename Step>
 std::string guarded(std::string_view about, Step&& step) {
     try {
@@ -60,12 +63,15 @@ std::string guarded(std::string_view about, Step&& step) {
 
 }  // namespace detail
 
-/// Text in and out over any Store. Commands, queries and replies go through the store's own static `decode_command`,
-/// `decode_query` and `encode` where it has them, through nlohmann::json otherwise. A store may also offer
-/// `std::string check(const Command&) const`, to refuse a well-formed command before it is logged: why, or nothing.
+/// A TextStore over any Store. Commands, queries and replies are converted by the store's own static `decode_command`,
+/// `decode_query` and `encode` where it has them, and by nlohmann::json otherwise. A store may also have
+/// `std::string check(const Command&) const`, to refuse a well-formed command before it is logged; it returns the
+/// reason, or an empty string. With `check_text`, `apply_text` or `query_text` a store works on the JSON text itself,
+/// and the conversion is left out (docs/stores.md).
 ///
-/// What decoding, `check`, `apply`, `query` or restoring throws comes back as text. What taking or reading a snapshot
-/// throws passes through: an early end would look like a whole snapshot.
+/// An exception from decoding, `check`, `apply`, `query`, encoding or restoring is returned as text. An exception from
+/// taking or reading a snapshot is passed on: if the snapshot just ended early, it would look complete, and a backup
+/// would restore a part of the state as if it were all.
 template <Store S>
     requires SimpleSnapshot<S> || StreamingSnapshot<S>
 class TypedStore {
@@ -76,10 +82,11 @@ public:
         requires std::default_initializable<S>
         : TypedStore{S{}} {}
 
+    /// The host's store.
     S& store() { return store_; }
     const S& store() const { return store_; }
 
-    /// What is wrong with the command, or an empty string.
+    /// Checks a command without applying it. Returns the reason for which it must not be logged, or an empty string.
     std::string check(std::string_view text) const {
         std::string refusal;
         auto fault = detail::guarded("command: ", [&] {
@@ -94,6 +101,7 @@ public:
         return fault.empty() ? refusal : fault;
     }
 
+    /// Applies a committed command. The outcome is the reply as JSON text, or a fault of the command or of the store.
     TextOutcome apply(std::string_view text) {
         if constexpr (applies_text)
             return answer(
@@ -104,6 +112,7 @@ public:
                 "command: ", [&] { return decode_command(text); },
                 [&](const auto& command) -> typename S::Reply { return store_.apply(command); });
     }
+    /// Answers a query. The outcome is the reply as JSON text, or a fault of the query or of the store.
     TextOutcome query(std::string_view text) const {
         if constexpr (queries_text) {
             std::string reply;
@@ -116,11 +125,14 @@ public:
         }
     }
 
+    /// A snapshot with `read(max)`, whichever form the store has. Throws what the store throws.
     auto snapshot() const {
         if constexpr (StreamingSnapshot<S>) return store_.snapshot();
         else return SlicedSnapshot{store_.snapshot()};
     }
 
+    /// Restoring: `restore_begin`, then all bytes of the snapshot in order by `restore_chunk`, then `restore_end`. Each
+    /// returns an empty string, or what is wrong. A simple snapshot is restored as a whole by `restore_end`.
     std::string restore_begin() {
         return detail::guarded("restore: ", [&] {
             if constexpr (StreamingSnapshot<S>) store_.restore_begin();
@@ -159,14 +171,16 @@ public:
             return S::decode_query(text);
         else return host_json_value<typename S::Query>(text);
     }
-    // A string that is not UTF-8 cannot be told to the client as JSON, and replacing its bytes would be a lie.
+    // Throws if a string in the reply is not UTF-8: JSON cannot carry it, and a reply with replaced bytes would be
+    // wrong.
     static std::string encode(const typename S::Reply& reply) {
         if constexpr (requires { { S::encode(reply) } -> std::convertible_to<std::string>; }) return S::encode(reply);
         else return host_json_text(reply);
     }
 
 private:
-    // A store's own members, not what it inherits: that knows nothing of its `check`, `apply` and `query`.
+    // True if the store itself declares the function. An inherited one does not count: a class derived from a store may
+    // replace `check`, `apply` or `query`, and the base's text function would bypass the replacement.
     static constexpr bool checks_text = requires {
         requires std::same_as<decltype(&S::check_text), std::string (S::*)(std::string_view) const>;
     };
@@ -177,6 +191,8 @@ private:
         requires std::same_as<decltype(&S::query_text), std::string (S::*)(std::string_view) const>;
     };
 
+    // Decodes, runs and encodes. `stage` names the step that is running, so that the text of an exception says whether
+    // the input, the store or the reply is at fault.
     template <typename Decode, typename Run>
     static TextOutcome answer(std::string_view about, Decode&& decode, Run&& run) {
         std::string reply;
@@ -193,7 +209,7 @@ private:
     }
 
     S store_;
-    std::string collected_;  // of a simple snapshot that is being restored
+    std::string collected_;  // the bytes so far of a simple snapshot that is being restored
     std::size_t max_restore_;
 };
 

@@ -1,4 +1,6 @@
-// Well-formed UTF-8 (RFC 3629, Unicode table 3-7): no overlong forms, no surrogates, nothing above U+10FFFF.
+// Well-formed UTF-8 (RFC 3629, Unicode table 3-7): no overlong forms, no surrogates, nothing above U+10FFFF. Also the
+// fast search for the bytes of a JSON string that need a closer look, on which the speed of reading and writing JSON
+// depends.
 #pragma once
 
 #include <algorithm>
@@ -15,7 +17,8 @@
 
 namespace understudy::wire {
 
-/// The length, 1 to 4, of the character that starts at `at`; 0 if the bytes there are none. `at < end`.
+/// The length, 1 to 4, of the character that starts at `at`; 0 if the bytes there are not well-formed. Precondition:
+/// `at < end`. The limits of the first two bytes exclude overlong forms, surrogates and characters above U+10FFFF.
 inline std::size_t utf8_length(const char* at, const char* end) {
     const auto byte = [at](std::size_t i) { return static_cast<unsigned char>(at[i]); };
     const auto left = static_cast<std::size_t>(end - at);
@@ -35,7 +38,7 @@ inline std::size_t utf8_length(const char* at, const char* end) {
     return follows(1, low, high) && follows(2) && follows(3) ? 4 : 0;
 }
 
-/// Appends one character; `code` is no surrogate and at most U+10FFFF.
+/// Appends one character. Precondition: `code` is no surrogate and at most U+10FFFF.
 inline void append_utf8(std::string& out, std::uint32_t code) {
     const auto put = [&out](std::uint32_t byte) { out.push_back(static_cast<char>(byte)); };
     const auto tail = [&](int shift) { put(0x80 | (code >> shift & 0x3F)); };
@@ -46,8 +49,8 @@ inline void append_utf8(std::string& out, std::uint32_t code) {
 }
 
 #ifdef __SSE2__
-/// A bit for each of the 16 bytes that does not stand for itself in a JSON string. As signed numbers, the bytes that
-/// are not ASCII are below 0x20 too.
+/// A bit for each of 16 bytes, set if the byte is a control character below 0x20, `"`, `\` or not ASCII. The comparison
+/// is signed, so it finds bytes from 0x80 (negative) and control characters at once.
 inline unsigned special_bytes(__m128i block) {
     const auto low = _mm_cmplt_epi8(block, _mm_set1_epi8(0x20));
     const auto quote = _mm_cmpeq_epi8(block, _mm_set1_epi8('"'));
@@ -56,7 +59,8 @@ inline unsigned special_bytes(__m128i block) {
 }
 #endif
 
-/// Skips bytes that stand for themselves in a JSON string: ASCII but controls, `"` and `\`. Sixteen or eight at a time.
+/// Skips bytes that stand for themselves in a JSON string: ASCII from 0x20 on, without `"` and `\`. Returns the first
+/// other byte, or `end`. Looks at sixteen or eight bytes at a time.
 inline const char* skip_plain(const char* at, const char* end) {
 #ifdef __SSE2__
     for (; end - at >= 16; at += 16)
@@ -68,8 +72,9 @@ inline const char* skip_plain(const char* at, const char* end) {
         std::uint64_t word;
         std::memcpy(&word, at, 8);
         const auto quote = word ^ ones * '"', backslash = word ^ ones * '\\';
-        // The top bit of a byte is set if it is >= 0x80, below 0x20, or zero after the xor. A borrow can add false
-        // alarms, but only in bytes of a higher value than a true one.
+        // The top bit of each byte is set if the byte is >= 0x80, below 0x20, or zero after the xor (a quote or
+        // backslash). A borrow can set it wrongly, but only in bytes of higher value than one where it is set rightly.
+        // So on a little-endian machine the lowest set bit is exact; on others the loop below finds the byte.
         const auto special =
             (word | ((word - ones * 0x20) & ~word) | ((quote - ones) & ~quote) | ((backslash - ones) & ~backslash)) &
             tops;
@@ -83,7 +88,8 @@ inline const char* skip_plain(const char* at, const char* end) {
     return at;
 }
 
-/// Copies what `skip_plain` skips, `at` moves past it; returns where the copy ends. There is room for 16 bytes more.
+/// Copies what `skip_plain` would skip, moves `at` past it, and returns the end of the copy. It stores whole blocks, so
+/// up to 16 bytes behind the returned place may be overwritten; the caller provides room for these.
 inline char* copy_plain(char* to, const char*& at, const char* end) {
 #ifdef __SSE2__
     for (; end - at >= 16; at += 16, to += 16) {

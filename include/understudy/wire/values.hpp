@@ -1,4 +1,5 @@
-// The JSON forms of the values that messages are made of, each written and read in one place.
+// The JSON forms of the values that messages consist of: numbers, strings, tokens, durations, positions and lists. Each
+// type has a `write` and a `read` here; objects are built on these by fields.hpp.
 #pragma once
 
 #include <algorithm>
@@ -24,12 +25,13 @@ namespace understudy::wire {
 
 // ---- where to and where from -----------------------------------------------------------------------------
 
-/// Appends JSON to a string. Members are named by literals that need no escapes.
+/// Appends JSON to a string.
 struct Writer {
     std::string& out;
 
+    /// Appends a member's name, with a comma where one is due. Names are literals that need no escapes.
     [[gnu::noinline]] void name(std::string_view member) {
-        // No value ends with an opening brace, so a brace means that this is the first member.
+        // No JSON value ends with an opening brace. So if the text does, this is the object's first member.
         if (out.back() != '{') out.push_back(',');
         out.push_back('"');
         out.append(member);
@@ -37,29 +39,31 @@ struct Writer {
     }
 };
 
-/// Reads typed values from a scanner. A reading that fails returns false; then either the scanner has failed (no
-/// JSON), or `problem` says what was expected and found, and `place` where. What writes these is kept out of line:
-/// it is called from the reading of every member of every message.
+/// Reads typed values from a scanner. A `read` that fails returns false. Then either the scanner has failed (the text
+/// is no JSON), or `problem` says what was expected and found, and `place` says where. The functions that set these
+/// are not inlined, since every member of every message calls them.
 struct Reader {
     Scanner& scan;
-    std::string place{};
-    std::string problem{};
+    std::string place{};    ///< Where the fault is, for example `entries[2].at`.
+    std::string problem{};  ///< For example `expected an array, found a string`.
 
-    /// The value that comes next has the wrong type.
+    /// Reports that the next value has the wrong type. Returns false.
     [[gnu::noinline]] bool refuse(std::string_view expected) {
         const auto kind = scan.peek();
-        if (kind == Kind::none) return scan.value().empty() && false;  // no JSON: the scanner says so
+        if (kind == Kind::none) return scan.value().empty() && false;  // no JSON: `value` makes the scanner fail
         return complain("expected " + std::string{expected} + ", found " + std::string{describe(kind)});
     }
-    /// A value has the right type and does not fit.
+    /// Reports that a value has the right type but is not allowed, and quotes it. Returns false.
     [[gnu::noinline]] bool refuse(std::string_view expected, std::string_view found) {
         return complain("expected " + std::string{expected} + ", found " + wire::quoted(found));
     }
+    /// Sets `problem`. Returns false.
     [[gnu::noinline]] bool complain(std::string_view what) {
         problem = what;
         return false;
     }
-    /// Says, on the way out of a failed reading, in which member or element it was.
+    /// Puts a member's name, or an element's number, in front of `place`; called from the inside out after a fault.
+    /// Returns false.
     [[gnu::noinline]] bool within(std::string_view step) {
         const bool joins = !place.empty() && place.front() != '[';
         place = std::string{step} + (joins ? "." : "") + place;
@@ -68,26 +72,28 @@ struct Reader {
     [[gnu::noinline]] bool within(std::size_t element) { return within("[" + std::to_string(element) + "]"); }
 };
 
-// ---- marks for the several things that a std::string can be ----------------------------------------------
+// ---- wrappers for the different meanings of a std::string ------------------------------------------------
 
-/// JSON text that travels as it is; none is written as `null`.
+/// JSON text, written and read unchanged. An empty text is written as `null`.
 template <typename S>
 struct Json {
     S& text;
 };
-/// Bytes: a string or {"b64":"..."}. An unmarked string is text and must be UTF-8.
+/// Bytes: a string or {"b64":"..."}. A string without a wrapper is text and must be UTF-8: other bytes would be written
+/// as base64, and that form is not read back as text.
 template <typename S>
 struct Bytes {
     S& text;
 };
-/// A sentence for people.
+/// Human-readable text. It is always written as a string; if it is not UTF-8, its non-ASCII bytes are replaced
+/// (`append_prose`).
 template <typename S>
-struct Prose {
+struct HumanText {
     S& text;
 };
 template <typename S> Json(S&) -> Json<S>;
 template <typename S> Bytes(S&) -> Bytes<S>;
-template <typename S> Prose(S&) -> Prose<S>;
+template <typename S> HumanText(S&) -> HumanText<S>;
 
 inline void write(Writer to, Json<const std::string> it) { to.out += it.text.empty() ? "null" : it.text; }
 inline bool read(Reader& in, Json<std::string> it) {
@@ -101,15 +107,15 @@ inline bool read(Reader& in, Bytes<std::string> it) {
     if (kind != Kind::string && kind != Kind::object) return in.refuse("a string or {\"b64\": ...}");
     return scan_bytes(in.scan, it.text) || in.complain("expected the one member b64 with strict base64");
 }
-inline void write(Writer to, Prose<const std::string> it) { append_prose(to.out, it.text); }
-inline bool read(Reader& in, Prose<std::string> it) {
+inline void write(Writer to, HumanText<const std::string> it) { append_prose(to.out, it.text); }
+inline bool read(Reader& in, HumanText<std::string> it) {
     return in.scan.peek() == Kind::string ? in.scan.string(it.text) : in.refuse("a string");
 }
 
 // ---- scalars ---------------------------------------------------------------------------------------------
 
 inline void write(Writer to, const std::string& text) { encode_bytes(to.out, text); }
-inline bool read(Reader& in, std::string& text) { return read(in, Prose{text}); }
+inline bool read(Reader& in, std::string& text) { return read(in, HumanText{text}); }
 
 inline void write(Writer to, bool value) { to.out += value ? "true" : "false"; }
 inline bool read(Reader& in, bool& value) {
@@ -119,6 +125,7 @@ inline bool read(Reader& in, bool& value) {
     return !text.empty();
 }
 
+/// The types that are written as whole numbers.
 template <typename T>
 concept Whole = std::same_as<T, std::uint64_t> || std::same_as<T, int>;
 
@@ -126,7 +133,7 @@ template <Whole T>
 void write(Writer to, T value) {
     append_number(to.out, value);
 }
-/// Never rounds: a fraction or an exponent is refused, also where the number is whole.
+/// Reads a whole number and never rounds: a fraction or an exponent is refused even if the value is whole (`1.0`).
 template <Whole T>
 bool read(Reader& in, T& value) {
     constexpr std::string_view expected = std::is_signed_v<T> ? "an integer" : "an unsigned integer";
@@ -139,7 +146,8 @@ bool read(Reader& in, T& value) {
     return (fault == std::errc{} && end == text.data() + text.size()) || in.refuse(expected, text);
 }
 
-/// Tokens travel as 16 hexadecimal digits: as numbers, many JSON libraries would round them.
+/// Random 64-bit tokens. They are written as a string of 16 hexadecimal digits, because many JSON libraries round
+/// numbers above 2^53.
 template <typename T>
 concept Token = std::same_as<T, Incarnation> || std::same_as<T, ClusterId>;
 
@@ -157,7 +165,7 @@ bool read(Reader& in, T& token) {
     return value.has_value() || in.refuse("16 hexadecimal digits", text);
 }
 
-/// Durations travel in milliseconds, with up to six decimals; a negative one as 0.
+/// Writes a duration in milliseconds with up to six decimals, that is, to the nanosecond. A negative one becomes 0.
 inline void write(Writer to, Duration duration) {
     const auto count = std::max<Duration::rep>(duration.count(), 0);
     append_number(to.out, count / 1'000'000);
@@ -169,6 +177,8 @@ inline void write(Writer to, Duration duration) {
         rest %= unit;
     }
 }
+/// Reads milliseconds. Digits after the sixth decimal are ignored. Negative numbers, exponents and durations of 2^63
+/// nanoseconds or more are refused.
 inline bool read(Reader& in, Duration& duration) {
     constexpr std::string_view expected = "milliseconds, below 2^63 nanoseconds and without an exponent";
     if (in.scan.peek() != Kind::number) return in.refuse("a number of milliseconds");
@@ -187,6 +197,7 @@ inline bool read(Reader& in, Duration& duration) {
     return (at == end && count <= std::uint64_t(Duration::max().count())) || in.refuse(expected, text);
 }
 
+/// Enumerations with three values, which are written by name.
 template <typename T>
 concept Named = std::same_as<T, Role> || std::same_as<T, EntryKind>;
 
@@ -197,6 +208,7 @@ template <Named T>
 void write(Writer to, T value) {
     to.out.append("\"").append(to_string(value)).append("\"");
 }
+// The names found wrong on the way are the ones that the error text lists.
 template <Named T>
 bool read(Reader& in, T& value) {
     std::string text;
@@ -212,7 +224,7 @@ bool read(Reader& in, T& value) {
 
 // ---- pairs and lists -------------------------------------------------------------------------------------
 
-/// A position travels as [view, index].
+/// Writes a position as [view, index].
 inline void write(Writer to, const Position& position) {
     to.out.push_back('[');
     append_number(to.out, position.view);
@@ -230,6 +242,7 @@ inline bool read(Reader& in, Position& position) {
     return good && (count == 2 || in.complain("expected [view, index], found fewer than two elements"));
 }
 
+// An absent value is never written: `FieldWriter` leaves its member out.
 template <typename T>
 void write(Writer to, const std::optional<T>& value) {
     write(to, *value);

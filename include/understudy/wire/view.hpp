@@ -1,4 +1,5 @@
-// The JSON form of a view: lists of names, and the incarnations beside them.
+// The JSON form of a view. In memory each member of a view has its name, incarnation and synced flag. On the wire these
+// are lists of names and one object with the incarnations, so they are converted and checked here.
 #pragma once
 
 #include <algorithm>
@@ -14,7 +15,7 @@
 
 namespace understudy::wire {
 
-/// {"name": "16 hexadecimal digits", ...}
+/// The incarnation of each member of a view, written as {"name": "16 hexadecimal digits", ...}.
 using Incarnations = std::vector<std::pair<Address, Incarnation>>;
 
 inline void write(Writer to, const Incarnations& list) {
@@ -36,7 +37,7 @@ inline bool read(Reader& in, Incarnations& list) {
     });
 }
 
-/// A view as its members are spelt on the wire.
+/// A view with the members of its JSON object.
 struct FlatView {
     std::string group;
     ClusterId cluster = ClusterId::none;
@@ -60,6 +61,7 @@ void fields(auto& visit, Like<FlatView> auto& view) {
     visit.optional("forced", view.forced);
 }
 
+/// Writes a view. View 0 means that there is no view; it has neither a primary nor incarnations.
 inline void write(Writer to, const ViewInfo& info) {
     FlatView flat{info.group, info.cluster, info.ping_interval, info.view.number, {}, {}, {}, {}, info.view.forced};
     if (info.view.number != 0) {
@@ -78,7 +80,9 @@ inline bool lacks_incarnation(Reader& in, const Address& name) {
     return in.complain("no incarnation of " + wire::quoted(name)) || in.within("incarnations");
 }
 
-/// Refuses a view that contradicts itself. Sorted lists keep that below quadratic time for any input.
+/// Reads a view and refuses one that contradicts itself: a primary missing in a view other than 0, a server that is a
+/// member twice, a member without an incarnation, or a synced name that is no backup or repeated. Incarnations of other
+/// names are ignored. The lists are sorted, so that even hostile input takes O(n log n) and not quadratic time.
 inline bool read(Reader& in, ViewInfo& info) {
     FlatView flat;
     if (!read(in, flat)) return false;
@@ -114,7 +118,7 @@ inline bool read(Reader& in, ViewInfo& info) {
     return synced == flat.synced.size() || in.complain("expected names of backups, each once") || in.within("synced");
 }
 
-/// A view's number, or the whole view.
+/// A reference to a view: its number, or the whole view for a receiver that may not have it.
 inline void write(Writer to, const ViewRef& view) { view.whole ? write(to, *view.whole) : write(to, view.number); }
 inline bool read(Reader& in, ViewRef& view) {
     const auto kind = in.scan.peek();

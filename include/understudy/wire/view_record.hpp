@@ -1,4 +1,4 @@
-// The JSON form of what a view service stores; it does not travel.
+// The JSON form of the record that a view service stores, written with the field lists of the wire. It is never sent.
 #pragma once
 
 #include <map>
@@ -12,7 +12,7 @@
 
 namespace understudy::wire {
 
-/// {"name": ["16 hexadecimal digits", ...], ...}
+/// The incarnations of each server, written as {"name": ["16 hexadecimal digits", ...], ...}.
 using Lives = std::map<Address, std::vector<Incarnation>>;
 
 inline void write(Writer to, const Lives& lives) {
@@ -35,7 +35,7 @@ inline bool read(Reader& in, Lives& lives) {
     });
 }
 
-/// {"name": number, ...}
+/// The newest view that each member had in its journal (R5), written as {"name": number, ...}.
 using Noted = std::map<Address, ViewNumber, std::less<>>;
 
 inline void write(Writer to, const Noted& noted) {

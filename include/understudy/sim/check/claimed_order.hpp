@@ -1,5 +1,6 @@
-// An object may say of each answer where it stands in its own order, as a replicated log does. Then nobody has to look
-// for an order: the claimed one must explain everything, and fit what the clients saw.
+// The claimed order: an object may say for each answer at which place of its own order the operation took effect, as a
+// replicated log does. Then no search for an order is needed. The claimed order must explain every answer, and must
+// agree with the times of the calls.
 #pragma once
 
 #include <algorithm>
@@ -13,15 +14,14 @@
 
 namespace understudy::sim {
 
-/// What the claims of a history are worth.
+/// Whether the claims of a history can be used.
 enum class Claims {
-    incomplete,    ///< There are none, or an answer has none: they cannot be used.
-    contradicted,  ///< One came after another by its claim, and had returned before the other was called.
-    plausible,     ///< Nothing that clients saw of the order speaks against them.
+    incomplete,    ///< An answer has no claim: the claims cannot be used.
+    contradicted,  ///< Two claims are impossible; see `study_claims`.
+    plausible,     ///< No claim contradicts the times of the calls.
 };
 
-/// The operations that have a claim, in the order that is claimed; reads of one state in the order of their calls.
-/// O(n log n).
+/// The operations that have a claim, sorted by it. Reads with equal claims are sorted by their calls. O(n log n).
 template <typename Operation>
 std::vector<Operation> sorted_by_claim(const std::vector<Operation>& operations) {
     std::vector<Operation> sorted;
@@ -33,14 +33,15 @@ std::vector<Operation> sorted_by_claim(const std::vector<Operation>& operations)
     return sorted;
 }
 
-/// Operations of all keys together: a claim is one about all of them. `witnesses`, if they are contradicted, become two
-/// operations that show it. O(n log n).
+/// Checks the claims against the times of the calls. They are contradicted if two changes claim the same number, or if
+/// an operation returned before another was called and its claim is the later one. Then `witnesses` is set to these two
+/// operations. Pass the operations of all keys together, because a claim is a place among all of them. O(n log n).
 template <typename Operation>
 Claims study_claims(const std::vector<Operation>& operations, std::vector<Operation>& witnesses) {
     for (const auto& operation : operations)
         if (!operation.open() && !operation.claim) return Claims::incomplete;
     const auto sorted = sorted_by_claim(operations);
-    std::size_t latest = 0;  // of those so far, the one that was called last
+    std::size_t latest = 0;  // the operation with the latest call so far
     for (std::size_t i = 1; i < sorted.size(); ++i) {
         const bool same = sorted[i].claim == sorted[i - 1].claim && !sorted[i].claim->reads;
         const auto& before = sorted[same ? i - 1 : latest];
@@ -53,13 +54,13 @@ Claims study_claims(const std::vector<Operation>& operations, std::vector<Operat
     return Claims::plausible;
 }
 
-/// The history that clients would have seen, had the operations come one by one in the order that is claimed; one that
-/// is open and has no claim may be anywhere after those that had returned before its call. If this is linearizable so
-/// is the history; if it is not, plausible claims are false. O(n log n).
+/// Rewrites a history so that operations with a claim do not overlap and come in the claimed order. An open operation
+/// without a claim may come anywhere after the operations that returned before its call. If the result is linearizable,
+/// so is the history. If it is not, the plausible claims are wrong. O(n log n).
 template <typename Operation>
 std::vector<Operation> in_claimed_order(const std::vector<Operation>& operations) {
     auto ordered = sorted_by_claim(operations);
-    std::vector<std::pair<std::uint64_t, std::uint64_t>> returned;  // and what the next one's call is numbered then
+    std::vector<std::pair<std::uint64_t, std::uint64_t>> returned;  // and the first call number after it
     for (std::uint64_t number = 0; auto& operation : ordered) {
         returned.emplace_back(operation.returned, number + 2);
         operation.called = number++;

@@ -1,4 +1,5 @@
-// Makes a bad history small enough for a person to see what is wrong with it.
+// Shrinks a history that is not linearizable until a person can see what is wrong with it. Original histories have
+// thousands of operations.
 #pragma once
 
 #include <algorithm>
@@ -15,32 +16,36 @@
 
 namespace understudy::sim {
 
-/// Shrinks a violated history of one key. To drop operations for as long as it stays bad would lie: without the write,
-/// the read of its value is a violation too. So each step is one that never makes a good history bad:
+/// Shrinks a violated history of one key. Dropping operations while the history stays violated would be wrong: without
+/// a write, a correct read of its value is a violation too. So each step here is one that never turns a linearizable
+/// history into a violated one:
 ///
-///  1. **Cut the end**: whatever begins after some event is gone, what had not returned by then is open. The first
-///     beginning of a history that is bad has a return at its end that was impossible.
-///  2. **Forget an answer**: the operation becomes open. If it changes nothing, it is gone.
-///  3. **Cut the beginning**, if it stays large without, at an answered operation that resets (model.hpp): whatever had
-///     returned before its call is gone, all else that was called before its return is open. (What is gone came before
-///     the reset in any order; what the reset answered and left does not depend on it.) The reset is not forgotten.
+///  1. **Cut the end**: operations that begin after some event are removed; those that had not returned by then become
+///     open. The shortest violated prefix ends with a return that was impossible.
+///  2. **Forget an answer**: the operation becomes open. If it changes nothing, it is removed.
+///  3. **Cut the beginning**, if the history is still large, at an answered operation that resets (model.hpp):
+///     operations that returned before its call are removed; others that were called before its return become open.
+///     This is correct because the removed operations precede the reset in any order, and neither the answer of the
+///     reset nor the state after it depends on them. The answer of the reset is never forgotten.
 ///
-/// After that the history is bad by its answers alone, whatever the open operations did; to leave these out is no lie.
-/// One is kept if without it yet another answer could be forgotten, for then it explains something that was seen.
+/// After these steps the history is violated by its answers alone, whatever the open operations did. So open operations
+/// may be left out of the result. One is kept if without it a further answer could be forgotten, because then it helps
+/// to explain an answer.
 ///
-/// The result is violated, and no longer so as soon as any one of its answers is forgotten, unless a bound was reached.
+/// The result is violated, and forgetting any one of its answers makes it linearizable, unless a bound was reached.
 template <Model M>
 class Shrinker {
 public:
     using Operations = std::vector<OperationOf<M>>;
 
-    /// `bounds.max_steps` is for all the searches together.
+    /// `bounds.max_steps` limits all searches together.
     explicit Shrinker(M model, SearchBounds bounds = {}) : model_{std::move(model)}, bounds_{bounds} {}
 
-    /// `operations` are violated.
+    /// Shrinks `operations`, which must be violated.
     Operations shrink(Operations operations) {
         std::sort(operations.begin(), operations.end(), [](auto& a, auto& b) { return a.called < b.called; });
-        // The more is open, the more there is to try; what takes far longer than the whole history is left as it is.
+        // More open operations make a search slower. An attempt that takes much longer than the whole history did
+        // counts as failed: each search may take 20 times the steps of the first one.
         steps_ = 0;
         budget_ = bounds_.max_steps / 2;
         beginning_.reset();
@@ -51,6 +56,8 @@ public:
         auto cut = operations;
         forget_answers(operations);
         budget_ = bounds_.max_steps;
+        // Cutting the beginning starts again from the history before its answers were forgotten, because it needs an
+        // answered operation that resets.
         if (operations.size() > large && cut_beginning(cut)) {
             forget_answers(cut);
             operations = std::move(cut);
@@ -59,9 +66,10 @@ public:
         return operations;
     }
 
-    // ---- the steps that never make a good history bad; whether it stays bad is for the caller to see ----
+    // ---- the steps -------------------------------------------------------------------------------------------
+    // None turns a linearizable history into a violated one. The caller checks whether the result is still violated.
 
-    /// What it was when the return with the number `last` had just happened.
+    /// The history as it was just after the return with the number `last`.
     Operations until(const Operations& operations, std::uint64_t last) const {
         Operations kept;
         for (const auto& operation : operations) {
@@ -72,7 +80,7 @@ public:
         return without_idle(std::move(kept));
     }
 
-    /// From an answered operation that resets, whatever the state was.
+    /// The history from `reset` on, an answered operation that resets.
     Operations from(const Operations& operations, const OperationOf<M>& reset) const {
         Operations kept;
         for (const auto& operation : operations) {
@@ -83,7 +91,7 @@ public:
         return without_idle(std::move(kept));
     }
 
-    /// Without the answers of `count` of the answered operations, from the one with the place `first` among them.
+    /// The history with `count` answers forgotten. `first` counts among the operations whose answer may be forgotten.
     Operations forgetting(Operations operations, std::size_t first, std::size_t count) const {
         std::size_t place = 0;
         std::erase_if(operations, [&](auto& operation) {
@@ -110,6 +118,7 @@ private:
             std::count_if(operations.begin(), operations.end(), [](auto& operation) { return operation.open(); }));
     }
 
+    /// Drops open operations that change nothing: they cannot matter.
     Operations without_idle(Operations operations) const {
         std::erase_if(operations, [&](const auto& operation) {
             return operation.open() && model_.changes_nothing(operation.input, nullptr);
@@ -117,6 +126,7 @@ private:
         return operations;
     }
 
+    /// One search, within the rest of the step budget.
     Verdict decide(const Operations& operations) {
         auto bounds = bounds_;
         bounds.max_steps = std::min(budget_ - std::min(budget_, steps_), steps_of_one_);
@@ -137,7 +147,7 @@ private:
         for (const auto& operation : operations)
             if (!operation.open()) returns.push_back(operation.returned);
         std::sort(returns.begin(), returns.end());
-        std::size_t good = 0, violated = returns.size();  // as many returns
+        std::size_t good = 0, violated = returns.size();  // binary search over the number of returns
         while (violated - good > 1) {
             const auto middle = good + (violated - good) / 2;
             (bad(until(operations, returns[middle - 1])) ? violated : good) = middle;
@@ -145,7 +155,8 @@ private:
         if (violated < returns.size()) operations = until(operations, returns[violated - 1]);
     }
 
-    /// The last one that does, looked for in ever larger strides: what is wrong is mostly near the end.
+    /// Tries to cut at an operation that resets, from the last one backwards, in growing strides: the error is usually
+    /// near the end.
     bool cut_beginning(Operations& operations) {
         if constexpr (RevealingModel<M>) {
             std::vector<std::size_t> resets;
@@ -162,7 +173,8 @@ private:
         return false;
     }
 
-    /// Many at a time, then fewer, and one by one until nothing changes.
+    /// Forgets as many answers as possible: blocks first, half of them at most, then smaller ones, then single answers
+    /// until nothing changes.
     void forget_answers(Operations& operations) {
         for (auto count = answered(operations) / 2; count > 1; count /= 2) forget_pass(operations, count);
         while (forget_pass(operations, 1)) {
@@ -179,6 +191,7 @@ private:
         return changed;
     }
 
+    /// Leaves out open operations, in blocks of decreasing size, as long as every remaining answer is still needed.
     void hide_open(Operations& operations) {
         for (auto count = open(operations); count > 0; count /= 2) {
             for (std::size_t first = 0; first < open(operations);) {
@@ -205,21 +218,22 @@ private:
 
     M model_;
     SearchBounds bounds_;
-    std::optional<std::uint64_t> beginning_;  // the call of the reset at which it was cut
-    std::uint64_t budget_ = 0;                // for all of them
-    std::uint64_t steps_ = 0;                 // of all searches so far
-    std::uint64_t steps_of_one_ = 0;          // that one may take
+    std::optional<std::uint64_t> beginning_;  // the call of the reset at which the beginning was cut
+    std::uint64_t budget_ = 0;                // steps allowed for all searches so far
+    std::uint64_t steps_ = 0;                 // steps of all searches so far
+    std::uint64_t steps_of_one_ = 0;          // steps allowed for one search
 };
 
-/// The smallest bad history that can be found in what was judged bad.
+/// The smallest violated history found by shrinking a judgement with the verdict `violated`. Two operations with
+/// contradicting claims are returned as they are.
 template <Model M>
 std::vector<OperationOf<M>> smallest_bad(const M& model, Judgement<M> judgement, SearchBounds bounds) {
     if (judgement.contradicted) return std::move(judgement.culprit);
     return Shrinker<M>{model, bounds}.shrink(std::move(judgement.culprit));
 }
 
-/// Judges a history and tells what is wrong with it, the smallest bad history as a timeline; nothing if it is good.
-/// For a test: `CHECK(violation(model, history) == "")`.
+/// Checks a history. Returns an empty string if it is linearizable, otherwise a description with the smallest violated
+/// history as a timeline; if a bound was reached, it says so. In a test: `CHECK(violation(model, history) == "")`.
 template <Model M>
 std::string violation(const M& model, const std::vector<OperationOf<M>>& operations, SearchBounds bounds = {}) {
     auto judgement = judge(model, operations, bounds);
@@ -231,7 +245,7 @@ std::string violation(const M& model, const std::vector<OperationOf<M>>& operati
         return "undecided after " + std::to_string(judgement.counts.steps) + " steps and " +
                std::to_string(judgement.counts.states) + " states: " + of(judgement.culprit.size()) +
                " are of one key\n";
-    bounds.max_steps /= 4;  // if it cannot be shrunk in that, a large one is better than none
+    bounds.max_steps /= 4;  // a large counterexample is better than a long wait
     const auto smallest = smallest_bad(model, std::move(judgement), bounds);
     const std::string how = judgement.as_claimed ? " in the order that the object claims" : "";
     return "not linearizable" + how + ", by " + of(smallest.size()) + ":\n" + timeline(model, smallest);

@@ -1,6 +1,7 @@
-// Bounded exhaustive search. The rules are values without clock, chance or threads, so a world made of machines and of
-// messages in flight is a value too: each one that can come about is looked at once, the nearest first, so that what
-// goes wrong is shown in the fewest steps. Chance finds what is likely; this finds what is possible.
+// Bounded exhaustive search (explicit-state model checking). The state machines are values without clock, random
+// numbers or threads, so a world of state machines and messages in flight is a value too. The search visits each
+// reachable state once, breadth first, so a counterexample has as few steps as possible. Random tests find errors that
+// are likely; this finds errors that are possible.
 #pragma once
 
 #include <concepts>
@@ -18,24 +19,26 @@
 
 namespace understudy::sim {
 
-/// Where one step leads, and what it is called in a counterexample.
+/// The state after one step, and the name of the step in a counterexample.
 template <typename State>
 struct Successor {
     std::string label;
     State state;
 };
 
-/// A **Model** says what is explored. It names a `State` with `==` and has
-///  - `successors(state)`: every step that can be taken there. The same state gives the same steps in the same order.
-///  - `violated(state)`: what is wrong with it; nothing if it is as it should be.
-///  - `digest(state)`: a hash, only to find equal states quickly; equality is decided by `==`. A partial digest is
-///    right too, but should tell most states apart. `sim::mix` (random.hpp) folds numbers and texts.
+/// A **Model** defines the state space. It names a `State` with `==` and has
+///  - `successors(state)`: all steps that are possible in this state. Equal states must give the same steps in the same
+///    order.
+///  - `violated(state)`: what is wrong with the state; no value if nothing is.
+///  - `digest(state)`: a hash, used only to find equal states quickly; `==` decides. A hash of a part of the state is
+///    correct too, but should differ for most states. `sim::mix` (random.hpp) hashes numbers and texts.
 ///
-/// On **time**. A machine is told the time, and an absolute time makes states differ, so a clock that runs by itself
-/// has no end of states. Let it move by explicit steps only, and bound how many there are: "it wakes at its deadline",
-/// "D passes unheard"; everything else happens in the same instant. Where parties compare no clocks (the rules do so
-/// only in leases), give each party its own clock: that covers all rates and stalls at once, also those that real
-/// clocks never have. Not covered: what happens between two such steps, and lengths of time that no step takes.
+/// **Time.** A state machine gets the time as a value, and different times make different states. A clock that runs by
+/// itself therefore has infinitely many states. Let time move by explicit steps only, such as "it wakes at its
+/// deadline" or "D passes without a ping", and bound their number; everything else happens at the same time. If nodes
+/// do not compare clocks (the protocol does so only for leases), give each node its own clock: this covers all clock
+/// rates and stalls, even impossible ones. Not covered: what happens between two such steps, and durations for which
+/// there is no step.
 template <typename M>
 concept Model = std::equality_comparable<typename M::State> && std::copyable<typename M::State> &&
     requires(M& model, const typename M::State& state) {
@@ -44,9 +47,9 @@ concept Model = std::equality_comparable<typename M::State> && std::copyable<typ
     { model.digest(state) } -> std::same_as<std::uint64_t>;
 };
 
-/// Keeps each distinct value once and gives it a number. Beside the set of visited states it is the way to make states
-/// small and their digests exact: a model keeps its machines and messages in pools, its states hold only their
-/// numbers, and a step that copies one machine of a world copies one number. References stay valid.
+/// Stores each distinct value once and gives it a number. The search uses it for the visited states. A model can use it
+/// to make states small and digests exact: its state machines and messages are in pools, and its states hold only their
+/// numbers, so copying a state copies numbers. References to values stay valid.
 template <typename T>
 class Pool {
 public:
@@ -56,7 +59,7 @@ public:
         bool fresh = false;
     };
 
-    /// The number of the value that equals this one, which is kept if there is none yet.
+    /// Returns the number of this value. Stores it, and sets `fresh`, if no equal value is there. O(1) on average.
     Placed insert(T value, std::uint64_t digest) {
         if ((values_.size() + 1) * 2 > slots_.size()) grow();
         auto at = slot(digest);
@@ -70,7 +73,7 @@ public:
     }
     const T& operator[](Id id) const { return values_[id]; }
     std::size_t size() const { return values_.size(); }
-    /// Without what the values themselves hold on the heap.
+    /// Memory in bytes, without heap memory that the values own.
     std::size_t bytes() const {
         return values_.size() * (sizeof(T) + sizeof(std::uint64_t)) + slots_.size() * sizeof(Id);
     }
@@ -78,7 +81,7 @@ public:
 private:
     static constexpr Id free = std::numeric_limits<Id>::max();
 
-    // The size is a power of two, of which the upper bits of a product choose evenly.
+    // The table size is a power of two, so the digest is mixed first: its low bits alone may be badly distributed.
     std::size_t slot(std::uint64_t digest) const { return mix(0, digest) & (slots_.size() - 1); }
     void grow() {
         slots_.assign(slots_.empty() ? 64 : slots_.size() * 2, free);
@@ -94,31 +97,31 @@ private:
     std::vector<Id> slots_;
 };
 
-/// How far a search goes. What is reached first ends it.
+/// Bounds of a search. It ends at the first bound that is reached.
 struct ExploreBounds {
     std::size_t depth = std::numeric_limits<std::size_t>::max();  ///< Steps from the start.
     std::size_t states = 1'000'000;                               ///< Distinct states; at most 2^32 - 2.
-    std::size_t bytes = std::numeric_limits<std::size_t>::max();  ///< Of visited states, without what they own.
+    std::size_t bytes = std::numeric_limits<std::size_t>::max();  ///< Memory of visited states, without what they own.
 };
 
-/// Why a search ended. `exhausted`: every state that can come about was looked at.
+/// Why a search ended. `exhausted`: every reachable state was visited.
 enum class ExploreEnd { exhausted, violated, depth, states, bytes };
 
-/// What a search found.
+/// The result of a search.
 struct Exploration {
     ExploreEnd end = ExploreEnd::exhausted;
-    std::size_t states = 0;            ///< Distinct ones looked at, the start included.
-    std::size_t transitions = 0;       ///< Steps tried; most of them lead to a state that is known already.
-    std::size_t depth = 0;             ///< Of the farthest state.
-    std::size_t complete = 0;          ///< Every state so many steps from the start was looked at.
-    std::size_t ends = 0;              ///< States from which no step leads out.
+    std::size_t states = 0;            ///< Distinct states visited, with the start.
+    std::size_t transitions = 0;       ///< Steps tried, also to known states.
+    std::size_t depth = 0;             ///< Distance of the farthest state, in steps.
+    std::size_t complete = 0;          ///< All states up to this distance were visited.
+    std::size_t ends = 0;              ///< States without successors.
     std::string violation;             ///< What is wrong; empty if nothing is.
-    std::vector<std::string> trace{};  ///< The steps that lead there. No shorter run of the model is wrong.
+    std::vector<std::string> trace{};  ///< The steps to it. No shorter trace exists.
 
     bool ok() const { return end != ExploreEnd::violated; }
 };
 
-/// One line; after a violation the numbered steps that lead to it, too.
+/// One line of human-readable text; after a violation also the numbered steps that lead to it.
 inline std::string describe(const Exploration& found) {
     auto text = std::to_string(found.states) + " states, " + std::to_string(found.transitions) +
                 " transitions, depth " + std::to_string(found.depth) + " (all up to " + std::to_string(found.complete) +
@@ -137,8 +140,8 @@ inline std::string describe(const Exploration& found) {
 
 namespace detail {
 
-/// Breadth first. A state is kept once; how it was reached is two numbers, and the labels of a counterexample are
-/// found by taking its steps again.
+/// The breadth-first search. Each state is stored once, with two numbers that say how it was reached: its predecessor
+/// and the step. The labels of a counterexample are recomputed from them, which saves memory.
 template <Model M>
 class Search {
 public:
@@ -166,7 +169,7 @@ private:
         std::uint32_t step = 0;
     };
 
-    /// True if the search is over.
+    /// Visits all successors of a state. Returns true if the search is over.
     bool expand(std::uint32_t at) {
         auto next = model_.successors(visited_[at]);
         found_.ends += next.empty();
@@ -176,6 +179,7 @@ private:
         }
         return false;
     }
+    /// Stores and checks a state, unless it is known. Returns true if the search is over.
     bool visit(State state, Origin origin) {
         auto digest = model_.digest(state);
         auto [id, fresh] = visited_.insert(std::move(state), digest);
@@ -193,12 +197,13 @@ private:
         if (visited_.bytes() + origins_.size() * sizeof(Origin) >= bounds_.bytes) return ended(ExploreEnd::bytes), true;
         return false;
     }
+    /// The labels of the steps from the start to this state.
     std::vector<std::string> trace(std::uint32_t id) {
         std::vector<std::string> steps;
         for (; id != 0; id = origins_[id].state) {
             auto taken = model_.successors(visited_[origins_[id].state]);
             auto& step = taken.at(origins_[id].step);
-            UNDERSTUDY_CHECK(step.state == visited_[id]);  // else the same state has given other steps
+            UNDERSTUDY_CHECK(step.state == visited_[id]);  // fails if `successors` is not deterministic
             steps.insert(steps.begin(), std::move(step.label));
         }
         return steps;
@@ -217,9 +222,9 @@ private:
 
 }  // namespace detail
 
-/// Looks at every state that can be reached from `start`, nearest first, until one is violated or a bound is hit.
-/// Runs to its end on the caller's thread; takes about the time of one `successors` per state and one `digest` per
-/// transition, and memory of one state and 24 bytes per state.
+/// Visits every state that can be reached from `start`, breadth first, until a state is violated or a bound is reached.
+/// Runs on the caller's thread and returns at the end. Cost: about one call of `successors` per state and one of
+/// `digest` per transition; memory: the state and about 24 bytes per state.
 template <Model M>
 Exploration explore(M& model, typename M::State start, const ExploreBounds& bounds = {}) {
     return detail::Search<M>{model, bounds}.run(std::move(start));

@@ -1,5 +1,6 @@
-// What the clients of a group saw, from outside: when each call began, and when and how it ended. This is what a
-// checker judges (linearizability.hpp); it knows nothing of servers.
+// The history of the calls of a group's clients: when each call began, when it ended, and with which answer. It is the
+// input of the linearizability check (linearizability.hpp) and contains nothing about servers, so it checks what
+// clients rely on.
 #pragma once
 
 #include <compare>
@@ -16,16 +17,17 @@
 
 namespace understudy::sim {
 
-/// Where in its own order an object says that an operation took effect: it was the change with this number, or it read
-/// what that change had left. No two changes have the same number.
+/// The place at which an operation took effect, according to the object: it was the change with this number, or it is a
+/// read of the state after that change. For a replicated log the number is the index of the entry. Each change has its
+/// own number.
 struct Claim {
     std::uint64_t change = 0;
     bool reads = false;
     friend auto operator<=>(const Claim&, const Claim&) = default;
 };
 
-/// One call of a client. One that has not returned is open: it may have taken effect at any time after it began, or
-/// never; with a claim, it did.
+/// One call of a client. An operation that has not returned is open: it may have taken effect at any time after its
+/// call, or never. An open operation with a claim did take effect.
 template <typename I, typename O>
 struct Operation {
     using Input = I;
@@ -35,22 +37,22 @@ struct Operation {
     std::string client;
     Input input;
     std::optional<Output> output{};
-    std::optional<Claim> claim{};  // an answer may come with one
+    std::optional<Claim> claim{};  // optional, also for answered operations
 
-    // For people.
+    // Times, for the output only. The checks use the event numbers below.
     Time begun{};
     Time ended = never;
 
-    // What the order of operations goes by: the numbers of the two events in the history. One operation came before
-    // another if it had returned before the other was called.
+    // The numbers of the two events in the history. They define the order: an operation precedes another if it returned
+    // before the other was called.
     std::uint64_t called = 0;
     std::uint64_t returned = not_returned;
 
     bool open() const { return returned == not_returned; }
-    /// Null if any would do.
+    /// The answer; null if the operation is open, and then any answer is possible.
     const Output* answer() const { return output ? &*output : nullptr; }
 
-    /// Forgets how it ended.
+    /// Makes the operation open again, without answer and claim.
     void reopen() {
         output.reset();
         claim.reset();
@@ -59,16 +61,16 @@ struct Operation {
     }
 };
 
-/// Records operations as they happen. The order in which it is told is the order of events, also of those that happen
-/// at one instant. Each operation is ended once at most, by `answer`, `leave_open` or `no_effect`; one that is not is
-/// open. Not thread-safe.
+/// Records operations while they happen. The order of the calls of this class is the order of events, also for events
+/// at the same time. Each operation ends at most once, by `answer`, `leave_open` or `no_effect`; without one of these
+/// it stays open. Not thread-safe.
 template <typename Input, typename Output>
 class History {
 public:
     using Operation = sim::Operation<Input, Output>;
     using Id = std::size_t;
 
-    /// A client is about to make a call.
+    /// Records that a client is about to make a call.
     Id begin(std::string client, Input input, Time now) {
         calls_.push_back({Operation{std::move(client), std::move(input)}});
         auto& operation = calls_.back().operation;
@@ -77,6 +79,7 @@ public:
         return calls_.size() - 1;
     }
 
+    /// Records an answer, with the place that it claims if there is one.
     void answer(Id id, Output output, Time now, std::optional<Claim> claim = {}) {
         auto& operation = end(id).operation;
         operation.output = std::move(output);
@@ -85,20 +88,21 @@ public:
         operation.returned = events_++;
     }
 
-    /// Nobody will ever know: the deadline passed with `error::outcome_unknown`, or the client died.
+    /// Records that the outcome stays unknown: the call ended with `error::outcome_unknown`, or the client died.
     void leave_open(Id id) { end(id); }
 
-    /// The library promised that it had no effect: `error::deadline_passed`, or a refusal. It is left out of what is
-    /// judged, so an effect that it had after all is one that came from nowhere.
+    /// Records that the library promised that the call had no effect: `error::deadline_passed`, or a refusal. The
+    /// operation is left out of the check. If it had an effect after all, the check finds a value that no operation
+    /// wrote.
     void no_effect(Id id) { end(id).counts = false; }
 
-    /// How many events there were so far: the number of the next one.
+    /// The number of events so far, which is the number of the next event.
     std::uint64_t events() const { return events_; }
 
-    /// Those that were not ended yet, and not left open either.
+    /// The number of operations for which none of these three was called yet.
     std::size_t pending() const { return calls_.size() - ended_; }
 
-    /// Without those that had no effect, in the order of their beginnings.
+    /// All operations in the order of their calls, without those that had no effect.
     std::vector<Operation> operations() const {
         std::vector<Operation> counted;
         for (const auto& call : calls_)

@@ -1,4 +1,5 @@
-// What one key of the key/value store is: a second, simple statement of what KvStore does, to judge it by.
+// The sequential specification of one key of the key/value store. It is written a second time, simply and without
+// KvStore's code, so that it also finds errors of KvStore itself.
 #pragma once
 
 #include <cstddef>
@@ -23,8 +24,8 @@ auto visit_kv(const std::variant<kv::Command, kv::Query>& input, Function&& func
 }
 }  // namespace detail
 
-/// A Model (model.hpp) of put, append, erase, cas and get, each key by itself. `kv::Keys` sees many keys at once and
-/// throws `std::invalid_argument`; judge such histories by `StoreModel<KvStore>`.
+/// A Model (model.hpp) of put, append, erase, cas and get, one key at a time. `kv::Keys` reads many keys at once, so it
+/// throws `std::invalid_argument`; check histories that contain it with `StoreModel<KvStore>`.
 struct KvModel {
     using Input = std::variant<kv::Command, kv::Query>;
     using Output = kv::Reply;
@@ -38,6 +39,8 @@ struct KvModel {
         return !output || *output == answer;
     }
 
+    /// True for queries, and for commands whose answer shows that they changed nothing: a failed cas, an erase of a
+    /// missing key, a refused size.
     bool changes_nothing(const Input& input, const Output* output) const {
         if (input.index() == 1) return true;
         if (!output) return false;
@@ -55,6 +58,7 @@ struct KvModel {
         });
     }
 
+    /// True for a put, and for an erase without an answer: the answer of an erase depends on the state before.
     bool resets(const Input& input, const Output* output) const {
         return detail::visit_kv(input, [&](const auto& concrete) {
             using Concrete = std::decay_t<decltype(concrete)>;
@@ -62,6 +66,7 @@ struct KvModel {
             return std::is_same_v<Concrete, kv::Put> || (std::is_same_v<Concrete, kv::Erase> && !output);
         });
     }
+    /// The state that a get, a cas or an erase must have found, by its answer.
     std::optional<State> found(const Input& input, const Output& output) const {
         if (input.index() == 1) {
             if (const auto* value = std::get_if<std::string>(&output)) return State{*value};
@@ -86,6 +91,7 @@ struct KvModel {
 
 private:
     template <typename Concrete>
+    /// The limit that the command exceeds; 0 if it exceeds none.
     static std::size_t exceeds(const Concrete& command) {
         if constexpr (requires { command.key; })
             if (command.key.size() > kv::max_key) return kv::max_key;
@@ -123,7 +129,7 @@ private:
         return kv::CasResult{true, state};
     }
 
-    // ---- for people ----
+    // ---- human-readable text ----
 
     static std::string quoted(const std::string& text) { return detail::quoted_for_people(text); }
     static std::string quoted(const std::optional<std::string>& text) { return text ? quoted(*text) : "nothing"; }

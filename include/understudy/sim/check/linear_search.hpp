@@ -1,5 +1,6 @@
-// The search for one order of operations that explains everything the clients saw: Wing and Gong's ("Testing and
-// verifying concurrent objects", 1993) as improved by Lowe ("Testing for linearizability", 2017).
+// The linearizability search: it looks for one order of the operations that explains every answer. The algorithm is
+// that of Wing and Gong ("Testing and verifying concurrent objects", 1993) with the improvements of Lowe ("Testing for
+// linearizability", 2017), and with further pruning of open operations.
 #pragma once
 
 #include <algorithm>
@@ -20,40 +21,50 @@
 
 namespace understudy::sim {
 
+/// The result of a check.
 enum class Verdict {
     linearizable,
-    violated,   ///< No order explains what was seen.
+    violated,   ///< No order explains the answers.
     undecided,  ///< A bound was reached first.
 };
 
-/// When to give up, for each key.
+/// When the search of one key gives up. It needs bounds because the problem is NP-complete.
 struct SearchBounds {
-    std::uint64_t max_steps = 20'000'000;  ///< Operations that the model is asked to carry out.
-    std::size_t max_states = 1'000'000;    ///< Remembered at a time; what bounds the memory.
+    std::uint64_t max_steps = 20'000'000;  ///< Steps of the model.
+    std::size_t max_states = 1'000'000;    ///< States stored at a time: bounds the memory.
 };
 
-/// What it took.
+/// The cost of a search.
 struct SearchCounts {
     std::uint64_t steps = 0;
     std::uint64_t states = 0;
 };
 
-/// Decides one history of one key. Operations are taken one by one, each from those that were called before any other
-/// had returned, for as long as the model agrees; and are put back when nothing more fits. What was reached once, the
-/// same operations done and the same state, is not tried again. An answered operation that changes nothing and fits is
-/// taken at once and for good: whatever can come with it later can come after it now. Nothing recurses.
+/// Decides one history of one key by a depth-first search. The next operation must have been called before the first
+/// return that is still to come. The search takes such an operation if the model gives the same answer, and backtracks
+/// when no operation fits. It stores each place it reached (the set of operations done, and the state) and does not
+/// search from an equal place again. An answered operation that fits and changes nothing is taken at once and has no
+/// alternatives: every order that has it later stays valid if it comes now. There is no recursion, so long histories
+/// need no deep stack.
 ///
-/// Open operations may be anywhere after their call, or nowhere, which would double the work with each of them. So:
-///  - they are tried last, and at first only in short runs, since few are needed at a time;
-///  - one that leaves the state as it is, is left out, and so is one that the next open one makes up for;
-///  - a run of them is left out if the answered operation after it could have come without and leads to the same;
-///  - one that resets is left out if what it leaves is not what any answered operation found that could come next.
-/// None of these loses a solution: where an open operation makes no difference, leaving it out leaves more choices.
+/// An open operation may take effect at any time after its call, or never. Without further rules, each one would double
+/// the work. Therefore:
+///  - open operations are tried last, and at first only in short runs, because few are needed at a time;
+///  - an open operation is skipped if it does not change the state, or if the next open one leads to the same state
+///    without it;
+///  - a run of open operations is skipped if the answered operation after it fits without the run and leads to the same
+///    state;
+///  - an open operation that resets is skipped if no answered operation that could come next has observed the state
+///    that it leaves.
+///
+/// None of these rules loses a solution: if an open operation makes no difference, not taking it keeps more choices.
 template <Model M>
 class LinearSearch {
 public:
     using Operation = OperationOf<M>;
 
+    /// `operations` are of one key and must outlive the search, as the model must. Open operations that change nothing
+    /// are dropped.
     LinearSearch(const M& model, const std::vector<Operation>& operations, SearchBounds bounds)
         : model_{model}, bounds_{bounds}, state_{model.initial()} {
         std::vector<Node> events;
@@ -66,7 +77,7 @@ public:
                 open_.push_back(&operation);
             }
         }
-        // A call that has the number of a return is taken to come first, which allows more.
+        // If a call and a return have the same number, the call counts as first: this allows more orders.
         std::stable_sort(events.begin(), events.end(), [](const Node& a, const Node& b) {
             return a.number != b.number ? a.number < b.number : a.is_call && !b.is_call;
         });
@@ -77,6 +88,9 @@ public:
         study();
     }
 
+    /// Searches with runs of at most 1, then 3, then any number of open operations, each pass with a share of
+    /// `max_steps`. `violated` is final only if no run was cut short, because a longer run might have led to a
+    /// solution.
     Verdict run() {
         constexpr std::array<std::size_t, 3> run_lengths{1, 3, std::numeric_limits<std::size_t>::max()};
         for (std::size_t pass = 0; pass < run_lengths.size(); ++pass) {
@@ -94,30 +108,33 @@ private:
     using State = typename M::State;
     using Index = std::uint32_t;
 
-    /// An event of an answered operation, in a list from which both events are taken out and put back. 0 is its head.
+    /// A call or a return of an answered operation, as a node of a doubly linked list. Taking an operation removes both
+    /// nodes; backtracking inserts them again. Node 0 is the head of the list.
     struct Node {
         bool is_call = false;
         std::uint64_t number = 0;
         const Operation* operation = nullptr;
-        bool idle = false;                     // with its answer it changes nothing
-        bool blind = false;                    // it fits any state
-        std::optional<std::uint64_t> found{};  // the hash of the only state that it fits
+        bool idle = false;                     // with this answer, it does not change any state
+        bool blind = false;                    // its answer fits any state
+        std::optional<std::uint64_t> found{};  // the hash of the only state that its answer fits
         Index partner = 0;                     // of a call: its return
         Index before = 0, after = 0;
     };
     enum class Kind { idle, answered, open };
-    /// Where to go on among the operations that could come next; one kind after the other.
+    /// The position in the list of candidates for the next operation: all idle ones first, then the other answered
+    /// ones, then the open ones.
     struct Choice {
         Kind kind = Kind::idle;
-        Index node = 0;        // of those that are answered
-        std::size_t open = 0;  // of the others
+        Index node = 0;        // the candidate, if it is answered
+        std::size_t open = 0;  // the candidate, if it is open
     };
+    /// One operation that was taken, and what is needed to undo it.
     struct Frame {
         Choice taken;
         std::size_t run = 0;
         State before;
     };
-    /// What has been done, and what came of it.
+    /// A place of the search: which operations are done, and the state that they lead to.
     struct Place {
         std::vector<Index> done;
         State state;
@@ -140,7 +157,7 @@ private:
         }
     }
 
-    /// Asks the model what it knows of each operation without a state.
+    /// Stores what the model knows about each operation independently of a state, so that it is computed once.
     void study() {
         for (auto& node : nodes_)
             if (node.is_call) node.idle = model_.changes_nothing(node.operation->input, node.operation->answer());
@@ -161,6 +178,7 @@ private:
         }
     }
 
+    /// Starts a pass: all operations are in the list, none is taken.
     void begin() {
         const auto count = static_cast<Index>(nodes_.size());
         for (Index i = 0; i < count; ++i) {
@@ -175,6 +193,7 @@ private:
         cut_short_ = false;
     }
 
+    /// One pass of the search. It ends when all answered operations are taken; open ones need not be.
     Verdict search(std::size_t longest_run, std::uint64_t max_steps) {
         begin();
         longest_run_ = longest_run;
@@ -193,6 +212,8 @@ private:
         return Verdict::linearizable;
     }
 
+    /// Takes the first candidate from `choice` on that fits. Returns false if none does: then the search backtracks.
+    /// When it reaches the open operations, `choice.node` is the first return of the list.
     bool take_next(Choice& choice) {
         if (choice.kind == Kind::idle) {
             for (auto node = choice.node; nodes_[node].is_call; node = nodes_[node].after)
@@ -212,7 +233,7 @@ private:
         return false;
     }
 
-    /// Whether an open operation that leaves a state can be of use next.
+    /// Which states an open operation must leave to be useful as the next one: all, or those with one of these hashes.
     struct Wanted {
         bool all = false;
         std::vector<std::uint64_t> hashes{};
@@ -221,7 +242,7 @@ private:
         }
     };
     Wanted wanted_states(std::uint64_t first_return) const {
-        // Whatever does not reset may need any state before it.
+        // An open operation that does not reset may need any state before it, so no state can be excluded.
         for (std::size_t i = 0; i < open_.size() && open_[i]->called < first_return; ++i)
             if (!leaves_[i] && !used(i)) return {true};
         Wanted wanted;
@@ -251,6 +272,7 @@ private:
         auto next = state_;
         if (!step(next, operation)) return false;
         if (run_ > 0) {
+            // The same state is reached without the run of open operations: skip this alternative.
             auto without = frames_[frames_.size() - run_].before;
             if (step(without, operation) && without == next) return false;
         }
@@ -265,6 +287,7 @@ private:
 
     bool take_open(const Choice& choice) {
         const auto& operation = *open_[choice.open];
+        // It overwrites whatever the open operations before it did: they would have no effect.
         if (run_ > 0 && leaves_[choice.open]) return false;
         if (run_ == longest_run_) {
             cut_short_ = true;
@@ -273,6 +296,7 @@ private:
         auto next = state_;
         if (!step(next, operation) || next == state_) return false;
         if (run_ > 0) {
+            // The same state is reached without the previous open operation.
             auto without = frames_.back().before;
             if (step(without, operation) && without == next) return false;
         }
@@ -290,7 +314,7 @@ private:
         run_ = run;
     }
 
-    /// Undoes the last one; returns where to go on.
+    /// Undoes the last operation. Returns the next candidate after it.
     Choice put_back() {
         auto& frame = frames_.back();
         auto choice = frame.taken;
@@ -306,8 +330,10 @@ private:
         return choice;
     }
 
-    /// Whether this is a new place. What has been done is told by what has not: all that is answered was called before
-    /// the first return that is still to come, and is done unless it stands before that return in the list.
+    /// Stores the current place. Returns false if it was stored before.
+    ///
+    /// The set of operations done is represented by those not done, which is shorter: each answered operation that was
+    /// called before the first remaining return is done, unless its call is in the list before that return.
     bool remember(const State& state, std::size_t run) {
         Place place{{}, state, model_.hash(state)};
         auto node = nodes_[0].after;
@@ -315,21 +341,21 @@ private:
         place.done.push_back(node);
         place.done.insert(place.done.end(), used_.begin(), used_.end());
         if (longest_run_ <= open_.size())
-            place.done.push_back(static_cast<Index>(run));  // less may follow a longer run
+            place.done.push_back(static_cast<Index>(run));  // after a longer run, fewer operations may follow
         for (const auto word : place.done) place.hash = mix(place.hash, word);
         const bool is_new = places_.insert(std::move(place)).second;
         counts_.states += is_new;
         return is_new;
     }
 
-    /// Takes a call and its return out of the list.
+    /// Removes a call and its return from the list.
     void unlink(Index call) {
         for (const auto node : {call, nodes_[call].partner}) {
             nodes_[nodes_[node].before].after = nodes_[node].after;
             nodes_[nodes_[node].after].before = nodes_[node].before;
         }
     }
-    /// Undoes the last `unlink`.
+    /// Inserts them again. Must undo the calls of `unlink` in reverse order.
     void link(Index call) {
         for (const auto node : {nodes_[call].partner, call}) {
             nodes_[nodes_[node].before].after = node;
@@ -344,14 +370,14 @@ private:
     SearchCounts counts_;
     std::vector<Node> nodes_;
     std::vector<const Operation*> open_;
-    std::vector<std::optional<std::uint64_t>> leaves_;  // of each open one that resets: the hash of the state after it
+    std::vector<std::optional<std::uint64_t>> leaves_;  // per open operation that resets: hash of its state
 
-    // Of one pass.
+    // The state of one pass.
     State state_;
     std::vector<Frame> frames_;
     std::unordered_set<Place, HashOf> places_;
-    std::vector<Index> used_;  // of the open ones, a bit each
-    std::size_t run_ = 0;      // open ones since the last answered one
+    std::vector<Index> used_;  // one bit per open operation
+    std::size_t run_ = 0;      // how many open operations were taken since the last answered one
     std::size_t longest_run_ = 0;
     bool cut_short_ = false;
 };

@@ -1,5 +1,6 @@
-// Judges what clients saw: could one object, doing one thing after the other, have answered all of it, each operation
-// somewhere between its call and its return? If not, somebody read what was gone, or lost what was answered.
+// Checks a client history for linearizability (Herlihy and Wing, 1990): is there one sequential order of all
+// operations, each between its call and its return, that gives every answer? If not, a client has read a stale value,
+// or an answered write was lost.
 #pragma once
 
 #include <cstddef>
@@ -13,20 +14,21 @@
 
 namespace understudy::sim {
 
-/// The verdict on a whole history, and what it took.
+/// The verdict on a whole history, and the cost of the check.
 template <Model M>
 struct Judgement {
     Verdict verdict = Verdict::linearizable;
     SearchCounts counts;
     std::size_t keys = 0;
-    bool as_claimed = false;              ///< It is about the order that the object claims, not about every order.
-    bool contradicted = false;            ///< By the culprits alone, two operations: what they claim cannot be.
-    std::vector<OperationOf<M>> culprit;  ///< All operations of a key for which the verdict is as above, if not good.
+    bool as_claimed = false;              ///< Only the claimed order was refuted, not every order.
+    bool contradicted = false;            ///< `culprit` is two operations with impossible claims.
+    std::vector<OperationOf<M>> culprit;  ///< If not linearizable: all operations of one key with this verdict.
 };
 
 namespace detail {
 
-/// The operations of each key by themselves; a history is linearizable if each of them is (Herlihy and Wing, 1990).
+/// Splits a history by key. It is linearizable if the part of each key is (Herlihy and Wing, 1990), and small parts are
+/// much faster to check. A model without `key` has one part.
 template <Model M>
 std::vector<std::vector<OperationOf<M>>> by_key(const M& model, const std::vector<OperationOf<M>>& operations) {
     if constexpr (requires { model.key(operations.front().input); }) {
@@ -42,8 +44,12 @@ std::vector<std::vector<OperationOf<M>>> by_key(const M& model, const std::vecto
 
 }  // namespace detail
 
-/// One key that is violated makes the verdict, then one that is undecided. If every answer comes with a claim, nothing
-/// but the claimed order is good, and every order is searched only for a key where that takes too long.
+/// Checks a whole history. The verdict is `violated` if one key is violated, else `undecided` if one key is undecided,
+/// else `linearizable`.
+///
+/// If every answer has a claim (its place in the object's own order), only the claimed order is accepted: this is both
+/// a stricter and a faster check. All orders are searched only for a key whose claimed order could not be decided
+/// within the bounds.
 template <Model M>
 Judgement<M> judge(const M& model, const std::vector<OperationOf<M>>& operations, SearchBounds bounds = {}) {
     Judgement<M> judgement;
@@ -61,7 +67,7 @@ Judgement<M> judge(const M& model, const std::vector<OperationOf<M>>& operations
         return verdict;
     };
     auto parts = detail::by_key(model, operations);
-    // The order is one of all keys together.
+    // The claimed order covers all keys together, so the history is ordered before it is split.
     auto ordered = claims == Claims::plausible ? detail::by_key(model, in_claimed_order(operations))
                                                : std::vector<std::vector<OperationOf<M>>>{};
     for (std::size_t i = 0; i < parts.size(); ++i) {

@@ -1,4 +1,5 @@
-// What a checker must know of an object whose clients it judges: how it behaves when one thing happens after the other.
+// The sequential specification of an object: what it answers when operations come one after the other. The
+// linearizability check compares the clients' answers with it.
 #pragma once
 
 #include <concepts>
@@ -10,19 +11,20 @@
 
 namespace understudy::sim {
 
-/// A **Model** says what a correct object does, one operation after the other.
+/// A **Model** is a sequential specification. It names `Input`, `Output` and `State`, and has
 ///
-///  - `step(state, input, output)` carries out `input` and says whether `*output` is what the object answers then;
-///    without an output whatever it answers is right. After a `false` the state is of no use to anybody.
-///  - `changes_nothing(input, output)`: whether an operation with this answer (or with any, if there is none) leaves
+///  - `initial()`: the first state.
+///  - `step(state, input, output)`: executes `input` and returns whether the object then answers `*output`. If `output`
+///    is null, any answer is right. After `false` the state must not be used.
+///  - `changes_nothing(input, output)`: whether an operation with this answer (or with any answer, if null) leaves
 ///    every state as it is. `false` is always safe.
-///  - optional `key(input)`, any ordered value: operations of different keys have nothing to do with each other,
-///    so each key is judged by itself.
-///  - optional, and together, what spares the search from trying open operations that explain nothing:
-///    `resets(input, output)`: neither the state after it nor that it answers so (if there is an answer) depend on the
-///    state before; `found(input, output)`: the one state before that this answer fits, if there is only one.
-///  - `hash(state)`, and states compare by `==`.
-///  - `describe(input)` and `describe(output)`, for people.
+///  - optional `key(input)`, any ordered value: operations of different keys are independent, so each key is checked
+///    separately. This saves much time.
+///  - optional, both or none; they save the search from trying useless open operations. `resets(input, output)`:
+///    neither the state after the operation nor this answer (if there is one) depends on the state before.
+///    `found(input, output)`: the state before, if only one state gives this answer.
+///  - `hash(state)`; states compare by `==`.
+///  - `describe(input)` and `describe(output)`: human-readable text.
 template <typename M>
 concept Model = std::equality_comparable<typename M::State> && std::copyable<typename M::State> &&
     requires(const M& model, typename M::State& state, const typename M::State& fixed, const typename M::Input& input,
@@ -35,7 +37,7 @@ concept Model = std::equality_comparable<typename M::State> && std::copyable<typ
     { model.describe(*output) } -> std::convertible_to<std::string>;
 };
 
-/// A model that has the optional part too.
+/// A model with the optional pair `resets` and `found`.
 template <typename M>
 concept RevealingModel = Model<M> &&
     requires(const M& model, const typename M::Input& input, const typename M::Output* output) {

@@ -1,4 +1,5 @@
-// Judges the clients of any Store by the Store itself.
+// A sequential specification for any Store, made from the Store itself, so that a host can check its clients without
+// writing a model.
 #pragma once
 
 #include <concepts>
@@ -16,9 +17,10 @@
 
 namespace understudy::sim {
 
-/// A Model (model.hpp) of a Store that keeps its laws: the object is the store, and its states are equal if their
-/// snapshots are. Replies are compared by `==`. This finds what replication did wrong; what the Store itself does wrong
-/// it does here too. Derive from it and add `key(input)` if the operations fall apart by keys, which saves much work.
+/// A Model (model.hpp) of a Store that meets its requirements (store.hpp). States are equal if their snapshots are
+/// equal; replies are compared by `==`. It finds errors of the replication. It cannot find errors of the Store, because
+/// the model makes the same errors. If each operation has one key, derive from it and add `key(input)`: the check is
+/// then much faster.
 template <Store S>
 requires std::equality_comparable<typename S::Reply> &&(SimpleSnapshot<S> || StreamingSnapshot<S>)struct StoreModel {
     using Input = std::variant<typename S::Command, typename S::Query>;
@@ -30,10 +32,10 @@ requires std::equality_comparable<typename S::Reply> &&(SimpleSnapshot<S> || Str
         friend bool operator==(const State& a, const State& b) { return a.bytes == b.bytes; }
     };
 
-    /// What the group began with.
+    /// The store with which the group started.
     S first{};
 
-    // Also for a store whose commands and queries are of one type.
+    // These also work for a store whose `Command` and `Query` are the same type.
     static Input command(typename S::Command command) { return Input{std::in_place_index<0>, std::move(command)}; }
     static Input query(typename S::Query query) { return Input{std::in_place_index<1>, std::move(query)}; }
 
@@ -47,10 +49,11 @@ requires std::equality_comparable<typename S::Reply> &&(SimpleSnapshot<S> || Str
         return true;
     }
 
+    /// Only queries are known to change nothing.
     bool changes_nothing(const Input& input, const Output*) const { return input.index() == 1; }
     std::uint64_t hash(const State& state) const { return mix(0, state.bytes); }
 
-    /// As they travel.
+    /// The JSON text as it is sent, shortened.
     std::string describe(const Input& input) const {
         return shortened(input.index() == 0 ? wire::encode_command<S>(std::get<0>(input))
                                             : wire::encode_query<S>(std::get<1>(input)));

@@ -1,4 +1,4 @@
-// Prints a history so that a person sees who did what, and what overlapped.
+// Prints a history as a table with a bar per operation, so that a person sees which operations overlap.
 #pragma once
 
 #include <algorithm>
@@ -20,7 +20,7 @@ namespace understudy::sim {
 
 namespace detail {
 
-/// What is printable of a text, in quotes, and not more than fits a line.
+/// A text in quotes, with `?` for each unprintable character, shortened to `most` characters.
 inline std::string quoted_for_people(std::string_view text, std::size_t most = 32) {
     std::string quoted = "\"";
     for (const char c : text.substr(0, most)) quoted += c >= ' ' && c <= '~' ? c : '?';
@@ -35,12 +35,12 @@ inline std::string milliseconds(Duration time) {
     return text.data();
 }
 
-/// " @7" is the seventh change, " @7+" a read after it.
+/// A claim as text: " @7" is the change with number 7, " @7+" a read of the state after it.
 inline std::string placed(const std::optional<Claim>& claim) {
     return claim ? " @" + std::to_string(claim->change) + (claim->reads ? "+" : "") : "";
 }
 
-/// Lines of cells, each column as wide as its widest; the first `numbers` columns stand at the right.
+/// Aligns the cells of several lines in columns. The first `numbers` columns are right-aligned.
 class Columns {
 public:
     explicit Columns(std::size_t numbers) : numbers_{numbers} {}
@@ -74,12 +74,13 @@ private:
 
 }  // namespace detail
 
-/// One line for each operation, in the order of their calls. Times are milliseconds since the first of them. The bars
-/// show the order of events, not their distance: two that overlap are concurrent, and `>` has no end.
+/// One line per operation, in the order of the calls. Times are milliseconds since the first call. The bars show the
+/// order of the events and not their distance in time: operations with overlapping bars are concurrent; a bar that ends
+/// with `>` is an open operation.
 template <Model M>
 std::string timeline(const M& model, std::vector<OperationOf<M>> operations, std::size_t width = 48) {
     std::sort(operations.begin(), operations.end(), [](auto& a, auto& b) { return a.called < b.called; });
-    std::map<std::uint64_t, std::size_t> places;  // of events, on the bar
+    std::map<std::uint64_t, std::size_t> places;  // the column of each event in the bars
     for (const auto& operation : operations) {
         places[operation.called];
         if (!operation.open()) places[operation.returned];

@@ -1,4 +1,5 @@
-// A disk in memory that does to a journal what kernels, power cuts and broken hardware do (storage.hpp).
+// The file operations of one simulated process on the disk of its machine (storage.hpp). It is the `journal::Disk` with
+// which the real journal code runs in a simulation.
 #pragma once
 
 #include <algorithm>
@@ -15,8 +16,9 @@
 
 namespace understudy::sim {
 
-/// What a process has of a machine's storage, which outlives it. Copies are the same one: the directory is locked while
-/// one of them is there and the process lives. After a crash it fails in all that it does.
+/// A process's access to the storage of its machine. The storage must outlive it. Copies share one lock on the
+/// directory, which lasts until the last copy is destroyed or the process crashes. After a crash every operation fails
+/// with `EBADF`.
 class Disk {
     class Process;
 
@@ -57,7 +59,7 @@ public:
     }
 
 private:
-    /// The lock, and whether the process still lives.
+    /// The lock on the directory, and the number of the process for which the operations are counted.
     class Process {
     public:
         explicit Process(Storage& disk) : storage{disk} {
@@ -68,7 +70,8 @@ private:
         Process& operator=(const Process&) = delete;
         ~Process() { storage.unlock(life_); }
 
-        /// Throws if the operation is to fail; `effect(fault)` is what it does all the same.
+        /// Starts an operation. Throws `std::system_error` if a fault is due; before that, `effect(fault)` applies what
+        /// the failing operation still does, unless the process is dead.
         template <typename Effect>
         void begin(DiskOperation operation, const std::string& what, const std::string& name, Effect effect) {
             const auto fault = storage.begin(operation, life_);
@@ -95,6 +98,8 @@ public:
     File(std::shared_ptr<Process> process, std::shared_ptr<StoredFile> file, std::string name, std::size_t step)
         : process_{std::move(process)}, file_{std::move(file)}, name_{std::move(name)}, step_{step} {}
 
+    /// Appends, and grows the file in steps of zeros ahead of the data, as the real journal does, so that recovery
+    /// meets such a tail.
     void append(std::string_view bytes) {
         process_->begin(DiskOperation::append, "write", name_, [&](const DiskFault& fault) {
             file_->write(end_, bytes.substr(0, file_->writable_part(end_, std::min(fault.written, bytes.size()))));
@@ -111,6 +116,7 @@ public:
         file_->sync();
     }
     void renamed(const std::string& name) { name_ = name; }
+    /// Cuts off the zeros behind the data.
     void close() {
         process_->begin(DiskOperation::close, "truncate", name_);
         if (grown_ > end_) file_->truncate(end_);
@@ -121,8 +127,8 @@ private:
     std::shared_ptr<StoredFile> file_;
     std::string name_;
     std::size_t step_;
-    std::size_t end_ = 0;    // of what was appended
-    std::size_t grown_ = 0;  // there are zeros up to here
+    std::size_t end_ = 0;    // end of the appended data
+    std::size_t grown_ = 0;  // the file has zeros up to here
 };
 
 inline Disk::File Disk::create(const std::string& name, std::size_t step) {

@@ -1,5 +1,6 @@
-// A server's journal on a simulated disk, in virtual time: what is written counts when a sync has come to its end, or,
-// by a policy that does not wait for it, when the kernel has it.
+// A server's journal on a simulated disk, in virtual time. It runs the real journal code, but the steps of its worker
+// are events of the world instead of a thread. Under the sync policy `always` a batch counts as persisted when a sync
+// has ended; under other policies as soon as it is written to the kernel.
 #pragma once
 
 #include <algorithm>
@@ -23,18 +24,19 @@
 
 namespace understudy::sim {
 
-/// The journal of one life of a server, over a disk that outlives it. Once the process has died by one of the disk's
-/// crashes it does nothing more. What is written while a sync is under way is covered by the next one.
+/// The journal of one incarnation of a server, on a disk that outlives it. After a crash of the disk's process it does
+/// nothing more. Batches that are submitted while a sync is under way are covered by the next sync.
 class DiskJournal {
 public:
-    /// Told what it reads of the server's former life: it knew of these views.
+    /// Called with each hard state that is read during recovery. The soak test needs it to know the newest view that
+    /// the previous incarnation knew.
     using Found = std::function<void(const HardState&)>;
 
-    /// Throws `std::system_error` if a process that lives uses the disk.
+    /// Throws `std::system_error` if another living process uses the disk.
     DiskJournal(World& world, std::shared_ptr<ServerDisk> disk, Found found = {})
         : worker_{std::make_shared<Worker>(world, std::move(disk))}, found_{std::move(found)} {}
 
-    /// See `Journal`; these are the laws that it keeps.
+    // The operations of the concept `Journal`.
     void read(replica::JournalReader& to) {
         Listener listener{to, found_};
         worker_->files.read(listener);
@@ -49,6 +51,7 @@ public:
     std::string failure() const { return worker_->failure; }
 
 private:
+    /// Passes everything on to the real reader, and reports each hard state to `found`.
     struct Listener final : replica::JournalReader {
         Listener(replica::JournalReader& reader, const Found& function) : to{reader}, found{function} {}
         std::string snapshot(const SnapshotPiece& piece) override { return to.snapshot(piece); }
@@ -66,7 +69,8 @@ private:
         const Found& found;
     };
 
-    /// Each of its steps is an event of the world.
+    /// The worker of the journal. Each step is an event of the world. At most one step that writes or syncs is
+    /// scheduled at a time (`busy`).
     struct Worker : std::enable_shared_from_this<Worker> {
         Worker(World& in, std::shared_ptr<ServerDisk> on)
             : world{in},
@@ -78,12 +82,14 @@ private:
               schedule{disk->policy(), idle, in.now()} {}
 
         static constexpr std::size_t grow_bytes = 2048;
-        static constexpr Duration idle = 1s;  // then the end of the log is sealed
+        static constexpr Duration idle = 1s;  // without a write for this time, a checkpoint mark is written
 
+        /// Queues a batch, and starts writing if the worker is idle.
         void take(journal::PendingBatch batch) {
             queue.push_back(std::move(batch));
             if (!std::exchange(busy, true)) then({}, &Worker::write_all);
         }
+        /// Writes all queued batches. Then begins a sync if one is due by the policy.
         void write_all() {
             attempt([this] {
                 for (; !queue.empty(); queue.pop_front()) {
@@ -103,6 +109,7 @@ private:
             schedule.syncs(world.now());
             then(disk->draw_latency(), &Worker::sync);
         }
+        /// The sync has ended. It covers the batches written before it began, because nothing is written meanwhile.
         void sync() {
             attempt([this] { files.sync(); });
             if (!failure.empty()) return;
@@ -110,26 +117,30 @@ private:
             if (schedule.policy().promises()) publish();
             go_on();
         }
+        /// Reports all written batches as persisted.
         void publish() {
             persisted = written;
             tell();
         }
+        /// Continues with the batches that were queued meanwhile, or goes idle.
         void go_on() {
             if (!queue.empty()) return then({}, &Worker::write_all);
             busy = false;
             plan();
         }
-        /// What is to be done when nothing comes until then.
+        /// Schedules the next step of the policy (a sync or a checkpoint mark), for the case that no batch comes
+        /// before.
         void plan() {
             const auto next = schedule.next();
-            if (next >= planned) return;  // and it plans anew
+            if (next >= planned) return;  // `rest` runs before that, and plans again
             planned = next;
             then(std::max(next - world.now(), Duration{}), &Worker::rest);
         }
+        /// Does what the policy demands of an idle journal.
         void rest() {
-            if (world.now() < planned) return;  // it had been planned for now, and then for later
+            if (world.now() < planned) return;  // an outdated event: the plan has changed since
             planned = never;
-            if (busy) return;  // and `go_on` plans anew
+            if (busy) return;  // `go_on` plans again
             if (schedule.sync_due() <= world.now()) {
                 busy = true;
                 return begin_sync();
@@ -143,6 +154,8 @@ private:
             plan();
         }
 
+        /// Runs an operation on the files. An exception ends the journal: it is stored in `failure`, and no step runs
+        /// any more.
         template <typename Operation>
         void attempt(Operation operation) {
             try {
@@ -156,6 +169,7 @@ private:
         void tell() {
             if (progress) progress();
         }
+        /// Schedules a step. It does not run if the journal was destroyed or has failed, or if the process has died.
         void then(Duration delay, void (Worker::*step)()) {
             world.at(after(world.now(), delay), [weak = weak_from_this(), step] {
                 const auto self = weak.lock();
@@ -169,11 +183,11 @@ private:
         const Storage::Life life;
         std::function<void()> progress;
         std::deque<journal::PendingBatch> queue;
-        std::uint64_t written = 0, persisted = 0;  // batches
+        std::uint64_t written = 0, persisted = 0;  // numbers of the last batches
         std::string failure;
         journal::SyncSchedule schedule;
-        Time planned = never;  // `rest` is to come then
-        bool busy = false;     // a step that writes or syncs is to come
+        Time planned = never;  // when `rest` is scheduled
+        bool busy = false;     // a step that writes or syncs is scheduled
     };
 
     std::shared_ptr<Worker> worker_;

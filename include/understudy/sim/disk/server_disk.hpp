@@ -1,5 +1,6 @@
-// The disk of a simulated server's machine, over all lives of the server: what is stored, how slow it is, and whose
-// state a later life can go on from.
+// The disk of a simulated server's machine, across all incarnations of the server: its storage, its latency and faults,
+// and which incarnations' state a later incarnation can recover. The checks use the last part to decide whether a
+// recovery (R5) or a wait (R4) is right.
 #pragma once
 
 #include <algorithm>
@@ -17,33 +18,38 @@ namespace understudy::sim {
 
 using namespace std::chrono_literals;
 
+/// Settings of a simulated disk.
 struct ServerDiskOptions {
-    journal::SyncPolicy sync{};               ///< Of the first life.
-    double changes = 0;                       ///< So many of the later ones begin under a policy that is drawn anew.
-    std::uint64_t segment_bytes = 64u << 20;  ///< Of the journal's files.
-    Duration latency_least = 100us;           ///< Of a sync,
-    Duration latency_most = 30ms;             ///< evenly distributed;
-    double stalls = 0.002;                    ///< but so many of them take
-    Duration stall_most = 1s;                 ///< up to that.
+    journal::SyncPolicy sync{};               ///< Sync policy of the first incarnation.
+    double changes = 0;                       ///< Probability that the next incarnation gets a new random policy.
+    std::uint64_t segment_bytes = 64u << 20;  ///< Size of a segment file of the journal.
+    Duration latency_least = 100us;           ///< Least time of a sync.
+    Duration latency_most = 30ms;             ///< Longest time of a normal sync; uniform between both.
+    double stalls = 0.002;                    ///< Probability that a sync stalls.
+    Duration stall_most = 1s;                 ///< Longest time of a sync that stalls.
 };
 
-/// One of those that do not wait for the disk.
+/// Draws a sync policy that confirms data before it is on stable storage.
 inline journal::SyncPolicy draw_lax_policy(Random& random) {
     return random.chance(0.5) ? journal::SyncPolicy::never() : journal::SyncPolicy::every(random.between(10ms, 2s));
 }
 
-/// What a broken disk does: it throws at a write; has room for a part of one only; throws at a sync and forgets what it
-/// was to write; throws at all that would change something; throws at whatever is asked, and then the machine has no
-/// power: in the midst of a new file, a renaming, a removal.
+/// How a disk fails.
+///  - `write`: a write fails;
+///  - `room`: the disk is full, a write is done in part only;
+///  - `sync`: a sync fails and loses the data that it had to write;
+///  - `read_only`: everything that would change the disk fails;
+///  - `power`: any operation fails, and the following crash is a power cut. So it also hits a creation, a rename or a
+///    removal half-way.
 enum class ServerDiskTrouble : std::uint8_t { write, room, sync, read_only, power };
 inline constexpr std::uint64_t server_disk_troubles = 5;
 
-/// What disks have been through.
+/// Counts of what has happened to disks.
 struct DiskCounts {
     std::uint64_t power_cuts = 0, replaced = 0;
-    std::uint64_t restarts = 0;   ///< Lives that began with what a former one had left there.
-    std::uint64_t failures = 0;   ///< Journals that ended for it.
-    std::uint64_t snapshots = 0;  ///< That journals got, of either kind.
+    std::uint64_t restarts = 0;   ///< Incarnations that started on a used disk.
+    std::uint64_t failures = 0;   ///< Journals that failed.
+    std::uint64_t snapshots = 0;  ///< Snapshots written to journals.
 
     DiskCounts& operator+=(const DiskCounts& more) {
         power_cuts += more.power_cuts;
@@ -55,6 +61,7 @@ struct DiskCounts {
     }
 };
 
+/// The disk of one server. See the top of the file.
 class ServerDisk {
 public:
     ServerDisk(ServerDiskOptions options, Random random) : options_{options}, random_{random}, next_{options.sync} {}
@@ -67,25 +74,29 @@ public:
 
     // ---- what happens to it ------------------------------------------------------------------------------
 
+    /// The server's process dies. After the fault `power` this is a power cut.
     void crash_process() {
         if (to_blame_ && trouble_ == ServerDiskTrouble::power) return crash_power();
         storage_.crash_process();
         to_blame_ = false;
     }
+    /// The machine loses power. If the present incarnation had not synced, its note of which incarnations it continues
+    /// may be lost too.
     void crash_power() {
         ++counts_.power_cuts;
         storage_.crash_power(random_);
         if (!lives_.empty() && !lives_.back().synced) lives_.back().noted = false;
         to_blame_ = false;
     }
-    /// The machine dies, and comes back with an empty disk.
+    /// The machine and its disk are lost; the next incarnation gets an empty disk.
     void replace() {
         ++counts_.replaced;
         storage_.replace();
         to_blame_ = false;
         ++number_;
     }
-    /// From the `nth` write, sync or operation from now on, where it is one of these.
+    /// The disk begins to fail: `write`, `room`, `sync` and `power` at the `nth` matching operation from now on,
+    /// `read_only` at once.
     void begin(ServerDiskTrouble trouble, std::uint64_t nth) {
         broken_ = true;
         trouble_ = trouble;
@@ -97,28 +108,31 @@ public:
             case ServerDiskTrouble::power: return storage_.inject({std::nullopt, nth, EIO, 0, true});
         }
     }
+    /// The disk works again.
     void end_trouble() {
         broken_ = false;
         storage_.forget_faults();
         storage_.set_read_only(false);
     }
-    /// Whether it may fail now.
+    /// Whether a fault is active, so that operations may fail.
     bool broken() const { return broken_; }
-    /// A journal says that this failed.
+    /// Records that a journal has failed on this disk.
     void blame() {
         ++counts_.failures;
         to_blame_ = broken_;
     }
-    /// Whether the present process has met with trouble that there was.
+    /// Whether the present process had a failure while a fault was active. If not, a failed journal is an error of the
+    /// library.
     bool to_blame() const { return to_blame_; }
 
-    /// Each sync takes at least so long from now on, and so much more for each KiB written since the one before.
+    /// From now on each sync takes at least `least`, plus `per_kib` for each KiB written since the sync before.
     void slow_down(Duration least, Duration per_kib = {}) {
         least_ = least;
         per_kib_ = per_kib;
     }
-    /// No sync stalls any more.
+    /// From now on no sync stalls.
     void calm_down() { stalls_ = false; }
+    /// Draws the time of the next sync.
     Duration draw_latency() {
         const bool stalls = random_.chance(options_.stalls) && stalls_;
         const auto most = stalls ? options_.stall_most : options_.latency_most;
@@ -130,38 +144,42 @@ public:
     std::uint64_t draw_salt() { return random_(); }
     void count_snapshot() { ++counts_.snapshots; }
 
-    // ---- whose state it holds ----------------------------------------------------------------------------
+    // ---- which state can be recovered --------------------------------------------------------------------
 
-    /// The policy of the next life.
+    /// The sync policy of the next incarnation.
     const journal::SyncPolicy& policy() const { return next_; }
-    /// An operator will start the next life with another one.
+    /// Sets the sync policy of the next incarnation.
     void set_policy(journal::SyncPolicy policy) { next_ = policy; }
 
-    /// A life begins whose journal is here, under the policy that there was for it.
+    /// Records that an incarnation has started on this disk, with the policy set for it. May draw another policy for
+    /// the next one.
     void began(Incarnation life) {
         counts_.restarts += std::ranges::any_of(lives_, [&](const Life& other) { return other.disk == number_; });
         lives_.push_back({life, number_, next_.promises()});
         if (!random_.chance(options_.changes)) return;
         next_ = random_.below(3) == 0 ? journal::SyncPolicy::always() : draw_lax_policy(random_);
     }
-    /// The present life has written which lives the next one may continue.
+    /// The present incarnation has written its hard state, which names the incarnations that the next one may continue
+    /// (S9).
     void noted() {
         if (!lives_.empty()) lives_.back().noted = true;
     }
-    /// All that the present life has written is on stable storage.
+    /// Everything that the present incarnation has written is on stable storage.
     void synced() {
         if (!lives_.empty()) lives_.back().synced = lives_.back().noted;
     }
 
-    /// Whether the last life that began can, and will say so, go on from all that this one called persisted. The next
-    /// one can too if its `policy` promises.
+    /// Whether the newest incarnation can recover everything that incarnation `life` has confirmed as persisted, and
+    /// will announce that. The next incarnation can do so too if its `policy` waits for syncs. True if the disk is the
+    /// same and no incarnation since has used another policy.
     bool keeps(Incarnation life) const {
         const auto found = find(life);
         return found != lives_.end() && found->disk == number_ &&
                std::all_of(found, lives_.end(), [](const Life& one) { return one.promises; });
     }
-    /// Whether `later` may have said that it continues `life`. One between them that did not wait for the disk ends
-    /// that, unless a power cut may have taken back that there was such a life: what `life` held is there all the same.
+    /// Whether incarnation `later` may rightly have announced that it continues `life` (R5, S9). An incarnation between
+    /// them whose policy does not wait for syncs ends the chain. Exception: if a power cut may have erased all traces
+    /// of it, `later` does not know of it; the state of `life` is on the disk all the same.
     bool continues(Incarnation later, Incarnation life) const {
         const auto from = find(life), to = find(later);
         return from < to && to != lives_.end() && from->disk == to->disk && from->promises && to->promises &&
@@ -173,8 +191,8 @@ private:
         Incarnation incarnation{};
         std::uint64_t disk = 0;
         bool promises = false;
-        bool noted = false;   // what it has said of itself is surely there,
-        bool synced = false;  // and no power cut can take that back
+        bool noted = false;   // its hard state is certain to be on the disk
+        bool synced = false;  // a power cut cannot remove that
     };
     std::vector<Life>::const_iterator find(Incarnation life) const {
         return std::ranges::find(lives_, life, &Life::incarnation);
@@ -184,13 +202,13 @@ private:
     Random random_;
     Storage storage_;
     DiskCounts counts_;
-    std::uint64_t number_ = 1;  // of the disk, of those that the machine had
+    std::uint64_t number_ = 1;  // counts the disks that the machine has had
     std::vector<Life> lives_;   // oldest first
     journal::SyncPolicy next_;
     Duration least_{}, per_kib_{};
-    std::uint64_t written_ = 0;  // before the last sync
+    std::uint64_t written_ = 0;  // bytes written before the last sync
     bool stalls_ = true;
-    ServerDiskTrouble trouble_{};  // the last one
+    ServerDiskTrouble trouble_{};  // the latest fault
     bool broken_ = false;
     bool to_blame_ = false;
 };

@@ -1,4 +1,5 @@
-// Reads and restores a whole snapshot of a Store, whichever form it has.
+// Reads and restores a whole snapshot of a Store, in either of its two forms (store.hpp), so that the checks need only
+// one.
 #pragma once
 
 #include <cstddef>
@@ -10,7 +11,8 @@
 
 namespace understudy::sim {
 
-/// The rest of a streaming snapshot, in pieces of at most `size()` bytes.
+/// Reads the rest of a streaming snapshot. Each read asks for at most `size()` bytes. Throws `std::runtime_error` if
+/// the snapshot returns more.
 template <typename Snapshot, typename Size>
 std::string read_rest(Snapshot& snapshot, Size&& size) {
     std::string all;
@@ -25,7 +27,7 @@ std::string read_rest(Snapshot& snapshot, Size&& size) {
     }
 }
 
-/// All bytes of a store's snapshot.
+/// Takes a snapshot of the store and returns all its bytes.
 template <Store S>
 std::string snapshot_bytes(const S& store) {
     if constexpr (StreamingSnapshot<S>) {
@@ -36,7 +38,8 @@ std::string snapshot_bytes(const S& store) {
     }
 }
 
-/// Restores a store, in pieces of `size()` bytes if it takes pieces. Throws what the store throws.
+/// Restores a store from a snapshot. A streaming store gets pieces of at most `size()` bytes. Throws what the store
+/// throws.
 template <Store S, typename Size>
 void restore_bytes(S& store, std::string_view bytes, Size&& size) {
     if constexpr (StreamingSnapshot<S>) {

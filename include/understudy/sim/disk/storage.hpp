@@ -1,4 +1,5 @@
-// What a simulated machine has on its disk: files in one directory, crashes, and faults that tests ask for.
+// The disk of a simulated machine: files in one directory, process crashes, power cuts, and injected faults. It lets
+// tests check the journal against everything that a POSIX file system may do.
 #pragma once
 
 #include <cerrno>
@@ -21,34 +22,36 @@ namespace understudy::sim {
 
 enum class DiskOperation { list, size, read, create, append, sync, close, rename, remove, sync_directory };
 
-/// An operation that is to fail. A sync that fails loses what was not written yet: a later one succeeds without it.
+/// An injected fault: an operation that fails. A sync that fails loses the data that was not written yet: a later sync
+/// succeeds without writing it.
 struct DiskFault {
-    std::optional<DiskOperation> operation{};  ///< Nothing: any.
-    std::uint64_t nth = 1;                     ///< Of those from now on.
-    int cause = EIO;                           ///< An `errno`.
-    std::size_t written = 0;                   ///< So many bytes of an append are written before it fails.
-    bool lasting = false;                      ///< All that follow fail too.
+    std::optional<DiskOperation> operation{};  ///< No value: any operation.
+    std::uint64_t nth = 1;                     ///< The n-th matching operation from now on.
+    int cause = EIO;                           ///< The `errno` of the failure.
+    std::size_t written = 0;                   ///< Bytes of a failing append that are written.
+    bool lasting = false;                      ///< All later matching operations fail too.
 };
 
-/// Outlives the processes that use it, each by a `Disk` of its own.
+/// The disk itself. It outlives the processes that use it, each through its own `Disk`. It stores the directory twice:
+/// as processes see it, and as it is on stable storage.
 class Storage {
 public:
     using Files = std::map<std::string, std::shared_ptr<StoredFile>>;
 
-    /// A power cut keeps or loses whole sectors.
+    /// `sector_bytes` is the unit that a power cut keeps or loses.
     explicit Storage(std::size_t sector_bytes = 512) : sector_bytes_{sector_bytes} {}
     Storage(const Storage&) = delete;
     Storage& operator=(const Storage&) = delete;
 
     // ---- what happens to it ------------------------------------------------------------------------------
 
-    /// The process dies: its `Disk` is no more, what it wrote stays. Faults that were asked for are forgotten.
+    /// The process dies: its `Disk` stops working, its data stays in the page cache. Injected faults are removed.
     void crash_process() {
         ++life_;
         locked_ = false;
         faults_.clear();
     }
-    /// The machine dies: any part of what was not synced is lost, in files and in the directory. O(bytes).
+    /// A power cut: a random part of the unsynced changes is lost, in files and in the directory. O(bytes).
     void crash_power(Random& random) {
         crash_process();
         for (const auto& change : std::exchange(pending_, {}))
@@ -56,7 +59,7 @@ public:
         seen_ = stable_;
         for (const auto& [name, file] : seen_) file->crash_power(random);
     }
-    /// The disk itself is lost with the machine: an empty one takes its place.
+    /// The disk is lost and replaced by an empty one.
     void replace() {
         crash_process();
         seen_.clear();
@@ -64,29 +67,32 @@ public:
         pending_.clear();
         read_only_ = false;
     }
+    /// Injects a fault, in addition to those that are pending.
     void inject(DiskFault fault) { faults_.push_back(fault); }
-    /// Faults that were asked for will not happen.
+    /// Removes the injected faults.
     void forget_faults() { faults_.clear(); }
-    /// Like a file system that was mounted anew because of errors.
+    /// Makes changes fail with `EROFS`, like a file system that was remounted read-only because of errors.
     void set_read_only(bool read_only) { read_only_ = read_only; }
-    /// Overwrites a part of a file, also on the medium.
+    /// Overwrites a part of a file, in the page cache and on stable storage. Throws `std::system_error` if there is no
+    /// such file.
     void corrupt(const std::string& name, std::size_t offset, std::string_view bytes) {
         find(name, "corrupt").corrupt(offset, bytes);
     }
 
-    /// What processes see, for looking at it without an operation.
+    /// The files as processes see them. Reading them here counts as no operation and never fails.
     const Files& files() const { return seen_; }
-    /// How many operations there were.
+    /// The number of operations so far.
     std::uint64_t operations() const { return operations_; }
-    /// The bytes of all appends.
+    /// The number of bytes appended so far.
     std::uint64_t written() const { return written_; }
 
     // ---- for Disk ----------------------------------------------------------------------------------------
 
-    /// Ends when the process that began it dies.
+    /// The number of the process that uses the disk; `crash_process` ends it.
     using Life = std::uint64_t;
     Life life() const { return life_; }
 
+    /// Locks the directory for one process. Throws `std::system_error` (`EBUSY`) if it is locked.
     void lock() {
         if (locked_) journal::fail_disk("lock (is another server using the directory?)", "lock", EBUSY);
         locked_ = true;
@@ -95,17 +101,17 @@ public:
         if (life == life_) locked_ = false;
     }
 
-    /// Counts an operation of a process, and gives the fault if it is to fail.
+    /// Counts an operation of a process. Returns the fault if the operation has to fail.
     std::optional<DiskFault> begin(DiskOperation operation, Life life) {
         ++operations_;
-        if (life != life_) return DiskFault{operation, 1, EBADF};  // by the remains of a process that is dead
+        if (life != life_) return DiskFault{operation, 1, EBADF};  // an object of a dead process still calls
         std::optional<DiskFault> due;
         if (read_only_ && changes_something(operation)) due = DiskFault{operation, 1, EROFS};
         std::erase_if(faults_, [&](DiskFault& fault) {
             if (fault.operation && fault.operation != operation) return false;
             if (fault.nth > 1) return --fault.nth, false;
             if (!due) due = fault;
-            fault.written = 0;  // if it lasts, no part of the next append
+            fault.written = 0;  // a lasting fault writes a part of the first append only
             return !fault.lasting;
         });
         return due;
@@ -124,13 +130,14 @@ public:
         share(name, "remove");
         change({{}, nullptr, name});
     }
+    /// Makes all changes of the directory stable. It does not sync the content of the files.
     void sync_directory() {
         stable_ = seen_;
         pending_.clear();
     }
 
 private:
-    /// Of the directory: one name goes, another comes, or one of the two.
+    /// A change of the directory: a name is removed (`goes`), a name is added (`comes`), or both at once for a rename.
     struct Change {
         std::string comes;
         std::shared_ptr<StoredFile> file;
@@ -160,7 +167,7 @@ private:
     std::size_t sector_bytes_;
     Files seen_;
     Files stable_;                 // the directory on stable storage
-    std::vector<Change> pending_;  // what it lacks, oldest first
+    std::vector<Change> pending_;  // changes that `stable_` lacks, oldest first
     std::vector<DiskFault> faults_;
     std::uint64_t operations_ = 0;
     std::uint64_t written_ = 0;

@@ -1,4 +1,5 @@
-// A file of a simulated disk: what processes see, what is on stable storage, and what a power cut may make of the two.
+// A file of a simulated disk: its content in the page cache, which processes see, its content on stable storage, and
+// what remains of both after a power cut. The journal's recovery is tested against it.
 #pragma once
 
 #include <algorithm>
@@ -13,14 +14,16 @@
 
 namespace understudy::sim {
 
-/// The disk writes whole sectors, in any order, at any time after they changed, and each as it was then.
+/// A file with a page cache. The disk may write each changed sector at any time after a change, in any order, and as it
+/// was at that time. Only `sync` guarantees that a sector is stable.
 class StoredFile {
 public:
     explicit StoredFile(std::size_t sector_bytes) : sector_bytes_{sector_bytes} {}
 
-    /// What processes see.
+    /// The content that processes see.
     const std::string& content() const { return seen_; }
 
+    /// Writes into the page cache, and records the new version of each sector for `crash_power`.
     void write(std::size_t offset, std::string_view bytes) {
         if (bytes.empty()) return;
         seen_.resize(std::max(seen_.size(), offset + bytes.size()));
@@ -33,7 +36,8 @@ public:
             unsynced.forgotten = false;
         }
     }
-    /// So much of a write that ends after `size` bytes is seen: within the file, kernels write whole pages.
+    /// How many bytes of a write are visible if it fails after `size` bytes. Inside the file a kernel writes whole
+    /// pages (here: sectors), so the partial last one is left out; at the end of the file all `size` bytes are visible.
     std::size_t writable_part(std::size_t offset, std::size_t size) const {
         const auto end = offset + size;
         return end >= seen_.size() ? size : std::max(end / sector_bytes_ * sector_bytes_, offset) - offset;
@@ -43,7 +47,8 @@ public:
         sizes_.push_back(size);
     }
 
-    /// All that was written gets to stable storage, unless the kernel has forgotten to write it.
+    /// Brings all written sectors to stable storage, except those that a failed sync has marked as written
+    /// (`fail_to_sync`).
     void sync() {
         stable_.resize(seen_.size());
         sizes_.clear();
@@ -53,13 +58,15 @@ public:
             return !unsynced.forgotten;
         });
     }
-    /// A sync fails: what was not written yet is seen as before, but is written only if it is changed once more.
+    /// A sync fails. As on Linux, the kernel then marks the unwritten sectors as clean: processes still see them, but a
+    /// later sync does not write them unless they change again. A journal that retries the sync would lose data.
     void fail_to_sync() {
         for (auto& [sector, unsynced] : unsynced_) unsynced.forgotten = true;
     }
 
-    /// Each unsynced sector is as it was after one of its writes, or before all of them; what it lacks is zero. The
-    /// size is one that the file had since the last sync, or covers what was kept.
+    /// A power cut. Each unsynced sector gets, at random, one of its versions since the last sync, or keeps the stable
+    /// one; missing bytes are zero. The size is one that the file had since the last sync, or the stable size, extended
+    /// if needed to cover the sectors that were written. O(bytes).
     void crash_power(Random& random) {
         const auto size = std::exchange(sizes_, {});
         const auto chosen_size = random.below(size.size() + 1);
@@ -71,7 +78,7 @@ public:
         seen_ = stable_;
     }
 
-    /// Overwrites what is there, as a failing medium does.
+    /// Overwrites existing bytes in both contents, like a failing medium.
     void corrupt(std::size_t offset, std::string_view bytes) {
         bytes.copy(seen_.data() + offset, bytes.size());
         if (offset + bytes.size() <= stable_.size()) bytes.copy(stable_.data() + offset, bytes.size());
@@ -79,8 +86,8 @@ public:
 
 private:
     struct Unsynced {
-        std::vector<std::string> versions{};  // what each write made of it, oldest first
-        bool forgotten = false;               // the kernel takes it for written, as its write has failed
+        std::vector<std::string> versions{};  // its content after each write, oldest first
+        bool forgotten = false;               // marked as written although its write failed
     };
 
     std::size_t at(std::size_t sector) const { return std::min(sector * sector_bytes_, seen_.size()); }
@@ -94,7 +101,7 @@ private:
     std::string seen_;
     std::string stable_;
     std::map<std::size_t, Unsynced> unsynced_;
-    std::vector<std::size_t> sizes_;  // what each write made of the size since the last sync
+    std::vector<std::size_t> sizes_;  // the size after each change since the last sync
 };
 
 }  // namespace understudy::sim

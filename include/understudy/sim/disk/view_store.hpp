@@ -1,4 +1,5 @@
-// What outlives a simulated view service: a disk in virtual time that answers late, fails, or is written to by others.
+// The storage of a simulated view service: a disk that survives its crashes, and that can be slow, fail, or be changed
+// by another process. It tests that the view service announces nothing before it is stored.
 #pragma once
 
 #include <cstdint>
@@ -11,17 +12,17 @@
 #include <asio/awaitable.hpp>
 #include <asio/use_awaitable.hpp>
 
-#include <understudy/async/completion.hpp>
+#include <understudy/async/completion_handler.hpp>
 #include <understudy/sim/world/world.hpp>
 #include <understudy/view_service/changes.hpp>
 #include <understudy/view_store.hpp>
 
 namespace understudy::sim {
 
-/// How a disk treats a set: as it should, or it fails, the set done or not.
+/// How the disk treats a write: it works; it fails and nothing is written; it fails although the record is written.
 enum class DiskHealth { good, fails_before, fails_after };
 
-/// Holds a record for the stores of a view service's lives, one after the other.
+/// The disk: one record with a version, used by the successive incarnations of a view service.
 class ViewDisk {
 public:
     explicit ViewDisk(view_service::ViewRecord record = {}) : record_{std::move(record)} {
@@ -31,29 +32,30 @@ public:
     const view_service::ViewRecord& record() const { return record_; }
     std::uint64_t version() const { return version_; }
 
-    /// How long each call takes from now on; a set is done in the middle of it.
+    /// Sets how long each call takes from now on. A write takes effect after half of this time, so a crash can come
+    /// before or after it.
     void set_latency(Duration latency) { latency_ = latency; }
     void set_health(DiskHealth health) { health_ = health; }
-    /// Somebody else writes what it holds, if it holds something.
+    /// Another process writes to the record, if there is one: its version changes, so the next compare-and-set fails.
     void write_elsewhere() {
         if (version_ == 0) return;
         ++version_;
         taken_ = true;
     }
-    /// Somebody puts back what it held once, while no process uses it.
+    /// Replaces the record by another one, for example an older copy. Call it while no view service runs.
     void put_back(view_service::ViewRecord record) {
         record_ = std::move(record);
         ++version_;
     }
-    /// All that it held is gone.
+    /// Deletes the record.
     void lose() {
         record_ = {};
         version_ = 0;
     }
-    /// Whether a view service rightly ended with an error of its store.
+    /// Whether a view service may rightly have ended with an error of its store.
     bool to_blame() const { return health_ != DiskHealth::good || taken_; }
 
-    /// The process dies. A set that was under way was done, or never will be.
+    /// The process dies. A write under way is done now (`done`) or never.
     void crash(bool done) {
         if (done) finish();
         set_.reset();
@@ -68,7 +70,7 @@ private:
         view_service::ViewChanges changes;
     };
 
-    /// Does the set that is under way.
+    /// Does the write under way. Returns false if there is none or its expected version is not the present one.
     bool finish() {
         if (!set_) return false;
         const auto set = *std::exchange(set_, {});
@@ -80,19 +82,22 @@ private:
 
     view_service::ViewRecord record_;
     std::uint64_t version_ = 0;
-    std::optional<Set> set_;  // under way
-    std::uint64_t life_ = 0;  // of the process that uses it
+    std::optional<Set> set_;  // the write under way
+    std::uint64_t life_ = 0;  // number of the process that uses the disk
     Duration latency_{};
     DiskHealth health_ = DiskHealth::good;
     bool taken_ = false;
 };
 
-/// A ViewStore on a disk, for one life of a view service.
+/// A ViewStore on a `ViewDisk`, for one incarnation of a view service. After a crash of the disk's process its
+/// operations fail.
 class SimViewStore {
 public:
     SimViewStore(World& world, std::shared_ptr<ViewDisk> disk)
         : world_{&world}, disk_{std::move(disk)}, life_{disk_->life_} {}
 
+    /// Loads the record and its version; no value if there is none. Throws `std::system_error` (`io_error`) on a disk
+    /// fault.
     asio::awaitable<std::optional<StoredViews>> async_load() {
         co_await pass(disk_->latency_);
         if (died() || disk_->health_ != DiskHealth::good) fail();
@@ -100,6 +105,8 @@ public:
         if (disk_->version_ == 0) co_return std::nullopt;
         co_return StoredViews{disk_->version_, disk_->record_};
     }
+    /// Writes `changes` if the version is still `expected`. Returns whether it did. Throws `std::system_error`
+    /// (`io_error`) on a disk fault; then it is unknown whether the write was done.
     asio::awaitable<bool> async_compare_and_set(std::uint64_t expected, view_service::ViewChanges changes) {
         disk_->set_ = ViewDisk::Set{expected, std::move(changes)};
         co_await pass(disk_->latency_ / 2);
@@ -113,13 +120,14 @@ public:
 private:
     bool died() const { return life_ != disk_->life_; }
 
+    /// Initiates a wait in virtual time.
     struct Wait {
         World* world;
         Duration length;
         template <typename Handler>
         void operator()(Handler handler) const {
-            using Completion = understudy::detail::Completion<bool>;
-            auto waiting = std::make_shared<Completion>(std::move(handler), world->get_executor(),
+            using CompletionHandler = understudy::detail::CompletionHandler<bool>;
+            auto waiting = std::make_shared<CompletionHandler>(std::move(handler), world->get_executor(),
                                                         [](std::error_code&, bool) {});
             world->at(after(world->now(), length), [waiting] { waiting->post({}, true); });
         }

@@ -1,4 +1,5 @@
-// Checks whether a Store keeps the laws that the library relies on (store.hpp), for a unit test of its host.
+// Conformance tests for a Store: they check the requirements of store.hpp that a compiler cannot check. They are for a
+// unit test of the host that wrote the store. A store that breaks one of them makes replicas diverge.
 #pragma once
 
 #include <algorithm>
@@ -21,7 +22,8 @@ namespace understudy::sim {
 
 namespace detail {
 
-/// Runs one script over many copies of a store and compares. Replies are compared as the JSON that clients see.
+/// Runs one list of commands (the script) over many copies of a store and compares the copies. Replies are compared as
+/// the JSON text that clients receive, because `Reply` need not be equality comparable.
 template <Store S>
 requires SimpleSnapshot<S> || StreamingSnapshot<S>
 class StoreLaws {
@@ -38,7 +40,7 @@ public:
 
     std::vector<std::string> broken() {
         law("apply does not throw", [&] { return total(); });
-        if (!broken_.empty()) return broken_;  // without these nothing else can be tried
+        if (!broken_.empty()) return broken_;  // every check below needs a script and an `apply` that does not throw
         law("the same commands give the same replies", [&] { return same_replies(); });
         law("the same commands give the same snapshot", [&] { return same_snapshot(); });
         law("a command survives its JSON", [&] { return commands_as_text(); });
@@ -53,7 +55,8 @@ public:
     }
 
 private:
-    /// `body` says what is wrong, or nothing.
+    /// Runs one check. `body` returns a sentence that says what is wrong, or an empty string. An exception out of
+    /// `body` counts as a failed check, so one bad requirement does not hide the others.
     template <typename Body>
     void law(std::string_view text, Body&& body) {
         std::string wrong;
@@ -67,8 +70,10 @@ private:
         if (!wrong.empty()) broken_.push_back(std::string{text} + ", but " + wrong);
     }
 
-    // ---- the script: each command as given, then as many again by chance; but none that `check` refuses ----
+    // ---- the script ----
 
+    /// The script is each given command once, in order, then the same number of random picks from them. Commands that
+    /// `check` refuses are left out, because a primary never logs them.
     std::string write_script(const std::vector<Command>& commands) {
         std::vector<Command> all = commands;
         for (std::size_t i = 0; i < commands.size(); ++i) all.push_back(random_.pick(commands));
@@ -111,14 +116,17 @@ private:
     static std::string both(const std::string& one, const std::string& other) { return one + " and then " + other; }
     std::string command(std::size_t i) const { return "command " + std::to_string(i + 1) + " " + texts_[i]; }
 
-    /// Where two runs from the command `from` on differ, or nothing.
+    /// Compares the replies of two runs that both started at command number `from`. Returns the first difference as a
+    /// sentence, or an empty string.
     std::string difference(const std::vector<std::string>& one, const std::vector<std::string>& other,
                            std::size_t from) const {
         const auto [a, b] = std::mismatch(one.begin(), one.end(), other.begin());
         if (a == one.end()) return {};
         return command(from + static_cast<std::size_t>(a - one.begin())) + " answered " + both(*a, *b);
     }
-    /// How to tell two stores that should be equal from each other, by all that follows from `from` on; or nothing.
+    /// Compares two stores that should be equal: snapshots, queries, the replies to all commands from `from` on, and
+    /// the snapshots after those. Returns the first difference as a sentence, or an empty string. A store can hide a
+    /// difference (a counter that the snapshot leaves out, for example) until further commands are applied.
     std::string tell_apart(S one, S other, std::size_t from) const {
         if (snapshot_bytes(one) != snapshot_bytes(other)) return "its snapshot differs";
         if (answers(one) != answers(other)) return "a query is answered otherwise";
@@ -127,8 +135,9 @@ private:
         return snapshot_bytes(one) != snapshot_bytes(other) ? "its snapshot differs after further commands" : "";
     }
 
-    // ---- the laws ----
+    // ---- the requirements: each check returns what is wrong, or an empty string ----
 
+    // The check is that `apply` does not throw; `law` reports the exception.
     std::string total() {
         after(end());
         return {};
@@ -219,6 +228,7 @@ private:
         return difference(again, replies, middle());
     }
 
+    // Reads a snapshot in pieces while the store applies further commands, as a primary does for a joining server.
     std::string fixed_snapshot() {
         Text text{after(middle())};
         const auto bytes = snapshot_bytes(text.store());
@@ -235,7 +245,8 @@ private:
     std::string restored() {
         for (const auto point : {std::size_t{0}, middle(), end()}) {
             const S store = after(point);
-            for (const auto before : {std::size_t{0}, end()}) {  // into a fresh one, and into one that was used
+            // Restore into a fresh store and into one that already applied commands: `restore` must drop the old state.
+            for (const auto before : {std::size_t{0}, end()}) {
                 Text text{after(before)};
                 if (auto wrong = restore(text, snapshot_bytes(store)); !wrong.empty()) return wrong;
                 const auto from = point == end() ? 0 : point;
@@ -244,7 +255,8 @@ private:
         }
         return {};
     }
-    /// As a joining server does.
+    /// Restores in pieces of random sizes, as a joining server does when it receives chunks. Returns what the store
+    /// reported, or an empty string.
     std::string restore(Text& text, std::string_view bytes) {
         auto wrong = text.restore_begin();
         while (wrong.empty() && !bytes.empty()) {
@@ -254,12 +266,15 @@ private:
         }
         return wrong.empty() ? text.restore_end() : wrong;
     }
-    /// Mostly a few bytes; more of a large snapshot, which would take too long.
+    /// The size of the next piece: 1 to 16 bytes for a small snapshot, up to 1% of a large one. Small pieces split
+    /// values at awkward places; for a large snapshot they would take too long.
     std::size_t odd_size(std::string_view bytes) {
         return 1 + static_cast<std::size_t>(random_.below(std::max<std::size_t>(16, bytes.size() / 100)));
     }
 
-    /// Accepting what is damaged is not forbidden, since not every damage can be seen; but such a store is a store.
+    /// Truncates a snapshot or changes one byte of it, a hundred times. The store may refuse it with `std::exception`,
+    /// or accept it, because not every damage can be detected. A store that accepted it must still apply commands,
+    /// answer queries and take a snapshot without an exception.
     std::string damaged() {
         const auto whole = snapshot_bytes(after(end()));
         for (int attempt = 0; attempt < 100 && !whole.empty(); ++attempt) {
@@ -284,7 +299,7 @@ private:
 
     S fresh_;
     std::vector<Command> script_;
-    std::vector<std::string> texts_;  // of the same, as they travel
+    std::vector<std::string> texts_;  // the same commands as JSON, as they are sent
     std::vector<Query> queries_;
     Random random_;
     std::vector<std::string> broken_;
@@ -292,10 +307,13 @@ private:
 
 }  // namespace detail
 
-/// Which laws the store breaks, each a sentence with what was seen; empty if none was. `fresh` is the store as a host
-/// gives it to a service. `commands` should come near all that it can do: they are tried in this order, and then by
-/// chance. Equal arguments and seeds try the same. For a test: `CHECK(broken_store_laws(...).empty())`, best under
-/// sanitizers, since what a store does with a damaged snapshot is found by them.
+/// Checks a store and returns the requirements that it breaks: one sentence each, with what was observed. Empty if none
+/// is broken.
+///
+/// `fresh` is the store as the host passes it to a service. `commands` should cover nearly everything that the store
+/// can do; they are applied in this order first, then at random. Equal arguments and seeds give the same test. In a
+/// unit test: `CHECK(broken_store_laws(...).empty())`. Run it under sanitizers if you can: they find memory errors that
+/// a damaged snapshot causes.
 template <Store S>
 std::vector<std::string> broken_store_laws(const S& fresh, const std::vector<typename S::Command>& commands,
                                            const std::vector<typename S::Query>& queries, std::uint64_t seed = 1) {

@@ -1,4 +1,5 @@
-// The laws of the concept Transport (transport.hpp), for a unit test of whoever writes one.
+// Conformance tests for a Transport: they check the requirements of transport.hpp that a compiler cannot check. They
+// are for the unit tests of a host that writes its own transport.
 #pragma once
 
 #include <chrono>
@@ -20,12 +21,16 @@
 #include <understudy/sim/world/transport_inbox.hpp>
 #include <understudy/transport.hpp>
 
-/// Each law is a function over a **world**, and throws `BrokenLaw` if the transport breaks it. A world W offers:
-///  - `W::Transport`; `server()` listens on a fresh address, `server(address)` on that one, `client()` only dials, each
-///    with a `max_frame` of 1 MiB; `nobody()` is an address where nobody listens;
-///  - `executor()`, where the transports run; `spawn(awaitable<void>)`;
-///  - `run_until(predicate)` runs until it holds, and says whether it did within the world's own limit.
-/// A world serves one law and is then destroyed, with whatever still runs in it. `broken_transport_laws` tries all.
+/// Each requirement is a function over a **world**. It throws `BrokenLaw` if the transport breaks the requirement. The
+/// name of the function says what is required. A world W offers:
+///  - `W::Transport`: the type under test. `server()` listens on a fresh address, `server(address)` on that address,
+///    `client()` only dials; each has a `max_frame` of 1 MiB. `nobody()` is an address on which nothing listens;
+///  - `executor()`: the executor of the transports; `spawn(awaitable<void>)`: starts a coroutine there;
+///  - `run_until(predicate)`: runs the world until the predicate holds. It returns false if that did not happen within
+///    a limit that the world chooses.
+///
+/// A world is used for one requirement. Then it is destroyed, with the coroutines that still run in it.
+/// `broken_transport_laws` checks all requirements.
 namespace understudy::sim::laws {
 
 inline std::string numbered(int number) { return "{\"n\":" + std::to_string(number) + "}"; }
@@ -73,7 +78,7 @@ void next_ends_with_nothing_at_its_deadline(W& world) {
     expect(world.run_until([&] { return inbox.turns == 1; }), "next ends at its deadline");
     expect(server.now() >= deadline, "next does not end before its deadline");
     expect(inbox.arrivals.empty(), "next ends with nothing at its deadline");
-    world.spawn(next_once(server, inbox, Time{}));  // one that has passed already
+    world.spawn(next_once(server, inbox, Time{}));  // a deadline in the past
     expect(world.run_until([&] { return inbox.turns == 2; }), "next ends at once if its deadline has passed");
     expect(inbox.arrivals.empty(), "next ends with nothing at its deadline");
 }
@@ -86,7 +91,7 @@ void wake_ends_next_before_and_during_it(W& world) {
     server.wake();
     world.spawn(next_once(server, inbox, never));
     expect(world.run_until([&] { return inbox.turns == 1; }), "a wake before next ends it");
-    world.spawn(next_once(server, inbox, server.now() + 10ms));  // the two wakes were one
+    world.spawn(next_once(server, inbox, server.now() + 10ms));  // the two wakes above counted as one
     const auto start = server.now();
     expect(world.run_until([&] { return inbox.turns == 2; }), "next ends at its deadline");
     expect(server.now() >= start + 10ms, "several wakes before next count as one");
@@ -110,6 +115,7 @@ void cancellation_ends_next_and_loses_nothing(W& world) {
     bool ended = false;
     asio::co_spawn(world.executor(), next_once(server, inbox, never),
                    asio::bind_cancellation_slot(cancel.slot(), [&ended](std::exception_ptr) { ended = true; }));
+    // A second coroutine shows that the first one has had time to run and waits in `next`.
     bool started = false;
     world.spawn([](bool& ran) -> asio::awaitable<void> {
         ran = true;
@@ -144,7 +150,8 @@ void close_ends_next_for_good(W& world) {
     world.spawn(next_once(server, later, never));
     expect(world.run_until([&] { return later.ended.has_value(); }), "next of a closed transport ends");
     expect(*later.ended == error::closed, "after close next throws error::closed");
-    server.send(world.nobody(), "{}");  // ignored, as are the others
+    // A closed transport ignores every further call; none of these may crash or block.
+    server.send(world.nobody(), "{}");
     server.wake();
     server.close();
 }
@@ -178,14 +185,16 @@ void a_peer_that_closes_is_gone(W& world) {
     expect(world.run_until([&] { return at_server.count<Delivered>() == 1; }), "what a client sends arrives");
     const auto reply_address = at_server.all<Delivered>()[0].from;
     client.close();
-    expect(world.run_until([&] { return at_server.count<Gone>() == 1; }), "a peer that closed is told as Gone");
-    expect(at_server.all<Gone>()[0].peer == reply_address, "Gone names the peer as Delivered did");
+    expect(world.run_until([&] { return at_server.count<Disconnected>() == 1; }),
+           "a peer that closed is told as Disconnected");
+    expect(at_server.all<Disconnected>()[0].peer == reply_address, "Disconnected names the peer as Delivered did");
     other.send(server.local(), "{}");
     expect(world.run_until([&] { return at_server.count<Delivered>() == 2; }), "what another client sends arrives");
     const auto address = server.local();
     server.close();
-    expect(world.run_until([&] { return at_other.count<Gone>() == 1; }), "a server that closed is told as Gone");
-    expect(at_other.all<Gone>()[0].peer == address, "Gone names the address that was dialled");
+    expect(world.run_until([&] { return at_other.count<Disconnected>() == 1; }),
+           "a server that closed is told as Disconnected");
+    expect(at_other.all<Disconnected>()[0].peer == address, "Disconnected names the address that was dialled");
 }
 
 template <typename W>
@@ -195,8 +204,10 @@ void a_refused_dial_is_gone_and_is_made_again_later(W& world) {
     world.spawn(receive_all(client, at_client));
     const auto address = world.nobody();
     client.send(address, "{}");
-    expect(world.run_until([&] { return at_client.count<Gone>() == 1; }), "a dial that is refused is told as Gone");
-    expect(at_client.all<Gone>()[0].peer == address, "Gone names the address that was dialled");
+    expect(world.run_until([&] { return at_client.count<Disconnected>() == 1; }),
+           "a dial that is refused is told as Disconnected");
+    expect(at_client.all<Disconnected>()[0].peer == address, "Disconnected names the address that was dialled");
+    // A listener at the same address: the transport must dial again, after its backoff.
     auto server = world.server(address);
     world.spawn(receive_all(server, at_server));
     client.send(address, "{\"again\":1}");
@@ -217,10 +228,11 @@ void probe_tells_whether_anybody_listens(W& world) {
     expect(inbox.all<Probed>()[0].address == server.local(), "a probe is answered for its address");
     const auto address = server.local();
     server.close();
+    // The listener is closed now, so the same address must be refused.
     client.probe(address);
     expect(world.run_until([&] { return inbox.count<Probed>() == 2; }), "a probe is answered");
     expect(inbox.all<Probed>()[1].result == ProbeResult::refused, "a probe of a closed address is refused");
-    expect(inbox.count<Gone>() == 0, "a probe is no connection that is gone");
+    expect(inbox.count<Disconnected>() == 0, "a probe is no connection that is gone");
 }
 
 template <typename W>
@@ -233,20 +245,23 @@ void a_paused_peer_is_read_after_resume(W& world) {
     client.send(server.local(), numbered(1));
     expect(world.run_until([&] { return at_server.count<Delivered>() == 1; }), "what a client sends arrives");
     const auto peer = at_server.all<Delivered>()[0].from;
+    // Frame 2 is sent while its peer is paused. It must wait, and must not be lost.
     server.pause(peer);
     client.send(server.local(), numbered(2));
-    for (int n = 0; n < 3; ++n) {  // others are read meanwhile
+    for (int n = 0; n < 3; ++n) {  // gives the paused frame time to arrive, and shows that other peers are read
         other.send(server.local(), "{}");
         expect(world.run_until([&] { return at_server.count<Delivered>() == static_cast<std::size_t>(n) + 2; }),
                "others are read while a peer is paused");
     }
+    // 1 from the paused peer and 3 from the other client have arrived; frame 2 must be missing.
     for (const auto& text : at_server.payloads()) expect(text != numbered(2), "a paused peer is not read");
     server.resume(peer);
     expect(world.run_until([&] { return at_server.count<Delivered>() == 5; }), "a resumed peer is read");
     expect(at_server.payloads().back() == numbered(2), "a resumed peer is read");
 }
 
-/// Two that talk with each other. What is under way between others arrives meanwhile, in so far as it may.
+/// A second pair of transports that exchange frames. `go_on` takes long enough for frames between other transports to
+/// arrive. The tests use it instead of a fixed waiting time, because a world may have a simulated clock.
 template <typename W>
 struct Talk {
     explicit Talk(W& where) : world{where}, server{world.server()}, client{world.client()} {
@@ -278,6 +293,8 @@ void one_that_sends_much_keeps_nobody_waiting(W& world) {
     few.send(server.local(), "{\"few\":1}");
     others.go_on();
     Inbox inbox;
+    // `few` sent one frame after 20,000 frames of `many`. If turns do not alternate between the connections, that frame
+    // arrives only behind all the others.
     bool heard = false;
     for (std::size_t turn = 1; turn <= 4 && !heard; ++turn) {
         world.spawn(next_once(server, inbox, never));
@@ -297,22 +314,24 @@ void a_peer_that_goes_between_two_turns_is_gone(W& world) {
     auto server = world.server();
     auto client = world.client();
     Talk<W> others{world};
-    constexpr std::size_t sent = 3;  // each fills a turn
+    constexpr std::size_t sent = 3;  // 40,000 bytes each: one frame is as much as a turn takes
     for (std::size_t n = 0; n < sent; ++n) client.send(server.local(), "{" + std::string(40'000, ' ') + "}");
     others.go_on();
     client.close();
     others.go_on();
     Inbox inbox;
-    for (std::size_t turn = 1; inbox.count<Gone>() == 0; ++turn) {
+    for (std::size_t turn = 1; inbox.count<Disconnected>() == 0; ++turn) {
         world.spawn(next_once(server, inbox, never));
-        expect(world.run_until([&] { return inbox.turns == turn; }), "a peer that closed is told as Gone");
+        expect(world.run_until([&] { return inbox.turns == turn; }), "a peer that closed is told as Disconnected");
     }
-    expect(inbox.count<Delivered>() == sent, "Gone comes after all that came over the connection");
+    expect(inbox.count<Delivered>() == sent, "Disconnected comes after all that came over the connection");
 }
 
 template <typename W>
 void a_wake_beside_a_cancellation_is_kept(W& world) {
     Talk<W> others{world};
+    // A wake and a cancellation at the same time, in both orders. A wake that is lost here would leave a service asleep
+    // with work to do.
     for (const bool wake_first : {true, false}) {
         auto server = world.server();
         Inbox inbox;
@@ -325,13 +344,16 @@ void a_wake_beside_a_cancellation_is_kept(W& world) {
         cancel.emit(asio::cancellation_type::terminal);
         if (!wake_first) server.wake();
         expect(world.run_until([&] { return ended; }), "cancellation ends next");
-        if (inbox.turns == 1) continue;  // the wake ended it
+        // Either the wake or the cancellation may end `next`. If the cancellation did, the wake must end a later
+        // `next`.
+        if (inbox.turns == 1) continue;
         world.spawn(next_once(server, inbox, never));
         expect(world.run_until([&] { return inbox.turns == 1; }), "a wake beside a cancellation ends a later next");
     }
 }
 
-/// Sends `payload`; expects `code` at the receiver, `Gone` at both ends, and others undisturbed.
+/// Sends `payload`, which breaks the framing. Expects `ProtocolError` with `code` at the receiver, `Disconnected` at
+/// both ends, and that connections of other peers go on.
 template <typename W>
 void a_peer_that_breaks_the_framing_is_cut_off(W& world, std::string payload, error code) {
     auto server = world.server();
@@ -341,10 +363,11 @@ void a_peer_that_breaks_the_framing_is_cut_off(W& world, std::string payload, er
     world.spawn(receive_all(server, at_server));
     world.spawn(receive_all(client, at_client));
     client.send(server.local(), std::move(payload));
-    expect(world.run_until([&] { return at_server.count<Gone>() == 1 && at_client.count<Gone>() == 1; }),
-           "both ends of a broken connection are told Gone");
-    expect(at_server.count<Broken>() == 1, "whoever breaks the framing is told as Broken");
-    expect(at_server.all<Broken>()[0].code == code, "Broken tells what was wrong");
+    expect(
+        world.run_until([&] { return at_server.count<Disconnected>() == 1 && at_client.count<Disconnected>() == 1; }),
+        "both ends of a broken connection are told Disconnected");
+    expect(at_server.count<ProtocolError>() == 1, "whoever breaks the framing is told as ProtocolError");
+    expect(at_server.all<ProtocolError>()[0].code == code, "ProtocolError tells what was wrong");
     expect(at_server.count<Delivered>() == 0, "nothing of a broken frame is delivered");
     other.send(server.local(), "{}");
     expect(world.run_until([&] { return at_server.count<Delivered>() == 1; }), "others are undisturbed");
@@ -370,7 +393,7 @@ void a_moved_handle_goes_on(W& world) {
     client.send(address, "{}");
     expect(world.run_until([&] { return inbox.count<Delivered>() == 1; }), "a moved transport receives");
     expect(second.local() == address, "a moved transport keeps its address");
-    second = world.server();  // the one before is closed
+    second = world.server();  // assignment closes the transport that it replaces
     expect(world.run_until([&] { return inbox.ended.has_value(); }), "what is assigned over is closed");
     expect(*inbox.ended == error::closed, "what is assigned over is closed with error::closed");
 }
@@ -379,8 +402,9 @@ void a_moved_handle_goes_on(W& world) {
 
 namespace understudy::sim {
 
-/// Tries every law, each in a world of its own, to which `make_world()` returns a pointer. Says which are broken, each
-/// as a sentence; empty if none is. What a law would have asked after that remains untried.
+/// Checks every requirement, each in its own world. `make_world()` returns a pointer to a new world. Returns the
+/// requirements that are broken, one sentence each; empty if none is. A requirement's function stops at its first
+/// failed expectation, so its later expectations are not checked.
 template <typename MakeWorld>
 std::vector<std::string> broken_transport_laws(MakeWorld make_world) {
     std::vector<std::string> broken;

@@ -1,5 +1,6 @@
-// A whole installation in a world: a view service and groups of servers over one Store, and how its processes start,
-// die and come back.
+// A whole installation in a simulated world: a view service and groups of servers over one Store. It starts, crashes
+// and restarts these processes for the nemesis, and it answers what the checks need to know: which servers run, which
+// view is current, which state survives.
 #pragma once
 
 #include <algorithm>
@@ -28,32 +29,36 @@
 
 namespace understudy::sim {
 
+/// Size and settings of the installation. Latencies and disks are simulated.
 struct ClusterOptions {
     std::size_t groups = 1;
     std::size_t servers = 3;   ///< In each group.
     ViewOptions view{};        ///< `backups` is k.
-    ReplicaOptions replica{};  ///< `group` is filled in, and `view_service` if it is empty.
-    Duration store_latency{};  ///< Of the view service's disk.
-    std::vector<std::optional<ServerDiskOptions>> disks{};  ///< Of the servers of a group, if they have one.
+    ReplicaOptions replica{};  ///< `group` is set per server; `view_service` is set if it is empty.
+    Duration store_latency{};  ///< Time of each write to the view service's disk.
+    /// Disks of the servers of each group, by the server's number. Servers without an entry have no disk and no
+    /// journal.
+    std::vector<std::optional<ServerDiskOptions>> disks{};
 };
 
-/// What is gone at one blow, by the names of servers.
+/// Processes and disks that are lost at the same time, by the names of servers.
 struct Casualties {
     std::set<std::string> processes{};
     std::set<std::string> disks{};
 };
 
-/// With a journal on a simulated disk, or without.
+/// A simulated server. It has a journal on a simulated disk if it has a disk, and no journal otherwise.
 template <Store S>
 using Server = PBService<S, SimTransport, OptionalJournal<DiskJournal>>;
 
-/// Parties are called `views`, and `g1.a`, `g1.b`, … in group `g1`.
+/// The cluster. The view service is called `views`; the groups are `g1`, `g2`, …; the servers of group `g1` are `g1.a`,
+/// `g1.b`, …
 template <Store S>
 class Cluster {
 public:
     using Server = sim::Server<S>;
     using Views = ViewService<SimTransport, SimViewStore>;
-    /// Told of each event and of who had it.
+    /// Called with each event and the name of the node that emitted it.
     using ObserverOf = std::function<void(const std::string& who, const Event&)>;
 
     static inline const std::string views_name = "views";
@@ -82,8 +87,8 @@ public:
 
     // ---- servers -----------------------------------------------------------------------------------------
 
-    /// Starts a server, unless it runs: with what its disk keeps, or empty. If the disk is broken that may fail, and
-    /// the server stays down.
+    /// Starts a server, unless it runs. It recovers what its disk has, or starts empty. If the disk is broken the start
+    /// may fail; then the server stays down. A failure on a disk that is not broken is recorded in `failure()`.
     void start(const std::string& name) {
         auto& seat = servers_[name];
         if (seat.server) return;
@@ -92,6 +97,8 @@ public:
         auto transport = world_.network().transport(name);
         if (seat.disk) {
             try {
+                // The server applies recovered entries in its constructor, before `find` can return it. Meanwhile
+                // `reading_` names it.
                 DiskJournal journal{world_, seat.disk, [&](const HardState& found) { reading_ = {name, found}; }};
                 reading_ = {name, {}};
                 seat.server = std::make_unique<Server>(initial_, std::move(transport), std::move(journal), options,
@@ -107,27 +114,31 @@ public:
             seat.server = std::make_unique<Server>(initial_, std::move(transport), OptionalJournal<DiskJournal>{},
                                                    options, observer_of(name));
         }
+        // The completion handler may run after this object is destroyed, or after the server was replaced: it checks
+        // both.
         const auto life = ++seat.life;
         seat.server->async_run([this, name, life, here = std::weak_ptr<bool>{here_}](std::error_code ec) {
             if (!here.expired()) ended(name, life, ec);
         });
     }
-    /// The process dies; its kernel closes its sockets and writes what it was given.
+    /// Kills the process. The kernel goes on: it closes the sockets, so peers notice, and it keeps the data that the
+    /// process has written, so only a power cut can lose it.
     void crash(const std::string& name) {
         end(name, [&] { world_.crash(name); });
     }
-    /// The machine dies, also if no server runs there, and nobody is told. Its disk keeps what was synced.
+    /// Cuts the machine's power, even if no server runs there. No peer notices, since no socket is closed. The disk
+    /// keeps what was synced.
     void power_off(const std::string& name) {
         end(name, [&] { world_.power_off(name); });
         if (auto* disk = disk_of(name)) disk->crash_power();
     }
-    /// The same, and the disk is lost too.
+    /// Like `power_off`, and the machine comes back with an empty disk.
     void lose_machine(const std::string& name) {
         end(name, [&] { world_.power_off(name); });
         if (auto* disk = disk_of(name)) disk->replace();
     }
 
-    /// A server's disk, or null if it has none.
+    /// The server's disk, or null if it has none.
     const ServerDisk* disk_of(const std::string& name) const {
         const auto found = servers_.find(name);
         return found == servers_.end() ? nullptr : found->second.disk.get();
@@ -135,31 +146,32 @@ public:
     ServerDisk* disk_of(const std::string& name) {
         return const_cast<ServerDisk*>(std::as_const(*this).disk_of(name));
     }
-    /// The server that is just being started from its disk, and the last view it was found to know: what is applied
-    /// meanwhile by nobody who runs, it applies again.
+    /// The server that is recovering from its disk at this moment, and the hard state found there. Its name is empty
+    /// otherwise. An entry that is applied now by no running server is one that this server applies again.
     const std::pair<std::string, HardState>& reading() const { return reading_; }
 
-    /// Called with each server that is about to die, or has just died, and can still be looked at.
+    /// Sets a function that is called with each server shortly before or after it dies, while its state can still be
+    /// read.
     void on_death(std::function<void(const std::string&, const Server&)> function) { on_death_ = std::move(function); }
 
-    /// A running server, or null.
+    /// The running server with this name, or null.
     const Server* find(const std::string& name) const {
         auto found = servers_.find(name);
         return found == servers_.end() ? nullptr : found->second.server.get();
     }
     Server* find(const std::string& name) { return const_cast<Server*>(std::as_const(*this).find(name)); }
-    /// The process that the view names, if it runs.
+    /// The running server with this name and this incarnation, or null.
     const Server* find(const Member& member) const {
         const auto* server = find(member.name);
         return server && server->status().incarnation == member.incarnation ? server : nullptr;
     }
-    /// Each server that runs.
+    /// Calls `function(name, server)` for each running server.
     template <typename Function>
     void for_each(Function function) const {
         for (const auto& [name, seat] : servers_)
             if (seat.server) function(name, std::as_const(*seat.server));
     }
-    /// The names of all servers, also of those that do not run.
+    /// The names of all servers, running or not.
     std::vector<std::string> servers() const {
         std::vector<std::string> names;
         for (const auto& [name, seat] : servers_) names.push_back(name);
@@ -170,28 +182,30 @@ public:
 
     bool views_run() const { return views_ != nullptr; }
     Views& views() { return *views_; }
-    /// What it has stored, which outlives it.
+    /// The view service's disk. It exists also while the view service is down.
     ViewDisk& disk() { return *disk_; }
-    /// The newest view of the group that is stored, and so may be known to others.
+    /// The newest stored view of the group. Other nodes may know it, because a view is announced after it is stored.
     View stored_view(const std::string& group) const {
         auto found = view_service::place_of(group, disk_->record().groups);
         return found != disk_->record().groups.end() && found->info.group == group ? found->info.view : View{};
     }
-    /// The newest view that the view service decided, even if nobody can know it yet.
+    /// The newest view that the view service decided. It may not be stored yet, and then no other node knows it.
     View view(const std::string& group) const {
         auto stored = stored_view(group);
+        // The impostor's views are not those of this cluster.
         if (!views_ || impostor_) return stored;
         auto decided = views_->view(group).view;
         return is_newer(decided, stored) ? decided : stored;
     }
-    /// Whether the view service has heard of that life of a server, and will not forget it.
+    /// Whether the view service has stored this incarnation of a server in its record. Then it knows it after a restart
+    /// too.
     bool has_heard(const std::string& name, Incarnation life) const {
         for (const auto& group : disk_->record().groups)
             if (auto found = group.lives.find(name); found != group.lives.end())
                 return std::ranges::find(found->second, life) != found->second.end();
         return false;
     }
-    /// It dies, but its disk lives on: what it was about to store may be there or not.
+    /// Kills the view service. Its disk survives; a write that is under way is done or not done, by chance.
     void crash_views() {
         if (!views_) return;
         if (!impostor_) disk_->crash(chance_.chance(0.5));
@@ -199,7 +213,7 @@ public:
         views_.reset();
         impostor_ = false;
     }
-    /// Starts it, where it stood, unless it runs.
+    /// Starts the view service from its disk, unless it runs.
     void start_views() {
         if (views_) return;
         if (on_views_start_) on_views_start_(disk_->record());
@@ -207,14 +221,17 @@ public:
                                          options_.view, observer_of(views_name));
         run_views();
     }
-    /// Called whenever the view service starts, with what is stored.
+    /// Sets a function that is called with the stored record whenever the view service starts.
     void on_views_start(std::function<void(const view_service::ViewRecord&)> function) {
         on_views_start_ = std::move(function);
     }
-    /// Sets what it is to work with when it is started next.
+    /// Sets the options that the view service gets at its next start.
     void set_views(ViewOptions options) { options_.view = options; }
-    /// Starts one in its place that belongs to another cluster and has views of our groups with high numbers. They are
-    /// full: a server that starts meanwhile, and belongs to nobody yet, would rightly join it. `crash_views` ends it.
+    /// Starts an impostor at the view service's address: a view service of another cluster, whose record has views of
+    /// the same group names with high numbers. Servers and clients must refuse it. `crash_views` ends it.
+    ///
+    /// It accepts no further server (`max_servers` is 1). Otherwise a server without a cluster that starts meanwhile
+    /// would join the impostor, and that would be correct.
     void start_impostor() {
         if (views_) return;
         impostor_ = true;
@@ -229,12 +246,13 @@ public:
         run_views();
     }
 
-    /// What made a process end that nobody had killed; empty: none did.
+    /// Why a process ended although it was not killed; empty if none did.
     const std::string& failure() const { return failure_; }
 
-    // ---- whether it is well ------------------------------------------------------------------------------
+    // ---- health ------------------------------------------------------------------------------------------
 
-    /// The group has a primary that serves in the newest view, and as many backups in sync as there can be.
+    /// Whether the group has a primary that serves in the newest view, and k synced backups, or all other servers if
+    /// there are fewer than k.
     bool is_well(const std::string& group) const {
         if (!views_ || impostor_) return false;
         const auto info = view(group);
@@ -244,20 +262,22 @@ public:
         const auto* primary = find(info.primary);
         return primary && primary->serving() && primary->view().view.number == info.number;
     }
-    /// Whether the group waits for somebody (R4).
+    /// Whether the group waits for a member to return with its state (R4).
     bool waits(const std::string& group) const {
         if (!views_ || impostor_) return false;
         const auto status = views_->status(group);
         return !status.groups.empty() && !status.groups.front().waiting_for.empty();
     }
-    /// Whether every answered write is surely held by somebody who runs, or by a disk from which a server will go on;
-    /// now, or after that loss.
+    /// Whether every answered write is certain to survive: on a running member that the view names, or on a disk from
+    /// which its server will recover. With `after`: whether that is still true once these processes and disks are lost.
     bool is_held(const std::string& group, const Casualties& after = {}) const {
         const auto info = view(group);
         const auto holds = [&](const Member& member) {
             const bool runs = find(member.name) && !after.processes.contains(member.name);
             if (runs && find(member)) return true;
             const auto* disk = disk_of(member.name);
+            // A disk counts for a server that is down only if the next incarnation runs under a policy that waits for
+            // syncs; for one that runs, its own policy was checked by `keeps`.
             return !after.disks.contains(member.name) && disk && disk->keeps(member.incarnation) &&
                    (runs || disk->policy().promises());
         };
@@ -266,7 +286,7 @@ public:
     }
 
 private:
-    struct Seat {
+    struct MemberState {
         std::unique_ptr<Server> server;
         std::uint64_t life = 0;
         std::shared_ptr<ServerDisk> disk;
@@ -287,11 +307,12 @@ private:
         death();
         remove(seat);
     }
-    void remove(Seat& seat) {
+    void remove(MemberState& seat) {
         if (seat.disk) seat.disk->crash_process();
         seat.server.reset();
     }
-    /// It was killed as by `World::crash_at_send`, or else gave up by itself, which it should do for its disk alone.
+    /// The server's run has ended. Either the world killed it (`World::crash_at_send`), or it stopped by itself. It may
+    /// stop by itself only because its disk failed; anything else is recorded as a failure.
     void ended(const std::string& name, std::uint64_t life, std::error_code ec) {
         auto& seat = servers_.at(name);
         if (seat.life != life || !seat.server) return;
@@ -304,7 +325,7 @@ private:
         views_->async_run([this, life = ++views_life_, here = std::weak_ptr<bool>{here_}](std::error_code ec) {
             if (here.expired() || life != views_life_) return;
             if (!disk_->to_blame()) note_failure(views_name, ec);
-            crash_views();  // as by `World::crash_at_send`
+            crash_views();  // the world killed it (`World::crash_at_send`)
         });
     }
     void note_failure(const std::string& name, std::error_code ec) {
@@ -323,7 +344,7 @@ private:
     ClusterOptions options_;
     ObserverOf observer_;
     std::vector<std::string> groups_;
-    std::map<std::string, Seat> servers_;
+    std::map<std::string, MemberState> servers_;
     std::shared_ptr<ViewDisk> disk_ = std::make_shared<ViewDisk>();
     Random chance_;
     std::unique_ptr<Views> views_;

@@ -1,4 +1,5 @@
-// Under which conditions a trial takes place: how large the cluster is, how its bounds are set, how its clients behave.
+// The drawn conditions of a run: the size of the cluster, its bounds and disks, the speed of its store, and how its
+// clients behave. Each seed gets different conditions, so that unusual settings are tested together with faults.
 #pragma once
 
 #include <algorithm>
@@ -10,24 +11,25 @@
 
 #include <understudy/sim/disk/server_disk.hpp>
 #include <understudy/sim/soak/cluster.hpp>
-#include <understudy/sim/soak/crowd.hpp>
+#include <understudy/sim/soak/simulated_clients.hpp>
 #include <understudy/sim/soak/trial_limits.hpp>
 #include <understudy/sim/world/links.hpp>
 #include <understudy/sim/world/random.hpp>
 
 namespace understudy::sim {
 
+/// Everything about a run that is drawn before it starts, except the faults.
 struct Conditions {
     ClusterOptions cluster{};
-    std::size_t clients = 1;       ///< Of each group.
-    bool without_session = false;  ///< The clients of the last group: what they do may have effect twice (C5).
-    std::vector<Habits> habits{};  ///< Of the clients in turn.
-    LinkQuality calm{};            ///< The links without any fault.
-    Duration apply{};              ///< What the store takes for an entry;
-    Duration slow_apply{};         ///< or so long for
-    std::uint64_t slow_each = 0;   ///< one of so many. 0: none.
+    std::size_t clients = 1;       ///< Per group.
+    bool without_session = false;  ///< Clients of the last group use no sessions (C5).
+    std::vector<Habits> habits{};  ///< Client number n has profile n modulo the size.
+    LinkQuality calm{};            ///< Link quality while no fault is active.
+    Duration apply{};              ///< Time that the store takes per entry.
+    Duration slow_apply{};         ///< Time for a slow entry.
+    std::uint64_t slow_each = 0;   ///< One entry in this many is slow. 0: none.
 
-    /// The same on all servers, as of a command that is as much work everywhere.
+    /// The time to apply this entry. It depends on the entry only, so an expensive command is slow on every server.
     Duration takes(const Entry& entry) const {
         const bool slow = slow_each != 0 && mix(entry.at.index, entry.command) % slow_each == 0;
         return slow ? slow_apply : apply;
@@ -41,8 +43,9 @@ T draw(Random& random, const std::array<T, N>& values) {
     return values[static_cast<std::size_t>(random.below(N))];
 }
 
-/// Bounds so small that each is met now and then, or the defaults. Not smaller: what takes a round trip for each entry
-/// is lawful, but takes longer than anybody waits for peace.
+/// Draws the bounds of the replicas: in 40% of the runs mostly the defaults, otherwise bounds so small that a run
+/// reaches each of them now and then. They are not smaller still: a transfer with one round trip per entry is correct,
+/// but recovery would take longer than a run waits.
 inline ReplicaOptions draw_bounds(Random& random) {
     ReplicaOptions options;
     options.session_ttl = draw(random, std::array<Duration, 3>{12s, 30s, 10min});
@@ -82,8 +85,8 @@ inline Habits draw_habits(Random& random) {
     return habits;
 }
 
-/// Mostly all servers of a group have disks that promise; or only some have one, or some promise nothing, or operators
-/// change their minds about that.
+/// Draws the disks. In most runs every server has a disk and waits for each sync before it confirms. In some runs only
+/// some servers have a disk, or some servers do not wait for syncs, or the sync policy changes at a restart.
 inline void draw_disks(Random& random, ClusterOptions& cluster) {
     ServerDiskOptions disk;
     disk.segment_bytes = draw(random, std::array<std::uint64_t, 3>{1'000, 20'000, 64u << 20});
@@ -103,6 +106,8 @@ inline void draw_disks(Random& random, ClusterOptions& cluster) {
 
 }  // namespace detail
 
+/// Draws the conditions of a run from `random`, within the caller's limits. The order of the draws is part of what a
+/// seed means: a new draw belongs at the end or on a generator of its own (`split`).
 inline Conditions draw_conditions(Random random, const TrialLimits& limits) {
     Conditions conditions;
     auto& cluster = conditions.cluster;

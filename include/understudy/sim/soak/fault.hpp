@@ -1,5 +1,5 @@
-// Faults as values: a plan of them is drawn from a seed before anything runs, so that it can be printed, replayed
-// without some of them, and shrunk.
+// Faults as values. The whole plan of a run is drawn from its seed before the run starts, so the plan can be printed,
+// replayed without some of its faults, and shrunk.
 #pragma once
 
 #include <algorithm>
@@ -21,37 +21,38 @@ namespace understudy::sim {
 
 using namespace std::chrono_literals;
 
+/// The kinds of faults, named as in `fault_names`. `a`, `b` and `amount` are members of `Fault`.
 enum class FaultKind : std::uint8_t {
-    loss,         ///< Frames on all links are lost, `amount` of them.
-    repeat,       ///< Frames arrive twice, `amount` of them.
+    loss,         ///< Frames on all links are lost with probability `amount`.
+    repeat,       ///< Frames arrive twice with probability `amount`.
     reorder,      ///< Frames overtake each other.
-    delay,        ///< All links are slow, with a heavy tail: up to `amount` seconds.
-    cut,          ///< Nothing passes from `a` to `b`; neither notices.
+    delay,        ///< All links have a heavy-tailed latency of up to `amount` seconds.
+    cut,          ///< Nothing passes from `a` to `b`; their connections stay open.
     cut_both,     ///< Nothing passes between `a` and `b`.
-    isolate,      ///< `a` is cut off from everybody.
-    split,        ///< `a` and its clients on one side, all others on the other.
-    breakage,     ///< The connections between `a` and `b` break, and what was under way is lost.
-    refuse,       ///< Connections to `a` are refused though it lives, and its own to the view service break.
-    pause,        ///< The process of `a` takes no step while its clock goes on.
+    isolate,      ///< Nothing passes between `a` and any other node.
+    split,        ///< Partition: `a` and half of the clients, and all other nodes.
+    breakage,     ///< The connections between `a` and `b` break; frames under way are lost.
+    refuse,       ///< New connections to `a` are refused; those to the view service break.
+    pause,        ///< The process of `a` is suspended; its clock goes on.
     slow,         ///< Each turn of `a` takes `amount` seconds.
     clock,        ///< The clock of `a` runs at the rate `amount`.
     leap,         ///< The clock of `a` is put ahead by `amount` seconds.
-    crash,        ///< `a` dies, and starts again when the fault ends: with what its disk has, if it has one.
-    power_off,    ///< Its machine loses its power, and nobody is told; a disk loses what was not synced.
-    crash_late,   ///< `a` dies in place of its `amount`-th send.
-    views_gone,   ///< The view service dies, and goes on from its disk when the fault ends.
-    views_lost,   ///< The same, but meanwhile one answers at its address that knows nothing.
-    views_set,    ///< The view service dies, and goes on with another D or k (`tunings`) when the fault ends.
-    store_fails,  ///< The view service's disk fails, or somebody else has written to it (`StoreTrouble`).
-    store_slow,   ///< Each call of it takes `amount` seconds.
-    leave,        ///< `a` wants to leave its group, and stays after all when the fault ends.
-    promote,      ///< An operator asks for `a` as primary.
-    stranger,     ///< Somebody sends `a` what no party of this cluster would.
-    blackout,     ///< All machines of group `a` lose their power, and if `amount` is not 0 the view service's too.
-    disk_lost,    ///< The machine of `a` dies with its disk, and gets an empty one when the fault ends.
-    disk_bad,     ///< The disk of `a` fails (`ServerDiskTrouble`), and with it the server.
-    namesake,     ///< A second process pings under the name of `a`.
-    disk_late,    ///< Each sync of the disk of `a` takes `amount` seconds.
+    crash,        ///< `a` dies, and restarts, from its disk if any, when the fault ends.
+    power_off,    ///< Its machine loses power: no peer notices; unsynced data may be lost.
+    crash_late,   ///< `a` dies instead of its `amount`-th send.
+    views_gone,   ///< The view service dies, and restarts from its disk at the end.
+    views_lost,   ///< The same, with a foreign view service at its address meanwhile.
+    views_set,    ///< The view service dies, and restarts with another D or k (`tunings`).
+    store_fails,  ///< The view service's disk fails, or was written to (`StoreTrouble`).
+    store_slow,   ///< Each call of the view service's disk takes `amount` seconds.
+    leave,        ///< `a` leaves its group if it can, and is a member again at the end.
+    promote,      ///< An operator requests `a` as primary.
+    stranger,     ///< A foreign node sends `a` a message that no node of the cluster sends.
+    blackout,     ///< Power cut for group `a`; if `amount` is not 0 the view service dies too.
+    disk_lost,    ///< The machine of `a` is lost, and back with an empty disk at the end.
+    disk_bad,     ///< The disk of `a` fails (`ServerDiskTrouble`), and then the server.
+    namesake,     ///< A second process pings with the name of `a`.
+    disk_late,    ///< Each sync of the disk of `a` takes at least `amount` seconds.
 };
 inline constexpr std::array<std::string_view, 30> fault_names{
     "loss",       "repeat",    "reorder",    "delay",      "cut",        "cut_both",  "isolate",
@@ -61,28 +62,29 @@ inline constexpr std::array<std::string_view, 30> fault_names{
     "namesake",   "disk_late"};
 inline std::string_view to_string(FaultKind kind) { return fault_names[static_cast<std::size_t>(kind)]; }
 
-/// What is wrong with the view service's disk: sets fail and are not done, or are done, or it is not its own any more.
+/// How the view service's disk fails: a write fails and is not done; a write fails although it is done; or another
+/// process has written to the disk, so that the version no longer matches.
 enum class StoreTrouble : std::uint8_t { fails_before, fails_after, taken };
 
-/// What a view service goes on with, of what it began with.
+/// New options of a view service that restarts, relative to those of the start of the run.
 struct Tuning {
-    double ping_interval = 1;  ///< Times the first one.
-    int backups = 0;           ///< More than at first, within 1 and what the servers allow.
+    double ping_interval = 1;  ///< Factor on the first ping interval.
+    int backups = 0;           ///< Added to the first k; the sum is clamped to [1, servers - 1].
 };
 inline constexpr std::array tunings{Tuning{1, 0}, Tuning{0.5, 0}, Tuning{2, 0}, Tuning{1, 1}, Tuning{2, -1}};
 
-/// One fault. A party is named (`g1.b`, `views`, `c2`) or by its role when the fault begins: `g1.primary`,
-/// `g1.backup`, `g1.idle`.
+/// One fault of a plan. `a` and `b` name a node (`g1.b`, `views`, `g1c2`), or a role that is resolved when the fault
+/// begins: `g1.primary`, `g1.backup`, `g1.idle`.
 struct Fault {
     FaultKind kind{};
     Duration at{};      ///< From the start of the run.
-    Duration length{};  ///< Nothing, for what happens in one instant.
+    Duration length{};  ///< Zero if the fault has no duration.
     std::string a{};
     std::string b{};
     double amount = 0;
 };
 
-/// `at 1.204 s for 0.350 s: cut g1.primary -> views`.
+/// One line for the trace, for example `at 1.204 s for 0.350 s: cut g1.primary -> views`.
 inline std::string describe(const Fault& fault) {
     const auto seconds = [](Duration duration) {
         return static_cast<double>(duration.count()) / static_cast<double>(Duration{1s}.count());
@@ -97,17 +99,19 @@ inline std::string describe(const Fault& fault) {
     return text.str();
 }
 
-/// Who can be hit.
+/// The nodes that faults may hit, and what limits the choice of faults.
 struct Targets {
     std::vector<std::string> groups;
     std::vector<std::string> servers;
     std::vector<std::string> clients;
-    bool disks = false;   ///< Some servers have one.
-    bool leases = false;  ///< Clocks differ by less than the margin of a lease, and the view service's never leaps.
+    bool disks = false;   ///< Some servers have a disk.
+    /// Leases are in use. Then the clocks differ by less than the margin of a lease, and the view service's clock never
+    /// leaps, because reads by lease are safe only under this assumption.
+    bool leases = false;
 };
 
-/// Draws plans, in the swarm's way (Groce et al., 2012): each seed has some kinds of faults in play and others not, and
-/// its own measure of how often and how long; what all of them together would hide, some of them alone bring out.
+/// Draws plans by swarm testing (Groce et al., 2012). Each seed enables a random subset of the kinds of faults and has
+/// its own rate and maximum length. Reason: some errors appear only if other kinds of faults are absent.
 class FaultPlanner {
 public:
     FaultPlanner(Random random, Targets targets) : random_{random}, targets_{std::move(targets)} {
@@ -119,7 +123,9 @@ public:
         longest_ = of_any_size(100ms, 6s);
     }
 
-    /// Faults that begin within `length`.
+    /// Draws a plan of faults that begin within `length`. A handover is followed in 30% of the cases by the death of
+    /// the successor, and any fault in 10% of the cases by another one at the same time, because such combinations are
+    /// rare by chance.
     std::vector<Fault> draw(Duration length) {
         std::vector<Fault> plan;
         for (auto at = random_.exponential(every_); at < length; at += random_.exponential(every_)) {
@@ -127,7 +133,7 @@ public:
             const auto kind = plan.back().kind;
             const bool handover = kind == FaultKind::promote || kind == FaultKind::leave;
             if (handover && random_.chance(0.3)) plan.push_back(death_of_heir(at));
-            if (random_.chance(0.1)) plan.push_back(draw_one(at));  // misfortunes seldom come alone
+            if (random_.chance(0.1)) plan.push_back(draw_one(at));
         }
         return plan;
     }
@@ -137,7 +143,7 @@ private:
         using enum FaultKind;
         return targets_.disks || (kind != blackout && kind != disk_lost && kind != disk_bad && kind != disk_late);
     }
-    /// A handover whose heir dies under way.
+    /// A crash of a backup shortly after a handover began: it may be the successor.
     Fault death_of_heir(Duration at) {
         const auto group = random_.pick(targets_.groups);
         return {.kind = FaultKind::crash,
@@ -211,15 +217,16 @@ private:
         }
         return fault;
     }
-    /// Each doubling from `least` to `most` is as likely as the others: a fault must outlast a round trip to be felt at
-    /// all, and D to make another primary.
+    /// A random length; each doubling from `least` to `most` is equally likely. A uniform choice would rarely give
+    /// short ones, and both matter: a fault shorter than a round trip has no effect, one longer than D causes a
+    /// failover.
     Duration of_any_size(Duration least, Duration most) {
         std::uint64_t doublings = 0;
         for (auto size = least; size <= most / 2; size *= 2) ++doublings;
         const auto size = least * static_cast<Duration::rep>(Duration::rep{1} << random_.below(doublings + 1));
         return random_.between(size, std::min(most, size * 2));
     }
-    /// Roles are hit more often than names: that is where the rules are.
+    /// A random server. Five of six times by its role, because the rules of the protocol depend on roles.
     std::string server() {
         const auto& group = random_.pick(targets_.groups);
         switch (random_.below(6)) {
@@ -231,6 +238,7 @@ private:
             default: return random_.pick(targets_.servers);
         }
     }
+    /// A random node: the view service, a client, or (most often) a server.
     std::string anybody() {
         switch (random_.below(6)) {
             case 0: return "views";

@@ -1,4 +1,5 @@
-// The one who lets a plan of faults loose on a cluster, and takes all of it back.
+// The nemesis (the word of Jepsen): it carries out a plan of faults on a cluster, and ends all of them for the recovery
+// phase.
 #pragma once
 
 #include <algorithm>
@@ -20,12 +21,15 @@
 
 namespace understudy::sim {
 
-/// Faults that are active at one time add up. Whatever is drawn, a crash mostly spares the last process that surely
-/// holds every answered write; else most runs would end by waiting for it (R4).
+/// Carries out faults at their times. Faults that are active at the same time add up.
+///
+/// A crash is usually skipped if it would hit the last process or disk that is certain to have every answered write.
+/// Otherwise most runs would end with a group that waits (R4), and would test little else.
 template <Store S>
 class Nemesis {
 public:
-    /// `note` is told of each fault that begins or ends, by a sentence.
+    /// `calm` is the quality of all links while no fault changes it. `note` is called with one sentence for each fault
+    /// that begins or ends.
     Nemesis(Cluster<S>& cluster, std::vector<std::string> clients, LinkQuality calm,
             std::function<void(const std::string&)> note = {})
         : cluster_{cluster},
@@ -39,18 +43,21 @@ public:
     Nemesis(const Nemesis&) = delete;
     Nemesis& operator=(const Nemesis&) = delete;
 
+    /// What the planner may choose from.
     Targets targets() const {
         const auto& options = cluster_.options();
         return {cluster_.groups(), cluster_.servers(), clients_, !options.disks.empty(),
                 options.replica.reads == Reads::lease};
     }
 
+    /// Schedules all faults of the plan, relative to now. Returns at once.
     void unleash(const std::vector<Fault>& plan) {
         const auto start = world().now();
         for (const auto& fault : plan) world().at(start + fault.at, [this, fault] { begin(fault); });
     }
 
-    /// Ends every fault, forgets those to come, and starts whatever is down.
+    /// Ends all active faults, cancels those that have not begun, and starts every process that is down. For the
+    /// recovery phase; no fault begins after it.
     void heal() {
         healed_ = true;
         while (!active_.empty()) end(active_.begin()->first);
@@ -64,7 +71,7 @@ public:
         note("all faults end");
     }
 
-    /// How often each kind of fault began.
+    /// How often each kind of fault began, without those that were skipped.
     const std::array<std::uint64_t, fault_names.size()>& counts() const { return counts_; }
 
 private:
@@ -83,6 +90,7 @@ private:
         ++counts_[static_cast<std::size_t>(fault.kind)];
         note(std::string{fault.length > Duration{} ? "begins: " : "happens: "} + describe(fault));
         act(fault);
+        // From here on only faults that last: they are undone at their end, or by `heal`.
         if (fault.length <= Duration{}) return;
         const auto id = ++last_;
         active_.emplace(id, fault);
@@ -98,9 +106,11 @@ private:
         set_links();
     }
 
-    /// The party that has a role now; empty if nobody has.
+    /// The node that a target of the plan names now. A role is resolved by the current view; the result is empty if no
+    /// node has this role. Any other target is returned unchanged.
     std::string resolve(const std::string& target) const {
         const auto dot = target.find('.');
+        // `views` and the names of clients have no dot.
         if (dot == std::string::npos) return target;
         const auto group = target.substr(0, dot), role = target.substr(dot + 1);
         const auto view = cluster_.view(group);
@@ -113,6 +123,9 @@ private:
     }
     bool is_server(const std::string& name) const { return name.find('.') != std::string::npos; }
 
+    /// Whether the fault can begin now: its node exists and runs, it may die, and no fault is active that would
+    /// conflict. At most one fault of the view service's process or disk store is active at a time, because each of
+    /// them ends by starting the view service.
     bool possible(const Fault& fault) const {
         const auto active = [&](FaultKind kind) {
             return std::ranges::any_of(active_, [&](const auto& one) { return one.second.kind == kind; });
@@ -148,7 +161,9 @@ private:
             default: return !fault.a.empty();
         }
     }
-    /// One crash in sixteen spares nobody; which one is in the digits of its length, and so in the plan.
+    /// Whether the node may die: the answered writes must survive elsewhere. One crash in sixteen ignores this, so that
+    /// R4 is tested too. Which one follows from the fault's length, not from a new random number, so a replay of the
+    /// plan decides the same.
     bool may_die(const Fault& fault) const {
         const auto group = Cluster<S>::group_of(fault.a);
         Casualties gone{{fault.a}, {}};
@@ -157,17 +172,19 @@ private:
             for (const auto& name : members(group)) gone.processes.insert(name);
         return fault.length.count() % 16 == 0 || cluster_.is_held(group, gone);
     }
-    /// All servers of a group.
+    /// The names of all servers of a group.
     std::vector<std::string> members(const std::string& group) const {
         auto names = cluster_.servers();
         std::erase_if(names, [&](const std::string& name) { return Cluster<S>::group_of(name) != group; });
         return names;
     }
 
+    /// Begins a fault. Faults of links are applied by `set_links`.
     void act(const Fault& fault) {
         switch (fault.kind) {
             case FaultKind::breakage: return world().network().break_connections(fault.a, fault.b);
             case FaultKind::refuse:
+                // The view service learns of a death by a broken connection and then a refused probe: this forges both.
                 if (++refusing_[fault.a] == 1) world().network().refuse(fault.a, true);
                 return world().network().break_connections(fault.a, Cluster<S>::views_name);
             case FaultKind::pause:
@@ -175,6 +192,7 @@ private:
                 return;
             case FaultKind::slow: return world().slow_down(fault.a, seconds(fault.amount));
             case FaultKind::clock: return world().set_clock(fault.a, fault.amount);
+            // A leap is not undone: a clock never goes back.
             case FaultKind::leap: return world().set_clock(fault.a, 1, seconds(fault.amount));
             case FaultKind::crash: bury(fault.a); return cluster_.crash(fault.a);
             case FaultKind::power_off: bury(fault.a); return cluster_.power_off(fault.a);
@@ -195,6 +213,7 @@ private:
             case FaultKind::promote:
                 return stranger_.promote(Cluster<S>::views_name, Cluster<S>::group_of(fault.a), fault.a);
             case FaultKind::stranger: {
+                // One of four sends a delayed ping of a dead incarnation instead, if there is one.
                 if (!dead_.empty() && fault.at.count() % 4 == 0) return ping_late();
                 const bool views = fault.a == Cluster<S>::views_name;
                 const auto group = views ? cluster_.groups().front() : Cluster<S>::group_of(fault.a);
@@ -202,9 +221,11 @@ private:
                 const auto ours = server ? server->view().cluster : ClusterId::none;
                 return stranger_.disturb(fault.a, group, ours, views);
             }
-            default: return;  // what links do
+            default: return;  // faults of links: see `set_links`
         }
     }
+    /// Ends a fault. `paused_` and `refusing_` count the overlapping faults of a node; the last of them to end undoes
+    /// it.
     void undo(const Fault& fault) {
         switch (fault.kind) {
             case FaultKind::refuse:
@@ -240,11 +261,13 @@ private:
         }
     }
 
+    /// Makes the view service's disk fail.
     void spoil(StoreTrouble trouble) {
         if (trouble == StoreTrouble::taken) return cluster_.disk().write_elsewhere();
         const bool done = trouble == StoreTrouble::fails_after;
         cluster_.disk().set_health(done ? DiskHealth::fails_after : DiskHealth::fails_before);
     }
+    /// Sets the options of the view service's next start, relative to those of the start of the run.
     void tune(const Tuning& tuning) {
         auto options = first_;
         options.ping_interval = std::chrono::duration_cast<Duration>(options.ping_interval * tuning.ping_interval);
@@ -254,13 +277,15 @@ private:
         cluster_.set_views(options);
     }
 
-    /// Only those that were heard: of two that were not, nobody can tell which is the later.
+    /// Records the incarnation of a server that is about to die, for `ping_late`. Only if the view service has heard
+    /// it: of two incarnations that it never heard, it cannot know which is the later one, so a late ping would rightly
+    /// be taken for a new server.
     void bury(const std::string& name) {
         if (!cluster_.find(name)) return;
         const auto incarnation = cluster_.find(name)->status().incarnation;
         if (cluster_.has_heard(name, incarnation)) dead_.push_back({name, incarnation});
     }
-    /// A ping of a process that is dead arrives when nobody expects it any more.
+    /// Sends a delayed ping of an incarnation that is dead.
     void ping_late() {
         Ping ping;
         ping.group = Cluster<S>::group_of(dead_.back().first);
@@ -270,7 +295,8 @@ private:
         stranger_.say(Cluster<S>::views_name, std::move(ping));
     }
 
-    /// A second process of that name pings until the fault ends. It knows the cluster: it is not to found a group.
+    /// A second process pings with the name of a server until the fault ends. It says the cluster id; without it, the
+    /// view service could take it for the first server of a group (R0).
     void share_name(const Fault& fault) {
         Ping ping;
         ping.group = Cluster<S>::group_of(fault.a);
@@ -286,7 +312,8 @@ private:
         world().at(after(world().now(), first_.ping_interval), [this, ping, until] { ping_as(ping, until); });
     }
 
-    /// What the plan has left open about a fault: below `bound`.
+    /// A number below `bound` for details that the plan does not give. It is computed from the fault's length, so a
+    /// replay gets the same number.
     static std::uint64_t digits(const Fault& fault, std::uint64_t bound) {
         return static_cast<std::uint64_t>(fault.length.count()) / 16 % bound;
     }
@@ -297,14 +324,15 @@ private:
             cluster_.power_off(name);
         }
     }
-    /// A process that the disk has failed is not to go on, also if it was paused and has not noticed yet.
+    /// The disk works again. A process whose journal failed must not continue, even if it was paused and has not
+    /// noticed the failure: it is killed and restarted.
     void mend_disk(const std::string& name) {
         auto& disk = *cluster_.disk_of(name);
         disk.end_trouble();
         if (disk.to_blame()) cluster_.crash(name);
         cluster_.start(name);
     }
-    /// They come back one after the other, in any order.
+    /// The power is back: the servers start one after the other, in a random order and with random pauses.
     void light_up(const Fault& fault) {
         if (fault.amount != 0) cluster_.start_views();
         Random random{static_cast<std::uint64_t>(fault.length.count())};
@@ -318,7 +346,8 @@ private:
         }
     }
 
-    /// The process ends once it has left, as a well-behaved one does, and another starts when the fault is over.
+    /// The server asks to leave its group. Once it has left, its process ends, and a new one starts when the fault is
+    /// over. If it cannot leave within `patience`, it stays.
     void leave(const std::string& name, Duration patience) {
         const auto incarnation = cluster_.find(name)->status().incarnation;
         const auto over = after(world().now(), patience);
@@ -326,6 +355,8 @@ private:
             if (!ec) world().at(world().now(), [this, name, incarnation, over] { left(name, incarnation, over); });
         });
     }
+    /// Ends the process that has left, unless another incarnation runs by now. If the fault has ended already, nobody
+    /// else would start the server again.
     void left(const std::string& name, Incarnation incarnation, Time over) {
         const auto* server = cluster_.find(name);
         if (!server || server->status().incarnation != incarnation) return;
@@ -333,7 +364,8 @@ private:
         if (healed_ || world().now() >= over) cluster_.start(name);
     }
 
-    /// The links as all active faults together want them.
+    /// Sets all links anew from the active faults: the worst quality of each kind, and every cut. Computing it from all
+    /// of them makes the end of one fault independent of the others.
     void set_links() {
         auto quality = calm_;
         auto& links = world().links();
@@ -356,7 +388,7 @@ private:
         }
         links.set_quality(quality);
     }
-    /// Half of the clients stay with that server.
+    /// Cuts this server and every second client off from all other nodes.
     void split(const std::string& name) {
         std::vector<std::string> with{name}, others{Cluster<S>::views_name};
         for (const auto& server : cluster_.servers())

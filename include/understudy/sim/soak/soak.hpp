@@ -1,5 +1,5 @@
-// Many trials, one after the other: what came of all of them together, and for the first that fails, the least of it
-// that still fails.
+// The soak test: many runs with consecutive seeds, and their totals. A run that fails is shrunk to the smallest run of
+// the same seed that still fails, because the original has too many faults for a person to follow.
 #pragma once
 
 #include <algorithm>
@@ -24,8 +24,9 @@
 
 namespace understudy::sim {
 
-/// Counts, while it lives, how often each place was reached where a rule decides, and each refusal given. One at a
-/// time, and on the thread that made it.
+/// Counts, while it exists, how often each coverage point of the protocol (a place where a rule decides) was reached,
+/// and how often each refusal was sent. At most one may exist at a time on a thread; it counts what happens on that
+/// thread.
 class Coverage {
 public:
     Coverage() : before_{set_coverage_observer(&count)} { counts().clear(); }
@@ -45,7 +46,7 @@ private:
     CoverageObserver before_;
 };
 
-/// All outcomes together.
+/// Totals over all runs.
 struct SoakSummary {
     std::uint64_t trials = 0;
     CallCounts calls{};
@@ -55,7 +56,7 @@ struct SoakSummary {
     DiskCounts disks{};
     Duration virtual_time{};
     std::array<std::uint64_t, fault_names.size()> faults{};
-    std::map<std::string, std::uint64_t> hits{};  ///< By place; refusals by the error's name.
+    std::map<std::string, std::uint64_t> hits{};  ///< Counts by coverage point; refusals by the error's name.
 
     void add(const Outcome& outcome) {
         ++trials;
@@ -99,7 +100,8 @@ inline std::ostream& operator<<(std::ostream& out, const SoakSummary& summary) {
     return out << text.str() << '\n';
 }
 
-/// Runs trial `seed`. With `twice`, runs it again and takes it for a violation if anything came out differently.
+/// Executes one run with this seed. With `twice`, executes a good run a second time and reports a violation if the
+/// event hashes differ: then the simulation is not deterministic, and a failing seed could not be reproduced.
 template <Workload W>
 Outcome run_trial(std::uint64_t seed, const W& workload, const TrialLimits& limits = {}, bool twice = false) {
     auto outcome = Trial<W>{seed, workload, limits}.run();
@@ -110,6 +112,7 @@ Outcome run_trial(std::uint64_t seed, const W& workload, const TrialLimits& limi
 }
 
 namespace detail {
+/// The limits without `count` of the played faults, from position `first` on.
 inline TrialLimits without(TrialLimits limits, std::size_t first, std::size_t count) {
     const auto begin = limits.keep.begin() + static_cast<std::ptrdiff_t>(first);
     const auto left = static_cast<std::size_t>(limits.keep.end() - begin);
@@ -118,7 +121,9 @@ inline TrialLimits without(TrialLimits limits, std::size_t first, std::size_t co
 }
 }  // namespace detail
 
-/// The least that still fails: fewer faults, fewer clients, a shorter time. Runs at most `tries` trials.
+/// Shrinks a failed run: a shorter fault phase first, then fewer clients, then fewer faults. Returns the smallest
+/// limits that still fail, and their outcome; its violation may be another one than at first. Executes at most `tries`
+/// runs. The fault phase is shortened first because every later attempt then costs less.
 template <Workload W>
 std::pair<TrialLimits, Outcome> shrink(const Outcome& failed, const W& workload, TrialLimits limits,
                                        std::size_t tries = 200) {
@@ -141,18 +146,21 @@ std::pair<TrialLimits, Outcome> shrink(const Outcome& failed, const W& workload,
         smaller.clients = std::min<std::size_t>(smaller.clients, 5) - 1;
         if (!attempt(std::move(smaller))) break;
     }
+    // Name the played faults by number, so that single faults can be left out.
     if (std::exchange(best.first.every_fault, false)) {
         best.first.keep.resize(best.second.plan.size());
         std::iota(best.first.keep.begin(), best.first.keep.end(), std::size_t{0});
     }
+    // Leave out blocks of faults, half of them first, then smaller blocks down to single faults.
     for (auto size = std::max<std::size_t>(best.first.keep.size() / 2, 1); size > 0; size /= 2)
         for (std::size_t first = 0; first < best.first.keep.size();)
             if (!attempt(detail::without(best.first, first, size))) first += size;
     return best;
 }
 
-/// Trials `from`, `from + 1`, … until `more` says no, or one fails: then that outcome is given, else one that is good.
-/// Every `repeat_each`-th is run twice.
+/// Executes the runs with seeds `from`, `from + 1`, … until `more(summary)` returns false or a run fails. Returns the
+/// outcome of the last run (a good one if no run was executed) and fills in `summary`. Every `repeat_each`-th run is
+/// executed twice (0: none).
 template <Workload W>
 Outcome soak(const W& workload, std::uint64_t from, std::function<bool(const SoakSummary&)> more, SoakSummary& summary,
              const TrialLimits& limits = {}, std::uint64_t repeat_each = 100) {
@@ -168,8 +176,8 @@ Outcome soak(const W& workload, std::uint64_t from, std::function<bool(const Soa
     return outcome;
 }
 
-/// For a unit test of a host's own: what is wrong with `trials` trials of a workload over its Store; empty if nothing.
-/// `CHECK(soak(MyWorkload{}, 100) == "")` is a whole test.
+/// For a host's unit test: executes `trials` runs of a workload over its own Store. Returns the first violation,
+/// shrunk, with its seed; empty if there is none. A complete test is `CHECK(soak(MyWorkload{}, 100) == "")`.
 template <Workload W>
 std::string soak(const W& workload, std::uint64_t trials, std::uint64_t from = 1) {
     SoakSummary summary;

@@ -1,4 +1,5 @@
-// Somebody on the network who is no party of the cluster: an operator with a wish, or a program that talks nonsense.
+// A node on the simulated network that is not part of the cluster: an operator that sends requests, or a program that
+// sends invalid or foreign messages. Runs need both, and neither needs a full client.
 #pragma once
 
 #include <cstdint>
@@ -17,7 +18,8 @@
 
 namespace understudy::sim {
 
-/// Sends what it is told to, and reads and forgets what comes back.
+/// Sends single messages from its own transport. It reads answers and drops them, so that its connections do not fill
+/// up. The destructor closes the transport.
 class Stranger {
 public:
     Stranger(World& world, std::string name) : random_{world.random().split(name)}, line_{open(world, name)} {
@@ -28,18 +30,20 @@ public:
         if (line_) line_->close();
     }
 
+    /// Sends one message as a request. Does not wait for an answer.
     void say(const Address& to, Message message) {
         std::string payload;
         wire::encode(payload, {to, make_call_id(Method::pb_status, ++calls_), std::move(message)});
         line_->send(to, std::move(payload));
     }
-    /// As an operator: make that server primary.
+    /// Sends an operator request (`view.promote`) that asks for this server as primary.
     void promote(const Address& views, const std::string& group, const Address& server) {
         say(views, ViewPromote{group, server});
     }
 
-    /// Something that no party of the cluster sends, drawn by chance; each has to be refused, and to change nothing.
-    /// `ours` is the cluster that it pretends to know.
+    /// Sends one random message that no node of the cluster sends: invalid JSON, an unknown method, another cluster,
+    /// group or protocol version, or a view that was never decided. The receiver must refuse it, and its state must not
+    /// change. `ours` is the real cluster id; only the last case uses it.
     void disturb(const Address& to, const std::string& group, ClusterId ours, bool is_views) {
         const auto cluster = ClusterId{random_() | 1};
         const ViewRef view{1'000'000, {}};
@@ -58,11 +62,12 @@ public:
             case 7: return say(to, Append{cluster, group, view, {}, {}, 7, 1});
             case 8: return say(to, Install{cluster, group, view, {}, 0, {}, true});
             case 9: return say(to, Append{cluster, "another", view, {}, {}, 7, 1});
-            default: return say(to, Append{ours, group, view, {}, {}, 7, 1});  // of a view that nobody has decided
+            default: return say(to, Append{ours, group, view, {}, {}, 7, 1});  // of a view that was never decided
         }
     }
 
 private:
+    /// A ping of a server that belongs to another cluster.
     static Ping foreign_ping(const std::string& group, ClusterId cluster) {
         Ping ping;
         ping.group = group;

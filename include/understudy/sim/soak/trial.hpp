@@ -1,5 +1,5 @@
-// One trial: a cluster, clients and faults that all follow from one seed, first in trouble, then at peace; and every
-// check on what came of it.
+// One simulated run: a cluster, its clients and its faults, all drawn from one seed. A run has a fault phase and then a
+// recovery phase; this file also applies every check to the result. It is where the parts of the soak test meet.
 #pragma once
 
 #include <algorithm>
@@ -18,45 +18,47 @@
 #include <vector>
 
 #include <understudy/base/check.hpp>
-#include <understudy/sim/check/testimony.hpp>
-#include <understudy/sim/check/watch.hpp>
+#include <understudy/sim/check/client_history.hpp>
+#include <understudy/sim/check/invariant_checker.hpp>
 #include <understudy/sim/soak/cluster.hpp>
 #include <understudy/sim/soak/conditions.hpp>
-#include <understudy/sim/soak/crowd.hpp>
 #include <understudy/sim/soak/fault.hpp>
 #include <understudy/sim/soak/nemesis.hpp>
+#include <understudy/sim/soak/simulated_clients.hpp>
 #include <understudy/sim/soak/workload.hpp>
 #include <understudy/sim/world/world.hpp>
 
 namespace understudy::sim {
 
-/// What came of a trial.
+/// The result of a run.
 struct Outcome {
     std::uint64_t seed = 0;
-    std::string violation{};  ///< What was wrong, in a sentence; empty: nothing was.
-    std::string evidence{};   ///< The smallest bad history that was found, if that was it.
+    std::string violation{};  ///< The first violation, as a sentence. Empty if there was none.
+    std::string evidence{};   ///< If a client history was wrong: the smallest wrong part of it.
     std::vector<Fault> plan{};
     std::array<std::uint64_t, fault_names.size()> faults{};
     CallCounts calls{};
     std::uint64_t view_changes = 0;
     std::uint64_t snapshots = 0;
-    std::uint64_t waits = 0;         ///< Groups that rightly waited in the end (R4) and were forced on.
-    std::uint64_t judged_again = 0;  ///< Of these, whose clients were judged once more, with what they did afterwards.
-    std::uint64_t recoveries = 0;    ///< Groups that went on from what a member's disk had kept (R5).
-    std::uint64_t adoptions = 0;     ///< Groups that were behind an older copy of the record, and were adopted (R7).
+    std::uint64_t waits = 0;         ///< Groups that had to wait for lost state (R4) and were forced.
+    std::uint64_t judged_again = 0;  ///< Forced groups whose client history was checked again at the end.
+    std::uint64_t recoveries = 0;    ///< Groups that continued from a member's journal (R5).
+    std::uint64_t adoptions = 0;     ///< Groups adopted after an older record was restored (R7).
     DiskCounts disks{};
-    std::uint64_t undecided = 0;     ///< Keys whose history was too hard to judge within bounds.
+    std::uint64_t undecided = 0;     ///< Keys whose history could not be checked within `bounds`.
     Duration virtual_time{};
     std::uint64_t event_hash = 0;
 
     bool good() const { return violation.empty(); }
 };
 
-/// Told what happens, a line each.
+/// The trace: called with the virtual time and one line of text for each thing that happens.
 using Narrator = std::function<void(Time, const std::string&)>;
 
 namespace detail {
-/// A check of the library's that fails in a trial is a finding, not the end of the process.
+/// While it exists, a failed check of the library does not end the process. It throws `std::logic_error`, and the text
+/// stays in `failure()` so that the run reports it as a violation. The text is stored separately because an exception
+/// may be swallowed between the check and the run.
 class CheckCatcher {
 public:
     CheckCatcher() : before_{set_check_handler(&caught)} { failure().clear(); }
@@ -79,7 +81,7 @@ private:
 };
 }  // namespace detail
 
-/// Runs once. Equal seeds, workloads and limits give equal outcomes.
+/// One run. Call `run()` once. Equal seeds, workloads and limits give equal outcomes.
 template <Workload W>
 class Trial {
 public:
@@ -98,11 +100,13 @@ public:
           puts_back_{chance_.chance(0.25)} {
         outcome_.seed = seed;
         world_.network().on_send([this](const Packet& packet) { watch_.sent(packet); });
+        // Applying an entry costs virtual time of the server. Otherwise no run would test a slow store.
         if (conditions_.apply > Duration{})
             watch_.on_applied([this](const std::string& who, const Entry& entry) {
                 world_.work(who, conditions_.takes(entry));
             });
         cluster_.on_death([this](const std::string& name, const auto& server) { watch_.look_at(name, server); });
+        // The nemesis must exist before the clients: the profile of a client depends on the plan that is drawn with it.
         const auto name_of = [](const std::string& group, std::size_t number) {
             return group + "c" + std::to_string(number);
         };
@@ -114,7 +118,7 @@ public:
         plan();
         for (const auto& group : cluster_.groups()) {
             for (std::size_t number = 0; number < conditions_.clients; ++number)
-                customers_.push_back(std::make_unique<Customer>(world_, workload_, testimonies_[group],
+                customers_.push_back(std::make_unique<ClientProfile>(world_, workload_, testimonies_[group],
                                                                 name_of(group, number), habits(group, number)));
         }
         if (narrator_)
@@ -123,6 +127,8 @@ public:
     Trial(const Trial&) = delete;
     Trial& operator=(const Trial&) = delete;
 
+    /// Runs both phases and all checks. Does not throw because of a failed check: the first violation is in the
+    /// outcome.
     Outcome run() {
         const auto begun = world_.now();
         detail::CheckCatcher catcher;
@@ -158,18 +164,20 @@ public:
     }
 
 private:
-    using Customer = sim::Customer<W>;
-    static constexpr Duration glance = 20ms;
+    using ClientProfile = sim::ClientProfile<W>;
+    static constexpr Duration glance = 20ms;  // between two checks of all invariants, in virtual time
 
     Habits habits(const std::string& group, std::size_t number) {
         auto habits = conditions_.habits.at(number % conditions_.habits.size());
         habits.options.view_service = cluster_.options().replica.view_service;
         habits.options.group = group;
         habits.options.session = !is_repeated(group);
+        // A repeated frame can execute a command although a refusal was received for its other copy.
         habits.repeats = std::ranges::find(played_, FaultKind::repeat, &Fault::kind) != played_.end();
         return habits;
     }
-    /// Whether the group's clients have no sessions: nothing is promised of how often their commands take effect.
+    /// Whether the clients of this group use no sessions. Then a command may take effect more than once (C5), and the
+    /// client history of the group is not checked.
     bool is_repeated(const std::string& group) const {
         return conditions_.without_session && group == cluster_.groups().back();
     }
@@ -181,7 +189,8 @@ private:
         tell(who + ": " + describe(event));
         watch_.told(who, event);
     }
-    /// Runs on and looks at everything every now and then; false if something was wrong or it did not come to hold.
+    /// Runs the world until `holds()` is true, at most for `limit`, and checks all invariants every `glance`. Returns
+    /// false after a violation, or if the predicate did not become true in time.
     template <typename Predicate>
     bool run_until(Predicate holds, Duration limit) {
         const auto end = after(world_.now(), limit);
@@ -199,6 +208,8 @@ private:
         return std::ranges::all_of(customers_, [](const auto& customer) { return customer->pending() == 0; });
     }
 
+    // Draws the whole plan, and plays the faults that the limits select. The plan itself does not depend on this
+    // selection, so a shrunk run has the same fault numbers.
     void plan() {
         FaultPlanner planner{world_.random().split("faults"), nemesis_->targets()};
         outcome_.plan = planner.draw(limits_.trouble);
@@ -206,7 +217,8 @@ private:
             if (limits_.plays(number)) played_.push_back(outcome_.plan[number]);
     }
 
-    /// The phase in which anything may fail. Nothing may be lost in it; that something works is not promised.
+    /// The fault phase: anything may fail. Safety is checked (no answered write may be lost); no progress is required.
+    /// In some runs it also takes a copy of the view service's record, at a random time, for `put_back`.
     void trouble() {
         const auto end = after(world_.now(), limits_.trouble);
         if (puts_back_)
@@ -217,7 +229,8 @@ private:
         run_until([] { return false; }, limits_.trouble);
     }
 
-    /// Nothing fails any more: the cluster gets well, and every call ends.
+    /// The recovery phase: all faults have ended. Every group must get a serving primary and all wanted backups in
+    /// sync, every call must end, and the replicas must become equal.
     void peace() {
         nemesis_->heal();
         patience_ = recovery();
@@ -225,18 +238,22 @@ private:
             return std::ranges::all_of(
                 cluster_.groups(), [&](const auto& group) { return cluster_.is_well(group) || lawfully_waits(group); });
         };
+        // Groups that rightly wait (R4) are forced only after all calls have ended, so that their history up to then
+        // can be checked as a whole.
         if (!run_until(rest, patience_)) return not_well();
         if (const auto patience = ending(); !run_until([&] { return all_idle(); }, patience))
             return watch_.violate("a call has not ended " + in_pings(patience) + " after the last fault");
         for (const auto& group : cluster_.groups())
             if (lawfully_waits(group)) force(group);
         if (!run_until([&] { return all_well(); }, patience_)) return not_well();
+        // Not after a force: the protocol makes no promise for a record that lacks it (R7, `view.force`).
         if (copy_.cluster != ClusterId::none && outcome_.waits == 0) put_back(std::exchange(copy_, {}));
         if (!good()) return;
         go_on_after_force();
         read_everything();
         if (!good()) return;
-        // What went wrong in the last moments of trouble may make yet another view.
+        // A fault at the very end of the fault phase may still cause another view. So both conditions must hold at
+        // once.
         const auto level = [&] {
             return all_well() &&
                    std::ranges::all_of(cluster_.groups(), [&](const auto& group) { return watch_.is_level(group); });
@@ -250,8 +267,8 @@ private:
             if (good()) judge_stores(group);
         }
     }
-    /// How long it may take to get well. Where the bounds are so small that a joiner is sent one entry or chunk at a
-    /// time, each takes a round trip more; one joiner follows the other.
+    /// The time limit for recovery. If the drawn bounds are so small that a joining server receives one entry or one
+    /// chunk at a time, each costs one more round trip. Backups join one after the other, hence the factor k.
     Duration recovery() const {
         const auto& options = cluster_.options().replica;
         const auto at_once =
@@ -265,8 +282,8 @@ private:
         });
         return peace_and(steps * cluster_.options().view.backups);
     }
-    /// How long it may take until every call has ended. A client with a small window asks for the pieces of its dumps
-    /// one after the other, each of which takes a round trip.
+    /// The time limit until every call has ended. A client with a small window requests the pieces of its exports one
+    /// after the other, and each piece takes a round trip.
     Duration ending() const {
         std::size_t pieces = 1, trips = 0;
         cluster_.for_each([&](const auto&, const auto& server) {
@@ -276,12 +293,16 @@ private:
             trips = std::max(trips, customer->pending() * (pieces + 2) / customer->window());
         return peace_and(trips);
     }
+    /// `limits_.peace` plus that many round trips, each as slow as the slowest link and, where there are disks, the
+    /// slowest disk.
     Duration peace_and(std::size_t round_trips) const {
         auto trip = 2 * conditions_.calm.latency_most;
         for (const auto& disk : conditions_.cluster.disks)
             if (disk) trip = std::max(trip, 2 * (conditions_.calm.latency_most + disk->latency_most));
         return limits_.peace + trip * static_cast<Duration::rep>(round_trips);
     }
+    /// Whether the group waits and is right to do so: no running server and no disk is certain to have every answered
+    /// write (R4). A group that waits although the state is available violates liveness.
     bool lawfully_waits(const std::string& group) const { return cluster_.waits(group) && !cluster_.is_held(group); }
     void not_well() {
         for (const auto& group : cluster_.groups())
@@ -292,8 +313,8 @@ private:
     std::string in_pings(Duration length) const {
         return std::to_string(length / cluster_.options().view.ping_interval) + " ping intervals";
     }
-    /// Somebody puts the view service's record back to an older copy, and some of the servers die at that moment.
-    /// Nothing that was answered since is lost, as an operator lets all servers run and adopts the groups (R7).
+    /// Restores the view service's record from an older copy, and crashes some servers at the same moment. Then an
+    /// operator starts all servers and adopts each group that waits (R7). No write that was answered may be lost.
     void put_back(view_service::ViewRecord copy) {
         cluster_.crash_views();
         for (const auto& name : cluster_.servers())
@@ -307,6 +328,8 @@ private:
                       [this, name] { cluster_.start(name); });
         for (auto& customer : customers_)
             for (int number = 0; number < 3; ++number) customer->call_any(limits_.peace);
+        // The operator waits until every server runs: only then is it certain that a server with the newest state is
+        // heard before the group is adopted.
         Stranger oper{world_, "operator"};
         const auto all_run = [&] {
             return std::ranges::all_of(cluster_.servers(), [&](const auto& name) { return cluster_.find(name); });
@@ -321,16 +344,22 @@ private:
         if (!run_until([&] { return all_idle(); }, 2 * limits_.peace) && good())
             watch_.violate("a call has not ended long after the record was put back");
     }
-    /// Whether the group's state is found all the same once that copy is put back: somebody else holds it and knows
-    /// that it does. That a backup is in sync is known to the primary and the view service alone until the next answer
-    /// to a ping; and a copy that lacks only that is of the present view, so that nothing shows that it is old.
+    /// Whether this server may crash when `copy` is restored: another member must have the group's state, and must know
+    /// that it is in sync. Without this check, a run could crash the only usable member and report a loss that the
+    /// protocol does not exclude.
+    ///
+    /// Until the next ping is answered, only the primary and the view service know that a backup is in sync. If the
+    /// copy has the current view's number and lacks only this fact, nothing shows that the copy is old (R7); then no
+    /// server of the group may crash.
     bool may_die(const std::string& name, const view_service::ViewRecord& copy) const {
         const auto group = Cluster<S>::group_of(name);
         const auto view = cluster_.view(group);
         for (const auto& copied : copy.groups)
             if (copied.info.group == group && copied.info.view.number == view.number && copied.info.view != view)
                 return false;
-        if (!cluster_.is_held(group, {{name}, {name}}))  // what its own disk keeps may lack that it is in sync
+        // No other member has the state. A backup's disk may lack the fact that it is in sync, so only a primary may
+        // crash, and only if its disk keeps the state.
+        if (!cluster_.is_held(group, {{name}, {name}}))
             return name == view.primary.name && cluster_.is_held(group, {{name}, {}});
         return std::ranges::any_of(cluster_.servers(), [&](const auto& other) {
             const auto* server = other == name ? nullptr : cluster_.find(other);
@@ -338,7 +367,9 @@ private:
             return member && (member->synced || other == view.primary.name) && server->view().view == view;
         });
     }
-    /// R4: only an operator can go on. What was answered so far is judged; then some of it may be gone.
+    /// R4: the group waits and only an operator can continue. First checks everything that was answered so far, because
+    /// after the force some of it may be lost. Then asks the view service every second to force the server that has
+    /// applied the most.
     void force(const std::string& group) {
         ++outcome_.waits;
         judge(group);
@@ -353,13 +384,13 @@ private:
             run_until(forced, 1s);
         }
     }
-    /// Whether the view service knows of the life that runs: a force for one that has just died would leave the group
-    /// waiting for another.
+    /// Whether the view service has heard a ping of the incarnation that runs now. If the server was forced before
+    /// that, the view would name its previous incarnation, which is dead, and the group would wait again.
     bool is_heard(const std::string& name) const {
         const auto* server = cluster_.find(name);
         return server && cluster_.has_heard(name, server->status().incarnation);
     }
-    /// Of the servers that run, the one that has applied the most.
+    /// The running server that has applied the most entries. The primary of the view if no server has applied anything.
     Address fullest(const std::string& group) const {
         Address name = cluster_.view(group).primary.name;
         Index most = 0;
@@ -371,7 +402,7 @@ private:
         });
         return name;
     }
-    /// Where a view was forced, clients go on with what is left.
+    /// In groups with a forced view, clients send further calls, so that the state after the force is checked too.
     void go_on_after_force() {
         for (auto& customer : customers_)
             if (testimonies_.at(customer->group()).forced)
@@ -379,7 +410,8 @@ private:
         if (!run_until([&] { return all_idle(); }, 2 * limits_.peace) && good())
             watch_.violate("a call has not ended long after its deadline");
     }
-    /// Every client is answered. One that was misled by another cluster may learn so only now, and then begins anew.
+    /// Each client reads everything and must be answered. A client that met a view service of another cluster may learn
+    /// this only by the first attempt. It then starts anew and gets a second attempt.
     void read_everything() {
         for (const bool again : {false, true}) {
             for (auto& customer : customers_)
@@ -392,45 +424,49 @@ private:
             if (!customer->has_read() && good())
                 watch_.violate(customer->name() + " is not answered by a healthy group");
     }
-    /// A healthy group takes commands too. They have no session, since all of these may be in use by clients that died;
-    /// nobody looks at what they did, and one or the other may be too large.
+    /// A healthy group must also accept commands. These have no session, because dead clients may still occupy the
+    /// whole session table. Their history is not checked. One answer of five is enough, because some commands may be
+    /// too large.
     void write_something(const std::string& group) {
-        Testimony<W> nobodys;
+        ClientHistory<W> nobodys;
         Habits habits;
         habits.options.view_service = cluster_.options().replica.view_service;
         habits.options.group = group;
         habits.options.session = false;
-        Customer last{world_, workload_, nobodys, group + "last", habits};
+        ClientProfile last{world_, workload_, nobodys, group + "last", habits};
         for (int number = 0; number < 5; ++number) last.write(limits_.peace);
-        if (last.pending() == 0) return;                                    // a workload that only reads
-        run_until([&] { return last.pending() == 0; }, 2 * limits_.peace);  // it must not die before its calls
+        if (last.pending() == 0) return;                                    // the workload has no commands
+        run_until([&] { return last.pending() == 0; }, 2 * limits_.peace);  // `last` must outlive its calls
         if (good() && last.counts().answered == 0) watch_.violate(group + " is well, but takes no command");
     }
 
-    /// The last entry that an operator's decision has left of what the group had committed; nothing if nobody knows,
-    /// since nothing was written after it.
+    /// The index of the last committed entry that survived a forced view; the highest index if no view was forced. No
+    /// value if it is unknown, because no entry was applied in the forced view.
     std::optional<Index> kept(const std::string& group) {
         if (!testimonies_[group].forced) return ~Index{0};
-        return watch_.chronicle().kept(group, cluster_.view(group).forced);
+        return watch_.commit_history().kept(group, cluster_.view(group).forced);
     }
+    /// Checks the client history of a group. Skipped for clients without sessions, and while the surviving prefix is
+    /// unknown.
     void judge(const std::string& group) {
         const auto kept_until = kept(group);
         if (is_repeated(group) || !kept_until) return;
         outcome_.judged_again += testimonies_[group].forced.has_value();
-        auto finding = judge_calls(workload_, testimonies_.at(group), watch_.chronicle().changes(group), *kept_until,
-                                   limits_.bounds);
+        auto finding = judge_calls(workload_, testimonies_.at(group), watch_.commit_history().changes(group),
+                                   *kept_until, limits_.bounds);
         outcome_.undecided += finding.undecided;
         outcome_.evidence += finding.evidence;
         if (!finding.wrong.empty()) watch_.violate(group + ": " + finding.wrong);
     }
+    /// Checks exported snapshots, and the primary's final state if the group is well, against the commit history.
     void judge_stores(const std::string& group) {
         const auto kept_until = kept(group);
         if (!kept_until) return;
         std::optional<std::string> bytes;
         if (const auto* primary = cluster_.find(cluster_.view(group).primary); primary && cluster_.is_well(group))
             bytes = snapshot_bytes(primary->store());
-        auto wrong =
-            sim::judge_stores(workload_, testimonies_[group], watch_.chronicle().changes(group), *kept_until, bytes);
+        auto wrong = sim::judge_stores(workload_, testimonies_[group], watch_.commit_history().changes(group),
+                                       *kept_until, bytes);
         if (!wrong.empty()) watch_.violate(group + ": " + wrong);
     }
 
@@ -440,14 +476,14 @@ private:
     W workload_;
     Conditions conditions_;
     Cluster<S> cluster_;
-    Watch<S> watch_;
-    std::map<std::string, Testimony<W>> testimonies_;  // by group
-    std::vector<std::unique_ptr<Customer>> customers_;
+    InvariantChecker<S> watch_;
+    std::map<std::string, ClientHistory<W>> testimonies_;  // by group
+    std::vector<std::unique_ptr<ClientProfile>> customers_;
     std::optional<Nemesis<S>> nemesis_;
-    std::vector<Fault> played_;  // of the plan
-    Random chance_;    // of what follows:
-    bool puts_back_;   // whether the record goes back,
-    view_service::ViewRecord copy_;  // to that; without a cluster as long as nothing was recorded
+    std::vector<Fault> played_;  // the faults of the plan that are played
+    Random chance_;    // decides when and whether the record is restored from a copy, and which servers crash then
+    bool puts_back_;   // whether this run restores an older record in the recovery phase
+    view_service::ViewRecord copy_;  // that older record; its cluster is `none` until a copy was taken
     Duration patience_{};
     Outcome outcome_;
 };

@@ -1,4 +1,5 @@
-// What whoever runs a trial decides, and the seed does not.
+// The settings of a run that the caller chooses and the seed does not. They are separate from the drawn conditions
+// because a failing run is shrunk by making them smaller while the seed stays the same.
 #pragma once
 
 #include <algorithm>
@@ -13,20 +14,20 @@ namespace understudy::sim {
 
 using namespace std::chrono_literals;
 
-/// Which trials have servers with disks.
+/// Which runs have servers with disks: those that the seed selects, all, or none.
 enum class Disks { drawn, always, never };
 
-/// What is not left to the seed. A failing trial is shrunk by making these smaller.
+/// The caller's limits for one run.
 struct TrialLimits {
-    Duration trouble = 30s;  ///< How long there are faults.
-    Duration peace = 15s;    ///< How soon all must be well after the last fault, and every call ended: 150 pings.
-    std::size_t clients = std::numeric_limits<std::size_t>::max();     ///< At most so many in each group.
+    Duration trouble = 30s;  ///< Length of the fault phase, in virtual time.
+    Duration peace = 15s;    ///< Time for recovery and for all calls to end: 150 ping intervals.
+    std::size_t clients = std::numeric_limits<std::size_t>::max();     ///< Upper bound per group.
     Disks disks = Disks::drawn;
-    bool every_fault = true;                                           ///< Of the plan; or only those of
-    std::vector<std::size_t> keep{};                                   ///< these numbers.
-    SearchBounds bounds{.max_steps = 300'000, .max_states = 100'000};  ///< Of the search, for each key.
+    bool every_fault = true;                                           ///< Play the whole plan, or only the faults
+    std::vector<std::size_t> keep{};                                   ///< whose numbers in the plan are listed here.
+    SearchBounds bounds{.max_steps = 300'000, .max_states = 100'000};  ///< Of the linearizability search, for each key.
 
-    /// Whether the fault of that number in the plan is to happen.
+    /// Whether the fault with this number in the plan is played.
     bool plays(std::size_t number) const { return every_fault || std::ranges::find(keep, number) != keep.end(); }
 };
 

@@ -1,4 +1,5 @@
-// What clients do during a trial, and how what they saw is judged.
+// The workload of a run: which operations the simulated clients send, and the model that their answers are checked
+// against. A host implements this concept to soak test its own store; `KvWorkload` is the one for the key/value store.
 #pragma once
 
 #include <concepts>
@@ -19,13 +20,16 @@
 
 namespace understudy::sim {
 
-/// A **Workload** names the Store that is tried and the Model (linear_search.hpp) that its clients are judged by.
+/// A **Workload** names the Store under test and the Model (model.hpp) that checks the client history.
 ///
-///  - `initial()`: the store as a server starts with it.
-///  - `next(random, client, number)`: a client's next operation, a command or a query. `client` and `number` make it
-///    possible to write what nobody else writes; the more different the values, the more a check can find.
-///  - `last(number)`: the queries with which everything can be read in the end, from number 0 on; nothing after them.
-///  - `law(store)`: what is wrong with a store whatever was done to it; empty if nothing is.
+///  - `initial()`: the store with which each server starts.
+///  - `model()`: the model of a correct object, in the same initial state.
+///  - `next(random, client, number)`: the client's next operation, a command or a query. Use `client` and `number` to
+///    write unique values: the more the values differ, the more errors a check can find.
+///  - `last(number)`: the queries, numbered from 0, that read the whole state at the end of a run; no value after the
+///    last of them.
+///  - `law(store)`: checks an invariant of the store that holds after any commands. Returns what is wrong; empty if
+///    nothing is.
 template <typename W>
 concept Workload = Store<typename W::Store> && Model<typename W::Model> &&
     requires(W& workload, Random& random, const std::string& client, std::uint64_t number,
@@ -37,16 +41,16 @@ concept Workload = Store<typename W::Store> && Model<typename W::Model> &&
     { workload.law(store) } -> std::convertible_to<std::string>;
 };
 
-/// Few and hot keys of the key/value store. Each value written to them is one that nobody else writes, so that a second
-/// effect of an append shows; but to one more key, where everybody writes the same few, so that a cas finds what it
-/// expects.
+/// The workload for the key/value store: few keys, so that many operations conflict. Each value is unique, so an append
+/// that takes effect twice is visible. One more key, the common key, gets only the values 0, 1 and 2 from all clients,
+/// so that a `cas` often finds the value that it expects.
 struct KvWorkload {
     using Store = KvStore;
     using Model = KvModel;
     using Input = Model::Input;
 
     std::uint64_t keys = 4;
-    std::uint64_t cold_keys = 40;  ///< That nobody asks for: a snapshot takes a while.
+    std::uint64_t cold_keys = 40;  ///< No client uses them: they make snapshots larger.
 
     Store initial() const {
         Store store;
@@ -60,14 +64,14 @@ struct KvWorkload {
         if (random.below(8) == 0) return of_the_common_key(random);
         auto key = key_of(random.below(keys));
         auto value = client + "." + std::to_string(number) + ";";
-        if (random.below(64) == 0) value.insert(0, 3'000, '.');  // more than a server may be set to take
+        if (random.below(64) == 0) value.insert(0, 3'000, '.');  // above the smallest `max_command` that a run draws
         switch (random.below(16)) {
             case 0:
             case 1:
             case 2: return kv::Command{kv::Put{std::move(key), std::move(value)}};
             case 3: return kv::Command{kv::Erase{std::move(key)}};
             case 4: return kv::Command{kv::Cas{std::move(key), std::move(value), std::nullopt}};
-            case 5: return kv::Command{kv::Cas{std::move(key), value, value}};  // nobody has written that yet
+            case 5: return kv::Command{kv::Cas{std::move(key), value, value}};  // fails: this value was never written
             case 6:
             case 7:
             case 8:
@@ -81,6 +85,7 @@ struct KvWorkload {
         if (number > keys) return std::nullopt;
         return kv::Query{kv::Get{key_of(number)}};
     }
+    /// No value holds the same piece twice. A duplicate means that a command took effect twice.
     std::string law(const Store& store) const {
         for (std::uint64_t number = 0; number < keys; ++number) {
             const auto reply = store.query(kv::Get{key_of(number)});

@@ -1,5 +1,5 @@
-// What stands behind a transport handle while its party lives: the inbox, the doorbell that a pending `next` waits
-// for, and the node's clock. It knows nothing of the network; the network puts arrivals in.
+// The process side of a simulated transport: its receive queue, the pending `next` and its wake-ups, and the node's
+// clock. It does not depend on the network, which puts transport events into it.
 #pragma once
 
 #include <algorithm>
@@ -35,24 +35,27 @@ namespace understudy::sim {
 using ConnectionId = std::uint64_t;
 using EndpointId = std::uint64_t;
 
-/// One end of a connection; side 0 dialled, side 1 accepted.
+/// Names one end of a connection. Side 0 dialled, side 1 accepted.
 struct EndName {
     ConnectionId connection = 0;  // 0: none
     std::size_t side = 0;
 };
 
-/// A node's clock over the world's: it may run fast or slow, and be put ahead, but never goes back.
+/// A node's clock, derived from the world's time. It may run fast or slow and may leap ahead, but never goes back.
+/// Durations that would overflow are clamped.
 class Clock {
 public:
+    /// What the clock shows at this time of the world.
     Time read(Time world) const { return node_ + scaled(world - world_, rate_); }
 
-    /// The world's time at which the clock will show `node`, or a little later; at the earliest `world`.
+    /// The world's time at which the clock will show `node`, or slightly more because of rounding. Not before `world`.
     Time when(Time node, Time world) const {
         const auto ahead = node - read(world);
         if (node == never || ahead <= Duration{}) return node == never ? never : world;
         return rate_ == 1 ? after(world, ahead) : after(world, scaled(ahead, 1 / rate_) + Duration{1});
     }
 
+    /// From `world` on the clock runs at `rate`, after a leap of `ahead`.
     void set(Time world, double rate, Duration ahead) {
         UNDERSTUDY_CHECK(rate > 0 && ahead >= Duration{});
         node_ = after(read(world), ahead);
@@ -72,31 +75,33 @@ private:
     double rate_ = 1;
 };
 
-/// What outlives the crashes of a party.
+/// The state of a node that survives crashes of its process.
 struct Node {
     Clock clock;
-    Duration turn_time{};          // each turn takes this long: the next one begins no sooner
-    std::uint64_t sends_left = 0;  // the process dies in place of the last of them; 0: it does not
+    Duration turn_time{};          // time that each turn takes; the next one begins after it
+    std::uint64_t sends_left = 0;  // the process dies instead of its n-th send from now; 0: never
     bool off = false;
 };
 
-/// One arrival, and whose send queue it leaves when it is taken.
+/// One transport event in a receive queue, with the end that sent it: its send queue counts `bytes` until the event is
+/// taken.
 struct Item {
-    Arrival arrival;
+    TransportEvent arrival;
     EndName sender;
     std::size_t bytes = 0;
 };
 
-/// A connection, from which turns take fairly.
+/// The entry of a connection in the fair receive queue.
 using Source = understudy::detail::FairQueue<Item>::SourcePointer;
 
-/// How the dials to one address went: none is made before `not_before`.
+/// Backoff of dials to one address: no dial before `not_before`.
 struct Backoff {
     Duration wait{};
     Time not_before{};
 };
 
-/// One life of a party. Closed for good by `close`, by a crash, or by the end of its handle.
+/// One incarnation of a node's transport. `close`, a crash or the destructor of the handle close it; it cannot be
+/// opened again.
 class Endpoint : public std::enable_shared_from_this<Endpoint> {
 public:
     Endpoint(Schedule& schedule, const Node& node, EndpointId id, std::string name, TransportOptions options,
@@ -115,20 +120,22 @@ public:
     const TransportOptions& options() const { return options_; }
     asio::any_io_executor executor() const { return executor_; }
     Random& random() { return random_; }
+    /// The node's clock. While the process is busy it shows the time at which the work will be done.
     Time now() const { return closed_ ? closed_at_ : std::max(node_.clock.read(free_at()), worked_until_shown_); }
-    /// Its process spends so long on something in the present turn: its clock goes on, it takes no other step until
-    /// then, and what it sends from now on leaves then.
+    /// The process is busy for `length` in the present turn. Its code runs on at once, but its clock shows the end of
+    /// that time, frames that it sends from now on leave at the end, and the next turn begins after it.
     void work(Duration length) {
         worked_until_ = after(free_at(), length);
-        worked_until_shown_ = now();  // whatever its clock is set to meanwhile
+        worked_until_shown_ = now();  // a later change of the clock must not make time go back
     }
-    /// When, in the world's time, its process is done with that.
+    /// The time of the world at which the process is no longer busy.
     Time free_at() const { return std::max(schedule_.now(), worked_until_); }
     bool is_free() const { return worked_until_ <= schedule_.now(); }
     void when_free(std::function<void()> function) { schedule_.at(free_at(), std::move(function)); }
     bool closed() const { return closed_; }
 
-    /// Something that came over that connection; or, without one, of the world.
+    /// Puts an event into the receive queue. `source` is its connection; empty for events without one, such as
+    /// `Probed`.
     void arrive(const Source& source, Item item) {
         if (closed_) return;
         const auto weight = item.bytes;
@@ -138,22 +145,25 @@ public:
             inbox_.push(std::move(item));
         ring();
     }
-    /// Whether more may come over that connection before it was served.
+    /// Whether the queue has room for more events of this connection.
     bool may_arrive(const Source& source) const { return inbox_.may_add(*source); }
-    /// Nothing that came over a barred connection is taken.
+    /// Bars a connection or ends that: `take` skips the events of a barred connection.
     void bar(const Source& source, bool on) {
         inbox_.bar(source, on);
         ring();
     }
+    /// Ends the pending `next`, or the following one.
     void wake() {
         woken_ = true;
         ring();
     }
-    /// A paused process takes no step; what arrives waits, and its clock goes on.
+    /// Suspends or resumes the process. While suspended, `next` does not complete; events are queued, and the clock
+    /// goes on.
     void pause(bool on) {
         paused_ = on;
         ring();
     }
+    /// Drops the queued events and ends the pending `next` with `error::closed`. The clock stops.
     void close() {
         if (closed_) return;
         closed_at_ = now();
@@ -161,31 +171,34 @@ public:
         inbox_.clear();
         ring();
     }
-    /// The clock was set: the deadline may be due at another time.
+    /// To call after a change of the clock or the turn time: the alarm for the deadline may be wrong.
     void rearm() {
         armed_ = never;
         ring();
     }
-    /// Completes when there are arrivals, the deadline has passed or `wake` was called. Throws as `Transport::next`.
+    /// Completes when there are events, when the deadline has passed, or after `wake`. Throws as `Transport::next`.
+    /// `self` is a parameter so that the endpoint lives while the coroutine waits.
     static asio::awaitable<void> wait(std::shared_ptr<Endpoint> self, Time deadline) {
         Initiation initiation{self.get(), deadline};
         using Token = const asio::use_awaitable_t<>&;
         co_await asio::async_initiate<Token, void(std::error_code)>(initiation, asio::use_awaitable);
-        if (self->closed_) throw std::system_error{error::closed};  // closed after the doorbell rang
+        if (self->closed_) throw std::system_error{error::closed};  // closed after the wait was completed
         self->woken_ = false;
         self->busy_until_ = after(self->schedule_.now(), self->node_.turn_time);
     }
 
-    /// Arrivals of at most `max_turn` bytes together (but at least one).
+    /// The events of one turn: at most `max_turn` bytes together, but at least one event if there is any.
     std::vector<Item> take() { return inbox_.take(); }
 
-    // Kept here for the network, which alone uses them.
-    std::map<Address, EndName, std::less<>> connections;  // by what this party calls the other end
+    // Used by the network only.
+    std::map<Address, EndName, std::less<>> connections;  // by the address of the other end
     std::map<Address, Backoff, std::less<>> backoffs;
-    std::set<Address> stalled;  // over its bounds; read on when the next turn was taken
+    std::set<Address> stalled;  // peers whose queue is full; read again after the next turn
+    // connections that this endpoint accepted and that are open
     std::size_t accepted = 0;
 
 private:
+    /// The completion handler of the pending `next`, with its type erased.
     struct Waiter {
         virtual ~Waiter() = default;
         virtual void complete(std::error_code code) = 0;
@@ -226,7 +239,8 @@ private:
         ring();
     }
 
-    /// Completes the pending wait if it may; else sees to it that its deadline is noticed.
+    /// Completes the pending `next` if it may end now. Otherwise sets an alarm for the time at which it may. A paused
+    /// process gets no alarm: `pause(false)` calls this again.
     void ring() {
         if (!waiter_) return;
         if (closed_) return complete(error::closed);
@@ -240,7 +254,8 @@ private:
         if (auto waiter = std::exchange(waiter_, nullptr)) waiter->complete(code);
     }
 
-    /// One alarm is kept, not one for every wait: deadlines mostly move on, and the world's heap stays small.
+    /// Sets the alarm, unless an earlier one is set. There is not one alarm per `next`: deadlines usually move forward,
+    /// so an early alarm sets the next one, and the world's heap stays small.
     void arm(Time time) {
         if (time >= armed_) return;
         armed_ = time;
@@ -265,8 +280,8 @@ private:
     std::uint64_t waits_ = 0;
     Time deadline_ = never;
     Time armed_ = never;
-    Time busy_until_{};    // of the world
-    Time worked_until_{};  // of the world
+    Time busy_until_{};    // world time: the end of the turn (`turn_time`)
+    Time worked_until_{};  // world time: the end of `work`
     Time worked_until_shown_{};
     Time closed_at_{};
     bool woken_ = false;

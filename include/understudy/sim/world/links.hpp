@@ -1,5 +1,6 @@
-// What the network does to what passes between two parties: latency, loss, repeats, cuts, and filters.
-// Links are directed and named by parties: a server by its address, a client by the name that it was given.
+// Faults of the network between two nodes: latency, loss, repeats, cuts and filters. They are apart from the
+// connections (network.hpp), so that a test can set them without touching one. A link has a direction and is named by
+// its two nodes: a server by its address, a client by the name that it was given.
 #pragma once
 
 #include <algorithm>
@@ -18,17 +19,17 @@ namespace understudy::sim {
 
 using namespace std::chrono_literals;
 
-/// How good one direction of a link is. Loss and repeats happen to whole frames, while the connection stays up.
+/// The quality of one direction of a link. Loss and repeats affect whole frames; the connection stays open.
 struct LinkQuality {
     Duration latency_least = 100us;
     Duration latency_most = 1ms;
     double loss = 0;          ///< The probability that a frame is lost.
-    double repeat = 0;        ///< The probability that a frame arrives twice, the second time up to 3 s later.
-    bool heavy_tail = false;  ///< Most latencies are near the least; each doubling is half as likely.
-    bool reorder = false;     ///< Each frame has a latency of its own and may overtake; else a connection keeps order.
+    double repeat = 0;        ///< The probability that a frame arrives twice, the copy late (`lateness`).
+    bool heavy_tail = false;  ///< Most latencies are near the minimum; each doubling is half as likely.
+    bool reorder = false;     ///< Each frame has its own latency and may overtake; else frames keep order.
 };
 
-/// One frame, as a filter sees it.
+/// One frame, as a filter sees it. Valid during the call.
 struct Packet {
     Time time;
     std::string_view from;
@@ -36,7 +37,7 @@ struct Packet {
     std::string_view payload;
 };
 
-/// What shall become of a frame. On a link that keeps order, a delay also holds up what follows.
+/// A filter's decision about a frame. On a link that keeps order, a delay also delays the frames behind it.
 struct Fate {
     int copies = 1;
     Duration delay{};
@@ -49,12 +50,13 @@ struct Fate {
 
 using Filter = std::function<Fate(const Packet&)>;
 
-/// The faults of all links. Whoever holds one may change it at any time.
+/// The faults of all links. They may be changed at any time; latency, loss and repeats apply to frames sent from then
+/// on.
 class Links {
 public:
     explicit Links(Random random) : random_{random} {}
 
-    /// The quality of every link that has none of its own.
+    /// Sets the quality of all links, or of one link. A link's own quality takes precedence.
     void set_quality(LinkQuality quality) { everywhere_ = quality; }
     void set_quality(const std::string& from, const std::string& to, LinkQuality quality) {
         qualities_.insert_or_assign({from, to}, quality);
@@ -65,7 +67,8 @@ public:
         return found == qualities_.end() ? everywhere_ : found->second;
     }
 
-    /// From now on nothing of `from` reaches `to`, not even what is on its way; neither end notices.
+    /// From now on nothing passes from `from` to `to`, not even segments under way. The connections stay open: neither
+    /// end notices.
     void cut(const std::string& from, const std::string& to) { cuts_.insert({from, to}); }
     void heal(const std::string& from, const std::string& to) { cuts_.erase({from, to}); }
     void cut_both(const std::string& a, const std::string& b) {
@@ -76,14 +79,15 @@ public:
         heal(a, b);
         heal(b, a);
     }
-    /// Cuts every link between the two groups, both ways.
+    /// Cuts every link between the two groups, in both directions.
     void partition(const std::vector<std::string>& some, const std::vector<std::string>& others) {
         for (const auto& a : some)
             for (const auto& b : others) cut_both(a, b);
     }
-    /// Cuts a party off from everybody else, those yet to come too, until `rejoin`.
+    /// Cuts a node off from all others, also from nodes that are created later, until `rejoin` or `heal_all`.
     void isolate(const std::string& name) { isolated_.insert(name); }
     void rejoin(const std::string& name) { isolated_.erase(name); }
+    /// Ends all cuts and isolations. Qualities and filters stay.
     void heal_all() {
         cuts_.clear();
         isolated_.clear();
@@ -94,12 +98,13 @@ public:
         return !cuts_.empty() && cuts_.contains({from, to});
     }
 
-    /// Filters are asked in order for each frame as it is sent; their delays add up, and the copies multiply.
+    /// Adds a filter. Each frame passes all filters in order when it is sent; delays are added, copies are multiplied.
     void add_filter(Filter filter) { filters_.push_back(std::move(filter)); }
     void clear_filters() { filters_.clear(); }
 
-    /// Drops each frame to or from one of `names` with `probability`, but none to or from one of `spared`:
-    /// with the view service spared, requests are lost before they are handled and answers after, and no ping is.
+    /// Adds a filter that drops each frame to or from one of `names` with `probability`, except frames to or from one
+    /// of `spared`. Example: with the view service spared, requests of clients are lost before they are executed and
+    /// answers after that, but no ping is lost.
     void add_unreliable(std::vector<std::string> names, double probability, std::vector<std::string> spared = {}) {
         const auto about = [](const std::vector<std::string>& some, const Packet& packet) {
             const auto is_party = [&](const auto& name) { return name == packet.from || name == packet.to; };
@@ -112,7 +117,7 @@ public:
         });
     }
 
-    /// Decides about one frame: by the filters, then by the link's own loss and repeats.
+    /// Decides about one frame that is being sent: first the filters, then the link's loss and repeats.
     Fate judge(const Packet& packet, const LinkQuality& link) {
         Fate sum;
         for (const auto& filter : filters_) {
@@ -125,10 +130,12 @@ public:
         return sum;
     }
 
-    /// How much later than the first a copy arrives: mostly a little, now and then when all is over.
+    /// How much later than the original a repeated frame arrives: usually little, sometimes so late (3 s, or the link's
+    /// largest latency) that the call has ended.
     Duration lateness(const LinkQuality& link) {
         return random_.heavy_tail(std::max(link.latency_least, Duration{1}), std::max(link.latency_most, Duration{3s}));
     }
+    /// A random latency of this link.
     Duration latency(const LinkQuality& link) {
         if (!link.heavy_tail) return random_.between(link.latency_least, link.latency_most);
         return random_.heavy_tail(std::max(link.latency_least, Duration{1}), link.latency_most);

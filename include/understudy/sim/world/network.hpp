@@ -1,5 +1,6 @@
-// The simulated network: connections that open, carry frames, break and end as sockets do, because the rules watch
-// connections. Everything happens by the world's events; nothing here waits.
+// The simulated network: connections that open, carry frames, break and end like TCP connections. Connections are
+// simulated, not only frames, because the protocol draws conclusions from them, for example from a refused or a broken
+// connection. Everything happens in events of the world; nothing here waits.
 #pragma once
 
 #include <algorithm>
@@ -29,26 +30,27 @@ namespace understudy::sim {
 
 class SimTransport;
 
-/// All parties of a world and what is between them. `links()` are the faults of the wire; the verbs here are those of
-/// connections and processes. Names are addresses of servers and names of clients.
+/// All nodes of a world and their connections. Faults of links (loss, latency, cuts) are in `links()`; the functions
+/// here are faults of connections, processes and machines. A name is the address of a server or the name of a client.
 class Network {
 public:
     Network(Schedule& schedule, Random random) : schedule_{schedule}, random_{random}, links_{random.split("links")} {}
     Network(const Network&) = delete;
     Network& operator=(const Network&) = delete;
     ~Network() {
-        for (auto& [id, endpoint] : endpoints_) endpoint->close();  // handles that outlive the world find them closed
+        for (auto& [id, endpoint] : endpoints_) endpoint->close();  // handles may outlive the world
     }
 
     Links& links() { return links_; }
 
-    /// A transport that listens on `address`, and one that only dials and is called `name`.
+    /// Create a transport that listens on `address`, and a transport called `name` that only dials.
     SimTransport transport(Address address);
     SimTransport client(std::string name);
 
     // ---- connections and processes -----------------------------------------------------------------------
 
-    /// From now on all that `from` sends to `to` waits, dials and ends too, until `release`, which keeps its order.
+    /// From now on all segments from `from` to `to`, also dials and ends of connections, wait until `release` sends
+    /// them in their order. For tests that need an exact interleaving.
     void hold(const std::string& from, const std::string& to) { held_.try_emplace({from, to}); }
     void release(const std::string& from, const std::string& to) {
         auto waiting = held_.extract({from, to});
@@ -56,13 +58,14 @@ public:
         for (auto& segment : waiting.mapped())
             if (auto* connection = find(segment.sender.connection)) transmit(*connection, std::move(segment));
     }
-    /// How much waits there.
+    /// How many segments wait there.
     std::size_t held(const std::string& from, const std::string& to) const {
         auto found = held_.find({from, to});
         return found == held_.end() ? 0 : found->second.size();
     }
 
-    /// Ends every connection between the two at both ends; what is on its way is lost.
+    /// Ends every connection between the two nodes at both ends, as when a network device resets them. Segments under
+    /// way are lost.
     void break_connections(const std::string& a, const std::string& b) {
         std::vector<ConnectionId> between;
         for (const auto& [id, connection] : connections_) {
@@ -74,44 +77,49 @@ public:
                 if (auto* connection = find(id)) end(*connection, side, "connection broke", Tell::no);
     }
 
-    /// The process dies: its `next` ends with `closed`, and the kernel closes its sockets, as the other ends see.
+    /// The process dies: its `next` ends with `closed`, and the kernel closes its sockets, so the other ends get
+    /// `Disconnected`.
     void crash(const std::string& name) {
         note(name, "", "crash");
         for (auto& endpoint : of(name)) close(endpoint);
     }
-    /// The machine dies: the same, but nobody hears of it. A new transport under that name starts the machine again.
+    /// The machine dies: like `crash`, but the other ends get nothing, since the machine no longer sends. A new
+    /// transport with that name starts the machine again.
     void power_off(const std::string& name) {
         nodes_[name].off = true;
         crash(name);
     }
-    /// The process dies in place of its `count`-th send from now on: 1 is in the midst of its next turn that says
-    /// anything, after the turn's work and before any of its messages. Only this life of it.
+    /// The process dies instead of its `count`-th send from now on. With 1 it dies in its next turn that sends
+    /// anything: after the work of the turn, before the first message. This finds errors of the order of storing and
+    /// sending. It applies to the present incarnation only; 0 cancels it.
     void crash_at_send(const std::string& name, std::uint64_t count) { nodes_[name].sends_left = count; }
-    /// From now on each turn takes the process this long; this and later lives of it.
+    /// From now on each turn of the process takes this long, also in later incarnations.
     void slow_down(const std::string& name, Duration turn_time) {
         nodes_[name].turn_time = turn_time;
         for (auto& endpoint : of(name)) endpoint->rearm();
     }
-    /// New connections to that party are refused, as by a firewall, though it lives; those that it has stay.
+    /// Refuses new connections to that node, like a firewall that resets them, although its process runs. Existing
+    /// connections stay.
     void refuse(const std::string& name, bool on) {
         if (on)
             refusing_.insert(name);
         else
             refusing_.erase(name);
     }
-    /// The process takes no step until `unpause`; its kernel goes on accepting and receiving.
+    /// Suspends the process until `unpause`. Its kernel continues to accept connections and to receive.
     void pause(const std::string& name) {
         for (auto& endpoint : of(name)) endpoint->pause(true);
     }
     void unpause(const std::string& name) {
         for (auto& endpoint : of(name)) endpoint->pause(false);
     }
-    /// From now on the party's clock runs at `rate`, after a leap of `ahead`; this and later lives of it.
+    /// From now on the node's clock runs at `rate`, after a leap of `ahead`, also in later incarnations.
     void set_clock(const std::string& name, double rate, Duration ahead = {}) {
         nodes_[name].clock.set(schedule_.now(), rate, ahead);
         for (auto& endpoint : of(name)) endpoint->rearm();
     }
 
+    /// The open endpoints of a node. There is at most one for a server.
     std::vector<std::shared_ptr<Endpoint>> of(const std::string& name) const {
         std::vector<std::shared_ptr<Endpoint>> lives;
         for (const auto& [id, endpoint] : endpoints_)
@@ -120,7 +128,8 @@ public:
     }
     // ---- for transports ------------------------------------------------------------------------------------
 
-    /// Starts a life. Throws `invalid_options`, or `address_in_use` where another transport listens.
+    /// Opens the endpoint of a new incarnation. Throws `std::system_error` with `error::invalid_options`, or with
+    /// `address_in_use` if another transport listens at this address.
     std::shared_ptr<Endpoint> open(TransportOptions options, std::string name) {
         if (auto wrong = options.validate(); !wrong.empty()) throw std::system_error{error::invalid_options, wrong};
         const auto id = ++last_endpoint_;
@@ -140,6 +149,7 @@ public:
         return endpoint;
     }
 
+    /// Closes an endpoint and all its connections; the other ends get `Disconnected`.
     void close(const std::shared_ptr<Endpoint>& endpoint) {
         if (endpoint->closed()) return;
         std::erase_if(listeners_, [&](const auto& listener) { return listener.second == endpoint; });
@@ -149,16 +159,18 @@ public:
             if (auto* connection = find(name.connection)) end(*connection, name.side, "closed", Tell::yes);
     }
 
-    /// Is shown every frame when a process sends it, whatever becomes of it.
+    /// Sets a function that is called with every frame when a process sends it, even if the frame is lost afterwards.
     void on_send(std::function<void(const Packet&)> seen) { seen_ = std::move(seen); }
 
+    /// Sends a payload; dials if there is no connection. A payload to a reply address whose connection has ended is
+    /// dropped. A connection whose send queue would exceed `max_send_queue` is ended.
     void send(const std::shared_ptr<Endpoint>& endpoint, const Address& to, std::string payload) {
         if (seen_) seen_({schedule_.now(), endpoint->name(), to, payload});
         if (auto& left = nodes_.at(endpoint->name()).sends_left; left != 0 && --left == 0)
             return crash(endpoint->name());
         auto known = endpoint->connections.find(to);
         const bool connected = known != endpoint->connections.end();
-        if (!connected && to.find('#') != Address::npos) return;  // a reply address that is gone
+        if (!connected && to.find('#') != Address::npos) return;  // a reply address whose connection has ended
         const auto name = connected ? known->second : EndName{dial(endpoint, to, false), 0};
         auto& connection = connections_.at(name.connection);
         auto& sender = connection.ends[name.side];
@@ -184,9 +196,10 @@ public:
         read_on(endpoint, peer);
     }
 
-    /// What has arrived, up to one turn's bytes; it leaves the senders' queues.
-    Arrivals take(Endpoint& endpoint) {
-        Arrivals arrivals;
+    /// Takes the events of one turn from the receive queue, and removes their bytes from the senders' queues. Then
+    /// reads on from peers whose queue was full.
+    TransportEvents take(Endpoint& endpoint) {
+        TransportEvents arrivals;
         for (auto& item : endpoint.take()) {
             if (auto* connection = find(item.sender.connection))
                 has_left(connection->ends[item.sender.side], item.bytes);
@@ -198,7 +211,7 @@ public:
 
 private:
     using Kind = Segment::Kind;
-    enum class Tell { no, yes };  // the other end
+    enum class Tell { no, yes };  // whether the other end learns of it
 
     Connection* find(ConnectionId id) {
         auto found = connections_.find(id);
@@ -220,6 +233,8 @@ private:
 
     // ---- dialling ------------------------------------------------------------------------------------------
 
+    /// Creates a connection and sends its dial, after the backoff of this address; probes ignore the backoff. Fails the
+    /// dial after `connect_timeout`.
     ConnectionId dial(const std::shared_ptr<Endpoint>& endpoint, const Address& to, bool probe) {
         const auto id = ++last_connection_;
         auto& connection = connections_[id];
@@ -246,6 +261,8 @@ private:
         return id;
     }
 
+    /// A dial has arrived: accepts or refuses it. A probe needs only the answer. Above `max_connections` the connection
+    /// is accepted and ended at once.
     void accept(Connection& connection) {
         const auto id = connection.id;
         auto listener = listeners_.find(connection.ends[0].peer);
@@ -263,6 +280,8 @@ private:
         ++endpoint->accepted;
     }
 
+    /// The acceptance has arrived at the dialler: sends the queued payloads. If the dialler has closed meanwhile, ends
+    /// the connection.
     void establish(Connection& connection) {
         auto& dialler = connection.ends[0];
         if (!dialler.open()) return transmit(connection, {Kind::ended, {connection.id, 0}, "closed"});
@@ -273,6 +292,7 @@ private:
         for (auto& payload : std::exchange(connection.queue, {})) send_frame(connection, 0, std::move(payload));
     }
 
+    /// A dial was refused or timed out: doubles the backoff within its limits, with jitter, and ends the connection.
     void fail_dial(Connection& connection, const std::string& why, ProbeResult result) {
         auto& dialler = connection.ends[0];
         if (connection.probe) return end_probe(connection, result);
@@ -294,6 +314,7 @@ private:
 
     // ---- on the wire ---------------------------------------------------------------------------------------
 
+    /// Sends one frame. Filters, loss and repeats decide how many copies are sent, and when.
     void send_frame(Connection& connection, std::size_t side, std::string payload) {
         auto& sender = connection.ends[side];
         const auto& receiver = connection.ends[1 - side];
@@ -309,6 +330,7 @@ private:
         }
     }
 
+    /// Puts a segment on the wire: it is lost, held, or arrives after the latency of the link.
     void transmit(Connection& connection, Segment segment) {
         auto& sender = connection.ends[segment.sender.side];
         const auto& receiver = connection.ends[1 - segment.sender.side];
@@ -319,7 +341,9 @@ private:
         schedule_.at(time, [this, moved = std::move(segment)]() mutable { arrive(std::move(moved)); });
     }
 
-    /// When the segment arrives: what is sent in one instant over a connection leaves in one write.
+    /// When a segment arrives. Segments that are sent at the same time over one connection arrive together, like data
+    /// of one write. A segment does not overtake an earlier one of its connection, unless it is a repeat or the link
+    /// reorders.
     Time arrival(End& sender, const LinkQuality& link, const Segment& segment) {
         const auto now = schedule_.now();
         const bool overtakes = segment.repeat || (link.reorder && segment.kind == Kind::frame);
@@ -332,6 +356,7 @@ private:
         return time;
     }
 
+    /// A segment was lost: its bytes no longer wait in the sender's queue.
     void lose(End& sender, const Segment& segment) {
         if (segment.kind == Kind::frame) has_left(sender, segment.text.size());
     }
@@ -341,7 +366,9 @@ private:
         note_backlog(sender, sender.full);
     }
 
-    /// Who accepted a connection does not read it while its own output waits.
+    /// Flow control: an acceptor does not read from a connection while `full_send_queue` bytes of its own output wait
+    /// there, until at most half of that waits. Otherwise a peer that sends requests and reads no answers would fill
+    /// its memory. The owner gets a `Backlog` event at both changes.
     void note_backlog(End& sender, bool accepted) {
         if (!accepted || !sender.open()) return;
         auto& owner = *sender.owner;
@@ -350,11 +377,13 @@ private:
         const bool full = sender.full = !sender.full;
         owner.arrive({}, {Backlog{sender.peer, full}, {}, 0});
         if (full) return owner.bar(sender.source, true);
+        // In a separate event, because reading may end connections that the callers still use.
         schedule_.at(schedule_.now(), [this, weak = std::weak_ptr{sender.owner}, peer = sender.peer] {
-            if (auto endpoint = weak.lock()) read_on(*endpoint, peer);  // not at once: what is read may end connections
+            if (auto endpoint = weak.lock()) read_on(*endpoint, peer);
         });
     }
 
+    /// A segment reaches the other end. Cuts and power cuts that began while it was under way lose it too.
     void arrive(Segment segment) {
         auto* connection = find(segment.sender.connection);
         if (!connection) return;
@@ -366,7 +395,8 @@ private:
             case Kind::accepted: return establish(*connection);
             case Kind::refused: return fail_dial(*connection, "connection refused", ProbeResult::refused);
             case Kind::ended:
-                if (receiver.open()) receive(*connection, side, {Gone{receiver.peer, std::move(segment.text)}, {}, 0});
+                if (receiver.open())
+                    receive(*connection, side, {Disconnected{receiver.peer, std::move(segment.text)}, {}, 0});
                 return;
             case Kind::frame: break;
         }
@@ -381,12 +411,14 @@ private:
 
     // ---- at an end -----------------------------------------------------------------------------------------
 
+    /// Reads an item, or queues it behind others while this end does not read.
     void receive(Connection& connection, std::size_t side, Item item) {
         auto& receiver = connection.ends[side];
         if (receiver.unread.empty() && may_read(receiver)) return read(connection, side, std::move(item));
         receiver.unread.push_back(std::move(item));
     }
 
+    /// Whether this end reads now: it is not paused, its output is not full, and the receive queue has room.
     bool may_read(End& receiver) {
         if (receiver.paused || receiver.full) return false;
         const bool may = receiver.owner->may_arrive(receiver.source);
@@ -394,6 +426,8 @@ private:
         return may;
     }
 
+    /// Reads the queued items of a peer while it may. It looks the connection up again after each item, because reading
+    /// may end it.
     void read_on(Endpoint& endpoint, const Address& peer) {
         for (auto* reader = find_end(endpoint, peer); reader; reader = find_end(endpoint, peer)) {
             if (!reader->paused && !reader->full) endpoint.bar(reader->source, false);
@@ -405,9 +439,11 @@ private:
         }
     }
 
+    /// Handles one item as the framing code of a socket does: the end of the connection, a frame above `max_frame`, a
+    /// payload that is not JSON, or a valid payload, which goes to the receive queue.
     void read(Connection& connection, std::size_t side, Item item) {
         auto& receiver = connection.ends[side];
-        if (auto* gone = std::get_if<Gone>(&item.arrival)) return end(connection, side, gone->why, Tell::no);
+        if (auto* gone = std::get_if<Disconnected>(&item.arrival)) return end(connection, side, gone->why, Tell::no);
         const auto& payload = std::get<Delivered>(item.arrival).payload;
         const auto limit = receiver.owner->options().max_frame;
         if (payload.size() > limit)
@@ -418,18 +454,19 @@ private:
         receiver.owner->arrive(receiver.source, std::move(item));
     }
 
-    /// The peer broke the framing: it is told why, and the connection ends.
+    /// The peer broke the framing: emits `ProtocolError`, sends an error to the peer, and ends the connection.
     void refuse(Connection& connection, std::size_t side, error code, const std::string& what) {
         auto& receiver = connection.ends[side];
         note(connection.ends[1 - side].name, receiver.name, "broken: " + what);
-        receiver.owner->arrive(receiver.source, {Broken{receiver.peer, code, what}, {}, 0});
+        receiver.owner->arrive(receiver.source, {ProtocolError{receiver.peer, code, what}, {}, 0});
         const auto number = std::to_string(wire_code(code));
         send_frame(connection, side,
                    R"({"jsonrpc":"2.0","id":null,"error":{"code":)" + number + R"(,"message":")" + what + R"("}})");
         end(connection, side, what, Tell::yes);
     }
 
-    /// Closes one end; its owner hears `Gone`. The other end hears of it when that reaches it.
+    /// Closes one end; its owner gets `Disconnected`. With `Tell::yes` a segment is sent to the other end, which closes
+    /// when it arrives. The connection is erased when both ends are closed.
     void end(Connection& connection, std::size_t side, const std::string& why, Tell tell) {
         auto& closing = connection.ends[side];
         if (auto owner = std::exchange(closing.owner, nullptr)) {
@@ -437,7 +474,7 @@ private:
             owner->connections.erase(closing.peer);
             if (side == 1) --owner->accepted;
             owner->bar(closing.source, false);
-            owner->arrive(closing.source, {Gone{closing.peer, why}, {}, 0});
+            owner->arrive(closing.source, {Disconnected{closing.peer, why}, {}, 0});
         }
         if (tell == Tell::yes) transmit(connection, {Kind::ended, {connection.id, side}, "closed by peer"});
         if (!connection.ends[0].open() && !connection.ends[1].open()) connections_.erase(connection.id);
@@ -448,10 +485,10 @@ private:
     Random random_;
     Links links_;
     std::set<std::string> refusing_;
-    std::map<std::string, Node> nodes_;  // stable: endpoints refer to theirs
+    std::map<std::string, Node> nodes_;  // a map, so that references from endpoints stay valid
     std::map<EndpointId, std::shared_ptr<Endpoint>> endpoints_;
     std::map<Address, std::shared_ptr<Endpoint>> listeners_;
-    std::map<Address, std::string> names_;  // of parties that listen elsewhere than they advertise
+    std::map<Address, std::string> names_;  // listen address to name, of nodes that advertise another address
     std::map<ConnectionId, Connection> connections_;
     std::map<std::pair<std::string, std::string>, std::deque<Segment>> held_;
     EndpointId last_endpoint_ = 0;

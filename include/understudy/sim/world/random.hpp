@@ -1,5 +1,5 @@
-// The only source of chance in a simulated world: own generator and own ranges, because the distributions
-// of the standard library differ between implementations and would make a seed mean different runs.
+// The only source of random numbers in a simulated world. It has its own generator and distributions, because those of
+// the standard library differ between implementations, so that one seed would give different runs.
 #pragma once
 
 #include <algorithm>
@@ -14,7 +14,7 @@
 
 namespace understudy::sim {
 
-/// Mixes `value` into `hash`, so that every bit of either reaches every bit of the result (splitmix64's finisher).
+/// Mixes `value` into `hash`. Every bit of both affects every bit of the result (finalizer of splitmix64).
 constexpr std::uint64_t mix(std::uint64_t hash, std::uint64_t value) {
     std::uint64_t mixed = hash + 0x9e3779b97f4a7c15u + value;
     mixed = (mixed ^ (mixed >> 30)) * 0xbf58476d1ce4e5b9u;
@@ -32,7 +32,8 @@ constexpr std::uint64_t mix(std::uint64_t hash, std::string_view text) {
     return mix(mix(hash, word), text.size());
 }
 
-/// xoshiro256** (Blackman and Vigna). A uniform random bit generator; equal seeds give equal sequences everywhere.
+/// The generator xoshiro256** (Blackman and Vigna). It is a uniform random bit generator; equal seeds give equal
+/// sequences on every platform.
 class Random {
 public:
     using result_type = std::uint64_t;
@@ -56,8 +57,8 @@ public:
         return result;
     }
 
-    /// A generator of its own for whatever `name` stands for: it depends on the seed and the name only, so that
-    /// a further party in a world does not change what the others draw.
+    /// A separate generator for the part called `name`. It depends only on the seed, the name and the number, so an
+    /// additional node in a world does not change the numbers that the others draw.
     constexpr Random split(std::string_view name, std::uint64_t number = 0) const {
         return Random{mix(mix(seed_, name), number)};
     }
@@ -65,7 +66,7 @@ public:
     /// Uniform in [0, bound); `bound` is positive.
     constexpr std::uint64_t below(std::uint64_t bound) {
         UNDERSTUDY_CHECK(bound > 0);
-        const auto biased = (max() - bound + 1) % bound;  // 2^64 mod bound: the values that would be drawn too often
+        const auto biased = (max() - bound + 1) % bound;  // 2^64 mod bound: rejected, else some results are likelier
         for (;;)
             if (const auto drawn = (*this)(); drawn >= biased) return drawn % bound;
     }
@@ -84,10 +85,11 @@ public:
     /// Uniform in [0, 1).
     constexpr double unit() { return static_cast<double>((*this)() >> 11) * 0x1.0p-53; }
 
+    /// True with this probability. Draws no number if it is 0.
     constexpr bool chance(double probability) { return probability > 0 && unit() < probability; }
 
-    /// Exponentially distributed; von Neumann's way, by comparisons alone, because `std::log` is not
-    /// the same to the last bit everywhere.
+    /// Exponentially distributed. Uses von Neumann's method, which needs comparisons only, because the last bit of
+    /// `std::log` differs between platforms.
     constexpr Duration exponential(Duration mean) {
         for (double whole = 0;; ++whole) {
             const double first = unit();
@@ -101,7 +103,8 @@ public:
         }
     }
 
-    /// Heavy-tailed from `least` to `most`: each doubling of the value is half as likely as the one before.
+    /// Heavy-tailed in [least, most]: each doubling of the value is half as likely as the one before. `least` must be
+    /// positive.
     constexpr Duration heavy_tail(Duration least, Duration most) {
         UNDERSTUDY_CHECK(least > Duration{} && least <= most);
         auto octave = least;
@@ -109,13 +112,14 @@ public:
         return std::min(most, between(octave, octave * 2));
     }
 
-    /// One element of a non-empty container with random access.
+    /// A random element of a non-empty random access container.
     template <typename Container>
     constexpr auto& pick(Container& container) {
         return container[static_cast<std::size_t>(below(container.size()))];
     }
 
     template <typename Container>
+    /// A uniform random permutation (Fisher and Yates).
     constexpr void shuffle(Container& container) {
         for (std::size_t left = container.size(); left > 1; --left)
             std::swap(container[left - 1], container[static_cast<std::size_t>(below(left))]);

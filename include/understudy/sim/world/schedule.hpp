@@ -1,5 +1,6 @@
-// Virtual time: one io_context and one heap of events. The io_context is polled until it is idle, then time jumps
-// to the earliest event; nothing sleeps, and the same seed gives the same run.
+// Virtual time: a discrete-event scheduler made of one io_context and one heap of events. It polls the io_context until
+// no handler is ready; then time jumps to the earliest event. Nothing sleeps, so hours of virtual time take seconds,
+// and the same seed gives the same run.
 #pragma once
 
 #include <algorithm>
@@ -21,13 +22,14 @@
 
 namespace understudy::sim {
 
-/// Told what happens in a world, one line each.
+/// The trace: called with the virtual time and one line of text for each thing that happens in a world.
 using Trace = std::function<void(Time, std::string_view text)>;
 
-/// A world's time and what is due. Events at one time run in the order in which they were put in, all of them before
-/// any coroutine does: what arrives in one instant is there together.
+/// The virtual time of a world and its pending events. Events at the same time run in the order of their insertion, and
+/// all of them before any coroutine: frames that arrive at the same time are received in one batch. Not thread-safe.
 class Schedule {
 public:
+    // Not zero, so that a `Time{}` is in the past.
     static constexpr Time start = Time{std::chrono::seconds{1000}};
 
     Schedule() = default;
@@ -37,26 +39,30 @@ public:
     asio::io_context& context() { return context_; }
     Time now() const { return now_; }
 
-    /// Runs `function` at `time`, or in this instant if that has passed; never if `time` is `never`.
+    /// Runs `function` at `time`, or at the present time if that is in the past; not at all if `time` is `never`. O(log
+    /// events).
     void at(Time time, std::function<void()> function) {
         if (time == never) return;
         heap_.push_back({std::max(time, now_), inserted_++, std::move(function)});
         std::ranges::push_heap(heap_, std::ranges::greater{}, &Entry::key);
     }
+    /// Runs `function` after `delay`.
     void in(Duration delay, std::function<void()> function) { at(after(now_, delay), std::move(function)); }
 
-    /// What may run in one instant; more means that something spins without letting time pass.
+    /// Sets how many handlers may run at one point in time. More mean that some code loops without letting time pass;
+    /// then `settle` and `step` throw.
     void set_limit(std::uint64_t handlers) { max_handlers_ = handlers; }
 
-    /// Lets the coroutines run until all of them wait.
+    /// Runs handlers until none is ready, which means that all coroutines wait. Throws `std::runtime_error` above the
+    /// limit.
     void settle() {
         context_.restart();
         for (std::uint64_t handlers = 0; context_.poll_one() != 0;)
             if (++handlers > max_handlers_) throw std::runtime_error{"simulation: time stands still, something spins"};
     }
 
-    /// Settles, goes on to the earliest event, runs all that is due then, and settles again.
-    /// False if nothing is due any more. Throws what a coroutine or function let escape.
+    /// Settles, advances time to the earliest event, runs all events of that time, and settles again. Returns false if
+    /// there is no event. Throws the exceptions of events and of handlers.
     bool step() {
         settle();
         if (heap_.empty()) return false;
@@ -69,7 +75,7 @@ public:
         return true;
     }
 
-    /// Runs all that is due up to and including `time`; then it is `time`.
+    /// Runs all events up to and including `time`. Afterwards `now()` is `time`, unless it was later already.
     void run_until(Time time) {
         settle();
         while (next_time() <= time && step()) {}
@@ -77,7 +83,8 @@ public:
     }
     void run_for(Duration duration) { run_until(after(now_, duration)); }
 
-    /// Runs until `holds()`, which is asked after every step, or until `limit` has passed. Whether it holds.
+    /// Runs until `holds()` is true, at most for `limit`. The predicate is called after every step. Returns its last
+    /// result.
     template <std::predicate Predicate>
     bool run_until(Predicate holds, Duration limit) {
         const auto end = after(now_, limit);
@@ -92,18 +99,20 @@ public:
         return true;
     }
 
-    /// When the next event is due; `never` if none is.
+    /// The time of the next event; `never` if there is none.
     Time next_time() const { return heap_.empty() ? never : heap_.front().time; }
 
-    /// The hash of all that was folded in so far: two runs of one seed must agree on it.
+    /// The hash of everything that was folded in so far. It is equal for two runs of one seed, unless the simulation is
+    /// not deterministic.
     std::uint64_t event_hash() const { return hash_; }
+    /// Adds one thing that happened, with the present time, to the hash.
     void fold(std::string_view from, std::string_view to, std::string_view what) {
         hash_ = mix(mix(mix(mix(hash_, static_cast<std::uint64_t>(now_.time_since_epoch().count())), from), to), what);
     }
 
     void trace(Trace trace) { trace_ = std::move(trace); }
     bool traced() const { return static_cast<bool>(trace_); }
-    /// Tells the trace, if there is one; a long text is shortened, so that output stays bounded.
+    /// Calls the trace, if there is one. A long text is shortened, so that the output stays bounded.
     void tell(std::string text) {
         if (!trace_) return;
         if (text.size() > max_text) text.replace(max_text, std::string::npos, "...");

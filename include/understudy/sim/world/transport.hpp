@@ -1,4 +1,5 @@
-// The handle through which a party uses the simulated network: the same concept that the sockets keep.
+// The transport of the simulated network. It models the same concept as the socket transports, so the services run
+// unchanged in a simulated world.
 #pragma once
 
 #include <cstddef>
@@ -18,13 +19,13 @@ namespace understudy::sim {
 
 class World;
 
-/// A Transport over a simulated network; its laws are those of the concept. It works on the world's executor and takes
-/// its time and chance from the world. When its party is crashed it is dead: `next` throws `error::closed`, all else is
-/// ignored. The end of the handle closes it. Only `next` heeds a paused process: a host's own coroutines run on.
+/// A Transport over a simulated network; see the concept for the operations. It uses the world's executor, time and
+/// random numbers. After a crash of its process, `next` throws `error::closed` and all other calls are ignored. The
+/// destructor closes it. A paused process is suspended only in `next`; other coroutines of a host go on running.
 class SimTransport {
 public:
-    /// With `options.listen`, a server of that name; else a client, called `name` or `client-N`.
-    /// Throws `error::invalid_options`, or `address_in_use`.
+    /// With `options.listen` it is a server with that name (or `options.advertise`); otherwise a client, called `name`
+    /// or `client-N`. Throws `std::system_error` with `error::invalid_options` or `address_in_use`.
     SimTransport(Network& network, TransportOptions options, std::string name = {})
         : network_{&network}, endpoint_{network.open(std::move(options), std::move(name))} {}
     SimTransport(World& world, TransportOptions options, std::string name = {});
@@ -42,19 +43,21 @@ public:
     /// The address that peers dial; empty for a client.
     Address local() const { return endpoint_->options().listen.empty() ? Address{} : endpoint_->name(); }
     std::size_t max_frame() const { return endpoint_->options().max_frame; }
-    /// What links and faults call this party.
+    /// The name by which links and faults refer to this node.
     const std::string& name() const { return endpoint_->name(); }
     Time now() const { return endpoint_->now(); }
     std::uint64_t random() { return endpoint_->random()(); }
 
     void send(const Address& to, std::string payload) {
         if (!alive()) return;
+        // While the process is busy (`World::work`), its frames leave only at the end of this time, as they would with
+        // a real slow store.
         if (endpoint_->is_free()) return network_->send(endpoint_, to, std::move(payload));
         endpoint_->when_free([network = network_, endpoint = endpoint_, to, text = std::move(payload)] {
             if (!endpoint->closed()) network->send(endpoint, to, text);
         });
     }
-    asio::awaitable<Arrivals> next(Time deadline) { return next(network_, endpoint_, deadline); }
+    asio::awaitable<TransportEvents> next(Time deadline) { return next(network_, endpoint_, deadline); }
     void wake() { endpoint_->wake(); }
     void probe(const Address& address) {
         if (alive()) network_->probe(endpoint_, address);
@@ -72,8 +75,8 @@ public:
 private:
     bool alive() const { return endpoint_ && !endpoint_->closed(); }
 
-    // Outlives the handle while it waits.
-    static asio::awaitable<Arrivals> next(Network* network, std::shared_ptr<Endpoint> endpoint, Time deadline) {
+    // The endpoint must outlive the handle while this coroutine waits, so it is kept as a parameter.
+    static asio::awaitable<TransportEvents> next(Network* network, std::shared_ptr<Endpoint> endpoint, Time deadline) {
         co_await Endpoint::wait(endpoint, deadline);
         co_return network->take(*endpoint);
     }

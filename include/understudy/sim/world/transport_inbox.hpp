@@ -1,4 +1,5 @@
-// What a law of transports works with: how a party receives, and how a law says that it is broken.
+// Helpers of the transport conformance tests: coroutines that receive into an inbox, and the exception for a broken
+// requirement.
 #pragma once
 
 #include <chrono>
@@ -19,18 +20,20 @@ namespace understudy::sim::laws {
 
 using namespace std::chrono_literals;
 
-/// What was expected of the transport, as a sentence.
+/// A requirement that the transport breaks; `what()` is the requirement as a sentence.
 struct BrokenLaw : std::runtime_error {
     using std::runtime_error::runtime_error;
 };
 
+/// Throws `BrokenLaw` with the requirement `law` unless `holds`.
 inline void expect(bool holds, const char* law) {
     if (!holds) throw BrokenLaw{law};
 }
 
-/// What a party received, and how its last `next` ended.
+/// What one transport has received. `turns` counts the calls of `next` that completed; `ended` is the error of the call
+/// that failed.
 struct Inbox {
-    Arrivals arrivals;
+    TransportEvents arrivals;
     std::optional<std::error_code> ended;
     std::size_t turns = 0;
 
@@ -52,7 +55,7 @@ struct Inbox {
     }
 };
 
-/// One `next`, noted in the inbox.
+/// Calls `next` once and records its result in the inbox.
 template <typename T>
 asio::awaitable<void> next_once(T& transport, Inbox& inbox, Time deadline) {
     try {
@@ -64,7 +67,7 @@ asio::awaitable<void> next_once(T& transport, Inbox& inbox, Time deadline) {
     }
 }
 
-/// Receives until the transport is closed.
+/// Calls `next` until it fails, usually because the transport is closed.
 template <typename T>
 asio::awaitable<void> receive_all(T& transport, Inbox& inbox) {
     while (!inbox.ended) co_await next_once(transport, inbox, never);

@@ -1,4 +1,5 @@
-// A simulated world: virtual time, chance from one seed, and a network whose faults the holder commands.
+// A simulated world: virtual time, random numbers from one seed, and a network whose faults the owner controls. It is
+// what a test creates to run real services without sockets and clocks.
 #pragma once
 
 #include <concepts>
@@ -19,30 +20,31 @@
 
 namespace understudy::sim {
 
-/// Everything that happens in it follows from the seed and from what its holder does; it reads no clock and opens no
-/// socket. Services run on `get_executor()` over transports of `network()`, and only while `run_…` or `step` is called.
-/// Not thread-safe. It outlives what runs in it, but handles may outlive it: they are closed then.
+/// A deterministic world: everything in it follows from the seed and from the calls of its owner. It reads no clock and
+/// opens no socket. Services run on `get_executor()` with transports of `network()`, and only while `run_…` or `step`
+/// is called. Not thread-safe. It must outlive the services that run in it. Transport handles may outlive it; they are
+/// closed then.
 class World {
 public:
     explicit World(std::uint64_t seed) : random_{seed}, network_{schedule_, random_.split("network")} {}
 
     asio::any_io_executor get_executor() { return schedule_.context().get_executor(); }
     Time now() const { return schedule_.now(); }
-    /// For the holder's own use: what it draws does not change what happens to the others.
+    /// A generator for the owner. Numbers drawn from it do not change what the network draws.
     Random& random() { return random_; }
     Network& network() { return network_; }
     Links& links() { return network_.links(); }
 
-    /// Starts a coroutine; an exception that it lets escape comes out of `run_…`.
+    /// Starts a coroutine. An exception that leaves it is thrown out of `run_…` or `step`.
     void spawn(asio::awaitable<void> coroutine) {
         asio::co_spawn(get_executor(), std::move(coroutine), [](std::exception_ptr failure) {
             if (failure) std::rethrow_exception(failure);
         });
     }
-    /// Runs `function` at `time`, before the coroutines of that instant.
+    /// Runs `function` at `time`, before any coroutine that is resumed at that time.
     void at(Time time, std::function<void()> function) { schedule_.at(time, std::move(function)); }
 
-    /// As in `Schedule`.
+    /// See `Schedule`.
     void set_limit(std::uint64_t handlers) { schedule_.set_limit(handlers); }
     bool step() { return schedule_.step(); }
     void run_until(Time time) { schedule_.run_until(time); }
@@ -52,12 +54,13 @@ public:
         return schedule_.run_until(std::move(holds), limit);
     }
 
-    /// As in `Network`.
+    /// Faults of processes and machines: see `Network`.
     void crash(const std::string& name) { network_.crash(name); }
     void crash_at_send(const std::string& name, std::uint64_t count) { network_.crash_at_send(name, count); }
     void power_off(const std::string& name) { network_.power_off(name); }
     void slow_down(const std::string& name, Duration turn_time) { network_.slow_down(name, turn_time); }
-    /// The process spends so long on something in its present turn, as a store that takes its time.
+    /// The process is busy for `length` in its present turn, like a store that needs this time for a command. See
+    /// `Endpoint::work`.
     void work(const std::string& name, Duration length) {
         for (auto& endpoint : network_.of(name)) endpoint->work(length);
     }
@@ -65,9 +68,10 @@ public:
     void unpause(const std::string& name) { network_.unpause(name); }
     void set_clock(const std::string& name, double rate, Duration ahead = {}) { network_.set_clock(name, rate, ahead); }
 
-    /// Equal for two runs of one seed under the same commands; otherwise a clock, an address or a hash order got in.
+    /// Equal for two runs of one seed with the same calls. If it differs, the run depended on a clock, a memory address
+    /// or the order of a hash table.
     std::uint64_t event_hash() const { return schedule_.event_hash(); }
-    /// Told every delivery and fault from now on; may be empty.
+    /// Sets the trace, which is called for every delivery and fault from now on. May be empty.
     void trace(Trace trace) { schedule_.trace(std::move(trace)); }
 
 private:

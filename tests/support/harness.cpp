@@ -1,5 +1,5 @@
 // The worlds of sockets, which only `in_every_world` enters.
-#include <tests/support/stage.hpp>
+#include <tests/support/harness.hpp>
 
 #include <type_traits>
 
@@ -14,7 +14,7 @@ namespace {
 
 /// Real sockets in real time: only events count, and are waited for up to 30 s.
 template <typename Carrier>
-class SocketStage final : public Stage {
+class SocketHarness final : public Harness {
 public:
     asio::any_io_executor executor() override { return io_.get_executor(); }
     Time now() const override { return net::boot_time(); }
@@ -43,15 +43,15 @@ private:
 
 }  // namespace
 
-void in_every_world(const std::function<void(Stage&)>& body, std::uint64_t seeds) {
+void in_every_world(const std::function<void(Harness&)>& body, std::uint64_t seeds) {
     SUBCASE("in simulation") { in_simulation(body, seeds); }
     SUBCASE("over unix sockets") {
-        SocketStage<net::UnixTransport> stage;
-        body(stage);
+        SocketHarness<net::UnixTransport> harness;
+        body(harness);
     }
     SUBCASE("over TCP") {
-        SocketStage<net::TcpTransport> stage;
-        body(stage);
+        SocketHarness<net::TcpTransport> harness;
+        body(harness);
     }
 }
 

@@ -15,9 +15,9 @@
 
 namespace understudy::test {
 
-class Stage {
+class Harness {
 public:
-    virtual ~Stage() = default;
+    virtual ~Harness() = default;
     virtual asio::any_io_executor executor() = 0;
     virtual Time now() const = 0;
     virtual std::uint64_t random() = 0;
@@ -30,11 +30,11 @@ public:
 };
 
 /// Virtual time, one seed.
-class SimStage final : public Stage {
+class SimHarness final : public Harness {
 public:
     using Carrier = SimTransport;
 
-    explicit SimStage(std::uint64_t seed) : world_{seed} {}
+    explicit SimHarness(std::uint64_t seed) : world_{seed} {}
 
     asio::any_io_executor executor() override { return world_.get_executor(); }
     Time now() const override { return world_.now(); }
@@ -65,12 +65,12 @@ void in_simulation(Body body, std::uint64_t seeds = 10) {
     const auto count = setting("UNDERSTUDY_SEEDS", seeds);
     for (auto seed = from; seed < from + count; ++seed) {
         CAPTURE(seed);
-        SimStage stage{seed};
-        body(stage);
+        SimHarness harness{seed};
+        body(harness);
     }
 }
 
 /// Plays the body in simulation and over both kinds of sockets.
-void in_every_world(const std::function<void(Stage&)>& body, std::uint64_t seeds = 10);
+void in_every_world(const std::function<void(Harness&)>& body, std::uint64_t seeds = 10);
 
 }  // namespace understudy::test

@@ -1,4 +1,5 @@
-// What the clients of one group say that they saw, and whether it fits what the group has committed.
+// The client history: all calls and exported snapshots of the clients of one group, and the checks of both against the
+// commit history. Together they show whether clients saw a correct store, not only whether replicas agree.
 #pragma once
 
 #include <algorithm>
@@ -8,11 +9,11 @@
 #include <utility>
 #include <vector>
 
-#include <understudy/sim/check/chronicle.hpp>
+#include <understudy/sim/check/commit_history.hpp>
 #include <understudy/sim/check/counterexample.hpp>
 #include <understudy/sim/check/history.hpp>
 #include <understudy/sim/check/linearizability.hpp>
-#include <understudy/sim/check/log_witness.hpp>
+#include <understudy/sim/check/log_oracle.hpp>
 #include <understudy/sim/disk/snapshot_bytes.hpp>
 #include <understudy/sim/soak/workload.hpp>
 #include <understudy/wire/store_text.hpp>
@@ -20,30 +21,31 @@
 
 namespace understudy::sim {
 
-/// A dump that a client has read to its end.
+/// An exported snapshot that a client has read completely.
 struct Dumped {
     std::string bytes;
-    Index at = 0;             ///< It says that this is the last entry in it.
-    Index newest = 0;         ///< The newest entry that anybody had been answered with when it was begun.
-    std::uint64_t ended = 0;  ///< How many events there were in the history then.
+    Index at = 0;             ///< The last entry in it, according to the server.
+    Index newest = 0;         ///< The newest entry in any answer when the export began.
+    std::uint64_t ended = 0;  ///< The number of events in the history when it ended.
 };
 
-/// It outlives the clients.
+/// The history of all clients of a group. It outlives the clients.
 template <Workload W>
-struct Testimony {
+struct ClientHistory {
     HistoryOf<typename W::Model> history{};
     std::vector<Dumped> dumps{};
-    Index newest = 0;                       ///< The newest entry that anybody was answered with.
-    std::optional<std::uint64_t> forced{};  ///< How many events there were when an operator had a view forced.
+    Index newest = 0;                       ///< The newest entry in any answer so far.
+    std::optional<std::uint64_t> forced{};  ///< The number of events when a view was forced.
 
-    /// An operator has a view forced: what was seen so far may be gone.
+    /// Call it before an operator forces a view. Entries that were answered so far may be lost then.
     void force() {
         forced = history.events();
         newest = 0;
     }
 
-    /// Leaves out what was seen before a view was forced, of entries after the last that was `kept`. A command that was
-    /// answered there is open again: a copy that an earlier primary had logged may be in what is left.
+    /// After a forced view, removes what may be lost: the reads answered before the force that depend on entries after
+    /// `kept`. Commands answered before the force with such entries become open again. They are not removed, because a
+    /// copy of the command, logged by an earlier primary, may be in the remaining log.
     void drop_lost(std::vector<OperationOf<typename W::Model>>& operations, Index kept) const {
         if (!forced) return;
         std::erase_if(operations, [&](auto& operation) {
@@ -59,19 +61,19 @@ struct Testimony {
     }
 };
 
-/// What came of looking at a testimony.
+/// The result of the check of a client history.
 struct Finding {
-    std::string wrong{};     ///< In a sentence; empty: nothing is.
-    std::string evidence{};  ///< The smallest bad history, if that is it.
-    bool undecided = false;  ///< It was too hard to judge.
+    std::string wrong{};     ///< One sentence; empty if nothing is wrong.
+    std::string evidence{};  ///< The smallest wrong history, if it is not linearizable.
+    bool undecided = false;  ///< The search reached a bound.
 };
 
-/// Whether the clients' calls and the commands that took effect are of one piece, and linearizable.
+/// Checks that the clients' calls agree with the commands that took effect (`changes`), and that they are linearizable.
 template <Workload W>
-Finding judge_calls(const W& workload, const Testimony<W>& testimony, const std::vector<Chronicle::Change>& changes,
-                    Index kept, SearchBounds bounds) {
-    auto operations = testimony.history.operations();
-    testimony.drop_lost(operations, kept);
+Finding judge_calls(const W& workload, const ClientHistory<W>& client_history,
+                    const std::vector<CommitHistory::Change>& changes, Index kept, SearchBounds bounds) {
+    auto operations = client_history.history.operations();
+    client_history.drop_lost(operations, kept);
     const auto text = [](const typename W::Model::Input& input) {
         return input.index() == 0 ? wire::encode_command<typename W::Store>(std::get<0>(input)) : std::string{};
     };
@@ -87,14 +89,15 @@ Finding judge_calls(const W& workload, const Testimony<W>& testimony, const std:
     return finding;
 }
 
-/// Whether each dump of the store, and the store at the end, if its `bytes` are given, is what the log makes of what
-/// the group began with.
+/// Applies the commit history to the initial store, and compares the result with each exported snapshot at its index
+/// and, if `bytes` is given, with the final store. Also checks that an export is not older than an answer that some
+/// client had received before the export began. Returns what is wrong; empty if nothing is.
 template <Workload W>
-std::string judge_stores(const W& workload, const Testimony<W>& testimony,
-                         const std::vector<Chronicle::Change>& changes, Index kept,
+std::string judge_stores(const W& workload, const ClientHistory<W>& client_history,
+                         const std::vector<CommitHistory::Change>& changes, Index kept,
                          const std::optional<std::string>& bytes = {}) {
-    auto dumps = testimony.dumps;
-    testimony.drop_lost(dumps, kept);
+    auto dumps = client_history.dumps;
+    client_history.drop_lost(dumps, kept);
     std::ranges::stable_sort(dumps, {}, &Dumped::at);
     wire::TypedStore<typename W::Store> store{workload.initial()};
     auto next = changes.begin();

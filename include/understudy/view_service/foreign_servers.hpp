@@ -1,5 +1,6 @@
-// Servers of other clusters, whose pings are refused: what view they know, so that a view service that lost its record
-// can go on with a group of the former one.
+// Servers whose pings are refused, and the views that they report: servers of other clusters, and servers of a group
+// whose record is behind (R7). With these reports a view service that lost its record, or has an old one, can go on
+// with a group (`view.adopt`).
 #pragma once
 
 #include <algorithm>
@@ -16,22 +17,23 @@
 
 namespace understudy::view_service {
 
-/// What a server said with its last refused ping.
-struct Stranger {
+/// What a server said in its last refused ping that reported a view.
+struct ForeignServer {
     Incarnation incarnation = Incarnation::none;
     std::uint64_t n = 0;
     std::vector<Incarnation> recovered;
     ViewInfo known;  ///< The newest view that it knows.
-    Time heard{};    ///< In running time.
-    friend bool operator==(const Stranger&, const Stranger&) = default;
+    Time heard{};    ///< Running time of that ping.
+    friend bool operator==(const ForeignServer&, const ForeignServer&) = default;
 };
 
-/// One report of each server; beyond `max` the one that was heard longest ago is forgotten.
-class Strangers {
+/// The last report of each server. Beyond `max` reports, the oldest one is dropped.
+class ForeignServers {
 public:
     static constexpr std::size_t max = 10'000;
 
-    /// Constant time while there is room, else linear.
+    /// Keeps the report in a ping, if it has one and is newer than the last. A look-up while there is room, else
+    /// linear.
     void note(const Ping& ping, Time now) {
         if (!ping.known) return;
         auto& stranger = reports_[{ping.group, ping.server}];
@@ -40,14 +42,15 @@ public:
         if (reports_.size() <= max) return;
         reports_.erase(std::ranges::min_element(reports_, {}, [](const auto& one) { return one.second.heard; }));
     }
+    /// Drops all reports of a group.
     void forget(const std::string& group) { reports_.erase(first(group), last(group)); }
 
-    /// Whether a server with a view of another cluster was heard after `since`.
+    /// Whether a server of this group with a reported view was heard after `since`.
     bool heard(const std::string& group, Time since) const {
         const auto recent = [&](const auto& report) { return report.second.heard > since; };
         return std::any_of(first(group), last(group), recent);
     }
-    /// Those heard after `since`, of one group or of all; no more than `most`.
+    /// The servers heard after `since`, of one group or of all; at most `most` of them.
     std::vector<RefusedServer> list(const std::optional<std::string>& group, Time since, Time now,
                                     std::size_t most) const {
         std::vector<RefusedServer> found;
@@ -61,7 +64,7 @@ public:
         return found;
     }
 
-    /// The newest view that anybody of that cluster has reported, at any time; null if nobody has.
+    /// The newest view of that cluster in all reports of the group, however old; null if there is none.
     const ViewInfo* newest(const std::string& group, ClusterId cluster) const {
         const ViewInfo* found = nullptr;
         for (auto at = first(group); at != last(group); ++at)
@@ -69,8 +72,9 @@ public:
                 found = &at->second.known;
         return found;
     }
-    /// The server of that name, if it has reported that view after `since` and is this member, or continues its state.
-    const Stranger* find(const ViewInfo& known, const Member& member, Time since) const {
+    /// The server with the name of `member`, if it reported the view `known` after `since`, and if it is the same
+    /// incarnation or continues its state; else null.
+    const ForeignServer* find(const ViewInfo& known, const Member& member, Time since) const {
         auto found = reports_.find({known.group, member.name});
         if (found == reports_.end()) return nullptr;
         const auto& stranger = found->second;
@@ -80,10 +84,10 @@ public:
         return itself && same && stranger.heard > since ? &stranger : nullptr;
     }
 
-    friend bool operator==(const Strangers&, const Strangers&) = default;
+    friend bool operator==(const ForeignServers&, const ForeignServers&) = default;
 
 private:
-    using Reports = std::map<std::pair<std::string, Address>, Stranger>;
+    using Reports = std::map<std::pair<std::string, Address>, ForeignServer>;
     Reports::const_iterator first(const std::string& group) const { return reports_.lower_bound({group, {}}); }
     Reports::const_iterator last(const std::string& group) const { return reports_.lower_bound({group + '\0', {}}); }
 

@@ -1,5 +1,6 @@
-// The frequent messages, written in one pass: what stands around their commands is put together in a small buffer.
-// The text is the same, byte for byte, as what their field lists give (messages.hpp); the rest is left to those.
+// The fast path of encoding: writes the frequent messages in one pass. The text around the commands is assembled in a
+// small buffer, so the output string grows in few steps. The result is byte for byte the same as from the field lists
+// (messages.hpp); every other message is left to those.
 #pragma once
 
 #include <charconv>
@@ -18,20 +19,23 @@
 
 namespace understudy::wire {
 
-/// Writes to the end of a string. A message that it does not know is left alone: then it returns false and has written
-/// nothing.
-class UsualWriter {
+/// Appends messages to a string. For a message that it does not handle, `write` returns false and appends nothing.
+class FastEncoder {
 public:
-    explicit UsualWriter(std::string& out) : out_{out} {}
+    explicit FastEncoder(std::string& out) : out_{out} {}
 
+    /// Appends the JSON-RPC message if it is one of the frequent ones. Each handler checks everything that could make
+    /// it give up before it writes the first byte.
     bool write(const CallId& id, const Message& message) {
         if (id.empty() || id.size() > longest_id) return false;
         return std::visit([&](const auto& it) { return write(id, it); }, message);
     }
 
 private:
+    // Texts up to these lengths go through the buffer, which has to hold the longest of them.
     static constexpr std::size_t longest_id = 32, longest_name = 128, longest_number = 20;
 
+    // Every message without a handler of its own.
     template <typename Other>
     bool write(const CallId&, const Other&) {
         return false;
@@ -50,6 +54,7 @@ private:
         put(R"(,"query":)").put_json(it.query).put("}}");
         return end();
     }
+    // Without the whole view and without entries that open or close sessions; both are rare.
     bool write(const CallId& id, const Append& it) {
         if (!is_plain(it.group) || it.view.whole) return false;
         for (const auto& entry : it.entries)
@@ -89,6 +94,7 @@ private:
         return end();
     }
 
+    // With durations of whole milliseconds. View 0 has neither a primary nor members.
     bool write(const CallId& id, const PingResult& it) {
         const auto& view = it.info.view;
         if (!is_plain(it.info.group) || !is_plain(view.primary.name) || !is_whole(it.info.ping_interval) ||
@@ -115,6 +121,7 @@ private:
 
     // ---- parts ------------------------------------------------------------------------------------------
 
+    // A short text that needs no escapes.
     static bool is_plain(std::string_view name) {
         return name.size() <= longest_name &&
                skip_plain(name.data(), name.data() + name.size()) == name.data() + name.size();
@@ -126,18 +133,18 @@ private:
         return true;
     }
 
-    UsualWriter& put_address(ClusterId cluster, const std::string& group) {
+    FastEncoder& put_address(ClusterId cluster, const std::string& group) {
         return put(cluster).put(R"(,"group":)").put_quoted(group);
     }
-    UsualWriter& put_features(const Features& names) {
+    FastEncoder& put_features(const Features& names) {
         for (const auto& name : names) {
             if (&name != names.data()) put(",");
             put_quoted(name);
         }
         return *this;
     }
-    /// The names of all backups or of those in sync.
-    UsualWriter& put_names(const View& view, bool synced) {
+    /// The names of all backups, or only of the synced ones.
+    FastEncoder& put_names(const View& view, bool synced) {
         bool first = true;
         for (const auto& backup : view.backups) {
             if (synced && !backup.synced) continue;
@@ -152,28 +159,30 @@ private:
         if (it.seq != 0) put(R"(,"seq":)").put(it.seq);
         if (it.low != 0) put(R"(,"low":)").put(it.low);
     }
-    UsualWriter& put_json(const JsonText& text) {
+    // Commands and values can be large: they are appended to the string without the detour through the buffer.
+    FastEncoder& put_json(const JsonText& text) {
         flush();
         if (text.empty()) return put("null");
         out_ += text;
         return *this;
     }
     template <std::size_t size>
-    UsualWriter& put(const char (&literal)[size]) {
+    FastEncoder& put(const char (&literal)[size]) {
         make_room(size - 1);
         std::memcpy(at_, literal, size - 1);
         at_ += size - 1;
         return *this;
     }
-    UsualWriter& put_text(const std::string& text) {  // a short one
+    // A text of at most `longest_name` bytes: the buffer cannot grow.
+    FastEncoder& put_text(const std::string& text) {
         make_room(text.size());
         std::memcpy(at_, text.data(), text.size());
         at_ += text.size();
         return *this;
     }
-    UsualWriter& put_quoted(const std::string& text) { return put("\"").put_text(text).put("\""); }
+    FastEncoder& put_quoted(const std::string& text) { return put("\"").put_text(text).put("\""); }
     template <typename Token>
-    requires std::is_enum_v<Token> UsualWriter& put(Token token) {
+    requires std::is_enum_v<Token> FastEncoder& put(Token token) {
         make_room(18);
         *at_++ = '"';
         for (int shift = 60; shift >= 0; shift -= 4)
@@ -181,15 +190,15 @@ private:
         *at_++ = '"';
         return *this;
     }
-    UsualWriter& put_milliseconds(Duration it) {
+    FastEncoder& put_milliseconds(Duration it) {
         return put(static_cast<std::uint64_t>(it / std::chrono::milliseconds{1}));
     }
-    UsualWriter& put(std::uint64_t number) {
+    FastEncoder& put(std::uint64_t number) {
         make_room(longest_number);
         at_ = std::to_chars(at_, at_ + longest_number, number).ptr;
         return *this;
     }
-    UsualWriter& put(const Position& it) { return put("[").put(it.view).put(",").put(it.index).put("]"); }
+    FastEncoder& put(const Position& it) { return put("[").put(it.view).put(",").put(it.index).put("]"); }
 
     void make_room(std::size_t size) {
         if (static_cast<std::size_t>(buffer_ + sizeof buffer_ - at_) < size) flush();

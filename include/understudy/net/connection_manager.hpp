@@ -1,5 +1,6 @@
-// What a socket transport is behind its handle: who is connected, who is being dialled, and who may not be yet.
-// Shared by the handle and by whatever is under way, so that a handle may go at any time.
+// The implementation of a socket transport behind its handle: the table of peers that are connected, are being dialled,
+// or wait for a redial. The handle and every pending operation share ownership, so that the handle may be destroyed at
+// any time.
 #pragma once
 
 #include <sys/socket.h>
@@ -35,67 +36,76 @@
 #include <understudy/net/connect.hpp>
 #include <understudy/net/connection.hpp>
 #include <understudy/net/connection_limits.hpp>
-#include <understudy/net/doorbell.hpp>
 #include <understudy/net/listen.hpp>
+#include <understudy/net/receive_queue.hpp>
 #include <understudy/options.hpp>
 #include <understudy/transport.hpp>
 
 namespace understudy::net {
 
-/// To be made by `open`, and ended by `close`.
-class Switchboard final : public ConnectionOwner, public std::enable_shared_from_this<Switchboard> {
+/// The connection manager of one transport. Create it with `open` and end it with `close`. Not thread-safe: everything
+/// runs on the executor.
+class ConnectionManager final : public ConnectionOwner, public std::enable_shared_from_this<ConnectionManager> {
 public:
-    /// Listens, if the options say so. Throws `std::system_error`.
-    static std::shared_ptr<Switchboard> open(const asio::any_io_executor& executor, TransportOptions options,
+    /// Creates a connection manager, which listens if the options name an address (see `listen_as`). Throws
+    /// `std::system_error`.
+    static std::shared_ptr<ConnectionManager> open(const asio::any_io_executor& executor, TransportOptions options,
                                              Schemes schemes) {
-        auto board = std::make_shared<Switchboard>(Private{}, executor, std::move(options), schemes);
-        board->bell_ = std::make_shared<Doorbell>(executor, board->options_.max_turn, [weak = board->weak_from_this()] {
-            if (auto self = weak.lock()) self->after_turn();
-        });
-        const auto tell = [weak = board->weak_from_this()](Arrival arrival) {
-            if (auto self = weak.lock()) self->bell_->push(std::move(arrival));
+        auto board = std::make_shared<ConnectionManager>(Private{}, executor, std::move(options), schemes);
+        board->queue_ =
+            std::make_shared<ReceiveQueue>(executor, board->options_.max_turn, [weak = board->weak_from_this()] {
+                if (auto self = weak.lock()) self->after_turn();
+            });
+        const auto tell = [weak = board->weak_from_this()](TransportEvent arrival) {
+            if (auto self = weak.lock()) self->queue_->push(std::move(arrival));
         };
-        const auto open = [board = board.get()] { return board->accepted_; };  // which outlives the limits' use of it
+        // A plain pointer is safe: the limits call this only until `close`, and nothing calls them after it.
+        const auto open = [board = board.get()] { return board->accepted_; };
         board->limits_ = std::make_shared<ConnectionLimits>(executor, board->options_, tell, open);
         board->listen();
         return board;
     }
 
     struct Private {};
-    Switchboard(Private, const asio::any_io_executor& executor, TransportOptions options, Schemes schemes)
+    ConnectionManager(Private, const asio::any_io_executor& executor, TransportOptions options, Schemes schemes)
         : executor_{executor}, options_{std::move(options)}, schemes_{schemes}, random_{seeded()} {}
 
     const asio::any_io_executor& executor() const { return executor_; }
     const Address& local() const { return local_; }
-    Doorbell& bell() { return *bell_; }
+    ReceiveQueue& queue() { return *queue_; }
     std::uint64_t random() { return random_(); }
     std::size_t max_frame() const { return options_.max_frame; }
 
+    /// Queues a payload, and dials the address if there is no connection. Nothing happens for a reply address whose
+    /// connection has ended. Never blocks and never reports; a failure shows as a `Disconnected` event.
     void send(const Address& to, std::string_view payload) {
-        if (bell_->closed()) return;
+        if (queue_->closed()) return;
         auto found = peers_.find(to);
         if (found == peers_.end()) {
             if (is_reply_address(to)) return;  // its connection has ended
             prune();
             found = peers_.try_emplace(to).first;
         }
-        // Sending may end the connection, and so may dialling, where an address is refused at once.
+        // Keep a reference: `send` may end the connection, and so may `dial` if the address is refused at once. Both
+        // would erase `found`.
         const auto connection = found->second.connection ? found->second.connection : dial(to, found->second);
         connection->send(payload);
     }
 
-    /// Why that address can never be dialled, or nothing.
+    /// Why this address can never be dialled, or an empty text.
     std::string objection(const Address& address) const {
         const auto parsed = parse_address(address, schemes_);
         const auto* wrong = std::get_if<std::string>(&parsed);
         return wrong ? *wrong : std::string{};
     }
 
+    /// Connects anew to see whether anything listens at the address; one `Probed` event follows. The result is
+    /// `unknown` for an address that cannot be dialled.
     void probe(const Address& address) {
         auto parsed = parse_address(address, schemes_);
-        if (bell_->closed()) return;
+        if (queue_->closed()) return;
         if (std::holds_alternative<std::string>(parsed) || is_reply_address(address))
-            return bell_->push(Probed{address, ProbeResult::unknown});
+            return queue_->push(Probed{address, ProbeResult::unknown});
         auto target = std::get<Target>(std::move(parsed));
         asio::co_spawn(executor_, examine(shared_from_this(), address, attempt(), std::move(target)), asio::detached);
     }
@@ -107,6 +117,8 @@ public:
         if (const auto connection = find(peer)) connection->resume();
     }
 
+    /// The last payload of this peer was not a message. An accepted connection that has sent no message so far counts
+    /// as silent again, from the tick at which it was accepted.
     void malformed(const Address& peer) {
         const auto found = peers_.find(peer);
         if (found == peers_.end() || !found->second.connection) return;
@@ -116,11 +128,12 @@ public:
             limits_->is_silent(found->second.number, connection, found->second.accepted);
     }
 
-    /// What was sent is offered to the kernel once more; then everything ends.
+    /// Flushes what was sent to the kernel once more, without waiting, and then ends everything: the listener, all
+    /// connectors and connections, and a pending `next` (with `error::closed`). It may be called again.
     void close() {
-        if (bell_->closed()) return;
+        if (queue_->closed()) return;
         flush();
-        bell_->close();
+        queue_->close();
         listening_path_.release();
         for (const auto& acceptor : std::exchange(acceptors_, {})) acceptor->close();
         for (const auto& attempt : std::exchange(attempts_, {})) attempt->cancel();
@@ -134,10 +147,10 @@ public:
 
 private:
     struct Peer {
-        std::shared_ptr<Connection> connection;
+        std::shared_ptr<Connection> connection;  // null: waits for a redial
         Backoff backoff;
-        std::uint64_t number = 0;    // of an accepted connection
-        std::uint64_t accepted = 0;  // in ticks of the limits
+        std::uint64_t number = 0;    // of an accepted connection; 0 for a dialled one
+        std::uint64_t accepted = 0;  // the tick of the limits at which it was accepted
     };
 
     // ---- listening ---------------------------------------------------------------------------------------
@@ -159,10 +172,10 @@ private:
     }
 
     void accept(Descriptor descriptor) {
-        if (bell_->closed() || !limits_->admit(descriptor)) return;  // closes it
+        if (queue_->closed() || !limits_->admit(descriptor)) return;  // closes the descriptor
         asio::generic::stream_protocol::endpoint remote;
         auto size = static_cast<socklen_t>(remote.capacity());
-        if (::getpeername(descriptor.get(), remote.data(), &size) != 0) return;  // gone again
+        if (::getpeername(descriptor.get(), remote.data(), &size) != 0) return;  // has disconnected already
         remote.resize(size);
         const auto family = remote.protocol().family();
         auto name = reply_address(remote);
@@ -180,7 +193,8 @@ private:
         connection->open(std::move(socket));
     }
 
-    // For people it names the peer where it can; what makes it unique is the number, which is never used again.
+    // The name of an accepted connection: the peer's address for human readers, where there is one, and a number that
+    // is never used again. The number makes it unique; an address alone could belong to a later connection.
     Address reply_address(const asio::generic::stream_protocol::endpoint& remote) {
         const auto number = "#" + std::to_string(++last_number_);
         if (remote.protocol().family() == AF_UNIX) return unix_name_ + number;
@@ -192,7 +206,8 @@ private:
 
     // ---- dialling ----------------------------------------------------------------------------------------
 
-    /// The new connection, which may have ended already: the coroutine may begin, and fail, within `co_spawn`.
+    /// Begins to dial and returns the new connection. It may have ended already, because the coroutine may begin, and
+    /// fail, within `co_spawn`. The dial starts after the remaining backoff of this peer.
     std::shared_ptr<Connection> dial(const Address& to, Peer& peer) {
         auto connection = peer.connection = connect_to(to, true);
         const auto delay = peer.backoff.left(boot_time());
@@ -200,16 +215,16 @@ private:
         return connection;
     }
 
-    static asio::awaitable<void> reach(std::shared_ptr<Switchboard> self, std::shared_ptr<Connection> connection,
+    static asio::awaitable<void> reach(std::shared_ptr<ConnectionManager> self, std::shared_ptr<Connection> connection,
                                        std::shared_ptr<Attempt> attempt, Duration delay) {
         if (delay > Duration{}) co_await attempt->rest(delay);
-        if (self->bell_->closed()) co_return;
+        if (self->queue_->closed()) co_return;
         auto parsed = parse_address(connection->peer(), self->schemes_);
         if (auto* wrong = std::get_if<std::string>(&parsed)) {
             connection->end(std::move(*wrong));
         } else {
             auto outcome = co_await attempt->run(std::get<Target>(std::move(parsed)), self->options_.connect_timeout);
-            if (self->bell_->closed()) co_return;
+            if (self->queue_->closed()) co_return;
             if (outcome.fault)
                 connection->end("cannot connect: " + outcome.fault.message());
             else
@@ -218,14 +233,16 @@ private:
         self->attempts_.erase(attempt);
     }
 
-    static asio::awaitable<void> examine(std::shared_ptr<Switchboard> self, Address address,
+    // Probes an address. Even if a unix socket refuses, a process that holds the lock of its path is alive: its socket
+    // file may have been removed, or replaced. Without this check such a process would be declared dead.
+    static asio::awaitable<void> examine(std::shared_ptr<ConnectionManager> self, Address address,
                                          std::shared_ptr<Attempt> attempt, Target target) {
         const std::string path = target.path;
         const auto outcome = co_await attempt->run(std::move(target), self->options_.connect_timeout);
         self->attempts_.erase(attempt);
         auto result = judge(outcome);
         if (result == ProbeResult::refused && !path.empty() && UnixPath::is_held(path)) result = ProbeResult::alive;
-        self->bell_->push(Probed{std::move(address), result});
+        self->queue_->push(Probed{std::move(address), result});
     }
 
     std::shared_ptr<Attempt> attempt() { return *attempts_.insert(std::make_shared<Attempt>(executor_)).first; }
@@ -239,7 +256,8 @@ private:
         return found == peers_.end() ? nullptr : found->second.connection;
     }
 
-    // Addresses that could not be reached are remembered for their wait; they must not gather for ever.
+    // Drops the backoff of addresses whose wait is over. Without this, the table would grow with every address that was
+    // ever dialled in vain. The threshold doubles with the table, so the cost is amortized O(1) for each new address.
     void prune() {
         if (peers_.size() < prune_at_) return;
         const auto now = boot_time();
@@ -249,47 +267,50 @@ private:
         prune_at_ = std::max<std::size_t>(1024, peers_.size() * 2);
     }
 
-    // ---- what connections tell ---------------------------------------------------------------------------
+    // ---- ConnectionOwner ---------------------------------------------------------------------------------
 
     bool may_deliver(Connection& connection) override {
-        if (bell_->may_deliver(connection.source())) return true;
+        if (queue_->may_deliver(connection.source())) return true;
         if (connection.note_stalled(true)) stalled_.push_back(connection.shared_from_this());
         return false;
     }
-    void backlog(Connection& connection, bool full) override { bell_->push(Backlog{connection.peer(), full}); }
+    void backlog(Connection& connection, bool full) override { queue_->push(Backlog{connection.peer(), full}); }
     void awaits_room(Connection&) override { check_progress_later(); }
-    void bar(Connection& connection, bool on) override { bell_->bar(connection.source(), on); }
+    void bar(Connection& connection, bool on) override { queue_->bar(connection.source(), on); }
 
+    // Within a turn `after_turn` flushes: all messages that one turn sends to one peer leave in one write. Outside of a
+    // turn a posted flush does the same for all that is sent until it runs.
     void flush_later(Connection& connection) override {
         unflushed_.push_back(connection.shared_from_this());
-        if (bell_->in_turn() || flush_posted_) return;
+        if (queue_->in_turn() || flush_posted_) return;
         flush_posted_ = true;
         asio::post(executor_, [self = shared_from_this()] { self->flush(); });
     }
 
     bool deliver(Connection& connection, std::string_view payload) override {
-        bell_->deliver(connection.source(), connection.peer(), payload);
+        queue_->deliver(connection.source(), connection.peer(), payload);
         return may_deliver(connection);
     }
     void delivered() override {
         limits_->relieve();
-        bell_->delivered();
+        queue_->delivered();
     }
     ReceiveMemory& receive_memory() override { return limits_->memory(); }
     void attend(Connection& connection) override { limits_->attend(connection.shared_from_this()); }
     void exceeded(Connection& connection, error code, std::string what) override {
-        bell_->push(connection.source(), Broken{connection.peer(), code, std::move(what)});
+        queue_->push(connection.source(), ProtocolError{connection.peer(), code, std::move(what)});
     }
 
     void broken(Connection& connection, error code, std::string what) override {
-        bell_->push(connection.source(), Broken{connection.peer(), code, what});
+        queue_->push(connection.source(), ProtocolError{connection.peer(), code, what});
         leaving_.insert(connection.shared_from_this());
         forget(connection, std::move(what), true);
     }
 
+    // Lifts the bar, so that `Disconnected` is delivered even if the connection was paused.
     void half_closed(Connection& connection, std::string why) override {
-        bell_->bar(connection.source(), false);
-        bell_->push(connection.source(), Gone{connection.peer(), std::move(why)});
+        queue_->bar(connection.source(), false);
+        queue_->push(connection.source(), Disconnected{connection.peer(), std::move(why)});
     }
 
     void ended(Connection& connection, std::string why) override {
@@ -302,10 +323,12 @@ private:
         leaving_.erase(connection.shared_from_this());
     }
 
+    // Emits `Disconnected`, unless `half_closed` did, and removes the connection from its peer. `failed` says that the
+    // connection was of no use; then the peer's backoff grows. Otherwise the peer is erased, and with it its backoff.
     void forget(Connection& connection, std::string why, bool failed) {
         if (!connection.half_closed()) {
-            bell_->bar(connection.source(), false);
-            bell_->push(connection.source(), Gone{connection.peer(), std::move(why)});
+            queue_->bar(connection.source(), false);
+            queue_->push(connection.source(), Disconnected{connection.peer(), std::move(why)});
         }
         const auto found = peers_.find(connection.peer());
         if (found == peers_.end() || found->second.connection.get() != &connection) return;
@@ -328,7 +351,7 @@ private:
         }
     }
 
-    // One timer for all, and only while somebody does not take what it is sent.
+    // One timer for all accepted connections. It runs only while at least one peer does not take what it is sent.
     void check_progress_later() {
         if (progress_) return;
         progress_.emplace(executor_);
@@ -339,7 +362,7 @@ private:
     }
     void check_progress() {
         progress_.reset();
-        std::vector<std::shared_ptr<Connection>> all;  // since one that ends is forgotten
+        std::vector<std::shared_ptr<Connection>> all;  // a copy: a connection that ends is erased from `peers_`
         for (const auto& [name, peer] : peers_)
             if (peer.connection && !peer.connection->dialled()) all.push_back(peer.connection);
         bool waits = false;
@@ -354,6 +377,7 @@ private:
         flushing_.clear();
     }
 
+    // Seeds with 256 random bits; a 32-bit seed could give two nodes the same sequence.
     static std::mt19937_64 seeded() {
         std::random_device source;
         std::array<std::uint32_t, 8> words;
@@ -366,7 +390,7 @@ private:
     TransportOptions options_;
     Schemes schemes_;
     std::mt19937_64 random_;
-    std::shared_ptr<Doorbell> bell_;
+    std::shared_ptr<ReceiveQueue> queue_;
     std::shared_ptr<ConnectionLimits> limits_;
     Address local_;
     UnixPath listening_path_;
@@ -374,11 +398,11 @@ private:
     std::vector<std::shared_ptr<Acceptor>> acceptors_;
     std::unordered_map<Address, Peer> peers_;
     std::unordered_set<std::shared_ptr<Attempt>> attempts_;
-    std::unordered_set<std::shared_ptr<Connection>> leaving_;  // broken ones that still say goodbye
-    std::vector<std::shared_ptr<Connection>> stalled_;         // wait until what they delivered is served
+    std::unordered_set<std::shared_ptr<Connection>> leaving_;  // broken ones that still send the error and linger
+    std::vector<std::shared_ptr<Connection>> stalled_;         // wait until the frames they delivered are handled
     std::vector<std::shared_ptr<Connection>> unflushed_;
     std::vector<std::shared_ptr<Connection>> flushing_;
-    std::optional<asio::steady_timer> progress_;               // while somebody takes nothing
+    std::optional<asio::steady_timer> progress_;               // set while a peer takes nothing
     std::size_t accepted_ = 0;
     std::size_t prune_at_ = 1024;
     std::uint64_t last_number_ = 0;

@@ -1,5 +1,5 @@
-// A ViewRules on a stage: servers that ping when a test says so, time that passes when a test says so, and every
-// effect kept for the test to look at. Time moves from deadline to deadline, as the services' loop does it.
+// A ViewStateMachine on a harness: servers ping and time passes when a test says so, and all output is kept for tests
+// to look at. Time moves from deadline to deadline, as the driver does it.
 #pragma once
 
 #include <algorithm>
@@ -32,11 +32,11 @@ struct Said {
     Address peer = {};  ///< The connection; one of the server's own if empty.
 };
 
-class ViewStage {
+class ViewHarness {
 public:
-    explicit ViewStage(ViewOptions options = {}) : rules(options, our_cluster, Time{1h}) {}
+    explicit ViewHarness(ViewOptions options = {}) : rules(options, our_cluster, Time{1h}) {}
 
-    ViewRules rules;
+    ViewStateMachine rules;
     Time now{1h};
     std::vector<Envelope> sent;   ///< Everything since the last `clear`.
     std::vector<Event> events;
@@ -92,19 +92,19 @@ public:
         return found == sent.end() ? Message{Failure{}} : found->message;
     }
     void receive(Envelope envelope) {
-        rules.receive(std::move(envelope), now, effects_);
+        rules.receive(std::move(envelope), now, output_);
         collect();
     }
-    void gone(const Address& peer) {
-        rules.gone(peer, now, effects_);
+    void disconnected(const Address& peer) {
+        rules.disconnected(peer, now, output_);
         wake();
     }
     void probed(const Address& name, ProbeResult result) {
-        rules.probed(name, result, now, effects_);
+        rules.probed(name, result, now, output_);
         wake();
     }
     void wake() {
-        rules.wake(now, effects_);
+        rules.wake(now, output_);
         rules.deep_invariants();
         collect();
     }
@@ -182,15 +182,15 @@ private:
         std::uint64_t n = 0;
     };
     void collect() {
-        std::ranges::move(effects_.outbox, std::back_inserter(sent));
-        std::ranges::move(effects_.events, std::back_inserter(events));
-        std::ranges::move(effects_.probes, std::back_inserter(probes));
-        effects_.clear();
+        std::ranges::move(output_.outbox, std::back_inserter(sent));
+        std::ranges::move(output_.events, std::back_inserter(events));
+        std::ranges::move(output_.probes, std::back_inserter(probes));
+        output_.clear();
     }
     std::map<Address, Life> lives_;
     std::uint64_t next_incarnation_ = 1;
     std::uint64_t calls_ = 0;
-    Effects effects_;
+    Output output_;
 };
 
 /// The error that an answer carries, and its text.

@@ -1,5 +1,6 @@
-// The log as a witness: it says which commands of unknown outcome took effect, and where, so that nobody has to guess;
-// and it must not hold what nobody called, nor lack what was answered.
+// The log oracle: it uses the commit history to find out which commands of unknown outcome took effect, and where, so
+// that the linearizability check need not try all possibilities. It also checks that the log has no command that no
+// client sent, and lacks none that was answered.
 #pragma once
 
 #include <algorithm>
@@ -11,20 +12,21 @@
 #include <utility>
 #include <vector>
 
-#include <understudy/sim/check/chronicle.hpp>
+#include <understudy/sim/check/commit_history.hpp>
 #include <understudy/sim/check/history.hpp>
 
 namespace understudy::sim {
 
-/// Gives each open command of a history the place of its entry, and leaves out those that have none: the group is at
-/// rest, so they had no effect. `text(input)` is a command as it travels; empty for a query. Returns what is wrong, if
-/// the answers and the log are not of one piece.
+/// Gives each open command a claim with the index of its entry. Removes all other open operations: the group must be at
+/// rest, so they had no effect. `text(input)` is the command as it is sent; empty for a query. Returns what is wrong if
+/// the answers and the log disagree; empty otherwise. O(n log n).
 ///
-/// Open commands of one text are given the entries of that text in the order of their calls. Since all that holds for
-/// an open one is what must come before it, no other way to pair them fits if this one does not. O(n log n).
+/// Open commands with the same text get the entries with this text in the order of their calls. An open command is
+/// constrained only by what precedes its call; so if this pairing does not fit, no other does.
 template <typename Operation, typename Text>
-std::string place_open(std::vector<Operation>& operations, const std::vector<Chronicle::Change>& changes, Text text) {
-    std::map<std::uint64_t, std::string> answered;  // by the change that they claim to be
+std::string place_open(std::vector<Operation>& operations, const std::vector<CommitHistory::Change>& changes,
+                       Text text) {
+    std::map<std::uint64_t, std::string> answered;  // by the number of the claimed change
     std::unordered_map<std::string, std::deque<Operation*>> open;
     for (auto& operation : operations) {
         auto command = text(operation.input);

@@ -1,4 +1,6 @@
-// What must hold at every moment of a trial, whatever fails: of the views, of what replicas hold, and of how much.
+// The invariant checker of a run: it checks what must be true at every moment, whatever fails. It covers the sequence
+// of views, the committed entries, the promises of primaries, and the memory bounds of replicas. Client histories are
+// checked only at the end; this finds errors that no client noticed.
 #pragma once
 
 #include <algorithm>
@@ -16,7 +18,7 @@
 #include <understudy/base/check.hpp>
 #include <understudy/event.hpp>
 #include <understudy/replica/apply_observer.hpp>
-#include <understudy/sim/check/chronicle.hpp>
+#include <understudy/sim/check/commit_history.hpp>
 #include <understudy/sim/check/store_model.hpp>
 #include <understudy/sim/soak/cluster.hpp>
 #include <understudy/sim/world/random.hpp>
@@ -24,63 +26,69 @@
 
 namespace understudy::sim {
 
-/// Says what was violated, once; later findings may be consequences of the first.
+/// Checks the invariants of a cluster. Keeps only the first violation, because later ones may be its consequences.
 template <Store S>
-class Watch {
+class InvariantChecker {
 public:
-    /// `law` says what is wrong with a store in itself; empty if nothing is.
-    /// One at a time on each thread, and on the thread that made it.
-    Watch(Cluster<S>& cluster, std::function<std::string(const S&)> law)
+    /// `law` checks an invariant of the store itself and returns what is wrong; empty if nothing is. Checkers of one
+    /// thread must be destroyed in reverse order; only the newest one of a thread observes applied entries. Use it on
+    /// the thread that created it.
+    InvariantChecker(Cluster<S>& cluster, std::function<std::string(const S&)> law)
         : cluster_{cluster},
           law_{std::move(law)},
           earlier_{std::exchange(present(), this)},
           earlier_observer_{replica::set_apply_observer(&told_applied)} {
         cluster_.on_views_start([this](const view_service::ViewRecord& record) { go_on_from(record); });
     }
-    Watch(const Watch&) = delete;
-    Watch& operator=(const Watch&) = delete;
-    ~Watch() {
+    InvariantChecker(const InvariantChecker&) = delete;
+    InvariantChecker& operator=(const InvariantChecker&) = delete;
+    ~InvariantChecker() {
         replica::set_apply_observer(earlier_observer_);
         present() = earlier_;
     }
 
+    /// The first violation; empty if there is none.
     const std::string& violation() const { return violation_; }
+    /// Records a violation, unless there is one already.
     void violate(std::string what) {
         if (violation_.empty()) violation_ = std::move(what);
     }
     std::uint64_t view_changes() const { return view_changes_; }
     std::uint64_t snapshots() const { return snapshots_; }
-    /// How often a server led again with the state of its former life (R5).
+    /// How often a new incarnation of a member became primary with the state that it recovered from its disk (R5).
     std::uint64_t recoveries() const { return recoveries_; }
-    /// How often a group went on after the record was put back to an older copy.
+    /// How often a group was adopted after an older record was restored (R7).
     std::uint64_t adoptions() const { return adoptions_; }
-    const Chronicle& chronicle() const { return chronicle_; }
+    const CommitHistory& commit_history() const { return commit_history_; }
 
-    /// Called with each entry that a server which runs has just applied.
+    /// Sets a function that is called with each entry that a running server has just applied.
     void on_applied(std::function<void(const std::string& who, const Entry&)> function) {
         on_applied_ = std::move(function);
     }
-    /// An operator has forced a view: what was answered before may be gone.
+    /// Call it when an operator forces a view of this group. From then on a truncation of committed entries is no
+    /// violation.
     void forced(const std::string& group) { forced_.insert(group); }
-    /// Before the view service starts next, its record is put back to an older copy. Of a group whose view was newer it
-    /// is to decide nothing until it has adopted that (R7).
+    /// Call it when the record is replaced by an older copy while the view service is down. In each group whose view
+    /// was newer, the view service must decide nothing until the group is adopted (R7).
     void put_back() { newest_ = views_; }
 
     // ---- events ------------------------------------------------------------------------------------------
 
+    /// Checks one event that the node `who` has emitted.
     void told(const std::string& who, const Event& event) {
         std::visit([&](const auto& one) { see(who, one); }, event);
     }
 
     // ---- frames ------------------------------------------------------------------------------------------
 
-    /// S11: no command is answered with fewer backups in sync than are asked for, not from the table either. One that
-    /// was reported unreachable counts until the next view.
+    /// S11: a command must not be answered, not even from the session table, while fewer than `min_in_sync` backups are
+    /// in sync. A backup that is reported unreachable counts as in sync until the next view. Called with each frame
+    /// that a process sends.
     void sent(const Packet& packet) {
         const auto least = cluster_.options().replica.min_in_sync;
         if (least == 0 || packet.payload.find("\"value\":") == std::string_view::npos) return;
         const auto* server = cluster_.find(std::string{packet.from});
-        if (!server || !server->rules().serving()) return;  // it answered, and stepped down later in the same turn
+        if (!server || !server->rules().serving()) return;  // it answered, and stopped later in the same turn
         const auto decoded = wire::decode(packet.payload);
         const auto* message = std::get_if<wire::Decoded>(&decoded);
         if (!message || !std::holds_alternative<ExecuteResult>(message->message)) return;
@@ -94,7 +102,7 @@ public:
 
     // ---- states ------------------------------------------------------------------------------------------
 
-    /// Looks at all servers as they are now.
+    /// Checks all running servers in their present state. The expensive checks run every 16th time.
     void look() {
         ++looks_;
         cluster_.for_each([this](const auto& name, const auto& server) { examine(name, server); });
@@ -102,13 +110,14 @@ public:
         if (!cluster_.failure().empty()) violate(cluster_.failure());
     }
 
-    /// Looks at one server, as it is or as it died.
+    /// Checks one server, also one that is about to die: its last state might be the only one that violates an
+    /// invariant.
     void look_at(const std::string& name, const Server<S>& server) {
         ++looks_;
         examine(name, server);
     }
-    /// Whether all replicas in sync have applied the same. An entry of the primary's own, such as the closing of a
-    /// session, may be under way at any moment.
+    /// Whether the primary and all backups have applied the same entries. This can be false at any moment even without
+    /// calls, because the primary appends entries of its own, for example to close a session.
     bool is_level(const std::string& group) const {
         const auto view = cluster_.view(group);
         const auto* primary = cluster_.find(view.primary);
@@ -117,7 +126,8 @@ public:
                    return backup && backup->rules().state().applied == primary->rules().state().applied;
                });
     }
-    /// When they are level: they hold the same, byte by byte, and (if it is to) the law holds of it.
+    /// To call when `is_level`: all replicas must have the same sessions and the same state, byte by byte. With
+    /// `lawful`, the invariant of the store must hold too.
     void compare(const std::string& group, bool lawful) {
         const auto view = cluster_.view(group);
         const auto* primary = cluster_.find(view.primary);
@@ -146,7 +156,9 @@ private:
 
     // ---- views -------------------------------------------------------------------------------------------
 
-    /// A view that was stored counts, though perhaps nobody was told of it; one that was announced is never unknown.
+    /// Checks the record with which the view service starts. It must not be older than the last announced view, because
+    /// that was stored first. It may be newer: a view may be stored but not announced when the process dies. An older
+    /// record is allowed only after `put_back`.
     void go_on_from(const view_service::ViewRecord& record) {
         auto stored = views_;
         for (auto& [group, view] : stored) view = {};
@@ -156,6 +168,8 @@ private:
                 violate(group + ": the view service goes on from " + describe(next) + " after " + describe(before));
         views_ = std::move(stored);
     }
+    /// Checks a new view: it was stored before it was announced, its number is the next one, and its primary had the
+    /// state. After `put_back`, only a forced view with a higher number than all before may follow (R7).
     void see(const std::string&, const ViewDecided& decided) {
         const auto& group = decided.info.group;
         if (cluster_.stored_view(group).number < decided.info.view.number)
@@ -177,8 +191,9 @@ private:
         recoveries_ += old && next.forced != next.number && old->incarnation != next.primary.incarnation;
         before = next;
     }
-    /// The primary before, or a backup that was in sync when that view began, or of which its primary said so since; or
-    /// a later life of one of these that goes on from its disk.
+    /// Whether `leader` may be the primary after the view `before`: it was the primary, or a backup that was synced in
+    /// that view or that its primary marked in sync since; or it is a later incarnation of one of these that recovered
+    /// its state from the disk. Any other server may lack answered writes.
     bool may_lead(const std::string& group, const View& before, const Member& leader) const {
         const auto* old = before.member(leader.name);
         if (!old) return false;
@@ -192,11 +207,11 @@ private:
     }
     void see(const std::string&, const SnapshotInstalled&) { ++snapshots_; }
 
-    // ---- what nobody who keeps the rules ever causes -----------------------------------------------------
+    // ---- events that a correct node never emits ----------------------------------------------------------
 
     void see(const std::string& who, const StoreFailed& event) { violate(who + ": " + describe(Event{event})); }
     void see(const std::string& who, const LogCut& event) {
-        // One that an adoption finds idle drops what it has, as after any forced view.
+        // After a forced view or an adoption, a server whose state is older drops it: that is no violation.
         if (event.committed && !forced_.contains(Cluster<S>::group_of(who)) && newest_.empty())
             violate(who + " cut committed entries: " + describe(Event{event}));
     }
@@ -209,13 +224,15 @@ private:
 
     // ---- replicas ----------------------------------------------------------------------------------------
 
+    /// Checks one replica: its internal invariants, its bounds, and that a stopped primary stays stopped.
     void examine(const std::string& name, const Server<S>& server) {
         const auto& rules = server.rules();
         const auto& state = rules.state();
         const auto& options = cluster_.options().replica;
         const auto group = Cluster<S>::group_of(name);
-        if (looks_ % 16 == 0) rules.deep_invariants();  // they look at the whole log
-        // A new primary does not count those whose opening it inherited.
+        if (looks_ % 16 == 0) rules.deep_invariants();  // O(log): they visit the whole log
+        // A new primary does not count sessions whose opening entry is uncommitted at takeover, so it may exceed the
+        // bound by as many.
         if (state.sessions.size() > 2 * options.max_sessions + 8)
             violate(name + " holds " + std::to_string(state.sessions.size()) + " sessions");
         if (rules.serving() && state.sessions.bytes() > 2 * options.max_result_bytes)
@@ -232,8 +249,9 @@ private:
         if (under_way > options.max_call_bytes + replica::Log::size_of({}))
             violate(name + " has " + std::to_string(under_way) + " bytes that are not committed");
     }
-    /// What a primary has logged in its view and not committed. What others hold, or what it found there itself, may be
-    /// more: much of it is committed, which they may not have heard, or have not applied for want of a disk's answer.
+    /// Bytes that a primary has logged in its own view and not committed; 0 for other servers. Uncommitted entries of
+    /// backups, and those at takeover, are not bounded: many of them are committed, but the server has not learned it
+    /// yet, or its disk has not confirmed them.
     template <typename Rules>
     static std::uint64_t bytes_under_way(const Rules& rules) {
         const auto& log = rules.state().log;
@@ -245,14 +263,15 @@ private:
 
     // ---- what is committed -------------------------------------------------------------------------------
 
-    static Watch*& present() {
-        thread_local Watch* watch = nullptr;
+    static InvariantChecker*& present() {
+        thread_local InvariantChecker* watch = nullptr;
         return watch;
     }
     static void told_applied(const void* replica, const Entry& entry, bool effective) {
         if (auto* watch = present()) watch->applied(replica, entry, effective);
     }
-    /// By a server that runs, or by one that is being started and applies again what its disk keeps.
+    /// A replica has applied an entry. It belongs to a running server, or to one that is starting and applies the
+    /// entries of its journal again.
     void applied(const void* replica, const Entry& entry, bool effective) {
         bool runs = false;
         cluster_.for_each([&](const std::string& name, const auto& server) {
@@ -266,7 +285,7 @@ private:
             applied(name, found.info.view.forced, entry, effective);
     }
     void applied(const std::string& name, ViewNumber forced, const Entry& entry, bool effective) {
-        auto wrong = chronicle_.applied(name, Cluster<S>::group_of(name), forced, entry, effective);
+        auto wrong = commit_history_.applied(name, Cluster<S>::group_of(name), forced, entry, effective);
         if (!wrong.empty()) violate(std::move(wrong));
     }
 
@@ -276,16 +295,16 @@ private:
     std::string violation_;
     std::map<std::string, View> views_;
     std::set<std::tuple<std::string, ViewNumber, Address>> in_sync_;
-    std::map<std::string, View> newest_;  // before the record was put back
+    std::map<std::string, View> newest_;  // the views before the record was put back
     std::set<std::string> forced_;
-    Chronicle chronicle_;
-    std::set<std::tuple<std::string, Incarnation, ViewNumber>> stopped_;  // primaries that served no more
+    CommitHistory commit_history_;
+    std::set<std::tuple<std::string, Incarnation, ViewNumber>> stopped_;  // primaries that have stopped
     std::uint64_t looks_ = 0;
     std::uint64_t view_changes_ = 0;
     std::uint64_t snapshots_ = 0;
     std::uint64_t recoveries_ = 0;
     std::uint64_t adoptions_ = 0;
-    Watch* earlier_;
+    InvariantChecker* earlier_;
     replica::ApplyObserver earlier_observer_;
 };
 

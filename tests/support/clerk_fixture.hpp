@@ -1,4 +1,4 @@
-// A client at a desk: a test plays the view service and the primary by hand, one envelope at a time.
+// A client at a fixture: a test plays the view service and the primary by hand, one envelope at a time.
 #pragma once
 
 #include <doctest/doctest.h>
@@ -25,12 +25,12 @@ inline ViewInfo view(ViewNumber number, const Address& primary, std::uint64_t in
     return {"main", cluster, 100ms, decided};
 }
 
-struct Desk {
-    ClerkRules clerk;
+struct Fixture {
+    ClientStateMachine clerk;
     Time now{Duration{10s}};
-    Effects out;
+    Output out;
 
-    explicit Desk(ClerkOptions options = {}) : clerk(with_service(std::move(options)), 1) {}
+    explicit Fixture(ClerkOptions options = {}) : clerk(with_service(std::move(options)), 1) {}
     static ClerkOptions with_service(ClerkOptions options) {
         if (options.view_service.empty()) options.view_service = {view_service};
         return options;
@@ -43,7 +43,7 @@ struct Desk {
         clerk.deep_invariants();
         CHECK(clerk.deadline() > now);
         auto again = clerk;
-        Effects nothing;
+        Output nothing;
         again.wake(now, nothing);
         CHECK(again == clerk);  // waking early changes nothing
         CHECK(nothing.outbox.empty());

@@ -1,7 +1,7 @@
-// The messages that a busy group and its view service exchange most, in the form in which `encode` writes them: read in
-// one pass over the bytes, without looking at member names one by one. Whatever differs by a byte is left to the
-// general reading, and so is whatever is wrong: this never refuses. Where it reads a payload, both readings agree
-// (tests/fuzz, target `json`).
+// The fast path of decoding: the messages that a busy group and its view service exchange most, exactly as `encode`
+// writes them. It compares whole pieces of text instead of one member name after the other. A payload that differs by
+// one byte, valid or not, is left to the general decoder (json.ipp), so this one never reports an error. Where it reads
+// a payload, both decoders give the same message (tests/fuzz, target `json`).
 #pragma once
 
 #include <algorithm>
@@ -23,13 +23,14 @@
 
 namespace understudy::wire {
 
-/// One reading: every step takes what it names, or returns false, and then the whole reading counts for nothing.
-class UsualForm {
+/// Reads one payload. Every step consumes the text that it names, or returns false. After a false the position in the
+/// text is unspecified and the whole reading must be given up; only `literal` and `plain` consume nothing then.
+class FastDecoder {
 public:
-    explicit UsualForm(std::string_view payload) : at_{payload.data()}, end_{at_ + payload.size()} {}
+    explicit FastDecoder(std::string_view payload) : at_{payload.data()}, end_{at_ + payload.size()} {}
 
-    /// A command, a query or an append, or the answer to one; a chunk of a snapshot; or a ping. `message` is undefined
-    /// after a false.
+    /// Reads a command, a query or an append, or the answer to one of these; a chunk of a snapshot; or a ping. After a
+    /// false, `id` and `message` have unspecified values.
     bool read(CallId& id, Message& message) {
         if (!literal(R"({"jsonrpc":"2.0","id":)")) return false;
         const char* const start = at_;
@@ -39,7 +40,7 @@ public:
         return (request(message) || answer(id, message)) && literal("}") && at_ == end_;
     }
 
-    /// Takes `text` if it comes next.
+    /// Consumes `text` if it comes next.
     template <std::size_t size>
     bool literal(const char (&text)[size]) {
         if (static_cast<std::size_t>(end_ - at_) < size - 1 || std::memcmp(at_, text, size - 1) != 0) return false;
@@ -47,7 +48,7 @@ public:
         return true;
     }
 
-    /// A string of printable ASCII without escapes.
+    /// Reads a string of ASCII without escapes. `text` is a view into the payload.
     bool plain(std::string_view& text) {
         if (at_ == end_ || *at_ != '"') return false;
         const char* const start = at_ + 1;
@@ -58,7 +59,8 @@ public:
         return true;
     }
 
-    /// Bytes in their usual form, escaped where they must be. `bytes` lies in the text or in `room`.
+    /// Reads bytes in the forms that `encode_bytes` and `encode_bulk` write. `bytes` then refers to the payload or,
+    /// where something had to be decoded, to `room`.
     bool bytes(std::string_view& bytes, std::string& room) {
         if (plain(bytes)) return true;
         if (literal(R"({"b64":)")) {
@@ -75,9 +77,12 @@ public:
     bool at_end() const { return at_ == end_; }
 
 private:
-    /// A string, copied and unescaped in one pass. Escapes that are seldom needed are left to the general reading.
+    /// Reads a string and unescapes it in one pass. Returns false for escapes that are rare (`\u`, `\b`, `\f`, `\/`):
+    /// the general decoder reads these. The text is collected in a buffer on the stack, since appending each piece to
+    /// the string would cost more.
     bool unescape(std::string& out) {
-        constexpr std::size_t piece = 2048, slack = 32;  // one step adds a piece at most, and then one character
+        // One step adds at most a piece and one character; `copy_plain` may write 16 bytes more.
+        constexpr std::size_t piece = 2048, slack = 32;
         if (at_ == end_ || *at_ != '"') return false;
         char buffer[4096];
         char* to = buffer;
@@ -126,6 +131,7 @@ private:
         if (literal(R"(,"method":"view.ping","params":)")) return take(message.emplace<Ping>());
         return literal(R"(,"method":"replica.install","params":)") && take(message.emplace<Install>());
     }
+    // An answer does not name its method. The id does, since this process made it (protocol/call_id.hpp).
     bool answer(const CallId& id, Message& message) {
         if (!literal(R"(,"result":)")) return false;
         switch (call_method(id)) {
@@ -151,6 +157,8 @@ private:
             } while (!literal("]") && literal(","));
         return literal(R"(,"commit":)") && take(it.commit) && optional(R"(,"round":)", it.round) && literal("}");
     }
+    // `data` may lie in the payload (no escapes) or in `it.data` already, so it is copied only in the first case. Any
+    // protocol number of up to three digits is read: the receiver, not the decoder, refuses another version.
     bool take(Install& it) {
         std::string_view group, data;
         std::uint64_t protocol = 0;
@@ -166,10 +174,12 @@ private:
         it.last = literal(R"(,"last":true)");
         return literal("}");
     }
+    // An entry of kind `command`. Entries of other kinds are rare and left to the general decoder.
     bool take(Entry& it) {
         return literal(R"({"at":)") && take(it.at) && in_session(it) && literal(R"(,"command":)") && json(it.command) &&
                literal("}");
     }
+    // ExecuteResult and QueryResult.
     template <typename Result>
     requires requires(Result& it) { it.value; }
     bool take(Result& it) {
@@ -180,7 +190,8 @@ private:
                optional(R"(,"round":)", it.round) && features(it.features) && literal("}");
     }
 
-    /// Of a server that neither complains nor leaves.
+    /// The ping of a server without special news: nothing about unreachable backups, leaving, stopping, recovered
+    /// incarnations or another cluster.
     bool take(Ping& it) {
         return literal(R"({"protocol":1,"group":)") && take(it.group) && literal(R"(,"server":)") && take(it.server) &&
                literal(R"(,"incarnation":)") && take(it.incarnation) && literal(R"(,"n":)") && take(it.n) &&
@@ -190,17 +201,19 @@ private:
                optional(R"(,"state_view":)", it.state_view) && flag(R"(,"journal":true)", it.journal) && literal("}");
     }
 
-    // ---- what they share --------------------------------------------------------------------------------
+    // ---- parts that several messages have ---------------------------------------------------------------
 
-    /// Whom it is for: the cluster and the group.
+    /// The cluster and the group that the message is for.
     bool address(auto& it) {
         return literal(R"({"cluster":)") && take(it.cluster) && literal(R"(,"group":)") && take(it.group);
     }
-    /// Only what this version writes: the general reading knows what to skip.
+    /// The optional list of features. A list with names that this version would not write is left to the general
+    /// decoder, which skips such names.
     bool features(Features& list) {
         return !literal(R"(,"features":)") ||
                (take(list) && list.size() <= max_features && std::ranges::all_of(list, is_feature));
     }
+    // A boolean member, which is written only if it is true.
     template <std::size_t size>
     bool flag(const char (&member)[size], bool& value) {
         if (literal(member)) value = true;
@@ -221,11 +234,12 @@ private:
 
     // ---- values -----------------------------------------------------------------------------------------
 
+    // A number of at most 19 digits, which cannot overflow. Leading zeros are no JSON.
     bool take(std::uint64_t& number) {
         const char* const start = at_;
         number = 0;
         for (; at_ != end_ && *at_ >= '0' && *at_ <= '9'; ++at_) number = number * 10 + std::uint64_t(*at_ - '0');
-        const auto digits = at_ - start;  // 19 of them fit
+        const auto digits = at_ - start;
         return digits > 0 && digits <= 19 && (*start != '0' || digits == 1);
     }
     bool take(Position& it) { return literal("[") && take(it.view) && literal(",") && take(it.index) && literal("]"); }
@@ -243,6 +257,7 @@ private:
         } while (literal(","));
         return literal("]");
     }
+    // An incarnation or a cluster id: 16 lower-case hexadecimal digits in quotes, 18 characters.
     template <typename Token>
     requires std::is_enum_v<Token>
     bool take(Token& token) {
@@ -261,7 +276,8 @@ private:
         at_ += 18;
         return true;
     }
-    /// Any JSON value, as its text. Most are strings or objects of strings.
+    /// Any JSON value, as its text. Most values are strings or objects of strings, which need no full scanner. Every
+    /// other value is checked by the scanner: text that is no JSON must not reach a store or a log.
     bool json(JsonText& out) {
         const char* const start = at_;
         if (std::string_view text; !plain(text) && !object_of_strings()) {

@@ -1,5 +1,5 @@
-// What the groups of a cluster have committed, entry by entry, as every replica tells it that applies one: they must
-// all tell the same.
+// The commit history: which entries the groups of a cluster have committed, collected from every replica that applies
+// an entry. All replicas must apply the same entries. The log oracle and the checks of snapshots use it too.
 #pragma once
 
 #include <cstddef>
@@ -14,16 +14,19 @@
 
 namespace understudy::sim {
 
-class Chronicle {
+/// The committed entries of all groups. A forced view may drop committed entries, so the history of a group is stored
+/// in parts, one for each forced view.
+class CommitHistory {
 public:
     /// A command that took effect.
     struct Change {
         Index index = 0;
-        std::string command{};  ///< As it travels.
+        std::string command{};  ///< The JSON text as it is sent.
     };
 
-    /// `who` of the group has applied an entry, and knows of the view with that number as the newest forced one (0:
-    /// none): entries after it belong to another history. Returns what is wrong, if another replica has told otherwise.
+    /// Records that the server `who` has applied an entry. `forced` is the newest forced view that this server knows
+    /// (0: none); entries after it belong to a new part of the history. `effective` is false if the entry had no effect
+    /// (S10). Returns what is wrong if another replica applied a different entry at this index; empty otherwise.
     std::string applied(const std::string& who, const std::string& group, ViewNumber forced, const Entry& entry,
                         bool effective) {
         auto& era = eras_[group][forced];
@@ -38,7 +41,7 @@ public:
         return who + how;
     }
 
-    /// The commands that took effect, in their order: of the history that the newest forced view has left.
+    /// The commands that took effect, in order, in the history that remains after the newest forced view.
     std::vector<Change> changes(const std::string& group) const {
         std::vector<Change> all;
         for (const auto& [index, told] : lineage(group, ~ViewNumber{0}))
@@ -46,8 +49,8 @@ public:
         return all;
     }
 
-    /// The last entry that was kept of what the group had before that view was forced: all up to there stands in both
-    /// histories. Nothing if nothing was applied since.
+    /// The index of the last entry that survived this forced view: up to it, the history before the force and the
+    /// history after it are equal. No value if no entry was applied since the force, because then it is unknown.
     std::optional<Index> kept(const std::string& group, ViewNumber forced) const {
         const auto found = eras_.find(group);
         if (found == eras_.end() || !found->second.contains(forced)) return {};
@@ -71,8 +74,9 @@ private:
 
     using Era = std::map<Index, Told>;
 
-    /// The last index up to which both histories are the same. `later` may have gaps: a server that lags behind tells
-    /// old entries again once it has heard of the forced view. Only the first entry that differs ends what is common.
+    /// The last index up to which both histories are equal. `later` may have gaps: a server that lags behind applies
+    /// old entries after it has learned of the forced view, and these are recorded in `later`. So a missing entry is no
+    /// difference; only the first differing entry ends the common part.
     static Index last_common(const Era& before, const Era& later) {
         for (const auto& [index, told] : later) {
             const auto old = before.find(index);
@@ -81,7 +85,7 @@ private:
         return later.rbegin()->first;
     }
 
-    /// What the forced views up to that one have left.
+    /// The history that remains after all forced views up to `last`.
     Era lineage(const std::string& group, ViewNumber last) const {
         Era all;
         const auto found = eras_.find(group);

@@ -1,4 +1,5 @@
-// The clients of a trial: they call without pause, many at a time, give up, die in the middle, and note what they saw.
+// The simulated clients of a run. They send calls continuously, several at a time, give up after a timeout, and die
+// with calls under way. They record each call in the client history, which is checked after the run.
 #pragma once
 
 #include <algorithm>
@@ -17,26 +18,27 @@
 #include <asio/error.hpp>
 
 #include <understudy/client.hpp>
+#include <understudy/sim/check/client_history.hpp>
 #include <understudy/sim/check/history.hpp>
-#include <understudy/sim/check/testimony.hpp>
 #include <understudy/sim/soak/workload.hpp>
 #include <understudy/sim/world/world.hpp>
 
 namespace understudy::sim {
 
-/// How one client behaves.
+/// The client profile: how one client behaves.
 struct Habits {
     ClerkOptions options{};
-    Duration think = 50ms;    ///< Between two calls, on average.
-    std::size_t at_once = 1;  ///< Calls under way; a further one is left out.
+    Duration think = 50ms;    ///< Mean time between two calls.
+    std::size_t at_once = 1;  ///< Most calls under way; further ones are skipped.
+    // The timeout of each call is drawn between these two.
     Duration patience_least = 300ms;
     Duration patience_most = 5s;
-    double dumps = 0;      ///< The share of calls that read everything there is, as one snapshot.
-    double death = 0;      ///< The probability, at each call, that the client dies or ends instead; another follows.
-    bool repeats = false;  ///< The network repeats frames: then a refusal does not prove that nothing was done.
+    double dumps = 0;      ///< Share of calls that export a whole snapshot.
+    double death = 0;      ///< Probability per call that the client dies or stops instead.
+    bool repeats = false;  ///< The network repeats frames (see `is_without_effect`).
 };
 
-/// How calls ended.
+/// Counts of calls by result, and of clients that died.
 struct CallCounts {
     std::uint64_t answered = 0;
     std::uint64_t without_effect = 0;
@@ -45,36 +47,36 @@ struct CallCounts {
     std::uint64_t dumps = 0;
 };
 
-/// One client of one group.
+/// One client of one group. When it dies, a new client with the same name takes its place.
 template <Workload W>
-class Customer {
+class ClientProfile {
 public:
     using S = typename W::Store;
     using Client = understudy::Client<S, SimTransport>;
     using Input = typename W::Model::Input;
 
-    Customer(World& world, W& workload, Testimony<W>& testimony, std::string name, Habits habits)
+    ClientProfile(World& world, W& workload, ClientHistory<W>& client_history, std::string name, Habits habits)
         : world_{world},
           workload_{workload},
-          testimony_{testimony},
+          client_history_{client_history},
           name_{std::move(name)},
           habits_{std::move(habits)},
           random_{world.random().split(name_)} {
         open();
     }
-    Customer(const Customer&) = delete;
-    Customer& operator=(const Customer&) = delete;
+    ClientProfile(const ClientProfile&) = delete;
+    ClientProfile& operator=(const ClientProfile&) = delete;
 
     const std::string& name() const { return name_; }
     const std::string& group() const { return habits_.options.group; }
     const CallCounts& counts() const { return counts_; }
     std::size_t pending() const { return *pending_; }
-    /// How many requests it may have under way.
+    /// How many requests the client sends before it waits for answers.
     std::size_t window() const { return habits_.options.window; }
-    /// Whether it has met a view service of another cluster, so that its next call begins anew.
+    /// Whether it got `wrong_cluster`. Such a client cannot be used any more, so the next call starts with a new one.
     bool is_misled() const { return misled_; }
 
-    /// Calls from now on until `end`.
+    /// Starts to send calls at random times, until `end`. Returns at once.
     void work(Time end) {
         const auto next = after(world_.now(), random_.exponential(habits_.think));
         if (next >= end) return;
@@ -82,7 +84,7 @@ public:
             if (random_.chance(habits_.death))
                 random_.chance(0.5) ? die() : leave();
             else if (pending() >= habits_.at_once)
-                ;  // left out
+                ;  // too many calls are under way: skip this one
             else if (random_.chance(habits_.dumps))
                 dump();
             else
@@ -92,7 +94,7 @@ public:
         });
     }
 
-    /// Asks for everything there is; `has_read` then says whether all of it was answered.
+    /// Sends all queries that read the whole state. Returns at once; `has_read` says later whether all were answered.
     void read_everything(Duration patience) {
         to_answer_ = counts_.answered;
         for (std::uint64_t number = 0; auto input = workload_.last(number); ++number) {
@@ -102,20 +104,22 @@ public:
     }
     bool has_read() const { return counts_.answered >= to_answer_; }
 
-    /// Whatever the workload says is next.
+    /// Sends the workload's next operation.
     void call_any(Duration patience) { call(workload_.next(random_, name_, ++calls_), patience); }
-    /// One command, if the workload has any.
+    /// Sends one command. Sends nothing if the workload gives no command in 1,000 tries.
     void write(Duration patience) {
         for (int tries = 0; tries < 1'000; ++tries)
             if (Input input = workload_.next(random_, name_, ++calls_); input.index() == 0)
                 return call(std::move(input), patience);
     }
 
+    /// Sends one operation with this timeout and records it in the client history.
     void call(Input input, Duration patience) {
         if (std::exchange(misled_, false)) renew();
-        const auto id = testimony_.history.begin(name_, input, world_.now());
+        const auto id = client_history_.history.begin(name_, input, world_.now());
         ++*pending_;
-        // The client may die first; then nobody is told, and the operation stays open.
+        // If the client dies first, `pending_` has been replaced and this result is ignored: the operation stays open,
+        // since its outcome is unknown.
         auto ended = [this, id, pending = pending_, command = input.index() == 0](std::error_code ec, auto result) {
             --*pending;
             if (pending == pending_) this->ended(id, command, ec, std::move(result));
@@ -126,12 +130,12 @@ public:
             client_->async_query_at(std::get<1>(input), patience, std::move(ended));
     }
 
-    /// Reads a snapshot of everything.
+    /// Exports a snapshot of the store and records it.
     void dump() {
         if (std::exchange(misled_, false)) renew();
         ++*pending_;
         auto dumped = std::make_shared<Dumped>();
-        dumped->newest = testimony_.newest;
+        dumped->newest = client_history_.newest;
         client_->async_dump([dumped](std::string_view piece) { dumped->bytes += piece; },
                             [this, dumped, pending = pending_](std::error_code ec, Position at) {
                                 --*pending;
@@ -144,12 +148,13 @@ private:
         client_.emplace(world_.network().client(name_), habits_.options);
         pending_ = std::make_shared<std::size_t>(0);
     }
+    /// The process dies with its calls under way. Its session stays open on the servers.
     void die() {
         ++counts_.deaths;
         world_.crash(name_);
         renew();
     }
-    /// Ends in good order: what is under way has an unknown outcome, and its session is closed behind that.
+    /// Stops in an orderly way: calls under way have an unknown outcome, and the session is closed after them.
     void leave() {
         ++counts_.deaths;
         client_->stop();
@@ -157,36 +162,40 @@ private:
     }
     void renew() {
         counts_.unknown += *pending_;
-        pending_ = nullptr;  // what is still told is not heard
+        pending_ = nullptr;  // results of the old client's calls are ignored from now on
         client_.reset();
         open();
     }
 
+    /// Records how a call ended: answered, without effect, or with an unknown outcome. A query that failed counts as
+    /// without effect.
     void ended(typename HistoryOf<typename W::Model>::Id id, bool command, std::error_code ec,
                Result<typename S::Reply> result) {
         if (!ec) {
             ++counts_.answered;
-            testimony_.newest = std::max(testimony_.newest, result.at.index);
-            return testimony_.history.answer(id, std::move(result.value), world_.now(),
+            client_history_.newest = std::max(client_history_.newest, result.at.index);
+            return client_history_.history.answer(id, std::move(result.value), world_.now(),
                                              Claim{result.at.index, !command});
         }
-        misled_ = misled_ || ec == error::wrong_cluster;  // such a client is of no use any more
+        misled_ = misled_ || ec == error::wrong_cluster;  // such a client cannot be used any more
+        // A failed command may still take effect later, so it stays open in the history. A failed query has none.
         if (command && !is_without_effect(ec)) {
             ++counts_.unknown;
-            return testimony_.history.leave_open(id);
+            return client_history_.history.leave_open(id);
         }
         ++counts_.without_effect;
-        testimony_.history.no_effect(id);
+        client_history_.history.no_effect(id);
     }
     void dumped(std::error_code ec, Dumped dump, Position at) {
         misled_ = misled_ || ec == error::wrong_cluster;
         if (ec) return;
         ++counts_.dumps;
         dump.at = at.index;
-        dump.ended = testimony_.history.events();
-        testimony_.dumps.push_back(std::move(dump));
+        dump.ended = client_history_.history.events();
+        client_history_.dumps.push_back(std::move(dump));
     }
-    /// What the library promises of each error (`Client`).
+    /// Whether the library promises that a command which ended with this error had no effect (see `Client`). If the
+    /// network repeats frames, a refusal proves nothing: it may answer one copy while the other copy was executed.
     bool is_without_effect(std::error_code ec) const {
         if (ec == error::deadline_passed || ec == error::bad_request || ec == error::too_large) return true;
         if (ec == error::overloaded || ec == error::not_enough_replicas || ec == error::wrong_cluster)
@@ -196,7 +205,7 @@ private:
 
     World& world_;
     W& workload_;
-    Testimony<W>& testimony_;
+    ClientHistory<W>& client_history_;
     std::string name_;
     Habits habits_;
     Random random_;
@@ -204,7 +213,7 @@ private:
     std::shared_ptr<std::size_t> pending_;
     std::uint64_t calls_ = 0;
     std::uint64_t to_answer_ = 0;
-    bool misled_ = false;  // it met a view service of another cluster
+    bool misled_ = false;  // it got `wrong_cluster`
     CallCounts counts_;
 };
 

@@ -1,5 +1,5 @@
-// A completion handler whose type was forgotten: what a table of calls under way holds.
-// Asio 1.22 has no any_completion_handler; this is the part of it that the services need.
+// A type-erased completion handler, as a table of pending calls stores it. Asio 1.22 has no any_completion_handler;
+// this has those parts of it that the services need.
 #pragma once
 
 #include <cstddef>
@@ -22,39 +22,40 @@
 
 namespace understudy::detail {
 
-/// What a failed call's result says of the cause; a type whose results can say it specializes this.
+/// Extracts the human-readable cause from the result of a failed call. Specialized for result types that have one.
 template <typename Result>
 struct FailureText {
     static std::string take(Result&) { return {}; }
 };
 
-/// Completes a handler of `void(std::error_code, T)`, or of `void(std::error_code)`, with what a function makes of a
-/// `Result`. The function is `T translate(std::error_code&, Result&&)` and may turn success into an error.
-/// The handler's executor is kept busy until then; its memory comes from the handler's allocator.
+/// Completes a handler of `void(std::error_code, T)`, or of `void(std::error_code)`. The value is what `T
+/// translate(std::error_code&, Result&&)` makes of a `Result`; `translate` may also turn success into an error. Until
+/// then it keeps the handler's executor busy. Its memory comes from the handler's allocator.
 template <typename Result>
-class Completion {
+class CompletionHandler {
 public:
-    Completion() = default;
+    CompletionHandler() = default;
 
     template <typename Handler, typename Translate>
-    Completion(Handler handler, const asio::any_io_executor& service, Translate translate)
+    CompletionHandler(Handler handler, const asio::any_io_executor& service, Translate translate)
         : held_{Held<Handler, Translate>::make(std::move(handler), service, std::move(translate))} {}
 
     explicit operator bool() const { return held_ != nullptr; }
 
-    /// Hands the outcome to the handler through its executor, never from within this call. Only once. What is posted is
-    /// a step of the service's own executor, from which the handler's is entered: `use_future` then needs no thread.
+    /// Passes the outcome to the handler through the handler's executor, never from within this call. Only once. It
+    /// posts to the service's own executor, and enters the handler's executor from there: posted directly, `use_future`
+    /// would need a thread.
     void post(std::error_code ec, Result result) { held_.release()->post(ec, std::move(result)); }
 
-    /// Whether the handler's executor is the service's own, and a step that runs there may call `run`.
+    /// Whether the handler's executor is the service's own. If so, a function that runs there may call `run`.
     bool runs_in_service() const { return held_->in_service; }
-    /// Calls the handler. Only once.
+    /// Calls the handler directly. Only once.
     void run(std::error_code ec, Result result) { held_.release()->run(ec, std::move(result)); }
 
 private:
     struct Base {
-        virtual void post(std::error_code ec, Result&& result) = 0;  // and ends its own life
-        virtual void run(std::error_code ec, Result&& result) = 0;   // the same
+        virtual void post(std::error_code ec, Result&& result) = 0;  // destroys the object
+        virtual void run(std::error_code ec, Result&& result) = 0;   // destroys the object
         virtual void destroy() = 0;
         bool in_service;
 
@@ -74,7 +75,7 @@ private:
 
 template <typename Result>
 template <typename Handler, typename Translate>
-struct Completion<Result>::Held final : Base {
+struct CompletionHandler<Result>::Held final : Base {
     using Executor = asio::associated_executor_t<Handler, asio::any_io_executor>;
     using Allocator =
         typename std::allocator_traits<asio::associated_allocator_t<Handler>>::template rebind_alloc<Held>;
@@ -104,7 +105,7 @@ struct Completion<Result>::Held final : Base {
     static Held* make(Handler&& handler, const asio::any_io_executor& service, Translate&& translate) {
         Allocator allocator{asio::get_associated_allocator(handler)};
         Executor executor = asio::get_associated_executor(handler, service);
-        auto* room = Traits::allocate(allocator, 1);  // nothing below throws, as handlers move without throwing
+        auto* room = Traits::allocate(allocator, 1);  // nothing below throws: moving a handler does not throw
         return ::new (static_cast<void*>(room)) Held{std::move(handler), executor, service, std::move(translate)};
     }
 
@@ -124,7 +125,7 @@ struct Completion<Result>::Held final : Base {
             auto executor = busy.get_executor();
             asio::dispatch(executor, asio::bind_allocator(allocator, std::move(c)));
         };
-        destroy();  // the memory is free again before the handler runs, so that its next call can use it
+        destroy();  // frees the memory before the handler runs, so that its next call can use it
         asio::post(step, asio::bind_allocator(allocator, std::move(enter)));
     }
 
@@ -156,16 +157,16 @@ struct Completion<Result>::Held final : Base {
     }
 };
 
-/// Completions that are due together: those whose handlers run on the service's own executor share one step of it.
-/// Shared by its owner and by that step.
+/// Completions that are due at the same time. Those whose handlers run on the service's own executor share one posted
+/// function, which costs less than one for each. Owned by a call table and by the posted function.
 template <typename Result>
 class DueCompletions : public std::enable_shared_from_this<DueCompletions<Result>> {
 public:
-    void add(Completion<Result> completion, std::error_code ec, Result result) {
+    void add(CompletionHandler<Result> completion, std::error_code ec, Result result) {
         if (!completion.runs_in_service()) return completion.post(ec, std::move(result));
         due_.push_back({std::move(completion), ec, std::move(result)});
     }
-    /// Has what was added run soon, never from within this call.
+    /// Posts a function that runs all that were added. They never run from within this call.
     void post(const asio::any_io_executor& service) {
         if (due_.size() == done_ || std::exchange(posted_, true)) return;
         asio::post(service, Step{this->shared_from_this(), service});
@@ -173,12 +174,13 @@ public:
 
 private:
     struct Due {
-        Completion<Result> completion;
+        CompletionHandler<Result> completion;
         std::error_code ec;
         Result result;
     };
 
-    // An executor that ends with this undone destroys the handlers, one of which may own all this.
+    // The posted function. If the executor is destroyed before it ran, it destroys the handlers, because one of them
+    // may own this object (a cycle).
     class Step {
     public:
         Step(std::shared_ptr<DueCompletions> due, asio::any_io_executor service)
@@ -201,7 +203,8 @@ private:
         const auto dropped = std::exchange(due_, {});
     }
 
-    // A handler may throw, stop its context, or run it itself: what is due after it has a step of its own for that.
+    // Posts the rest before it calls a handler: the handler may throw, stop its context, or run it itself. The rest
+    // must run in each of these cases.
     void run(const asio::any_io_executor& service) {
         posted_ = false;
         const auto* in_context = service.target<asio::io_context::executor_type>();
