@@ -176,7 +176,8 @@ inline std::string ClerkOptions::validate() const {
     if (!is_group_name(group)) return "group must have 1 to 255 bytes and no control character";
     if (give_up_after <= 0s || retry_first <= 0s || retry_last < retry_first || resend_after <= 0s)
         return "durations must be positive, and retry_last at least retry_first";
-    if (max_calls == 0 || window == 0 || max_command == 0) return "max_calls, window and max_command must be positive";
+    if (max_calls == 0 || window == 0 || window_bytes == 0 || max_command == 0)
+        return "max_calls, window, window_bytes and max_command must be positive";
     return {};
 }
 

@@ -148,6 +148,13 @@ TEST_SUITE("clerk_rules_refusals") {
         CHECK(fixture.clerk.pending() == 2);
     }
 
+    TEST_CASE("a window that admits no call is refused") {
+        ClerkOptions options{.view_service = {"views"}};
+        CHECK(options.validate().empty());
+        options.window_bytes = 0;
+        CHECK(options.validate() == "max_calls, window, window_bytes and max_command must be positive");
+    }
+
     TEST_CASE("C6: the window bounds what is in flight by number and by bytes") {
         Fixture fixture{{.window = 3}};
         for (CallKey key = 1; key <= 10; ++key) fixture.execute(key);

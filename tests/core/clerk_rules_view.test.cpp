@@ -123,6 +123,20 @@ TEST_SUITE("clerk_rules_view") {
         CHECK(ends[0].detail.find("because") != std::string::npos);
     }
 
+    TEST_CASE("C7: calls go on while one view service refuses for good and the other one is silent") {
+        Fixture fixture{{.view_service = {"tcp://v", "tcp://w"}, .give_up_after = Duration::max()}};
+        fixture.query(1);
+        auto asked = fixture.turn();
+        for (int round = 0; round < 6; ++round) {
+            REQUIRE(asked.size() == 1);
+            if (round % 2 == 0) fixture.refuse(asked[0], error::unauthorized);
+            CHECK(fixture.finished().empty());
+            asked = fixture.sleep();
+        }
+        fixture.answer(asked.at(0), ViewResult{view(1, "tcp://a")});
+        CHECK(only<Query>(fixture.turn()).size() == 1);
+    }
+
     TEST_CASE("C7: refusals that may pass are like silence even if all view services give them") {
         Fixture fixture{{.view_service = {"tcp://v", "tcp://w"}, .give_up_after = Duration::max()}};
         fixture.query(1);

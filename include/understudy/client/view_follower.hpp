@@ -53,7 +53,7 @@ public:
         due_ = has_view ? never : not_before_;
     }
     /// Records the refusal of question `n` and goes to the next address. Returns true if as many refusals as there are
-    /// addresses were for good, with no answer and no passing refusal between them: then asking on cannot help.
+    /// addresses were for good, with no answer, silence or passing refusal between them: asking on cannot help then.
     bool refused(std::uint64_t n, error code) {
         if (n != open_) return false;
         // There is no room for another watcher. A view without pushes is better than none, so get it once.
@@ -104,6 +104,7 @@ private:
     }
     // Emits the event at most once per address until an answer comes: a long outage must not flood the host.
     void tell_silent(Output& out) {
+        refused_ = 0;  // C7: the silent address may be back later, so asking on can help
         if (in_vain_++ < addresses_.size()) out.tell(ViewServiceSilent{address()});
     }
 
@@ -117,7 +118,7 @@ private:
     Time due_ = never;         // when to ask; or, while a question is open, when it counts as unanswered
     Time not_before_{};        // the earliest time of the next question
     std::size_t in_vain_ = 0;  // questions that met silence or a lost connection since the last answer
-    std::size_t refused_ = 0;  // questions refused for good since the last answer or passing refusal
+    std::size_t refused_ = 0;  // questions refused for good since the last answer, silence or passing refusal
     bool settled_ = false;     // the view service has answered, and its connection stands as far as is known
     bool by_get_ = false;      // the next question is `view.get`, which does not watch
 };
