@@ -126,7 +126,7 @@ inline void fuzz_clerk_rules(std::string_view bytes) {
     options.max_calls = 1 + in.below(6);
     options.session = !in.one_in(4);
     options.window = 1 + in.below(4);
-    options.window_bytes = in.pick<std::size_t>({1000, 0, 30});
+    options.window_bytes = in.pick<std::size_t>({1000, 1, 30});
     options.max_command = in.pick<std::size_t>({1000, 20});
     MachineDriver driver{ClientStateMachine{options, 7}, in, start};
     auto& rules = driver.machine;

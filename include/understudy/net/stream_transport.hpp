@@ -73,7 +73,7 @@ private:
 };
 
 /// A `Transport` over sockets. In addition to the laws of that concept:
-///  - A frame is a 4-byte big-endian length and a payload (protocol, section 5). If a peer violates the framing or
+///  - A frame is a 4-byte big-endian length and a payload (protocol, section 6). If a peer violates the framing or
 ///    exceeds `max_frame`, it gets an error and its connection is closed: `ProtocolError` arrives, then `Disconnected`.
 ///  - An accepted connection has a reply address such as `tcp://192.0.2.7:51234#17`, under which it is answered. The
 ///    reply address becomes invalid when the connection ends.
