@@ -17,6 +17,7 @@
 #include <tests/support/temporary_folder.hpp>
 #include <tests/support/transport_archetype.hpp>
 #include <understudy/journal/view_file.hpp>
+#include <understudy/protocol/call_id.hpp>
 #include <understudy/view_service.hpp>
 #include <understudy/wire/json.hpp>
 

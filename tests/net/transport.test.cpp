@@ -7,13 +7,13 @@
 #include <asio/bind_cancellation_slot.hpp>
 #include <asio/cancellation_signal.hpp>
 
+#include <understudy/net/arrival_pool.hpp>
 #include <understudy/net/tcp.hpp>
 #include <understudy/net/unix.hpp>
 
 #include <tests/support/net.hpp>
 
 using namespace understudy;
-using namespace understudy::replica;
 using namespace understudy::test;
 using net::AnyTransport;
 using net::TcpTransport;

@@ -11,6 +11,7 @@
 
 #include <tests/support/net.hpp>
 #include <understudy/net/tcp.hpp>
+#include <understudy/protocol/call_id.hpp>
 #include <understudy/understudy.hpp>
 #include <understudy/wire/json.hpp>
 

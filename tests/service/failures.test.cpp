@@ -8,6 +8,8 @@
 #include <asio/detached.hpp>
 #include <asio/redirect_error.hpp>
 
+#include <nlohmann/json.hpp>
+
 #include <tests/support/service_world.hpp>
 #include <understudy/admin.hpp>
 

@@ -7,6 +7,7 @@
 #include <asio/io_context.hpp>
 
 #include <tests/support/transport_archetype.hpp>
+#include <understudy/protocol/call_id.hpp>
 #include <understudy/runtime/driver.hpp>
 
 using namespace understudy;

@@ -6,6 +6,8 @@
 #include <asio/cancellation_signal.hpp>
 #include <asio/use_future.hpp>
 
+#include <nlohmann/json.hpp>
+
 #include <tests/support/service_world.hpp>
 #include <understudy/sim/world/transport.hpp>
 #include <understudy/sim/world/world.hpp>

@@ -11,6 +11,7 @@
 
 #include <tests/support/held_store.hpp>
 #include <tests/support/transport_archetype.hpp>
+#include <understudy/protocol/call_id.hpp>
 #include <understudy/view_service.hpp>
 #include <understudy/wire/json.hpp>
 

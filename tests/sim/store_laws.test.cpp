@@ -21,7 +21,6 @@ TEST_SUITE("store_laws") {
     namespace {
 
     using namespace understudy;
-using namespace understudy::protocol;
 
     enum class Flaw {
         none,
