@@ -41,7 +41,7 @@ if [ "${1:-}" = --one ]; then # called by itself, for one patch
         case $(sed -n 's|^+++ .*/understudy/||p' "$here/$name.patch" 2>/dev/null) in
             view_service/*) set -- -E 'core/(view_|group_random)' ;;
             client/*) set -- -E 'core/(clerk_|group_random)' ;;
-            ?*) set -- -vE 'core/(view_|clerk_)' ;; # a replica, or what all have
+            replica/*) set -- -vE 'core/(view_|clerk_)' ;;
             *) set -- . ;;
         esac
         find "$work/tests/core" -name '*.test.cpp' ! -name 'layers.*' | LC_ALL=C sort | grep "$@" |

@@ -67,7 +67,7 @@ public:
     /// The connection to a peer was lost. If it was to the current address, pushed views may be missed from now on.
     void disconnected(const Address& peer, Time now, Output& out) {
         if (peer != address()) return;
-        if (asking()) tell_silent(out);
+        if (asking()) note_silence(out);
         move_on();
         due_ = std::max(now, not_before_);
     }
@@ -75,7 +75,7 @@ public:
     void wake(Time now, Prng& chance, Output& out) {
         if (due_ > now) return;
         if (asking()) {
-            tell_silent(out);
+            note_silence(out);
             move_on();
         }
         open_ = next_++;
@@ -102,9 +102,10 @@ private:
         open_ = 0;
         settled_ = false;
     }
-    // Emits the event at most once per address until an answer comes: a long outage must not flood the host.
-    void tell_silent(Output& out) {
+    // The question met silence or a lost connection.
+    void note_silence(Output& out) {
         refused_ = 0;  // C7: the silent address may be back later, so asking on can help
+        // At most one event per address until an answer comes: a long outage must not flood the host.
         if (in_vain_++ < addresses_.size()) out.tell(ViewServiceSilent{address()});
     }
 
