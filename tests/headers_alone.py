@@ -2,10 +2,10 @@
 """Whether each header compiles when it is included first. `headers_alone.py COMPILE_COMMANDS INCLUDE COMPILER`.
 
 A header hides nothing from one that includes it. So headers that each include the one before share a translation
-unit: nothing is overlooked, and it takes half of the time. Three such lists share one too, which takes a third of the
+unit: nothing is overlooked, and it takes half of the time. Some such lists share one too, which takes a tenth of the
 time that a unit for each header would take. There a header of one list can hide that a header of the next lacks an
-include of ours, so the smallest list comes first; what a header lacks of other libraries is found by tidy.py. The flags
-are those by which the build compiles header_alone.cpp.
+include, so the smallest list comes first, and tidy.py looks for missing includes too: by the names of types, and of
+what is used of other libraries. The flags are those by which the build compiles header_alone.cpp.
 """
 import concurrent.futures
 import json
@@ -95,9 +95,12 @@ def compile_chain(command, headers, folder):
     return "" if done.returncode == 0 else f"included in this order: {', '.join(headers)}\n{done.stdout}"
 
 
+LISTS = 12  # in a translation unit
+
+
 def groups(lists):
-    """Three lists each, a small one first: it brings the least that the next ones could lack."""
-    count = -(-len(lists) // 3)
+    """So many lists each, a small one first: it brings the least that the next ones could lack."""
+    count = -(-len(lists) // LISTS)
     return [sum(reversed(lists[first::count]), []) for first in range(count)]
 
 

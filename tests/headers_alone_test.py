@@ -23,9 +23,11 @@ class Chains(unittest.TestCase):
     def test_headers_that_include_each_other_do_not_share_a_list(self):
         self.assertEqual(len(headers_alone.chains({"a": {"b"}, "b": {"a"}})), 2)
 
-
-    def test_three_lists_share_a_translation_unit_and_the_small_ones_come_first(self):
-        self.assertEqual(headers_alone.groups([["e"], ["d"], ["c"], ["b"], ["a"]]), [["a", "c", "e"], ["b", "d"]])
+    def test_lists_share_translation_units_and_the_small_ones_come_first(self):
+        lists = [[str(n)] for n in reversed(range(2 * headers_alone.LISTS))]
+        odds, evens = headers_alone.groups(lists)
+        self.assertEqual(evens, [str(n) for n in range(0, len(lists), 2)])
+        self.assertEqual(odds, [str(n) for n in range(1, len(lists), 2)])
 
 
 class Compiling(unittest.TestCase):

@@ -8,6 +8,8 @@ import re
 import sys
 from collections import namedtuple
 
+from headers_alone import closures
+
 Finding = namedtuple("Finding", "path line severity text")
 File = namedtuple("File", "path lines code")  # `code`: the lines without comments and string literals
 
@@ -274,6 +276,35 @@ def check_used_is_included(files):
             yield Finding(file.path, number, "error", text)
 
 
+# A type, alias or concept of a namespace, which stands at the left margin; and whatever a header calls by such a name:
+# members, parameters of templates, declarations without a definition, values of an enumeration.
+TYPE = (r"(?:template <.*>\s*)?(?:(?:struct|class|enum class|enum|union)\s+([A-Z]\w+)\b(?!;)|"
+        r"(?:using|concept)\s+([A-Z]\w+)\s*=)")
+FOR_ALL = re.compile("^" + TYPE)
+ANYWHERE = re.compile(rf"^\s*{TYPE}|\b(?:struct|class|typename)\s+([A-Z]\w+)\b|^\s*([A-Z]\w+)(?:,|\s*=.*,)$")
+
+
+def check_own_types_are_included(files):
+    """A header brings the header of each type of ours that it uses, or declares that type itself."""
+    own = {file.path: file for file in headers(files)}
+    comes_with = closures({path: {"include/" + name for _, _, name in includes(file)} & set(own)
+                           for path, file in own.items()})
+
+    def declared(pattern, file):
+        return {name for line in file.code for found in pattern.finditer(line) for name in found.groups() if name}
+    for_all = {path: declared(FOR_ALL, file) for path, file in own.items()}
+    anywhere = {path: declared(ANYWHERE, file) for path, file in own.items()}
+    for path, file in own.items():
+        known = set().union(*(anywhere[other] for other in comes_with[path] | {path}))
+        for number, line in enumerate(file.code, 1):
+            for name in set(re.findall(r"(?<![\w.])(?<![A-Z]\w::)\b([A-Z]\w+)\b", line)) - known:
+                at = [other for other in own if name in for_all[other]]
+                if at and not re.search(rf"[A-Z]\w*::{name}\b", line):
+                    known.add(name)
+                    place = at[0].removeprefix("include/")
+                    yield Finding(path, number, "error", f"uses {name} and does not include <{place}>")
+
+
 def brings(files, file, folder):
     """Whether one of our headers that it includes itself includes something of that folder."""
     own = [files["include/" + name] for _, _, name in includes(file) if "include/" + name in files]
@@ -393,8 +424,9 @@ def check_versions(files):
             yield Finding(path, 1, "error", f"version {version} is not that of version.hpp")
 
 
-CHECKS = [check_includes, check_rooms, check_programs, check_cycles, check_used_is_included, check_shape, check_text,
-          check_time_and_chance, check_rules, check_test_names, check_versions]
+CHECKS = [check_includes, check_rooms, check_programs, check_cycles, check_used_is_included,
+          check_own_types_are_included, check_shape, check_text, check_time_and_chance, check_rules, check_test_names,
+          check_versions]
 
 
 def findings(root):

@@ -70,6 +70,14 @@ class Tidy(unittest.TestCase):
         self.fails({SIM: "+#include <asio/ip/tcp.hpp>\n"}, "no sockets")
         self.fails({NET: "+#include <understudy/replica/log.hpp>\n"}, "net must not include replica")
 
+    def test_the_header_of_a_type_of_ours_is_included(self):
+        rules = GOOD[RULES] + "struct Rule {};\n"
+        self.assertEqual(faults({RULES: rules, LOG: "+Rule rule;\n"}), [])
+        self.fails({RULES: rules, SIM: "+Rule rule;\n"}, SIM, "uses Rule", "<understudy/protocol/rules.hpp>")
+        for own in ("struct Rule;\nRule* rule;\n", "template <class Rule>\nRule rule;\n", "Store::Rule rule;\n",
+                    "    using Rule = int;\n    Rule rule;\n", "// Rule.\n"):
+            self.assertEqual(faults({RULES: rules, SIM: "+" + own}), [])
+
     def test_headers_on_top_are_looked_through(self):
         self.assertEqual(faults({CLERK: "+#include <understudy/net/tcp.hpp>\n"}), [])
         self.fails({LOG: "+#include <understudy/transport.hpp>\n"}, LOG, "must not include Asio")
