@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Compares what one operation costs with what is recorded in baseline.json.
 
-check.py OPERATION SOCKETS COMPILER [--record]: the two programs of this folder, and the compiler's name and version.
+check.py PROGRAM COMPILER [--record]: the program of this folder, and the compiler's name and version.
 Allocations must be as recorded, instructions (callgrind) and system calls (strace) within 3%. A compiler of which
 nothing is recorded is measured and passes. --record writes what was measured.
 """
@@ -30,13 +30,13 @@ def one_more(measure):
 
 
 def allocations(program, what, in_flight):
-    return one_more(lambda count: int(output(program, what, in_flight, str(count))[0]))
+    return one_more(lambda count: int(output(program, "operation", what, in_flight, str(count))[0]))
 
 
 def instructions(program, what, in_flight):
     def measure(count):
-        _, told = output("valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", program, what, in_flight,
-                         str(count))
+        _, told = output("valgrind", "--tool=callgrind", "--instr-atstart=no", "--callgrind-out-file=/dev/null",
+                         program, "operation", what, in_flight, str(count))
         return int(re.search(r"Collected : (\d+)", told).group(1))
 
     return one_more(measure)
@@ -45,20 +45,20 @@ def instructions(program, what, in_flight):
 def system_calls(program):
     def measure(count):
         with tempfile.TemporaryDirectory() as folder:
-            _, told = output("strace", "-f", "-c", "-U", "calls", program, folder, str(count))
+            _, told = output("strace", "-f", "-c", "-U", "calls", program, "sockets", folder, str(count))
             return int(told.strip().splitlines()[-1].split()[0])  # the sum in the last line of the table
 
     return one_more(measure)
 
 
-def measure(operation, sockets):
+def measure(program):
     figures = {}
     for what in ("put", "get"):
         for in_flight in ("1", "64"):
             name = f"{what}, {in_flight} in flight"
-            figures[name + ": allocations"] = round(allocations(operation, what, in_flight), 3)
-            figures[name + ": instructions"] = round(instructions(operation, what, in_flight))
-    figures["put over unix sockets: system calls"] = round(system_calls(sockets), 2)
+            figures[name + ": allocations"] = round(allocations(program, what, in_flight), 3)
+            figures[name + ": instructions"] = round(instructions(program, what, in_flight))
+    figures["put over unix sockets: system calls"] = round(system_calls(program), 2)
     return figures
 
 
@@ -69,9 +69,9 @@ def differs(name, found, recorded):
 
 
 def main():
-    operation, sockets, compiler = sys.argv[1:4]
+    program, compiler = sys.argv[1:3]
     recorded = json.loads(BASELINE.read_text())
-    found = measure(operation, sockets)
+    found = measure(program)
     if "--record" in sys.argv:
         recorded[compiler] = found
         BASELINE.write_text(json.dumps(recorded, indent=2, sort_keys=True) + "\n")

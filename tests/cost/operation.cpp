@@ -8,9 +8,12 @@
 #include <string>
 
 #include <asio/detached.hpp>
+#include <valgrind/callgrind.h>
 
 #include <understudy/sim/world/world.hpp>
 #include <understudy/understudy.hpp>
+
+#include "cost.hpp"
 
 namespace {
 
@@ -79,12 +82,14 @@ private:
 
 }  // namespace
 
-int main(int argc, char** argv) {
-    if (argc != 4) return std::fprintf(stderr, "operation put|get IN_FLIGHT COUNT\n"), 2;
-    const auto operation = std::string{argv[1]} == "get" ? Operation::get : Operation::put;
-    Script script{std::strtoul(argv[2], nullptr, 10)};
-    const auto count = std::strtoul(argv[3], nullptr, 10);
+int run_operation(int argc, char** argv) {
+    if (argc != 5) return std::fprintf(stderr, "cost operation put|get IN_FLIGHT COUNT\n"), 2;
+    const auto operation = std::string{argv[2]} == "get" ? Operation::get : Operation::put;
+    Script script{std::strtoul(argv[3], nullptr, 10)};
+    const auto count = std::strtoul(argv[4], nullptr, 10);
     script.run(Operation::put, 10'000);  // until buffers and the log have the size that they keep
+    CALLGRIND_START_INSTRUMENTATION;  // does nothing without callgrind; until here it did not count, which is faster
     script.run(operation, count);
     std::printf("%zu\n", allocations);
+    return 0;
 }

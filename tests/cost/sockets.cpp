@@ -11,13 +11,15 @@
 #include <understudy/net/unix.hpp>
 #include <understudy/understudy.hpp>
 
+#include "cost.hpp"
+
 namespace us = understudy;
 using us::net::UnixTransport;
 
-int main(int argc, char** argv) {
-    if (argc != 3) return std::fprintf(stderr, "sockets FOLDER COUNT\n"), 2;
-    const std::string at = "unix://" + std::string{argv[1]} + "/";
-    auto left = std::strtoul(argv[2], nullptr, 10);
+int run_sockets(int argc, char** argv) {
+    if (argc != 4) return std::fprintf(stderr, "cost sockets FOLDER COUNT\n"), 2;
+    const std::string at = "unix://" + std::string{argv[2]} + "/";
+    auto left = std::strtoul(argv[3], nullptr, 10);
 
     asio::io_context io{1};
     us::ViewService views{UnixTransport{io, at + "views"}, us::ViewOptions{.ping_interval = std::chrono::seconds{1}}};
@@ -44,4 +46,5 @@ int main(int argc, char** argv) {
     } puts{io, clerk, left};
     puts.next();
     io.run();
+    return 0;
 }

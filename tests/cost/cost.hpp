@@ -1,0 +1,5 @@
+// The parts of the program that shows what operations cost. They take the arguments of main.
+#pragma once
+
+int run_operation(int argc, char** argv);
+int run_sockets(int argc, char** argv);

@@ -1,0 +1,13 @@
+// Picks what is measured. All of it is one program, so that what its parts instantiate is compiled once.
+#include <cstdio>
+#include <string>
+
+#include "cost.hpp"
+
+int main(int argc, char** argv) {
+    const std::string what = argc > 1 ? argv[1] : "";
+    if (what == "operation") return run_operation(argc, argv);
+    if (what == "sockets") return run_sockets(argc, argv);
+    std::fprintf(stderr, "cost operation|sockets ARGUMENTS\n");
+    return 2;
+}
