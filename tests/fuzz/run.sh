@@ -1,7 +1,7 @@
 #!/bin/sh
 # Fuzzes for a while: `run.sh SECONDS [TARGET...]` builds the targets with clang's libFuzzer, ASan and UBSan, runs two
-# at a time and says what came of it. `run.sh keep [TARGET...]` takes what was found into the corpus of the tests.
-# Installs nothing (`tests/setup.sh fuzz` does). Builds in build/fuzz, or in UNDERSTUDY_BUILD_DIR; the compiler is
+# at a time and says what came of it. `run.sh keep [TARGET...]` takes what was found into the corpus of the tests,
+# `run.sh build` only builds. Installs nothing (`tests/setup.sh fuzz` does). Builds in build/fuzz, or in UNDERSTUDY_BUILD_DIR; the compiler is
 # CLANGXX, or the newest clang that has libFuzzer; UNDERSTUDY_JOBS targets run at a time.
 set -eu
 source=$(cd "$(dirname "$0")/../.." && pwd)
@@ -12,13 +12,13 @@ kept_files=150    # of each target, and
 kept_bytes=200000
 
 usage() {
-    echo "usage: run.sh SECONDS [TARGET...] | run.sh keep [TARGET...]; targets: $all" >&2
+    echo "usage: run.sh SECONDS [TARGET...] | run.sh keep [TARGET...] | run.sh build; targets: $all" >&2
     exit 2
 }
 [ $# -ge 1 ] || usage
 what=$1
 shift
-case $what in keep) ;; *[!0-9]* | '') usage ;; esac
+case $what in keep | build) ;; *[!0-9]* | '') usage ;; esac
 targets=${*:-$all}
 for target in $targets; do
     case " $all " in *" $target "*) ;; *) usage ;; esac
@@ -46,12 +46,23 @@ if [ -z "$compiler" ]; then
 fi
 ccache=
 command -v ccache >/dev/null 2>&1 && ccache=ccache
-echo "building with $compiler"
+# Whether what is there was made of these sources, by this compiler.
+up_to_date() {
+    [ -e "$build/fuzzer" ] && [ -e "$build/fuzzer.d" ] && [ "$(cat "$build/fuzzer.by" 2>/dev/null)" = "$compiler" ] &&
+        ! sed 's/^[^:]*://; s/\\$//' "$build/fuzzer.d" | tr -s ' ' '\n' | while read -r file; do
+            [ -z "$file" ] || { [ -e "$file" ] && [ ! "$file" -nt "$build/fuzzer" ]; } || echo "$file"
+        done | grep -q .
+}
 # -O1 and vectors of checks as they are: a fuzzer wants many executions, and each of them looked at.
-$ccache "$compiler" -std=c++20 -O1 -g1 -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,undefined \
-    -fno-sanitize-recover=all -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Werror \
-    -I"$source" -I"$source/include" -c "$source/tests/fuzz/fuzzer.cpp" -o "$build/fuzzer.o"
-"$compiler" -fsanitize=fuzzer,address,undefined "$build/fuzzer.o" -o "$build/fuzzer"
+if ! up_to_date; then
+    echo "building with $compiler"
+    $ccache "$compiler" -std=c++20 -O1 -g1 -fno-omit-frame-pointer -fsanitize=fuzzer-no-link,address,undefined \
+        -fno-sanitize-recover=all -Wall -Wextra -Wpedantic -Wconversion -Wshadow -Werror -MMD -MF "$build/fuzzer.d" \
+        -I"$source" -I"$source/include" -c "$source/tests/fuzz/fuzzer.cpp" -o "$build/fuzzer.o"
+    "$compiler" -fsanitize=fuzzer,address,undefined "$build/fuzzer.o" -o "$build/fuzzer"
+    echo "$compiler" >"$build/fuzzer.by"
+fi
+[ "$what" != build ] || exit 0
 
 # ---- keep -------------------------------------------------------------------------------------------------
 
