@@ -1,7 +1,8 @@
 #!/bin/sh
 # Fuzzes for a while: `run.sh SECONDS [TARGET...]` builds the targets with clang's libFuzzer, ASan and UBSan, runs two
 # at a time and says what came of it. `run.sh keep [TARGET...]` takes what was found into the corpus of the tests,
-# `run.sh build` only builds. Installs nothing (`tests/setup.sh fuzz` does). Builds in build/fuzz, or in UNDERSTUDY_BUILD_DIR; the compiler is
+# `run.sh build` only builds.
+# Installs nothing (`tests/setup.sh fuzz` does). Builds in build/fuzz, or in UNDERSTUDY_BUILD_DIR; the compiler is
 # CLANGXX, or the newest clang that has libFuzzer; UNDERSTUDY_JOBS targets run at a time.
 set -eu
 source=$(cd "$(dirname "$0")/../.." && pwd)
