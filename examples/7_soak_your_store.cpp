@@ -26,9 +26,9 @@ int main(int count, char** arguments) {
         std::cout << broken << '\n';
         return 1;
     }
-    const auto trials = count > 1 ? std::strtoull(arguments[1], nullptr, 10) : 8;
-    const auto wrong = us::sim::soak(ledger::Workload{}, trials);
-    std::cout << (wrong.empty() ? std::to_string(trials) + " clusters in trouble, and the books are right" : wrong)
+    const auto runs = count > 1 ? std::strtoull(arguments[1], nullptr, 10) : 8;
+    const auto wrong = us::sim::soak(ledger::Workload{}, runs);
+    std::cout << (wrong.empty() ? std::to_string(runs) + " clusters under faults, and the accounts are right" : wrong)
               << '\n';
     return wrong.empty() ? 0 : 1;
 }

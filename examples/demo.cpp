@@ -12,7 +12,7 @@
 #include <CLI/CLI.hpp>
 
 #include "demo/process.hpp"
-#include "demo/story.hpp"
+#include "demo/scenario.hpp"
 #include "demo/text.hpp"
 
 namespace {
@@ -70,9 +70,9 @@ int run(const Options& options, const std::filesystem::path& programs) {
         introduce(options);
         Verdict verdict;
         {
-            Story story{options, programs, folder.path()};
-            verdict = story.play();
-            announce(verdict, story.display());
+            Scenario scenario{options, programs, folder.path()};
+            verdict = scenario.play();
+            announce(verdict, scenario.display());
         }
         code = verdict.good() ? 0 : 1;
     } catch (const Interrupted&) {

@@ -40,7 +40,7 @@ struct Workload {
         if (number >= accounts) return std::nullopt;
         return ask(account(number));
     }
-    std::string law(const Store& store) const {
+    std::string invariant(const Store& store) const {
         const auto total = store.query({Ask::total, {}}).balance.value_or(0);
         const auto right = static_cast<Cents>(accounts) * each;
         return total == right ? ""

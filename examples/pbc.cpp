@@ -16,14 +16,14 @@
 
 namespace {
 
-using program::Desk;
+using program::CommandContext;
 using program::Exit;
 
 /// What the command line asks for. A command is started when all of it has been read.
 struct Request {
     program::Target target;
     std::string doing;
-    std::function<asio::awaitable<Exit>(Desk&)> start;
+    std::function<asio::awaitable<Exit>(CommandContext&)> start;
 
     program::PutArguments put;
     program::CasArguments cas;
@@ -48,7 +48,7 @@ constexpr auto examples =
 
 /// Adds a command; `what` names the argument that messages about it quote, if any.
 CLI::App* add(CLI::App& app, Request& request, const std::string& name, const std::string& help,
-              std::function<asio::awaitable<Exit>(Desk&)> start, const std::string* what = nullptr) {
+              std::function<asio::awaitable<Exit>(CommandContext&)> start, const std::string* what = nullptr) {
     auto* command = app.add_subcommand(name, help);
     command->callback([&request, name, start = std::move(start), what] {
         request.doing = name + (what ? " " + understudy::wire::quoted(*what) : "");
@@ -59,13 +59,13 @@ CLI::App* add(CLI::App& app, Request& request, const std::string& name, const st
 
 void add_data_commands(CLI::App& app, Request& request) {
     auto* get = add(
-        app, request, "get", "Print the value of a key", [&](Desk& desk) { return program::get(desk, request.key); },
-        &request.key);
+        app, request, "get", "Print the value of a key",
+        [&](CommandContext& context) { return program::get(context, request.key); }, &request.key);
     get->add_option("KEY", request.key)->required();
 
     auto* put = add(
-        app, request, "put", "Set the value of a key", [&](Desk& desk) { return program::put(desk, request.put); },
-        &request.put.key);
+        app, request, "put", "Set the value of a key",
+        [&](CommandContext& context) { return program::put(context, request.put); }, &request.put.key);
     put->add_option("KEY", request.put.key)->required();
     put->add_option("VALUE", request.put.value, "The value; absent or -: all of stdin");
     put->add_flag("--pieces", request.put.pieces,
@@ -75,24 +75,24 @@ void add_data_commands(CLI::App& app, Request& request) {
 
     auto* append = add(
         app, request, "append", "Add to the end of a value, and print its new length",
-        [&](Desk& desk) { return program::append(desk, request.key, request.value); }, &request.key);
+        [&](CommandContext& context) { return program::append(context, request.key, request.value); }, &request.key);
     append->add_option("KEY", request.key)->required();
     append->add_option("VALUE", request.value, "What to add; absent or -: all of stdin");
 
     auto* erase = add(
         app, request, "erase", "Remove a key; 3 if there was none",
-        [&](Desk& desk) { return program::erase(desk, request.key); }, &request.key);
+        [&](CommandContext& context) { return program::erase(context, request.key); }, &request.key);
     erase->add_option("KEY", request.key)->required();
 
     auto* cas = add(
         app, request, "cas", "Set a key if it does not exist, or if its value is OLD; else 3, and print its value",
-        [&](Desk& desk) { return program::compare_and_set(desk, request.cas); }, &request.cas.key);
+        [&](CommandContext& context) { return program::compare_and_set(context, request.cas); }, &request.cas.key);
     cas->add_option("KEY", request.cas.key)->required();
     cas->add_option("NEW", request.cas.value, "The new value; -: all of stdin")->required();
     cas->add_option("--expect", request.cas.expect, "The value that it must have now")->type_name("OLD");
 
     auto* keys = add(app, request, "keys", "List keys in the order of their bytes",
-                     [&](Desk& desk) { return program::keys(desk, request.keys); });
+                     [&](CommandContext& context) { return program::keys(context, request.keys); });
     keys->add_option("--prefix", request.keys.prefix, "Only keys that start so")->type_name("TEXT");
     keys->add_option("--after", request.keys.after, "Only keys after this one")->type_name("KEY");
     keys->add_option("--limit", request.keys.limit, "At most so many")
@@ -105,11 +105,11 @@ void add_data_commands(CLI::App& app, Request& request) {
 
 void add_transfer_commands(CLI::App& app, Request& request) {
     auto* dump = add(app, request, "dump", "Write a consistent snapshot of the group at work, as lines of JSON",
-                     [&](Desk& desk) { return program::dump(desk, request.dump_to); });
+                     [&](CommandContext& context) { return program::dump(context, request.dump_to); });
     dump->add_option("FILE", request.dump_to, "Replaced once all of the snapshot is on the disk; absent or -: stdout");
     auto* load = add(
         app, request, "load", "Put the lines of a dump into the group",
-        [&](Desk& desk) { return program::load(desk, request.load); }, &request.load.file);
+        [&](CommandContext& context) { return program::load(context, request.load); }, &request.load.file);
     load->add_option("FILE", request.load.file, "Absent or -: stdin");
     program::add_size(*load, "--max-command", request.load.max_command,
                       "The longest command that the servers take; what is longer is put in pieces [1MiB]");
@@ -117,30 +117,31 @@ void add_transfer_commands(CLI::App& app, Request& request) {
 
 void add_operator_commands(CLI::App& app, Request& request) {
     auto* status = add(app, request, "status", "Show the view, every server, and for whom the group waits",
-                       [&](Desk& desk) { return program::status(desk, request.status); });
+                       [&](CommandContext& context) { return program::status(context, request.status); });
     status->add_flag("--all", request.status.all, "Show all groups");
     status->add_flag("--json", request.status.json, "Print what view service and primary answered");
     program::add_count(*status, "--events", request.status.events, "At most so many recent events");
     add(app, request, "watch", "Print each view as it comes, until interrupted",
-        [](Desk& desk) { return program::watch(desk); });
+        [](CommandContext& context) { return program::watch(context); });
     auto* promote = add(
         app, request, "promote", "Hand over to a backup that is in sync; nothing is lost",
-        [&](Desk& desk) { return program::promote(desk, request.server); }, &request.server);
+        [&](CommandContext& context) { return program::promote(context, request.server); }, &request.server);
     program::add_address(*promote, "SERVER", request.server, "Its name, as status shows it")->required();
     auto* force = add(
         app, request, "force", "Last resort, of a group that waits: make a live server primary and lose what it lacks",
-        [&](Desk& desk) { return program::force(desk, request.server, request.yes); }, &request.server);
+        [&](CommandContext& context) { return program::force(context, request.server, request.yes); }, &request.server);
     program::add_address(*force, "SERVER", request.server, "Its name, as status shows it")->required();
     force->add_flag("--yes", request.yes, "Do not ask");
     auto* adopt = add(
         app, request, "adopt", "Go on with the group of a view service that is lost with all that it had stored",
-        [&](Desk& desk) { return program::adopt(desk, request.cluster, request.yes); }, &request.target.group);
+        [&](CommandContext& context) { return program::adopt(context, request.cluster, request.yes); },
+        &request.target.group);
     adopt->add_option("GROUP", request.target.group)->required();
     adopt->add_option("CLUSTER", request.cluster, "Its id, as viewd prints it when it refuses a server")->required();
     adopt->add_flag("--yes", request.yes, "Do not ask");
     auto* remove = add(
-        app, request, "remove-group", "Forget a group whose servers are all gone for good, and what they hold",
-        [&](Desk& desk) { return program::remove_group(desk, request.yes); }, &request.target.group);
+        app, request, "remove-group", "Remove a group whose servers are all lost for good, with their state",
+        [&](CommandContext& context) { return program::remove_group(context, request.yes); }, &request.target.group);
     remove->add_option("NAME", request.target.group)->required();
     remove->add_flag("--yes", request.yes, "Do not ask");
 }
@@ -192,26 +193,26 @@ std::optional<Exit> read(Request& request, int argc, char** argv) {
 }
 
 /// Runs the command and says what became of it.
-asio::awaitable<Exit> perform(Desk& desk, const Request& request) {
+asio::awaitable<Exit> perform(CommandContext& context, const Request& request) {
     std::error_code failed;
     try {
-        Exit exit = co_await request.start(desk);
+        Exit exit = co_await request.start(context);
         program::flush_printed();
         co_return exit;
     } catch (const std::system_error& failure) {
         failed = failure.code();
         if (failed.category() != understudy::error_category()) throw;
     }
-    program::Ended ended = co_await program::explain(desk, failed);
+    program::Ended ended = co_await program::explain(context, failed);
     throw ended;
 }
 
 Exit run(const Request& request) {
     asio::io_context io{1};
-    Desk desk{io, request.target, request.doing};
+    CommandContext context{io, request.target, request.doing};
     auto exit = Exit::failed;
-    asio::co_spawn(io, perform(desk, request), [&](std::exception_ptr thrown, Exit result) {
-        desk.stop();
+    asio::co_spawn(io, perform(context, request), [&](std::exception_ptr thrown, Exit result) {
+        context.stop();
         exit = result;
         if (thrown) std::rethrow_exception(thrown);
     });

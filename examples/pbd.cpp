@@ -137,7 +137,7 @@ program::Exit serve(const Settings& settings, program::Signals& signals) {
                          " saves it first");
         server.async_leave(settings.leave_timeout, [&](std::error_code ec) {
             if (ec == asio::error::operation_aborted) return;  // the second signal came first
-            program::log(ec ? "nobody took over in time; stopping all the same" : "left the group");
+            program::log(ec ? "no server took over in time; stopping anyway" : "left the group");
             const auto status = server.status();
             if (ec && settings.data.empty() && status.role == us::Role::primary && status.commit != 0) {
                 end = program::Exit::failed;

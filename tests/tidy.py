@@ -101,7 +101,11 @@ FORMER = {
     "Doorbell": "ReceiveQueue", "doorbell": "receive queue", "Gone": "Disconnected", "Broken": "ProtocolError",
     "Arrival": "TransportEvent", "Arrivals": "TransportEvents", "Prose": "HumanText", "UsualForm": "FastDecoder",
     "UsualWriter": "FastEncoder", "Chronicle": "CommitHistory", "Testimony": "ClientHistory",
-    "Crowd": "SimulatedClients",
+    "Crowd": "SimulatedClients", "Standing": "HardState or NodeState", "Trial": "SoakRun", "TrialLimits": "RunLimits",
+    "Habits": "ClientProfile", "LogCut": "LogTruncated", "ServerDiskTrouble": "ServerDiskFault",
+    "StoreTrouble": "StoreFault", "PassingViewParty": "MemoryViewDriver", "LastingViewParty": "StoredViewDriver",
+    "Desk": "CommandContext", "FleetRules": "FleetMachine",
+    "JournalLife": "JournalProcess",
 }
 FORMER_WORD = re.compile(rf"\b({'|'.join(FORMER)})\b")
 TELLS_HISTORY = {"docs/track-record.md", "CHANGELOG.md"}  # of what was called otherwise then

@@ -57,7 +57,7 @@ public:
         std::fflush(stdout);
     }
     /// A line that stays, about what happened now.
-    void tell(std::string_view event, Style style = Style::plain) {
+    void show(std::string_view event, Style style = Style::plain) {
         say(paint(Style::dim, right(fixed(seconds(), 1), 6) + " s") + "  " + paint(style, event));
     }
     /// Time begins.
@@ -72,7 +72,7 @@ public:
             draw();
             std::fflush(stdout);
         } else if (panel_.writing && ++shown_ % 10 == 0) {
-            tell("view " + std::to_string(panel_.view) + "  " + roles() + "  " + grouped(pulse_.last_second()) +
+            show("view " + std::to_string(panel_.view) + "  " + roles() + "  " + grouped(pulse_.last_second()) +
                  " writes/s  " + grouped(pulse_.total()) + " answered");
         }
     }

@@ -26,7 +26,7 @@ struct Server {
     std::string label;
     Address name;
     std::unique_ptr<Process> process;
-    int lives = 0;
+    int starts = 0;
     int names = 1;
     bool ready = false;
     bool ended_by_us = false;
@@ -61,13 +61,13 @@ public:
 
     /// Starts a new life of a server; it is there when `ready(server)`.
     void start(Server& server) {
-        ++server.lives;
+        ++server.starts;
         server.ready = server.ended_by_us = false;
         const auto listen = server.name.empty() ? fresh_address(server.label) : server.name;
         server.process = launch("pbd",
                                 {view_service_name_, listen, "--leave-timeout", "60", "--data",
                                  data(server.label + std::to_string(server.names))},
-                                server.label + "-" + std::to_string(server.lives));
+                                server.label + "-" + std::to_string(server.starts));
     }
     bool ready(Server& server) {
         if (server.ready) return true;

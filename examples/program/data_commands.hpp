@@ -11,7 +11,7 @@
 #include <understudy/json_text.hpp>
 #include <understudy/kv_store.hpp>
 
-#include "desk.hpp"
+#include "command_context.hpp"
 
 namespace program {
 
@@ -25,10 +25,10 @@ inline void require_possible(const kv::Command& command) {
 
 /// Puts a record, in pieces if the command would be longer than `max_command`: first a put and then appends, each of
 /// which others can see. At most six bytes of JSON stand for one byte of a value.
-inline asio::awaitable<void> put_in_pieces(Desk& desk, kv::Record record, std::size_t max_command) {
+inline asio::awaitable<void> put_in_pieces(CommandContext& context, kv::Record record, std::size_t max_command) {
     const kv::Command whole = kv::Put{record.key, record.value};
     if (KvStore::encode_command(whole).size() <= max_command) {
-        co_await desk.clerk.async_put(std::move(record.key), std::move(record.value));
+        co_await context.clerk.async_put(std::move(record.key), std::move(record.value));
         co_return;
     }
     const kv::Command empty = kv::Append{record.key, ""};
@@ -36,15 +36,15 @@ inline asio::awaitable<void> put_in_pieces(Desk& desk, kv::Record record, std::s
     if (frame + 6 > max_command) throw std::system_error{make_error_code(understudy::error::too_large)};
     const auto piece = (max_command - frame) / 6;
     auto part = record.value.substr(0, piece);
-    co_await desk.clerk.async_put(record.key, std::move(part));
+    co_await context.clerk.async_put(record.key, std::move(part));
     for (auto done = piece; done < record.value.size(); done += piece) {
         part = record.value.substr(done, piece);
-        co_await desk.clerk.async_append(record.key, std::move(part));
+        co_await context.clerk.async_append(record.key, std::move(part));
     }
 }
 
-inline asio::awaitable<Exit> get(Desk& desk, std::string key) {
-    std::string value = co_await desk.clerk.async_get(std::move(key));
+inline asio::awaitable<Exit> get(CommandContext& context, std::string key) {
+    std::string value = co_await context.clerk.async_get(std::move(key));
     print_value(value);
     co_return Exit::done;
 }
@@ -55,38 +55,38 @@ struct PutArguments {
     bool pieces = false;
     std::size_t max_command = understudy::ReplicaOptions{}.max_command;
 };
-inline asio::awaitable<Exit> put(Desk& desk, PutArguments given) {
+inline asio::awaitable<Exit> put(CommandContext& context, PutArguments given) {
     auto value = value_or_stdin(given.value);
     const kv::Command command = kv::Put{given.key, value};
     require_possible(command);
     kv::Record record{std::move(given.key), std::move(value)};
     if (given.pieces) {
-        co_await put_in_pieces(desk, std::move(record), given.max_command);
+        co_await put_in_pieces(context, std::move(record), given.max_command);
         co_return Exit::done;
     }
     std::error_code ec;
-    co_await desk.clerk.async_put(std::move(record.key), std::move(record.value),
+    co_await context.clerk.async_put(std::move(record.key), std::move(record.value),
                                   asio::redirect_error(asio::use_awaitable, ec));
     if (ec == understudy::error::too_large) {
-        Ended told = co_await explain(desk, ec);
+        Ended told = co_await explain(context, ec);
         throw Ended{told.exit, told.what() + std::string{"; with --pieces it is written in several steps"}};
     }
     if (ec) throw std::system_error{ec};
     co_return Exit::done;
 }
 
-inline asio::awaitable<Exit> append(Desk& desk, std::string key, std::optional<std::string> given) {
+inline asio::awaitable<Exit> append(CommandContext& context, std::string key, std::optional<std::string> given) {
     auto value = value_or_stdin(given);
     const kv::Command command = kv::Append{key, value};
     require_possible(command);
-    std::uint64_t length = co_await desk.clerk.async_append(key, value);
+    std::uint64_t length = co_await context.clerk.async_append(key, value);
     print_line(std::to_string(length));
     co_return Exit::done;
 }
 
-inline asio::awaitable<Exit> erase(Desk& desk, std::string key) {
-    bool was_there = co_await desk.clerk.async_erase(key);
-    if (!was_there) throw Ended{Exit::no_match, desk.doing + ": the key does not exist"};
+inline asio::awaitable<Exit> erase(CommandContext& context, std::string key) {
+    bool was_there = co_await context.clerk.async_erase(key);
+    if (!was_there) throw Ended{Exit::no_match, context.doing + ": the key does not exist"};
     co_return Exit::done;
 }
 
@@ -94,16 +94,16 @@ struct CasArguments {
     std::string key, value;
     std::optional<std::string> expect;
 };
-inline asio::awaitable<Exit> compare_and_set(Desk& desk, CasArguments given) {
+inline asio::awaitable<Exit> compare_and_set(CommandContext& context, CasArguments given) {
     auto value = value_or_stdin(given.value);
     const kv::Command command = kv::Cas{given.key, value, given.expect};
     require_possible(command);
-    kv::CasResult result = co_await desk.clerk.async_compare_and_set(given.key, given.expect, value);
+    kv::CasResult result = co_await context.clerk.async_compare_and_set(given.key, given.expect, value);
     if (result.ok) co_return Exit::done;
-    if (!result.value) throw Ended{Exit::no_match, desk.doing + ": the key does not exist"};
+    if (!result.value) throw Ended{Exit::no_match, context.doing + ": the key does not exist"};
     print_value(*result.value);
     throw Ended{Exit::no_match,
-                desk.doing + (given.expect ? ": the key has another value" : ": the key exists already")};
+                context.doing + (given.expect ? ": the key has another value" : ": the key exists already")};
 }
 
 struct KeysArguments {
@@ -112,12 +112,12 @@ struct KeysArguments {
     std::size_t limit = kv::default_page;
     bool all = false, json = false;
 };
-inline asio::awaitable<Exit> keys(Desk& desk, KeysArguments given) {
+inline asio::awaitable<Exit> keys(CommandContext& context, KeysArguments given) {
     auto after = given.after;
     for (std::size_t left = given.limit;;) {
         // One more than wanted shows whether there is more.
         const auto ask = given.all ? kv::max_page : std::min(left + 1, kv::max_page);
-        kv::Page page = co_await desk.clerk.async_keys(given.prefix, after, ask);
+        kv::Page page = co_await context.clerk.async_keys(given.prefix, after, ask);
         if (page.empty()) co_return Exit::done;
         for (auto& key : page) {
             if (!given.all && left-- == 0) {

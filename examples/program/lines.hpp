@@ -31,7 +31,7 @@ public:
     /// A line without its end. On anything but a file it is cut to `longest`: a pipe takes so much in one piece.
     void write(std::string_view line) {
         const std::lock_guard lock{mutex_};
-        if (!write_rest() || !tell_dropped()) {
+        if (!write_rest() || !report_dropped()) {
             ++dropped_;
             return;
         }
@@ -48,7 +48,7 @@ private:
         rest_.erase(0, try_write(rest_));
         return rest_.empty();
     }
-    bool tell_dropped() {
+    bool report_dropped() {
         if (dropped_ == 0) return true;
         const auto lines = dropped_ == 1 ? " line was" : " lines were";
         if (!begin(stamp_() + ' ' + std::to_string(dropped_) + lines + " dropped: nobody read them\n")) return false;

@@ -94,7 +94,7 @@ private:
     void taken() {
         const std::lock_guard lock{mutex_};
         if (!began_) {
-            say_("told to go during the start; stopped");
+            say_("asked to stop during the start; stopped");
             if (!file_.empty()) ::unlink(file_.c_str());
             std::_Exit(0);
         }

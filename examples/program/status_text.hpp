@@ -10,7 +10,7 @@
 
 #include <understudy/json_text.hpp>
 
-#include "desk.hpp"
+#include "command_context.hpp"
 
 namespace program {
 

@@ -23,15 +23,16 @@ namespace program {
 
 /// Nothing reaches stdout or FILE before all of the snapshot is there, so if the primary changes meanwhile the dump can
 /// begin anew.
-inline asio::awaitable<Exit> dump(Desk& desk, std::string target) {
+inline asio::awaitable<Exit> dump(CommandContext& context, std::string target) {
     for (int attempt = 1;; ++attempt) {
         Draft draft{target};
         std::function<void(std::string_view)> sink = [&draft](std::string_view piece) { draft.write(piece); };
         std::error_code ec;
-        understudy::Position at = co_await desk.clerk.async_dump(sink, asio::redirect_error(asio::use_awaitable, ec));
+        understudy::Position at =
+            co_await context.clerk.async_dump(sink, asio::redirect_error(asio::use_awaitable, ec));
         if (!ec) {
             draft.publish();
-            say("dumped group " + desk.target.group + " as it was at position " + std::to_string(at.view) + "." +
+            say("dumped group " + context.target.group + " as it was at position " + std::to_string(at.view) + "." +
                 std::to_string(at.index));
             co_return Exit::done;
         }
@@ -66,11 +67,11 @@ struct Batch {
 
 class Loader {
 public:
-    Loader(Desk& desk, std::FILE* file, std::size_t max_command)
-        : desk_{desk},
+    Loader(CommandContext& context, std::FILE* file, std::size_t max_command)
+        : context_{context},
           lines_{file},
           max_command_{max_command},
-          all_done_{desk.io, asio::steady_timer::time_point::max()} {}
+          all_done_{context.io, asio::steady_timer::time_point::max()} {}
 
     asio::awaitable<Exit> run() {
         for (auto record = next(); record;) {
@@ -106,7 +107,7 @@ private:
     asio::awaitable<void> put(Batch batch) {
         under_way_ = batch.items.size();
         for (auto& [line, record] : batch.items)
-            asio::co_spawn(desk_.io, put_in_pieces(desk_, std::move(record), max_command_), Done{this, line});
+            asio::co_spawn(context_.io, put_in_pieces(context_, std::move(record), max_command_), Done{this, line});
         std::error_code cancelled;  // that is how the last one says so
         if (under_way_ != 0) co_await all_done_.async_wait(asio::redirect_error(asio::use_awaitable, cancelled));
     }
@@ -138,7 +139,7 @@ private:
         return failures_.begin()->first;
     }
 
-    Desk& desk_;
+    CommandContext& context_;
     LineReader lines_;
     std::size_t max_command_;
     asio::steady_timer all_done_;
@@ -151,11 +152,11 @@ struct LoadArguments {
     std::string file = "-";
     std::size_t max_command = understudy::ReplicaOptions{}.max_command;
 };
-inline asio::awaitable<Exit> load(Desk& desk, LoadArguments given) {
+inline asio::awaitable<Exit> load(CommandContext& context, LoadArguments given) {
     File file;
     if (given.file != "-") file.reset(std::fopen(given.file.c_str(), "rb"));
     if (given.file != "-" && !file) fail_io(given.file.c_str());
-    Loader loader{desk, file ? file.get() : stdin, given.max_command};
+    Loader loader{context, file ? file.get() : stdin, given.max_command};
     co_return co_await loader.run();
 }
 

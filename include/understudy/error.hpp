@@ -83,7 +83,7 @@ inline constexpr std::array error_table{
     ErrorRow{error::unauthorized, -32011, "unauthorized", "not allowed"},
     ErrorRow{error::mismatch, -32012, "mismatch", "the log does not have the preceding entry"},
     ErrorRow{error::bad_chunk, -32013, "bad_chunk", "the chunk does not continue the snapshot"},
-    ErrorRow{error::name_in_use, -32016, "name_in_use", "another process lives under this name"},
+    ErrorRow{error::name_in_use, -32016, "name_in_use", "another live process has this name"},
     ErrorRow{error::superseded, -32014, "superseded", "a newer ping or incarnation is known"},
     ErrorRow{error::behind, -32015, "behind", "the record of the view service is behind"},
 };

@@ -103,7 +103,7 @@ struct SnapshotInstalled {
 };
 /// Entries that conflict with the primary's log were truncated (S3). After `view.force`, `committed` may be true: then
 /// writes that were answered may be among them.
-struct LogCut {
+struct LogTruncated {
     Index from;
     Index entries;
     bool committed;
@@ -187,9 +187,9 @@ struct ConnectionsAccepted {
 
 using Event = std::variant<ViewDecided, ServerSeen, ServerLost, NameShared, GroupRemoved, GroupWaits, RecordBehind,
                            ViewStoreFailed, RoleChanged, SteppedDown, BackupJoining, BackupInSync, BackupUnreachable,
-                           SnapshotInstalled, LogCut, SessionClosed, StoreFailed, SlowStore, StoreBehind, JournalFailed,
-                           JournalWaits, JournalGoesOn, ViewServiceSilent, ViewServiceAnswers, CallFailed, Refused,
-                           Malformed, ConnectionsRefused, ConnectionsAccepted>;
+                           SnapshotInstalled, LogTruncated, SessionClosed, StoreFailed, SlowStore, StoreBehind,
+                           JournalFailed, JournalWaits, JournalGoesOn, ViewServiceSilent, ViewServiceAnswers,
+                           CallFailed, Refused, Malformed, ConnectionsRefused, ConnectionsAccepted>;
 
 /// Called with each event, in order, on the service's executor, after the step that caused the event. May be empty.
 using Observer = std::function<void(const Event&)>;

@@ -57,9 +57,9 @@ UNDERSTUDY_DECL std::string describe(const Event& event) {
             return "installed a snapshot of " + std::to_string(e.bytes) + " bytes at index " +
                    std::to_string(e.at.index);
         }
-        std::string operator()(const LogCut& e) const {
-            return "cut " + std::to_string(e.entries) + (e.committed ? " committed" : "") + " entries from index " +
-                   std::to_string(e.from);
+        std::string operator()(const LogTruncated& e) const {
+            return "truncated " + std::to_string(e.entries) + (e.committed ? " committed" : "") +
+                   " entries from index " + std::to_string(e.from);
         }
         std::string operator()(const SessionClosed& e) const {
             return "closed unused session " + std::to_string(e.session.view) + "." + std::to_string(e.session.index);

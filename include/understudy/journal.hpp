@@ -17,9 +17,9 @@ namespace understudy {
 
 /// A **Journal** persists what one server writes, and returns it to the next incarnation of that server. Laws:
 ///  - `read` passes to the reader everything that was ever reported as persisted, in order, and nothing that was not
-///    written. The last writes may be missing if they were never reported as persisted. It calls `whole` at the end. It
-///    may block. It is called once, before any other function. It throws `std::exception` with a human-readable text if
-///    the content is damaged or has an unknown form;
+///    written. The last writes may be missing if they were never reported as persisted. It calls `complete` at the end.
+///    It may block. It is called once, before any other function. It throws `std::exception` with a human-readable text
+///    if the content is damaged or has an unknown form;
 ///  - `start(progress)`: from now on the journal calls `progress` whenever `persisted` or `failure` has changed. The
 ///    call may come from any thread, but not from within a call of the journal. `progress` does not block, and may be
 ///    called as long as the journal exists;

@@ -154,7 +154,7 @@ public:
     const S& store() const { return node_->store().template as<S>(); }
 
     /// The running state machine, for tests that look inside. Its members are not part of the public interface.
-    const auto& rules() const { return node_->rules(); }
+    const auto& state_machine() const { return node_->state_machine(); }
 
     /// The name of this server: the address at which others reach it.
     Address local() const { return node_->local(); }

@@ -82,7 +82,7 @@ public:
     view_service::ViewRecord record() const { return node_->record(); }
 
     /// The running state machine, for tests that look inside. Its members are not part of the public interface.
-    const view_service::ViewStateMachine& rules() const { return node_->rules(); }
+    const view_service::ViewStateMachine& state_machine() const { return node_->state_machine(); }
 
     /// The address at which servers and clients reach it.
     Address local() const { return node_->local(); }

@@ -115,8 +115,8 @@ private:
     static void draw(const std::string& script) {
         FILE* gnuplot = popen("gnuplot", "w");
         if (!gnuplot) throw std::runtime_error{"gnuplot cannot be run"};
-        const bool told = std::fputs((script + "\n").c_str(), gnuplot) >= 0;
-        if (pclose(gnuplot) != 0 || !told) throw std::runtime_error{"gnuplot failed; is it installed?"};
+        const bool emitted = std::fputs((script + "\n").c_str(), gnuplot) >= 0;
+        if (pclose(gnuplot) != 0 || !emitted) throw std::runtime_error{"gnuplot failed; is it installed?"};
     }
 
     std::string folder_;

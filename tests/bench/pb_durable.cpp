@@ -204,7 +204,7 @@ Index write_journal(const std::string& folder, const Settings& settings) {
         files.write(journal::make_pending(batch, log));
         log.trim(log.last().index);
     }
-    files.seal();
+    files.checkpoint();
     return log.last().index;
 }
 
@@ -235,14 +235,14 @@ void measure_recovery(const Settings& settings) {
     for (int round = 0; round < settings.rounds; ++round) {
         // In a process of its own; what `prepare` makes is there before the time runs.
         const auto seconds = [](auto prepare, auto work) {
-            const auto told = output_of([&](int to) {
+            const auto emitted = output_of([&](int to) {
                 auto prepared = prepare();
                 const auto begun = Clock::now();
                 work(prepared);
                 const auto text = std::to_string(seconds_since(begun)) + " " + std::to_string(peak(getpid()));
                 write_all(to, text.data(), text.size());
             });
-            return std::pair{std::stod(told), std::stod(told.substr(told.find(' ') + 1))};
+            return std::pair{std::stod(emitted), std::stod(emitted.substr(emitted.find(' ') + 1))};
         };
         cold.push_back(read_cold(data, bytes));
         const auto recover = [&](int) {

@@ -26,7 +26,7 @@
 #include "tests/bench/fleet_sockets.hpp"
 #include "tests/bench/processes.hpp"
 #include "tests/bench/statistics.hpp"
-#include "tests/support/fleet_rules.hpp"
+#include "tests/support/fleet_machine.hpp"
 
 namespace {
 
@@ -51,20 +51,20 @@ ViewOptions options_for(std::size_t servers) {
 double milliseconds(auto length) { return std::chrono::duration<double, std::milli>(length).count(); }
 
 /// What a child tells this process, in memory that they share.
-struct Told {
+struct Emitted {
     std::atomic<std::size_t> lost{0};
 };
 class Shared {
 public:
-    Shared() : place_{mmap(nullptr, sizeof(Told), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0)} {
+    Shared() : place_{mmap(nullptr, sizeof(Emitted), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0)} {
         if (place_ == MAP_FAILED) fail("mmap");
-        new (place_) Told;
+        new (place_) Emitted;
     }
-    ~Shared() { munmap(place_, sizeof(Told)); }
+    ~Shared() { munmap(place_, sizeof(Emitted)); }
     Shared(const Shared&) = delete;
     Shared& operator=(const Shared&) = delete;
-    Told& operator*() const { return *static_cast<Told*>(place_); }
-    Told* operator->() const { return static_cast<Told*>(place_); }
+    Emitted& operator*() const { return *static_cast<Emitted*>(place_); }
+    Emitted* operator->() const { return static_cast<Emitted*>(place_); }
 
 private:
     void* place_;
@@ -77,12 +77,12 @@ double resident_bytes(pid_t process) {
 }
 
 /// Closes a descriptor when it listens.
-void serve(const Place& place, std::size_t servers, Told& told, int listens) {
+void serve(const Place& place, std::size_t servers, Emitted& emitted, int listens) {
     asio::io_context io{1};
     TransportOptions transport;
     transport.listen = place.address();
     transport.max_connections = std::max(transport.max_connections, servers);
-    const auto count = [&told](const Event& event) { told.lost += std::holds_alternative<ServerLost>(event); };
+    const auto count = [&emitted](const Event& event) { emitted.lost += std::holds_alternative<ServerLost>(event); };
     ViewService views{net::AnyTransport{io, transport}, options_for(servers), count};
     views.async_run(asio::detached);
     close(listens);
@@ -92,23 +92,23 @@ void serve(const Place& place, std::size_t servers, Told& told, int listens) {
 /// Prints what came of it; whether all was as it should be: each who failed was given up, and nobody else.
 bool report(std::size_t failed, const char* how, std::pair<std::size_t, Duration> outcome, std::size_t lost_before,
             std::size_t lost, Duration dead_after) {
-    const auto [told, took] = outcome;
+    const auto [emitted, took] = outcome;
     std::printf(
         "  %zu primaries %s at once: the last of %zu groups was told of its next view after %.0f ms, D + %.0f\n",
-        failed, how, told, milliseconds(took), milliseconds(took - dead_after));
+        failed, how, emitted, milliseconds(took), milliseconds(took - dead_after));
     const auto falsely = lost_before + (lost > failed ? lost - failed : 0);
     std::printf("  %zu false deaths\n", falsely);
-    return falsely == 0 && told == failed && lost == failed;
+    return falsely == 0 && emitted == failed && lost == failed;
 }
 
 bool run(std::size_t servers, const Settings& settings, const std::string& folder) {
     const auto options = options_for(servers);
     const Place place{settings.network, settings.network == Network::tcp ? free_port() : std::uint16_t{0},
                       folder + "/views" + std::to_string(servers)};
-    const Shared told;
+    const Shared emitted;
     int ends[2];
     must(pipe(ends), "pipe");
-    const Process service{[&] { serve(place, servers, *told, ends[1]); }};
+    const Process service{[&] { serve(place, servers, *emitted, ends[1]); }};
     close(ends[1]);
     char none;
     must(static_cast<int>(read(ends[0], &none, 1)), "read");  // ends when it listens
@@ -135,17 +135,17 @@ bool run(std::size_t servers, const Settings& settings, const std::string& folde
                 milliseconds(fleet.latest));
     std::printf("  %.1f KiB of memory per server\n", memory / 1024 / static_cast<double>(servers));
 
-    const std::size_t lost_before = told->lost;
+    const std::size_t lost_before = emitted->lost;
     const auto outcome = fail_primaries(fleet, settings.failed, options.dead_after(), [&](auto server) {
         settings.closing ? fleet.hang_up(server) : fleet.silence(server);
     });
     return report(std::min(settings.failed, servers / 2), settings.closing ? "die" : "fall silent", outcome,
-                  lost_before, told->lost - lost_before, options.dead_after());
+                  lost_before, emitted->lost - lost_before, options.dead_after());
 }
 
 bool run_simulated(std::size_t servers, const Settings& settings) {
     const auto options = options_for(servers);
-    FleetRules fleet{servers, options};
+    FleetMachine fleet{servers, options};
     form(fleet);
     fleet.run_for(2 * options.dead_after());
     fleet.measure();

@@ -41,8 +41,8 @@ public:
 
     /// Returns how often the view changed.
     std::size_t run(double length) {
-        for (auto& party : parties_)
-            if (party.longest > Duration{}) start(stall(party));
+        for (auto& endpoint : parties_)
+            if (endpoint.longest > Duration{}) start(stall(endpoint));
         for (unsigned cpu = 0; cpu < std::thread::hardware_concurrency(); ++cpu) start(spin(static_cast<int>(cpu)));
         start(look_around());
         start(read_answers());
@@ -57,7 +57,7 @@ public:
 
 private:
     /// A process of the group, and how long it is stalled: up to `longest`, which a late signal may extend.
-    struct Party {
+    struct Endpoint {
         const char* name;
         const Process* process;
         Duration shortest, longest;
@@ -93,23 +93,23 @@ private:
     }
 
     /// Short stalls are as frequent as long ones, by the logarithm of their length.
-    asio::awaitable<void> stall(Party& party) {
-        const double low = std::log(seconds(party.shortest)), high = std::log(seconds(party.longest));
+    asio::awaitable<void> stall(Endpoint& endpoint) {
+        const double low = std::log(seconds(endpoint.shortest)), high = std::log(seconds(endpoint.longest));
         for (;;) {
             co_await sleep(to_duration(random(1, 10) * seconds(d)));
             const auto begun = Clock::now();
-            const Process& process = *party.process;
+            const Process& process = *endpoint.process;
             process.signal_with(SIGSTOP);
             co_await sleep(to_duration(std::exp(random(low, high))));
             process.signal_with(SIGCONT);
             const Duration took = Clock::now() - begun;
             const auto unit = took <= d ? d / 10 : d;
-            ++party.stalls[static_cast<int>((took + unit - Duration{1}) / unit * (unit / (d / 10)))];
-            recent_.push_back(std::string{party.name} + ", from " + std::to_string(age() - seconds(took)) + " s for " +
-                              std::to_string(milliseconds(took)) + " ms");
+            ++endpoint.stalls[static_cast<int>((took + unit - Duration{1}) / unit * (unit / (d / 10)))];
+            recent_.push_back(std::string{endpoint.name} + ", from " + std::to_string(age() - seconds(took)) +
+                              " s for " + std::to_string(milliseconds(took)) + " ms");
             if (recent_.size() > stalls_kept) recent_.pop_front();
-            if (took <= party.allowed) continue;
-            ++party.too_long;
+            if (took <= endpoint.allowed) continue;
+            ++endpoint.too_long;
             std::printf("%.3f s: stalled longer than planned: %s\n", age(), recent_.back().c_str());
         }
     }
@@ -132,19 +132,19 @@ private:
 
     /// Who waits for a CPU, this process included: late timers.
     asio::awaitable<void> look_around() {
-        for (auto& party : parties_) party.waited = waited_seconds(party.process->id());
-        for (double told = 0;;) {
+        for (auto& endpoint : parties_) endpoint.waited = waited_seconds(endpoint.process->id());
+        for (double emitted = 0;;) {
             const auto due = Clock::now() + look;
             co_await sleep(look);
             late_ = std::max(late_, seconds(Clock::now() - due));
-            for (auto& party : parties_) {
-                const double waited = waited_seconds(party.process->id());
-                party.waits.push_back(waited - std::exchange(party.waited, waited));
-                party.most_waited = std::max(party.most_waited, party.waits.back());
-                if (party.waits.size() > looks_kept) party.waits.pop_front();
+            for (auto& endpoint : parties_) {
+                const double waited = waited_seconds(endpoint.process->id());
+                endpoint.waits.push_back(waited - std::exchange(endpoint.waited, waited));
+                endpoint.most_waited = std::max(endpoint.most_waited, endpoint.waits.back());
+                if (endpoint.waits.size() > looks_kept) endpoint.waits.pop_front();
             }
-            if (age() < told + 300) continue;
-            told = age();
+            if (age() < emitted + 300) continue;
+            emitted = age();
             report();
         }
     }
@@ -160,7 +160,7 @@ private:
             if (gaps_.of_all > std::max(before, std::chrono::nanoseconds{d}.count())) {
                 std::printf("%.3f s: no write was answered for %.1f ms\n", age(),
                             static_cast<double>(gaps_.of_all) / 1e6);
-                tell_recent();
+                report_recent();
             }
             answered_ += bytes / sizeof(Answer);
         }
@@ -175,19 +175,19 @@ private:
             std::swap(parties_[1].waited, parties_[2].waited);
         }
         view_ = view;
-        tell_recent();
-        start(tell_reason());
+        report_recent();
+        start(report_reason());
     }
-    void tell_recent() const {
+    void report_recent() const {
         for (const auto& stall : recent_) std::printf("  stall: %s\n", stall.c_str());
-        for (const auto& party : parties_) {
-            std::printf("  %s waited for a CPU, in ms, between the latest looks, every %.0f ms:", party.name,
+        for (const auto& endpoint : parties_) {
+            std::printf("  %s waited for a CPU, in ms, between the latest looks, every %.0f ms:", endpoint.name,
                         milliseconds(look));
-            for (const double waited : party.waits) std::printf(" %.0f", waited * 1e3);
+            for (const double waited : endpoint.waits) std::printf(" %.0f", waited * 1e3);
             std::printf("\n");
         }
     }
-    asio::awaitable<void> tell_reason() {
+    asio::awaitable<void> report_reason() {
         const auto status = co_await admin_.async_view_status(group_.view_service(), "main", asio::use_awaitable);
         for (const auto& event : status.events)
             if (event.age < 20 * d) std::printf("  %.0f ms ago: %s\n", milliseconds(event.age), event.text.c_str());
@@ -199,13 +199,13 @@ private:
             "%.0f s: %zu changes of the view; %zu writes answered, longest gap %.1f ms, for one client %.1f ms\n",
             age(), changes_, answered_, static_cast<double>(gaps_.of_all) / 1e6,
             static_cast<double>(gaps_.of_one) / 1e6);
-        for (const auto& party : parties_) {
-            std::printf("  %s: waited for a CPU %.1f ms at most between looks, every %.0f ms", party.name,
-                        party.most_waited * 1e3, milliseconds(look));
-            for (const auto& [tenths, count] : party.stalls)
-                std::printf("%s%zu up to %.1f D", party.stalls.begin()->first == tenths ? "; stalls: " : ", ", count,
+        for (const auto& endpoint : parties_) {
+            std::printf("  %s: waited for a CPU %.1f ms at most between looks, every %.0f ms", endpoint.name,
+                        endpoint.most_waited * 1e3, milliseconds(look));
+            for (const auto& [tenths, count] : endpoint.stalls)
+                std::printf("%s%zu up to %.1f D", endpoint.stalls.begin()->first == tenths ? "; stalls: " : ", ", count,
                             tenths / 10.0);
-            if (party.too_long > 0) std::printf("; %zu of them longer than planned", party.too_long);
+            if (endpoint.too_long > 0) std::printf("; %zu of them longer than planned", endpoint.too_long);
             std::printf("\n");
         }
         std::printf("  spinning processes: %.0f s of work; this process woke %.1f ms late at most\n", spun_,
@@ -219,7 +219,7 @@ private:
     Answers answers_;
     asio::posix::stream_descriptor from_;
     View view_;
-    std::vector<Party> parties_;
+    std::vector<Endpoint> parties_;
     std::mt19937_64 random_{std::random_device{}()};
     const Clock::time_point begun_ = Clock::now();
     std::deque<std::string> recent_;

@@ -77,11 +77,11 @@ TEST_SUITE("fixtures") {
             CHECK(get(found, "key 3") == '"' + std::string(100, 'x') + '"');
             CHECK(get(found, "key 7") == "null");
             CHECK(get(found, "second") == "\"view\"");
-            CHECK(found.standing.name == "unix:///tmp/fx/one");
-            CHECK(found.standing.info.group == "main");
-            CHECK(found.standing.info.view.number == 4);
-            CHECK(found.standing.info.view.primary.name == "unix:///tmp/fx/two");
-            CHECK(found.standing.lives == std::vector{Incarnation{0xd7fd4763067f842b}});
+            CHECK(found.hard_state.name == "unix:///tmp/fx/one");
+            CHECK(found.hard_state.info.group == "main");
+            CHECK(found.hard_state.info.view.number == 4);
+            CHECK(found.hard_state.info.view.primary.name == "unix:///tmp/fx/two");
+            CHECK(found.hard_state.incarnations == std::vector{Incarnation{0xd7fd4763067f842b}});
         }
     }
 
@@ -97,7 +97,7 @@ TEST_SUITE("fixtures") {
             CHECK(group.info.view.number == 5);
             CHECK(group.info.view.primary == Member{"unix:///tmp/fx/one", Incarnation{0xd7fd4763067f842b}, false});
             CHECK(group.info.view.backups.empty());
-            CHECK(group.lives.size() == 2);
+            CHECK(group.incarnations.size() == 2);
             CHECK(files.compare_and_set(stored->version, {stored->record.cluster, stored->record.dead_after, {}, {}}));
         }
     }

@@ -16,15 +16,15 @@ TEST_SUITE("core/apply observer") {
     namespace {
     using State = ReplicatedState<test::ListStore>;
 
-    struct Told {
+    struct Emitted {
         const void* replica;
         Index index;
         bool effective;
-        friend bool operator==(const Told&, const Told&) = default;
+        friend bool operator==(const Emitted&, const Emitted&) = default;
     };
-    std::vector<Told> told;
+    std::vector<Emitted> emitted;
     void note(const void* replica, const Entry& entry, bool effective) {
-        told.push_back({replica, entry.at.index, effective});
+        emitted.push_back({replica, entry.at.index, effective});
     }
 
     void commit(State& state, EntryKind kind, SessionId session = {}, Sequence seq = 0) {
@@ -37,7 +37,7 @@ TEST_SUITE("core/apply observer") {
     TEST_CASE("an observer is told of each entry applied and of whether it took effect") {
         State one{test::ListStore{}}, two{test::ListStore{}};
         const SessionId session{1, 1};
-        told.clear();
+        emitted.clear();
         const auto before = set_apply_observer(&note);
         commit(one, EntryKind::open);
         commit(one, EntryKind::command, session, 1);
@@ -46,7 +46,7 @@ TEST_SUITE("core/apply observer") {
         commit(two, EntryKind::command);
         CHECK((set_apply_observer(before) == &note));
         commit(two, EntryKind::command);
-        CHECK(told ==
-              std::vector<Told>{{&one, 1, true}, {&one, 2, true}, {&one, 3, false}, {&one, 4, false}, {&two, 1, true}});
+        CHECK(emitted == std::vector<Emitted>{
+                             {&one, 1, true}, {&one, 2, true}, {&one, 3, false}, {&one, 4, false}, {&two, 1, true}});
     }
 }

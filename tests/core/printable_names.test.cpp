@@ -53,8 +53,8 @@ TEST_SUITE("core/printable_names") {
             stranger.known = ViewInfo{"main", ClusterId{5}, interval, {3, {"b", Incarnation{1}, false}, {}, 0}};
             stranger.known->view.backups.push_back({name, Incarnation{2}, true});
             CHECK(code_of(harness.call("conn:a", stranger)) == error::bad_request);
-            CHECK(harness.rules.status({}, harness.now).groups.empty());
-            CHECK(harness.rules.status({}, harness.now).events.empty());
+            CHECK(harness.machine.status({}, harness.now).groups.empty());
+            CHECK(harness.machine.status({}, harness.now).events.empty());
         }
     }
 
@@ -63,27 +63,27 @@ TEST_SUITE("core/printable_names") {
         harness.ping("a", 0);
         harness.group = "main: a";  // its events begin like those of `main`
         harness.ping("b", 0);
-        const auto all = harness.rules.status({}, harness.now).events;
-        const auto main = harness.rules.status("main", harness.now).events;
-        const auto other = harness.rules.status("main: a", harness.now).events;
+        const auto all = harness.machine.status({}, harness.now).events;
+        const auto main = harness.machine.status("main", harness.now).events;
+        const auto other = harness.machine.status("main: a", harness.now).events;
         CHECK(main.size() == 2);
         CHECK(main.size() + other.size() == all.size());
         for (const auto& event : main) CHECK(event.text.find("main: a") == std::string::npos);
-        CHECK(harness.rules.status("nobody", harness.now).events.empty());
+        CHECK(harness.machine.status("nobody", harness.now).events.empty());
     }
 
     TEST_CASE("R4: a wait is told again when its reason changes") {
         ViewHarness harness;
         harness.set_up({"a", "b"});
         harness.run(3 * dead, {});
-        REQUIRE(harness.told<GroupWaits>().size() == 1);
+        REQUIRE(harness.emitted<GroupWaits>().size() == 1);
         harness.pass(10 * dead);
-        CHECK(harness.told<GroupWaits>().size() == 1);
+        CHECK(harness.emitted<GroupWaits>().size() == 1);
         harness.restart("b");
         harness.ping("b", 0);
-        REQUIRE(harness.told<GroupWaits>().size() == 2);
-        CHECK(harness.told<GroupWaits>()[1].why == harness.status().waiting_why);
+        REQUIRE(harness.emitted<GroupWaits>().size() == 2);
+        CHECK(harness.emitted<GroupWaits>()[1].why == harness.status().waiting_why);
         harness.run(3 * dead, {"b"});
-        CHECK(harness.told<GroupWaits>().size() == 2);
+        CHECK(harness.emitted<GroupWaits>().size() == 2);
     }
 }

@@ -65,7 +65,7 @@ TEST_SUITE("replica_adopt") {
         leap(group);
         group.decide(group.member("a"), {group.member("b", true)});
         group.settle();
-        CHECK(group.count<LogCut>() == 0);
+        CHECK(group.count<LogTruncated>() == 0);
         group.pass(300ms);
         const auto read = group.query("a");
         group.settle();

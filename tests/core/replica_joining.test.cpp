@@ -74,7 +74,8 @@ TEST_SUITE("replica_joining") {
 
     TEST_CASE("S8: a backup with a tail that differs goes back to its commit index") {
         ReplicaGroup group;
-        for (auto [name, life] : {std::pair{"a", 1}, {"b", 2}}) group.start(name, static_cast<std::uint64_t>(life));
+        for (auto [name, incarnation] : {std::pair{"a", 1}, {"b", 2}})
+            group.start(name, static_cast<std::uint64_t>(incarnation));
         group.decide(group.member("a"), {group.member("b", true)});
         group.settle();
         group.put("a", "both");
@@ -90,7 +91,7 @@ TEST_SUITE("replica_joining") {
         group.settle();
         group.pass(110ms);
         CHECK(group["a"].store().all == "both;b's;");
-        CHECK(group.count<LogCut>() == 1);
+        CHECK(group.count<LogTruncated>() == 1);
     }
 
     TEST_CASE("S8: what the log no longer holds comes as a snapshot with the sessions in it") {

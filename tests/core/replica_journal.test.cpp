@@ -104,7 +104,7 @@ TEST_SUITE("replica_journal") {
 
     TEST_CASE("S9: a server that is started again says which lives it continues") {
         ReplicaGroup group;
-        for (std::uint64_t life : {1, 2, 3}) group.start_with_journal("a", life);
+        for (std::uint64_t process : {1, 2, 3}) group.start_with_journal("a", process);
         CHECK(group.pings.at("a").recovered == std::vector{Incarnation{1}, Incarnation{2}});
         CHECK(group.pings.at("a").viewnum == 0);
         CHECK(!group.pings.at("a").cluster);
@@ -177,11 +177,11 @@ TEST_SUITE("replica_journal") {
 
     TEST_CASE("S9: of very many lives the first and the last are named") {
         ReplicaGroup group;
-        for (std::uint64_t life = 1; life <= 300; ++life) group.start_with_journal("a", life);
-        const auto& lives = group.pings.at("a").recovered;
-        CHECK(lives.size() < 256);
-        CHECK(lives.front() == Incarnation{1});
-        CHECK(lives.back() == Incarnation{299});
+        for (std::uint64_t process = 1; process <= 300; ++process) group.start_with_journal("a", process);
+        const auto& processes = group.pings.at("a").recovered;
+        CHECK(processes.size() < 256);
+        CHECK(processes.front() == Incarnation{1});
+        CHECK(processes.back() == Incarnation{299});
     }
 
     TEST_CASE("R5: a group that lost its power goes on with every answered write") {
@@ -239,7 +239,7 @@ TEST_SUITE("replica_journal") {
         CHECK(group["a"].state().log.last() == Position{1, 2});
         group.decide(group.member("b"), {group.member("a")});
         group.pass(200ms);
-        CHECK(group.count<LogCut>() == 1);
+        CHECK(group.count<LogTruncated>() == 1);
         CHECK(group["a"].store().all == "kept;instead;");
         group.start_with_journal("a", 7);  // and the cut is kept
         CHECK(group["a"].state().log.last() == group["b"].state().log.last());

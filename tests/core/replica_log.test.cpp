@@ -63,7 +63,7 @@ TEST_SUITE("replica_log") {
         group.ask("b", append(2, {1, 1}, {entry(2, 2, "new")}));
         CHECK(group["b"].state().log.last() == Position{2, 2});
         CHECK(group["b"].state().log[2].command == "new");
-        CHECK(group.count<LogCut>() == 1);
+        CHECK(group.count<LogTruncated>() == 1);
     }
 
     TEST_CASE("S3: a late append cuts nothing that agrees and acknowledges the end of what it compared") {
@@ -72,7 +72,7 @@ TEST_SUITE("replica_log") {
         auto id = group.ask("b", append(1, {}, {entry(1, 1, "x")}));
         CHECK(std::get<AppendResult>(*group.answer(id)).match == 1);
         CHECK(group["b"].state().log.last().index == 3);
-        CHECK(group.count<LogCut>() == 0);
+        CHECK(group.count<LogTruncated>() == 0);
     }
 
     TEST_CASE("S3: nothing at or below the commit index is ever cut") {
@@ -128,8 +128,8 @@ TEST_SUITE("replica_log") {
 
     TEST_CASE("S4: what the primary inherited must reach a joining backup before it counts") {
         ReplicaGroup group;
-        for (auto [name, life] : {std::pair{"a", 1}, {"b", 2}, {"c", 3}})
-            group.start(name, static_cast<std::uint64_t>(life));
+        for (auto [name, incarnation] : {std::pair{"a", 1}, {"b", 2}, {"c", 3}})
+            group.start(name, static_cast<std::uint64_t>(incarnation));
         group.decide(group.member("a"), {group.member("b", true)}, {"a", "b"});
         group.settle();
         group.lost = [](auto& from, auto&, auto& message) {
@@ -291,7 +291,7 @@ TEST_SUITE("replica_log") {
         CHECK(group.outcome(at_old) == "not_primary");
         for (const auto* name : {"a", "b"}) CHECK(group[name].store().all == "x;");
         CHECK(group["a"].state().log == group["b"].state().log);
-        CHECK(group.count<LogCut>() == 1);
+        CHECK(group.count<LogTruncated>() == 1);
     }
 
     TEST_CASE("C3: below low nothing takes effect and results are forgotten") {

@@ -129,11 +129,11 @@ TEST_SUITE("replica_slices") {
         group.put("a", "x");
         group.pass(1s);
         CHECK(group.count<SlowStore>() == 1);
-        const auto told = std::ranges::find_if(
+        const auto emitted = std::ranges::find_if(
             group.events, [](const Event& event) { return std::holds_alternative<SlowStore>(event); });
-        REQUIRE(told != group.events.end());
-        CHECK(std::get<SlowStore>(*told).took == 700ms);
-        CHECK(std::get<SlowStore>(*told).call == "apply");
+        REQUIRE(emitted != group.events.end());
+        CHECK(std::get<SlowStore>(*emitted).took == 700ms);
+        CHECK(std::get<SlowStore>(*emitted).call == "apply");
     }
 
     TEST_CASE("S7: a backup that joins has the time that the primary needed for a command in its log") {

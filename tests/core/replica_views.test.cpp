@@ -18,10 +18,10 @@ TEST_SUITE("replica_views") {
         return group;
     }
     const Failure& failure(const ReplicaGroup& group, const CallId& id) { return std::get<Failure>(*group.answer(id)); }
-    std::vector<LogCut> cuts(const ReplicaGroup& group) {
-        std::vector<LogCut> found;
+    std::vector<LogTruncated> cuts(const ReplicaGroup& group) {
+        std::vector<LogTruncated> found;
         for (const auto& event : group.events)
-            if (const auto* cut = std::get_if<LogCut>(&event)) found.push_back(*cut);
+            if (const auto* cut = std::get_if<LogTruncated>(&event)) found.push_back(*cut);
         return found;
     }
     }  // namespace
@@ -467,10 +467,10 @@ TEST_SUITE("replica_views") {
 
     TEST_CASE("a server that is idle in its first view says so") {
         auto group = pair_in_sync();
-        auto told = group.count<RoleChanged>();
+        auto emitted = group.count<RoleChanged>();
         group.start("c", 9);
         for (int i = 0; i < 2; ++i) group.give("c", ReplicaGroup::views, {}, ViewChanged{group.info()});
-        CHECK(group.count<RoleChanged>() == told + 1);
+        CHECK(group.count<RoleChanged>() == emitted + 1);
         CHECK(std::get<RoleChanged>(group.events.back()).role == Role::idle);
     }
 

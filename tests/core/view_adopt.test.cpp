@@ -15,10 +15,10 @@ TEST_SUITE("core/view_adopt") {
 
     /// What the former view service decided last, as far as the test says.
     struct Former : ViewHarness {
-        ViewInfo known{"main", former_cluster, interval, {7, {"a", life("a"), false}, {}, 0}};
+        ViewInfo known{"main", former_cluster, interval, {7, {"a", incarnation("a"), false}, {}, 0}};
 
         Former() : ViewHarness{ViewOptions{.return_time = {}}} {
-            known.view.backups = {{"b", life("b"), true}, {"c", life("c"), false}};
+            known.view.backups = {{"b", incarnation("b"), true}, {"c", incarnation("c"), false}};
             pass(dead);  // every lease of before has run out
         }
         Message report(const Address& name) { return report(name, known); }
@@ -49,26 +49,26 @@ TEST_SUITE("core/view_adopt") {
         CHECK(std::get<PingResult>(harness.ping_on("a")).info == adopted);
         CHECK(std::get<PingResult>(harness.ping_on("b")).info == adopted);
         harness.run(5 * dead, {"a", "b"});
-        CHECK(harness.told<ServerLost>().empty());
+        CHECK(harness.emitted<ServerLost>().empty());
         CHECK(harness.view() == adopted.view);
     }
     TEST_CASE("an adopted group begins above every group that was removed") {
         Former harness;
-        harness.rules = ViewStateMachine{{}, ViewRecord{our_cluster, dead, {}, 5'000'000'000}, harness.now};
+        harness.machine = ViewStateMachine{{}, ViewRecord{our_cluster, dead, {}, 5'000'000'000}, harness.now};
         harness.pass(dead);
         harness.report("a");
         CHECK(result_of(harness.adopt()).info.view.number == 6'000'000'000);
     }
     TEST_CASE("a view of more members than max_servers is not adopted") {
         Former harness;
-        harness.rules = ViewStateMachine{{.max_servers = 2, .return_time = {}}, our_cluster, harness.now};
+        harness.machine = ViewStateMachine{{.max_servers = 2, .return_time = {}}, our_cluster, harness.now};
         harness.pass(dead);
         harness.report("a");
         const auto failure = std::get<Failure>(harness.adopt());
         CHECK(failure.code == error::overloaded);
         CHECK(failure.text == "the view to go on from has 3 members: " + describe(harness.known.view) +
                                      "; max_servers is 2");
-        harness.rules.deep_invariants();
+        harness.machine.deep_invariants();
     }
     TEST_CASE("an adopted group fails over and fills up as any other") {
         Former harness;
@@ -97,7 +97,7 @@ TEST_SUITE("core/view_adopt") {
     TEST_CASE("the newest view that anybody reports is adopted") {
         Former harness;
         auto newer = harness.known;
-        newer.view = {9, {"b", harness.life("b"), false}, {{"c", harness.life("c"), true}}, 0};
+        newer.view = {9, {"b", harness.incarnation("b"), false}, {{"c", harness.incarnation("c"), true}}, 0};
         harness.report("b", newer);
         harness.report("a");
         harness.report("c");  // has not heard of it yet, though it is a member
@@ -143,7 +143,7 @@ TEST_SUITE("core/view_adopt") {
     }
     TEST_CASE("R5: a server that continues the state of the adopted primary leads") {
         Former harness;
-        const auto before = harness.life("a");
+        const auto before = harness.incarnation("a");
         harness.restart("a");
         auto ping = harness.make_ping("a", 0, {.recovered = {before}, .cluster = former_cluster});
         ping.known = harness.known;
@@ -152,11 +152,11 @@ TEST_SUITE("core/view_adopt") {
         CHECK(harness.view().primary.incarnation == before);
         harness.call("conn:a", harness.make_ping("a", 0, {.recovered = {before}, .cluster = former_cluster}));
         CHECK(harness.shown() == "view 1000000008: primary a, no backup");
-        CHECK(harness.view().primary.incarnation == harness.life("a"));
+        CHECK(harness.view().primary.incarnation == harness.incarnation("a"));
     }
     TEST_CASE("an adoption waits until every lease of the former view service has run out") {
         ViewHarness harness;
-        ViewInfo known{"main", former_cluster, interval, {7, {"a", harness.life("a"), false}, {}, 0}};
+        ViewInfo known{"main", former_cluster, interval, {7, {"a", harness.incarnation("a"), false}, {}, 0}};
         for (int i = 0; i < 4; ++i) {
             auto ping = harness.make_ping("a", 7, {.cluster = former_cluster});
             ping.known = known;
@@ -188,7 +188,7 @@ TEST_SUITE("core/view_adopt") {
         CHECK(code_of(harness.adopt(ClusterId{0xf1})) == error::bad_request);
         CHECK(code_of(harness.call("operator", ViewAdopt{"other", former_cluster})) == error::bad_request);
         CHECK(code_of(harness.call("operator", ViewAdopt{"", former_cluster})) == error::bad_request);
-        CHECK(harness.told<ViewDecided>().empty());
+        CHECK(harness.emitted<ViewDecided>().empty());
     }
     TEST_CASE("a group that has a view is not adopted") {
         Former harness;
@@ -212,8 +212,8 @@ TEST_SUITE("core/view_adopt") {
         harness.adopt();
         harness.group = "other";
         harness.ping("x", 0);
-        CHECK(harness.rules.view("other")->cluster == our_cluster);
-        CHECK(harness.rules.view("main")->cluster == former_cluster);
+        CHECK(harness.machine.view("other")->cluster == our_cluster);
+        CHECK(harness.machine.view("main")->cluster == former_cluster);
         auto wrong = harness.make_ping("y", 3, {.cluster = former_cluster});
         CHECK(code_of(harness.call("conn:y", wrong)) == error::wrong_cluster);
         harness.group = "main";
@@ -234,16 +234,16 @@ TEST_SUITE("core/view_adopt") {
     }
     TEST_CASE("an adopted group is stored and goes on after a restart") {
         Former harness;
-        harness.rules.track_changes(harness.rules.record());
+        harness.machine.track_changes(harness.machine.record());
         harness.report("a");
         harness.report("b");
-        CHECK(!harness.rules.has_changes());
+        CHECK(!harness.machine.has_changes());
         const auto view = result_of(harness.adopt()).info.view;
-        REQUIRE(harness.rules.changes().groups.size() == 1);
+        REQUIRE(harness.machine.changes().groups.size() == 1);
         ViewRecord stored;
-        apply(stored, harness.rules.changes());
-        CHECK(stored == harness.rules.record());
-        harness.rules = ViewStateMachine{{}, stored, harness.now};
+        apply(stored, harness.machine.changes());
+        CHECK(stored == harness.machine.record());
+        harness.machine = ViewStateMachine{{}, stored, harness.now};
         CHECK(harness.view() == view);
         CHECK(std::get<PingResult>(harness.ping_on("a")).info.cluster == former_cluster);
     }
@@ -284,15 +284,15 @@ TEST_SUITE("core/view_adopt") {
             harness.pass(interval);
         }
         CHECK(harness.view().number == 0);
-        const auto told = std::get<ViewResult>(harness.call("x", ViewGet{"main"}));
-        CHECK(told.trouble.find("a with view 7 of cluster 00000000000000f0") != told.trouble.npos);
-        CHECK(told.trouble.find("`pbc VIEW_SERVICE adopt main 00000000000000f0`") != told.trouble.npos);
-        const auto listed = harness.rules.status("main", harness.now).refused;
+        const auto emitted = std::get<ViewResult>(harness.call("x", ViewGet{"main"}));
+        CHECK(emitted.trouble.find("a with view 7 of cluster 00000000000000f0") != emitted.trouble.npos);
+        CHECK(emitted.trouble.find("`pbc VIEW_SERVICE adopt main 00000000000000f0`") != emitted.trouble.npos);
+        const auto listed = harness.machine.status("main", harness.now).refused;
         REQUIRE(listed.size() == 2);
         CHECK(listed[1].name == "b");
         CHECK(listed[1].cluster == former_cluster);
         CHECK(listed[1].viewnum == 7);
-        CHECK(harness.rules.status("other", harness.now).refused.empty());
+        CHECK(harness.machine.status("other", harness.now).refused.empty());
         SUBCASE("and the group can be adopted") { CHECK(result_of(harness.adopt()).info.view.number == 1000000007); }
         SUBCASE("until these are silent for D") {
             harness.pass(dead);

@@ -12,12 +12,12 @@ TEST_SUITE("view_service/behind") {
     namespace {
     /// The record is of view 4, in which `b` led alone. In the views after it `c` joined, and leads in view 6.
     struct Behind : ViewHarness {
-        ViewInfo real{"main", our_cluster, interval, {6, {"c", life("c"), false}, {}, 0}};
+        ViewInfo real{"main", our_cluster, interval, {6, {"c", incarnation("c"), false}, {}, 0}};
 
         Behind() : ViewHarness{ViewOptions{}} {
-            const ViewInfo old{"main", our_cluster, interval, {4, {"b", life("b"), false}, {}, 0}};
-            const ViewRecord record{our_cluster, dead, {{old, {{"b", {life("b")}}}}}};
-            rules = ViewStateMachine{{}, record, now};
+            const ViewInfo old{"main", our_cluster, interval, {4, {"b", incarnation("b"), false}, {}, 0}};
+            const ViewRecord record{our_cluster, dead, {{old, {{"b", {incarnation("b")}}}}}};
+            machine = ViewStateMachine{{}, record, now};
             clear();
         }
         Message say(const Address& name, ViewNumber viewnum, ViewNumber knew = 0, const Said& said = {}) {
@@ -57,13 +57,13 @@ TEST_SUITE("view_service/behind") {
         CHECK(code_of(harness.call("x", harness.make_ping("x", 0))) == error::behind);               // no R3
         harness.pass(20 * dead);
         CHECK(harness.view().number == 4);
-        CHECK(harness.told<ViewDecided>().empty());
-        CHECK(harness.told<ServerLost>().empty());
-        CHECK(harness.told<RecordBehind>().size() == 1);
+        CHECK(harness.emitted<ViewDecided>().empty());
+        CHECK(harness.emitted<ServerLost>().empty());
+        CHECK(harness.emitted<RecordBehind>().size() == 1);
     }
     TEST_CASE("R7: a server that goes on from a journal proves it with the view that this knew") {
         Behind harness;
-        const auto before = harness.life("b");
+        const auto before = harness.incarnation("b");
         harness.restart("b");
         CHECK(code_of(harness.say("b", 0, 5, {.recovered = {before}})) == error::behind);
         CHECK(harness.view().number == 4);
@@ -112,16 +112,16 @@ TEST_SUITE("view_service/behind") {
     }
     TEST_CASE("R7: a record that is behind is behind after a restart too") {
         Behind harness;
-        harness.rules.track_changes(harness.rules.record());
+        harness.machine.track_changes(harness.machine.record());
         harness.say("c", 6);
-        REQUIRE(harness.rules.changes().groups.size() == 1);
+        REQUIRE(harness.machine.changes().groups.size() == 1);
         ViewRecord stored;
-        apply(stored, harness.rules.changes());
-        CHECK(stored == harness.rules.record());
-        harness.rules = ViewStateMachine{{}, stored, harness.now};
+        apply(stored, harness.machine.changes());
+        CHECK(stored == harness.machine.record());
+        harness.machine = ViewStateMachine{{}, stored, harness.now};
         CHECK(harness.is_behind());
         CHECK(harness.status().waiting_for == std::vector<Address>{"c"});
-        CHECK(harness.rules.record() == stored);
+        CHECK(harness.machine.record() == stored);
     }
 
     TEST_CASE("R7: an adoption goes on from the newest view that the servers report") {
@@ -155,9 +155,9 @@ TEST_SUITE("view_service/behind") {
     }
     TEST_CASE("R7: an adoption waits for leases of a larger D that the view service had before its restart") {
         Behind harness;
-        auto record = harness.rules.record();
+        auto record = harness.machine.record();
         record.dead_after = 5 * dead;
-        harness.rules = ViewStateMachine{{}, record, harness.now};
+        harness.machine = ViewStateMachine{{}, record, harness.now};
         harness.report("c", harness.real);
         harness.receive({"operator", "77", ViewAdopt{"main", our_cluster}});
         harness.pass(5 * dead - 1ms);
@@ -170,23 +170,23 @@ TEST_SUITE("view_service/behind") {
         Behind harness;
         const auto over = harness.make_ping("b", 0).incarnation;
         harness.restart("b");
-        auto record = harness.rules.record();
+        auto record = harness.machine.record();
         auto& kept = record.groups[0];
-        kept.info.view.primary.incarnation = harness.life("b");
-        kept.lives = {{"b", {over, harness.life("b")}}, {"idle", {Incarnation{77}}}};
+        kept.info.view.primary.incarnation = harness.incarnation("b");
+        kept.incarnations = {{"b", {over, harness.incarnation("b")}}, {"idle", {Incarnation{77}}}};
         kept.noted = {{"b", 4}};
-        harness.rules = ViewStateMachine{{}, record, harness.now};
+        harness.machine = ViewStateMachine{{}, record, harness.now};
         auto newer = harness.real;
-        newer.view.backups = {{"b", harness.life("b"), true}};
+        newer.view.backups = {{"b", harness.incarnation("b"), true}};
         harness.report("c", newer);
         harness.pass(dead);
         harness.report("c", newer);
         harness.report("b", newer);
         CHECK(describe(result_of(harness.adopt()).info.view) == "view 1000000006: primary c, backup b (in sync)");
-        const auto after = harness.rules.record().groups[0];
+        const auto after = harness.machine.record().groups[0];
         CHECK(after.noted == kept.noted);
-        kept.lives["c"] = {harness.life("c")};
-        CHECK(after.lives == kept.lives);
+        kept.incarnations["c"] = {harness.incarnation("c")};
+        CHECK(after.incarnations == kept.incarnations);
     }
     TEST_CASE("R7: an adoption without who named the newest view says what is lost") {
         Behind harness;
@@ -234,7 +234,7 @@ TEST_SUITE("view_service/behind") {
     }
     TEST_CASE("R7: a record from before the group began is behind too") {
         Behind harness;
-        harness.rules = ViewStateMachine{{}, ViewRecord{our_cluster, dead, {}}, harness.now};
+        harness.machine = ViewStateMachine{{}, ViewRecord{our_cluster, dead, {}}, harness.now};
         SUBCASE("and no new server founds another history once somebody has said so") {
             CHECK(code_of(harness.report("c", harness.real)) == error::behind);
             CHECK(code_of(harness.call("conn:x", harness.make_ping("x", 0))) == error::behind);
@@ -252,13 +252,13 @@ TEST_SUITE("view_service/behind") {
             CHECK(harness.view().primary.name == "x");
         }
         SUBCASE("and then no number that was named stands for a second view") {
-            harness.rules.track_changes(harness.rules.record());
+            harness.machine.track_changes(harness.machine.record());
             harness.say("c", 6);
             harness.restart("c");
             harness.ping("c", 0);
             harness.pass(dead);
             result_of(harness.adopt());
-            CHECK(harness.rules.changes().removed == 6);
+            CHECK(harness.machine.changes().removed == 6);
             harness.ping("x", 0);
             CHECK(harness.view().number == 7);
             CHECK(harness.view().forced == 7);
@@ -275,7 +275,7 @@ TEST_SUITE("view_service/behind") {
 
     TEST_CASE("R7: a group without a view may begin when nobody has named a view of it for 10 D") {
         Behind harness;
-        harness.rules = ViewStateMachine{{}, ViewRecord{our_cluster, dead, {}}, harness.now};
+        harness.machine = ViewStateMachine{{}, ViewRecord{our_cluster, dead, {}}, harness.now};
         for (int i = 0; i < 150; ++i, harness.pass(interval)) {
             CHECK(code_of(harness.say("c", 6)) == error::behind);  // who knows a view says so
             CHECK(code_of(harness.call("conn:x", harness.make_ping("x", 0))) == error::behind);
@@ -283,9 +283,10 @@ TEST_SUITE("view_service/behind") {
         harness.pass(10 * dead - interval - 1ms);
         CHECK(code_of(harness.call("conn:x", harness.make_ping("x", 0))) == error::behind);
         harness.pass(1ms);
-        CHECK(!harness.rules.view("main"));
-        CHECK(harness.told<RecordBehind>().back().what ==
-              "R7: nobody has named a view of this group for 10 D, and none is recorded: who named view 6, c, is gone, "
+        CHECK(!harness.machine.view("main"));
+        CHECK(harness.emitted<RecordBehind>().back().what ==
+              "R7: no server has named a view of this group for 10 D, and none is recorded: the server that named view "
+              "6, c, is gone, "
               "and the group may begin anew");
         harness.ping("x", 0);
         CHECK(harness.shown() == "view 1: primary x, no backup");
@@ -293,42 +294,42 @@ TEST_SUITE("view_service/behind") {
     }
     TEST_CASE("R7: groups that refused pings make up count for their connection and are not stored and pass") {
         Behind harness;
-        harness.rules = ViewStateMachine{ViewOptions{.max_groups_of_peer = 10}, our_cluster, harness.now};
-        harness.rules.track_changes(harness.rules.record());
+        harness.machine = ViewStateMachine{ViewOptions{.max_groups_of_peer = 10}, our_cluster, harness.now};
+        harness.machine.track_changes(harness.machine.record());
         for (int round = 0; round < 2; ++round) {
             for (int i = 0; i < 20; ++i) {
                 harness.group = "x" + std::to_string(i);
                 auto ping = harness.make_ping("f", 1, {.cluster = our_cluster});
                 CHECK(code_of(harness.call("conn:f", ping)) == (i < 10 ? error::behind : error::overloaded));
-                CHECK(!harness.rules.has_changes());
+                CHECK(!harness.machine.has_changes());
             }
-            CHECK(harness.rules.record().groups.empty());
-            CHECK(harness.rules.view("x0"));
+            CHECK(harness.machine.record().groups.empty());
+            CHECK(harness.machine.view("x0"));
             if (round == 0) harness.pass(10 * dead);
         }
         harness.disconnected("conn:f");
         harness.pass(10 * dead);
-        CHECK(!harness.rules.view("x0"));
-        CHECK(!harness.rules.has_changes());
+        CHECK(!harness.machine.view("x0"));
+        CHECK(!harness.machine.has_changes());
     }
     TEST_CASE("R7: a group that wants no view yet counts for the connection that makes it behind") {
         Behind harness;
-        harness.rules = ViewStateMachine{ViewOptions{.max_groups_of_peer = 1}, our_cluster, harness.now};
-        harness.rules.track_changes(harness.rules.record());
+        harness.machine = ViewStateMachine{ViewOptions{.max_groups_of_peer = 1}, our_cluster, harness.now};
+        harness.machine.track_changes(harness.machine.record());
         harness.group = "x";
         harness.call("conn:f", harness.make_ping("f", 0, {.leaving = true}));
         CHECK(code_of(harness.call("conn:f", harness.make_ping("f", 1, {.cluster = our_cluster}))) == error::behind);
         ViewRecord stored;
-        apply(stored, harness.rules.changes());
-        CHECK(stored == harness.rules.record());
+        apply(stored, harness.machine.changes());
+        CHECK(stored == harness.machine.record());
         harness.group = "y";
         CHECK(code_of(harness.call("conn:f", harness.make_ping("f", 0))) == error::overloaded);
         harness.pass(10 * dead);
         CHECK(std::holds_alternative<PingResult>(harness.call("conn:f", harness.make_ping("f", 0))));
         harness.pass(100 * dead);
-        CHECK(!harness.rules.view("x"));
-        apply(stored, harness.rules.changes());
-        CHECK(stored == harness.rules.record());
+        CHECK(!harness.machine.view("x"));
+        apply(stored, harness.machine.changes());
+        CHECK(stored == harness.machine.record());
     }
 
     TEST_CASE("R7: one forged view number does not stop a group for ever whose members all know better") {
@@ -340,7 +341,7 @@ TEST_SUITE("view_service/behind") {
         CHECK(harness.is_behind());
         harness.say("b", 4);
         CHECK(!harness.is_behind());
-        CHECK(harness.told<RecordBehind>().back().what ==
+        CHECK(harness.emitted<RecordBehind>().back().what ==
               "R7: every member of view 4 says that it knows no later one, so that nobody led one: what forger said of "
               "view 99 was forged, and the group goes on");
         CHECK(std::holds_alternative<PingResult>(harness.say("b", 4)));
@@ -385,10 +386,10 @@ TEST_SUITE("view_service/behind") {
     }
     TEST_CASE("R5: after a restart a server that continues the primary waits until a joining backup had its time") {
         Behind harness;
-        auto record = harness.rules.record();
-        record.groups[0].info.view.backups = {{"c", harness.life("c"), false}};
-        harness.rules = ViewStateMachine{{}, record, harness.now};
-        const auto before = harness.life("b");
+        auto record = harness.machine.record();
+        record.groups[0].info.view.backups = {{"c", harness.incarnation("c"), false}};
+        harness.machine = ViewStateMachine{{}, record, harness.now};
+        const auto before = harness.incarnation("b");
         harness.restart("b");
         harness.say("b", 0, 4, {.recovered = {before}});
         CHECK(harness.view().number == 4);
@@ -436,28 +437,28 @@ TEST_SUITE("view_service/behind") {
         say("a", 2, 2);
         harness.run(2 * dead, {"a"});
         REQUIRE(harness.shown() == "view 3: primary a, no backup");
-        harness.rules.track_changes(harness.rules.record());
-        bool told = true;  // that it has stored the view
+        harness.machine.track_changes(harness.machine.record());
+        bool emitted = true;  // that it has stored the view
         SUBCASE("as it said that it had stored a newer view") { say("a", 3, 3); }
         SUBCASE("though the view service was restarted since") {
             say("a", 3, 3);
-            CHECK(harness.rules.changes().groups.size() == 1);
-            harness.rules = ViewStateMachine{{}, harness.rules.record(), harness.now};
+            CHECK(harness.machine.changes().groups.size() == 1);
+            harness.machine = ViewStateMachine{{}, harness.machine.record(), harness.now};
         }
-        SUBCASE("but it may die before it has stored the view") { told = false; }
-        const auto before = harness.life("a");
+        SUBCASE("but it may die before it has stored the view") { emitted = false; }
+        const auto before = harness.incarnation("a");
         harness.restart("a");
         for (int i = 0; i < 8; ++i) {
             say("a", i == 0 ? 0 : 3, i < 2 ? 2 : 3, {.recovered = {before}});  // it learns of the view, and stores it
             harness.pass(interval);
         }
-        CHECK(harness.view().number == (told ? 3 : 4));
-        if (!told) return;
+        CHECK(harness.view().number == (emitted ? 3 : 4));
+        if (!emitted) return;
         CHECK(harness.status().waiting_for == std::vector<Address>{"a"});
         CHECK(harness.status().waiting_why.find(
                   "a has restarted with an older copy of its state, which ends with view 2 and had noted view 3 "
                   "before; with its newest directory it would lead") != std::string::npos);
-        const auto copy = harness.life("a");
+        const auto copy = harness.incarnation("a");
         harness.restart("a");
         say("a", 0, 3, {.recovered = {before, copy}});
         CHECK(harness.view().number == 3);

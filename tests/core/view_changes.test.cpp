@@ -13,13 +13,13 @@ TEST_SUITE("view_service/changes") {
 
     /// A view service whose store has everything.
     struct Tracked : ViewHarness {
-        explicit Tracked(ViewOptions options = {}) : ViewHarness{options} { rules.track_changes({}); }
+        explicit Tracked(ViewOptions options = {}) : ViewHarness{options} { machine.track_changes({}); }
         ViewRecord stored;
 
         ViewChanges store() {
-            auto changes = rules.changes();
+            auto changes = machine.changes();
             apply(stored, changes);
-            rules.changes_stored();
+            machine.changes_stored();
             return changes;
         }
     };
@@ -35,34 +35,34 @@ TEST_SUITE("view_service/changes") {
 
     TEST_CASE("a new view service has its cluster to store before it has heard anybody") {
         Tracked harness;
-        CHECK(harness.rules.has_changes());
+        CHECK(harness.machine.has_changes());
         CHECK(harness.store() == ViewChanges{our_cluster, dead, {}, {}});
-        CHECK(!harness.rules.has_changes());
+        CHECK(!harness.machine.has_changes());
     }
     TEST_CASE("nothing is noted for a view service that nobody asks for its changes") {
         ViewHarness harness;
         harness.set_up({"a", "b"});
-        CHECK(!harness.rules.has_changes());
+        CHECK(!harness.machine.has_changes());
     }
     TEST_CASE("pings that bring no news and time that passes leave nothing to store") {
         auto harness = pair();
         harness.run(3 * dead, {"a", "b"});
-        CHECK(!harness.rules.has_changes());
+        CHECK(!harness.machine.has_changes());
     }
     TEST_CASE("a new view and a backup that is in sync and a new life are changes") {
         auto harness = pair();
         harness.restart("b");
         harness.ping("b", 0);
         CHECK(harness.shown() == "view 3: primary a, backup b (joining)");
-        CHECK(harness.rules.has_changes());
+        CHECK(harness.machine.has_changes());
         harness.store();
         harness.ack();
-        CHECK(harness.rules.has_changes());
+        CHECK(harness.machine.has_changes());
         harness.store();
         harness.ping("c", 0);  // idle: its life has to be known all the same
-        CHECK(harness.rules.has_changes());
+        CHECK(harness.machine.has_changes());
         harness.store();
-        CHECK(harness.stored == harness.rules.record());
+        CHECK(harness.stored == harness.machine.record());
     }
     TEST_CASE("a change of one group is stored without the others") {
         auto harness = pair();
@@ -77,7 +77,7 @@ TEST_SUITE("view_service/changes") {
         REQUIRE(changes.groups.size() == 1);
         CHECK(changes.groups[0].info.group == "g7");
         CHECK(changes.gone.empty());
-        CHECK(harness.stored == harness.rules.record());
+        CHECK(harness.stored == harness.machine.record());
     }
     TEST_CASE("a group without a view whose servers are all forgotten is gone from the store") {
         Tracked harness;
@@ -91,20 +91,20 @@ TEST_SUITE("view_service/changes") {
     TEST_CASE("after a restart only what the new options change is left to store") {
         auto harness = pair();
         SUBCASE("nothing") {
-            harness.rules = ViewStateMachine{{}, harness.stored, harness.now};
-            harness.rules.track_changes(harness.stored);
-            CHECK(!harness.rules.has_changes());
+            harness.machine = ViewStateMachine{{}, harness.stored, harness.now};
+            harness.machine.track_changes(harness.stored);
+            CHECK(!harness.machine.has_changes());
         }
         SUBCASE("a longer D") {
-            harness.rules = ViewStateMachine{{.dead_pings = 7}, harness.stored, harness.now};
-            harness.rules.track_changes(harness.stored);
+            harness.machine = ViewStateMachine{{.dead_pings = 7}, harness.stored, harness.now};
+            harness.machine.track_changes(harness.stored);
             CHECK(harness.store() == ViewChanges{our_cluster, 7 * interval, {}, {}});
         }
         SUBCASE("another ping interval") {
-            harness.rules = ViewStateMachine{{.ping_interval = 50ms}, harness.stored, harness.now};
-            harness.rules.track_changes(harness.stored);
+            harness.machine = ViewStateMachine{{.ping_interval = 50ms}, harness.stored, harness.now};
+            harness.machine.track_changes(harness.stored);
             CHECK(harness.store().groups.size() == 1);
         }
-        CHECK(harness.stored == harness.rules.record());
+        CHECK(harness.stored == harness.machine.record());
     }
 }

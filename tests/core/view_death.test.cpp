@@ -29,13 +29,13 @@ TEST_SUITE("core/view_death") {
         }
         harness.pass(dead - 4 * interval);
         CHECK(harness.view().number == 2);
-        CHECK(harness.told<ServerLost>().empty());
+        CHECK(harness.emitted<ServerLost>().empty());
         harness.pass(grace - 1ms);
         CHECK(harness.view().number == 2);
         harness.pass(1ms);
         CHECK(harness.view().primary.name == "b");
-        REQUIRE(harness.told<ServerLost>().size() == 1);
-        CHECK(harness.told<ServerLost>()[0].why == "is silent");
+        REQUIRE(harness.emitted<ServerLost>().size() == 1);
+        CHECK(harness.emitted<ServerLost>()[0].why == "is silent");
     }
 
     TEST_CASE("R1: a suspect that pings within the grace is not lost") {
@@ -67,7 +67,7 @@ TEST_SUITE("core/view_death") {
         harness.act("a");  // the pings that lay there are read
         harness.act("b");
         harness.run(dead, {"a", "b"});
-        CHECK(harness.told<ServerLost>().empty());
+        CHECK(harness.emitted<ServerLost>().empty());
         CHECK(harness.view().number == 2);
     }
 
@@ -85,7 +85,7 @@ TEST_SUITE("core/view_death") {
         harness.pass(dead);  // both are suspect now
         harness.now += grace + interval;
         harness.wake();
-        CHECK(harness.told<ServerLost>().empty());
+        CHECK(harness.emitted<ServerLost>().empty());
         harness.act("b");
         harness.pass(interval);
         CHECK(harness.view().primary.name == "a");
@@ -104,7 +104,7 @@ TEST_SUITE("core/view_death") {
         harness.pass(interval / 2 - 1ms);
         harness.act("a");
         harness.run(2 * dead, {"a", "b"});
-        CHECK(harness.told<ServerLost>().empty());
+        CHECK(harness.emitted<ServerLost>().empty());
         CHECK(harness.view().number == 2);
     }
 
@@ -116,11 +116,11 @@ TEST_SUITE("core/view_death") {
         harness.now += 3s;
         harness.wake();
         harness.pass(dead);
-        CHECK(harness.told<ServerLost>().empty());
+        CHECK(harness.emitted<ServerLost>().empty());
         harness.act("a");
         harness.act("b");
         harness.run(2 * dead, {"a", "b"});
-        CHECK(harness.told<ServerLost>().empty());
+        CHECK(harness.emitted<ServerLost>().empty());
     }
 
     TEST_CASE("R3: the time that the service did not run does not count towards the 10 D of a report") {
@@ -140,7 +140,7 @@ TEST_SUITE("core/view_death") {
     TEST_CASE("R1: a service that is always late still finds the dead in the end") {
         auto harness = pair();
         for (int i = 0; i < 60 && harness.view().primary.name == "a"; ++i) {
-            harness.now = std::max(harness.now, harness.rules.deadline()) + 2 * grace;
+            harness.now = std::max(harness.now, harness.machine.deadline()) + 2 * grace;
             harness.act("b");
         }
         CHECK(harness.view().primary.name == "b");
@@ -160,12 +160,12 @@ TEST_SUITE("core/view_death") {
         auto harness = pair();
         harness.pass(interval);
         harness.wake();
-        auto before = harness.rules;
+        auto before = harness.machine;
         for (int i = 0; i < 5; ++i) {
             harness.now += 1ms;
             harness.wake();
         }
-        CHECK(harness.rules == before);
+        CHECK(harness.machine == before);
     }
 
     TEST_CASE("R1: a new incarnation under the same name is proof of death") {
@@ -174,8 +174,8 @@ TEST_SUITE("core/view_death") {
         harness.ping("a", 0);
         CHECK(harness.view().primary.name == "b");
         CHECK(harness.why() == "R1: a has restarted, promoting b");
-        CHECK(harness.told<ServerLost>().size() == 1);
-        CHECK(harness.told<ServerSeen>().size() == 1);
+        CHECK(harness.emitted<ServerLost>().size() == 1);
+        CHECK(harness.emitted<ServerSeen>().size() == 1);
     }
 
     TEST_CASE("R1: a member that pings 0 after more is dead and its later pings do not revive it") {
@@ -203,7 +203,7 @@ TEST_SUITE("core/view_death") {
         harness.ping("a", 0);
         harness.ping("a", 0);
         CHECK(harness.view().number == 1);
-        CHECK(harness.told<ServerLost>().empty());
+        CHECK(harness.emitted<ServerLost>().empty());
     }
 
     TEST_CASE("R2: leaving and stopped in the current view is proof of death and either alone is not") {
@@ -216,7 +216,7 @@ TEST_SUITE("core/view_death") {
         CHECK(harness.shown() == "view 3: primary a, no backup");
         CHECK(harness.why() == "R2: b has left");
         harness.ping("b", 2, {.stopped = true, .leaving = true});
-        CHECK(harness.told<ServerLost>().size() == 1);
+        CHECK(harness.emitted<ServerLost>().size() == 1);
     }
 
     TEST_CASE("R1: a broken connection makes a probe and a refused probe is proof of death") {
@@ -226,7 +226,7 @@ TEST_SUITE("core/view_death") {
         CHECK(harness.view().number == 2);
         harness.probed("a", ProbeResult::refused);
         CHECK(harness.view().primary.name == "b");
-        CHECK(harness.told<ServerLost>().size() == 1);
+        CHECK(harness.emitted<ServerLost>().size() == 1);
     }
 
     TEST_CASE("R1: a probe that gets through is repeated at growing distance until D has passed") {
@@ -297,7 +297,7 @@ TEST_SUITE("core/view_death") {
         CHECK(harness.probes == std::vector<Address>{"a", "b"});
         harness.clear();
         harness.probed("a", ProbeResult::refused);
-        CHECK(harness.told<ServerLost>().size() == 2);  // in both groups
+        CHECK(harness.emitted<ServerLost>().size() == 2);  // in both groups
     }
 
     TEST_CASE("R4: a primary whose death was taken as proven wrongly goes on when it pings") {
@@ -320,15 +320,15 @@ TEST_SUITE("core/view_death") {
         harness.restart("a");
         harness.ping("a", 0);
         CHECK(harness.view().primary.name == "b");
-        CHECK(harness.told<ServerLost>().size() == 1);
+        CHECK(harness.emitted<ServerLost>().size() == 1);
         harness.run(dead, {"a", "c"});
         CHECK(harness.view().primary.name == "c");
         CHECK(harness.view().backup("a"));
         CHECK_FALSE(harness.view().member("b"));
-        REQUIRE(harness.told<ServerLost>().size() == 2);
-        CHECK(harness.told<ServerLost>()[1].server == "b");
-        CHECK(harness.told<ServerLost>()[1].why == "is silent");
-        CHECK(harness.told<GroupWaits>().empty());
+        REQUIRE(harness.emitted<ServerLost>().size() == 2);
+        CHECK(harness.emitted<ServerLost>()[1].server == "b");
+        CHECK(harness.emitted<ServerLost>()[1].why == "is silent");
+        CHECK(harness.emitted<GroupWaits>().empty());
     }
 
     TEST_CASE(
@@ -348,7 +348,7 @@ TEST_SUITE("core/view_death") {
         CHECK(harness.view().number == 3);
         CHECK(harness.role("a") == "idle");
         CHECK(harness.status().waiting_for == std::vector<Address>{"b"});
-        CHECK(harness.told<GroupWaits>().size() == 1);
+        CHECK(harness.emitted<GroupWaits>().size() == 1);
         harness.act("b");
         CHECK(harness.status().waiting_for.empty());
         CHECK(harness.role("b") == "primary");
@@ -358,12 +358,12 @@ TEST_SUITE("core/view_death") {
     TEST_CASE("A loss is told once however long it lasts") {
         auto harness = pair();
         harness.run(20 * dead, {"b"});
-        CHECK(harness.told<ServerLost>().size() == 1);
+        CHECK(harness.emitted<ServerLost>().size() == 1);
         harness.disconnected("conn:a");
         CHECK(harness.probes.empty());
         harness.restart("a");
         harness.ping("a", 0);
-        CHECK(harness.told<ServerLost>().size() == 1);
-        CHECK(harness.told<ServerSeen>().size() == 1);
+        CHECK(harness.emitted<ServerLost>().size() == 1);
+        CHECK(harness.emitted<ServerSeen>().size() == 1);
     }
 }

@@ -24,7 +24,7 @@ TEST_SUITE("core/view_lease") {
     }
     void restart(ViewHarness& harness, ViewOptions options = {}) {
         options.return_time = {};
-        harness.rules = ViewStateMachine{options, harness.rules.record(), harness.now};
+        harness.machine = ViewStateMachine{options, harness.machine.record(), harness.now};
         harness.clear();
     }
     /// How long the primary stays while only `other` pings.
@@ -47,7 +47,7 @@ TEST_SUITE("core/view_lease") {
         REQUIRE(harness.probes == std::vector<Address>{"a"});
         harness.probed("a", ProbeResult::refused);
         CHECK(harness.view().primary.name == "a");
-        CHECK(harness.told<ServerLost>().empty());
+        CHECK(harness.emitted<ServerLost>().empty());
         const auto waited = until_replaced(harness, "b");
         CHECK(waited >= dead);
         CHECK(waited <= dead + 2 * grace);
@@ -117,7 +117,7 @@ TEST_SUITE("core/view_lease") {
         harness.restart("a");
         harness.ping("a", 0);
         CHECK(harness.view().primary.name == "a");
-        CHECK(harness.told<ServerLost>().size() == 1);  // that it restarted is known
+        CHECK(harness.emitted<ServerLost>().size() == 1);  // that it restarted is known
         const auto waited = until_replaced(harness, "b");
         CHECK(waited >= dead - interval);
         CHECK(waited <= dead - interval + 2ms);

@@ -60,10 +60,10 @@ TEST_SUITE("core/view_names") {
         CHECK(harness.view() == before);
         CHECK(harness.status().waiting_for.empty());
         CHECK(harness.role("a") == "primary");
-        CHECK(harness.told<ServerLost>().empty());
-        REQUIRE(harness.told<NameShared>().size() == 1);
-        CHECK(harness.told<NameShared>()[0].holder == "conn:a");
-        CHECK(harness.told<NameShared>()[0].refused == "conn:second");
+        CHECK(harness.emitted<ServerLost>().empty());
+        REQUIRE(harness.emitted<NameShared>().size() == 1);
+        CHECK(harness.emitted<NameShared>()[0].holder == "conn:a");
+        CHECK(harness.emitted<NameShared>()[0].refused == "conn:second");
         CHECK(trouble(harness, "a").find("two processes under one name a") == 0);
         CHECK(trouble(harness, "a").find("conn:second") != std::string::npos);
         harness.run(2 * dead, {"a"});  // the other one is stopped
@@ -90,7 +90,7 @@ TEST_SUITE("core/view_names") {
         const auto answer = answer_of_force();
         CHECK(is_refused(answer, error::bad_request));
         CHECK(harness.view().primary.name == "a");
-        CHECK(harness.view().primary.incarnation == harness.life("a"));
+        CHECK(harness.view().primary.incarnation == harness.incarnation("a"));
         CHECK(harness.role("a") == "primary");
         CHECK(is_refused(second(), error::superseded));
         CHECK(harness.view().number == 2);  // c joined
@@ -120,19 +120,19 @@ TEST_SUITE("core/view_names") {
         harness.set_up({"a"});
         harness.act("a");
         Second second{harness, "a"};
-        second.recovered = {harness.life("a")};
+        second.recovered = {harness.incarnation("a")};
         second.run(3 * dead, {"a"});
-        CHECK(harness.view().primary.incarnation == harness.life("a"));
+        CHECK(harness.view().primary.incarnation == harness.incarnation("a"));
         harness.disconnected("conn:a");  // it dials again at once, and the other is seen to live beside it
         CHECK(is_refused(second(), error::name_in_use));
         harness.connection = "again:";
         second.run(3 * dead, {"a"});
-        CHECK(harness.view().primary.incarnation == harness.life("a"));
+        CHECK(harness.view().primary.incarnation == harness.incarnation("a"));
         CHECK(harness.view().number == 1);
         harness.disconnected("again:a");  // now it dies
         harness.probed("a", ProbeResult::refused);
         CHECK(std::holds_alternative<PingResult>(second()));
-        CHECK(harness.why() == "R5: a is back with the state of its former life");
+        CHECK(harness.why() == "R5: a is back with the state of its former incarnation");
     }
 
     TEST_CASE("R5: a killed server that is started at once leads with its first ping") {
@@ -144,13 +144,13 @@ TEST_SUITE("core/view_names") {
                 harness.disconnected("conn:b");
                 harness.probed("b", ProbeResult::refused);
             }
-            const auto former = harness.life("a");
+            const auto former = harness.incarnation("a");
             harness.disconnected("conn:a");
             harness.restart("a");
             const auto recovered = journal ? std::vector<Incarnation>{former} : std::vector<Incarnation>{};
             harness.ping("a", 0, {.recovered = recovered, .peer = "conn:new"});
             CHECK(harness.why().starts_with(journal ? "R5: a is back" : "R1: a has restarted, promoting b"));
-            CHECK(harness.told<NameShared>().empty());
+            CHECK(harness.emitted<NameShared>().empty());
         }
     }
 
@@ -187,8 +187,8 @@ TEST_SUITE("core/view_names") {
             second.run(3 * dead, {"a", "b", "c"});
             CHECK(harness.view() == before);
             CHECK(harness.role(name) == role);
-            REQUIRE(harness.told<NameShared>().size() == 1);
-            CHECK(harness.told<NameShared>()[0].server == name);
+            REQUIRE(harness.emitted<NameShared>().size() == 1);
+            CHECK(harness.emitted<NameShared>()[0].server == name);
             CHECK(trouble(harness, name).starts_with("two processes under one name"));
         }
     }
@@ -205,24 +205,24 @@ TEST_SUITE("core/view_names") {
             CHECK(is_refused(harness.call("again:c", harness.make_ping("c", 2)), error::superseded));
             harness.run(interval, {"a", "b"});
         }
-        REQUIRE(harness.told<NameShared>().size() == 1);
-        CHECK(harness.told<NameShared>()[0].holder == "conn:second");
-        CHECK(harness.told<NameShared>()[0].refused == "again:c");
+        REQUIRE(harness.emitted<NameShared>().size() == 1);
+        CHECK(harness.emitted<NameShared>()[0].holder == "conn:second");
+        CHECK(harness.emitted<NameShared>()[0].refused == "again:c");
     }
 
     TEST_CASE("R4: after a restart of the view service the primary of the view is not given up for its name's sake") {
         ViewHarness harness;
         harness.set_up({"a"});
         harness.act("a");
-        const auto record = harness.rules.record();
-        harness.rules = ViewStateMachine{ViewOptions{}, record, harness.now};
+        const auto record = harness.machine.record();
+        harness.machine = ViewStateMachine{ViewOptions{}, record, harness.now};
         Second second{harness, "a"};
         second();
         harness.connection = "again:";
         second.run(3 * dead, {"a"});
-        CHECK(harness.view().primary.incarnation == harness.life("a"));
+        CHECK(harness.view().primary.incarnation == harness.incarnation("a"));
         CHECK(harness.role("a") == "primary");
         CHECK(harness.status().waiting_for.empty());
-        CHECK(!harness.told<NameShared>().empty());
+        CHECK(!harness.emitted<NameShared>().empty());
     }
 }

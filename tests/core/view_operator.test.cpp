@@ -191,8 +191,8 @@ TEST_SUITE("view_service/operator") {
               "R4: tcp://a:1 is silent; view 1 had no backup in sync, so no other server surely holds every answered "
               "write. The group waits until tcp://a:1 is heard again with its state; an operator can end the wait by "
               "making a live server primary with the command `force`, which may lose answered writes");
-        REQUIRE(harness.told<GroupWaits>().size() == 1);
-        CHECK(harness.told<GroupWaits>()[0].why == status.waiting_why);
+        REQUIRE(harness.emitted<GroupWaits>().size() == 1);
+        CHECK(harness.emitted<GroupWaits>()[0].why == status.waiting_why);
     }
 
     TEST_CASE("R4: the status says of each member what became of it") {
@@ -243,26 +243,26 @@ TEST_SUITE("view_service/operator") {
 
     TEST_CASE("R4: what a forced view may lose is told of the server as it was") {
         View old{4, {"a", Incarnation{1}, false}, {{"b", Incarnation{2}, true}, {"c", Incarnation{3}, false}}, 0};
-        auto told = [&](const Address& name, std::uint64_t life) {
-            return may_be_lost(old, {name, Incarnation{life}, false});
+        auto emitted = [&](const Address& name, std::uint64_t incarnation) {
+            return may_be_lost(old, {name, Incarnation{incarnation}, false});
         };
-        CHECK(told("a", 1).starts_with("a surely holds every answered write."));
-        CHECK(told("b", 2).starts_with("b surely holds every answered write."));
-        CHECK(told("c", 3).starts_with("c was a backup not in sync yet: it may hold a part"));
-        CHECK(told("b", 9).starts_with("b is another process than in view 4: "));
-        CHECK(told("d", 5).starts_with("d had no role in view 4: "));
-        CHECK(told("d", 5).find("Until a has learned of view 5, clients that reach it") != std::string::npos);
-        CHECK(told("a", 9).find("Until a") == std::string::npos);
+        CHECK(emitted("a", 1).starts_with("a surely holds every answered write."));
+        CHECK(emitted("b", 2).starts_with("b surely holds every answered write."));
+        CHECK(emitted("c", 3).starts_with("c was a backup not in sync yet: it may hold a part"));
+        CHECK(emitted("b", 9).starts_with("b is another process than in view 4: "));
+        CHECK(emitted("d", 5).starts_with("d had no role in view 4: "));
+        CHECK(emitted("d", 5).find("Until a has learned of view 5, clients that reach it") != std::string::npos);
+        CHECK(emitted("a", 9).find("Until a") == std::string::npos);
     }
 
     TEST_CASE("R4: a wait is told once and again when it begins anew") {
         ViewHarness harness;
         harness.set_up({"a"});
         harness.pass(5 * dead);
-        CHECK(harness.told<GroupWaits>().size() == 1);
+        CHECK(harness.emitted<GroupWaits>().size() == 1);
         harness.act("a");
         harness.pass(5 * dead);
-        CHECK(harness.told<GroupWaits>().size() == 2);
+        CHECK(harness.emitted<GroupWaits>().size() == 2);
     }
 
     TEST_CASE("The status gives each server's role and the age of its last ping") {
@@ -340,7 +340,7 @@ TEST_SUITE("view_service/operator") {
         CHECK(harness.pushed().size() == view_service::push_slice + 1);  // and the primary
         std::set<Address> reached;
         std::size_t most = 0, turns = 1;
-        while (harness.rules.deadline() <= harness.now) {
+        while (harness.machine.deadline() <= harness.now) {
             std::ranges::copy(harness.pushed(), std::inserter(reached, reached.end()));
             harness.clear();
             harness.ack();  // in the midst of it
@@ -354,7 +354,7 @@ TEST_SUITE("view_service/operator") {
         CHECK(!reached.contains("watcher999"));
         CHECK(most <= view_service::push_slice);
         CHECK(turns >= many / view_service::push_slice);
-        CHECK(harness.rules.deadline() > harness.now);
+        CHECK(harness.machine.deadline() > harness.now);
     }
 
     TEST_CASE("A watcher that a view has not reached when the next one comes gets only that") {
@@ -367,17 +367,17 @@ TEST_SUITE("view_service/operator") {
             harness.probed(name, ProbeResult::refused);
         }
         harness.pass({});
-        std::map<Address, std::vector<ViewNumber>> told;
+        std::map<Address, std::vector<ViewNumber>> emitted;
         for (const auto& [peer, id, message] : harness.sent)
-            if (const auto* news = std::get_if<ViewChanged>(&message)) told[peer].push_back(news->info.view.number);
-        CHECK(told.erase("conn:c") == 1);  // it heard of the view without b before it was gone itself
+            if (const auto* news = std::get_if<ViewChanged>(&message)) emitted[peer].push_back(news->info.view.number);
+        CHECK(emitted.erase("conn:c") == 1);  // it heard of the view without b before it was gone itself
         std::size_t once = 0;
-        for (const auto& [peer, numbers] : told) {
+        for (const auto& [peer, numbers] : emitted) {
             CHECK(std::ranges::is_sorted(numbers));
             CHECK(numbers.back() == harness.view().number);
             once += numbers.size() == 1;
         }
-        CHECK(told.size() == 501);
+        CHECK(emitted.size() == 501);
         CHECK(once >= 500 - 4 * view_service::push_slice);
     }
 
@@ -404,12 +404,12 @@ TEST_SUITE("view_service/operator") {
         auto answer = harness.call("x", Execute{});
         CHECK(code_of(answer) == error::unknown_method);
         CHECK(std::get<Failure>(answer).to == "pb.execute");
-        CHECK(harness.told<Refused>().size() == 1);
+        CHECK(harness.emitted<Refused>().size() == 1);
         harness.clear();
         harness.call("x", PingResult{});
         harness.call("x", Failure{});
         harness.call("x", ViewChanged{});
         CHECK(harness.sent.empty());
-        CHECK(harness.told<Refused>().size() == 3);
+        CHECK(harness.emitted<Refused>().size() == 3);
     }
 }

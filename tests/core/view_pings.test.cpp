@@ -32,9 +32,9 @@ TEST_SUITE("core/view_pings") {
         harness.set_up({"a", "b"});
         auto overtaken = harness.make_ping("a", 2, {.unreachable = {"b"}});
         harness.ack();
-        auto before = harness.rules;
+        auto before = harness.machine;
         auto answer = harness.call("conn:a", overtaken);
-        CHECK(harness.rules == before);
+        CHECK(harness.machine == before);
         CHECK(std::get<PingResult>(answer).info.view == harness.view());
     }
 
@@ -64,24 +64,24 @@ TEST_SUITE("core/view_pings") {
         CHECK(code_of(answer) == error::superseded);
         CHECK(std::get<Failure>(answer).view->view == after_restart);
         CHECK(harness.view() == after_restart);
-        CHECK(harness.told<Refused>().size() == 1);
+        CHECK(harness.emitted<Refused>().size() == 1);
     }
 
     TEST_CASE("The last 64 replaced incarnations of a name are remembered at any age and all younger than 10 D") {
         ViewHarness harness;
         harness.ping("x", 0);
-        std::vector<Ping> lives;
+        std::vector<Ping> incarnations;
         auto live = [&](int count) {
             for (int i = 0; i < count; ++i) {
                 harness.restart("a");
                 harness.ping("a", 0);
-                lives.push_back(harness.make_ping("a", 0));
+                incarnations.push_back(harness.make_ping("a", 0));
             }
         };
-        auto refused = [&](std::size_t life) {
-            auto copy = harness.rules;
+        auto refused = [&](std::size_t incarnation) {
+            auto copy = harness.machine;
             Output effects;
-            copy.receive({"conn:late", "1", lives[life]}, harness.now, effects);
+            copy.receive({"conn:late", "1", incarnations[incarnation]}, harness.now, effects);
             auto* failure = std::get_if<Failure>(&effects.outbox.back().message);
             return failure && failure->code == error::superseded;
         };
@@ -153,7 +153,7 @@ TEST_SUITE("core/view_pings") {
         auto answer = harness.call("conn:a", harness.make_ping("a", 4, {.cluster = ClusterId{0xbad}}));
         CHECK(code_of(answer) == error::wrong_cluster);
         CHECK(text_of(answer).find(to_hex(our_cluster)) != std::string::npos);
-        CHECK(!harness.rules.view("main"));
+        CHECK(!harness.machine.view("main"));
         CHECK(
             std::holds_alternative<PingResult>(harness.call("x", harness.make_ping("a", 0, {.cluster = our_cluster}))));
     }
@@ -182,7 +182,7 @@ TEST_SUITE("core/view_pings") {
         CHECK(refused([](Ping& ping) { ping.server.assign(5000, 's'); }));
         CHECK(refused([](Ping& ping) { ping.incarnation = Incarnation::none; }));
         CHECK(refused([](Ping& ping) { ping.recovered.resize(1000, Incarnation{1}); }));
-        CHECK(!harness.rules.view("main"));
+        CHECK(!harness.machine.view("main"));
     }
 
     TEST_CASE("Beyond max_servers and max_groups a ping is refused with overloaded and the known go on") {
@@ -207,10 +207,10 @@ TEST_SUITE("core/view_pings") {
         harness.group = "main";
         harness.run(99 * dead, {"a"});
         CHECK(harness.role("b") == "dead");
-        CHECK(harness.rules.view("empty"));
+        CHECK(harness.machine.view("empty"));
         harness.run(3 * dead, {"a"});
         CHECK(harness.role("b") == "unknown");
-        CHECK(!harness.rules.view("empty"));
+        CHECK(!harness.machine.view("empty"));
         harness.ping("c", 0);
         CHECK(harness.view().backup("c"));
     }
@@ -260,7 +260,7 @@ TEST_SUITE("core/view_pings") {
         int pings = 0;
         const auto living = [&] {
             const auto* backup = harness.view().backup("b");
-            return backup && backup->incarnation == harness.life("b");
+            return backup && backup->incarnation == harness.incarnation("b");
         };
         for (; pings < 20 && !living(); ++pings) {
             harness.ack();

@@ -35,14 +35,14 @@ TEST_SUITE("core/view_random") {
     public:
         explicit Play(std::uint64_t seed)
             : wanted_(seed % 4), chance_(seed), harness_(ViewOptions{.backups = wanted_}) {
-            harness_.rules.track_changes({});
+            harness_.machine.track_changes({});
         }
 
         void step() {
             auto name = names_[chance_.below(names_.size())];
             auto before = harness_.view();
             if (!act(name)) check(before, harness_.view());
-            waits_ += harness_.told<GroupWaits>().size();
+            waits_ += harness_.emitted<GroupWaits>().size();
             harness_.clear();
             store();
         }
@@ -54,12 +54,12 @@ TEST_SUITE("core/view_random") {
     private:
         /// A store that is told of changes alone has the whole record after each step.
         void store() {
-            if (harness_.rules.has_changes()) {
-                apply(stored_, harness_.rules.changes());
-                harness_.rules.changes_stored();
+            if (harness_.machine.has_changes()) {
+                apply(stored_, harness_.machine.changes());
+                harness_.machine.changes_stored();
                 ++writes_;
             }
-            REQUIRE(stored_ == harness_.rules.record());
+            REQUIRE(stored_ == harness_.machine.record());
         }
 
         /// One event. True if it was the passing of time, in which each view is checked as it comes.
@@ -88,7 +88,7 @@ TEST_SUITE("core/view_random") {
             const auto& view = harness_.view();
             Said said;
             bool leads =
-                view.number != 0 && view.primary.name == name && view.primary.incarnation == harness_.life(name);
+                view.number != 0 && view.primary.name == name && view.primary.incarnation == harness_.incarnation(name);
             if (leads && adopted_[name] == view.number) {
                 said.synced.emplace();
                 for (const auto& backup : view.backups) {
@@ -124,9 +124,9 @@ TEST_SUITE("core/view_random") {
         /// Time passes one deadline at a time, so that each view is seen.
         void pass(Duration length) {
             auto end = harness_.now + length;
-            while (harness_.rules.deadline() <= end) {
+            while (harness_.machine.deadline() <= end) {
                 auto before = harness_.view();
-                harness_.now = std::max(harness_.now, harness_.rules.deadline());
+                harness_.now = std::max(harness_.now, harness_.machine.deadline());
                 harness_.wake();
                 check(before, harness_.view());
             }
@@ -135,7 +135,7 @@ TEST_SUITE("core/view_random") {
 
         void check(const View& before, const View& next) {
             if (next == before) return;
-            auto decided = harness_.told<ViewDecided>();
+            auto decided = harness_.emitted<ViewDecided>();
             std::set<Address> names{next.primary.name};
             for (const auto& backup : next.backups) names.insert(backup.name);
             REQUIRE(names.size() == next.backups.size() + 1);  // nobody twice

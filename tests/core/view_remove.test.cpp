@@ -11,7 +11,7 @@ using namespace understudy::test;
 TEST_SUITE("core/view_remove") {
     TEST_CASE("a group is removed when nobody of it is heard and its numbers are not used again") {
         ViewHarness harness;
-        harness.rules.track_changes(harness.rules.record());
+        harness.machine.track_changes(harness.machine.record());
         harness.set_up({"a", "b"});
         auto answer = harness.call("operator", ViewRemove{"main"});
         CHECK(code_of(answer) == error::bad_request);
@@ -21,12 +21,12 @@ TEST_SUITE("core/view_remove") {
         harness.pass(2 * dead);
         const auto last = harness.view();
         CHECK(std::get<ViewResult>(harness.call("operator", ViewRemove{"main"})).info.view == last);
-        CHECK(!harness.rules.view("main"));
-        REQUIRE(harness.told<GroupRemoved>().size() == 1);
-        CHECK(harness.rules.changes().gone == std::vector<std::string>{"main"});
+        CHECK(!harness.machine.view("main"));
+        REQUIRE(harness.emitted<GroupRemoved>().size() == 1);
+        CHECK(harness.machine.changes().gone == std::vector<std::string>{"main"});
         ViewRecord stored;
-        apply(stored, harness.rules.changes());
-        CHECK(stored == harness.rules.record());
+        apply(stored, harness.machine.changes());
+        CHECK(stored == harness.machine.record());
         CHECK(stored.removed == last.number);
 
         harness.ping("a", last.number, {.cluster = our_cluster});  // it has state, and leads no new group
@@ -34,7 +34,7 @@ TEST_SUITE("core/view_remove") {
         harness.clear();
         harness.restart("c");
         SUBCASE("in this life of the view service") {}
-        SUBCASE("after a restart") { harness.rules = ViewStateMachine{ViewOptions{}, stored, harness.now}; }
+        SUBCASE("after a restart") { harness.machine = ViewStateMachine{ViewOptions{}, stored, harness.now}; }
         harness.ping("c", 0);
         CHECK(harness.view().number == last.number + 1);
         CHECK(harness.view().primary.name == "c");
@@ -51,11 +51,11 @@ TEST_SUITE("core/view_remove") {
             if (came_to == 2) harness.ack();
             harness.disconnected("conn:a");
             harness.pass(59min);
-            CHECK(harness.rules.view("main"));
+            CHECK(harness.machine.view("main"));
             harness.pass(2min);
-            CHECK((harness.rules.view("main") == nullptr) == (came_to == 0));
-            CHECK(harness.told<GroupRemoved>().size() == (came_to == 0));
-            CHECK(harness.rules.record().removed == (came_to == 0));
+            CHECK((harness.machine.view("main") == nullptr) == (came_to == 0));
+            CHECK(harness.emitted<GroupRemoved>().size() == (came_to == 0));
+            CHECK(harness.machine.record().removed == (came_to == 0));
         }
     }
 
@@ -65,9 +65,9 @@ TEST_SUITE("core/view_remove") {
             harness.group = "junk" + std::to_string(i);
             harness.ping("x", 0, {.peer = "conn" + std::to_string(i)});
         }
-        CHECK(harness.rules.record().groups.size() == 100);
+        CHECK(harness.machine.record().groups.size() == 100);
         harness.pass(61min);
-        CHECK(harness.rules.record().groups.empty());
+        CHECK(harness.machine.record().groups.empty());
         harness.group = "main";
         harness.ping("a", 0);
         CHECK(harness.shown() == "view 2: primary a, no backup");

@@ -20,7 +20,7 @@ TEST_SUITE("core/view_restart") {
     /// The service dies; its connections end with it, and the next life begins with what the record says.
     void restart(ViewHarness& harness, ViewOptions options = {}) {
         options.return_time = {};
-        harness.rules = ViewStateMachine{options, harness.rules.record(), harness.now};
+        harness.machine = ViewStateMachine{options, harness.machine.record(), harness.now};
         harness.clear();
     }
     }  // namespace
@@ -32,7 +32,7 @@ TEST_SUITE("core/view_restart") {
         CHECK(harness.view() == before);
         harness.run(10 * dead, {"a", "b", "c"});
         CHECK(harness.view() == before);
-        CHECK(harness.told<ServerLost>().empty());
+        CHECK(harness.emitted<ServerLost>().empty());
         auto answer = harness.ping("a", before.number, {.cluster = our_cluster});
         CHECK(answer.info.cluster == our_cluster);
         CHECK(answer.lease == dead);
@@ -52,7 +52,7 @@ TEST_SUITE("core/view_restart") {
     }
     TEST_CASE("R1: after a restart a member has the time to dial again and then D as ever") {
         auto harness = trio();
-        harness.rules = ViewStateMachine{{.return_time = 2s}, harness.rules.record(), harness.now};
+        harness.machine = ViewStateMachine{{.return_time = 2s}, harness.machine.record(), harness.now};
         harness.clear();
         const auto act_until = [&](Duration length) {
             for (Duration passed{}; passed < length; passed += interval) {
@@ -61,7 +61,7 @@ TEST_SUITE("core/view_restart") {
             }
         };
         act_until(2s + dead - interval);
-        CHECK(harness.told<ServerLost>().empty());
+        CHECK(harness.emitted<ServerLost>().empty());
         SUBCASE("it does not come") {
             act_until(2 * interval);
             CHECK(harness.view().primary.name == "b");
@@ -196,7 +196,7 @@ TEST_SUITE("core/view_restart") {
         CHECK(harness.status().waiting_for == std::vector<Address>{"a"});
         harness.ping("a", 0);
         CHECK(harness.view().number == 1);
-        CHECK(harness.view().primary.incarnation != harness.life("a"));
+        CHECK(harness.view().primary.incarnation != harness.incarnation("a"));
     }
     TEST_CASE("an old ping of a member that was replaced before the restart does not bring it back") {
         ViewHarness harness;

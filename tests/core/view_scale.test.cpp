@@ -3,7 +3,7 @@
 
 #include <understudy/protocol/coverage.hpp>
 
-#include "tests/support/fleet_rules.hpp"
+#include "tests/support/fleet_machine.hpp"
 
 using namespace understudy;
 using namespace understudy::protocol;
@@ -33,7 +33,7 @@ TEST_SUITE("core/view_scale") {
     /// For a while in which nothing happens, and while one primary dies.
     std::pair<Work, Work> work(std::size_t servers) {
         const ViewOptions options;
-        FleetRules fleet{servers, options};
+        FleetMachine fleet{servers, options};
         form(fleet);
         fleet.run_for(2 * options.dead_after());
         const auto observe = [&](auto happens) {
@@ -68,13 +68,13 @@ TEST_SUITE("core/view_scale") {
 
     TEST_CASE("R2: many primaries that fall silent at once are replaced within D and a grace and nobody else is") {
         const ViewOptions options;
-        FleetRules fleet{4000, options};
+        FleetMachine fleet{4000, options};
         form(fleet);
         fleet.run_for(2 * options.dead_after());
         REQUIRE(fleet.lost == 0);
-        const auto [told, took] =
+        const auto [emitted, took] =
             fail_primaries(fleet, 1000, options.dead_after(), [&](auto server) { fleet.silence(server); });
-        CHECK(told == 1000);
+        CHECK(emitted == 1000);
         CHECK(fleet.lost == 1000);
         CHECK(took >= options.dead_after() - options.ping_interval);
         CHECK(took <= options.dead_after() + options.ping_interval / 10 + 2ms);

@@ -31,7 +31,7 @@ SPOILED = [
     ("a limit with another default", "docs/operations.md", r"(::window` \|) 1024", r"\1 7", "not 7"),
     ("an error that is missing", "docs/embedding.md", r"\| `superseded`.*\n", "", "superseded: this error"),
     ("an error of no code", "docs/embedding.md", r"`mismatch`", "`mishap`", "mishap: the code has no such error"),
-    ("an event that is missing", "docs/operations.md", r"\| `LogCut`.*\n", "", "LogCut: this event"),
+    ("an event that is missing", "docs/operations.md", r"\| `LogTruncated`.*\n", "", "LogTruncated: this event"),
     ("a room that may do more", "docs/architecture.md",
      r"(client \| base, protocol \|) no", r"\1 yes", "client | base, protocol | yes | no"),
     ("a test that does not exist", "docs/track-record.md", r"costs the message", "is free", "has no test"),

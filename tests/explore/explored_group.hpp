@@ -1,5 +1,5 @@
 // A whole group as a model to explore: the view service, its servers, the messages between them and what clients were
-// answered. A state holds numbers of machines and messages only (explored_parties.hpp), so it is small and exact.
+// answered. A state holds numbers of machines and messages only (explored_nodes.hpp), so it is small and exact.
 //
 // What may happen: any message in flight arrives, arrives and stays to arrive again, or never does (a lost message is
 // one that never arrives); a process dies, which the view service may learn at once or not at all, and a new one takes
@@ -20,7 +20,7 @@
 #include <utility>
 #include <vector>
 
-#include "explored_parties.hpp"
+#include "explored_nodes.hpp"
 
 namespace understudy::test {
 
@@ -62,7 +62,7 @@ public:
     };
     struct State {
         std::array<std::uint32_t, max_servers + 1> nodes{};  // 0 of a server: it is down
-        std::array<std::uint8_t, max_servers + 1> lives{};
+        std::array<std::uint8_t, max_servers + 1> incarnations{};
         std::array<std::uint32_t, max_wire> wire{};  // sorted; number of the flight and one
         std::array<Asked, max_operations> asked{};
         std::array<std::pair<std::uint8_t, std::uint8_t>, max_servers + 1> heard{};  // life and number of the last ping
@@ -73,7 +73,7 @@ public:
     };
 
     explicit ExploredGroup(GroupPlan plan)
-        : plan_(std::move(plan)), parties_(plan_.operations, plan_.backups, plan_.options, plan_.tamper) {
+        : plan_(std::move(plan)), pool_(plan_.operations, plan_.backups, plan_.options, plan_.tamper) {
         faults_.insert({}, 0);
         UNDERSTUDY_CHECK(plan_.members + plan_.spares <= max_servers && plan_.operations.size() <= max_operations);
     }
@@ -85,31 +85,31 @@ public:
     std::optional<std::string> violated(const State& state) const;
     std::uint64_t digest(const State& state) const;
 
-    std::string sizes() const { return parties_.sizes(); }
+    std::string sizes() const { return pool_.sizes(); }
     std::size_t overflows() const { return overflows_; }
 
 private:
-    using Parties = ExploredParties;
-    using Input = Parties::Input;
-    static constexpr auto service = Parties::service;
+    using NodePool = ExploredNodes;
+    using Input = NodePool::Input;
+    static constexpr auto service = NodePool::service;
 
     std::uint8_t servers() const { return static_cast<std::uint8_t>(plan_.members + plan_.spares); }
     // The pool's first replica is number 0, but 0 says that a server is down.
-    const Parties::Replica& replica(const State& state, std::uint8_t server) const {
-        return parties_.replica(state.nodes[server] - 1);
+    const NodePool::Replica& replica(const State& state, std::uint8_t server) const {
+        return pool_.replica(state.nodes[server] - 1);
     }
     const View& view(const State& state) const {
         static const View none;
-        const auto* info = parties_.views(state.nodes[service]).view(Parties::group);
+        const auto* info = pool_.views(state.nodes[service]).view(NodePool::group);
         return info ? info->view : none;
     }
 
-    void act(State& state, std::uint8_t party, Input input, std::uint32_t argument);
-    void reply(State& state, const Parties::Reply& reply);
+    void act(State& state, std::uint8_t process, Input input, std::uint32_t argument);
+    void reply(State& state, const NodePool::Reply& reply);
     void note_chosen(State& state, std::uint8_t server);
     void begin(State& state, std::uint8_t server) {
-        ++state.lives[server];
-        act(state, server, Input::start, state.lives[server]);
+        ++state.incarnations[server];
+        act(state, server, Input::start, state.incarnations[server]);
     }
     void arrive(State& state, std::uint32_t flight);
     void arrive(State& state, std::size_t operation, std::uint8_t server);
@@ -139,7 +139,7 @@ private:
     /// Messages that can have no effect any more make no difference between states.
     void tidy(State& state) {
         for (auto id : State{state}.wire)
-            if (id != 0 && pointless(state, parties_.flight(id - 1))) remove(state, id - 1);
+            if (id != 0 && pointless(state, pool_.flight(id - 1))) remove(state, id - 1);
     }
     static void remove(State& state, std::uint32_t flight) {
         auto end = std::ranges::remove(state.wire, flight + 1);
@@ -148,7 +148,7 @@ private:
     bool holds(const State& state, const Member& member, const Asked& write) const;
 
     GroupPlan plan_;
-    Parties parties_;
+    NodePool pool_;
     sim::Pool<std::string> faults_;
     std::size_t overflows_ = 0;
     std::optional<SessionId> session_;
@@ -156,17 +156,17 @@ private:
 
 // ---- steps ------------------------------------------------------------------------------------------------
 
-inline void ExploredGroup::act(State& state, std::uint8_t party, Input input, std::uint32_t argument) {
-    auto own = party == service || state.nodes[party] == 0 ? state.nodes[party] : state.nodes[party] - 1;
-    const auto& turn = parties_.turn(party, own, input, argument);
+inline void ExploredGroup::act(State& state, std::uint8_t process, Input input, std::uint32_t argument) {
+    auto own = process == service || state.nodes[process] == 0 ? state.nodes[process] : state.nodes[process] - 1;
+    const auto& turn = pool_.turn(process, own, input, argument);
     if (!turn.fault.empty()) return fail(state, turn.fault);
-    state.nodes[party] = party == service ? turn.node : turn.node + 1;
+    state.nodes[process] = process == service ? turn.node : turn.node + 1;
     for (auto flight : turn.sent) {
-        const auto& sent = parties_.flight(flight);
-        if (sent.life == 0 || sent.life == state.lives[sent.to]) send(state, flight);
+        const auto& sent = pool_.flight(flight);
+        if (sent.incarnation == 0 || sent.incarnation == state.incarnations[sent.to]) send(state, flight);
     }
     for (const auto& one : turn.replies) reply(state, one);
-    if (party != service) note_chosen(state, party);
+    if (process != service) note_chosen(state, process);
 }
 
 /// S4: an entry that one server knows to be committed is the only one that anybody ever commits at its index.
@@ -179,12 +179,12 @@ inline void ExploredGroup::note_chosen(State& state, std::uint8_t server) {
         if (view == 0) view = static_cast<std::uint8_t>(at->view);
         if (view != at->view)
             fail(state, "entry " + std::to_string(index) + " was committed as one of view " + std::to_string(view) +
-                            ", and by " + Parties::name(server) + " as one of view " + std::to_string(at->view));
+                            ", and by " + NodePool::name(server) + " as one of view " + std::to_string(at->view));
     }
 }
 
-inline void ExploredGroup::reply(State& state, const Parties::Reply& reply) {
-    if (reply.operation == Parties::open_session) {
+inline void ExploredGroup::reply(State& state, const NodePool::Reply& reply) {
+    if (reply.operation == NodePool::open_session) {
         session_ = std::get<OpenResult>(reply.message).session;
         return;
     }
@@ -213,8 +213,8 @@ inline bool ExploredGroup::pointless(const State& state, const Flight& flight) c
     if (flight.to == service) {
         const auto* ping = std::get_if<Ping>(&message);
         if (!ping || flight.broken) return false;
-        auto [life, n] = state.heard[flight.from];
-        auto token = Parties::token(flight.from, life);
+        auto [incarnation, n] = state.heard[flight.from];
+        auto token = NodePool::token(flight.from, incarnation);
         return ping->incarnation == token ? ping->n <= n : ping->incarnation < token;
     }
     if (state.nodes[flight.to] == 0) return false;
@@ -228,10 +228,10 @@ inline bool ExploredGroup::pointless(const State& state, const Flight& flight) c
 }
 
 inline void ExploredGroup::arrive(State& state, std::uint32_t id) {
-    const auto& flight = parties_.flight(id);
+    const auto& flight = pool_.flight(id);
     if (const auto* ping = std::get_if<Ping>(&flight.envelope.message)) {
-        auto life = static_cast<std::uint64_t>(ping->incarnation) % 100;
-        state.heard[flight.from] = {static_cast<std::uint8_t>(life), static_cast<std::uint8_t>(ping->n)};
+        auto incarnation = static_cast<std::uint64_t>(ping->incarnation) % 100;
+        state.heard[flight.from] = {static_cast<std::uint8_t>(incarnation), static_cast<std::uint8_t>(ping->n)};
     }
     if (!flight.broken) return act(state, flight.to, Input::receive, id);
     act(state, flight.to, state.nodes[flight.from] == 0 ? Input::refused : Input::alive, id);
@@ -247,8 +247,9 @@ inline void ExploredGroup::arrive(State& state, std::size_t operation, std::uint
 inline void ExploredGroup::crash(State& state, std::uint8_t server) {
     state.nodes[server] = 0;
     for (auto id : State{state}.wire)
-        if (id != 0 && parties_.flight(id - 1).to == server && parties_.flight(id - 1).life != 0) remove(state, id - 1);
-    send(state, parties_.broken(server, state.lives[server]));
+        if (id != 0 && pool_.flight(id - 1).to == server && pool_.flight(id - 1).incarnation != 0)
+            remove(state, id - 1);
+    send(state, pool_.broken(server, state.incarnations[server]));
 }
 
 /// Everything that is on its way arrives, in order.
@@ -274,7 +275,7 @@ inline void ExploredGroup::promote(State& state) {
     for (int round = 0; round < 2; ++round)  // the ping of b, then its answer
         for (auto id : State{state}.wire) {
             if (id == 0) break;
-            const auto& flight = parties_.flight(id - 1);
+            const auto& flight = pool_.flight(id - 1);
             if ((flight.from != 2 || flight.to != service) && (flight.from != service || flight.to != 2)) continue;
             remove(state, id - 1);
             arrive(state, id - 1);
@@ -291,9 +292,9 @@ inline ExploredGroup::State ExploredGroup::start() {
         settle(state);
     }
     UNDERSTUDY_CHECK(view(state).synced_count() + 1 == plan_.members);
-    act(state, 1, Input::request, Parties::open_session * 16);
+    act(state, 1, Input::request, NodePool::open_session * 16);
     settle(state);
-    parties_.use_session(session_.value());
+    pool_.use_session(session_.value());
     for (std::size_t i = 0; i < plan_.answered; ++i) {
         arrive(state, i, 1);
         drain(state);
@@ -318,15 +319,15 @@ inline std::vector<sim::Successor<ExploredGroup::State>> ExploredGroup::successo
     };
     for (auto id : state.wire) {
         if (id == 0) break;
-        const auto& flight = parties_.flight(id - 1);
+        const auto& flight = pool_.flight(id - 1);
         if (flight.to != service && state.nodes[flight.to] == 0) continue;
-        const auto& label = parties_.label(id - 1);
+        const auto& label = pool_.label(id - 1);
         take(label, nullptr, [&](State& after) { remove(after, id - 1), arrive(after, id - 1); });
         if (!flight.broken && flight.to != service && flight.from != service)  // else it is pointless
             take(label + ", and again later", &GroupBudget::repeats, [&](State& after) { arrive(after, id - 1); });
     }
     for (std::uint8_t server = 1; server <= servers(); ++server) {
-        auto name = Parties::name(server);
+        auto name = NodePool::name(server);
         if (state.nodes[server] == 0) {
             take(name + " is started anew", nullptr, [&](State& after) { begin(after, server); });
             continue;
@@ -352,8 +353,9 @@ inline std::vector<sim::Successor<ExploredGroup::State>> ExploredGroup::successo
 // ---- what must hold -----------------------------------------------------------------------------------------
 
 inline bool ExploredGroup::holds(const State& state, const Member& member, const Asked& write) const {
-    auto server = Parties::party(member.name);
-    if (state.nodes[server] == 0 || Parties::token(server, state.lives[server]) != member.incarnation) return true;
+    auto server = NodePool::process(member.name);
+    if (state.nodes[server] == 0 || NodePool::token(server, state.incarnations[server]) != member.incarnation)
+        return true;
     const auto& log = replica(state, server).state().log;
     return write.index <= log.base().index || log.has({write.view, write.index});
 }
@@ -386,7 +388,7 @@ inline std::optional<std::string> ExploredGroup::violated(const State& state) co
             other = &replica(state, before).state();
             if (other->applied != mine.applied) continue;
             if (!(other->store == mine.store && other->sessions == mine.sessions))
-                return Parties::name(before) + " and " + Parties::name(server) + " differ at one index";
+                return NodePool::name(before) + " and " + NodePool::name(server) + " differ at one index";
         }
     }
     return std::nullopt;
@@ -395,7 +397,8 @@ inline std::optional<std::string> ExploredGroup::violated(const State& state) co
 inline std::uint64_t ExploredGroup::digest(const State& state) const {
     std::uint64_t hash = state.fault;
     auto fold = [&](std::uint64_t value) { hash = sim::mix(hash, value); };
-    for (std::size_t i = 0; i < state.nodes.size(); ++i) fold(std::uint64_t{state.nodes[i]} << 8 | state.lives[i]);
+    for (std::size_t i = 0; i < state.nodes.size(); ++i)
+        fold(std::uint64_t{state.nodes[i]} << 8 | state.incarnations[i]);
     for (auto id : state.wire)
         if (id != 0) fold(id);
     for (const auto& asked : state.asked)
@@ -404,7 +407,7 @@ inline std::uint64_t ExploredGroup::digest(const State& state) const {
     const auto& left = state.left;
     for (auto value : {left.crashes, left.silences, left.intervals, left.stalls, left.repeats}) fold(value);
     for (auto view : state.chosen) fold(view);
-    for (auto [life, n] : state.heard) fold(std::uint64_t{life} << 8 | n);
+    for (auto [incarnation, n] : state.heard) fold(std::uint64_t{incarnation} << 8 | n);
     return hash;
 }
 

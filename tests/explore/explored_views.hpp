@@ -36,7 +36,7 @@ public:
     /// What a server process knows, and whether it runs.
     struct Server {
         std::uint32_t view = 0;  // its number in the pool; the first is no view
-        std::uint8_t life = 0;
+        std::uint8_t incarnation = 0;
         std::uint8_t n = 0;
         std::uint8_t heard = 0;  // one bit for each life of which a ping came through
         bool up = false;
@@ -87,8 +87,8 @@ public:
         for (const auto& server : state.servers) {
             hash = sim::mix(hash, server.view);
             auto flags = server.up | server.all_synced << 1 | server.leaving << 2 | server.stopped << 3;
-            hash = sim::mix(hash,
-                            static_cast<std::uint64_t>(server.heard << 24 | server.life << 16 | server.n << 8 | flags));
+            hash = sim::mix(hash, static_cast<std::uint64_t>(server.heard << 24 | server.incarnation << 16 |
+                                                             server.n << 8 | flags));
             hash = sim::mix(hash, server.said);
         }
         return hash;
@@ -100,15 +100,15 @@ public:
 
 private:
     struct Service {
-        ViewStateMachine rules;
+        ViewStateMachine machine;
         Time now;
         friend bool operator==(const Service&, const Service&) = default;
     };
     class Play;
 
     static Address name(std::size_t server) { return Address(1, static_cast<char>('a' + server)); }
-    static Incarnation token(std::size_t server, int life) {
-        return Incarnation{(server + 1) * 100 + static_cast<std::uint64_t>(life)};
+    static Incarnation token(std::size_t server, int incarnation) {
+        return Incarnation{(server + 1) * 100 + static_cast<std::uint64_t>(incarnation)};
     }
     std::uint32_t keep(Service service);
     std::uint32_t keep(const View& view) { return views_.insert(view, sim::mix(view.number, view.synced_count())).id; }
@@ -131,7 +131,7 @@ public:
     Play(ExploredViews& model, const State& from)
         : state(from),
           model_(model),
-          rules_(model.services_[from.service].rules),
+          rules_(model.services_[from.service].machine),
           now_(model.services_[from.service].now) {}
 
     State state;
@@ -150,14 +150,15 @@ public:
     const View& known(std::size_t server) const { return model_.views_[state.servers[server].view]; }
     bool leads(std::size_t server) const {
         const auto& primary = known(server).primary;
-        return known(server).number != 0 && primary.incarnation == token(server, state.servers[server].life);
+        return known(server).number != 0 && primary.incarnation == token(server, state.servers[server].incarnation);
     }
 
     // ---- what servers do ----
 
     void start(std::size_t server) {
         const auto& old = state.servers[server];
-        state.servers[server] = {.life = static_cast<std::uint8_t>(old.life + 1), .heard = old.heard, .up = true};
+        state.servers[server] = {
+            .incarnation = static_cast<std::uint8_t>(old.incarnation + 1), .heard = old.heard, .up = true};
     }
     /// The process dies, its connection breaks and its address refuses a new one.
     void die(std::size_t server) {
@@ -176,7 +177,7 @@ public:
         auto& me = state.servers[server];
         if (says == Says::all_synced) me.all_synced = true;
         ++me.n;
-        me.heard |= static_cast<std::uint8_t>(1u << me.life);
+        me.heard |= static_cast<std::uint8_t>(1u << me.incarnation);
         auto ping = make_ping(server, says);
         if (state.went_back && ping.viewnum > view().number && !is_adopted()) state.proved = ping.viewnum;
         auto out = step(
@@ -283,7 +284,7 @@ public:
         for (const auto& awaited : status.waiting_for) {
             auto server = static_cast<std::size_t>(awaited[0] - 'a');
             const auto* member = view().member(awaited);
-            if (member && member->incarnation == token(server, state.servers[server].life))
+            if (member && member->incarnation == token(server, state.servers[server].incarnation))
                 return "the group waits for " + awaited + ", which is there";
         }
         for (std::size_t server = 0; server < count; ++server) ping(server, Says::known);
@@ -292,13 +293,13 @@ public:
     }
     /// A late ping of a former life changes nothing, once a later life was heard, but that a wait for that very life
     /// ends for D: it may live.
-    std::string check_former_lives() {
+    std::string check_former_incarnations() {
         for (std::size_t server = 0; server < count; ++server)
-            for (int life = 1; life < state.servers[server].life; ++life) {
-                auto heard_lives = state.servers[server].heard;
-                if (!(heard_lives >> life & 1) || heard_lives >> (life + 1) == 0) continue;
+            for (int incarnation = 1; incarnation < state.servers[server].incarnation; ++incarnation) {
+                auto heard_incarnations = state.servers[server].heard;
+                if (!(heard_incarnations >> incarnation & 1) || heard_incarnations >> (incarnation + 1) == 0) continue;
                 auto late = make_ping(server, Says::all_synced);
-                late.incarnation = token(server, life);
+                late.incarnation = token(server, incarnation);
                 late.viewnum = view().number;
                 late.n = 1000;
                 auto before = rules_;
@@ -306,8 +307,8 @@ public:
                 rules_.receive({"late", "1", late}, now_, out);
                 const auto* member = view().member(name(server));
                 const bool named = member && member->incarnation == late.incarnation;
-                const auto seen = [&](const ViewStateMachine& rules) {
-                    auto status = rules.status({}, now_);
+                const auto seen = [&](const ViewStateMachine& machine) {
+                    auto status = machine.status({}, now_);
                     if (named) status.groups.at(0).waiting_for.clear();
                     if (named) status.groups.at(0).waiting_why.clear();
                     return status;
@@ -327,7 +328,7 @@ private:
         Ping ping;
         ping.group = "main";
         ping.server = name(server);
-        ping.incarnation = token(server, me.life);
+        ping.incarnation = token(server, me.incarnation);
         ping.n = me.n;
         ping.viewnum = known(server).number;
         if (ping.viewnum != 0) ping.cluster = ClusterId{7};
@@ -422,7 +423,7 @@ private:
     bool works() const {
         if (view().number == 0) return false;
         auto server = static_cast<std::size_t>(view().primary.name[0] - 'a');
-        return view().primary.incarnation == token(server, state.servers[server].life) && leads(server) &&
+        return view().primary.incarnation == token(server, state.servers[server].incarnation) && leads(server) &&
                known(server).number == view().number && !state.servers[server].stopped &&
                rules_.status("main", now_).groups.at(0).acked && view().synced_count() == model_.backups_;
     }
@@ -434,7 +435,7 @@ private:
 
 inline std::uint32_t ExploredViews::keep(Service service) {
     auto hash = static_cast<std::uint64_t>(service.now.time_since_epoch().count());
-    for (const auto& group : service.rules.status("main", service.now).groups) {
+    for (const auto& group : service.machine.status("main", service.now).groups) {
         const auto& view = group.info.view;
         hash = sim::mix(hash, sim::mix(view.number, view.synced_count() * 2 + group.acked));
         hash = sim::mix(hash, static_cast<std::uint64_t>(view.primary.incarnation));
@@ -467,7 +468,7 @@ inline std::vector<sim::Successor<ExploredViews::State>> ExploredViews::successo
     const Play now{*this, state};
     for (std::size_t i = 0; i < count; ++i) {
         const auto& server = state.servers[i];
-        auto restart = server.life == 0 ? nullptr : &ViewBudget::restarts;
+        auto restart = server.incarnation == 0 ? nullptr : &ViewBudget::restarts;
         if (!server.up) {
             take(name(i) + " starts", restart, [&](Play& play) { play.start(i), play.ping(i, Says::known); });
             continue;
@@ -510,8 +511,9 @@ inline std::vector<sim::Successor<ExploredViews::State>> ExploredViews::successo
 inline std::optional<std::string> ExploredViews::violated(const State& state) {
     if (state.fault != 0) return faults_[state.fault];
     Play late{*this, state};
-    const bool knows_lives = !state.went_back;  // an old record does not know who was heard since
-    if (auto wrong = knows_lives ? late.check_former_lives() : std::string{}; !wrong.empty()) return wrong;
+    const bool knows_incarnations = !state.went_back;  // an old record does not know who was heard since
+    if (auto wrong = knows_incarnations ? late.check_former_incarnations() : std::string{}; !wrong.empty())
+        return wrong;
     auto alike = state;  // what may still go wrong and what was said do not matter to a recovery
     alike.left = {};
     for (auto& server : alike.servers) server.said = 0;

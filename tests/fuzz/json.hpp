@@ -46,8 +46,8 @@ inline void decode_and_encode(std::string_view text) {
     const auto decoded = wire::decode(text);
     if (const auto* wrong = std::get_if<wire::DecodeError>(&decoded)) {
         UNDERSTUDY_CHECK(!wrong->text.empty());
-        const auto told = wire::encode(wrong->id, wire::to_failure(*wrong));
-        UNDERSTUDY_CHECK(wire::check_json(told).empty());
+        const auto emitted = wire::encode(wrong->id, wire::to_failure(*wrong));
+        UNDERSTUDY_CHECK(wire::check_json(emitted).empty());
         UNDERSTUDY_CHECK(wire::check_json(wire::connection_error(wrong->code, wrong->text)).empty());
         return;
     }

@@ -19,7 +19,7 @@ using namespace protocol;
 template <StateMachine M>
 class MachineDriver {
 public:
-    MachineDriver(M rules, Bytes& in, Time now) : machine{std::move(rules)}, now_{now}, in_{in} {}
+    MachineDriver(M initial, Bytes& in, Time now) : machine{std::move(initial)}, now_{now}, in_{in} {}
 
     M machine;
     Hints hints;

@@ -31,7 +31,7 @@ inline void fuzz_view_rules(std::string_view bytes) {
     options.max_watchers = in.below(4);
     options.max_events = in.below(5);
     MachineDriver driver{ViewStateMachine{options, ClusterId{1}, start}, in, start};
-    auto& rules = driver.machine;
+    auto& machine = driver.machine;
     while (!in.empty()) {
         switch (in.below(8)) {
             default: driver.receive_any(); break;
@@ -39,7 +39,7 @@ inline void fuzz_view_rules(std::string_view bytes) {
             case 6: driver.probe(); break;
             case 7: driver.pass_time(), driver.turn(); break;
         }
-        const auto* info = rules.view("g");
+        const auto* info = machine.view("g");
         if (!info || info->view.number == 0) continue;  // none yet, or it was removed
         UNDERSTUDY_CHECK(info->view.number >= driver.hints.info.view.number);  // no number is used twice
         driver.hints.info = *info;
@@ -81,7 +81,7 @@ inline void fuzz_replica_rules(std::string_view bytes) {
     Bytes in{bytes};
     const auto options = detail::replica_options(in);
     MachineDriver driver{ReplicaStateMachine<Text>{Text{}, options, "a", Incarnation{1}, start}, in, start};
-    auto& rules = driver.machine;
+    auto& machine = driver.machine;
     driver.turn();
     while (!in.empty()) {
         switch (in.below(16)) {
@@ -91,8 +91,8 @@ inline void fuzz_replica_rules(std::string_view bytes) {
             case 6:
             case 7: driver.receive_answer(); break;
             case 8: driver.lose_connection(); break;
-            case 9: rules.leave(driver.now(), driver.effects); break;
-            case 10: rules.stay(driver.now(), driver.effects); break;
+            case 9: machine.leave(driver.now(), driver.effects); break;
+            case 10: machine.stay(driver.now(), driver.effects); break;
             case 11:
             case 12:
             case 13:
@@ -100,17 +100,17 @@ inline void fuzz_replica_rules(std::string_view bytes) {
             case 15: driver.pass_time(), driver.turn(); break;
         }
         auto& hints = driver.hints;
-        hints.info = rules.view();
+        hints.info = machine.view();
         if (hints.info.cluster == ClusterId::none) hints.info.cluster = ClusterId{1};
-        hints.last = rules.state().log.last();
-        hints.commit = rules.state().commit;
+        hints.last = machine.state().log.last();
+        hints.commit = machine.state().commit;
     }
     driver.turn();
     // What is applied and kept stays within the larger of the two bounds, and one entry.
-    const auto& state = rules.state();
-    if (rules.serving() || rules.role() == Role::backup) {
+    const auto& state = machine.state();
+    if (machine.serving() || machine.role() == Role::backup) {
         const auto bound = std::max(options.log_bytes, options.transfer_log_bytes) + 1000;
-        UNDERSTUDY_CHECK(rules.failed() || state.log.bytes(state.log.base().index, state.applied.index) <= bound);
+        UNDERSTUDY_CHECK(machine.failed() || state.log.bytes(state.log.base().index, state.applied.index) <= bound);
     }
 }
 
@@ -129,14 +129,14 @@ inline void fuzz_clerk_rules(std::string_view bytes) {
     options.window_bytes = in.pick<std::size_t>({1000, 1, 30});
     options.max_command = in.pick<std::size_t>({1000, 20});
     MachineDriver driver{ClientStateMachine{options, 7}, in, start};
-    auto& rules = driver.machine;
+    auto& machine = driver.machine;
     std::set<CallKey> open;
     CallKey last = 0;
     auto collect = [&] {  // each call comes out once
-        for (const auto& finished : rules.take_finished()) UNDERSTUDY_CHECK(open.erase(finished.key) == 1);
-        UNDERSTUDY_CHECK(rules.pending() == open.size());
+        for (const auto& finished : machine.take_finished()) UNDERSTUDY_CHECK(open.erase(finished.key) == 1);
+        UNDERSTUDY_CHECK(machine.pending() == open.size());
     };
-    auto patience = [&]() -> std::optional<Duration> {
+    auto timeout = [&]() -> std::optional<Duration> {
         return in.one_in(4) ? std::optional{in.duration()} : std::nullopt;
     };
     while (!in.empty()) {
@@ -144,13 +144,14 @@ inline void fuzz_clerk_rules(std::string_view bytes) {
             case 0:
             case 1: {
                 const auto size = in.pick<std::size_t>({1, 19, 21});
-                rules.execute(*open.insert(++last).first, '"' + std::string(size, 'x') + '"', patience(), driver.now());
+                machine.execute(*open.insert(++last).first, '"' + std::string(size, 'x') + '"', timeout(),
+                                driver.now());
                 break;
             }
-            case 2: rules.query(*open.insert(++last).first, "\"q\"", patience(), driver.now()); break;
-            case 3: rules.dump(*open.insert(++last).first, std::nullopt, in.number(), patience(), driver.now()); break;
-            case 4: rules.cancel(last, driver.now()), open.erase(last); break;
-            case 5: rules.follow(driver.now()); break;
+            case 2: machine.query(*open.insert(++last).first, "\"q\"", timeout(), driver.now()); break;
+            case 3: machine.dump(*open.insert(++last).first, std::nullopt, in.number(), timeout(), driver.now()); break;
+            case 4: machine.cancel(last, driver.now()), open.erase(last); break;
+            case 5: machine.follow(driver.now()); break;
             case 6: driver.lose_connection(); break;
             case 7: driver.receive_any(); break;
             case 8:
@@ -159,17 +160,17 @@ inline void fuzz_clerk_rules(std::string_view bytes) {
             case 11: driver.receive_answer(); break;
             case 12:
                 if (const auto end = in.byte(); end == 255)
-                    rules.stop();
+                    machine.stop();
                 else if (end == 254)
-                    rules.leave(driver.now());
+                    machine.leave(driver.now());
                 break;
             default: driver.pass_time(), driver.turn(); break;
         }
         collect();
-        driver.hints.info = rules.view();
+        driver.hints.info = machine.view();
         if (driver.hints.info.group.empty()) driver.hints.info = Hints{}.info;
     }
-    rules.stop();
+    machine.stop();
     collect();
     UNDERSTUDY_CHECK(open.empty());
     driver.turn();

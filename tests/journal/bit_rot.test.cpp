@@ -5,7 +5,7 @@
 #include <string>
 #include <string_view>
 
-#include <tests/support/journal_life.hpp>
+#include <tests/support/journal_process.hpp>
 #include <understudy/journal/recovery.hpp>
 
 using namespace understudy;
@@ -33,16 +33,16 @@ TEST_SUITE("bit rot") {
     }
 
     // Two lives, the second with several segments.
-    void fill(Storage& storage, std::size_t grow, bool seal) {
+    void fill(Storage& storage, std::size_t grow, bool checkpoint) {
         Account account;
         live(storage, account, small_segments(grow));
-        JournalLife life{storage, account, small_segments(grow)};
-        life.recover();
+        JournalProcess process{storage, account, small_segments(grow)};
+        process.recover();
         for (const auto size : {20u, 700u, 800u, 3u, 64u, 333u}) {
-            life.append(size);
-            life.sync();
+            process.append(size);
+            process.sync();
         }
-        if (seal) life.seal();
+        if (checkpoint) process.checkpoint();
     }
 
     void turn(Storage& storage, const std::string& name, std::size_t offset, int bit) {
@@ -54,13 +54,13 @@ TEST_SUITE("bit rot") {
 
     TEST_CASE("any single bit that turns is noticed or does not matter") {
         std::size_t grow = 0;
-        bool seal = false;
-        SUBCASE("sealed") { seal = true; }
+        bool checkpoint = false;
+        SUBCASE("sealed") { checkpoint = true; }
         SUBCASE("not sealed") {}
-        SUBCASE("sealed and grown ahead") { seal = true, grow = 512; }
+        SUBCASE("sealed and grown ahead") { checkpoint = true, grow = 512; }
         SUBCASE("not sealed and grown ahead") { grow = 512; }
         Storage storage;
-        fill(storage, grow, seal);
+        fill(storage, grow, checkpoint);
         const auto whole = read(storage);
         REQUIRE(whole.damaged == "");
         REQUIRE(whole.frames.size() > 10);

@@ -8,7 +8,7 @@
 #include <string>
 #include <system_error>
 
-#include <tests/support/journal_life.hpp>
+#include <tests/support/journal_process.hpp>
 
 using namespace understudy;
 using namespace understudy::test;
@@ -31,7 +31,7 @@ TEST_SUITE("crashes") {
     }
 
     // How many operations a life without faults has.
-    std::uint64_t operations_of_a_life(journal::FrameLogOptions options) {
+    std::uint64_t operations_of_a_process(journal::FrameLogOptions options) {
         Storage storage;
         Account account;
         live(storage, account, options);
@@ -39,19 +39,19 @@ TEST_SUITE("crashes") {
     }
 
     // Steps of any kind in any order.
-    void play_by_chance(JournalLife& life, Random& random) {
+    void play_by_chance(JournalProcess& process, Random& random) {
         for (auto steps = random.below(40); steps > 0; --steps) {
             const auto kind = random.below(10);
             if (kind < 5)
-                life.append(random.below(random.chance(0.2) ? 3000 : 200));
+                process.append(random.below(random.chance(0.2) ? 3000 : 200));
             else if (kind < 7)
-                life.sync();
+                process.sync();
             else if (kind < 8)
-                life.flush();
+                process.flush();
             else if (kind < 9)
-                life.seal();
+                process.checkpoint();
             else
-                life.remove_before(random.below(life.log().last() + 2));
+                process.remove_before(random.below(process.log().last() + 2));
         }
     }
 
@@ -79,7 +79,7 @@ TEST_SUITE("crashes") {
 
     TEST_CASE("a power cut before any operation leaves what was synced and a part of what was appended") {
         for_each_disk([](std::size_t sector_bytes, journal::FrameLogOptions options) {
-            const auto operations = operations_of_a_life(options);
+            const auto operations = operations_of_a_process(options);
             for (std::uint64_t operation = 1; operation <= operations + 1; ++operation)
                 for (std::uint64_t subset = 0; subset < subsets; ++subset) {
                     CAPTURE(operation);
@@ -100,7 +100,7 @@ TEST_SUITE("crashes") {
 
     TEST_CASE("a power cut before any operation of a recovery loses nothing that was synced") {
         for_each_disk([](std::size_t sector_bytes, journal::FrameLogOptions options) {
-            const auto operations = operations_of_a_life(options);
+            const auto operations = operations_of_a_process(options);
             for (std::uint64_t operation = 1; operation <= operations + 1; ++operation)
                 for (std::uint64_t second = 1, survived = 0; survived < 4; ++second) {
                     CAPTURE(operation);
@@ -127,7 +127,7 @@ TEST_SUITE("crashes") {
 
     TEST_CASE("a process that is killed before any operation loses nothing that it had flushed") {
         for_each_disk([](std::size_t sector_bytes, journal::FrameLogOptions options) {
-            const auto operations = operations_of_a_life(options);
+            const auto operations = operations_of_a_process(options);
             for (std::uint64_t operation = 1; operation <= operations + 1; ++operation)
                 for (const std::size_t written : {0u, 32u, 512u, 1024u}) {
                     CAPTURE(operation);
@@ -168,16 +168,16 @@ TEST_SUITE("crashes") {
     // What lives leave behind that never merge, as those of former versions: several segments, the first one removed.
     void leave_segments(Storage& storage, Account& account, journal::FrameLogOptions options, Random& random) {
         options.merge_bytes = 0;
-        for (int life = 0; life < 4; ++life) {
-            JournalLife process{storage, account, options};
+        for (int number = 0; number < 4; ++number) {
+            JournalProcess process{storage, account, options};
             account.recovered(process.recover());
             for (int n = 0; n < 3; ++n) process.append(1 + random.below(200));
             process.sync();
-            if (life == 2) process.seal();
-            if (life == 1) process.remove_before(process.log().segments().back().first);
+            if (number == 2) process.checkpoint();
+            if (number == 1) process.remove_before(process.log().segments().back().first);
             process.append(70);
             process.flush();
-            life < 2 ? storage.crash_process() : storage.crash_power(random);
+            number < 2 ? storage.crash_process() : storage.crash_power(random);
         }
     }
 
@@ -210,7 +210,7 @@ TEST_SUITE("crashes") {
                     }
                     crash.chance(0.3) ? storage.crash_process() : storage.crash_power(crash);
                     for (const auto& reader : {nth % 2 == 0 ? former : options, former, options}) {
-                        JournalLife process{storage, account, reader};
+                        JournalProcess process{storage, account, reader};
                         const auto found = process.recover();
                         REQUIRE(account.complaint(found, account.synced) == "");
                         account.recovered(found);
@@ -232,8 +232,8 @@ TEST_SUITE("crashes") {
             Random random{seed};
             Storage storage{random.pick(sector_sizes)};
             Account account;
-            for (int life = 0; life < 8; ++life) {
-                CAPTURE(life);
+            for (int number = 0; number < 8; ++number) {
+                CAPTURE(number);
                 auto options = small_segments(random.pick(grow_sizes));
                 options.merge_bytes = random.pick(merge_sizes);
                 if (random.chance(0.2)) options.segment_bytes = 20'000;
@@ -241,7 +241,7 @@ TEST_SUITE("crashes") {
                 if (random.chance(0.3))
                     storage.inject({.operation = DiskOperation::sync, .nth = 1 + random.below(12)});
                 try {
-                    JournalLife process{storage, account, options};
+                    JournalProcess process{storage, account, options};
                     const auto found = process.recover();
                     REQUIRE(account.complaint(found, account.synced) == "");
                     account.recovered(found);

@@ -7,7 +7,7 @@
 #include <string>
 #include <string_view>
 
-#include <tests/support/journal_life.hpp>
+#include <tests/support/journal_process.hpp>
 
 using namespace understudy;
 using namespace understudy::test;
@@ -25,11 +25,11 @@ TEST_SUITE("damage") {
         // Frames of 64 bytes, at 64, 128 and so on, each synced by itself.
         void write(int frames, journal::FrameLogOptions options = {.grow_bytes = 0}) {
             Account account;
-            JournalLife life{storage, account, options};
-            life.recover();
+            JournalProcess process{storage, account, options};
+            process.recover();
             for (int i = 0; i < frames; ++i) {
-                life.append(10);
-                life.sync();
+                process.append(10);
+                process.sync();
             }
         }
         std::string content(const std::string& name = first_segment) const {
@@ -89,7 +89,7 @@ TEST_SUITE("damage") {
         const auto damage = harness.damage();
         REQUIRE(damage);
         CHECK(contains(*damage, "frame 3"));
-        CHECK(contains(*damage, "it was written whole"));
+        CHECK(contains(*damage, "it was written completely"));
     }
 
     TEST_CASE("a header that is neither valid nor zero is damage even at the end") {

@@ -12,7 +12,7 @@
 #include <vector>
 
 #include <tests/support/failure.hpp>
-#include <tests/support/journal_life.hpp>
+#include <tests/support/journal_process.hpp>
 
 using namespace understudy;
 using namespace understudy::test;
@@ -114,15 +114,15 @@ TEST_SUITE("frame log") {
         Storage storage;
         Account account;
         {
-            JournalLife life{storage, account, {}};
-            life.recover();
-            life.append(5);
-            life.flush();
+            JournalProcess process{storage, account, {}};
+            process.recover();
+            process.append(5);
+            process.flush();
         }
-        JournalLife life{storage, account, {}};
-        life.recover();
-        CHECK(life.log().last() == 2);  // a mark says so
-        CHECK(life.log().synced() == 2);
+        JournalProcess process{storage, account, {}};
+        process.recover();
+        CHECK(process.log().last() == 2);  // a mark says so
+        CHECK(process.log().synced() == 2);
     }
 
     TEST_CASE("a segment that is closed has no zeros behind its frames") {
@@ -154,11 +154,11 @@ TEST_SUITE("frame log") {
         Storage storage;
         {
             Account account;
-            JournalLife life{storage, account, {.segment_bytes = 200}};
-            life.recover();
-            for (int i = 0; i < 6; ++i) life.append(20);
-            life.seal();
-            life.remove_before(6);
+            JournalProcess process{storage, account, {.segment_bytes = 200}};
+            process.recover();
+            for (int i = 0; i < 6; ++i) process.append(20);
+            process.checkpoint();
+            process.remove_before(6);
         }
         sim::Disk disk{storage};
         SimLog log{disk, "log", 2};
@@ -172,27 +172,27 @@ TEST_SUITE("frame log") {
         Storage storage;
         Account account;
         {
-            JournalLife life{storage, account, {}};
-            life.recover();
-            life.append(3);
-            life.seal();
-            CHECK(life.log().last() == 2);
-            CHECK(life.log().synced() == 2);
-            life.append(3);
-            CHECK(life.log().last() == 3);
-            life.sync();
+            JournalProcess process{storage, account, {}};
+            process.recover();
+            process.append(3);
+            process.checkpoint();
+            CHECK(process.log().last() == 2);
+            CHECK(process.log().synced() == 2);
+            process.append(3);
+            CHECK(process.log().last() == 3);
+            process.sync();
         }
         CHECK(recover(storage, {}) == account.appended);
     }
 
     TEST_CASE("a second mark with nothing before it is not written") {
         Harness harness;
-        harness.log.seal();
+        harness.log.checkpoint();
         CHECK(harness.log.last() == 0);
         harness.log.append("one");
-        harness.log.seal();
+        harness.log.checkpoint();
         const auto before = harness.storage.operations();
-        harness.log.seal();
+        harness.log.checkpoint();
         CHECK(harness.log.last() == 2);
         CHECK(harness.storage.operations() == before);
     }
@@ -201,24 +201,24 @@ TEST_SUITE("frame log") {
         Storage storage;
         Account account;
         for (int i = 0; i < 20; ++i) {
-            JournalLife life{storage, account, {}};
-            life.recover();
-            if (i == 0) life.append(5);
-            const auto last = life.log().last();
-            life.seal();
-            if (i > 0) CHECK(life.log().last() == last);
+            JournalProcess process{storage, account, {}};
+            process.recover();
+            if (i == 0) process.append(5);
+            const auto last = process.log().last();
+            process.checkpoint();
+            if (i > 0) CHECK(process.log().last() == last);
         }
         CHECK(storage.files().size() == 1);
         CHECK(recover(storage, {}).size() == 1);
     }
 
     /// Files and bytes after so many lives, each of which appends a frame and is killed.
-    std::pair<std::size_t, std::size_t> after_kills(int lives, std::size_t frame) {
+    std::pair<std::size_t, std::size_t> after_kills(int processes, std::size_t frame) {
         Storage storage;
         Account account;
         std::size_t bytes = 0;
-        for (int life = 0; life < lives; ++life) {
-            JournalLife process{storage, account, {}};
+        for (int number = 0; number < processes; ++number) {
+            JournalProcess process{storage, account, {}};
             const auto found = process.recover();
             CHECK(account.complaint(found, account.synced) == "");
             account.recovered(found);
@@ -242,8 +242,8 @@ TEST_SUITE("frame log") {
     TEST_CASE("segments are merged so seldom that a frame is written a few times") {
         Storage storage;
         Account account;
-        for (int life = 0; life < 200; ++life) {
-            JournalLife process{storage, account, {.grow_bytes = 50'000}};
+        for (int number = 0; number < 200; ++number) {
+            JournalProcess process{storage, account, {.grow_bytes = 50'000}};
             process.recover();
             process.append(10'000);
             process.sync();
@@ -256,10 +256,10 @@ TEST_SUITE("frame log") {
         Storage storage;
         Account account;
         const auto all = [&] {
-            for (int life = 0; life < 3; ++life) {
-                JournalLife process{storage, account, {.grow_bytes = 0}};
+            for (int number = 0; number < 3; ++number) {
+                JournalProcess process{storage, account, {.grow_bytes = 0}};
                 process.recover();
-                if (life < 2) process.append(600);
+                if (number < 2) process.append(600);
                 process.sync();
             }
         };
@@ -341,7 +341,7 @@ TEST_SUITE("frame log") {
         CHECK(failure([&] { harness.log.sync(); }) == expected);
         CHECK(failure([&] { harness.log.append("more"); }) == expected);
         CHECK(failure([&] { harness.log.flush(); }) == expected);
-        CHECK(failure([&] { harness.log.seal(); }) == expected);
+        CHECK(failure([&] { harness.log.checkpoint(); }) == expected);
         CHECK(failure([&] { harness.log.remove_before(1); }) == expected);
     }
 

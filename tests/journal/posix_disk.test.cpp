@@ -59,7 +59,7 @@ TEST_SUITE("posix disk") {
 
     TEST_CASE("the directory is made for its owner alone and found again") {
         const TemporaryFolder folder;
-        for (int life = 0; life < 2; ++life) {
+        for (int number = 0; number < 2; ++number) {
             const PosixDisk disk{folder.file("data")};
             CHECK(mode_of(folder.file("data")) == 0700);
             CHECK(disk.list().empty());
@@ -193,7 +193,7 @@ TEST_SUITE("posix disk") {
     TEST_CASE("a log goes on where its last life ended") {
         const TemporaryFolder folder;
         std::vector<std::pair<std::uint64_t, std::string>> appended;
-        for (int life = 0; life < 4; ++life) {
+        for (int start = 0; start < 4; ++start) {
             PosixDisk disk{folder.file("data")};
             journal::FrameLog log{disk, "log", 1, {.segment_bytes = 2000}};
             std::vector<std::pair<std::uint64_t, std::string>> found;
@@ -203,7 +203,7 @@ TEST_SUITE("posix disk") {
                 const auto payload = std::string(300, static_cast<char>('a' + i));
                 appended.emplace_back(log.append(payload), payload);
             }
-            life % 2 == 0 ? log.seal() : log.flush();
+            start % 2 == 0 ? log.checkpoint() : log.flush();
         }
     }
 
@@ -236,10 +236,10 @@ TEST_SUITE("posix disk") {
         TemporaryFolder folder;
         struct Nothing final : JournalReader {
             std::string snapshot(const SnapshotPiece&) override { return {}; }
-            void standing(HardState) override {}
+            void hard_state(HardState) override {}
             std::string batch(const JournalBatch&, std::span<const EntryView>) override { return {}; }
             void to_come(std::uint64_t) override {}
-            std::string whole() override { return {}; }
+            std::string complete() override { return {}; }
         } nothing;
         std::mutex mutex;
         std::condition_variable progress;

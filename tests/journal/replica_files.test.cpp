@@ -128,7 +128,7 @@ TEST_SUITE("replica_files") {
     /// The newest view that a life knows of which reads the journal, and writes nothing.
     ViewNumber known_view(sim::Storage& storage, std::uint64_t salt) {
         journal::ReplicaFiles<sim::Disk> files{sim::Disk{storage}, salt};
-        return recover(files).standing.info.view.number;
+        return recover(files).hard_state.info.view.number;
     }
 
     /// The n-th operation of the turn in which a server drops everything for a forced view fails, and all after it;
@@ -140,7 +140,7 @@ TEST_SUITE("replica_files") {
         JournaledServer server{storage};
         const int answered = run(server, 0);
         server.start();
-        if (seed % 2 == 0) server.seal();
+        if (seed % 2 == 0) server.checkpoint();
         const auto led = server.view();
         storage.inject({.operation = {}, .nth = n, .cause = EIO, .written = random.below(600), .lasting = true});
         const bool stopped = fails([&] { server.lose_to_forced_view(); });
@@ -189,11 +189,11 @@ TEST_SUITE("replica_files") {
     /// Tells what is there to a list; gives what that holds.
     std::string read(journal::ReplicaFiles<sim::Disk>& files) { return recover(files).state.store.all; }
     journal::PendingBatch batch(Position prev, const std::string& text, std::vector<SnapshotPiece> pieces = {},
-                                std::optional<HardState> standing = {}) {
+                                std::optional<HardState> hard_state = {}) {
         Log log;
         log.reset(prev);
         log.append({{1, prev.index + 1}, EntryKind::command, {}, 0, 0, text});
-        JournalBatch one{1, std::move(pieces), std::move(standing), prev, prev.index + 1, prev.index + 1};
+        JournalBatch one{1, std::move(pieces), std::move(hard_state), prev, prev.index + 1, prev.index + 1};
         return journal::make_pending(one, log);
     }
 
@@ -205,7 +205,7 @@ TEST_SUITE("replica_files") {
                 read(files);
                 files.write(batch({}, "a"));
                 files.sync();
-                files.seal();
+                files.checkpoint();
                 if (seed % 2 == 0) files.write(batch({1, 1}, "b"));
                 files.write(batch({}, "c", {{{}, 0, {}, true, true}}));  // an empty server instead
             }
@@ -276,7 +276,7 @@ TEST_SUITE("replica_files") {
     std::string state(sim::Storage& storage, std::uint64_t salt) {
         journal::ReplicaFiles<sim::Disk> files{sim::Disk{storage}, salt};
         const auto found = recover(files);
-        return std::to_string(found.standing.info.view.number) + " " + found.state.store.all;
+        return std::to_string(found.hard_state.info.view.number) + " " + found.state.store.all;
     }
 
     HardState in_view(ViewNumber number) { return {"a", {{}, {}, {}, {number, {}, {}, 0}}, {}}; }
@@ -321,26 +321,26 @@ TEST_SUITE("replica_files") {
 
     TEST_CASE("S9: what a life has said of itself is there until the next one has said as much") {
         sim::Storage storage;
-        const auto life = [&](std::uint64_t salt, auto body) {
+        const auto process = [&](std::uint64_t salt, auto body) {
             journal::ReplicaFiles<sim::Disk> files{sim::Disk{storage}, salt};
             const auto found = recover(files);
             body(files);
-            return found.standing.lives;
+            return found.hard_state.incarnations;
         };
-        const auto alone = [](auto standing, std::vector<SnapshotPiece> pieces) {
-            JournalBatch one{1, std::move(pieces), std::move(standing), {}, 0, 0};
+        const auto alone = [](auto hard_state, std::vector<SnapshotPiece> pieces) {
+            JournalBatch one{1, std::move(pieces), std::move(hard_state), {}, 0, 0};
             return journal::make_pending(one, Log{});
         };
-        const HardState standing{"a", {}, {Incarnation{1}}};
+        const HardState hard_state{"a", {}, {Incarnation{1}}};
         const std::optional<HardState> nothing;
-        life(1, [&](auto& files) {
-            files.write(alone(std::optional{standing}, {}));
+        process(1, [&](auto& files) {
+            files.write(alone(std::optional{hard_state}, {}));
             files.write(alone(nothing, {{{}, 0, {}, true, true}}));  // a snapshot makes that superfluous
             files.sync();
             files.write(batch({}, "x"));
         });
-        life(2, [](auto&) {});  // a life that is cut off before it has written anything
-        CHECK(life(3, [](auto&) {}) == standing.lives);
+        process(2, [](auto&) {});  // a life that is cut off before it has written anything
+        CHECK(process(3, [](auto&) {}) == hard_state.incarnations);
     }
 
     TEST_CASE("S9: what only a snapshot says of a server is there when later ones have taken its place") {
@@ -389,10 +389,10 @@ TEST_SUITE("replica_files") {
         sim::Storage storage;
         JournaledServer server{storage, {}};
         int answered = 0;
-        for (int life = 0; life < 300; ++life) {
+        for (int number = 0; number < 300; ++number) {
             server.start();
             REQUIRE(server.all() == after(answered));
-            if (life % 3 == 0) REQUIRE(server.put(command(answered++)));
+            if (number % 3 == 0) REQUIRE(server.put(command(answered++)));
             server.end();
             storage.crash_process();
         }
@@ -405,10 +405,10 @@ TEST_SUITE("replica_files") {
             sim::Storage storage;
             JournaledServer server{storage};  // with journal_bytes of 1500
             std::size_t most = 0;
-            for (int life = 0; life < 100; ++life) {
+            for (int number = 0; number < 100; ++number) {
                 server.start();
-                REQUIRE(server.all() == (life == 0 || empty ? "" : "x;"));
-                if (life == 0 && !empty) REQUIRE(server.put("x"));
+                REQUIRE(server.all() == (number == 0 || empty ? "" : "x;"));
+                if (number == 0 && !empty) REQUIRE(server.put("x"));
                 server.end();
                 storage.crash_process();
                 most = std::max(most, bytes_of(storage));
@@ -464,8 +464,8 @@ TEST_SUITE("replica_files") {
         sim::Storage storage;
         Log log;
         std::uint64_t number = 0;
-        for (std::uint64_t life = 1; life <= 40; ++life) {
-            journal::ReplicaFiles<sim::Disk> files{sim::Disk{storage}, life};
+        for (std::uint64_t process = 1; process <= 40; ++process) {
+            journal::ReplicaFiles<sim::Disk> files{sim::Disk{storage}, process};
             Recovery<ListStore> reader{ListStore{}, 1'000'000};
             files.read(reader);
             const auto found = std::move(reader).finish();
@@ -477,7 +477,7 @@ TEST_SUITE("replica_files") {
                 log.append({{1, log.last().index + 1}, EntryKind::command, {}, 0, 0, std::string(100, 'c')});
             batch.through = batch.commit = log.last().index;
             files.write(journal::make_pending(batch, log));
-            files.seal();
+            files.checkpoint();
         }
     }
 
@@ -557,7 +557,7 @@ TEST_SUITE("replica_files") {
         JournaledServer server{storage};
         server.start();
         for (int n = 0; n < commands; ++n) REQUIRE(server.put(command(n)));
-        server.seal();
+        server.checkpoint();
         server.end();
         damage_everywhere(storage, server.view(), after(commands));
     }

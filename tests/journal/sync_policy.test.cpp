@@ -46,7 +46,7 @@ TEST_SUITE("sync_policy") {
         schedule.wrote(start + 10ms);
         schedule.wrote(start + 20ms);
         CHECK(schedule.next() == start + 20ms + idle);
-        schedule.seals(start + 20ms + idle);
+        schedule.checkpoints(start + 20ms + idle);
         CHECK(schedule.next() == understudy::never);
     }
 }

@@ -43,9 +43,9 @@ TEST_SUITE("view_files") {
         return record;
     }
 
-    struct Life {
-        explicit Life(Storage& storage, journal::ViewFilesOptions options = small)
-            : files{sim::Disk{storage}, 0x5a17 + storage.life(), options} {
+    struct Process {
+        explicit Process(Storage& storage, journal::ViewFilesOptions options = small)
+            : files{sim::Disk{storage}, 0x5a17 + storage.generation(), options} {
             files.read();
         }
         ViewFiles<sim::Disk> files;
@@ -59,10 +59,10 @@ TEST_SUITE("view_files") {
     std::uint64_t run(Storage& storage, std::uint64_t from) {
         auto answered = from;
         try {
-            Life life{storage};
-            while (answered < from + sets && life.files.compare_and_set(answered, change(answered + 1))) {
+            Process process{storage};
+            while (answered < from + sets && process.files.compare_and_set(answered, change(answered + 1))) {
                 ++answered;
-                if (answered % 5 == 0) life.files.seal();
+                if (answered % 5 == 0) process.files.checkpoint();
             }
         } catch (const std::system_error&) {
         }
@@ -70,11 +70,11 @@ TEST_SUITE("view_files") {
     }
     /// The version that a life finds which begins now: what was answered, and at most one set more.
     std::uint64_t survived(Storage& storage, std::uint64_t answered) {
-        Life life{storage};
-        const auto version = life.version();
+        Process process{storage};
+        const auto version = process.version();
         CHECK(version >= answered);
         CHECK(version <= answered + 1);
-        CHECK((version == 0 ? ViewRecord{} : life.files.stored()->record) == after(version));
+        CHECK((version == 0 ? ViewRecord{} : process.files.stored()->record) == after(version));
         return version;
     }
     std::uint64_t operations_of_a_run() {
@@ -105,7 +105,7 @@ TEST_SUITE("view_files") {
 
     std::string refusal(Storage& storage) {
         try {
-            Life life{storage};
+            Process process{storage};
         } catch (const std::system_error&) {
             throw;
         } catch (const std::runtime_error& thrown) {
@@ -118,8 +118,8 @@ TEST_SUITE("view_files") {
 
     TEST_CASE("a view store that is new holds nothing") {
         Storage storage;
-        Life life{storage};
-        CHECK(!life.files.stored());
+        Process process{storage};
+        CHECK(!process.files.stored());
     }
 
     TEST_CASE("what was set is there in the next life and its versions go on") {
@@ -135,11 +135,11 @@ TEST_SUITE("view_files") {
 
     TEST_CASE("a set for another version is refused and changes nothing") {
         Storage storage;
-        Life life{storage};
-        CHECK(life.files.compare_and_set(0, change(1)));
-        CHECK_FALSE(life.files.compare_and_set(0, change(2)));
-        CHECK_FALSE(life.files.compare_and_set(2, change(2)));
-        CHECK(life.files.stored()->record == after(1));
+        Process process{storage};
+        CHECK(process.files.compare_and_set(0, change(1)));
+        CHECK_FALSE(process.files.compare_and_set(0, change(2)));
+        CHECK_FALSE(process.files.compare_and_set(2, change(2)));
+        CHECK(process.files.stored()->record == after(1));
     }
 
     TEST_CASE("after a power cut at any operation every view that was stored is there") {
@@ -154,12 +154,12 @@ TEST_SUITE("view_files") {
         for (const auto operation : {sim::DiskOperation::append, sim::DiskOperation::sync}) {
             Storage storage;
             {
-                Life life{storage};
-                CHECK(life.files.compare_and_set(0, change(1)));
+                Process process{storage};
+                CHECK(process.files.compare_and_set(0, change(1)));
                 storage.inject({.operation = operation});
-                CHECK_THROWS_AS(life.files.compare_and_set(1, change(2)), std::system_error);
-                CHECK_THROWS_AS(life.files.compare_and_set(1, change(2)), std::system_error);
-                CHECK(life.version() == 1);
+                CHECK_THROWS_AS(process.files.compare_and_set(1, change(2)), std::system_error);
+                CHECK_THROWS_AS(process.files.compare_and_set(1, change(2)), std::system_error);
+                CHECK(process.version() == 1);
             }
             storage.crash_process();
             survived(storage, 1);
@@ -168,11 +168,11 @@ TEST_SUITE("view_files") {
 
     TEST_CASE("a log that has grown is written anew and stays within bounds") {
         Storage storage;
-        Life life{storage};
+        Process process{storage};
         std::uint64_t most = 0;
         for (std::uint64_t n = 0; n < 1000; ++n) {
-            CHECK(life.files.compare_and_set(n, change(n + 1)));
-            most = std::max(most, life.files.bytes());
+            CHECK(process.files.compare_and_set(n, change(n + 1)));
+            most = std::max(most, process.files.bytes());
         }
         CHECK(most < 3 * small.small_bytes);
         CHECK(storage.files().size() < 5);
@@ -181,7 +181,7 @@ TEST_SUITE("view_files") {
     TEST_CASE("each life leaves a few files and not one for each life before") {
         Storage storage;
         for (std::uint64_t n = 0; n < 50; ++n) {
-            CHECK(Life{storage}.files.compare_and_set(n, change(n + 1)));
+            CHECK(Process{storage}.files.compare_and_set(n, change(n + 1)));
             storage.crash_process();
         }
         CHECK(storage.files().size() < 5);
@@ -190,9 +190,9 @@ TEST_SUITE("view_files") {
 
     TEST_CASE("lives that store nothing leave a file at most") {
         Storage storage;
-        CHECK(Life(storage, {}).files.compare_and_set(0, change(1)));
+        CHECK(Process(storage, {}).files.compare_and_set(0, change(1)));
         for (std::uint64_t n = 0; n < 300; ++n) {
-            Life{storage, {}};
+            Process{storage, {}};
             storage.crash_process();
         }
         CHECK(storage.files().size() == 1);
@@ -204,22 +204,22 @@ TEST_SUITE("view_files") {
 
     TEST_CASE("of many groups a set writes one") {
         Storage storage;
-        Life life{storage, {}};
+        Process process{storage, {}};
         ViewChanges all{ClusterId{1}, 500ms, {}, {}};
         for (int n = 0; n < 2500; ++n) {
             const View view{1, {"tcp://a:1", Incarnation{1}, false}, {}, 0};
             all.groups.push_back({{"group " + std::to_string(10000 + n), ClusterId{1}, 100ms, view}, {}});
         }
-        CHECK(life.files.compare_and_set(0, all));
-        const auto before = life.files.bytes();
-        CHECK(life.files.compare_and_set(1, {ClusterId{1}, 500ms, {all.groups[7]}, {}}));
-        CHECK(life.files.bytes() - before < 600);
+        CHECK(process.files.compare_and_set(0, all));
+        const auto before = process.files.bytes();
+        CHECK(process.files.compare_and_set(1, {ClusterId{1}, 500ms, {all.groups[7]}, {}}));
+        CHECK(process.files.bytes() - before < 600);
     }
 
     TEST_CASE("the files can be read by people") {
         Storage storage;
-        Life life{storage};
-        CHECK(life.files.compare_and_set(0, change(1)));
+        Process process{storage};
+        CHECK(process.files.compare_and_set(0, change(1)));
         std::string text;
         for (const auto& [name, file] : storage.files()) text += file->content();
         CHECK(text.find(R"({"version":1,"whole":true,"set":{"cluster":"00000000000000c1","dead_after_ms":500.000001,)"
@@ -229,9 +229,9 @@ TEST_SUITE("view_files") {
     TEST_CASE("a damaged file is refused with the place and what to do") {
         Storage storage;
         {
-            Life life{storage};
-            for (std::uint64_t n = 0; n < 3; ++n) CHECK(life.files.compare_and_set(n, change(n + 1)));
-            life.files.seal();
+            Process process{storage};
+            for (std::uint64_t n = 0; n < 3; ++n) CHECK(process.files.compare_and_set(n, change(n + 1)));
+            process.files.checkpoint();
         }
         storage.crash_process();
         const auto name = storage.files().begin()->first;

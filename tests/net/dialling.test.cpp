@@ -13,14 +13,14 @@ TEST_SUITE("dialling") {
     TEST_CASE("an address that is refused at once costs the message and gives Disconnected") {
         asio::io_context io;
         TemporaryFolder folder;
-        Party<net::UnixTransport> party{io};
+        Endpoint<net::UnixTransport> endpoint{io};
         bool sent = false;
         asio::post(io, [&] {  // within the context the dial fails before `send` returns
-            party.transport.send(folder.address("nobody"), "{}");
+            endpoint.transport.send(folder.address("nobody"), "{}");
             sent = true;
         });
-        CHECK(run_until(io, [&] { return sent && !party.diary->all<Disconnected>().empty(); }));
-        CHECK(party.diary->all<Disconnected>().front().peer == folder.address("nobody"));
+        CHECK(run_until(io, [&] { return sent && !endpoint.diary->all<Disconnected>().empty(); }));
+        CHECK(endpoint.diary->all<Disconnected>().front().peer == folder.address("nobody"));
     }
 
     TEST_CASE("however long an address was away it is dialled again within redial_last") {
@@ -29,10 +29,10 @@ TEST_SUITE("dialling") {
         TransportOptions options;
         options.redial_first = 1ms;
         options.redial_last = 10ms;
-        Party<net::UnixTransport> party{io, options};
+        Endpoint<net::UnixTransport> endpoint{io, options};
         for (std::size_t times = 1; times <= 30; ++times) {  // twice as long each time would be twelve days by then
-            party.transport.send(folder.address("nobody"), "{}");
-            REQUIRE(run_until(io, [&] { return party->count<Disconnected>() == times; }));
+            endpoint.transport.send(folder.address("nobody"), "{}");
+            REQUIRE(run_until(io, [&] { return endpoint->count<Disconnected>() == times; }));
         }
         net::Backoff backoff;
         Time now{};

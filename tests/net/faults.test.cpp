@@ -23,13 +23,13 @@ TEST_SUITE("faults") {
             return options;
         }
         bool still_serves() {
-            Party<> client{io};
+            Endpoint<> client{io};
             client.transport.send(server.local(), message("are you there"));
             return run_until(io, [&] { return client->count<Delivered>() == 1; });
         }
 
         asio::io_context& io;
-        Party<> server;
+        Endpoint<> server;
     };
 
     // Reads until the peer has closed; nothing if it does not.
@@ -229,8 +229,8 @@ TEST_SUITE("faults") {
 
     TEST_CASE("one burst that is larger than the kernel takes is no slow reader") {
         asio::io_context io;
-        Party<> server{io, "tcp://127.0.0.1:0"};
-        Party<> client{io};
+        Endpoint<> server{io, "tcp://127.0.0.1:0"};
+        Endpoint<> client{io};
         const auto large = message(std::string(1u << 20, 'x'));
         for (int i = 0; i < 40; ++i) client.transport.send(server.local(), large);
         REQUIRE(run_until(io, [&] { return server->count<Delivered>() == 40; }));
@@ -431,7 +431,7 @@ TEST_SUITE("faults") {
     TEST_CASE("a process without descriptors fails to dial and says why") {
         asio::io_context io;
         Pair pair{io};
-        Party<> client{io};
+        Endpoint<> client{io};
         {
             const FewDescriptors none{0};
             client.transport.send(pair.server.local(), message("x"));
@@ -459,7 +459,7 @@ TEST_SUITE("faults") {
 
         TransportOptions options;
         options.connect_timeout = 50ms;
-        Party<> client{io, options};
+        Endpoint<> client{io, options};
         client.transport.send(name, message("x"));
         client.transport.probe(name);
         REQUIRE(run_until(io, [&] { return client->count<Disconnected>() == 1 && client->count<Probed>() == 1; }));
@@ -472,7 +472,7 @@ TEST_SUITE("faults") {
         TransportOptions options;
         options.max_frame = 1024;
         options.max_send_queue = 10'000;
-        Party<> client{io, options};
+        Endpoint<> client{io, options};
         Pair pair{io};
         for (int i = 0; i < 100; ++i) client.transport.send(pair.server.local(), message(std::string(1000, 'x')));
         REQUIRE(run_until(io, [&] { return client->count<Delivered>() == 9; }));
@@ -487,7 +487,7 @@ TEST_SUITE("faults") {
         SUBCASE("IPv6") { listen = "tcp://[::1]:0"; }
         SUBCASE("unix socket") { listen = folder.address("a"); }
         asio::io_context io;
-        Party<> prober{io};
+        Endpoint<> prober{io};
         auto server = std::make_unique<net::AnyTransport>(io, listen);
         const auto address = server->local();
         prober.transport.probe(address);
@@ -516,7 +516,7 @@ TEST_SUITE("faults") {
         }
         REQUIRE(std::filesystem::exists(path));
         asio::io_context io;
-        Party<> prober{io};
+        Endpoint<> prober{io};
         prober.transport.probe("unix://" + path);
         REQUIRE(run_until(io, [&] { return prober->count<Probed>() == 1; }));
         CHECK(prober->all<Probed>()[0].result == ProbeResult::refused);
@@ -533,7 +533,7 @@ TEST_SUITE("faults") {
         REQUIRE(::listen(listener.get(), 8) == 0);
         REQUIRE(::getsockname(listener.get(), reinterpret_cast<sockaddr*>(&address), &size) == 0);
         const auto name = "tcp://127.0.0.1:" + std::to_string(ntohs(address.sin_port));
-        Party<> client{io};
+        Endpoint<> client{io};
         client.transport.send(name, message("x"));
         settle(io);
         RawPeer server{net::Descriptor{::accept(listener.get(), nullptr, nullptr)}};

@@ -40,7 +40,7 @@ TEST_SUITE("limits") {
         asio::io_context io;
         auto options = listening();
         options.first_message_timeout = 40ms;
-        Party<> server{io, options};
+        Endpoint<> server{io, options};
         auto silent = RawPeer::connected_to(server.local());
         auto speaks = RawPeer::connected_to(server.local());
         auto babbles = RawPeer::connected_to(server.local());
@@ -62,7 +62,7 @@ TEST_SUITE("limits") {
         asio::io_context io;
         auto options = listening();
         options.first_message_timeout = 40ms;
-        Party<> server{io, options};
+        Endpoint<> server{io, options};
         auto babbles = RawPeer::connected_to(server.local());
         std::size_t answered = 0;
         babbles.write(frame(message("rubbish")));
@@ -80,7 +80,7 @@ TEST_SUITE("limits") {
         asio::io_context io;
         auto options = listening();
         options.frame_timeout = 40ms;
-        Party<> server{io, options};
+        Endpoint<> server{io, options};
         const auto large = frame(message(std::string(2u << 20, 'x')));
         auto stopped = RawPeer::connected_to(server.local());
         auto slow = RawPeer::connected_to(server.local());
@@ -102,7 +102,7 @@ TEST_SUITE("limits") {
         auto options = listening();
         options.max_frame = 1u << 20;
         options.max_receive_bytes = 1u << 20;
-        Party<> server{io, options};
+        Endpoint<> server{io, options};
         const auto large = frame(message(std::string(512u << 10, 'x')));
         auto halves = connect(server.local(), 20, "");
         std::vector<std::size_t> sent(halves.size());
@@ -118,7 +118,7 @@ TEST_SUITE("limits") {
         CHECK(how_many_ended(halves) >= 16);  // four halves fill the bound
         CHECK(run_until(io, [&] { return server->count<ProtocolError>() == how_many_ended(halves); }));
         CHECK(server->all<ProtocolError>()[0].code == error::overloaded);
-        Party<> honest{io};
+        Endpoint<> honest{io};
         for (int n = 0; n < 5; ++n) honest.transport.send(server.local(), message(std::string(700u << 10, 'y')));
         CHECK(run_until(io, [&] { return server->count<Delivered>() == 5; }));
         CHECK(honest->count<Disconnected>() == 0);
@@ -129,7 +129,7 @@ TEST_SUITE("limits") {
         auto options = listening();
         options.max_frame = 1u << 20;
         options.max_receive_bytes = 2u << 20;
-        Party<> server{io, options};
+        Endpoint<> server{io, options};
         const auto large = frame(message(std::string(900u << 10, 'x')));
         auto peers = connect(server.local(), 5, "");
         const auto send = [&](RawPeer& peer, std::size_t from, std::size_t to) {
@@ -158,7 +158,7 @@ TEST_SUITE("limits") {
         auto options = listening();
         options.max_connections = 3;
         options.first_message_timeout = 40ms;
-        Party<> server{io, options};
+        Endpoint<> server{io, options};
         auto speaks = connect(server.local(), 2, frame(message("hello")));
         REQUIRE(run_until(io, [&] { return server->count<Delivered>() == 2; }));
         {
@@ -178,9 +178,9 @@ TEST_SUITE("limits") {
         asio::io_context io;
         auto options = listening();
         options.reserved_descriptors = 10;
-        Party<> server{io, options};
+        Endpoint<> server{io, options};
         server->answers = true;
-        Party<> client{io};
+        Endpoint<> client{io};
         std::vector<RawPeer> peers;
         std::vector<net::Descriptor> files;
         {
@@ -207,7 +207,7 @@ TEST_SUITE("limits") {
 
     TEST_CASE("running out of descriptors is told") {
         asio::io_context io;
-        Party<> server{io, listening()};
+        Endpoint<> server{io, listening()};
         auto waiting = RawPeer::connected_to(server.local());
         waiting.write(frame(message("x")));
         {

@@ -47,8 +47,8 @@ TEST_SUITE("listen") {
     }
 
     bool works(asio::io_context& io, const Address& address) {
-        Party<> server{io, address};
-        Party<> client{io};
+        Endpoint<> server{io, address};
+        Endpoint<> client{io};
         client.transport.send(server.local(), message("x"));
         return run_until(io, [&] { return server->count<Delivered>() == 1; });
     }
@@ -71,10 +71,10 @@ TEST_SUITE("listen") {
         asio::io_context io;
         Address address;
         {
-            Party<> server{io, "tcp://127.0.0.1:0"};
+            Endpoint<> server{io, "tcp://127.0.0.1:0"};
             server->answers = true;
             address = server.local();
-            Party<> client{io};
+            Endpoint<> client{io};
             client.transport.send(address, message("x"));
             REQUIRE(run_until(io, [&] { return client->count<Delivered>() == 1; }));
             server.transport.close();  // first: its end of the connection stays in TIME_WAIT
@@ -255,9 +255,9 @@ TEST_SUITE("listen") {
             return open;
         };
         const auto before = descriptors();
-        Party<> tcp{io, "tcp://127.0.0.1:0"};
-        Party<> local{io, folder.address("a")};
-        Party<> client{io};
+        Endpoint<> tcp{io, "tcp://127.0.0.1:0"};
+        Endpoint<> local{io, folder.address("a")};
+        Endpoint<> client{io};
         client.transport.send(tcp.local(), message("x"));
         client.transport.send(local.local(), message("x"));
         REQUIRE(run_until(io, [&] { return tcp->count<Delivered>() == 1 && local->count<Delivered>() == 1; }));

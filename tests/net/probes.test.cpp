@@ -15,18 +15,18 @@ using namespace understudy::test;
 TEST_SUITE("probes") {
     namespace {
 
-    using Endpoints = std::vector<net::Attempt::Endpoint>;
+    using Endpoints = std::vector<net::Connector::Endpoint>;
 
-    asio::awaitable<void> reach(std::shared_ptr<net::Attempt> attempt, Endpoints endpoints,
+    asio::awaitable<void> reach(std::shared_ptr<net::Connector> connector, Endpoints endpoints,
                                 std::optional<ProbeResult>* result) {
         const std::error_code unresolved = asio::error::host_not_found;
-        const auto outcome = co_await attempt->reach(std::move(endpoints), 5s, unresolved);
-        *result = net::judge(outcome);
+        const auto outcome = co_await connector->reach(std::move(endpoints), 5s, unresolved);
+        *result = net::classify(outcome);
     }
     std::optional<ProbeResult> probe(asio::io_context& io, Endpoints endpoints) {
         std::optional<ProbeResult> result;
-        auto attempt = std::make_shared<net::Attempt>(io.get_executor());
-        asio::co_spawn(io, reach(std::move(attempt), std::move(endpoints), &result), asio::detached);
+        auto connector = std::make_shared<net::Connector>(io.get_executor());
+        asio::co_spawn(io, reach(std::move(connector), std::move(endpoints), &result), asio::detached);
         REQUIRE(run_until(io, [&] { return result.has_value(); }));
         return result;
     }

@@ -58,21 +58,21 @@ TEST_SUITE("resolver") {
     };
 
     struct Dial {
-        std::shared_ptr<net::Attempt> attempt;
+        std::shared_ptr<net::Connector> connector;
         std::shared_ptr<std::optional<std::error_code>> ended = std::make_shared<std::optional<std::error_code>>();
 
         Dial(asio::io_context& io, std::shared_ptr<net::Resolver> resolver, const std::string& host,
              std::uint16_t port, Duration timeout)
-            : attempt{std::make_shared<net::Attempt>(io.get_executor(), std::move(resolver))} {
-            asio::co_spawn(io, run(attempt, ended, host, port, timeout), asio::detached);
+            : connector{std::make_shared<net::Connector>(io.get_executor(), std::move(resolver))} {
+            asio::co_spawn(io, run(connector, ended, host, port, timeout), asio::detached);
         }
-        static asio::awaitable<void> run(std::shared_ptr<net::Attempt> attempt,
+        static asio::awaitable<void> run(std::shared_ptr<net::Connector> connector,
                                          std::shared_ptr<std::optional<std::error_code>> ended, std::string host,
                                          std::uint16_t port, Duration timeout) {
             net::Target target;
             target.host = host;
             target.port = port;
-            const auto outcome = co_await attempt->run(target, timeout);
+            const auto outcome = co_await connector->run(target, timeout);
             *ended = outcome.fault;
         }
     };
@@ -87,7 +87,7 @@ TEST_SUITE("resolver") {
         const NameServer names;
         const auto resolver = names.resolver();
         asio::io_context io;
-        Party<> server{io, "tcp://127.0.0.1:0"};
+        Endpoint<> server{io, "tcp://127.0.0.1:0"};
         const auto port = port_of(server.local());
         Dial slow{io, resolver, "slow", port, 50ms};
         Dial also_slow{io, resolver, "slow", port, 60s};
@@ -96,7 +96,7 @@ TEST_SUITE("resolver") {
         CHECK_FALSE(**quick.ended);
         CHECK(**slow.ended == asio::error::timed_out);
         CHECK_FALSE(also_slow.ended->has_value());
-        also_slow.attempt->cancel();
+        also_slow.connector->cancel();
         REQUIRE(run_until(io, [&] { return also_slow.ended->has_value(); }));
         CHECK(**also_slow.ended == asio::error::operation_aborted);
         CHECK(names.wait_until([](const auto& now) { return now.asked.at("slow") == 1 && now.held == 1; }));

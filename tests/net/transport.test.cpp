@@ -67,9 +67,9 @@ TEST_SUITE("transport") {
         SUBCASE("host name") { listen = "tcp://" + host_name() + ":0"; }
         SUBCASE("unix socket") { listen = folder.address("a"); }
         asio::io_context io;
-        Party<> server{io, listen};
+        Endpoint<> server{io, listen};
         server->answers = true;
-        Party<> client{io};
+        Endpoint<> client{io};
         client.transport.send(server.local(), message("hello"));
 
         REQUIRE(run_until(io, [&] { return client->count<Delivered>() == 1; }));
@@ -91,17 +91,17 @@ TEST_SUITE("transport") {
         TransportOptions options;
         options.listen = "tcp://0.0.0.0:0";
         options.advertise = "tcp://" + host_name() + ":0";
-        Party<> server{io, options};
+        Endpoint<> server{io, options};
         CHECK(server.local().starts_with("tcp://" + host_name() + ":"));
-        Party<> client{io};
+        Endpoint<> client{io};
         client.transport.send(server.local(), message("x"));
         CHECK(run_until(io, [&] { return server->count<Delivered>() == 1; }));
     }
 
     TEST_CASE("what one turn sends arrives in one turn and in order") {
         asio::io_context io;
-        Party<> server{io, "tcp://127.0.0.1:0"};
-        Party<> client{io};
+        Endpoint<> server{io, "tcp://127.0.0.1:0"};
+        Endpoint<> client{io};
         client.transport.send(server.local(), message("first"));
         REQUIRE(run_until(io, [&] { return server->count<Delivered>() == 1; }));
         const auto messages = numbered(20);
@@ -115,7 +115,7 @@ TEST_SUITE("transport") {
 
     TEST_CASE("what several peers sent arrives in one turn") {
         asio::io_context io;
-        Party<> server{io, "tcp://127.0.0.1:0"};
+        Endpoint<> server{io, "tcp://127.0.0.1:0"};
         std::vector<RawPeer> peers;
         for (int i = 0; i < 10; ++i) peers.push_back(RawPeer::connected_to(server.local()));
         for (auto& peer : peers) peer.write(frame(message("hello")));
@@ -129,7 +129,7 @@ TEST_SUITE("transport") {
 
     TEST_CASE("peers that become active after one was alone come to share their turns again") {
         asio::io_context io;
-        Party<> server{io, "tcp://127.0.0.1:0"};
+        Endpoint<> server{io, "tcp://127.0.0.1:0"};
         std::vector<RawPeer> peers;
         for (int i = 0; i < 10; ++i) peers.push_back(RawPeer::connected_to(server.local()));
         std::size_t sent = 0;
@@ -175,8 +175,8 @@ TEST_SUITE("transport") {
         TransportOptions options;
         options.listen = "tcp://127.0.0.1:0";
         options.max_turn = 4096;
-        Party<> server{io, options};
-        Party<> client{io};
+        Endpoint<> server{io, options};
+        Endpoint<> client{io};
         std::vector<std::string> messages;
         for (int i = 0; i < 200; ++i) messages.push_back(message(std::string(1000, static_cast<char>('a' + i % 26))));
         for (const auto& one : messages) client.transport.send(server.local(), one);
@@ -189,9 +189,9 @@ TEST_SUITE("transport") {
         asio::io_context io;
         TransportOptions options;
         options.listen = "tcp://127.0.0.1:0";
-        Party<> server{io, options};
+        Endpoint<> server{io, options};
         server->answers = true;
-        Party<> client{io};
+        Endpoint<> client{io};
         const auto large = message(std::string(options.max_frame - 2, 'x'));
         client.transport.send(server.local(), large);
         REQUIRE(run_until(io, [&] { return client->count<Delivered>() == 1; }));
@@ -200,7 +200,7 @@ TEST_SUITE("transport") {
 
     TEST_CASE("reply addresses are never used twice") {
         asio::io_context io;
-        Party<> server{io, "tcp://127.0.0.1:0"};
+        Endpoint<> server{io, "tcp://127.0.0.1:0"};
         for (std::size_t i = 1; i <= 5; ++i) {
             auto peer = RawPeer::connected_to(server.local());
             peer.write(frame(message("x")));
@@ -215,7 +215,7 @@ TEST_SUITE("transport") {
 
     TEST_CASE("a reply after its connection has ended goes nowhere and brings no news") {
         asio::io_context io;
-        Party<> server{io, "tcp://127.0.0.1:0"};
+        Endpoint<> server{io, "tcp://127.0.0.1:0"};
         auto peer = RawPeer::connected_to(server.local());
         peer.write(frame(message("x")));
         REQUIRE(run_until(io, [&] { return server->count<Delivered>() == 1; }));
@@ -229,14 +229,14 @@ TEST_SUITE("transport") {
     TEST_CASE("a server that is not there yet is reached once it is") {
         TemporaryFolder folder;
         asio::io_context io;
-        Party<> client{io};
+        Endpoint<> client{io};
         const auto address = folder.address("late");
         client.transport.send(address, message("lost"));
         REQUIRE(run_until(io, [&] { return client->count<Disconnected>() == 1; }));
         CHECK(client->all<Disconnected>()[0].peer == address);
         CHECK(client->all<Disconnected>()[0].why.starts_with("cannot connect: "));
 
-        Party<> server{io, address};
+        Endpoint<> server{io, address};
         REQUIRE(run_until(io, [&] {
             if (server->count<Delivered>() == 0) client.transport.send(address, message("found"));
             return server->count<Delivered>() > 0;
@@ -247,14 +247,14 @@ TEST_SUITE("transport") {
     TEST_CASE("a server that comes back is dialled again") {
         TemporaryFolder folder;
         asio::io_context io;
-        Party<> client{io};
+        Endpoint<> client{io};
         const auto address = folder.address("a");
-        for (std::size_t life = 1; life <= 3; ++life) {
-            Party<> server{io, address};
+        for (std::size_t incarnation = 1; incarnation <= 3; ++incarnation) {
+            Endpoint<> server{io, address};
             server->answers = true;
             REQUIRE(run_until(io, [&] {
                 if (server->count<Delivered>() == 0) client.transport.send(address, message("hello"));
-                return server->count<Delivered>() > 0 && client->count<Delivered>() >= life;
+                return server->count<Delivered>() > 0 && client->count<Delivered>() >= incarnation;
             }));
             const auto gone = client->count<Disconnected>();
             server.transport.close();
@@ -264,7 +264,7 @@ TEST_SUITE("transport") {
 
     TEST_CASE("an address that cannot be dialled is gone with the reason") {
         asio::io_context io;
-        Party<TcpTransport> client{io};
+        Endpoint<TcpTransport> client{io};
         client.transport.send("nonsense", message("x"));
         client.transport.send("unix:///tmp/x", message("x"));
         REQUIRE(run_until(io, [&] { return client->count<Disconnected>() == 2; }));
@@ -278,11 +278,11 @@ TEST_SUITE("transport") {
         SUBCASE("TCP") { listen = "tcp://127.0.0.1:0"; }
         SUBCASE("unix socket") { listen = folder.address("a"); }
         asio::io_context io;
-        Party<> server{io, listen};
+        Endpoint<> server{io, listen};
         server->answers = true;
-        std::vector<std::unique_ptr<Party<>>> clients;
+        std::vector<std::unique_ptr<Endpoint<>>> clients;
         for (int i = 0; i < 200; ++i) {
-            auto& client = *clients.emplace_back(std::make_unique<Party<>>(io));
+            auto& client = *clients.emplace_back(std::make_unique<Endpoint<>>(io));
             for (int j = 0; j < 10; ++j) client.transport.send(server.local(), message(std::to_string(i * 10 + j)));
         }
         const auto served = [](const auto& client) { return (*client)->template count<Delivered>() == 10; };
@@ -400,8 +400,8 @@ TEST_SUITE("transport") {
 
     TEST_CASE("what was sent before close still leaves") {
         asio::io_context io;
-        Party<> server{io, "tcp://127.0.0.1:0"};
-        Party<> client{io};
+        Endpoint<> server{io, "tcp://127.0.0.1:0"};
+        Endpoint<> client{io};
         client.transport.send(server.local(), message("hello"));
         REQUIRE(run_until(io, [&] { return server->count<Delivered>() == 1; }));
         client.transport.send(server.local(), message("goodbye"));

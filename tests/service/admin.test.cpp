@@ -14,8 +14,8 @@ using test::ServiceWorld;
 TEST_SUITE("admin") {
     namespace {
     struct Fixture : ServiceWorld {
-        std::vector<Event> told;
-        Admin<T> admin{T{network}, 2s, [this](const Event& event) { told.push_back(event); }};
+        std::vector<Event> emitted;
+        Admin<T> admin{T{network}, 2s, [this](const Event& event) { emitted.push_back(event); }};
     };
     }  // namespace
 
@@ -36,7 +36,7 @@ TEST_SUITE("admin") {
         CHECK(status.value().groups[0].servers.size() == 2);
         CHECK(replica.value().server == "b");
         CHECK(replica.value().role == Role::backup);
-        CHECK(fixture.told.empty());
+        CHECK(fixture.emitted.empty());
     }
 
     TEST_CASE("R6: an operator promotes a backup") {
@@ -78,7 +78,7 @@ TEST_SUITE("admin") {
         CHECK(fixture.network.until([&] { return put_again.done(); }, 2s));
         CHECK(!put_again.ec());
         CHECK(fixture.views->view().view.number == before.view.number + 1'000'000'000);
-        for (const auto& event : fixture.events) CHECK(!std::holds_alternative<LogCut>(event));
+        for (const auto& event : fixture.events) CHECK(!std::holds_alternative<LogTruncated>(event));
     }
 
     TEST_CASE("a refusal completes with its code and tells its text") {
@@ -89,8 +89,8 @@ TEST_SUITE("admin") {
         fixture.admin.async_promote("views", "main", "nobody", promoted);
         CHECK(fixture.network.until([&] { return promoted.done(); }, 2s));
         CHECK(promoted.ec() == error::bad_request);
-        REQUIRE(fixture.told.size() == 1);
-        CHECK(!std::get<Refused>(fixture.told[0]).what.empty());
+        REQUIRE(fixture.emitted.size() == 1);
+        CHECK(!std::get<Refused>(fixture.emitted[0]).what.empty());
     }
 
     TEST_CASE("a method that the other end does not have is refused by name") {

@@ -53,7 +53,7 @@ TEST_SUITE("bad_input") {
             return got;
         }
         template <typename E>
-        bool told(error code) const {
+        bool emitted(error code) const {
             for (const auto& event : events)
                 if (auto* one = std::get_if<E>(&event); one && one->code == code) return true;
             return false;
@@ -73,7 +73,7 @@ TEST_SUITE("bad_input") {
         Group group;
         for (const auto& address : {group.views.local(), group.server.local()}) {
             CHECK(has(group.answer(address, std::string_view{"\0\0\0\5hello", 9}, "error"), "-32700"));
-            CHECK(run_until(group.io, [&] { return group.told<Malformed>(error::parse_error); }));
+            CHECK(run_until(group.io, [&] { return group.emitted<Malformed>(error::parse_error); }));
         }
         CHECK(group.put());
     }
@@ -83,7 +83,7 @@ TEST_SUITE("bad_input") {
         auto got = group.answer(group.server.local(), "\xff\xff\xff\xff{", "too_large");
         CHECK(has(got, "4294967295"));
         CHECK(has(got, "16777216"));
-        CHECK(run_until(group.io, [&] { return group.told<Malformed>(error::too_large); }));
+        CHECK(run_until(group.io, [&] { return group.emitted<Malformed>(error::too_large); }));
         CHECK(group.put());
     }
 
@@ -140,7 +140,7 @@ TEST_SUITE("bad_input") {
         Group group;
         auto peer = RawPeer::connected_to(group.server.local());
         peer.write(frame(wire::encode(make_call_id(Method::replica_append, 7), AppendResult{1, 99, 1})));
-        CHECK(run_until(group.io, [&] { return group.told<Refused>(error::invalid_request); }));
+        CHECK(run_until(group.io, [&] { return group.emitted<Refused>(error::invalid_request); }));
         CHECK_FALSE(has(peer.read(), "{"));
         CHECK(group.put());
     }

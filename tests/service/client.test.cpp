@@ -159,20 +159,20 @@ TEST_SUITE("client") {
 
     TEST_CASE("the observer is told why a call failed before the call completes") {
         Server server;
-        std::vector<std::string> told;
+        std::vector<std::string> emitted;
         server.client.emplace(ArchetypeTransport{server.network}, client_options(),
-                              [&](const Event& event) { told.push_back(std::get<CallFailed>(event).why); });
+                              [&](const Event& event) { emitted.push_back(std::get<CallFailed>(event).why); });
         std::size_t told_before = 0;
         std::error_code ended;
         server.client->async_query("total", 50ms, [&](std::error_code ec, int) {
             ended = ec;
-            told_before = told.size();
+            told_before = emitted.size();
         });
         server.serve();
         server.network.advance(100ms);
         CHECK(ended == error::deadline_passed);
         REQUIRE(told_before == 1);
-        CHECK(told[0].find("server") != std::string::npos);
+        CHECK(emitted[0].find("server") != std::string::npos);
     }
 
     TEST_CASE("calls may be futures") {

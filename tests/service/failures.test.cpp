@@ -171,7 +171,7 @@ TEST_SUITE("failures") {
     TEST_CASE("a call from a thread that does not run the executor is named as such") {
         std::promise<void> ready, called;
         std::optional<ServiceWorld> world;
-        std::string told;
+        std::string emitted;
         std::thread runner{[&] {
             world.emplace();
             world->start("a");
@@ -181,7 +181,7 @@ TEST_SUITE("failures") {
             try {
                 if (serves) world->network.until([] { return false; }, 1s);
             } catch (const std::logic_error& reported) {
-                told = reported.what();
+                emitted = reported.what();
             }
         }};
         const auto before = set_check_handler([](const char* what, const char*, int) { throw std::logic_error{what}; });
@@ -192,8 +192,8 @@ TEST_SUITE("failures") {
         runner.join();
         set_check_handler(before);
         world.reset();
-        INFO(told);
-        CHECK(told.find("from another thread than the one that runs the executor") != std::string::npos);
+        INFO(emitted);
+        CHECK(emitted.find("from another thread than the one that runs the executor") != std::string::npos);
     }
 #endif
 

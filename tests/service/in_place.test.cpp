@@ -213,9 +213,9 @@ TEST_SUITE("commands in place") {
         LockClient client{ArchetypeTransport{network}, options()};
         int ended = 0;
         // A handler that a `bool` could be made of, too, is a handler.
-        static int told = 0;
-        told = 0;
-        client.async_execute<Acquire>("door", "me", [](std::error_code, int) { ++told; });
+        static int emitted = 0;
+        emitted = 0;
+        client.async_execute<Acquire>("door", "me", [](std::error_code, int) { ++emitted; });
         client.async_execute_at<Acquire>("door", "me", true, [&](std::error_code, Result<int>) { ++ended; });
         client.async_query<Query>("door", [&](std::error_code, int) { ++ended; });
         auto future = client.async_execute<Release>("door", asio::use_future);
@@ -226,7 +226,7 @@ TEST_SUITE("commands in place") {
         client.async_execute<Renamed>(Acquire{"door"}, 1, [&](std::error_code, int) { ++ended; });
         client.stop();
         io.poll();
-        CHECK(told == 1);
+        CHECK(emitted == 1);
         CHECK(ended == 5);
         CHECK_THROWS_AS(future.get(), std::system_error);
     }

@@ -32,7 +32,7 @@ TEST_SUITE("loop") {
                 result.info.group = get->group;
                 result.info.view.number = static_cast<ViewNumber>(seen);
                 out.send(envelope.peer, envelope.id, result);
-                out.tell(ServerSeen{get->group, envelope.peer, {}});
+                out.emit(ServerSeen{get->group, envelope.peer, {}});
             }
             if (std::holds_alternative<Failure>(envelope.message)) notes.push_back("failure");
         }
@@ -183,7 +183,7 @@ TEST_SUITE("loop") {
     TEST_CASE("an observer may call back into the service and may stop it") {
         World world;
         world.on_event = [&](const Event&) {
-            world.driver->ask([](Echo&, Time, Output& out) { out.tell(ServerLost{}); });
+            world.driver->ask([](Echo&, Time, Output& out) { out.emit(ServerLost{}); });
             world.on_event = [&](const Event&) { world.driver->stop(); };
         };
         world.get();

@@ -202,9 +202,9 @@ TEST_SUITE("services") {
         ServiceWorld world;
         ReplicaOptions options;
         options.view_service = {"views"};
-        std::vector<std::string> told;
+        std::vector<std::string> emitted;
         PBService replica{Fragile{}, ArchetypeTransport{world.network, "f"}, options,
-                          [&](const Event& event) { told.push_back(describe(event)); }};
+                          [&](const Event& event) { emitted.push_back(describe(event)); }};
         Kept<void> run;
         replica.async_run(run);
         CHECK(world.network.until([&] { return replica.serving(); }, 2s));
@@ -216,7 +216,7 @@ TEST_SUITE("services") {
         CHECK(world.network.until([&] { return run.done() && unlucky.done(); }, 1s));
         CHECK(run.ec() == error::store_failed);
         CHECK(unlucky.ec());
-        CHECK(std::count(told.begin(), told.end(), "the store failed: the store threw: unlucky") == 1);
+        CHECK(std::count(emitted.begin(), emitted.end(), "the store failed: the store threw: unlucky") == 1);
         CHECK(!world.network.find("f"));
     }
 

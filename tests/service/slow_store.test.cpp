@@ -38,18 +38,18 @@ TEST_SUITE("slow_store") {
     template <typename Driver>
     struct Housed {
         template <typename Make>
-        explicit Housed(Make make) : party{make(io)} {
-            party->async_run(asio::detached);
+        explicit Housed(Make make) : node{make(io)} {
+            node->async_run(asio::detached);
             thread = std::thread{[this] { io.run(); }};
         }
         ~Housed() { end(); }
         void end() {
             if (!thread.joinable()) return;
-            asio::post(io, [this] { party->stop(); });
+            asio::post(io, [this] { node->stop(); });
             thread.join();
         }
         asio::io_context io{1};
-        std::optional<Driver> party;
+        std::optional<Driver> node;
         std::thread thread;
     };
 
@@ -84,7 +84,7 @@ TEST_SUITE("slow_store") {
         const auto synced = [&] {
             bool done = false, yes = false;
             asio::post(views.io, [&] {
-                yes = views.party->view().view.synced_count() == 1;
+                yes = views.node->view().view.synced_count() == 1;
                 asio::post(io, [&] { done = true; });
             });
             return test::run_until(io, [&] { return done; }) && yes;
@@ -94,6 +94,6 @@ TEST_SUITE("slow_store") {
         REQUIRE(test::run_until(io, [&] { return ended == 300; }));
         CHECK(answered == 300);
         views.end();
-        CHECK(views.party->view().view.number == 2);
+        CHECK(views.node->view().view.number == 2);
     }
 }

@@ -77,7 +77,7 @@ TEST_SUITE("view store") {
             return numbers;
         }
         template <typename E>
-        std::vector<E> told() const {
+        std::vector<E> emitted() const {
             std::vector<E> found;
             for (const auto& event : events)
                 if (auto* one = std::get_if<E>(&event)) found.push_back(*one);
@@ -135,7 +135,7 @@ TEST_SUITE("view store") {
         world.network.settle();
         CHECK(world.shelf->record == world.views->record());
         CHECK(world.heard() == std::vector<ViewNumber>{1, 1});
-        CHECK(world.told<ViewDecided>().size() == 1);
+        CHECK(world.emitted<ViewDecided>().size() == 1);
     }
 
     TEST_CASE("a ping that changes nothing is answered without the store") {
@@ -167,7 +167,7 @@ TEST_SUITE("view store") {
         world.shelf->held = false;
         world.shelf->answer();
         world.network.settle();
-        CHECK(world.told<ServerLost>().size() == 1);
+        CHECK(world.emitted<ServerLost>().size() == 1);
     }
 
     TEST_CASE("a restart goes on with cluster and view and the servers are told no number twice") {
@@ -216,7 +216,7 @@ TEST_SUITE("view store") {
         CHECK(world.ended == make_error_code(error::journal_failed));
         CHECK(world.heard().empty());
         REQUIRE(world.events.size() == 1);
-        CHECK(world.told<ViewStoreFailed>().at(0).code == error::journal_failed);
+        CHECK(world.emitted<ViewStoreFailed>().at(0).code == error::journal_failed);
         CHECK(describe(world.events[0]).find("a set failed: ") != std::string::npos);
     }
 
@@ -239,7 +239,7 @@ TEST_SUITE("view store") {
         world.ping();
         CHECK(world.ended == make_error_code(error::store_conflict));
         CHECK(world.heard().empty());
-        CHECK(world.told<ViewStoreFailed>().at(0).code == error::store_conflict);
+        CHECK(world.emitted<ViewStoreFailed>().at(0).code == error::store_conflict);
         world.run();  // it has not become its own again
         CHECK(world.ended == make_error_code(error::store_conflict));
         CHECK(world.heard().empty());
@@ -273,7 +273,7 @@ TEST_SUITE("view store") {
             CHECK(world.shelf->record == world.views->record());
             CHECK(world.shelf->version == 2);
             CHECK(world.heard() == std::vector<ViewNumber>{1});  // what that turn was to answer
-            CHECK(world.told<ViewDecided>().size() == 1);
+            CHECK(world.emitted<ViewDecided>().size() == 1);
             world.start();
             CHECK(world.views->view().view.number == 1);
         }
@@ -331,7 +331,8 @@ TEST_SUITE("view store") {
         const auto before = world.shelf->record;
         world.start({.max_groups = 1});
         CHECK(world.ended == make_error_code(error::invalid_options));
-        CHECK(world.told<ViewStoreFailed>().at(0).what == "the record has 2 groups, more than max_groups, which is 1");
+        CHECK(world.emitted<ViewStoreFailed>().at(0).what ==
+              "the record has 2 groups, more than max_groups, which is 1");
         CHECK(world.shelf->record == before);
     }
 
@@ -386,8 +387,8 @@ TEST_SUITE("view store") {
             world.ping(1);
             ping_b();
         }
-        CHECK(world.told<ServerLost>().empty());
+        CHECK(world.emitted<ServerLost>().empty());
         world.network.advance(1s);
-        CHECK(world.told<ServerLost>().size() == 2);  // as ever, once they are silent while it runs
+        CHECK(world.emitted<ServerLost>().size() == 2);  // as ever, once they are silent while it runs
     }
 }

@@ -76,7 +76,7 @@ TEST_SUITE("cluster_disks") {
         template <typename E>
         int count(const std::string& who) const {
             int count = 0;
-            for (const auto& [party, event] : events) count += party == who && std::holds_alternative<E>(event);
+            for (const auto& [node, event] : events) count += node == who && std::holds_alternative<E>(event);
             return count;
         }
 
@@ -143,33 +143,34 @@ TEST_SUITE("cluster_disks") {
             town.append(5);
             REQUIRE(town.primary() == successor);
             town.cluster.start(leader);
-            CHECK(town.cluster.find(leader)->rules().state().log.last().view == 2);
+            CHECK(town.cluster.find(leader)->state_machine().state().log.last().view == 2);
             REQUIRE(town.well());
-            CHECK(town.count<LogCut>(leader) == 1);
+            CHECK(town.count<LogTruncated>(leader) == 1);
             CHECK(town.read() == town.answered);
-            const auto& log = town.cluster.find(leader)->rules().state().log;
-            REQUIRE(town.until([&] { return log.last() == town.cluster.find(successor)->rules().state().log.last(); }));
+            const auto& log = town.cluster.find(leader)->state_machine().state().log;
+            REQUIRE(town.until(
+                [&] { return log.last() == town.cluster.find(successor)->state_machine().state().log.last(); }));
             town.cluster.power_off(leader);  // what it gave up does not come back
             town.cluster.start(leader);
-            CHECK(town.cluster.find(leader)->rules().state().log.has(
-                town.cluster.find(successor)->rules().state().log.last()));
+            CHECK(town.cluster.find(leader)->state_machine().state().log.has(
+                town.cluster.find(successor)->state_machine().state().log.last()));
         });
     }
 
     TEST_CASE("S9: a primary whose disk fails steps down and its backup takes over with every answered write") {
-        using enum sim::ServerDiskTrouble;
-        for (const auto trouble : {write, room, sync, read_only, power}) {
-            CAPTURE(static_cast<int>(trouble));
+        using enum sim::ServerDiskFault;
+        for (const auto fault : {write, room, sync, read_only, power}) {
+            CAPTURE(static_cast<int>(fault));
             Town town{7};
             town.append(5);
             const auto leader = town.primary(), successor = town.backup();
-            town.cluster.disk_of(leader)->begin(trouble, 1);
+            town.cluster.disk_of(leader)->begin(fault, 1);
             town.append(5);
             CHECK(town.primary() == successor);
             CHECK(!town.cluster.find(leader));
             CHECK(town.count<JournalFailed>(leader) == 1);
             CHECK(town.cluster.failure().empty());
-            town.cluster.disk_of(leader)->end_trouble();
+            town.cluster.disk_of(leader)->end_fault();
             town.cluster.start(leader);
             REQUIRE(town.well());
             CHECK(town.read() == town.answered);
@@ -198,7 +199,7 @@ TEST_SUITE("cluster_disks") {
         CHECK(town.cluster.is_held("g1"));
         town.append(5);
         town.cluster.start(joiner);
-        CHECK(town.cluster.find(joiner)->rules().state().log.last() == Position{});
+        CHECK(town.cluster.find(joiner)->state_machine().state().log.last() == Position{});
         REQUIRE(town.well());
         CHECK(town.read() == town.answered);
     }

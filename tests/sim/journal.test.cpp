@@ -61,9 +61,9 @@ TEST_SUITE("sim_journal") {
             return writer->found;
         }
         /// The same for a life of a server, which writes first what it is.
-        void begin(Incarnation life) {
+        void begin(Incarnation incarnation) {
             writer.emplace(world, disk);
-            disk->began(life);
+            disk->began(incarnation);
             JournalBatch batch{++writer->batches, {}, HardState{}, writer->log.last(), 0, 0};
             batch.through = batch.commit = writer->log.last().index;
             writer->journal.write(batch, writer->log);
@@ -192,7 +192,7 @@ TEST_SUITE("sim_journal") {
     TEST_CASE("a sync of an interval that fails ends the journal") {
         Machine machine{SyncPolicy::every(100ms)};
         machine.writer->write("a");
-        machine.disk->begin(sim::ServerDiskTrouble::sync, 1);
+        machine.disk->begin(sim::ServerDiskFault::sync, 1);
         machine.world.run_for(90ms);
         CHECK(machine.writer->journal.failure().empty());
         machine.world.run_for(20ms);
@@ -201,13 +201,13 @@ TEST_SUITE("sim_journal") {
     }
 
     TEST_CASE("a disk that throws ends the journal with a reason and what was persisted stays") {
-        using enum sim::ServerDiskTrouble;
-        for (const auto trouble : {write, room, sync, read_only, power}) {
-            CAPTURE(static_cast<int>(trouble));
+        using enum sim::ServerDiskFault;
+        for (const auto fault : {write, room, sync, read_only, power}) {
+            CAPTURE(static_cast<int>(fault));
             Machine machine;
             machine.writer->write("a");
             machine.world.run_for(10ms);
-            machine.disk->begin(trouble, 1);
+            machine.disk->begin(fault, 1);
             machine.writer->write("b");
             machine.world.run_for(10ms);
             CHECK(!machine.writer->journal.failure().empty());
@@ -217,9 +217,9 @@ TEST_SUITE("sim_journal") {
             machine.world.run_for(1s);
             CHECK(machine.writer->told == 2);
             machine.disk->crash_process();
-            machine.disk->end_trouble();
+            machine.disk->end_fault();
             const auto found = machine.restart();
-            CHECK((found == "a;" || (trouble == sync && found == "a;b;")));  // its text was written all the same
+            CHECK((found == "a;" || (fault == sync && found == "a;b;")));  // its text was written all the same
         }
     }
 
@@ -242,8 +242,8 @@ TEST_SUITE("sim_journal") {
 
     TEST_CASE("one life that did not wait for the disk ends the claim to all before it") {
         Machine machine;
-        const auto live = [&](std::uint64_t life) {
-            machine.begin(Incarnation{life});
+        const auto live = [&](std::uint64_t incarnation) {
+            machine.begin(Incarnation{incarnation});
             machine.world.run_for(20ms);
             machine.disk->crash_process();
         };
@@ -288,10 +288,10 @@ TEST_SUITE("sim_journal") {
     TEST_CASE("a life begins under the policy that there is for it and keeps it") {
         Machine machine{SyncPolicy::always(), 1, 1};
         int promised = 0, synced = 0, never_synced = 0;
-        for (std::uint64_t life = 1; life <= 30; ++life) {
+        for (std::uint64_t incarnation = 1; incarnation <= 30; ++incarnation) {
             const auto policy = machine.disk->policy();
             (policy.promises() ? promised : policy == SyncPolicy::never() ? never_synced : synced) += 1;
-            machine.begin(Incarnation{life});  // which draws the next one
+            machine.begin(Incarnation{incarnation});  // which draws the next one
             CHECK(machine.writer->journal.promises() == policy.promises());
             machine.disk->crash_process();
         }

@@ -19,11 +19,11 @@ TEST_SUITE("sim_network") {
     const Address a = "sim://a", b = "sim://b";
 
     /// A party that receives all that comes.
-    struct Party {
+    struct Endpoint {
         SimTransport transport;
         Inbox inbox;
 
-        Party(sim::World& world, SimTransport made) : transport{std::move(made)} {
+        Endpoint(sim::World& world, SimTransport made) : transport{std::move(made)} {
             world.spawn(receive_all(transport, inbox));
         }
         void send(const Address& to, int from, int until) {
@@ -42,9 +42,9 @@ TEST_SUITE("sim_network") {
     /// Two servers, and a client whose connection to `b` is up.
     struct Three {
         sim::World world{5};
-        Party at_a{world, world.network().transport(a)};
-        Party at_b{world, world.network().transport(b)};
-        Party clerk{world, world.network().client("clerk")};
+        Endpoint at_a{world, world.network().transport(a)};
+        Endpoint at_b{world, world.network().transport(b)};
+        Endpoint clerk{world, world.network().client("clerk")};
 
         Three() {
             clerk.transport.send(b, "{}");
@@ -52,7 +52,7 @@ TEST_SUITE("sim_network") {
             REQUIRE(at_b.got() == 1);
             at_b.inbox.arrivals.clear();
         }
-        Address restart_b(std::optional<Party>& again) {
+        Address restart_b(std::optional<Endpoint>& again) {
             again.emplace(world, world.network().transport(b));
             return again->transport.local();
         }
@@ -112,7 +112,7 @@ TEST_SUITE("sim_network") {
         CHECK(at_b.inbox.payloads() == std::vector{numbered(0), numbered(1)});
         CHECK(at_b.disconnected() == 1);
         CHECK(clerk.inbox.ended == make_error_code(error::closed));
-        Party next{world, world.network().client("clerk")};  // another life is not bound to die
+        Endpoint next{world, world.network().client("clerk")};  // another life is not bound to die
         next.send(b, 5, 10);
         world.run_for(1s);
         CHECK(at_b.got() == 7);
@@ -304,7 +304,7 @@ TEST_SUITE("sim_network") {
         REQUIRE(at_a.disconnected() == 1);
         CHECK(at_a.why() == "connection refused");
         CHECK(at_a.got() == 0);
-        std::optional<Party> again;
+        std::optional<Endpoint> again;
         restart_b(again);
         clerk.send(b, 1, 2);
         world.run_for(50ms);
@@ -340,7 +340,7 @@ TEST_SUITE("sim_network") {
         CHECK(clerk.disconnected() == 0);
         REQUIRE(at_a.inbox.count<Probed>() == 1);
         CHECK(at_a.inbox.all<Probed>()[0].result == ProbeResult::unknown);
-        std::optional<Party> again;
+        std::optional<Endpoint> again;
         restart_b(again);
         clerk.send(b, 1, 2);  // over a connection that the machine does not know any more
         world.run_for(50ms);
@@ -386,7 +386,7 @@ TEST_SUITE("sim_network") {
         CHECK(refusals[1] - refusals[0] < 15ms);
         CHECK(refusals[11] - refusals[10] >= 500ms);
         CHECK(refusals[11] - refusals[10] <= 1010ms);
-        std::optional<Party> again;
+        std::optional<Endpoint> again;
         restart_b(again);
         clerk.send(b, 100, 101);
         REQUIRE(world.run_until([&] { return again->got() == 1; }, 2s));
@@ -402,7 +402,7 @@ TEST_SUITE("sim_network") {
     }
 
     TEST_CASE_FIXTURE(Three, "a paused process takes nothing while its clock and its kernel go on") {
-        std::optional<Party> sleeper{std::in_place, world, world.network().transport("sim://sleeper")};
+        std::optional<Endpoint> sleeper{std::in_place, world, world.network().transport("sim://sleeper")};
         world.run_for(1ms);
         world.pause("sim://sleeper");
         const auto start = sleeper->transport.now();

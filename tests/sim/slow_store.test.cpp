@@ -153,7 +153,8 @@ TEST_SUITE("slow_store") {
         REQUIRE(town.until([&] { return town.idle(); }, 60s));
         CHECK(town.failed == 0);
         CHECK(town.view() == view + 1);
-        REQUIRE(town.until([&] { return town.b->rules().state().applied == town.a->rules().state().applied; }));
+        REQUIRE(town.until(
+            [&] { return town.b->state_machine().state().applied == town.a->state_machine().state().applied; }));
         CHECK(town.b->store() == town.a->store());
     }
 

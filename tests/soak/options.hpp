@@ -8,7 +8,7 @@
 #include <string>
 #include <vector>
 
-#include <understudy/sim/soak/trial_limits.hpp>
+#include <understudy/sim/soak/run_limits.hpp>
 
 namespace understudy::test {
 
@@ -28,8 +28,8 @@ struct Options {
     std::optional<std::size_t> clients;
     std::optional<std::vector<std::size_t>> keep;
 
-    sim::TrialLimits limits() const {
-        sim::TrialLimits limits;
+    sim::RunLimits limits() const {
+        sim::RunLimits limits;
         limits.trouble = Duration{static_cast<Duration::rep>(trouble * 1e9)};
         if (clients) limits.clients = *clients;
         limits.disks = disks;

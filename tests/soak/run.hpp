@@ -16,10 +16,10 @@ namespace understudy::test {
 inline double seconds(Duration duration) { return std::chrono::duration<double>(duration).count(); }
 
 /// The one command that runs it again.
-inline std::string command(const Options& options, std::uint64_t seed, const sim::TrialLimits& limits) {
+inline std::string command(const Options& options, std::uint64_t seed, const sim::RunLimits& limits) {
     std::ostringstream text;
     text << "sim_soak" << (options.store == "kv" ? "" : " --store " + options.store) << " --seed " << seed;
-    if (limits.trouble != sim::TrialLimits{}.trouble) text << " --trouble " << seconds(limits.trouble);
+    if (limits.trouble != sim::RunLimits{}.trouble) text << " --trouble " << seconds(limits.trouble);
     if (limits.clients < 100) text << " --clients " << limits.clients;
     for (const auto& [name, disks] : disk_choices())
         if (limits.disks == disks && disks != sim::Disks::drawn) text << " --disks " << name;
@@ -55,8 +55,8 @@ int run_one(const Options& options, const W& workload) {
             std::cout << std::fixed << std::setprecision(6) << std::setw(12) << seconds(time - sim::Schedule::start)
                       << " s  " << text << "\n";
         };
-    sim::Trial<W> trial{*options.seed, workload, options.limits(), narrator};
-    const auto outcome = trial.run();
+    sim::SoakRun<W> run{*options.seed, workload, options.limits(), narrator};
+    const auto outcome = run.run();
     std::cout << "seed " << outcome.seed << ": " << (outcome.good() ? "good" : outcome.violation) << ", "
               << outcome.calls.answered << " calls answered, " << outcome.view_changes << " views, hash " << std::hex
               << outcome.event_hash << std::dec << "\n"
@@ -83,20 +83,20 @@ int run_many(const Options& options, const W& workload) {
     const auto more = [&](const sim::SoakSummary& so_far) {
         if (!options.quiet && spent() - told > 10) {
             told = spent();
-            std::cout << "seed " << options.from + so_far.trials << ": " << seconds(so_far.virtual_time) / 3600
+            std::cout << "seed " << options.from + so_far.runs << ": " << seconds(so_far.virtual_time) / 3600
                       << " virtual hours, " << seconds(so_far.virtual_time) / told << " times real time\n"
                       << std::flush;
         }
-        return (seeds == 0 || so_far.trials < seeds) && spent() < static_cast<double>(time.count());
+        return (seeds == 0 || so_far.runs < seeds) && spent() < static_cast<double>(time.count());
     };
-    std::cout << "from seed " << options.from << ", " << options.trouble << " s of trouble each\n";
+    std::cout << "from seed " << options.from << ", " << options.trouble << " s of faults each\n";
     sim::SoakSummary summary;
     const auto outcome = sim::soak(workload, options.from, more, summary, options.limits(), options.repeat_each);
     std::cout << summary << seconds(summary.virtual_time) / spent() << " times real time on one core\n";
     if (options.coverage)
         for (const auto& [place, count] : summary.hits) std::cout << "reached " << count << " " << place << "\n";
     if (!outcome.good()) return report(options, workload, outcome);
-    std::cout << "no violation; go on with --from " << options.from + summary.trials << "\n";
+    std::cout << "no violation; go on with --from " << options.from + summary.runs << "\n";
     return 0;
 }
 

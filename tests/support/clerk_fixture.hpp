@@ -79,7 +79,7 @@ struct Fixture {
         return turn();
     }
     std::vector<Finished> finished() { return clerk.take_finished(); }
-    bool told(error code) const {
+    bool emitted(error code) const {
         return std::ranges::any_of(out.events, [&](const Event& event) {
             auto* refused = std::get_if<Refused>(&event);
             return refused && refused->code == code;

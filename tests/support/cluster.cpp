@@ -104,10 +104,10 @@ void Cluster::make_unreliable(int n) {
     faults(n).lose_outgoing = lossy;
 }
 
-void Cluster::cut_from_views(Faults& party) {
+void Cluster::cut_from_views(Faults& node) {
     auto lost = [this](const Address& peer, std::string_view) { return peer == parts_->views.local(); };
-    party.lose_incoming = lost;
-    party.lose_outgoing = lost;
+    node.lose_incoming = lost;
+    node.lose_outgoing = lost;
 }
 
 bool Cluster::ready(std::size_t backups) const {

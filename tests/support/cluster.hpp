@@ -53,7 +53,7 @@ public:
     /// A tenth of what passes between the server and its clients and peers is lost, in both directions; no ping is.
     void make_unreliable(int n);
     /// Nothing passes any more between that party and the view service.
-    void cut_from_views(Faults& party);
+    void cut_from_views(Faults& node);
 
     /// The primary of the view serves in it, and its backup (if `backups` is 1) is in sync and acked.
     bool ready(std::size_t backups) const;

@@ -105,15 +105,15 @@ void form(auto& fleet) {
 /// until the last one was; or the time after which nothing more is awaited.
 auto fail_primaries(auto& fleet, std::size_t count, Duration dead_after, auto fail) {
     const auto chosen = fleet.fleet().some_primaries(count);
-    std::size_t told = 0;
-    fleet.on_news = [&](std::size_t server) { told += fleet.fleet().view(server).number == 3; };
+    std::size_t emitted = 0;
+    fleet.on_news = [&](std::size_t server) { emitted += fleet.fleet().view(server).number == 3; };
     const auto begun = fleet.now();
     for (const auto server : chosen) fail(server);
-    fleet.run([&] { return told == chosen.size() || fleet.now() > begun + 10 * dead_after; });
+    fleet.run([&] { return emitted == chosen.size() || fleet.now() > begun + 10 * dead_after; });
     const auto took = fleet.now() - begun;
     fleet.run_for(2 * dead_after);  // nothing else follows from it
     fleet.on_news = [](std::size_t) {};
-    return std::pair{told, took};
+    return std::pair{emitted, took};
 }
 
 }  // namespace understudy::test

@@ -73,13 +73,13 @@ public:
     // ---- replicas ---------------------------------------------------------------------------------------
 
     /// After a turn that sends this: at one index all replicas are equal, whenever they get there.
-    void see(const ReplicaStateMachine<ListStore>& rules, const Output& sent, Time now, std::size_t max_sessions) {
-        const auto forgotten = not_counted_on(rules, sent, now);
+    void see(const ReplicaStateMachine<ListStore>& machine, const Output& sent, Time now, std::size_t max_sessions) {
+        const auto forgotten = not_counted_on(machine, sent, now);
         ensure(forgotten.empty(), "a primary does not count on " + forgotten + " though that may be promoted");
-        const auto& state = rules.state();
+        const auto& state = machine.state();
         std::hash<std::string> hash;
         auto seen = std::tuple{state.applied, hash(state.store.all), hash(state.sessions.save())};
-        auto [first, fresh] = states_.emplace(std::pair{rules.view().view.forced, state.applied.index}, seen);
+        auto [first, fresh] = states_.emplace(std::pair{machine.view().view.forced, state.applied.index}, seen);
         ensure(first->second == seen, "replicas differ at one index");
         ensure(state.sessions.size() <= max_sessions + 20, "sessions without bound");  // those inherited come on top
     }
@@ -98,10 +98,10 @@ public:
             ensure(list.substr(0, end).ends_with(text + ";") && end <= list.size(),
                    "an answered write is lost: " + text);
     }
-    void told(const Event& event) {
+    void emitted(const Event& event) {
         ensure(!std::holds_alternative<StoreFailed>(event), "a store failed");
         snapshots_ += std::holds_alternative<SnapshotInstalled>(event);
-        if (auto* cut = std::get_if<LogCut>(&event)) {
+        if (auto* cut = std::get_if<LogTruncated>(&event)) {
             ++cuts_;
             ensure(forced_ || !cut->committed, "committed entries were cut");
         }

@@ -57,10 +57,10 @@ public:
         blocked_.clear();
         for (auto& [name, server] : servers_) {
             server.stalled = {};
-            if (!server.rules)
+            if (!server.machine)
                 start(name);
             else if (std::exchange(server.leaving, false))
-                ask(name, [&](Replica& rules, Output& out) { rules.stay(now_, out); });
+                ask(name, [&](Replica& machine, Output& out) { machine.stay(now_, out); });
         }
         view_stalled_ = {};
     }
@@ -97,10 +97,10 @@ public:
         run(10s);  // the sessions expire meanwhile
         for (auto& [name, clerk] : clients_) ensure(clerk.pending() == 0, "a call never ends");
         ensure(at_rest(), "the group does not stay at rest");
-        const auto& leader = *servers_.at(view().primary.name).rules;
+        const auto& leader = *servers_.at(view().primary.name).machine;
         ensure(leader.state().sessions.size() == 0, "a session does not expire");
         for (const auto& backup : view().backups) {
-            const auto& state = servers_.at(backup.name).rules->state();
+            const auto& state = servers_.at(backup.name).machine->state();
             ensure(state.applied == leader.state().applied, "a backup in sync does not learn what is committed");
             ensure(state.store == leader.store() && state.sessions == leader.state().sessions, "replicas differ");
         }
@@ -130,8 +130,8 @@ private:
     static inline const std::string group = "main";
 
     struct Server {
-        std::optional<Replica> rules;
-        std::uint64_t life = 0;
+        std::optional<Replica> machine;
+        std::uint64_t incarnation = 0;
         Time stalled{};
         bool leaving = false;
     };
@@ -147,12 +147,12 @@ private:
 
     void start(const Address& name) {
         auto& server = servers_[name];
-        ++server.life;
-        server.rules.emplace(ListStore{}, options_, name, Incarnation{++lives_}, now_);
+        ++server.incarnation;
+        server.machine.emplace(ListStore{}, options_, name, Incarnation{++incarnations_}, now_);
     }
     void crash(const Address& name) {
         auto& server = servers_.at(name);
-        server.rules.reset();
+        server.machine.reset();
         server.stalled = {};
         server.leaving = false;
         std::erase_if(held_, [&](const auto& held) { return held.first.first == name; });
@@ -163,7 +163,7 @@ private:
     void part(const Address& name, const Address& other) {
         if (name == other) return;
         post({name, {}, other, {}}, travel());
-        post({name, {}, with_life(other), {}}, travel());
+        post({name, {}, with_process(other), {}}, travel());
     }
     std::vector<Address> everybody() const {
         std::vector<Address> names{"v"};
@@ -171,11 +171,11 @@ private:
         for (const auto& [name, clerk] : clients_) names.push_back(name);
         return names;
     }
-    Address with_life(const Address& name) const {
+    Address with_process(const Address& name) const {
         auto server = servers_.find(name);
-        return name + "#" + std::to_string(server == servers_.end() ? 0 : server->second.life);
+        return name + "#" + std::to_string(server == servers_.end() ? 0 : server->second.incarnation);
     }
-    static Address without_life(const Address& peer) { return peer.substr(0, peer.find('#')); }
+    static Address without_process(const Address& peer) { return peer.substr(0, peer.find('#')); }
 
     const View& view() const {
         static const View none;
@@ -185,9 +185,9 @@ private:
     /// The process that the view names, if it lives.
     const Replica* process(const Member& member) const {
         auto server = servers_.find(member.name);
-        if (server == servers_.end() || !server->second.rules) return nullptr;
-        const auto& rules = *server->second.rules;
-        return rules.status(now_).incarnation == member.incarnation ? &rules : nullptr;
+        if (server == servers_.end() || !server->second.machine) return nullptr;
+        const auto& machine = *server->second.machine;
+        return machine.status(now_).incarnation == member.incarnation ? &machine : nullptr;
     }
     bool waits() const {
         auto status = view_service_.status(group, now_);
@@ -207,11 +207,11 @@ private:
         auto& server = servers_.at(name);
         switch (dice_.below(24)) {
             case 0:
-                if (server.rules && may_crash(name)) crash(name);
+                if (server.machine && may_crash(name)) crash(name);
                 break;
             case 1:
             case 2:
-                if (!server.rules) start(name);
+                if (!server.machine) start(name);
                 break;
             case 3: block(); break;
             case 4:
@@ -226,7 +226,7 @@ private:
                 if (dice_.one_in(3)) post({"v", {"operator#0", "1", ViewPromote{group, name}}, {}, {}}, 1ms);
                 break;
             case 9:
-                if (server.rules && dice_.one_in(3)) leave_or_stay(name);
+                if (server.machine && dice_.one_in(3)) leave_or_stay(name);
                 break;
             case 10: cancel(); break;
             case 11:
@@ -271,7 +271,7 @@ private:
         auto one = names[dice_.below(names.size())], other = names[dice_.below(names.size())];
         std::erase_if(network_, [&](const auto& entry) {
             const auto& [to, envelope, gone, probed] = entry.second;
-            auto from = without_life(envelope.peer);
+            auto from = without_process(envelope.peer);
             return !gone && !probed && ((from == one && to == other) || (from == other && to == one));
         });
         part(one, other);
@@ -279,27 +279,27 @@ private:
     }
     void leave_or_stay(const Address& name) {
         auto leaving = servers_.at(name).leaving = !servers_.at(name).leaving;
-        ask(name, [&](Replica& rules, Output& out) { leaving ? rules.leave(now_, out) : rules.stay(now_, out); });
+        ask(name, [&](Replica& machine, Output& out) { leaving ? machine.leave(now_, out) : machine.stay(now_, out); });
     }
     template <typename Step>
     void ask(const Address& name, Step step) {
         Output out;
-        step(*servers_.at(name).rules, out);
+        step(*servers_.at(name).machine, out);
         carry_out(name, out);
     }
 
     // ---- clients ----------------------------------------------------------------------------------------
 
-    void begin(const Address& name, bool write, Duration patience) {
+    void begin(const Address& name, bool write, Duration timeout) {
         auto key = ++last_key_;
         auto text = write ? name + "." + std::to_string(key) : "all";
         auto& clerk = clients_.at(name);
         if (write)
-            clerk.execute(key, text, patience, now_);
+            clerk.execute(key, text, timeout, now_);
         else if (!calm_ && dice_.one_in(8))
-            clerk.dump(key, {}, 0, patience, now_);
+            clerk.dump(key, {}, 0, timeout, now_);
         else
-            clerk.query(key, text, patience, now_);
+            clerk.query(key, text, timeout, now_);
         oracle_.begun(name, key, write, std::move(text));
         touched_.insert(name);
     }
@@ -314,10 +314,10 @@ private:
 
     /// R4: nobody is left who holds every answered write.
     void check_wait() const {
-        auto lives = [&](const Member& member) { return process(member) != nullptr; };
-        ensure(!lives(view().primary), "the group waits although its primary lives");
+        auto incarnations = [&](const Member& member) { return process(member) != nullptr; };
+        ensure(!incarnations(view().primary), "the group waits although its primary lives");
         for (const auto& backup : view().backups)
-            ensure(!backup.synced || !lives(backup), "the group waits although a backup in sync lives");
+            ensure(!backup.synced || !incarnations(backup), "the group waits although a backup in sync lives");
     }
 
     // ---- time and network -------------------------------------------------------------------------------
@@ -327,7 +327,7 @@ private:
         if (!touched_.empty()) next = std::min(next, now_);
         next = std::min(next, std::max(view_service_.deadline(), view_stalled_));
         for (const auto& [name, server] : servers_)
-            if (server.rules) next = std::min(next, std::max(server.rules->deadline(), server.stalled));
+            if (server.machine) next = std::min(next, std::max(server.machine->deadline(), server.stalled));
         for (const auto& [name, clerk] : clients_) next = std::min(next, clerk.deadline());
         return next;
     }
@@ -361,13 +361,13 @@ private:
         if (name == "v") return give(view_service_);
         if (auto clerk = clients_.find(name); clerk != clients_.end()) return give(clerk->second);
         auto server = servers_.find(name);
-        if (server == servers_.end() || !server->second.rules) return;
+        if (server == servers_.end() || !server->second.machine) return;
         auto held = held_.find({name, event.envelope.peer});
         if (event.gone)
             held_.erase({name, *event.gone});
         else if (held != held_.end())
             return held->second.push_back(std::move(event));
-        give(*server->second.rules);
+        give(*server->second.machine);
     }
     void turns() {
         auto due = [&](const Address& name, Time deadline) {
@@ -384,7 +384,7 @@ private:
         };
         if (due("v", view_service_.deadline())) turn("v", view_service_);
         for (auto& [name, server] : servers_)
-            if (server.rules && due(name, server.rules->deadline())) turn(name, *server.rules);
+            if (server.machine && due(name, server.machine->deadline())) turn(name, *server.machine);
         for (auto& [name, clerk] : clients_) {
             if (!due(name, clerk.deadline())) continue;
             turn(name, clerk);
@@ -393,7 +393,7 @@ private:
         std::erase_if(touched_, [&](const auto& name) { return stalled(name) <= now_; });
     }
     void carry_out(const Address& from, Output& out) {
-        for (const auto& event : out.events) oracle_.told(event);
+        for (const auto& event : out.events) oracle_.emitted(event);
         for (auto& envelope : out.outbox) send(from, std::move(envelope));
         for (const auto& name : out.probes) probe(name);
         for (const auto& hold : out.holds) {
@@ -405,11 +405,11 @@ private:
     }
     /// An answer goes to a life of its receiver and nobody else; a request to whoever has the name.
     void send(const Address& from, Envelope envelope) {
-        auto to = without_life(envelope.peer);
+        auto to = without_process(envelope.peer);
         bool answer = to != envelope.peer;
-        if (answer && envelope.peer != with_life(to)) return;
+        if (answer && envelope.peer != with_process(to)) return;
         if (blocked_.contains({from, to}) || (!streams_ && !calm_ && dice_.one_in(20))) return;
-        envelope.peer = answer ? from : with_life(from);
+        envelope.peer = answer ? from : with_process(from);
         int copies = !streams_ && !calm_ && dice_.one_in(20) ? 2 : 1;
         for (; copies > 1; --copies) post({to, envelope, {}, {}}, travel());
         if (!streams_) return post({to, std::move(envelope), {}, {}}, travel());
@@ -423,7 +423,7 @@ private:
     }
     void post(Arriving event, Duration delay) { network_.emplace(now_ + delay, std::move(event)); }
     void probe(const Address& name) {
-        auto result = servers_.at(name).rules ? ProbeResult::alive : ProbeResult::refused;
+        auto result = servers_.at(name).machine ? ProbeResult::alive : ProbeResult::refused;
         if (!calm_ && dice_.one_in(8)) result = ProbeResult::refused;  // forged: it may live
         if (blocked_.contains({"v", name})) result = ProbeResult::unknown;
         post({"v", {}, {}, std::pair{name, result}}, travel());
@@ -439,7 +439,7 @@ private:
     Time view_stalled_{};
     std::map<Address, Server> servers_;
     std::map<Address, ClientStateMachine> clients_;
-    std::uint64_t lives_ = 0;
+    std::uint64_t incarnations_ = 0;
     std::set<Address> touched_;  // have received something since their last turn
     int busy_ = 0;
 

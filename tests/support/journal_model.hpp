@@ -30,7 +30,7 @@ public:
     /// The machine loses its power: what is not on stable storage is gone.
     void lose_power() { kept_.resize(synced_); }
     /// The process ends; what it wrote stays.
-    void end_life() { synced_ = kept_.size(); }
+    void end_process() { synced_ = kept_.size(); }
     std::size_t batches() const { return kept_.size(); }
     /// Bytes of commands in the batch that has most of them.
     std::size_t largest_batch() const {
@@ -75,7 +75,7 @@ public:
         for (std::size_t n = 0; n < kept_.size(); ++n) {
             const auto& [batch, entries] = kept_[n];
             if (replaces && n < written_in) {
-                if (batch.standing) reader.standing(*batch.standing);
+                if (batch.hard_state) reader.hard_state(*batch.hard_state);
             } else {
                 const std::vector<EntryView> views{entries.begin(), entries.end()};
                 if (auto wrong = reader.batch(batch, views); !wrong.empty()) return wrong;

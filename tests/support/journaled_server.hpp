@@ -25,7 +25,7 @@ using namespace replica;
 
 class JournaledServer {
 public:
-    using Rules = ReplicaStateMachine<ListStore>;
+    using Machine = ReplicaStateMachine<ListStore>;
     using Files = journal::ReplicaFiles<sim::Disk>;
 
     /// With a small journal, or one of these options.
@@ -40,15 +40,15 @@ public:
     void start() {
         end();
         expected_ = heard_;
-        files_ = std::make_unique<Files>(sim::Disk{storage_}, ++lives_ * 7919, file_options_);
+        files_ = std::make_unique<Files>(sim::Disk{storage_}, ++incarnations_ * 7919, file_options_);
         Recovery<ListStore> reader{ListStore{}, options_.log_bytes};
         files_->read(reader);
-        rules_.emplace(std::move(reader).finish(), options_, "a", Incarnation{lives_}, now_, true);
+        machine_.emplace(std::move(reader).finish(), options_, "a", Incarnation{incarnations_}, now_, true);
         turn();
-        enter({++view_, {"a", Incarnation{lives_}, false}, {}, 0});
+        enter({++view_, {"a", Incarnation{incarnations_}, false}, {}, 0});
     }
     void end() {
-        rules_.reset();
+        machine_.reset();
         files_.reset();
     }
 
@@ -58,7 +58,7 @@ public:
         give({"client", "1", Execute{ClusterId{5}, "main", {}, 0, 0, command}});
         return answered_;
     }
-    void seal() { files_->seal(); }
+    void checkpoint() { files_->checkpoint(); }
     /// An operator forces a view that has no place for this server: all that it holds is void. Throws as `put`.
     void lose_to_forced_view() {
         const auto number = ++view_;
@@ -66,10 +66,10 @@ public:
     }
     /// The newest view that there was.
     ViewNumber view() const { return view_; }
-    const std::string& all() const { return rules_->store().all; }
+    const std::string& all() const { return machine_->store().all; }
     /// Whether this life says that it continues the last one that the world had heard of.
     bool continues() const { return expected_ == 0 || std::ranges::count(recovered_, Incarnation{expected_}) == 1; }
-    Rules& rules() { return *rules_; }
+    Machine& machine() { return *machine_; }
     int snapshots() const { return snapshots_; }
 
 private:
@@ -77,28 +77,28 @@ private:
 
     void enter(const View& view) { give({"views", {}, ViewChanged{{"main", ClusterId{5}, 100ms, view}}}); }
     void give(Envelope envelope) {
-        rules_->receive(std::move(envelope), now_, output_);
+        machine_->receive(std::move(envelope), now_, output_);
         turn();
     }
     void turn() {
         for (bool again = true; again;) {
-            rules_->wake(now_, output_);
-            rules_->deep_invariants();
+            machine_->wake(now_, output_);
+            machine_->deep_invariants();
             auto done = std::exchange(output_, {});
             for (const auto& sent : done.outbox) {
                 answered_ = answered_ || std::holds_alternative<ExecuteResult>(sent.message);
                 const auto* ping = std::get_if<Ping>(&sent.message);
                 if (!ping) continue;
-                if (heard_ != lives_) recovered_ = ping->recovered;  // the first one's: no view was heard yet
-                heard_ = lives_;
+                if (heard_ != incarnations_) recovered_ = ping->recovered;  // the first one's: no view was heard yet
+                heard_ = incarnations_;
             }
             again = done.journal.has_value();
             if (!again) continue;
             for (const auto& piece : done.journal->pieces) snapshots_ += piece.last;
             const auto number = done.journal->number;
-            files_->write(journal::make_pending(*done.journal, rules_->state().log));
+            files_->write(journal::make_pending(*done.journal, machine_->state().log));
             files_->sync();
-            rules_->persisted(number);
+            machine_->persisted(number);
             now_ += 1ms;
         }
     }
@@ -107,10 +107,10 @@ private:
     journal::FrameLogOptions file_options_;
     ReplicaOptions options_{.view_service = {"views"}};
     std::unique_ptr<Files> files_;
-    std::optional<Rules> rules_;
+    std::optional<Machine> machine_;
     Output output_;
     Time now_{std::chrono::seconds{1}};
-    std::uint64_t lives_ = 0;
+    std::uint64_t incarnations_ = 0;
     std::uint64_t heard_ = 0;     // the last life that pinged
     std::uint64_t expected_ = 0;  // and that before the present one
     ViewNumber view_ = 0;

@@ -109,13 +109,13 @@ asio::awaitable<void> keep_diary(T& transport, std::shared_ptr<Diary> diary) {
 
 /// A transport whose owner does nothing but keep a diary.
 template <typename T = net::AnyTransport>
-struct Party {
+struct Endpoint {
     template <typename... Arguments>
-    explicit Party(asio::io_context& io, Arguments&&... arguments)
+    explicit Endpoint(asio::io_context& io, Arguments&&... arguments)
         : transport{io, std::forward<Arguments>(arguments)...} {
         asio::co_spawn(io, keep_diary(transport, diary), asio::detached);
     }
-    Party(Party&&) = delete;
+    Endpoint(Endpoint&&) = delete;
 
     const Address& local() const { return transport.local(); }
     Diary* operator->() { return diary.get(); }

@@ -15,14 +15,14 @@ using namespace replica;
 
 /// Who may be promoted and is not counted on; empty if nobody. `sent`: what the turn that just ended sends.
 template <typename S>
-Address not_counted_on(const ReplicaStateMachine<S>& rules, const Output& sent, Time now) {
-    if (!rules.serving()) return {};
-    const auto backups = rules.status(now).backups;
+Address not_counted_on(const ReplicaStateMachine<S>& machine, const Output& sent, Time now) {
+    if (!machine.serving()) return {};
+    const auto backups = machine.status(now).backups;
     const auto counts = [&](const Address& name) {
         const auto found = std::ranges::find(backups, name, &BackupStatus::name);
         return found != backups.end() && (found->state == "in_sync" || found->state == "unreachable");
     };
-    for (const auto& backup : rules.view().view.backups)
+    for (const auto& backup : machine.view().view.backups)
         if (backup.synced && !counts(backup.name)) return backup.name;
     for (const auto& envelope : sent.outbox) {
         const auto* ping = std::get_if<Ping>(&envelope.message);

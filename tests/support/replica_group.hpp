@@ -50,7 +50,7 @@ struct ReplicaGroup {
     /// Starts a server that goes on from its journal; a new one at first.
     void start_with_journal(const Address& name, std::uint64_t incarnation, bool promised = true) {
         auto& journal = journals[name];
-        journal.end_life();
+        journal.end_process();
         Recovery<ListStore> reader{ListStore{}, options.log_bytes};
         CHECK(journal.read(reader) == "");
         servers.insert_or_assign(name, Replica{std::move(reader).finish(), options, name, Incarnation{incarnation},
@@ -70,9 +70,9 @@ struct ReplicaGroup {
     ViewInfo info() const { return {options.group, cluster, std::chrono::milliseconds{100}, view}; }
 
     /// Decides the next view and tells these servers.
-    void decide(Member primary, std::vector<Member> backups, const std::vector<Address>& told) {
+    void decide(Member primary, std::vector<Member> backups, const std::vector<Address>& emitted) {
         view = View{view.number + 1, std::move(primary), std::move(backups), view.forced};
-        for (const auto& name : told) give(name, views, {}, ViewChanged{info()});
+        for (const auto& name : emitted) give(name, views, {}, ViewChanged{info()});
     }
     void decide(Member primary, std::vector<Member> backups = {}) {
         std::vector<Address> all;

@@ -34,9 +34,9 @@ struct Said {
 
 class ViewHarness {
 public:
-    explicit ViewHarness(ViewOptions options = {}) : rules(options, our_cluster, Time{1h}) {}
+    explicit ViewHarness(ViewOptions options = {}) : machine(options, our_cluster, Time{1h}) {}
 
-    ViewStateMachine rules;
+    ViewStateMachine machine;
     Time now{1h};
     std::vector<Envelope> sent;   ///< Everything since the last `clear`.
     std::vector<Event> events;
@@ -48,14 +48,26 @@ public:
     // ---- servers ----
 
     /// Gives the server a new life; its next ping says so.
-    void restart(const Address& name) { lives_[name] = {next_incarnation_++, 0}; }
-    Incarnation life(const Address& name) {
-        if (!lives_.contains(name)) restart(name);
-        return Incarnation{lives_[name].token};
+    void restart(const Address& name) { incarnations_[name] = {next_incarnation_++, 0}; }
+    Incarnation incarnation(const Address& name) {
+        if (!incarnations_.contains(name)) restart(name);
+        return Incarnation{incarnations_[name].token};
     }
     Ping make_ping(const Address& name, ViewNumber viewnum, const Said& said = {}) {
-        Ping ping{group, name, life(name), ++lives_[name].n, viewnum, said.cluster, said.synced, said.unreachable,
-                  said.stopped, said.leaving, said.recovered, protocol_version, leases, {}};
+        Ping ping{group,
+                  name,
+                  incarnation(name),
+                  ++incarnations_[name].n,
+                  viewnum,
+                  said.cluster,
+                  said.synced,
+                  said.unreachable,
+                  said.stopped,
+                  said.leaving,
+                  said.recovered,
+                  protocol_version,
+                  leases,
+                  {}};
         return ping;
     }
     /// Pings, which is a whole turn, and gives the answer.
@@ -72,7 +84,7 @@ public:
     }
     /// Pings as a server does that has the current view; one that is primary acks.
     void act(const Address& name) {
-        bool member = view().member(name) && view().member(name)->incarnation == life(name);
+        bool member = view().member(name) && view().member(name)->incarnation == incarnation(name);
         if (member && view().primary.name == name) ack();
         else ping(name, view().number);
     }
@@ -92,27 +104,27 @@ public:
         return found == sent.end() ? Message{Failure{}} : found->message;
     }
     void receive(Envelope envelope) {
-        rules.receive(std::move(envelope), now, output_);
+        machine.receive(std::move(envelope), now, output_);
         collect();
     }
     void disconnected(const Address& peer) {
-        rules.disconnected(peer, now, output_);
+        machine.disconnected(peer, now, output_);
         wake();
     }
     void probed(const Address& name, ProbeResult result) {
-        rules.probed(name, result, now, output_);
+        machine.probed(name, result, now, output_);
         wake();
     }
     void wake() {
-        rules.wake(now, output_);
-        rules.deep_invariants();
+        machine.wake(now, output_);
+        machine.deep_invariants();
         collect();
     }
     /// Time passes; the service wakes when it wants to.
     void pass(Duration length) {
         auto end = now + length;
-        while (rules.deadline() <= end) {
-            now = std::max(now, rules.deadline());
+        while (machine.deadline() <= end) {
+            now = std::max(now, machine.deadline());
             wake();
         }
         now = end;
@@ -129,12 +141,12 @@ public:
 
     const View& view() const {
         static const View none;
-        const auto* info = rules.view(group);
+        const auto* info = machine.view(group);
         return info ? info->view : none;
     }
     std::string shown() const { return describe(view()); }
     GroupStatus status() const {
-        auto all = rules.status(group, now);
+        auto all = machine.status(group, now);
         return all.groups.empty() ? GroupStatus{} : all.groups.front();
     }
     std::string role(const Address& name) const {
@@ -143,14 +155,14 @@ public:
         return "unknown";
     }
     template <typename E>
-    std::vector<E> told() const {
+    std::vector<E> emitted() const {
         std::vector<E> found;
         for (const auto& event : events)
             if (auto* one = std::get_if<E>(&event)) found.push_back(*one);
         return found;
     }
     std::string why() const {
-        auto decided = told<ViewDecided>();
+        auto decided = emitted<ViewDecided>();
         return decided.empty() ? "" : decided.back().why;
     }
     /// To whom a view was pushed.
@@ -177,7 +189,7 @@ public:
     }
 
 private:
-    struct Life {
+    struct Process {
         std::uint64_t token = 0;
         std::uint64_t n = 0;
     };
@@ -187,7 +199,7 @@ private:
         std::ranges::move(output_.probes, std::back_inserter(probes));
         output_.clear();
     }
-    std::map<Address, Life> lives_;
+    std::map<Address, Process> incarnations_;
     std::uint64_t next_incarnation_ = 1;
     std::uint64_t calls_ = 0;
     Output output_;

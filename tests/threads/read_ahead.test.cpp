@@ -22,7 +22,7 @@ TEST_SUITE("read_ahead") {
     /// Writes down what it is told.
     struct Recorder : JournalReader {
         std::string snapshot(const SnapshotPiece& piece) override { return note("piece " + std::to_string(piece.n)); }
-        void standing(HardState standing) override { note("standing " + standing.name); }
+        void hard_state(HardState hard_state) override { note("standing " + hard_state.name); }
         std::string batch(const JournalBatch& batch, std::span<const EntryView> entries) override {
             auto text = "batch " + std::to_string(batch.number);
             for (const auto& entry : entries)
@@ -30,17 +30,17 @@ TEST_SUITE("read_ahead") {
                         std::string{entry.command.substr(0, 1)};
             return note(std::move(text));
         }
-        std::string whole() override { return note("whole"); }
+        std::string complete() override { return note("complete"); }
         void to_come(std::uint64_t bytes) override { left = bytes; }
 
         std::string note(std::string text) {
             threads_agree = threads_agree && std::this_thread::get_id() == here;
-            told.push_back(std::move(text));
-            return told.back() == refused ? "not that" : "";
+            heard.push_back(std::move(text));
+            return heard.back() == refused ? "not that" : "";
         }
         std::thread::id here = std::this_thread::get_id();
         bool threads_agree = true;
-        std::vector<std::string> told;
+        std::vector<std::string> heard;
         std::string refused;
         std::uint64_t left = 0;
     };
@@ -53,8 +53,8 @@ TEST_SUITE("read_ahead") {
     void read(JournalReader& to, std::uint64_t batches) {
         must(to.snapshot({{}, 0, {}, false, false}));
         must(to.snapshot({{}, 1, {}, true, false}));
-        HardState standing;
-        standing.name = "a";
+        HardState hard_state;
+        hard_state.name = "a";
         Index index = 0;
         for (std::uint64_t number = 1; number <= batches; ++number) {
             std::vector<std::string> commands(number % 4, std::string(number * 7 % 500, 'c'));
@@ -68,9 +68,9 @@ TEST_SUITE("read_ahead") {
             batch.number = number;
             to.to_come(batches - number);
             must(to.batch(batch, entries));
-            if (number % 1'500 == 0) to.standing(standing);
+            if (number % 1'500 == 0) to.hard_state(hard_state);
         }
-        must(to.whole());
+        must(to.complete());
     }
     std::string explain(std::uint64_t number, const std::string& wrong) {
         return "batch " + std::to_string(number) + ": " + wrong;
@@ -95,7 +95,7 @@ TEST_SUITE("read_ahead") {
         Recorder alone, ahead;
         read(alone, many);
         read_ahead(ahead, read_many, explain);
-        CHECK(ahead.told == alone.told);
+        CHECK(ahead.heard == alone.heard);
         CHECK(ahead.threads_agree);
         CHECK(ahead.left == 0);
     }
@@ -105,7 +105,7 @@ TEST_SUITE("read_ahead") {
             Recorder alone;
             read(alone, many);
             Recorder ahead;
-            for (const auto& line : alone.told)
+            for (const auto& line : alone.heard)
                 if ((line + " ").starts_with("batch " + std::to_string(number) + " ")) ahead.refused = line;
             bool read_all = false;
             const auto how = [&](JournalReader& to) {
@@ -113,17 +113,17 @@ TEST_SUITE("read_ahead") {
                 read_all = true;
             };
             CHECK(failure(ahead, how) == "batch " + std::to_string(number) + ": not that");
-            CHECK(ahead.told.back() == ahead.refused);
+            CHECK(ahead.heard.back() == ahead.refused);
             CHECK(!read_all);
         }
     }
 
     TEST_CASE("what a reader finds wrong with anything else is told to the journal") {
-        for (const std::string refused : {"piece 1", "whole"}) {
+        for (const std::string refused : {"piece 1", "complete"}) {
             Recorder ahead;
             ahead.refused = refused;
             CHECK(failure(ahead, read_many) == "not that");
-            CHECK(ahead.told.back() == refused);
+            CHECK(ahead.heard.back() == refused);
         }
     }
 
@@ -134,7 +134,7 @@ TEST_SUITE("read_ahead") {
             throw std::runtime_error{"damaged"};
         };
         CHECK(failure(ahead, damaged) == "damaged");
-        CHECK(ahead.told.back() == "whole");
+        CHECK(ahead.heard.back() == "complete");
         Recorder torn;
         const auto torn_off = [](JournalReader& to) {
             JournalBatch batch;
@@ -142,7 +142,7 @@ TEST_SUITE("read_ahead") {
             throw std::runtime_error{"torn off"};
         };
         CHECK(failure(torn, torn_off) == "torn off");
-        CHECK(torn.told.size() == 700);
+        CHECK(torn.heard.size() == 700);
     }
 
     TEST_CASE("what a reader throws ends the reading wherever it was") {
@@ -153,14 +153,14 @@ TEST_SUITE("read_ahead") {
             std::string batch(const JournalBatch& batch, std::span<const EntryView> entries) override {
                 return at("batch", Recorder::batch(batch, entries));
             }
-            std::string whole() override { return at("whole", Recorder::whole()); }
+            std::string complete() override { return at("complete", Recorder::complete()); }
             std::string at(const std::string& place, std::string answer) {
                 if (place == thrown_at) throw std::logic_error{"no memory"};
                 return answer;
             }
             std::string thrown_at;
         };
-        for (const std::string place : {"snapshot", "batch", "whole"}) {
+        for (const std::string place : {"snapshot", "batch", "complete"}) {
             Thrower thrower;
             thrower.thrown_at = place;
             CHECK(failure(thrower, read_many) == "no memory");
@@ -178,7 +178,7 @@ TEST_SUITE("read_ahead") {
             for (; batch.number <= 20'003; ++batch.number) must(to.batch(batch, {&entry, 1}));
         };
         CHECK(failure(ahead, how).empty());
-        CHECK(ahead.told.size() == 20'003);
-        CHECK(ahead.told.back() == "batch 20003 0:9000000L");
+        CHECK(ahead.heard.size() == 20'003);
+        CHECK(ahead.heard.back() == "batch 20003 0:9000000L");
     }
 }

@@ -141,8 +141,8 @@ TEST_SUITE("threads") {
         std::deque<OnStrand<Replica>>& replicas() { return replicas_; }
 
         template <typename Service>
-        static std::future<void> run(OnStrand<Service>& party) {
-            return party.on_strand([&party] { return party->async_run(asio::use_future); });
+        static std::future<void> run(OnStrand<Service>& node) {
+            return node.on_strand([&node] { return node->async_run(asio::use_future); });
         }
 
     private:

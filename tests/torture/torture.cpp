@@ -40,7 +40,7 @@ struct Options {
 
 /// Whom a round kills: the view service is number 3.
 using Victims = std::vector<std::size_t>;
-constexpr std::size_t parties = 4;
+constexpr std::size_t nodes = 4;
 
 class Torture {
 public:
@@ -66,8 +66,8 @@ public:
               "the last answers");
         const auto first = check();
         if (!first.good()) return first;
-        for (std::size_t party = 0; party < parties; ++party) kill(party);  // and once more from the disks alone
-        for (std::size_t party = 0; party < parties; ++party) revive(party);
+        for (std::size_t node = 0; node < nodes; ++node) kill(node);  // and once more from the disks alone
+        for (std::size_t node = 0; node < nodes; ++node) revive(node);
         return check();
     }
     std::uint64_t answered() const { return pulse_.total(); }
@@ -75,7 +75,7 @@ public:
 private:
     void start() {
         revive(3);
-        for (std::size_t party = 0; party < 3; ++party) revive(party);
+        for (std::size_t node = 0; node < 3; ++node) revive(node);
         for (unsigned number = 0; number < options_.clients; ++number) {
             writers_.push_back(std::make_unique<Writer>(io_, clerk_options(), number, pulse_));
             writers_.back()->start();
@@ -87,24 +87,24 @@ private:
         Victims victims;
         const bool everybody = below(8) == 0;
         while (victims.empty())
-            for (std::size_t party = 0; party < parties; ++party)
-                if (everybody || below(2) == 0) victims.push_back(party);
+            for (std::size_t node = 0; node < nodes; ++node)
+                if (everybody || below(2) == 0) victims.push_back(node);
         std::ranges::shuffle(victims, random_);
         return victims;
     }
-    void kill(std::size_t party) {
-        if (party == 3) group_.end_view_service(SIGKILL);
-        else group_.end(group_.servers()[party], SIGKILL);
+    void kill(std::size_t node) {
+        if (node == 3) group_.end_view_service(SIGKILL);
+        else group_.end(group_.servers()[node], SIGKILL);
     }
     /// Starts it, when it has ended, and waits until it listens.
-    void revive(std::size_t party) {
-        if (party == 3) {
+    void revive(std::size_t node) {
+        if (node == 3) {
             until([this] { return !group_.view_service_running(); }, "the end of the view service");
             group_.start_view_service();
             until([this] { return group_.view_service_ready(); }, "the view service to listen");
             return;
         }
-        auto& server = group_.servers()[party];
+        auto& server = group_.servers()[node];
         until([&] { return !server.running(); }, "the end of server " + server.label);
         group_.start(server);
         until([&] { return group_.ready(server); }, "server " + server.label + " to listen");

@@ -147,11 +147,11 @@ TEST_SUITE("protocol_examples") {
     }
 
     TEST_CASE("every rule of the protocol stands on the page") {
-        std::vector<std::string> rules;
-        for (int i = 0; i <= 6; ++i) rules.push_back("R" + std::to_string(i));
-        for (int i = 1; i <= 11; ++i) rules.push_back("S" + std::to_string(i));
-        for (int i = 1; i <= 6; ++i) rules.push_back("C" + std::to_string(i));
-        for (const auto& rule : rules) CHECK_MESSAGE(page().text.find("**" + rule + "**") != std::string::npos, rule);
+        std::vector<std::string> machine;
+        for (int i = 0; i <= 6; ++i) machine.push_back("R" + std::to_string(i));
+        for (int i = 1; i <= 11; ++i) machine.push_back("S" + std::to_string(i));
+        for (int i = 1; i <= 6; ++i) machine.push_back("C" + std::to_string(i));
+        for (const auto& rule : machine) CHECK_MESSAGE(page().text.find("**" + rule + "**") != std::string::npos, rule);
     }
 
     TEST_CASE("the commands queries and values of the key/value store are read and written back") {

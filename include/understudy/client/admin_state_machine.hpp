@@ -21,7 +21,7 @@
 namespace understudy::client {
 
 /// One report about a question: its end, or, for a watch, a view.
-struct Told {
+struct Answer {
     std::uint64_t key = 0;            ///< The key that `ask` was given.
     std::optional<error> code;        ///< Set if the question ended with an error.
     std::optional<Message> message;   ///< The answer; with an error a `Failure` that explains it; for a watch the view.
@@ -41,9 +41,9 @@ public:
     /// The wait before a question is sent again when no answer comes.
     static constexpr Duration patience = std::chrono::seconds{1};
     /// Asks the driver to emit every `Refused`, also repeated ones, since each of them is the end of a call.
-    static constexpr bool tells_each_refusal = true;
+    static constexpr bool emits_each_refusal = true;
 
-    /// Starts a question; the next `wake` sends it. `key` names it in `Told` and must not be in use.
+    /// Starts a question; the next `wake` sends it. `key` names it in `Answer` and must not be in use.
     void ask(std::uint64_t key, Question question, Time now) {
         const auto deadline = after(now, question.timeout);
         asked_.emplace(key, Asked{std::move(question), deadline, now});
@@ -51,24 +51,25 @@ public:
     /// Drops a question: nothing more is reported for it. A request that was already sent may still take effect.
     void cancel(std::uint64_t key) { asked_.erase(key); }
     /// The reports since the last call, in order.
-    std::vector<Told> take_told() { return std::exchange(told_, {}); }
+    std::vector<Answer> take_answers() { return std::exchange(answers_, {}); }
 
     void receive(Envelope envelope, Time, Output& out) {
-        if (auto* changed = std::get_if<ViewChanged>(&envelope.message)) return tell_watchers(envelope.peer, *changed);
+        if (auto* changed = std::get_if<ViewChanged>(&envelope.message))
+            return report_to_watchers(envelope.peer, *changed);
         const auto name = read_call_id(envelope.id);
         auto found = asked_.find(name.n);
         // The id alone proves nothing: an answer counts only from the peer that was asked, and for that method.
         const auto* question = found == asked_.end() ? nullptr : &found->second.question;
         if (!question || question->to != envelope.peer || question->method != name.method)
-            return out.tell(Refused{envelope.peer, error::invalid_request, "an answer that nobody waits for"});
+            return out.emit(Refused{envelope.peer, error::invalid_request, "an answer that nobody waits for"});
         if (auto* failure = std::get_if<Failure>(&envelope.message)) {
-            out.tell(Refused{envelope.peer, failure->code, failure->text});
+            out.emit(Refused{envelope.peer, failure->code, failure->text});
             failure->text = envelope.peer + ": " + failure->text;
             return finish(found, {name.n, failure->code, std::move(envelope.message)});
         }
         if (name.method != Method::view_watch) return finish(found, {name.n, {}, std::move(envelope.message)});
         found->second.next = never;  // later views are pushed over this connection; ask again only if it is lost
-        told_.push_back({name.n, {}, std::move(envelope.message)});
+        answers_.push_back({name.n, {}, std::move(envelope.message)});
     }
     void disconnected(const Address& peer, Time now, Output&) {
         for (auto next = asked_.begin(); next != asked_.end();) {
@@ -115,21 +116,21 @@ private:
         failure.text = std::move(text);
         return failure;
     }
-    void finish(Table::iterator entry, Told told) {
+    void finish(Table::iterator entry, Answer answer) {
         asked_.erase(entry);
-        told_.push_back(std::move(told));
+        answers_.push_back(std::move(answer));
     }
     // A `view.changed` has no id. It belongs to every watch of that group at that peer.
-    void tell_watchers(const Address& peer, const ViewChanged& changed) {
+    void report_to_watchers(const Address& peer, const ViewChanged& changed) {
         for (const auto& [key, asked] : asked_) {
             const auto* watch = std::get_if<ViewWatch>(&asked.question.message);
             if (watch && asked.question.to == peer && watch->group == changed.info.group)
-                told_.push_back({key, {}, ViewResult{changed.info}});
+                answers_.push_back({key, {}, ViewResult{changed.info}});
         }
     }
 
     Table asked_;
-    std::vector<Told> told_;
+    std::vector<Answer> answers_;
 };
 
 }  // namespace understudy::client

@@ -72,7 +72,7 @@ struct ClerkCall {
 };
 
 /// All calls under way. An operation on one call costs O(log n) with n calls, averaged over many (TimerQueue);
-/// `land_all` and `keys` go over all of them.
+/// `requeue_all` and `keys` go over all of them.
 class ClerkCalls {
 public:
     using Keys = std::set<CallKey, std::less<>, RecyclingAllocator<CallKey>>;
@@ -142,16 +142,16 @@ public:
     }
 
     /// Requeues a call that was sent: its answer is no longer awaited, but still counts if it comes.
-    void land(ClerkCall& call) {
+    void requeue(ClerkCall& call) {
         UNDERSTUDY_CHECK(call.in_flight);
         settle(call);
         queue(call).insert(call.key);
         set_timer(call, never);
     }
     /// Requeues every call that was sent. O(attempts).
-    void land_all() {
+    void requeue_all() {
         for (const auto& [n, key] : sendings_)
-            if (auto& call = calls_.at(key); call.in_flight) land(call);
+            if (auto& call = calls_.at(key); call.in_flight) requeue(call);
     }
 
     /// Awaits the answer until `until` instead, or until the call's deadline if that is earlier.

@@ -55,7 +55,7 @@ public:
         : options_(checked(std::move(options))),
           chance_(seed),
           follower_(options_),
-          lanes_{new_lane(), new_lane(), new_lane()} {}
+          queues_{new_queue(), new_queue(), new_queue()} {}
 
     /// Starts a command. It is executed at most once, or without a session at least once (C5). Without `give_up_after`
     /// the value of the options counts; the call ends then at the latest.
@@ -117,7 +117,7 @@ public:
         follower_.suspect(now);
         if (leaving()) farewell_.send_at(after(now, queue(CallKind::command).backoff.next(chance_)));
         if (calls_.in_flight() == 0 && !opening_.awaited()) return;
-        calls_.land_all();
+        calls_.requeue_all();
         opening_.lost();
         lost_ = true;
         pause_all(now);
@@ -135,7 +135,7 @@ public:
                 calls_.postpone(*call, large_until_);
             else {
                 reached("C2: what is not answered in time is asked again");
-                calls_.land(*call);
+                calls_.requeue(*call);
                 follower_.suspect(now);
             }
         }
@@ -181,9 +181,9 @@ private:
     const Member& primary() const { return view_.view.primary; }
     // An idle client does not ask the view service, unless `follow` was called.
     bool wants_view() const { return following_ || calls_.size() > 0; }
-    RetryQueue new_lane() const { return {Backoff{options_.retry_first, options_.retry_last}}; }
-    RetryQueue& queue(CallKind kind) { return lanes_[static_cast<std::size_t>(kind)]; }
-    const RetryQueue& queue(CallKind kind) const { return lanes_[static_cast<std::size_t>(kind)]; }
+    RetryQueue new_queue() const { return {Backoff{options_.retry_first, options_.retry_last}}; }
+    RetryQueue& queue(CallKind kind) { return queues_[static_cast<std::size_t>(kind)]; }
+    const RetryQueue& queue(CallKind kind) const { return queues_[static_cast<std::size_t>(kind)]; }
     RetryQueue& queue(const ClerkCall& call) { return queue(call.kind()); }
 
     // ---- calls begin and end -----------------------------------------------------------------------------
@@ -325,11 +325,11 @@ private:
         if (queue.resume_at <= now) queue.resume_at = after(now, queue.backoff.next(chance_));
     }
     void pause_all(Time now) {
-        for (auto& queue : lanes_) pause(queue, now);
+        for (auto& queue : queues_) pause(queue, now);
     }
     // A new primary has not refused anything yet: send at once, and begin the backoffs anew.
     void resume_all() {
-        for (auto& queue : lanes_) {
+        for (auto& queue : queues_) {
             queue.resume_at = Time{};
             queue.backoff.reset();
         }
@@ -363,7 +363,7 @@ private:
         // Answers of the former primary still count, but must not be awaited: it may have failed.
         if (moved) {
             if (calls_.in_flight() > 0) reached("C2: what is unanswered is sent to the next primary too");
-            calls_.land_all();
+            calls_.requeue_all();
             opening_.lost();
         }
         if (moved && leaving()) farewell_.send_at(now);
@@ -434,7 +434,7 @@ private:
     }
     static std::string said_by(const Address& peer, const std::string& text) { return peer + ": " + text; }
     static void refuse(const Address& peer, error code, std::string what, Output& out) {
-        out.tell(Refused{peer, code, std::move(what)});
+        out.emit(Refused{peer, code, std::move(what)});
     }
 
     // ---- refusals (state_machine_refusals.ipp) -----------------------------------------------------------
@@ -460,7 +460,7 @@ private:
     ClerkSession session_;
     SessionOpening opening_;
     SessionFarewell farewell_;
-    std::array<RetryQueue, std::size(call_kinds)> lanes_;
+    std::array<RetryQueue, std::size(call_kinds)> queues_;
     Time large_until_{};  // `resend_after` after the last large answer: until then no answer counts as overdue
     bool following_ = false;
     bool lost_ = false;    // the connection to the primary was lost; no answer and no newer view came since

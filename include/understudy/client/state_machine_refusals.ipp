@@ -82,17 +82,17 @@ inline void ClientStateMachine::call_refused(const Envelope& envelope, Failure& 
 }
 // The attempt whose answer was awaited was refused: end the call, or requeue it.
 inline void ClientStateMachine::refused(ClerkCall& call, Failure& failure, Time now) {
-    auto cure = retry_action_of(failure.code);
-    if (cure == RetryAction::none) return fail(call, failure.code, std::move(failure.text));
-    if (cure == RetryAction::session && call.is_command()) return change_session(call, now);
+    auto action = retry_action_of(failure.code);
+    if (action == RetryAction::none) return fail(call, failure.code, std::move(failure.text));
+    if (action == RetryAction::session && call.is_command()) return change_session(call, now);
     call.detail = failure.text;
     if (is_definite(failure.code)) call.refusal = failure.code;
-    calls_.land(call);
-    if (cure == RetryAction::wait) {
+    calls_.requeue(call);
+    if (action == RetryAction::wait) {
         reached("C6: what was refused for want of room is tried again later");
         pause(queue(call), now);
     }
-    if (cure == RetryAction::elsewhere || cure == RetryAction::session) pause_all(now);
+    if (action == RetryAction::elsewhere || action == RetryAction::session) pause_all(now);
 }
 // C4: requeues the command for the next session if it had no effect. Otherwise its outcome is unknown: repeated in
 // another session it could take effect twice.
@@ -100,7 +100,7 @@ inline void ClientStateMachine::change_session(ClerkCall& call, Time now) {
     if (call.maybe()) return fail(call, error::outcome_unknown, "the session expired");
     call.seq = 0;
     call.sent = 0;
-    calls_.land(call);
+    calls_.requeue(call);
     pause(queue(call), now);
 }
 // C1: a refusal may carry the newer view that explains it. If not, and another server may help, ask the view service.

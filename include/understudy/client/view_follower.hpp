@@ -106,7 +106,7 @@ private:
     void note_silence(Output& out) {
         refused_ = 0;  // C7: the silent address may be back later, so asking on can help
         // At most one event per address until an answer comes: a long outage must not flood the host.
-        if (in_vain_++ < addresses_.size()) out.tell(ViewServiceSilent{address()});
+        if (in_vain_++ < addresses_.size()) out.emit(ViewServiceSilent{address()});
     }
 
     std::vector<Address> addresses_;

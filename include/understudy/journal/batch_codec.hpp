@@ -19,7 +19,7 @@ namespace detail {
 
 // Flags in the first byte of a payload: which parts follow. A later version can add flags; this one refuses those that
 // it does not know.
-enum BatchFlag : std::uint8_t { has_standing = 1 };
+enum BatchFlag : std::uint8_t { has_hard_state = 1 };
 // An entry's first byte has the kind in its low four bits, and this bit if the entry belongs to a session.
 inline constexpr std::uint8_t has_session = 0x10;
 
@@ -36,10 +36,10 @@ inline Member read_member(VarintReader& in) {
     return member;
 }
 
-// `standing` is the hard state.
-inline void put_standing(std::string& out, const HardState& standing) {
-    const auto& [group, cluster, ping_interval, view] = standing.info;
-    put_string(out, standing.name);
+// `hard_state` is the hard state.
+inline void put_hard_state(std::string& out, const HardState& hard_state) {
+    const auto& [group, cluster, ping_interval, view] = hard_state.info;
+    put_string(out, hard_state.name);
     put_string(out, group);
     put_varint(out, static_cast<std::uint64_t>(cluster));
     put_varint(out, static_cast<std::uint64_t>(ping_interval.count()));
@@ -48,17 +48,17 @@ inline void put_standing(std::string& out, const HardState& standing) {
     put_member(out, view.primary);
     put_varint(out, view.backups.size());
     for (const auto& backup : view.backups) put_member(out, backup);
-    const bool differs = standing.state_view != 0 && standing.state_view != view.number;
-    put_varint(out, standing.lives.size() + (differs ? 2 : 0));
+    const bool differs = hard_state.state_view != 0 && hard_state.state_view != view.number;
+    put_varint(out, hard_state.incarnations.size() + (differs ? 2 : 0));
     // `state_view` is stored as two more incarnations in front of the list: `Incarnation::none`, and the view number.
     // An older program does not know this number; it reads two incarnations that no view names, and goes on.
-    if (differs) put_varint(out, static_cast<std::uint64_t>(Incarnation::none)), put_varint(out, standing.state_view);
-    for (const auto life : standing.lives) put_varint(out, static_cast<std::uint64_t>(life));
+    if (differs) put_varint(out, static_cast<std::uint64_t>(Incarnation::none)), put_varint(out, hard_state.state_view);
+    for (const auto incarnation : hard_state.incarnations) put_varint(out, static_cast<std::uint64_t>(incarnation));
 }
-inline HardState read_standing(VarintReader& in) {
-    HardState standing;
-    auto& [group, cluster, ping_interval, view] = standing.info;
-    standing.name = in.string();
+inline HardState read_hard_state(VarintReader& in) {
+    HardState hard_state;
+    auto& [group, cluster, ping_interval, view] = hard_state.info;
+    hard_state.name = in.string();
     group = in.string();
     cluster = ClusterId{in.number()};
     ping_interval = Duration{static_cast<Duration::rep>(in.number())};
@@ -66,12 +66,12 @@ inline HardState read_standing(VarintReader& in) {
     view.forced = in.number();
     view.primary = read_member(in);
     for (auto left = in.number(); left > 0 && in.ok(); --left) view.backups.push_back(read_member(in));
-    auto& lives = standing.lives;
-    for (auto left = in.number(); left > 0 && in.ok(); --left) lives.push_back(Incarnation{in.number()});
-    if (lives.size() < 2 || lives.front() != Incarnation::none) return standing;
-    standing.state_view = static_cast<ViewNumber>(lives[1]);
-    lives.erase(lives.begin(), lives.begin() + 2);
-    return standing;
+    auto& incarnations = hard_state.incarnations;
+    for (auto left = in.number(); left > 0 && in.ok(); --left) incarnations.push_back(Incarnation{in.number()});
+    if (incarnations.size() < 2 || incarnations.front() != Incarnation::none) return hard_state;
+    hard_state.state_view = static_cast<ViewNumber>(incarnations[1]);
+    incarnations.erase(incarnations.begin(), incarnations.begin() + 2);
+    return hard_state;
 }
 
 // The view is stored as the difference to the view of the entry before. The index is not stored: entries are
@@ -103,8 +103,8 @@ inline bool read_entry(VarintReader& in, Position before, EntryView& entry) {
 /// Appends the encoded batch to `out`. The entries after `batch.prev`, up to `batch.through`, are taken from `log`. The
 /// batch's number and its snapshot pieces are not encoded. O(bytes of the entries).
 inline void encode_batch(std::string& out, const JournalBatch& batch, const replica::Log& log) {
-    out += static_cast<char>(batch.standing ? detail::has_standing : 0);
-    if (batch.standing) detail::put_standing(out, *batch.standing);
+    out += static_cast<char>(batch.hard_state ? detail::has_hard_state : 0);
+    if (batch.hard_state) detail::put_hard_state(out, *batch.hard_state);
     for (const auto number : {batch.prev.view, batch.prev.index, batch.commit, batch.through - batch.prev.index})
         put_varint(out, number);
     auto view = batch.prev.view;
@@ -121,8 +121,8 @@ inline std::optional<JournalBatch> decode_batch(std::string_view payload, std::v
     JournalBatch batch;
     VarintReader in{payload};
     const auto flags = in.number();
-    if (flags > detail::has_standing) return std::nullopt;
-    if (flags == detail::has_standing) batch.standing = detail::read_standing(in);
+    if (flags > detail::has_hard_state) return std::nullopt;
+    if (flags == detail::has_hard_state) batch.hard_state = detail::read_hard_state(in);
     batch.prev.view = in.number();
     batch.prev.index = in.number();
     batch.commit = in.number();

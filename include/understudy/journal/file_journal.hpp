@@ -26,7 +26,7 @@ namespace understudy::journal {
 struct FileJournalOptions {
     SyncPolicy sync = SyncPolicy::always();
     std::uint64_t segment_bytes = 64u << 20;  ///< Maximum size of a log file.
-    Duration idle = 1s;  ///< After this time without a batch a checkpoint mark is written; see `FrameLog::seal`.
+    Duration idle = 1s;  ///< After this time without a batch a checkpoint mark is written; see `FrameLog::checkpoint`.
 };
 
 /// Persists a replica's batches in files (replica_files.hpp). A thread of its own does the disk work, so that no event
@@ -71,7 +71,7 @@ private:
         std::deque<PendingBatch> queue_;
         Progress progress_;
         bool stopping_ = false;
-        std::function<void()> tell_;
+        std::function<void()> notify_;
 
     public:
         Worker(const std::string& directory, const FileJournalOptions& chosen)
@@ -95,7 +95,7 @@ private:
         const FileJournalOptions options;
 
         void start(std::function<void()> progress) {
-            tell_ = std::move(progress);
+            notify_ = std::move(progress);
             thread_ = std::thread{[this] { run(); }};
         }
         void take(PendingBatch batch) {
@@ -122,7 +122,7 @@ private:
             try {
                 while (work_once()) {
                 }
-                files.seal();
+                files.checkpoint();
             } catch (const std::exception& failed) {
                 publish([&](Progress& progress) { progress.failure = failed.what(); });
             }
@@ -143,9 +143,9 @@ private:
             if (schedule_.sync_due() <= written_at) {
                 files.sync();
                 schedule_.syncs(written_at);
-            } else if (schedule_.seal_due() <= written_at) {
-                files.seal();
-                schedule_.seals(written_at);
+            } else if (schedule_.checkpoint_due() <= written_at) {
+                files.checkpoint();
+                schedule_.checkpoints(written_at);
             }
             if (options.sync.promises()) count();
             return true;
@@ -183,7 +183,7 @@ private:
                 const std::lock_guard lock{mutex_};
                 change(progress_);
             }
-            if (tell_) tell_();
+            if (notify_) notify_();
         }
 
         SyncSchedule schedule_{options.sync, options.idle, now()};  // used by the thread only

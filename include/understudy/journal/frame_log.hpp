@@ -13,7 +13,7 @@
 // first number of the next one, so each frame is read exactly once, whichever of them a crash leaves behind.
 //
 // A commit mark is a frame without payload; it says that all frames before it are on stable storage. A commit mark that
-// `seal` appends while the log is idle is called a checkpoint mark.
+// `checkpoint` appends while the log is idle is called a checkpoint mark.
 #pragma once
 
 #include <algorithm>
@@ -56,16 +56,16 @@ public:
         : disk_{disk}, prefix_{std::move(prefix)}, salt_{salt}, options_{options} {}
 
     /// Reads the log. Call it once, before everything else. Calls `visit(number, payload)` for each frame except marks,
-    /// in order, and then `whole()`; after that it brings all frames to stable storage, and the log accepts new ones.
-    /// Exceptions of `visit` and `whole` are passed on, and the files are not changed then. Throws `Damaged`, and
-    /// `std::runtime_error` for another format version; the frames visited before that must not be used. O(bytes of the
-    /// log).
-    template <typename Visit, typename Whole>
-    void recover(Visit visit, Whole whole) {
+    /// in order, and then `complete()`; after that it brings all frames to stable storage, and the log accepts new
+    /// ones. Exceptions of `visit` and `complete` are passed on, and the files are not changed then. Throws `Damaged`,
+    /// and `std::runtime_error` for another format version; the frames visited before that must not be used. O(bytes of
+    /// the log).
+    template <typename Visit, typename Complete>
+    void recover(Visit visit, Complete complete) {
         UNDERSTUDY_CHECK(!file_);
         guarded([&] {
             auto found = read_segments(disk_, prefix_, visit);
-            whole();
+            complete();
             remove_unfinished();
             segments_ = std::move(found.segments);
             synced_ = found.synced;
@@ -79,7 +79,7 @@ public:
         });
     }
 
-    /// As above, without `whole`.
+    /// As above, without `complete`.
     template <typename Visit>
     void recover(Visit visit) {
         recover(std::move(visit), [] {});
@@ -105,11 +105,11 @@ public:
     /// Brings all frames to stable storage, and then appends a checkpoint mark and syncs it. Without the mark, damage
     /// to the last frames can look like a crash, and would go unnoticed. Call it when nothing more comes for a while. A
     /// mark takes a number. Does nothing if nothing was appended since the last mark.
-    void seal() {
+    void checkpoint() {
         guarded([&] {
-            if (sealed_ == last_) return;
+            if (checkpointed_ == last_) return;
             bring_to_stable_storage();
-            sealed_ = append(FrameKind::mark, {});
+            checkpointed_ = append(FrameKind::mark, {});
             bring_to_stable_storage();
         });
     }
@@ -201,7 +201,7 @@ private:
         const auto unfinished = name + std::string{unfinished_suffix};
         file_.emplace(disk_.create(unfinished, options_.grow_bytes));
         segments_.push_back({number, first, 0, 0});
-        sealed_ = first - 1;
+        checkpointed_ = first - 1;
         buffer_ = encode(SegmentHeader{salt_, number, first});
         fill();
         write_buffer();
@@ -239,7 +239,7 @@ private:
                 put({FrameKind::mark, 0, last_ + 1, last_, 0}, {});
                 ++last_;
             }
-            sealed_ = last_;
+            checkpointed_ = last_;
         });
         for (std::size_t i = 1; i < old.size(); ++i) remove_segment(place + 1);
         segments_.erase(segments_.begin() + static_cast<std::ptrdiff_t>(place));  // its file was replaced
@@ -292,7 +292,8 @@ private:
     std::string buffer_;                    // frames that were appended and not written to the file yet
     std::uint64_t last_ = 0;
     std::uint64_t synced_ = 0;
-    std::uint64_t sealed_ = 0;  // a mark or a segment's header says that all up to this number is on stable storage
+    // a mark or a segment's header says that all up to this number is on stable storage
+    std::uint64_t checkpointed_ = 0;
     std::exception_ptr failure_;
 };
 

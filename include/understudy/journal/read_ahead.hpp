@@ -33,9 +33,9 @@ public:
     std::string snapshot(const SnapshotPiece& piece) override {
         return pass([&](replica::JournalReader& to) { return to.snapshot(piece); });
     }
-    void standing(HardState standing) override {
+    void hard_state(HardState hard_state) override {
         pass([&](replica::JournalReader& to) {
-            to.standing(std::move(standing));
+            to.hard_state(std::move(hard_state));
             return std::string{};
         });
     }
@@ -51,12 +51,12 @@ public:
         return {};
     }
     void to_come(std::uint64_t bytes) override { to_come_ = bytes; }
-    std::string whole() override {
-        return pass([](replica::JournalReader& to) { return to.whole(); });
+    std::string complete() override {
+        return pass([](replica::JournalReader& to) { return to.complete(); });
     }
     /// Passes on the batches of the block that is being filled.
     void flush() { hand_over(); }
-    /// Nothing more follows. `tell` returns once it has passed on what is queued.
+    /// Nothing more follows. `deliver` returns once it has passed on what is queued.
     void end() noexcept {
         const std::lock_guard lock{mutex_};
         ended_ = true;
@@ -68,7 +68,7 @@ public:
     /// Calls `to` for everything that is queued, until `end`. If `to` finds a batch wrong, `refuse(number, wrong)` is
     /// called, which must throw.
     template <typename Refuse>
-    void tell(replica::JournalReader& to, Refuse refuse) {
+    void deliver(replica::JournalReader& to, Refuse refuse) {
         std::unique_lock lock{mutex_};
         for (;;) {
             changed_.wait(lock, [&] { return !full_.empty() || step_ || ended_; });
@@ -77,7 +77,7 @@ public:
                 const auto bytes = block.bytes();
                 full_.pop_front();
                 lock.unlock();
-                block.tell(to, refuse);
+                block.deliver(to, refuse);
                 lock.lock();
                 waiting_bytes_ -= bytes;
                 if (bytes <= most_bytes) empty_.push_back(std::move(block));
@@ -118,7 +118,7 @@ private:
             for (const auto& entry : its) entries.append(entry);
         }
         template <typename Refuse>
-        void tell(replica::JournalReader& to, Refuse& refuse) {
+        void deliver(replica::JournalReader& to, Refuse& refuse) {
             to.to_come(to_come);
             std::span<const EntryView> left{entries.entries()};
             for (const auto& [batch, count] : batches) {
@@ -191,7 +191,7 @@ void read_ahead(replica::JournalReader& to, Read read, Explain explain) {
         between.end();
     }};
     try {
-        between.tell(to, [&](std::uint64_t number, const std::string& wrong) {
+        between.deliver(to, [&](std::uint64_t number, const std::string& wrong) {
             throw std::runtime_error{explain(number, wrong)};
         });
     } catch (...) {

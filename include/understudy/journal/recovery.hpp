@@ -80,7 +80,7 @@ Recovered read_segments(D& disk, const std::string& prefix, Visit& visit) {
         } else if (!reader.at_end()) {
             if (const auto witness = reader.later_witness())
                 throw reader.damaged(reader.problem() + "; " + *witness + " says that it was on stable storage");
-            if (!reader.incomplete()) throw reader.damaged(reader.problem() + ", and it was written whole");
+            if (!reader.incomplete()) throw reader.damaged(reader.problem() + ", and it was written completely");
         }
     }
     return found;

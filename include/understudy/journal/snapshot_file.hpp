@@ -24,24 +24,24 @@ inline constexpr std::string_view snapshot_prefix = "snapshot";
 
 /// The content of the mark that ends a snapshot (its checkpoint mark).
 struct SnapshotEnd {
-    std::uint64_t void_before = 0;  ///< Entries in frames of the log before this number are invalidated.
+    std::uint64_t invalidated_before = 0;  ///< Entries in frames of the log before this number are invalidated.
     /// The hard state after the batch that completes the snapshot. The batch's frame is written after the snapshot has
     /// its name. If a crash takes that frame, the state would otherwise be found under an older view.
-    std::optional<HardState> standing;
+    std::optional<HardState> hard_state;
 };
 
 /// Encodes the payload of the mark.
 inline std::string encode_snapshot_end(const SnapshotEnd& end) {
     std::string out;
-    put_varint(out, end.void_before);
-    if (end.standing) detail::put_standing(out, *end.standing);
+    put_varint(out, end.invalidated_before);
+    if (end.hard_state) detail::put_hard_state(out, *end.hard_state);
     return out;
 }
 /// The inverse of `encode_snapshot_end`. Returns `nullopt` if the payload is malformed.
 inline std::optional<SnapshotEnd> decode_snapshot_end(std::string_view payload) {
     VarintReader in{payload};
     SnapshotEnd end{in.number(), {}};
-    if (in.left() != 0) end.standing = detail::read_standing(in);
+    if (in.left() != 0) end.hard_state = detail::read_hard_state(in);
     if (!in.ok() || in.left() != 0) return std::nullopt;
     return end;
 }
@@ -127,7 +127,7 @@ SnapshotEnd read_snapshot(D& disk, std::uint64_t before, Visit visit) {
     SnapshotPiece piece;
     piece.at.view = position.number();
     piece.at.index = position.number();
-    const auto tell = [&] {
+    const auto deliver = [&] {
         if (const auto wrong = visit(std::as_const(piece)); !wrong.empty()) throw reader.damaged(wrong);
         ++piece.n;
     };
@@ -136,7 +136,7 @@ SnapshotEnd read_snapshot(D& disk, std::uint64_t before, Visit visit) {
         const auto frame = next();
         piece.last = frame.header.kind == FrameKind::mark;
         if (!held && piece.last) throw reader.damaged("the snapshot has no piece");
-        if (held) tell();
+        if (held) deliver();
         if (piece.last) {
             auto end = decode_snapshot_end(frame.payload);
             if (!end) throw reader.damaged("the snapshot's mark cannot be read");

@@ -42,7 +42,7 @@ public:
     /// A batch was handed to the kernel.
     void wrote(Time now) {
         written_at_ = now;
-        synced_ = sealed_ = false;
+        synced_ = checkpointed_ = false;
     }
     /// Everything written so far is synced; `now` is when the sync began.
     void syncs(Time now) {
@@ -50,18 +50,18 @@ public:
         synced_ = true;
     }
     /// The log is sealed, which includes a sync.
-    void seals(Time now) {
+    void checkpoints(Time now) {
         syncs(now);
-        sealed_ = true;
+        checkpointed_ = true;
     }
 
     /// When a sync is due; `never` if everything is synced. It counts from the last sync, so that no batch waits for
     /// longer than the interval.
     Time sync_due() const { return synced_ ? never : after(synced_at_, policy_.interval); }
     /// When the log is to be sealed; `never` if it is sealed.
-    Time seal_due() const { return sealed_ ? never : after(written_at_, idle_); }
+    Time checkpoint_due() const { return checkpointed_ ? never : after(written_at_, idle_); }
     /// When a sync or a seal is due even if no further batch comes.
-    Time next() const { return std::min(sync_due(), seal_due()); }
+    Time next() const { return std::min(sync_due(), checkpoint_due()); }
 
 private:
     SyncPolicy policy_;
@@ -69,7 +69,7 @@ private:
     Time written_at_;
     Time synced_at_;
     bool synced_ = true;
-    bool sealed_ = false;
+    bool checkpointed_ = false;
 };
 
 }  // namespace understudy::journal

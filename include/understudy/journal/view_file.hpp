@@ -59,7 +59,7 @@ public:
         });
         co_await call.finished();
         // Writes the checkpoint mark after each set, because sets are rare. The caller does not wait for it.
-        asio::post(work_->thread, [files = &work_->files] { seal(*files); });
+        asio::post(work_->thread, [files = &work_->files] { checkpoint(*files); });
         co_return call.task()->stored;
     }
 
@@ -89,7 +89,8 @@ private:
         explicit Task(const asio::any_io_executor& executor)
             : guard{understudy::detail::ExecutorGuard::open(executor)} {}
         std::shared_ptr<understudy::detail::ExecutorGuard> guard;
-        asio::steady_timer* bell = nullptr;  // notifies the waiting coroutine; used on its executor only, as is `done`
+        // notifies the waiting coroutine; used on its executor only, as is `done`
+        asio::steady_timer* wakeup = nullptr;
         bool done = false;
         std::string failure;
         bool stored = false;
@@ -100,21 +101,21 @@ private:
     class Call {
     public:
         explicit Call(const asio::any_io_executor& executor)
-            : task_{std::make_shared<Task>(executor)}, bell_{executor, asio::steady_timer::time_point::max()} {
-            task_->bell = &bell_;
+            : task_{std::make_shared<Task>(executor)}, wakeup_{executor, asio::steady_timer::time_point::max()} {
+            task_->wakeup = &wakeup_;
         }
         Call(const Call&) = delete;
         Call& operator=(const Call&) = delete;
         ~Call() {
             task_->guard->shut();
-            task_->bell = nullptr;
+            task_->wakeup = nullptr;
         }
 
         const std::shared_ptr<Task>& task() const { return task_; }
         /// Waits for the task. Throws if it failed. If the wait is cancelled this throws, and the task still runs.
         asio::awaitable<void> finished() {
             std::error_code ec;
-            if (!task_->done) co_await bell_.async_wait(asio::redirect_error(asio::use_awaitable, ec));
+            if (!task_->done) co_await wakeup_.async_wait(asio::redirect_error(asio::use_awaitable, ec));
             if (!task_->done) throw std::system_error{ec};
             if (!task_->failure.empty())
                 throw std::system_error{make_error_code(error::journal_failed), task_->failure};
@@ -122,7 +123,7 @@ private:
 
     private:
         std::shared_ptr<Task> task_;
-        asio::steady_timer bell_;
+        asio::steady_timer wakeup_;
     };
 
     /// Runs `step` in the thread, and then completes the task on the executor of the caller.
@@ -136,14 +137,14 @@ private:
             }
             task->guard->post([task] {
                 task->done = true;
-                if (task->bell) task->bell->cancel();
+                if (task->wakeup) task->wakeup->cancel();
             });
         });
     }
     /// Errors are ignored here: a log that has failed throws the same error again in the next set.
-    static void seal(ViewFiles<PosixDisk>& files) {
+    static void checkpoint(ViewFiles<PosixDisk>& files) {
         try {
-            files.seal();
+            files.checkpoint();
         } catch (const std::exception&) {
         }
     }

@@ -3,7 +3,7 @@
 //     views-NUMBER.log      frames of JSON, in segments (frame_log.hpp), each with the version that it produces
 //     lock                  locked while a process uses the directory
 //
-// A frame with `whole` set has the complete record and supersedes all frames before it. The first frame of each
+// A frame with `complete` set has the complete record and supersedes all frames before it. The first frame of each
 // incarnation is of that kind, and so is a frame written when the log has grown too large. So a few segments are enough
 // at any time.
 #pragma once
@@ -27,16 +27,16 @@
 
 namespace understudy::journal {
 
-/// The payload of a frame: the changes of one set, or the complete record (`whole`).
+/// The payload of a frame: the changes of one set, or the complete record (`complete`).
 struct ViewFrame {
     std::uint64_t version = 0;
-    bool whole = false;
+    bool complete = false;
     view_service::ViewChanges changes;
 };
 
 void fields(auto& visit, wire::Like<ViewFrame> auto& frame) {
     visit.required("version", frame.version);
-    visit.optional("whole", frame.whole);
+    visit.optional("whole", frame.complete);
     visit.required("set", frame.changes);
 }
 
@@ -69,7 +69,7 @@ public:
             throw std::runtime_error{damaged.file() + " is damaged at offset " + std::to_string(damaged.offset()) +
                                      ": " + damaged.finding() + advice};
         }
-        if (version_ == 0 && passed_over_ != 0) fail(passed_over_, "no frame has the whole record");
+        if (version_ == 0 && passed_over_ != 0) fail(passed_over_, "no frame has the complete record");
     }
 
     /// The record and its version; `nullopt` if nothing was ever set.
@@ -82,22 +82,22 @@ public:
     /// When it returns true, the change is on stable storage.
     bool compare_and_set(std::uint64_t expected, const view_service::ViewChanges& changes) {
         if (expected != version_) return false;
-        const bool whole = !begun_ || is_large();
+        const bool complete = !begun_ || is_large();
         std::string payload;
-        wire::write(wire::Writer{payload}, ViewFrame{version_ + 1, whole, whole ? all_with(changes) : changes});
+        wire::write(wire::Writer{payload}, ViewFrame{version_ + 1, complete, complete ? all_with(changes) : changes});
         const auto number = log_.append(payload);
         log_.sync();
         apply(record_, changes);
         ++version_;
-        if (!whole) return true;
+        if (!complete) return true;
         begun_ = true;
-        whole_bytes_ = payload.size();
+        complete_bytes_ = payload.size();
         log_.remove_before(number);
         return true;
     }
     /// Writes a checkpoint mark: from then on, damage to any byte is detected. Call it when nothing more comes for a
     /// while.
-    void seal() { log_.seal(); }
+    void checkpoint() { log_.checkpoint(); }
 
     std::uint64_t bytes() const { return log_.bytes(); }
 
@@ -113,7 +113,7 @@ private:
         return {next.cluster, next.dead_after, std::move(next.groups), {}, next.removed};
     }
     bool is_large() const {
-        return log_.bytes() > options_.small_bytes && log_.bytes() > options_.growth * whole_bytes_;
+        return log_.bytes() > options_.small_bytes && log_.bytes() > options_.growth * complete_bytes_;
     }
 
     /// Applies a recovered frame.
@@ -123,7 +123,7 @@ private:
         ViewFrame frame;
         if (!wire::read(in, frame) || !scan.end())
             fail(number, scan.ok() ? in.place + ": " + in.problem : scan.error());
-        if (frame.whole) {
+        if (frame.complete) {
             record_ = {};
         } else if (version_ == 0) {
             passed_over_ = number;  // the frames that this one changes were removed; a complete frame must follow
@@ -133,7 +133,7 @@ private:
         }
         apply(record_, frame.changes);
         version_ = frame.version;
-        if (frame.whole) whole_bytes_ = payload.size();
+        if (frame.complete) complete_bytes_ = payload.size();
     }
     [[noreturn]] void fail(std::uint64_t number, const std::string& wrong) const {
         throw std::runtime_error{"frame " + std::to_string(number) + " of " + disk_.path("views-*.log") +
@@ -145,7 +145,7 @@ private:
     FrameLog<D> log_;
     view_service::ViewRecord record_;
     std::uint64_t version_ = 0;
-    std::uint64_t whole_bytes_ = 0;  // the size of the last frame with the complete record
+    std::uint64_t complete_bytes_ = 0;  // the size of the last frame with the complete record
     bool begun_ = false;             // this incarnation has written such a frame
     std::uint64_t passed_over_ = 0;  // the last frame that came before the first complete one
 };

@@ -144,13 +144,13 @@ inline kv::Command decode_any_kv_command(std::string_view text) {
 
 /// Decodes a command. Throws `std::invalid_argument`, which says what is wrong and what was expected.
 inline kv::Command decode_kv_command(std::string_view text) {
-    if (const auto usual = FastKvCommand::read(text)) return usual->command();
+    if (const auto fast = FastKvCommand::read(text)) return fast->command();
     return decode_any_kv_command(text);
 }
 
 /// The fast path for queries: the key of a `get` in exactly the form that `encode_kv` writes, with a key that needs no
 /// escapes. Nothing if the text has another form; then the general decoder decides.
-inline std::optional<std::string_view> usual_kv_get(std::string_view text) {
+inline std::optional<std::string_view> fast_kv_get(std::string_view text) {
     wire::FastDecoder form{text};
     std::string_view key;
     const bool good = form.literal(R"({"op":"get","key":)") && form.plain(key) && form.literal("}") && form.at_end();
@@ -177,7 +177,7 @@ inline kv::Record decode_kv_record(std::string_view line) {
 }
 
 /// The fast path for replies: `null`, or a string without escapes. Nothing if the text has another form.
-inline std::optional<kv::Reply> usual_kv_reply(std::string_view text) {
+inline std::optional<kv::Reply> fast_kv_reply(std::string_view text) {
     if (text == "null") return std::monostate{};
     wire::FastDecoder form{text};
     std::string_view value;
@@ -188,7 +188,7 @@ inline std::optional<kv::Reply> usual_kv_reply(std::string_view text) {
 /// Decodes a reply. The text does not say which command or query it answers: its form decides which alternative of
 /// `kv::Reply` it is. Throws `std::invalid_argument` if it has the form of none.
 inline kv::Reply decode_kv_reply(std::string_view text) {
-    if (auto usual = usual_kv_reply(text)) return std::move(*usual);
+    if (auto fast = fast_kv_reply(text)) return std::move(*fast);
     wire::Scanner scan{text};
     auto finish = [&](kv::Reply reply) {
         if (!scan.ok() || !scan.end()) throw std::invalid_argument(scan.error());

@@ -47,7 +47,7 @@ public:
 private:
     [[noreturn]] void fail(const std::string& what) const;
     void line(std::string_view text);
-    bool usual(std::string_view text, std::string_view& key, std::string_view& value);
+    bool fast(std::string_view text, std::string_view& key, std::string_view& value);
     void add(std::string_view key, std::string_view value);
 
     CowMap map_;

@@ -20,8 +20,8 @@ namespace understudy::kv {
 
 namespace kv_lines {
 // A record of less than `short_line` bytes is written directly into the piece; a longer one goes through `line_`, which
-// may be larger than a piece. `usual_chunk` bounds the memory reserved in advance, whatever `max` is.
-inline constexpr std::size_t short_line = 1024, usual_chunk = 256u << 10;
+// may be larger than a piece. `chunk_bytes` bounds the memory reserved in advance, whatever `max` is.
+inline constexpr std::size_t short_line = 1024, chunk_bytes = 256u << 10;
 // A byte takes at most six in JSON (\u0000).
 inline constexpr std::size_t max_line = 6 * (kv::max_key + kv::max_value) + 4096;
 }  // namespace kv_lines
@@ -30,7 +30,7 @@ UNDERSTUDY_DECL KvSnapshot::KvSnapshot(CowMap map) : map_{std::move(map)}, at_{m
 
 UNDERSTUDY_DECL std::string KvSnapshot::read(std::size_t max) {
     std::string bytes;
-    bytes.reserve(std::min(max, kv_lines::usual_chunk) + kv_lines::short_line);
+    bytes.reserve(std::min(max, kv_lines::chunk_bytes) + kv_lines::short_line);
     while (bytes.size() < max && (used_ < line_.size() || !at_.at_end())) {
         if (used_ == line_.size() && at_.key().size() + at_.value().size() < kv_lines::short_line) {
             append_kv_line(bytes, at_.key(), at_.value());
@@ -94,7 +94,7 @@ UNDERSTUDY_DECL void KvLoader::fail(const std::string& what) const {
 
 UNDERSTUDY_DECL void KvLoader::line(std::string_view text) try {
     std::string_view key, value;
-    if (usual(text, key, value)) return add(key, value);
+    if (fast(text, key, value)) return add(key, value);
     const auto record = decode_kv_record(text);
     add(record.key, record.value);
 } catch (const std::invalid_argument& wrong) {
@@ -103,7 +103,7 @@ UNDERSTUDY_DECL void KvLoader::line(std::string_view text) try {
 
 /// The fast path: reads a line in exactly the form that `append_kv_line` writes. False does not mean that the line is
 /// wrong: then the general decoder decides.
-UNDERSTUDY_DECL bool KvLoader::usual(std::string_view text, std::string_view& key, std::string_view& value) {
+UNDERSTUDY_DECL bool KvLoader::fast(std::string_view text, std::string_view& key, std::string_view& value) {
     wire::FastDecoder form{text};
     return form.literal(R"({"key":)") && form.bytes(key, key_room_) && form.literal(R"(,"value":)") &&
            form.bytes(value, value_room_) && form.literal("}") && form.at_end();

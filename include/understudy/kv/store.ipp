@@ -63,9 +63,9 @@ UNDERSTUDY_DECL std::string KvStore::check(const Command& command) const {
     return kv::describe_kv_limit(kv::exceeded_by(command));
 }
 UNDERSTUDY_DECL std::string KvStore::check_text(std::string_view text) const {
-    const auto usual = kv::FastKvCommand::read(text);
-    if (!usual) return check(decode_command(text));
-    return kv::describe_kv_limit(kv::exceeded_by(usual->key, usual->value));
+    const auto fast = kv::FastKvCommand::read(text);
+    if (!fast) return check(decode_command(text));
+    return kv::describe_kv_limit(kv::exceeded_by(fast->key, fast->value));
 }
 
 UNDERSTUDY_DECL kv::Reply KvStore::apply(const Command& command) {
@@ -75,17 +75,17 @@ UNDERSTUDY_DECL kv::Reply KvStore::apply(const Command& command) {
     return std::visit([this](const auto& concrete) { return run(concrete); }, command);
 }
 UNDERSTUDY_DECL kv::Reply KvStore::apply_text(std::string_view text) {
-    const auto usual = kv::FastKvCommand::read(text);
-    if (!usual) return apply(decode_command(text));
-    if (const auto limit = kv::exceeded_by(usual->key, usual->value)) return kv::TooLarge{limit};
-    return usual->put ? put(usual->key, usual->value) : append(usual->key, usual->value);
+    const auto fast = kv::FastKvCommand::read(text);
+    if (!fast) return apply(decode_command(text));
+    if (const auto limit = kv::exceeded_by(fast->key, fast->value)) return kv::TooLarge{limit};
+    return fast->put ? put(fast->key, fast->value) : append(fast->key, fast->value);
 }
 
 UNDERSTUDY_DECL kv::Reply KvStore::query(const Query& query) const {
     return std::visit([this](const auto& concrete) { return answer(concrete); }, query);
 }
 UNDERSTUDY_DECL std::string KvStore::query_text(std::string_view text) const {
-    const auto key = kv::usual_kv_get(text);
+    const auto key = kv::fast_kv_get(text);
     if (!key) return encode(query(decode_query(text)));
     std::string reply;
     if (const auto value = map_.find(*key)) wire::encode_bytes(reply, *value);

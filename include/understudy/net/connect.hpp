@@ -46,7 +46,7 @@ inline Socket adopt_socket(const asio::any_io_executor& executor, int family, De
     return socket;
 }
 
-/// The outcome of `Attempt::run`. `socket` is connected if `fault` is empty. `refused` means that every endpoint
+/// The outcome of `Connector::run`. `socket` is connected if `fault` is empty. `refused` means that every endpoint
 /// answered that nothing listens there: with ECONNREFUSED, or ENOENT for a missing unix socket file.
 struct Connected {
     Socket socket;
@@ -56,20 +56,20 @@ struct Connected {
 
 /// A connector for one address. Await `run` once, on the executor. `cancel` may be called at any time on the executor.
 /// Not thread-safe.
-class Attempt : public std::enable_shared_from_this<Attempt> {
+class Connector : public std::enable_shared_from_this<Connector> {
 public:
     using Endpoint = asio::generic::stream_protocol::endpoint;
 
-    explicit Attempt(const asio::any_io_executor& executor,
+    explicit Connector(const asio::any_io_executor& executor,
                      std::shared_ptr<Resolver> resolver = Resolver::of_process())
         : executor_{executor},
           timer_{executor},
           answered_{executor, asio::steady_timer::time_point::max()},
           resolver_{std::move(resolver)},
           socket_{executor} {}
-    Attempt(const Attempt&) = delete;
-    Attempt& operator=(const Attempt&) = delete;
-    ~Attempt() { stop_asking(); }
+    Connector(const Connector&) = delete;
+    Connector& operator=(const Connector&) = delete;
+    ~Connector() { stop_asking(); }
 
     /// Ends a pending `rest` or `run`. `run` then completes with `asio::error::operation_aborted`.
     void cancel() { stop(asio::error::operation_aborted); }
@@ -86,7 +86,7 @@ public:
     /// `asio::error::timed_out`. Does not throw for network errors; see `Connected::fault`.
     asio::awaitable<Connected> run(Target target, Duration timeout) {
         const auto self = shared_from_this();
-        limit(timer_, timeout, [](Attempt& attempt) { attempt.stop(asio::error::timed_out); });
+        limit(timer_, timeout, [](Connector& connector) { connector.stop(asio::error::timed_out); });
 
         std::error_code unresolved;
         auto endpoints = co_await resolve(std::move(target), &unresolved);
@@ -127,8 +127,8 @@ private:
     void limit(asio::steady_timer& timer, Duration timeout, Action action) {
         timer.expires_after(std::chrono::ceil<std::chrono::steady_clock::duration>(timeout));
         timer.async_wait([weak = weak_from_this(), action](std::error_code fault) {
-            auto attempt = weak.lock();
-            if (!fault && attempt) action(*attempt);
+            auto connector = weak.lock();
+            if (!fault && connector) action(*connector);
         });
     }
 
@@ -157,10 +157,10 @@ private:
         guard_ = understudy::detail::ExecutorGuard::open(executor_);
         resolver_->ask(host, [guard = guard_, weak = weak_from_this()](const Resolved& resolved) {
             guard->post([weak, resolved] {
-                const auto attempt = weak.lock();
-                if (!attempt) return;
-                attempt->answer_ = resolved;
-                attempt->answered_.cancel();
+                const auto connector = weak.lock();
+                if (!connector) return;
+                connector->answer_ = resolved;
+                connector->answered_.cancel();
             });
         });
     }
@@ -177,10 +177,10 @@ private:
         std::error_code fault;
         if (::connect(socket_.native_handle(), endpoint.data(), static_cast<socklen_t>(endpoint.size())) != 0) {
             if (errno != EINPROGRESS && errno != EINTR) co_return last_error();
-            asio::steady_timer patience{executor_};
-            limit(patience, timeout, [](Attempt& attempt) {
+            asio::steady_timer timer{executor_};
+            limit(timer, timeout, [](Connector& connector) {
                 asio::error_code ignored;
-                attempt.socket_.cancel(ignored);
+                connector.socket_.cancel(ignored);
             });
             co_await socket_.async_wait(Socket::wait_write, asio::redirect_error(asio::use_awaitable, fault));
             if (fault) co_return std::error_code{asio::error::timed_out};
@@ -218,7 +218,7 @@ private:
 /// Classifies the outcome of a probe. A reset (ECONNRESET) counts as `alive`: the connection was established and then
 /// reset before it was seen. A process that dies with connections in its accept queue causes that too, so a reset does
 /// not prove that the listener is lost; the next probe finds out.
-inline ProbeResult judge(const Connected& outcome) {
+inline ProbeResult classify(const Connected& outcome) {
     if (!outcome.fault || outcome.fault == std::errc::connection_reset) return ProbeResult::alive;
     return outcome.refused ? ProbeResult::refused : ProbeResult::unknown;
 }

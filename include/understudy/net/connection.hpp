@@ -234,10 +234,10 @@ public:
     }
 
     /// The owner calls this at equal intervals after `ConnectionOwner::attend`. A half frame must be complete, or have
-    /// grown by `least_progress`, within `patience` intervals; otherwise the connection is cut off. Intervals in which
-    /// the connection was not read do not count. The memory of a send buffer that was idle for an interval is freed.
-    /// Returns false if there is nothing left to check; then the owner stops calling.
-    bool tick(unsigned patience) {
+    /// grown by `least_progress`, within `max_intervals` intervals; otherwise the connection is cut off. Intervals in
+    /// which the connection was not read do not count. The memory of a send buffer that was idle for an interval is
+    /// freed. Returns false if there is nothing left to check; then the owner stops calling.
+    bool tick(unsigned max_intervals) {
         if (state_ == State::closed) return attended_ = false;
         if (!std::exchange(sent_lately_, false) && out_.empty()) out_.release();
         const auto pending = decoder_.pending();
@@ -245,7 +245,7 @@ public:
             marked_ = pending;
             marked_frames_ = frames_;
             without_progress_ = 0;
-        } else if (state_ == State::open && awaits_bytes_ && !is_held() && ++without_progress_ > patience) {
+        } else if (state_ == State::open && awaits_bytes_ && !is_held() && ++without_progress_ > max_intervals) {
             attended_ = false;
             cut_off(error::parse_error, "a frame was begun and does not go on");
             return false;

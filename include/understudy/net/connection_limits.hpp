@@ -33,14 +33,14 @@ namespace understudy::net {
 /// peers overdue afterwards. Not thread-safe: it runs on the executor.
 class ConnectionLimits : public std::enable_shared_from_this<ConnectionLimits> {
 public:
-    /// `tell` receives the events for the host: `ConnectionsRefused` and `ConnectionsAccepted`. `open` returns the
+    /// `emit` receives the events for the host: `ConnectionsRefused` and `ConnectionsAccepted`. `open` returns the
     /// number of accepted connections.
     ConnectionLimits(const asio::any_io_executor& executor, const TransportOptions& options,
-                     std::function<void(TransportEvent)> tell, std::function<std::size_t()> open)
+                     std::function<void(TransportEvent)> emit, std::function<std::size_t()> open)
         : options_{options},
           interval_{std::clamp<Duration>(std::min(options.first_message_timeout, options.frame_timeout) / 4,
                                          std::chrono::milliseconds{10}, std::chrono::seconds{1})},
-          tell_{std::move(tell)},
+          emit_{std::move(emit)},
           open_{std::move(open)},
           timer_{executor} {}
 
@@ -52,7 +52,7 @@ public:
         timer_.cancel();
         attended_.clear();
         silent_.clear();
-        tell_ = nullptr;
+        emit_ = nullptr;
         open_ = nullptr;
     }
 
@@ -122,7 +122,7 @@ private:
         std::uint64_t since;
     };
 
-    static constexpr auto told_again = std::chrono::minutes{1};  // the event repeats so often while refusing lasts
+    static constexpr auto emit_again = std::chrono::minutes{1};  // the event repeats so often while refusing lasts
 
     /// A duration in ticks of the timer, at least one.
     std::uint64_t intervals(Duration time) const {
@@ -150,15 +150,15 @@ private:
         return nullptr;
     }
 
-    /// Counts a refusal. The event goes out at the first one, and then at most once in `told_again`.
+    /// Counts a refusal. The event goes out at the first one, and then at most once in `emit_again`.
     void refused(std::string why, std::size_t open) {
         ++refused_;
         refused_at_ = ticks_;
         open_then_ = open;
         took_one_ = false;
-        if (!refusing_ || ticks_ >= told_at_ + intervals(told_again)) {
-            told_at_ = ticks_;
-            tell_(ConnectionsRefused{refused_, std::move(why)});
+        if (!refusing_ || ticks_ >= emitted_at_ + intervals(emit_again)) {
+            emitted_at_ = ticks_;
+            emit_(ConnectionsRefused{refused_, std::move(why)});
         }
         refusing_ = true;
         arm();
@@ -170,7 +170,7 @@ private:
         if (!refusing_ || ticks_ < refused_at_ + intervals(options_.first_message_timeout)) return;
         if (!took_one_ && open_() >= open_then_) return;
         refusing_ = false;
-        tell_(ConnectionsAccepted{std::exchange(refused_, 0)});
+        emit_(ConnectionsAccepted{std::exchange(refused_, 0)});
     }
 
     // ---- the timer ---------------------------------------------------------------------------------------
@@ -193,10 +193,10 @@ private:
         arm();
     }
     void tick_connections() {
-        const auto patience = static_cast<unsigned>(intervals(options_.frame_timeout));
+        const auto max_intervals = static_cast<unsigned>(intervals(options_.frame_timeout));
         for (std::size_t at = 0; at < attended_.size();) {
             const auto connection = attended_[at];
-            if (connection->tick(patience)) {
+            if (connection->tick(max_intervals)) {
                 ++at;
             } else {
                 std::swap(attended_[at], attended_.back());
@@ -223,7 +223,7 @@ private:
 
     TransportOptions options_;
     Duration interval_;
-    std::function<void(TransportEvent)> tell_;
+    std::function<void(TransportEvent)> emit_;
     std::function<std::size_t()> open_;  // the number of accepted connections
     asio::steady_timer timer_;
     ReceiveMemory memory_{wire::FrameRoom{Connection::largest_room + wire::FrameDecoder::most_moved}};
@@ -233,7 +233,7 @@ private:
     std::size_t refused_ = 0;       // since `refusing_` began
     std::size_t open_then_ = 0;     // accepted connections at the last refusal
     std::uint64_t refused_at_ = 0;  // the tick of the last refusal
-    std::uint64_t told_at_ = 0;     // the tick of the last event
+    std::uint64_t emitted_at_ = 0;     // the tick of the last event
     bool refusing_ = false;
     bool took_one_ = false;  // a connection was accepted since the last refusal
     bool armed_ = false;

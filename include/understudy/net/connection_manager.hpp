@@ -56,12 +56,12 @@ public:
             std::make_shared<ReceiveQueue>(executor, board->options_.max_turn, [weak = board->weak_from_this()] {
                 if (auto self = weak.lock()) self->after_turn();
             });
-        const auto tell = [weak = board->weak_from_this()](TransportEvent arrival) {
+        const auto emit = [weak = board->weak_from_this()](TransportEvent arrival) {
             if (auto self = weak.lock()) self->queue_->push(std::move(arrival));
         };
         // A plain pointer is safe: the limits call this only until `close`, and nothing calls them after it.
         const auto open = [board = board.get()] { return board->accepted_; };
-        board->limits_ = std::make_shared<ConnectionLimits>(executor, board->options_, tell, open);
+        board->limits_ = std::make_shared<ConnectionLimits>(executor, board->options_, emit, open);
         board->listen();
         return board;
     }
@@ -107,7 +107,8 @@ public:
         if (std::holds_alternative<std::string>(parsed) || is_reply_address(address))
             return queue_->push(Probed{address, ProbeResult::unknown});
         auto target = std::get<Target>(std::move(parsed));
-        asio::co_spawn(executor_, examine(shared_from_this(), address, attempt(), std::move(target)), asio::detached);
+        asio::co_spawn(executor_, probe(shared_from_this(), address, new_connector(), std::move(target)),
+                       asio::detached);
     }
 
     void pause(const Address& peer) {
@@ -136,7 +137,7 @@ public:
         queue_->close();
         listening_path_.release();
         for (const auto& acceptor : std::exchange(acceptors_, {})) acceptor->close();
-        for (const auto& attempt : std::exchange(attempts_, {})) attempt->cancel();
+        for (const auto& connector : std::exchange(connectors_, {})) connector->cancel();
         for (const auto& [name, peer] : std::exchange(peers_, {}))
             if (peer.connection) peer.connection->close();
         for (const auto& connection : std::exchange(leaving_, {})) connection->close();
@@ -211,41 +212,43 @@ private:
     std::shared_ptr<Connection> dial(const Address& to, Peer& peer) {
         auto connection = peer.connection = connect_to(to, true);
         const auto delay = peer.backoff.left(boot_time());
-        asio::co_spawn(executor_, reach(shared_from_this(), connection, attempt(), delay), asio::detached);
+        asio::co_spawn(executor_, reach(shared_from_this(), connection, new_connector(), delay), asio::detached);
         return connection;
     }
 
     static asio::awaitable<void> reach(std::shared_ptr<ConnectionManager> self, std::shared_ptr<Connection> connection,
-                                       std::shared_ptr<Attempt> attempt, Duration delay) {
-        if (delay > Duration{}) co_await attempt->rest(delay);
+                                       std::shared_ptr<Connector> connector, Duration delay) {
+        if (delay > Duration{}) co_await connector->rest(delay);
         if (self->queue_->closed()) co_return;
         auto parsed = parse_address(connection->peer(), self->schemes_);
         if (auto* wrong = std::get_if<std::string>(&parsed)) {
             connection->end(std::move(*wrong));
         } else {
-            auto outcome = co_await attempt->run(std::get<Target>(std::move(parsed)), self->options_.connect_timeout);
+            auto outcome = co_await connector->run(std::get<Target>(std::move(parsed)), self->options_.connect_timeout);
             if (self->queue_->closed()) co_return;
             if (outcome.fault)
                 connection->end("cannot connect: " + outcome.fault.message());
             else
                 connection->open(std::move(outcome.socket));
         }
-        self->attempts_.erase(attempt);
+        self->connectors_.erase(connector);
     }
 
     // Probes an address. Even if a unix socket refuses, a process that holds the lock of its path is alive: its socket
     // file may have been removed, or replaced. Without this check such a process would be declared dead.
-    static asio::awaitable<void> examine(std::shared_ptr<ConnectionManager> self, Address address,
-                                         std::shared_ptr<Attempt> attempt, Target target) {
+    static asio::awaitable<void> probe(std::shared_ptr<ConnectionManager> self, Address address,
+                                         std::shared_ptr<Connector> connector, Target target) {
         const std::string path = target.path;
-        const auto outcome = co_await attempt->run(std::move(target), self->options_.connect_timeout);
-        self->attempts_.erase(attempt);
-        auto result = judge(outcome);
+        const auto outcome = co_await connector->run(std::move(target), self->options_.connect_timeout);
+        self->connectors_.erase(connector);
+        auto result = classify(outcome);
         if (result == ProbeResult::refused && !path.empty() && UnixPath::is_held(path)) result = ProbeResult::alive;
         self->queue_->push(Probed{std::move(address), result});
     }
 
-    std::shared_ptr<Attempt> attempt() { return *attempts_.insert(std::make_shared<Attempt>(executor_)).first; }
+    std::shared_ptr<Connector> new_connector() {
+        return *connectors_.insert(std::make_shared<Connector>(executor_)).first;
+    }
 
     std::shared_ptr<Connection> connect_to(const Address& name, bool dialled) {
         return std::make_shared<Connection>(executor_, shared_from_this(), name, dialled, options_);
@@ -397,7 +400,7 @@ private:
     Address unix_name_;
     std::vector<std::shared_ptr<Acceptor>> acceptors_;
     std::unordered_map<Address, Peer> peers_;
-    std::unordered_set<std::shared_ptr<Attempt>> attempts_;
+    std::unordered_set<std::shared_ptr<Connector>> connectors_;
     std::unordered_set<std::shared_ptr<Connection>> leaving_;  // broken ones that still send the error and linger
     std::vector<std::shared_ptr<Connection>> stalled_;         // wait until the frames they delivered are handled
     std::vector<std::shared_ptr<Connection>> unflushed_;

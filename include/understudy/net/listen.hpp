@@ -97,9 +97,9 @@ inline Listening listen_at_each(const TcpEndpoints& endpoints, const Target& tar
 }
 
 inline Listening listen_tcp(const Target& target) {
-    constexpr auto patience = std::chrono::seconds{10};
+    constexpr auto timeout = std::chrono::seconds{10};
     if (const auto address = target.numeric_host()) return listen_at_each({{*address, target.port}}, target);
-    auto found = Resolver::of_process()->ask_and_wait(target.host, patience);
+    auto found = Resolver::of_process()->ask_and_wait(target.host, timeout);
     if (found.endpoints.empty()) fail_to_listen(target, found.fault, "its name was not resolved");
     for (auto& endpoint : found.endpoints) endpoint.port(target.port);
     return listen_at_each(found.endpoints, target);
@@ -114,7 +114,7 @@ inline Listening listen_as(const TransportOptions& options, Schemes allowed) {
     if (const auto wrong = options.validate(); !wrong.empty()) detail::refuse_options(wrong);
     if (options.listen.empty()) {
         if (!options.advertise.empty())
-            detail::refuse_options("advertise without listen: nobody could be reached there");
+            detail::refuse_options("advertise without listen: no peer could reach this server there");
         return {};
     }
     const auto target = detail::parse_option(options.listen, allowed);

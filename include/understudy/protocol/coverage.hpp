@@ -10,7 +10,7 @@
 
 namespace understudy::protocol {
 
-/// Called for each place that is reached, with what happens there ("S3: entries that conflict are cut off"), and for
+/// Called for each place that is reached, with what happens there ("S3: entries that conflict are truncated"), and for
 /// each refusal, with the name of the error. It is called on the thread that runs the state machine, and must not
 /// throw.
 using CoverageObserver = void (*)(std::string_view place);

@@ -18,7 +18,7 @@ struct HardState {
     ViewInfo info;  ///< The newest view that it adopted, with its group and cluster.
     /// The incarnations whose state this journal continues, oldest first; the present one is last. An incarnation that
     /// did not wait for the disk may have lost acknowledged entries. So it is not in the list, nor are those before it.
-    std::vector<Incarnation> lives;
+    std::vector<Incarnation> incarnations;
     /// The newest view in which this state took part: the last view adopted by an incarnation that a view names. A
     /// later incarnation may have heard of newer views without having their state. 0 means the view of `info`.
     ViewNumber state_view = 0;
@@ -27,7 +27,7 @@ struct HardState {
 
 /// The approximate number of bytes that the hard state takes in a journal.
 inline std::uint64_t size_of(const HardState& state) {
-    std::uint64_t bytes = 128 + state.name.size() + state.info.group.size() + 10 * state.lives.size();
+    std::uint64_t bytes = 128 + state.name.size() + state.info.group.size() + 10 * state.incarnations.size();
     bytes += state.info.view.primary.name.size();
     for (const auto& backup : state.info.view.backups) bytes += 16 + backup.name.size();
     return bytes;
@@ -51,7 +51,7 @@ struct SnapshotPiece {
 struct JournalBatch {
     std::uint64_t number = 0;  ///< Counts from 1 in each incarnation.
     std::vector<SnapshotPiece> pieces;
-    std::optional<HardState> standing;  ///< The hard state, if it changed.
+    std::optional<HardState> hard_state;  ///< The hard state, if it changed.
     Position prev;
     Index through = 0;
     Index commit = 0;  ///< The commit index as far as known, at most the last entry submitted so far.

@@ -37,7 +37,7 @@ struct Output {
     void send(To&& to, Id&& id, M&& message) {
         outbox.emplace_back(std::forward<To>(to), std::forward<Id>(id), std::forward<M>(message));
     }
-    void tell(Event event) { events.push_back(std::move(event)); }
+    void emit(Event event) { events.push_back(std::move(event)); }
     /// Clears the lists but keeps their memory for the next turn. Unusually large lists are freed.
     void clear() {
         const auto empty = [](auto& list) {

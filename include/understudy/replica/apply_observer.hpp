@@ -22,14 +22,14 @@ inline ApplyObserver set_apply_observer(ApplyObserver observer) {
 }
 
 /// Calls the observer of this thread, if there is one.
-inline void tell_applied(const void* replica, const Entry& entry, bool effective) {
+inline void observe_applied(const void* replica, const Entry& entry, bool effective) {
     if (apply_observer) [[unlikely]]
         apply_observer(replica, entry, effective);
 }
 /// The same for any type that converts to `Entry`. The conversion copies the command, so it is done only if there is an
 /// observer.
 template <typename E>
-void tell_applied(const void* replica, const E& entry, bool effective) {
+void observe_applied(const void* replica, const E& entry, bool effective) {
     if (apply_observer) [[unlikely]]
         apply_observer(replica, Entry(entry), effective);
 }

@@ -25,7 +25,7 @@ public:
     /// are dropped. The new primary sends again what it needs to be acknowledged.
     void enter_view() {
         acknowledged_ = answered_ = 0;
-        told_commit_ = 0;
+        heard_commit_ = 0;
         limit_ = ~Index{0};
         if (!withheld_.empty()) reached("S9: what is not on stable storage when its view ends is not acknowledged");
         withheld_.clear();
@@ -60,9 +60,9 @@ public:
             if (entry.at.view < state.log.position(entry.at.index - 1)->view)  // views never decrease
                 return step.refuse(call, "replica.append", error::invalid_params, "entries: a view is out of order");
             if (entry.at.index <= state.log.last().index) {
-                reached("S3: entries that conflict are cut off");
+                reached("S3: entries that conflict are truncated");
                 auto removed = state.cut(entry.at.index);
-                step.out.tell(LogCut{entry.at.index, removed, entry.at.index <= state.commit});
+                step.out.emit(LogTruncated{entry.at.index, removed, entry.at.index <= state.commit});
             }
             state.log.append(std::move(entry));
         }
@@ -72,7 +72,7 @@ public:
         if (end < state.log.last().index) reached("S3: what was not compared is not acknowledged");
         acknowledged_ = std::max(acknowledged_, end);
         if (append.commit > acknowledged_) reached("S2: nothing is applied that was not acknowledged in this view");
-        told_commit_ = std::max(told_commit_, append.commit);
+        heard_commit_ = std::max(heard_commit_, append.commit);
         AppendResult result{step.view().number, end, append.round};
         announce(step, result);
         answer(step, call, end, std::move(result));
@@ -101,7 +101,7 @@ public:
         expires_ = after(step.now, step.options.transfer_ttl);
         if (auto wrong = incoming_->feed(install.data, install.last); !wrong.empty()) {
             incoming_.reset();
-            step.out.tell(Refused{call.peer, error::bad_chunk, "the snapshot cannot be restored: " + wrong});
+            step.out.emit(Refused{call.peer, error::bad_chunk, "the snapshot cannot be restored: " + wrong});
             return refuse_chunk(step, call, "the snapshot cannot be restored: " + wrong);
         }
         auto next = incoming_->next();
@@ -112,7 +112,7 @@ public:
             if (pieces_.size() > step.options.chunk_window + 1) pieces_.pop_front();
         }
         if (install.last) {
-            step.out.tell(SnapshotInstalled{at, incoming_->bytes()});
+            step.out.emit(SnapshotInstalled{at, incoming_->bytes()});
             reached("S8: a snapshot replaces the state when its last chunk was read");
             incoming_->finish(state);
             incoming_.reset();
@@ -126,7 +126,7 @@ public:
     /// backup acknowledges more slowly.
     void respond(Step<S>& step, Index ahead) {
         auto& state = step.state;
-        state.commit = std::max(state.commit, std::min({told_commit_, acknowledged_, state.durable_index()}));  // S9
+        state.commit = std::max(state.commit, std::min({heard_commit_, acknowledged_, state.durable_index()}));  // S9
         acknowledge(step, ahead);
     }
     /// Sends the deferred answers whose entries are stable and are within the limit of `limit_acknowledgements`.
@@ -164,7 +164,7 @@ private:
     /// answers stay short.
     void announce(const Step<S>& step, AppendResult& result) {
         if (step.now < announce_at_) return;
-        announce_at_ = after(step.now, step.standing.info.ping_interval);
+        announce_at_ = after(step.now, step.node.info.ping_interval);
         result.features = own_features();
     }
 
@@ -198,7 +198,7 @@ private:
     void refuse_mismatch(Step<S>& step, const Call& call) const {
         reached(error::mismatch);
         Failure failure{"replica.append",   error::mismatch,   "the entry before the appended ones is not here",
-                        step.standing.info, step.state.held(), {}};
+                        step.node.info, step.state.held(), {}};
         step.out.send(call.peer, call.id, std::move(failure));
     }
 
@@ -267,7 +267,7 @@ private:
         reached(error::bad_chunk);
         InstallResult wanted{step.view().number, {}, 0};
         if (incoming_) wanted = {step.view().number, incoming_->id(), incoming_->next()};
-        Failure failure{"replica.install", error::bad_chunk, std::move(text), step.standing.info, {}, wanted};
+        Failure failure{"replica.install", error::bad_chunk, std::move(text), step.node.info, {}, wanted};
         // Deferred like any other answer to a chunk, because `wanted` also confirms what was received.
         answer_chunk(step, call, 0, std::move(failure));
     }
@@ -282,7 +282,7 @@ private:
     };
 
     Index acknowledged_ = 0;  // in this view: compared with the primary's log, acknowledged as soon as it is stable
-    Index told_commit_ = 0;   // the primary's commit index, in this view
+    Index heard_commit_ = 0;   // the primary's commit index, in this view
     Index answered_ = 0;      // what was acknowledged in this view
     Index limit_ = ~Index{0};  // nothing beyond it is acknowledged for now, so that the apply backlog stays bounded
     Index applied_before_ = 0;  // the applied index when the limit was last set

@@ -115,7 +115,7 @@ public:
         if (!log.position(from)) return begin_snapshot(step);
         if (mode_ == Mode::asking) {
             reached("S8: a backup is brought up from the log");
-            step.out.tell(BackupJoining{member_.name, step.view().number, false});
+            step.out.emit(BackupJoining{member_.name, step.view().number, false});
         }
         follow_log();
         knows_view_ = true;
@@ -173,7 +173,7 @@ public:
     void flush(Step<S>& step, std::uint64_t& calls, Round round) {
         if (!sending_.empty() && step.now >= resend_at_) {
             reached("S7: what is not acknowledged is sent again");
-            auto dead_after = step.standing.dead_after;
+            auto dead_after = step.node.dead_after;
             // The backup may be overloaded: wait longer each time, and start again with the smallest window.
             backoff_ = std::clamp(backoff_ * 2, dead_after / 20, dead_after / 4);
             sent_ = resume_;
@@ -181,7 +181,7 @@ public:
             resend_from_here_ = true;
         }
         if (mode_ == Mode::log && !step.state.log.position(sent_)) {
-            reached("S8: the log no longer goes back to what the backup holds");
+            reached("S8: the log no longer goes back to the end of the backup's log");
             begin_snapshot(step);
         }
         if (std::exchange(resend_from_here_, false)) {
@@ -209,11 +209,11 @@ public:
     /// arrived but are not read yet; a single look would declare every backup unreachable.
     bool overdue(const Step<S>& step) {
         if (sending_.empty() || unreachable_) return false;
-        if (step.now < unanswered_since() + step.standing.ack_timeout) {
+        if (step.now < unanswered_since() + step.node.ack_timeout) {
             suspected_ = never;
             return false;
         }
-        if (suspected_ == never) suspected_ = step.now + step.standing.dead_after / 50;
+        if (suspected_ == never) suspected_ = step.now + step.node.dead_after / 50;
         if (step.now < suspected_) return false;
         reached("S7: a backup that acknowledges nothing for D/2 is unreachable");
         unreachable_ = true;
@@ -221,11 +221,11 @@ public:
     }
 
     /// When `flush` or `overdue` has something to do.
-    Time deadline(const Standing& standing) const {
+    Time deadline(const NodeState& node) const {
         if (chunk_due_) return last_sent_;
-        if (sending_.empty()) return last_sent_ + standing.info.ping_interval;
+        if (sending_.empty()) return last_sent_ + node.info.ping_interval;
         auto judged =
-            unreachable_ ? never : suspected_ != never ? suspected_ : unanswered_since() + standing.ack_timeout;
+            unreachable_ ? never : suspected_ != never ? suspected_ : unanswered_since() + node.ack_timeout;
         return std::min(resend_at_, judged);
     }
 
@@ -249,8 +249,8 @@ private:
     /// How long to wait for an answer before sending again: at least D/20 (S7), more if the backup recently took longer
     /// to answer, and twice as long with each resend while it is silent.
     Duration resend_interval(const Step<S>& step) const {
-        const auto& standing = step.standing;
-        return std::max({standing.dead_after / 20, std::min(round_trip_ * 3, standing.ack_timeout / 2), backoff_});
+        const auto& node = step.node;
+        return std::max({node.dead_after / 20, std::min(round_trip_ * 3, node.ack_timeout / 2), backoff_});
     }
 
     void note_sent(std::uint64_t n, const Step<S>& step, Index through = 0) {
@@ -295,7 +295,7 @@ private:
     /// The view of a message: whole until the backup has shown that it has it, then its number.
     ViewRef view_ref(const Step<S>& step) const {
         ViewRef ref{step.view().number, {}};
-        if (!knows_view_) ref.whole = step.standing.info;
+        if (!knows_view_) ref.whole = step.node.info;
         return ref;
     }
 
@@ -320,7 +320,7 @@ private:
             sent_something = true;
         }
         if (sent_something || by_itself) return;
-        bool heartbeat = sending_.empty() && step.now >= last_sent_ + step.standing.info.ping_interval;
+        bool heartbeat = sending_.empty() && step.now >= last_sent_ + step.node.info.ping_interval;
         if (heartbeat) reached("S7: an idle backup is sent an empty append every ping interval");
         if (must_send_ || heartbeat || (required_ && round > round_sent_))
             send_append(step, calls, round, sent_, sent_);
@@ -336,8 +336,8 @@ private:
 
     void send_append(Step<S>& step, std::uint64_t& calls, Round round, Index after_index, Index through) {
         const auto& log = step.state.log;
-        Append append{step.standing.info.cluster,
-                      step.standing.info.group,
+        Append append{step.node.info.cluster,
+                      step.node.info.group,
                       view_ref(step),
                       *log.position(after_index),
                       {},
@@ -361,23 +361,23 @@ private:
         // A transfer of an earlier view can go on if the entries after its snapshot are still in the log.
         bool resumed = transfer_ && step.state.log.has(transfer_->id().at) && mode_ != Mode::snapshot;
         reached(resumed ? "S8: a transfer of an earlier view is taken up again" : "S8: a backup needs a snapshot");
-        if (!resumed) transfer_.emplace(step.state, step.standing.incarnation);
+        if (!resumed) transfer_.emplace(step.state, step.node.incarnation);
         mode_ = Mode::snapshot;
         next_chunk_ = transfer_->acknowledged();
         resend_from_here_ = true;
-        step.out.tell(BackupJoining{member_.name, step.view().number, true});
+        step.out.emit(BackupJoining{member_.name, step.view().number, true});
     }
 
     void send_chunks(Step<S>& step, std::uint64_t& calls) {
         // All chunks are answered, but the backup still lacks one. A correct backup never does this. The chunk is sent
         // again, but only once per ping interval.
-        if (sending_.empty() && step.now >= last_sent_ + step.standing.info.ping_interval)
+        if (sending_.empty() && step.now >= last_sent_ + step.node.info.ping_interval)
             next_chunk_ = transfer_->acknowledged();
         // One chunk per turn: other messages that have arrived meanwhile must not wait until the whole window is
         // filled.
         if (has_room_for_chunk(step.options.chunk_window)) {
-            Install install{step.standing.info.cluster,
-                            step.standing.info.group,
+            Install install{step.node.info.cluster,
+                            step.node.info.group,
                             view_ref(step),
                             transfer_->id(),
                             next_chunk_,

@@ -22,7 +22,7 @@ public:
     /// Starts to use a journal. All entries of the log, up to `last`, are on stable storage already.
     void use_journal(Index last) {
         in_use_ = true;
-        given_ = durable_ = last;
+        submitted_ = durable_ = last;
     }
     bool in_use() const { return in_use_; }
 
@@ -31,7 +31,7 @@ public:
 
     /// The log was truncated at `from`; later entries must be submitted to the journal again.
     void cut(Index from) {
-        given_ = std::min(given_, from - 1);
+        submitted_ = std::min(submitted_, from - 1);
         durable_ = std::min(durable_, from - 1);
         // A batch on its way to the disk may contain entries that were removed. When it is persisted, the new entries
         // that take their indexes must not count as stable.
@@ -40,13 +40,13 @@ public:
     /// The log starts again after a snapshot. Nothing counts as stable until the batch with the snapshot is on stable
     /// storage.
     void reset(Index base) {
-        given_ = base;
+        submitted_ = base;
         durable_ = 0;
         for (auto& mark : marks_) mark.through = 0;
     }
 
     /// Submits a new hard state with the next batch.
-    void note(HardState standing) { next_.standing = std::move(standing); }
+    void note(HardState hard_state) { next_.hard_state = std::move(hard_state); }
     /// Submits a piece of a snapshot with the next batch.
     void add(SnapshotPiece piece) { next_.pieces.push_back(std::move(piece)); }
 
@@ -63,21 +63,21 @@ public:
 
     /// Whether something waits to be submitted.
     bool waits(const Log& log) const {
-        return in_use_ && (given_ != log.last().index || !next_.pieces.empty() || next_.standing);
+        return in_use_ && (submitted_ != log.last().index || !next_.pieces.empty() || next_.hard_state);
     }
     /// Removes and returns the batch of this turn: new entries, snapshot pieces, a changed hard state. None if there is
     /// nothing.
     std::optional<JournalBatch> take(const Log& log, Index commit) {
         if (!waits(log)) return std::nullopt;
         const auto last = batch_end(log);
-        if (next_.standing) bytes_ += size_of(*next_.standing);
+        if (next_.hard_state) bytes_ += size_of(*next_.hard_state);
         auto batch = std::exchange(next_, JournalBatch{next_.number + 1, {}, {}, {}, 0, 0});
         batch.number = next_.number;
-        batch.prev = *log.position(given_);
+        batch.prev = *log.position(submitted_);
         batch.through = last;
         batch.commit = std::min(commit, last);
-        bytes_ += log.bytes(given_, last);
-        given_ = last;
+        bytes_ += log.bytes(submitted_, last);
+        submitted_ = last;
         marks_.push_back({batch.number, last});
         return batch;
     }
@@ -100,14 +100,14 @@ private:
 
     Index batch_end(const Log& log) const {
         const auto last = log.last().index;
-        if (log.bytes(given_, last) <= batch_bytes) return last;
-        auto end = given_ + 1;
-        while (log.bytes(given_, end + 1) <= batch_bytes) ++end;
+        if (log.bytes(submitted_, last) <= batch_bytes) return last;
+        auto end = submitted_ + 1;
+        while (log.bytes(submitted_, end + 1) <= batch_bytes) ++end;
         return end;
     }
 
     bool in_use_ = false;
-    Index given_ = 0;    // entries up to here were submitted
+    Index submitted_ = 0;    // entries up to here were submitted
     Index durable_ = 0;  // entries up to here are stable
     std::deque<Mark> marks_;
     std::uint64_t bytes_ = 0;

@@ -20,13 +20,13 @@ public:
     virtual std::string snapshot(const SnapshotPiece& piece) = 0;
     /// Hard state that is valid although its batch is not replayed: from a batch superseded by a full snapshot, or from
     /// the snapshot itself when no batch follows.
-    virtual void standing(HardState standing) = 0;
+    virtual void hard_state(HardState hard_state) = 0;
     /// The next batch, with its entries. `entries` are valid during the call only.
     virtual std::string batch(const JournalBatch& batch, std::span<const EntryView> entries) = 0;
     /// A hint: the batches after the next one contain at least about this many bytes of entries.
     virtual void to_come(std::uint64_t bytes) = 0;
     /// All content was read. The journal prepares for writing next.
-    virtual std::string whole() = 0;
+    virtual std::string complete() = 0;
 };
 
 }  // namespace understudy::replica

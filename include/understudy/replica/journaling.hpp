@@ -23,25 +23,25 @@ class Journaling {
 public:
     /// The limit for the list of incarnations. A server that restarts many times without hearing of a view would make
     /// the list too long for a ping (256). Beyond the limit, the first one and the latest ones stay.
-    static constexpr std::size_t max_lives = 200;
+    static constexpr std::size_t max_incarnations = 200;
 
     /// A new incarnation starts from the recovered `from`, whose state was moved to `state`. `promised`: the journal
     /// calls a batch persisted only when it is on stable storage. Otherwise the list of incarnations stays empty,
     /// because no later incarnation may claim this state.
-    void begin(const Recovered<S>& from, ReplicatedState<S>& state, const Standing& standing, bool promised) {
+    void begin(const Recovered<S>& from, ReplicatedState<S>& state, const NodeState& node, bool promised) {
         introduced_ = false;
-        former_ = from.standing.info;
-        state_view_ = from.standing.state_view != 0 ? from.standing.state_view : former_.view.number;
+        former_ = from.hard_state.info;
+        state_view_ = from.hard_state.state_view != 0 ? from.hard_state.state_view : former_.view.number;
         stable_ = noted_ = {0, state_view_};
         if (promised) {
-            recovered_ = from.standing.lives;
-            while (recovered_.size() >= max_lives) recovered_.erase(recovered_.begin() + 1);
-            lives_ = recovered_;
-            lives_.push_back(standing.incarnation);
+            recovered_ = from.hard_state.incarnations;
+            while (recovered_.size() >= max_incarnations) recovered_.erase(recovered_.begin() + 1);
+            incarnations_ = recovered_;
+            incarnations_.push_back(node.incarnation);
         }
         compaction_.restore(from.entry_bytes, from.snapshot_bytes);
         // The view of this incarnation is still 0. The journal must keep the newest view that was known.
-        note(state, standing, from.standing.info.view);
+        note(state, node, from.hard_state.info.view);
     }
 
     /// Whether the journal has recorded this incarnation. No ping may leave before that: a later incarnation could
@@ -55,19 +55,19 @@ public:
     const std::vector<Incarnation>& recovered() const { return recovered_; }
     /// Fills in what a ping says about the journal. `ping.viewnum` must be set already.
     void describe(Ping& ping) const {
-        ping.journal = !lives_.empty();  // batches count only when they are on stable storage
+        ping.journal = !incarnations_.empty();  // batches count only when they are on stable storage
         ping.recovered = recovered_;
         if (ping.journal || ping.viewnum == 0) ping.knew = std::max(former_view(), stable_.known);
         if (ping.journal) ping.state_view = stable_.of_state;
     }
     /// Whether the view relies on the state of this server: it is the primary or a backup in sync, under this
     /// incarnation or under one that it continues.
-    bool is_relied_on(const Standing& standing) const {
-        const auto& view = standing.info.view;
-        const auto* me = view.member(standing.name);
+    bool is_relied_on(const NodeState& node) const {
+        const auto& view = node.info.view;
+        const auto* me = view.member(node.name);
         if (!me || (me != &view.primary && !me->synced)) return false;
-        const auto is_me = [&](Incarnation life) { return life == me->incarnation; };
-        return is_me(standing.incarnation) || std::ranges::any_of(recovered_, is_me);
+        const auto is_me = [&](Incarnation incarnation) { return incarnation == me->incarnation; };
+        return is_me(node.incarnation) || std::ranges::any_of(recovered_, is_me);
     }
     /// Why stable storage failed, as human-readable text; empty if it did not.
     const std::string& failure() const { return failure_; }
@@ -75,13 +75,13 @@ public:
 
     /// A newer view was adopted. If it names this incarnation, no later view names an earlier one, so the earlier ones
     /// are no longer listed.
-    void adopted(ReplicatedState<S>& state, const Standing& standing) {
+    void adopted(ReplicatedState<S>& state, const NodeState& node) {
         if (!state.durable.in_use()) return;
-        if (standing.role() != Role::idle && !lives_.empty()) {
+        if (node.role() != Role::idle && !incarnations_.empty()) {
             recovered_.clear();
-            lives_ = {standing.incarnation};
+            incarnations_ = {node.incarnation};
         }
-        note(state, standing, standing.info.view);
+        note(state, node, node.info.view);
     }
     /// A received snapshot, or an empty state, replaces the whole state.
     void replaced(const ReplicatedState<S>& state) { compaction_.abandon(state); }
@@ -102,17 +102,17 @@ public:
 
     /// Submits the batch of this turn, and writes the journal's own snapshot when one is needed. `receives`: a snapshot
     /// is being received; it will replace the state, so none is written.
-    void end_turn(ReplicatedState<S>& state, const ReplicaOptions& options, Incarnation life, bool receives, Time now,
-                  Output& out) {
-        if (!receives) compaction_.wake(state, options, life);
+    void end_turn(ReplicatedState<S>& state, const ReplicaOptions& options, Incarnation incarnation, bool receives,
+                  Time now, Output& out) {
+        if (!receives) compaction_.wake(state, options, incarnation);
         out.journal = state.durable.take(state.log, state.commit);
         if (!out.journal) return;
         disk_.gave(out.journal->number, now);
-        if (!out.journal->standing) return;
+        if (!out.journal->hard_state) return;
         noted_in_ = out.journal->number;
-        const auto& standing = *out.journal->standing;
-        const auto known = standing.info.view.number;
-        noted_ = {known, standing.state_view != 0 ? standing.state_view : known};
+        const auto& node = *out.journal->hard_state;
+        const auto known = node.info.view.number;
+        noted_ = {known, node.state_view != 0 ? node.state_view : known};
     }
     /// Whether the next turn is due at once, to submit another piece of a snapshot.
     bool due(const ReplicaOptions& options) const { return compaction_.due(options); }
@@ -121,13 +121,13 @@ public:
 
 private:
     /// Submits the hard state with `view`.
-    void note(ReplicatedState<S>& state, const Standing& standing, const View& view) {
-        auto info = standing.info;
+    void note(ReplicatedState<S>& state, const NodeState& node, const View& view) {
+        auto info = node.info;
         info.view = view;
         // An incarnation that no view names only hears of new views; its state takes no part in them. Without this
         // distinction, an older copy of a directory would pass for the newest one as soon as its server has heard of
         // the current view.
-        state.durable.note({standing.name, std::move(info), lives_, recovered_.empty() ? 0 : state_view_});
+        state.durable.note({node.name, std::move(info), incarnations_, recovered_.empty() ? 0 : state_view_});
     }
 
     /// The newest view that is known, and the newest one that the state takes part in.
@@ -140,7 +140,7 @@ private:
     ViewInfo former_;
     std::vector<Incarnation> recovered_;
     ViewNumber state_view_ = 0;       // the newest view that the recovered state takes part in
-    std::vector<Incarnation> lives_;  // `recovered_` and this one; empty if no later incarnation may continue it
+    std::vector<Incarnation> incarnations_;  // `recovered_` and this one; empty if no later incarnation may continue it
     Views noted_;                     // the views in the hard state that was submitted last,
     std::uint64_t noted_in_ = 0;      // the batch that contains it,
     Views stable_;                    // and the views in the newest one that is on stable storage

@@ -42,7 +42,7 @@ public:
     std::uint64_t send(Ping ping, Time now, Duration interval, Duration dead_after, Output& out) {
         const bool silent = broken_ || (unanswered_since_ != never && now >= unanswered_since_ + dead_after);
         if (silent && silences_ < addresses_.size()) {  // one event for each address, not for each D of a long outage
-            out.tell(ViewServiceSilent{address()});
+            out.emit(ViewServiceSilent{address()});
             ++silences_;
         }
         if (broken_ || refused_) reached("S12: the next address of the view service is tried");
@@ -64,7 +64,7 @@ public:
         unanswered_since_ = never;
         if (peer == address()) broken_ = refused_ = false;
         std::ranges::fill(refusals_, std::nullopt);
-        if (std::exchange(silences_, 0) != 0) out.tell(ViewServiceAnswers{peer});
+        if (std::exchange(silences_, 0) != 0) out.emit(ViewServiceAnswers{peer});
     }
     /// `peer`, which must be an address of the view service, refused a ping with `code`. Returns true if this is news:
     /// the caller emits an event for a refusal once, not with every ping that the same address refuses alike.

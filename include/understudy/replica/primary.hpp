@@ -67,8 +67,8 @@ public:
         serving_ = true;
         room_.take_over(step.now);
         reached("S5: a new primary keeps its whole log");
-        inherited_ = step.state.log.last().index;
-        waiting_.reset(inherited_ + 1);
+        takeover_last_ = step.state.log.last().index;
+        waiting_.reset(takeover_last_ + 1);
         step.state.sessions.touch_all(step.now);  // C4: counted from the takeover at the earliest
         set_links(step);
     }
@@ -86,7 +86,7 @@ public:
     void step_down(Step<S>& step, const std::string& why) {
         if (serving_) {
             reached("S6: a primary steps down");
-            step.out.tell(SteppedDown{step.standing.info.group, step.view().number, why});
+            step.out.emit(SteppedDown{step.node.info.group, step.view().number, why});
         }
         serving_ = false;
         for (auto index = step.state.applied.index + 1; index <= step.state.log.last().index; ++index)
@@ -218,7 +218,7 @@ public:
     /// Whether an answer that waited can be produced, or the oldest read can be answered now.
     bool has_ready_read(const ReplicatedState<S>& state, bool leased) const {
         if (answers_.can_produce()) return true;
-        if (reads_.empty() || state.applied.index < inherited_) return false;  // S5
+        if (reads_.empty() || state.applied.index < takeover_last_) return false;  // S5
         const auto& read = reads_.front();
         if (read.needed > state.applied.index) return false;
         return leased || (read.round != 0 && read.round <= round_confirmed());
@@ -233,7 +233,7 @@ public:
     }
     /// Answers the commands that were applied, and trims the log.
     void end_turn(Step<S>& step) {
-        if (!reads_.empty() && step.state.applied.index < inherited_)
+        if (!reads_.empty() && step.state.applied.index < takeover_last_)
             reached("S5: reads wait for what the primary inherited");
         release_answers(step);
         step.state.trim(step.options.log_bytes, trimmable(step));
@@ -249,11 +249,11 @@ public:
     }
 
     /// When this primary has something to do, if nothing arrives.
-    Time deadline(const Standing& standing) const {
+    Time deadline(const NodeState& node) const {
         if (serving_ && answers_.any_ready()) return Time{};
         auto next = answers_.deadline();
         for (const auto& link : links_)
-            next = std::min(next, link.deadline(standing));
+            next = std::min(next, link.deadline(node));
         for (const auto& [name, parked] : parked_) next = std::min(next, parked.expires);
         return serving_ ? std::min(next, next_expiry_) : next;
     }
@@ -377,7 +377,7 @@ private:
     void find_unreachable(Step<S>& step) {
         for (auto& link : links_) {
             if (!link.overdue(step)) continue;
-            step.out.tell(BackupUnreachable{link.member().name, step.view().number});
+            step.out.emit(BackupUnreachable{link.member().name, step.view().number});
             ping_now_ = true;
         }
     }
@@ -385,26 +385,26 @@ private:
     /// S4: advances the commit index to what the whole in-sync set has, and adds to the set the backups that caught up.
     void advance(Step<S>& step) {
         auto& state = step.state;
-        auto held_by_all = state.durable_index();  // S9
+        auto durable_everywhere = state.durable_index();  // S9
         for (const auto& link : links_) {
             // An entry that one of the in-sync set lacks must not be committed: that backup may be the next primary.
-            if (link.required()) held_by_all = std::min(held_by_all, link.match());
+            if (link.required()) durable_everywhere = std::min(durable_everywhere, link.match());
             // Commit throttle: without it, a backup that is nearly caught up would stay behind the writes for ever.
-            if (link.arriving()) held_by_all = std::min(held_by_all, link.holds_back_to());
+            if (link.arriving()) durable_everywhere = std::min(durable_everywhere, link.holds_back_to());
         }
-        if (held_by_all > state.commit) reached("S4: what all of Q holds is committed");
-        state.commit = std::max(state.commit, held_by_all);
+        if (durable_everywhere > state.commit) reached("S4: what the whole in-sync set holds is committed");
+        state.commit = std::max(state.commit, durable_everywhere);
         for (auto& link : links_) {
             if (link.required() || link.mode() != BackupLink<S>::Mode::log) continue;
             // The previous primary may have answered any entry of the log that this one took over. A backup that lacks
             // one must not become primary.
-            if (link.match() >= state.commit && link.match() < inherited_)
+            if (link.match() >= state.commit && link.match() < takeover_last_)
                 reached("S4: a backup without all that the primary inherited does not enter Q");
-            if (link.match() < std::max(state.commit, inherited_)) continue;  // S4
+            if (link.match() < std::max(state.commit, takeover_last_)) continue;  // S4
             reached("S4: a backup enters Q");
             link.require();
             ping_now_ = true;  // S4: when Q grows the primary pings at once
-            step.out.tell(BackupInSync{link.member().name, step.view().number, link.match()});
+            step.out.emit(BackupInSync{link.member().name, step.view().number, link.match()});
         }
     }
 
@@ -428,7 +428,7 @@ private:
             room_.results.release(step.state.sessions.find(entry.session), result_bytes, applied.value.size());
         if (entry.kind == EntryKind::command) return;
         room_.applied(entry, call ? &call->peer : nullptr);
-        if (entry.kind == EntryKind::close && !call) step.out.tell(SessionClosed{entry.session});
+        if (entry.kind == EntryKind::close && !call) step.out.emit(SessionClosed{entry.session});
     }
 
     /// The answer to a client for an entry that was applied.
@@ -513,7 +513,7 @@ private:
     static constexpr std::size_t closed_in_one_turn = 1000;
 
     bool serving_ = false;
-    Index inherited_ = 0;  // the last entry of the log when this server became primary
+    Index takeover_last_ = 0;  // the last entry of the log when this server became primary
     std::vector<BackupLink<S>> links_;
     std::map<Address, Parked> parked_;
     WaitingForEntries waiting_;

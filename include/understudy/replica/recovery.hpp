@@ -17,12 +17,12 @@
 
 namespace understudy::replica {
 
-/// What was recovered from a journal. `standing` is the hard state; its `lives`, the incarnations whose state the
-/// journal continues, is empty if the journal is new.
+/// What was recovered from a journal. `hard_state` is the hard state; its `incarnations`, the incarnations whose state
+/// the journal continues, is empty if the journal is new.
 template <TextStore S>
 struct Recovered {
     ReplicatedState<S> state;
-    HardState standing;
+    HardState hard_state;
     std::uint64_t entry_bytes = 0;     ///< About: entries after the snapshot, and hard states.
     std::uint64_t snapshot_bytes = 0;  ///< Size of the snapshot; 0 if there was none.
 };
@@ -58,15 +58,15 @@ public:
     }
 
     /// A hard state that is valid although its batch is not replayed.
-    void standing(HardState standing) override {
-        result_.entry_bytes += size_of(standing);
-        result_.standing = std::move(standing);
+    void hard_state(HardState hard_state) override {
+        result_.entry_bytes += size_of(hard_state);
+        result_.hard_state = std::move(hard_state);
     }
 
     /// The next batch: its hard state, its entries, and the commit index that was known when it was written. Everything
     /// up to that commit index is applied.
     std::string batch(const JournalBatch& batch, std::span<const EntryView> entries) override {
-        if (batch.standing) standing(*batch.standing);
+        if (batch.hard_state) hard_state(*batch.hard_state);
         if (auto wrong = take(batch.prev, entries); !wrong.empty()) return wrong;
         auto& to = state();
         to.commit = std::max(to.commit, std::min(batch.commit, log_.last().index));
@@ -85,7 +85,7 @@ public:
 
     /// A hint: about how many bytes of batches follow the next one, at least.
     void to_come(std::uint64_t bytes) override { to_come_ = bytes; }
-    std::string whole() override { return {}; }
+    std::string complete() override { return {}; }
 
     /// The recovered state. All of its log counts as stable, since it was read from stable storage.
     Recovered<S> finish() && {

@@ -70,7 +70,7 @@ struct ReplicatedState {
         UNDERSTUDY_CHECK(entry.at.index == applied.index + 1);
         applied = entry.at;
         auto outcome = take_effect(entry, now);
-        tell_applied(this, entry, !outcome.failed && outcome.at == entry.at);
+        observe_applied(this, entry, !outcome.failed && outcome.at == entry.at);
         return outcome;
     }
 

@@ -65,7 +65,7 @@ private:
         SharedResults results;
         friend bool operator==(const Row&, const Row&) = default;
     };
-    static constexpr std::size_t usual_part = 4096;  // about the bytes of text that are made at once
+    static constexpr std::size_t part_bytes = 4096;  // about the bytes of text that are made at once
 
     /// Makes the next piece available, after `part_` or `value_` was read to its end: a long value whose head was just
     /// written, or else more text in `part_`. A long value is read from where it is shared, and not copied into
@@ -78,7 +78,7 @@ private:
         }
         const bool after_value = std::exchange(value_, {}).size() > 0;  // then the space behind it is due
         part_ = after_value ? " " : "";
-        while (part_.size() < usual_part && row_ < rows_.size() && !value_follows_) {
+        while (part_.size() < part_bytes && row_ < rows_.size() && !value_follows_) {
             if (results_left_ > 0)
                 write(*rows_[row_].results->from(next_));
             else

@@ -37,8 +37,8 @@ public:
     ReplicaStateMachine(Recovered<S> from, ReplicaOptions options, Address name, Incarnation incarnation, Time now,
                  bool promised)
         : ReplicaStateMachine{std::move(from.state), std::move(options), std::move(name), incarnation, now} {
-        standing_.info.cluster = from.standing.info.cluster;
-        journaling_.begin(from, state_, standing_, promised);
+        node_.info.cluster = from.hard_state.info.cluster;
+        journaling_.begin(from, state_, node_, promised);
     }
 
     /// Handles one message. Ignored after a failure.
@@ -76,7 +76,7 @@ public:
         UNDERSTUDY_CHECK(state_.applied.index <= state_.commit);
         UNDERSTUDY_CHECK(state_.commit <= state_.log.last().index);
         UNDERSTUDY_CHECK(state_.log.base().index <= state_.applied.index);
-        UNDERSTUDY_CHECK(!primary_.serving() || standing_.role() == Role::primary);
+        UNDERSTUDY_CHECK(!primary_.serving() || node_.role() == Role::primary);
     }
     /// The same and those of the whole log: O(entries).
     void deep_invariants() const {
@@ -90,18 +90,18 @@ public:
     /// Hands over and leaves the group (R6). A primary without a backup in sync goes on serving until there is one.
     void leave(Time, Output&) {
         leaving_ = true;
-        stopped_ = stopped_ || standing_.role() != Role::primary;
+        stopped_ = stopped_ || node_.role() != Role::primary;
         pinger_.now_please();
     }
     /// Cancels `leave`.
     void stay(Time, Output&) {
         leaving_ = false;
-        if (standing_.role() != Role::primary) stopped_ = false;
+        if (node_.role() != Role::primary) stopped_ = false;
         pinger_.now_please();
     }
     /// Whether it has left: the view that it knows does not name it, and the view service has answered a ping that said
     /// `leaving`.
-    bool left() const { return leaving_ && heard_leaving_ && standing_.role() == Role::idle; }
+    bool left() const { return leaving_ && heard_leaving_ && node_.role() == Role::idle; }
 
     // ---- state ----
 
@@ -109,8 +109,8 @@ public:
     bool failed() const { return !state_.store_failure.empty() || !journaling_.failure().empty(); }
     /// Why stable storage failed; empty if it did not.
     const std::string& journal_failure() const { return journaling_.failure(); }
-    Role role() const { return standing_.role(); }
-    const ViewInfo& view() const { return standing_.info; }
+    Role role() const { return node_.role(); }
+    const ViewInfo& view() const { return node_.info; }
     /// Whether it is primary and was not told to stop.
     bool serving() const { return primary_.serving(); }
     /// Whether it is primary and all members of its view have announced the feature.
@@ -130,12 +130,12 @@ private:
                         Time now)
         : options_{std::move(options)}, state_{std::move(state)}, pinger_{options_.view_service, now} {
         UNDERSTUDY_CHECK(options_.validate().empty());
-        standing_.name = std::move(name);
-        standing_.incarnation = incarnation;
-        standing_.info.group = options_.group;
-        standing_.info.ping_interval = ViewOptions{}.ping_interval;
-        standing_.dead_after = ViewOptions{}.dead_after();
-        standing_.ack_timeout = standing_.dead_after / 2;
+        node_.name = std::move(name);
+        node_.incarnation = incarnation;
+        node_.info.group = options_.group;
+        node_.info.ping_interval = ViewOptions{}.ping_interval;
+        node_.dead_after = ViewOptions{}.dead_after();
+        node_.ack_timeout = node_.dead_after / 2;
     }
 
     /// Called at the end of `respond`, and again after the work: sends answers, trims the log, and notes whether work
@@ -145,7 +145,7 @@ private:
         work_.look(step, primary_);
     }
 
-    ThisStep at(Time now, Output& out) { return {state_, standing_, options_, now, out, lease_.holds(now)}; }
+    ThisStep at(Time now, Output& out) { return {state_, node_, options_, now, out, lease_.holds(now)}; }
 
     // ---- requests of clients ----
 
@@ -194,7 +194,7 @@ private:
         step.refuse_cluster(call, method, request.cluster);
         return false;
     }
-    bool foreign(ClusterId cluster) const { return standing_.knows_cluster() && cluster != standing_.info.cluster; }
+    bool foreign(ClusterId cluster) const { return node_.knows_cluster() && cluster != node_.info.cluster; }
 
     // ---- messages of the primary ----
 
@@ -226,7 +226,7 @@ private:
             return false;
         }
         if (role() == Role::backup) return true;
-        reached("S1: who is no backup of the view takes no appends");
+        reached("S1: a server that is no backup of the view takes no appends");
         step.refuse(call, method, error::bad_request,
                     "this server is " + std::string{to_string(role())} + " in view " + std::to_string(mine));
         return false;
@@ -238,7 +238,7 @@ private:
         auto* link = admit_answer(step, call, result.view);
         if (!link) return;
         if (result.match > state_.log.last().index)
-            return step.out.tell(Refused{call.peer, error::bad_request, "acknowledges entries that were never sent"});
+            return step.out.emit(Refused{call.peer, error::bad_request, "acknowledges entries that were never sent"});
         link->answered(call.id, result, step);
     }
     void handle(ThisStep& step, Call&& call, InstallResult&& result) {
@@ -262,16 +262,16 @@ private:
     void handle(ThisStep& step, Call&& call, PingResult&& result) {
         if (!pinger_.knows(call.peer)) return step.refuse_unasked(call);
         pinger_.answered(call.peer, step.out);
-        if (result.lease > Duration{}) standing_.dead_after = workable(result.lease);
+        if (result.lease > Duration{}) node_.dead_after = workable(result.lease);
         adopt(step, call.peer, result.info);
         // View 0 is not adopted, but its ping interval counts: the group has no other one yet.
-        if (result.info.view.number == 0) standing_.info.ping_interval = workable(result.info.ping_interval);
+        if (result.info.view.number == 0) node_.info.ping_interval = workable(result.info.ping_interval);
         // An answer counts only if the ping said it: `leave` may have been called since.
         heard_leaving_ = leaving_ && sent_leaving_;
         if (options_.reads == Reads::lease && primary_.serving())
-            lease_.answered(call_number(call.id), result, standing_.info, standing_.dead_after, options_.lease_margin);
+            lease_.answered(call_number(call.id), result, node_.info, node_.dead_after, options_.lease_margin);
         if (!result.stop || result.info.view.number != step.view().number || !primary_.serving()) return;
-        reached("R6: a primary that is told to stop stops");
+        reached("R6: a primary that the view service asks to stop stops");
         stopped_ = true;
         lease_.end();
         primary_.step_down(step, "told to stop");
@@ -296,7 +296,7 @@ private:
         else if (failure.code == error::bad_chunk && failure.install && theirs == step.view().number)
             link->refused_chunk(call.id, *failure.install, step);
         else if (failure.code != error::stale_view)
-            step.out.tell(Refused{call.peer, failure.code, "a backup refused: " + failure.text});
+            step.out.emit(Refused{call.peer, failure.code, "a backup refused: " + failure.text});
     }
 
     void ping_refused(ThisStep& step, const Call& call, const Failure& failure) {
@@ -307,7 +307,7 @@ private:
         }
         // The same refusal is emitted once, not with every ping.
         if (pinger_.refused(call.peer, failure.code))
-            step.out.tell(Refused{call.peer, failure.code, "the view service refused the ping: " + failure.text});
+            step.out.emit(Refused{call.peer, failure.code, "the view service refused the ping: " + failure.text});
     }
 
     /// All other messages are not for a replica. A request is answered with `unknown_method`; an answer that belongs to
@@ -332,31 +332,31 @@ private:
     /// S1: takes over a view if it is newer, and enters the role that it gives to this server. A view of another
     /// cluster or group is refused. A view older than one that an earlier incarnation adopted is not adopted (S9).
     void adopt(ThisStep& step, const Address& from, const ViewInfo& info) {
-        if (info.group != options_.group || (standing_.knows_cluster() && info.cluster != standing_.info.cluster)) {
+        if (info.group != options_.group || (node_.knows_cluster() && info.cluster != node_.info.cluster)) {
             if (info.view.number != 0)
-                step.out.tell(Refused{from, error::wrong_cluster, "a view of another cluster or group"});
+                step.out.emit(Refused{from, error::wrong_cluster, "a view of another cluster or group"});
             return;
         }
         if (!is_newer(info.view, step.view()) || info.view.number < journaling_.former_view()) {
             if (info.view.number < std::max(step.view().number, journaling_.former_view()))
                 reached("S1: an older view is not adopted");
             if (info.view.number == step.view().number && info.view.number != 0)
-                standing_.info.ping_interval = workable(info.ping_interval);
+                node_.info.ping_interval = workable(info.ping_interval);
             return;
         }
         auto seen = step.view().number;
         auto before = role();
         reached("S1: a newer view is adopted");
-        standing_.info = info;
-        standing_.info.ping_interval = workable(info.ping_interval);
-        journaling_.adopted(state_, standing_);
+        node_.info = info;
+        node_.info.ping_interval = workable(info.ping_interval);
+        journaling_.adopted(state_, node_);
         if (info.view.number == seen) return;  // only more backups in sync
         if (auto forced = info.view.forced; forced > std::max(seen, journaling_.former_view())) {
             // S3: after `view.force` others may have dropped entries that this server has. It drops all of them, unless
             // the view relies on its state.
             reached("S3: after a forced view a server drops what it has");
             if (primary_.serving()) primary_.step_down(step, "view " + std::to_string(forced) + " was forced");
-            if (!journaling_.is_relied_on(standing_)) drop_everything(step);
+            if (!journaling_.is_relied_on(node_)) drop_everything(step);
         }
         enter_view(step, before, seen == 0);
         pinger_.now_please();
@@ -371,12 +371,12 @@ private:
             primary_.serving() ? primary_.go_on(step) : primary_.take_over(step);  // S6, S5
         else if (primary_.serving())
             primary_.step_down(step, "view " + std::to_string(step.view().number) + " has another primary");  // S6
-        if (role() != before || news) step.out.tell(RoleChanged{options_.group, role(), step.view().number});
+        if (role() != before || news) step.out.emit(RoleChanged{options_.group, role(), step.view().number});
     }
 
     /// S3: after `view.force` the log of this server may conflict with that of the forced primary. Drops all state.
     void drop_everything(ThisStep& step) {
-        if (state_.log.last().index != 0) step.out.tell(LogCut{1, state_.log.last().index, state_.commit > 0});
+        if (state_.log.last().index != 0) step.out.emit(LogTruncated{1, state_.log.last().index, state_.commit > 0});
         state_.clear();
         backup_.forget();
         journaling_.replaced(state_);
@@ -386,14 +386,14 @@ private:
     void ping(Time now, Output& out) {
         Ping ping;
         ping.group = options_.group;
-        ping.server = standing_.name;
-        ping.incarnation = standing_.incarnation;
-        ping.viewnum = standing_.info.view.number;  // 0 after a start
+        ping.server = node_.name;
+        ping.incarnation = node_.incarnation;
+        ping.viewnum = node_.info.view.number;  // 0 after a start
         ping.features = own_features();
         journaling_.describe(ping);
         if (!ping.recovered.empty()) reached("S9: a server says whose state it continues");
         else if (ping.viewnum == 0) reached("S9: a server starts empty and says so");
-        if (standing_.knows_cluster()) ping.cluster = standing_.info.cluster;
+        if (node_.knows_cluster()) ping.cluster = node_.info.cluster;
         if (role() == Role::primary && primary_.serving()) {
             ping.synced = primary_.required();
             ping.unreachable = primary_.unreachable();
@@ -404,21 +404,21 @@ private:
         // A view service of another cluster, or one whose record is behind (R7), needs the newest view for
         // `view.adopt`.
         if (pinger_.is_foreign()) {
-            const auto& newest = ping.viewnum != 0 ? standing_.info : journaling_.former();
+            const auto& newest = ping.viewnum != 0 ? node_.info : journaling_.former();
             if (newest.view.number != 0) ping.known = newest;
         }
-        auto n = pinger_.send(std::move(ping), now, standing_.info.ping_interval, standing_.dead_after, out);
+        auto n = pinger_.send(std::move(ping), now, node_.info.ping_interval, node_.dead_after, out);
         if (options_.reads == Reads::lease) lease_.sent(n, now);
     }
 
     /// The store failed: requests in progress end, and this server handles no more messages.
     void end_with_failure(ThisStep& step) {
-        step.out.tell(StoreFailed{state_.store_failure});
+        step.out.emit(StoreFailed{state_.store_failure});
         primary_.step_down(step, "the store failed");
     }
 
     ReplicaOptions options_;
-    Standing standing_;
+    NodeState node_;
     ReplicatedState<S> state_;
     Primary<S> primary_;
     Backup<S> backup_;
@@ -460,17 +460,17 @@ void ReplicaStateMachine<S>::wake(Time now, Output& out) {
 template <TextStore S>
 void ReplicaStateMachine<S>::respond(Time now, Output& out) {
     if (failed()) return;
-    work_.begin_turn(standing_, journaling_.own_delay(state_, now), state_.log.base().index, now);
+    work_.begin_turn(node_, journaling_.own_delay(state_, now), state_.log.base().index, now);
     auto step = at(now, out);
     if (primary_.serving())
         primary_.respond(step);
-    else if (standing_.role() == Role::backup)
+    else if (node_.role() == Role::backup)
         backup_.respond(step, work_.ahead());
     primary_.expire(now);
     backup_.expire(now);
     if (primary_.take_ping_now()) pinger_.now_please();
     if (pinger_.due(now) && journaling_.introduced()) ping(now, out);
-    journaling_.end_turn(state_, options_, standing_.incarnation, backup_.receives(), now, out);
+    journaling_.end_turn(state_, options_, node_.incarnation, backup_.receives(), now, out);
     conclude(step);
 }
 
@@ -495,7 +495,7 @@ void ReplicaStateMachine<S>::journal_failed(const std::string& why, Time now, Ou
     if (failed()) return;
     reached("S9: a server whose stable storage fails is done");
     journaling_.fail(why);
-    out.tell(JournalFailed{why});
+    out.emit(JournalFailed{why});
     auto step = at(now, out);
     primary_.step_down(step, "stable storage failed");
 }
@@ -510,14 +510,14 @@ Time ReplicaStateMachine<S>::deadline() const {
     if (failed()) return never;
     if (work_.left_over()) return Time{};
     if (state_.durable.waits(state_.log) || (journaling_.due(options_) && !backup_.receives())) return Time{};
-    auto next = std::min(primary_.deadline(standing_), backup_.deadline());
+    auto next = std::min(primary_.deadline(node_), backup_.deadline());
     if (journaling_.introduced()) next = std::min(next, pinger_.deadline());
     return primary_.relies_on_lease() ? std::min(next, lease_.until()) : next;
 }
 
 template <TextStore S>
 ReplicaStatusResult ReplicaStateMachine<S>::status(Time) const {
-    return {standing_.info,         standing_.name,          standing_.incarnation, role(),
+    return {node_.info,         node_.name,          node_.incarnation, role(),
             state_.log.first(),     state_.log.last().index, state_.commit,         state_.applied.index,
             state_.sessions.size(), state_.log.bytes(),      primary_.backups()};
 }

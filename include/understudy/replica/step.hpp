@@ -19,7 +19,7 @@ namespace understudy::replica {
 constexpr Duration workable(Duration length) { return std::clamp<Duration>(length, 1ms, 365 * 24h); }
 
 /// The hard state of this server: its name and incarnation, and what the view service has announced.
-struct Standing {
+struct NodeState {
     Address name;
     Incarnation incarnation = Incarnation::none;
     ViewInfo info;          ///< The newest view that was adopted.
@@ -34,24 +34,24 @@ struct Standing {
         if (!me || me->incarnation != incarnation) return Role::idle;
         return me == &info.view.primary ? Role::primary : Role::backup;
     }
-    friend bool operator==(const Standing&, const Standing&) = default;
+    friend bool operator==(const NodeState&, const NodeState&) = default;
 };
 
 /// The context of one step. It is made for each call of the state machine and not stored.
 template <TextStore S>
 struct Step {
     ReplicatedState<S>& state;
-    const Standing& standing;
+    const NodeState& node;
     const ReplicaOptions& options;
     Time now;
     Output& out;
     bool leased = false;  ///< Whether a read lease is valid at `now`.
 
-    const View& view() const { return standing.info.view; }
+    const View& view() const { return node.info.view; }
 
     /// Answers with an error that carries this server's view, and emits a `Refused` event.
     void refuse(const Call& call, std::string method, error code, std::string text) const {
-        out.tell(Refused{call.peer, code, text});
+        out.emit(Refused{call.peer, code, text});
         answer_error(call, std::move(method), code, std::move(text));
     }
     void refuse_group(const Call& call, const char* method, const std::string& group) const {
@@ -63,17 +63,17 @@ struct Step {
     }
     void refuse_cluster(const Call& call, const char* method, ClusterId theirs) const {
         refuse(call, method, error::wrong_cluster,
-               "this is cluster " + to_hex(standing.info.cluster) + ", not " + to_hex(theirs));
+               "this is cluster " + to_hex(node.info.cluster) + ", not " + to_hex(theirs));
     }
     /// Emits an event for an answer that belongs to no request. It is not answered.
     void refuse_unasked(const Call& call) const {
-        out.tell(Refused{call.peer, error::invalid_request, "an answer that nobody asked for"});
+        out.emit(Refused{call.peer, error::invalid_request, "an answer that nobody asked for"});
     }
     /// As `refuse`, without the event: for errors that are part of normal operation.
     void answer_error(const Call& call, std::string method, error code, std::string text) const {
         reached(code);
         Failure failure{std::move(method), code, std::move(text), {}, {}, {}};
-        if (view().number != 0) failure.view = standing.info;
+        if (view().number != 0) failure.view = node.info;
         out.send(call.peer, call.id, std::move(failure));
     }
 };

@@ -15,17 +15,17 @@ namespace understudy::replica {
 template <TextStore S>
 class StoreWork {
 public:
-    /// A turn begins. Sets `standing.ack_timeout`, how long a backup may confirm nothing (S7). It is derived from this
+    /// A turn begins. Sets `node.ack_timeout`, how long a backup may confirm nothing (S7). It is derived from this
     /// server's own delays, since a backup may need as long: `own_disk` for one journal batch, and the longest time
     /// that its store took for one unit lately, or for one of the entries in the log, which starts after `base`. The
     /// store's budget of this turn is a quarter of the ping interval.
-    void begin_turn(Standing& standing, Duration own_disk, Index base, Time now) {
+    void begin_turn(NodeState& node, Duration own_disk, Index base, Time now) {
         told_ = now;
         const auto own = std::max(own_disk, pace_.longest(base));
-        standing.ack_timeout = OwnDelay::ack_timeout(own, standing.dead_after);
-        if (standing.ack_timeout > standing.dead_after / 2)
+        node.ack_timeout = OwnDelay::ack_timeout(own, node.dead_after);
+        if (node.ack_timeout > node.dead_after / 2)
             reached("S7: a server that is slow itself gives its backups more time");
-        pace_.begin_turn(standing.info.ping_interval / 4);
+        pace_.begin_turn(node.info.ping_interval / 4);
     }
 
     /// The next unit of work; `Work::none` if there is none, or this turn has no time left for it.
@@ -51,15 +51,15 @@ public:
     /// The turn's work ends. Emits `StoreBehind` and `SlowStore` where that is due.
     void end_turn(Step<S>& step) {
         const auto& state = step.state;
-        const auto dead_after = step.standing.dead_after;
+        const auto dead_after = step.node.dead_after;
         told_ = step.now;
         const bool behind = state.applied.index < state.commit;
         if (behind) reached("S7: a store that takes long is given its work in slices");
         pace_.end_turn(step.now, behind, dead_after);
-        if (pace_.take_behind(step.now, dead_after)) step.out.tell(StoreBehind{state.commit - state.applied.index});
+        if (pace_.take_behind(step.now, dead_after)) step.out.emit(StoreBehind{state.commit - state.applied.index});
         const auto slowest = pace_.take_slowest(step.now, dead_after);
         if (slowest.work != Work::none)
-            step.out.tell(SlowStore{slowest.work == Work::apply ? "apply" : "query", slowest.took});
+            step.out.emit(SlowStore{slowest.work == Work::apply ? "apply" : "query", slowest.took});
     }
 
     /// Whether work was left over when `look` was last called.

@@ -59,7 +59,7 @@ public:
         slow_ = spent_ > budget_ / 4;
         if (!left) {
             behind_since_ = never;
-            told_behind_ = false;
+            behind_emitted_ = false;
         } else if (behind_since_ == never) {
             behind_since_ = began_;
         }
@@ -86,10 +86,10 @@ public:
     /// True if committed entries have been waiting to be applied for D (`dead_after`) or longer; the caller then
     /// emits an event. It is true once until no entry waits any more, and at most once a minute.
     bool take_behind(Time now, Duration dead_after) {
-        if (behind_since_ == never || told_behind_ || now < after(behind_since_, dead_after)) return false;
+        if (behind_since_ == never || behind_emitted_ || now < after(behind_since_, dead_after)) return false;
         if (now < next_behind_) return false;
         next_behind_ = after(now, quiet);
-        return told_behind_ = true;
+        return behind_emitted_ = true;
     }
     /// The slowest unit since one was last returned, if it took at least `least`; at most once a minute. Else
     /// `Work::none`.
@@ -128,7 +128,7 @@ private:
     bool slow_ = true;
     Index ahead_ = ~Index{0} / 4;  // a quarter, so that an index can be added to it
     Time behind_since_ = never;    // entries have been waiting since then
-    bool told_behind_ = false;
+    bool behind_emitted_ = false;
     Duration longest_{};
     SlowEntries slow_entries_;
     SlowWork slowest_;

@@ -31,7 +31,7 @@ public:
         if (stopped()) return calls.finish(key, error::closed);
         if (auto wrong = transport->objection(question.to); !wrong.empty()) {
             watching_.erase(key);
-            tell(Refused{question.to, error::invalid_options, std::move(wrong)});
+            emit(Refused{question.to, error::invalid_options, std::move(wrong)});
             return calls.finish(key, error::invalid_options);
         }
         machine.ask(key, std::move(question), transport->now());
@@ -64,15 +64,15 @@ private:
     };
 
     void turn_ended() override {
-        for (auto& told : machine.take_told()) {
-            auto watching = watching_.find(told.key);
-            if (watching != watching_.end() && !told.code) {
-                show(watching->second, std::get_if<ViewResult>(&*told.message));
+        for (auto& answer : machine.take_answers()) {
+            auto watching = watching_.find(answer.key);
+            if (watching != watching_.end() && !answer.code) {
+                show(watching->second, std::get_if<ViewResult>(&*answer.message));
                 continue;
             }
             if (watching != watching_.end()) watching_.erase(watching);
-            calls.finish(told.key, told.code ? make_error_code(*told.code) : std::error_code{},
-                         told.message ? std::move(*told.message) : Message{});
+            calls.finish(answer.key, answer.code ? make_error_code(*answer.code) : std::error_code{},
+                         answer.message ? std::move(*answer.message) : Message{});
         }
     }
     void show(Watching& watching, const ViewResult* news) {

@@ -40,8 +40,8 @@ inline void require_room(const TransportBase& transport, const ReplicaOptions& o
 /// Throws `std::system_error` with `error::wrong_journal` if the journal was written by a server of another name or
 /// group: under another name its state would be attributed to the wrong server. This is not `error::invalid_options`,
 /// since the options themselves are valid.
-inline void require_own(const HardState& standing, const Address& name, const std::string& group) {
-    if (standing.name.empty()) return;
+inline void require_own(const HardState& hard_state, const Address& name, const std::string& group) {
+    if (hard_state.name.empty()) return;
     const auto require = [](const char* what, const std::string& theirs, const std::string& ours) {
         if (theirs == ours) return;
         throw std::system_error{make_error_code(error::wrong_journal),
@@ -49,8 +49,8 @@ inline void require_own(const HardState& standing, const Address& name, const st
                                     ", this one is " + what + " " + ours +
                                     ": start it as that, or with an empty journal to join as a new server"};
     };
-    require("named", standing.name, name);
-    require("of group", standing.info.group, group);
+    require("named", hard_state.name, name);
+    require("of group", hard_state.info.group, group);
 }
 
 /// A server or view service must have an address, because others dial it.

@@ -88,7 +88,7 @@ private:
                 done.value = "group " + machine.options().group;
                 if (!done.detail.empty()) {
                     done.value += ": " + done.detail;
-                    tell(CallFailed{*done.error, std::move(done.detail)});
+                    emit(CallFailed{*done.error, std::move(done.detail)});
                 }
             }
             if (done.dump) done.value = std::move(done.dump->data);
@@ -107,8 +107,8 @@ std::shared_ptr<ClientNode> make_client_node(std::unique_ptr<TransportBase> tran
                                              Observer observer) {
     require_valid(options.validate());
     require_dialable(*transport, options.view_service);
-    client::ClientStateMachine rules{options, transport->random()};
-    return std::make_shared<ClientDriver<Lazy>>(std::move(rules), std::move(transport), std::move(observer));
+    client::ClientStateMachine state_machine{options, transport->random()};
+    return std::make_shared<ClientDriver<Lazy>>(std::move(state_machine), std::move(transport), std::move(observer));
 }
 
 template <typename Lazy>

@@ -36,8 +36,8 @@ namespace understudy::detail {
 template <StateMachine M, std::derived_from<Node> N = Node>
 class Driver : public N {
 public:
-    Driver(M rules, std::unique_ptr<TransportBase> carrier, Observer observer)
-        : machine{std::move(rules)}, transport{std::move(carrier)}, observer_{std::move(observer)} {}
+    Driver(M state_machine, std::unique_ptr<TransportBase> carrier, Observer observer)
+        : machine{std::move(state_machine)}, transport{std::move(carrier)}, observer_{std::move(observer)} {}
 
     M machine;
     std::unique_ptr<TransportBase> transport;
@@ -104,12 +104,13 @@ protected:
     virtual void turn_ended() {}        ///< Take what the state machine has finished.
     /// Pass other events, such as those of the journal, to the state machine.
     virtual void about_to_wake(Time, Output&) {}
-    virtual void keep(JournalBatch&) {}            ///< Submit this batch to stable storage, before any message leaves.
+    /// Submit this batch to stable storage, before any message leaves.
+    virtual void persist(JournalBatch&) {}
     virtual void was_stopped() {}                  ///< From now on no other thread may use the executor.
 
     /// Emits an event. An exception of the observer leaves the executor's `run()`, as from any handler; the service
     /// continues.
-    void tell(const Event& event) {
+    void emit(const Event& event) {
         if (!observer_ || silent_) return;
         try {
             observer_(event);
@@ -137,16 +138,16 @@ private:
     }
     void take(ProtocolError& broken, Time) {
         reached(broken.code);
-        output_.tell(Malformed{std::move(broken.peer), broken.code, std::move(broken.what)});
+        output_.emit(Malformed{std::move(broken.peer), broken.code, std::move(broken.what)});
     }
 
-    void take(ConnectionsRefused& refused, Time) { output_.tell(std::move(refused)); }
-    void take(ConnectionsAccepted& accepted, Time) { output_.tell(accepted); }
+    void take(ConnectionsRefused& refused, Time) { output_.emit(std::move(refused)); }
+    void take(ConnectionsAccepted& accepted, Time) { output_.emit(accepted); }
 
     void refuse(const Address& peer, const wire::DecodeError& wrong) {
         reached(wrong.code);
         transport->malformed(peer);
-        output_.tell(Malformed{peer, wrong.code, wrong.text});
+        output_.emit(Malformed{peer, wrong.code, wrong.text});
         if (wrong.answer) output_.send(peer, wrong.id, wire::to_failure(wrong));
     }
 
@@ -155,7 +156,7 @@ private:
     /// can depend on a batch that was never submitted (S9).
     void carry_out() {
         std::swap(output_, doing_);
-        if (doing_.journal) keep(*doing_.journal);
+        if (doing_.journal) persist(*doing_.journal);
         const Envelope* before = nullptr;
         for (auto& sent : doing_.outbox) {
             if (sent.peer == local_peer) answered(std::move(sent));
@@ -169,7 +170,7 @@ private:
             if (hold.on) transport->pause(hold.peer);
             else transport->resume(hold.peer);
         }
-        tell_all(doing_.events);
+        emit_all(doing_.events);
         doing_.clear();
         if (buffer_.capacity() > kept_buffer) std::string{}.swap(buffer_);
     }
@@ -182,14 +183,14 @@ private:
         return pushed && *pushed == *push;
     }
 
-    void tell_all(const std::vector<Event>& events) {
-        if constexpr (requires { M::tells_each_refusal; }) {
-            for (const auto& event : events) tell(event);
+    void emit_all(const std::vector<Event>& events) {
+        if constexpr (requires { M::emits_each_refusal; }) {
+            for (const auto& event : events) emit(event);
         } else if (!events.empty() || !repeated_.empty()) {
             const Time now = transport->now();
             for (const auto& event : events)
-                if (repeated_.is_new(event, now)) tell(event);
-            repeated_.tell_due(now, [&](const Event& event) { tell(event); });
+                if (repeated_.is_new(event, now)) emit(event);
+            repeated_.emit_due(now, [&](const Event& event) { emit(event); });
         }
     }
 

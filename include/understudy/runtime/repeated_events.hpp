@@ -25,7 +25,7 @@ public:
     static constexpr Duration interval = std::chrono::minutes{1};
     static constexpr std::size_t max_sentences = 64;
 
-    bool empty() const { return told_.empty(); }
+    bool empty() const { return emitted_.empty(); }
 
     /// Whether to emit this event now. Otherwise it is counted.
     bool is_new(const Event& event, Time now) {
@@ -34,22 +34,22 @@ public:
         return true;
     }
 
-    /// Calls `tell` with each event that was repeated, once its interval is over. An event that was not repeated in its
+    /// Calls `emit` with each event that was repeated, once its interval is over. An event that was not repeated in its
     /// interval is dropped from the table. Does nothing before the first interval ends.
-    template <typename Tell>
-    void tell_due(Time now, Tell tell) {
+    template <typename Emit>
+    void emit_due(Time now, Emit emit) {
         if (now < due_) return;
         due_ = never;
-        for (auto one = told_.begin(); one != told_.end();) {
+        for (auto one = emitted_.begin(); one != emitted_.end();) {
             auto& [event, more, since] = one->second;
             if (now - since >= interval) {
                 if (more == 0) {
-                    one = told_.erase(one);
+                    one = emitted_.erase(one);
                     continue;
                 }
                 std::visit([count = std::exchange(more, 0)](auto& last) { last.more = count; }, event);
                 since = now;
-                tell(std::visit([](const auto& last) { return Event{last}; }, event));
+                emit(std::visit([](const auto& last) { return Event{last}; }, event));
             }
             due_ = std::min(due_, since + interval);
             ++one;
@@ -57,7 +57,7 @@ public:
     }
 
 private:
-    struct Told {
+    struct Emitted {
         std::variant<Refused, Malformed> last;
         std::uint64_t more = 0;
         Time since{};
@@ -66,19 +66,19 @@ private:
     template <typename E>
     bool is_new(char kind, const E& event, Time now) {
         auto key = std::string{kind} + std::string{to_string(event.code)};
-        if (auto whole = key + ' ' + event.what; told_.contains(whole) || told_.size() < max_sentences)
+        if (auto whole = key + ' ' + event.what; emitted_.contains(whole) || emitted_.size() < max_sentences)
             key = std::move(whole);
-        const auto [told, fresh] = told_.try_emplace(std::move(key), Told{event, 0, now});
+        const auto [emitted, fresh] = emitted_.try_emplace(std::move(key), Emitted{event, 0, now});
         if (fresh) {
             due_ = std::min(due_, now + interval);
             return true;
         }
-        told->second.last = event;
-        ++told->second.more;
+        emitted->second.last = event;
+        ++emitted->second.more;
         return false;
     }
 
-    std::map<std::string, Told> told_;
+    std::map<std::string, Emitted> emitted_;
     Time due_ = never;
 };
 

@@ -53,7 +53,7 @@ public:
     virtual const ViewInfo& view() const = 0;
     virtual ReplicaStatusResult status() const = 0;
     virtual const ErasedStore& store() const = 0;
-    virtual const replica::ReplicaStateMachine<ErasedStore>& rules() const = 0;
+    virtual const replica::ReplicaStateMachine<ErasedStore>& state_machine() const = 0;
 };
 
 /// Reads the journal, if there is one, and continues from it. Throws `std::system_error` with `error::invalid_options`

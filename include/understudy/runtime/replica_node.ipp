@@ -35,11 +35,11 @@ namespace understudy::detail {
 template <typename Lazy>
 class ReplicaDriver final : public Driver<replica::ReplicaStateMachine<ErasedStore>, ReplicaNode> {
 public:
-    using Rules = replica::ReplicaStateMachine<ErasedStore>;
+    using Machine = replica::ReplicaStateMachine<ErasedStore>;
 
-    ReplicaDriver(Rules rules, std::unique_ptr<TransportBase> carrier, std::unique_ptr<JournalBase> kept,
+    ReplicaDriver(Machine state_machine, std::unique_ptr<TransportBase> carrier, std::unique_ptr<JournalBase> kept,
                  Observer observer)
-        : Driver<Rules, ReplicaNode>{std::move(rules), std::move(carrier), std::move(observer)},
+        : Driver<Machine, ReplicaNode>{std::move(state_machine), std::move(carrier), std::move(observer)},
           journal_{std::move(kept)} {}
 
     asio::awaitable<void> begin_run() override { return begin_run_of(*this); }
@@ -49,7 +49,7 @@ public:
     const ViewInfo& view() const override { return machine.view(); }
     ReplicaStatusResult status() const override { return machine.status(transport->now()); }
     const ErasedStore& store() const override { return machine.store(); }
-    const Rules& rules() const override { return machine; }
+    const Machine& state_machine() const override { return machine; }
 
     /// Wakes the loop whenever the journal has made progress, until the driver is stopped. The guard is needed because
     /// the journal's thread may still work when the executor no longer exists.
@@ -74,7 +74,7 @@ public:
     }
     void start(std::uint64_t key, Wait wait) override {
         if (!running) return calls.finish(key, error::closed);
-        if (wait.leaving) ask([](Rules& rules, Time now, Output& out) { rules.leave(now, out); });
+        if (wait.leaving) ask([](Machine& state_machine, Time now, Output& out) { state_machine.leave(now, out); });
         const auto deadline = after(transport->now(), wait.timeout);
         waits_.emplace(key, Waiting{std::move(wait.until), deadline, wait.leaving});
         transport->wake();
@@ -111,12 +111,12 @@ private:
         return false;
     }
     void send(std::uint64_t key, Method method, Message message) {
-        ask([&](Rules& rules, Time now, Output& out) {
-            rules.receive({local_peer, make_call_id(method, key), std::move(message)}, now, out);
+        ask([&](Machine& state_machine, Time now, Output& out) {
+            state_machine.receive({local_peer, make_call_id(method, key), std::move(message)}, now, out);
         });
     }
     void stay() {
-        ask([](Rules& rules, Time now, Output& out) { rules.stay(now, out); });
+        ask([](Machine& state_machine, Time now, Output& out) { state_machine.stay(now, out); });
     }
 
     void answered(Envelope envelope) override {
@@ -136,16 +136,16 @@ private:
             persisted_ = batch;
             machine.persisted(batch);
         }
-        tell_waiting(journal_->waiting(), out);
+        emit_waiting(journal_->waiting(), out);
         if (const auto why = journal_->failure(); !why.empty()) machine.journal_failed(why, now, out);
     }
-    void tell_waiting(std::string what, Output& out) {
+    void emit_waiting(std::string what, Output& out) {
         if (what == waiting_) return;
-        if (what.empty()) out.tell(JournalGoesOn{});
-        else out.tell(JournalWaits{what});
+        if (what.empty()) out.emit(JournalGoesOn{});
+        else out.emit(JournalWaits{what});
         waiting_ = std::move(what);
     }
-    void keep(JournalBatch& batch) override {
+    void persist(JournalBatch& batch) override {
         if (journal_) journal_->write(batch, machine.state().log);
     }
     void was_stopped() override {
@@ -191,18 +191,19 @@ std::shared_ptr<ReplicaNode> make_replica_node(ErasedStore store, std::unique_pt
     const auto incarnation = Incarnation{draw_token(*transport)};
     const auto now = transport->now();
     if (!journal) {
-        typename Driver::Rules rules{std::move(store), std::move(options), name, incarnation, now};
-        return std::make_shared<Driver>(std::move(rules), std::move(transport), nullptr, std::move(observer));
+        typename Driver::Machine state_machine{std::move(store), std::move(options), name, incarnation, now};
+        return std::make_shared<Driver>(std::move(state_machine), std::move(transport), nullptr, std::move(observer));
     }
     // The journal is read here, in the constructor of the service: a damaged or foreign journal is an error before the
     // server has sent anything.
     replica::Recovery reader{std::move(store), options.log_bytes};
     journal->read(reader);
     auto from = std::move(reader).finish();
-    require_own(from.standing, name, options.group);
-    typename Driver::Rules rules{std::move(from), std::move(options), name, incarnation, now, journal->promises()};
-    auto driver =
-        std::make_shared<Driver>(std::move(rules), std::move(transport), std::move(journal), std::move(observer));
+    require_own(from.hard_state, name, options.group);
+    typename Driver::Machine state_machine{std::move(from),    std::move(options), name, incarnation, now,
+                                           journal->promises()};
+    auto driver = std::make_shared<Driver>(std::move(state_machine), std::move(transport), std::move(journal),
+                                           std::move(observer));
     Driver::start_journal(driver);
     return driver;
 }

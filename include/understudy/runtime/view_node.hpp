@@ -26,7 +26,7 @@ public:
     virtual ViewInfo view(std::string_view group) const = 0;
     virtual ViewStatusResult status(const std::optional<std::string>& group) const = 0;
     virtual view_service::ViewRecord record() const = 0;
-    virtual const view_service::ViewStateMachine& rules() const = 0;
+    virtual const view_service::ViewStateMachine& state_machine() const = 0;
 };
 
 // Both throw `std::system_error` with `error::invalid_options`. They are templates for the same reason as

@@ -42,23 +42,23 @@ public:
         return machine.status(group, transport->now());
     }
     view_service::ViewRecord record() const override { return machine.record(); }
-    const view_service::ViewStateMachine& rules() const override { return machine; }
+    const view_service::ViewStateMachine& state_machine() const override { return machine; }
 };
 
 /// The driver of a view service without a store: its record is lost with the process.
 template <typename Lazy>
-class PassingViewParty final : public ViewDriver {
+class MemoryViewDriver final : public ViewDriver {
 public:
     using ViewDriver::ViewDriver;
     asio::awaitable<void> begin_run() override { return begin_run_of(*this); }
 };
 
 template <typename Lazy>
-class LastingViewParty final : public ViewDriver {
+class StoredViewDriver final : public ViewDriver {
 public:
-    LastingViewParty(view_service::ViewStateMachine rules, std::unique_ptr<TransportBase> carrier, Observer observer,
-                     std::unique_ptr<ViewStoreBase> store, const ViewOptions& options)
-        : ViewDriver{std::move(rules), std::move(carrier), std::move(observer)},
+    StoredViewDriver(view_service::ViewStateMachine state_machine, std::unique_ptr<TransportBase> carrier,
+                     Observer observer, std::unique_ptr<ViewStoreBase> store, const ViewOptions& options)
+        : ViewDriver{std::move(state_machine), std::move(carrier), std::move(observer)},
           store_{std::move(store)},
           options_{options} {}
 
@@ -148,7 +148,7 @@ private:
     }
 
     [[noreturn]] void give_up(error code, std::string what) {
-        if (!stopped()) tell(ViewStoreFailed{code, what});
+        if (!stopped()) emit(ViewStoreFailed{code, what});
         throw std::system_error{make_error_code(code), what};
     }
 
@@ -174,9 +174,10 @@ std::shared_ptr<ViewNode> make_view_node(std::unique_ptr<TransportBase> transpor
                                          Observer observer) {
     require_valid(*transport, options);
     if (record) require_valid(objection(*record, options));
-    auto rules = record ? view_service::ViewStateMachine{options, *record, transport->now()}
+    auto state_machine = record ? view_service::ViewStateMachine{options, *record, transport->now()}
                         : begin_cluster(*transport, options);
-    return std::make_shared<PassingViewParty<Lazy>>(std::move(rules), std::move(transport), std::move(observer));
+    return std::make_shared<MemoryViewDriver<Lazy>>(std::move(state_machine), std::move(transport),
+                                                    std::move(observer));
 }
 
 template <typename Lazy>
@@ -184,8 +185,8 @@ std::shared_ptr<ViewNode> make_lasting_view_node(std::unique_ptr<TransportBase> 
                                                  std::unique_ptr<ViewStoreBase> store, const ViewOptions& options,
                                                  Observer observer) {
     require_valid(*transport, options);
-    auto rules = begin_cluster(*transport, options);
-    return std::make_shared<LastingViewParty<Lazy>>(std::move(rules), std::move(transport), std::move(observer),
+    auto state_machine = begin_cluster(*transport, options);
+    return std::make_shared<StoredViewDriver<Lazy>>(std::move(state_machine), std::move(transport), std::move(observer),
                                                     std::move(store), options);
 }
 

@@ -158,7 +158,7 @@ inline std::string why_not_behind(const Behind& behind, const View& record) {
 
 /// Human-readable text for `Group::lapses_at`.
 inline std::string why_lapsed(const Behind& behind) {
-    return "R7: nobody has named a view of this group for 10 D, and none is recorded: who named view " +
+    return "R7: no server has named a view of this group for 10 D, and none is recorded: the server that named view " +
            std::to_string(behind.number) + ", " + behind.server + ", is gone, and the group may begin anew";
 }
 

@@ -79,7 +79,7 @@ struct Decision {
 };
 
 /// Whether a backup may be promoted. One that is not in sync may lack answered writes.
-inline bool can_lead(const MemberState& seat) { return seat.member.synced && seat.health == Health::ok; }
+inline bool can_lead(const MemberState& state) { return state.member.synced && state.health == Health::ok; }
 
 /// The first backup in the order of the view that may be promoted, or null.
 inline const MemberState* find_successor(const GroupState& now) {
@@ -90,7 +90,7 @@ inline const MemberState* find_successor(const GroupState& now) {
 /// R4: whether the primary and every backup in sync are dead. No other server is sure to hold every answered write, so
 /// the group can only wait. If one of these members is suspect, the result is false: it may still live.
 inline bool waits(const GroupState& now) {
-    auto gone = [](const MemberState& seat) { return !seat.member.synced || seat.health == Health::dead; };
+    auto gone = [](const MemberState& state) { return !state.member.synced || state.health == Health::dead; };
     return now.view.number != 0 && now.primary.health == Health::dead && std::ranges::all_of(now.backups, gone);
 }
 
@@ -101,15 +101,15 @@ inline void add_backup(View& view, const Member& member) {
 
 /// Removes backups until `wanted` are left: first those that are not in sync, then those that are suspect, then the
 /// rest. Among equals the last one goes first.
-inline void remove_surplus(std::vector<const MemberState*>& seats, std::size_t wanted) {
-    const auto worth = [](const MemberState* seat) {
-        return seat->member.synced ? seat->health == Health::ok ? 2 : 1 : 0;
+inline void remove_surplus(std::vector<const MemberState*>& states, std::size_t wanted) {
+    const auto worth = [](const MemberState* state) {
+        return state->member.synced ? state->health == Health::ok ? 2 : 1 : 0;
     };
-    while (seats.size() > wanted) {
-        auto least = seats.begin();
-        for (auto at = seats.begin(); at != seats.end(); ++at)
+    while (states.size() > wanted) {
+        auto least = states.begin();
+        for (auto at = states.begin(); at != states.end(); ++at)
             if (worth(*at) <= worth(*least)) least = at;
-        seats.erase(least);
+        states.erase(least);
     }
 }
 
@@ -121,12 +121,12 @@ inline View succeed(const GroupState& now, const Member& primary) {
     // so the reports count only while the primary stays.
     bool same = primary.incarnation == now.view.primary.incarnation;
     std::vector<const MemberState*> staying;
-    for (const auto& seat : now.backups) {
-        bool stays = seat.health != Health::dead && !(same && seat.unreachable);
-        if (stays && seat.member.name != primary.name) staying.push_back(&seat);
+    for (const auto& state : now.backups) {
+        bool stays = state.health != Health::dead && !(same && state.unreachable);
+        if (stays && state.member.name != primary.name) staying.push_back(&state);
     }
     remove_surplus(staying, now.wanted);
-    for (const auto* seat : staying) next.backups.push_back(seat->member);
+    for (const auto* state : staying) next.backups.push_back(state->member);
     for (const auto& idle : now.idle) {
         if (next.backups.size() >= now.wanted) break;
         if (!next.member(idle.member.name) && !(same && idle.quarantined)) add_backup(next, idle.member);
@@ -135,9 +135,9 @@ inline View succeed(const GroupState& now, const Member& primary) {
 }
 
 /// Why a member is replaced or removed: how it was lost, or that it does not acknowledge.
-inline std::string sentence(const MemberState& seat) {
-    auto fate = seat.health == Health::dead ? describe(seat.loss) : "does not acknowledge to the primary";
-    return seat.member.name + " " + std::string{fate};
+inline std::string sentence(const MemberState& state) {
+    auto fate = state.health == Health::dead ? describe(state.loss) : "does not acknowledge to the primary";
+    return state.member.name + " " + std::string{fate};
 }
 
 // R0
@@ -155,16 +155,16 @@ inline std::optional<Decision> first_view(const GroupState& now) {
 /// Called only while the group waits (R4). A new incarnation that continues the state of the primary leads; else one
 /// that continues the state of a backup in sync. These states are sure to hold every answered write.
 inline std::optional<Decision> recover(const GroupState& now) {
-    auto take = [&](const MemberState& seat) -> std::optional<Decision> {
-        if (!seat.recovered) return std::nullopt;
+    auto take = [&](const MemberState& state) -> std::optional<Decision> {
+        if (!state.recovered) return std::nullopt;
         reached("R5: a server that recovered its state leads again");
-        auto why = "R5: " + seat.member.name + " is back with the state of its former life";
-        return Decision{succeed(now, *seat.recovered), std::move(why)};
+        auto why = "R5: " + state.member.name + " is back with the state of its former incarnation";
+        return Decision{succeed(now, *state.recovered), std::move(why)};
     };
     if (auto decision = take(now.primary)) return decision;
-    for (const auto& seat : now.backups)
-        if (seat.member.synced)
-            if (auto decision = take(seat)) return decision;
+    for (const auto& state : now.backups)
+        if (state.member.synced)
+            if (auto decision = take(state)) return decision;
     return std::nullopt;
 }
 
@@ -177,7 +177,7 @@ inline std::optional<Decision> replace_primary(const GroupState& now) {
                         rule + sentence(now.primary) + ", promoting " + successor->member.name};
     }
     if (!waits(now)) return std::nullopt;
-    reached("R4: nobody is left who surely holds everything");
+    reached("R4: no member is left that surely holds everything");
     return recover(now);
 }
 
@@ -186,7 +186,7 @@ inline std::optional<Decision> replace_primary(const GroupState& now) {
 /// can. If there is none, the old primary leads again, but in a new view: it has promised to serve no more in this one.
 inline std::optional<Decision> hand_over(const GroupState& now) {
     auto asked =
-        std::ranges::find(now.backups, now.successor, [](const MemberState& seat) { return seat.member.name; });
+        std::ranges::find(now.backups, now.successor, [](const MemberState& state) { return state.member.name; });
     auto* successor = asked != now.backups.end() && can_lead(*asked) ? &*asked : find_successor(now);
     auto old = now.view.primary.name;
     auto why = "R6: " + old + " has stopped serving, as it was to, ";
@@ -195,19 +195,19 @@ inline std::optional<Decision> hand_over(const GroupState& now) {
         return Decision{succeed(now, successor->member), why + "promoting " + successor->member.name};
     }
     if (now.primary.health != Health::ok) return std::nullopt;
-    reached("R6: a primary that has stopped leads again if nobody else can");
+    reached("R6: a primary that has stopped leads again if no other server can");
     return Decision{succeed(now, now.view.primary), why + "but no backup in sync is left: it leads again"};
 }
 
-inline bool is_suspect(const MemberState& seat) { return seat.health == Health::suspect; }
+inline bool is_suspect(const MemberState& state) { return state.health == Health::suspect; }
 
 // R2
 /// Removes backups that are dead or unreachable, and those beyond k. It waits for no ack: a view that its primary
 /// cannot ack because of a dead backup must not block its own replacement.
 inline std::optional<Decision> remove_backups(const GroupState& now) {
     std::string why;
-    for (const auto& seat : now.backups)
-        if (seat.health == Health::dead || seat.unreachable) why += (why.empty() ? "R2: " : ", ") + sentence(seat);
+    for (const auto& state : now.backups)
+        if (state.health == Health::dead || state.unreachable) why += (why.empty() ? "R2: " : ", ") + sentence(state);
     if (!why.empty()) {
         reached("R2: a backup that is dead or unreachable is removed");
     } else if (now.backups.size() > now.wanted && std::ranges::none_of(now.backups, is_suspect)) {

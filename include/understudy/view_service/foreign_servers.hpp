@@ -43,7 +43,7 @@ public:
         reports_.erase(std::ranges::min_element(reports_, {}, [](const auto& one) { return one.second.heard; }));
     }
     /// Drops all reports of a group.
-    void forget(const std::string& group) { reports_.erase(first(group), last(group)); }
+    void dead_retention(const std::string& group) { reports_.erase(first(group), last(group)); }
 
     /// Whether a server of this group with a reported view was heard after `since`.
     bool heard(const std::string& group, Time since) const {

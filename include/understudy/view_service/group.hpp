@@ -83,7 +83,7 @@ struct Group {
         return found == servers.end() ? nullptr : &found->second;
     }
     /// The member of the view with this name and this incarnation, or null.
-    const Member* seat(std::string_view name, Incarnation incarnation) const {
+    const Member* find_member(std::string_view name, Incarnation incarnation) const {
         const auto* member = view().member(name);
         return member && member->incarnation == incarnation ? member : nullptr;
     }
@@ -91,13 +91,13 @@ struct Group {
     PingOutcome hear(const Ping& ping, const Address& peer, Time now, const Timeouts& timeouts);
     GroupState group_state(Time now, const Timeouts& timeouts, std::size_t wanted) const;
     void adopt(const View& next, bool any_primary);
-    bool told_to_stop(std::string_view name, Time now, const Timeouts& timeouts) const;
+    bool should_stop(std::string_view name, Time now, const Timeouts& timeouts) const;
     /// Whether a refused connection proves that this server is dead. A firewall can forge a refusal. A primary that
     /// reads by lease may then live and still answer reads, so no other primary may lead before its lease has run out.
     /// On this machine a refusal is always proof. The name must be that of a known server.
     bool refusal_proves(std::string_view name) const {
         const auto* server = find(name);
-        return !server->may_lease() || server->near || seat(name, server->incarnation) != &view().primary;
+        return !server->may_lease() || server->near || find_member(name, server->incarnation) != &view().primary;
     }
     Time next_due(Time now, const Timeouts& timeouts) const;
     /// Whether the group is known only because a ping named a view of it (R7). Such a group is not stored: otherwise
@@ -106,7 +106,7 @@ struct Group {
     /// R7: when a group without a recorded view counts as behind no longer: 10 D after a ping last named a view of it.
     /// A server that knows a view names it in every ping, so after that silence no such server is left.
     Time lapses_at(const Timeouts& timeouts) const {
-        return behind && view().number == 0 ? behind->proved + timeouts.remember : never;
+        return behind && view().number == 0 ? behind->proved + timeouts.retention : never;
     }
     /// Whether the group was never in use, so that it can be removed: it is in its first view, its only server never
     /// pinged with the number of that view, is not known to keep a journal, and was silent for `Timeouts::abandon`, an
@@ -123,7 +123,8 @@ struct Group {
     friend bool operator==(const Group&, const Group&) = default;
 
 private:
-    PingOutcome refuse_life(Server& server, const Ping& ping, const Address& peer, Time now, const Timeouts& timeouts);
+    PingOutcome refuse_incarnation(Server& server, const Ping& ping, const Address& peer, Time now,
+                                   const Timeouts& timeouts);
     void read_report(const Ping& ping, PingOutcome& heard, Time now);
     void note_member(const Member& member, Time now) {
         if (&member == &view().primary || member.synced) members_heard = now;
@@ -161,7 +162,7 @@ inline PingOutcome Group::hear(const Ping& ping, const Address& peer, Time now, 
     auto before = server.loss;
     if (heard.seen) {  // a new incarnation proves that the old process has ended, unless that one is seen to live
         const bool back = server.was_replaced(ping.incarnation);
-        if (auto refused = refuse_life(server, ping, peer, now, timeouts);
+        if (auto refused = refuse_incarnation(server, ping, peer, now, timeouts);
             refused.verdict != PingOutcome::Verdict::counts)
             return refused;
         if (server.incarnation != Incarnation::none && before == Loss::none && !back) heard.lost = Loss::restarted;
@@ -171,7 +172,7 @@ inline PingOutcome Group::hear(const Ping& ping, const Address& peer, Time now, 
     }
     heard.news = heard.seen || before != Loss::none || server.silent(now, timeouts) || server.differs(ping);
 
-    const auto* member = seat(ping.server, ping.incarnation);
+    const auto* member = find_member(ping.server, ping.incarnation);
     bool current = ping.viewnum == view().number;  // a statement about a view counts only while that view is current
     // A member that names view 0 after a higher one has lost its state, although its incarnation is the same.
     if (member && server.viewnum > 0 && ping.viewnum == 0) server.forgot = true;
@@ -198,10 +199,10 @@ inline PingOutcome Group::hear(const Ping& ping, const Address& peer, Time now, 
 /// Decides on a ping of another incarnation than the last one of this name. If the ping counts, the last incarnation is
 /// replaced. A ping of an incarnation that the view names is refused too while another process has the name, but it
 /// shows that this member lives: it becomes suspect in place of dead.
-inline PingOutcome Group::refuse_life(Server& server, const Ping& ping, const Address& peer, Time now,
+inline PingOutcome Group::refuse_incarnation(Server& server, const Ping& ping, const Address& peer, Time now,
                                 const Timeouts& timeouts) {
     using Verdict = PingOutcome::Verdict;
-    const auto* named = seat(ping.server, ping.incarnation);
+    const auto* named = find_member(ping.server, ping.incarnation);
     const auto refuse = [&](Verdict verdict, bool news) {
         return PingOutcome{
             .verdict = verdict, .shared = server.contend(ping.incarnation, peer, now, timeouts), .news = news};
@@ -210,12 +211,14 @@ inline PingOutcome Group::refuse_life(Server& server, const Ping& ping, const Ad
         if (!server.may_come_back(ping, named != nullptr, now, timeouts)) {
             reached("R1: a ping of an incarnation that was replaced is refused");
             const bool lives = named && suspect_until(*named, timeouts) > now;
-            if (lives) reached("R4: who is named by the view and pings on is not given up though its name was taken");
+            if (lives)
+                reached(
+                    "R4: a member that the view names and that still pings is not given up though its name was taken");
             if (lives) note_member(*named, now);
             return refuse(Verdict::superseded, lives);
         }
     } else if (server.keeps_name(ping.incarnation, peer, now, timeouts)) {
-        reached("R1: a process that takes the name of one that lives is refused");
+        reached("R1: a process that takes the name of a live one is refused");
         return refuse(Verdict::in_use, false);
     }
     return {.verdict = server.replace(now, timeouts) ? Verdict::counts : Verdict::crowded};
@@ -239,13 +242,13 @@ inline void Group::read_report(const Ping& ping, PingOutcome& heard, Time now) {
 /// The state of one member of the view. If its name now belongs to another incarnation or to no server, the member is
 /// dead, or suspect until `suspect_until`.
 inline MemberState Group::look_at(const Member& member, Time now, const Timeouts& timeouts) const {
-    MemberState seat{member, Health::dead, Loss::restarted, is_reported(member.incarnation), {}};
+    MemberState find_member{member, Health::dead, Loss::restarted, is_reported(member.incarnation), {}};
     const auto* server = find(member.name);
-    if (!server) return seat;
+    if (!server) return find_member;
     if (server->incarnation == member.incarnation) {
-        seat.health = server->health(now, timeouts);
-        seat.loss = server->loss;
-        seat.journal = server->journal;
+        find_member.health = server->health(now, timeouts);
+        find_member.loss = server->loss;
+        find_member.journal = server->journal;
     } else if (server->health(now, timeouts) == Health::ok &&
                std::ranges::find(server->recovered, member.incarnation) != server->recovered.end()) {
         // No crash loses what is on stable storage. So a journal that ends before the view that the former incarnation
@@ -253,17 +256,17 @@ inline MemberState Group::look_at(const Member& member, Time now, const Timeouts
         const auto before = noted_by(member.name);
         if (server->journal && server->state_view < before) {
             reached("R5: an older copy of what a server had stored continues nothing");
-            seat.knew = server->state_view;
-            seat.noted = before;
+            find_member.knew = server->state_view;
+            find_member.noted = before;
         } else {
-            seat.recovered = Member{member.name, server->incarnation, false};
+            find_member.recovered = Member{member.name, server->incarnation, false};
         }
     }
     if (now < suspect_until(member, timeouts)) {
         reached("R1: a primary that was replaced counts as alive while it may read by lease");
-        seat.health = Health::suspect;
+        find_member.health = Health::suspect;
     }
-    return seat;
+    return find_member;
 }
 
 /// The group state for the decision table. `wanted` is k. It is linear in the number of servers.
@@ -288,12 +291,12 @@ inline GroupState Group::group_state(Time now, const Timeouts& timeouts, std::si
     };
     if (std::ranges::any_of(view().backups, unheard)) {
         result.primary.recovered.reset();
-        for (auto& seat : result.backups) seat.recovered.reset();
+        for (auto& find_member : result.backups) find_member.recovered.reset();
     }
 
     std::vector<std::pair<std::uint64_t, Candidate>> idle;
     for (const auto& [name, server] : servers)
-        if (!seat(name, server.incarnation) && !server.leaving && server.health(now, timeouts) == Health::ok)
+        if (!find_member(name, server.incarnation) && !server.leaving && server.health(now, timeouts) == Health::ok)
             idle.push_back({server.arrival, {{name, server.incarnation, false}, is_reported(server.incarnation)}});
     std::ranges::sort(idle, {}, &std::pair<std::uint64_t, Candidate>::first);
     for (auto& entry : idle) result.idle.push_back(std::move(entry.second));
@@ -314,15 +317,16 @@ inline void Group::adopt(const View& next, bool any_primary) {
     info.view = next;
     acked = false;
     for (auto& [name, server] : servers)
-        if (!seat(name, server.incarnation)) server.forgot = false;
+        if (!find_member(name, server.incarnation)) server.forgot = false;
 }
 
 /// R6: whether the answer to a ping of this server asks it to stop serving. It does if the server is the primary, it is
 /// leaving or an operator asked for another primary, and the successor can lead now. Without the last condition the
 /// group would stop serving with no server to go on.
-inline bool Group::told_to_stop(std::string_view name, Time now, const Timeouts& timeouts) const {
+inline bool Group::should_stop(std::string_view name, Time now, const Timeouts& timeouts) const {
     const auto* server = find(name);
-    if (!server || seat(name, server->incarnation) != &view().primary || server->loss != Loss::none) return false;
+    if (!server || find_member(name, server->incarnation) != &view().primary || server->loss != Loss::none)
+        return false;
     bool asked = request && !request->force;
     if (!server->leaving && !asked) return false;
     return std::ranges::any_of(view().backups, [&](const Member& backup) {
@@ -337,7 +341,7 @@ inline Time Group::next_due(Time now, const Timeouts& timeouts) const {
     Time next = abandoned_at(timeouts);
     for (const auto& [name, server] : servers)
         next = std::min(next, server.due(timeouts, view().member(name) != nullptr));
-    for (const auto& report : reports) next = std::min(next, report.at + timeouts.remember);
+    for (const auto& report : reports) next = std::min(next, report.at + timeouts.retention);
     const auto doubt = [&](const Member& member) {
         if (const auto end = suspect_until(member, timeouts); end > now) next = std::min(next, end);
     };
@@ -345,7 +349,7 @@ inline Time Group::next_due(Time now, const Timeouts& timeouts) const {
     std::ranges::for_each(view().backups, doubt);
     if (!request) return next;
     if (auto ready = members_heard + timeouts.dead; request->force && ready > now) next = std::min(next, ready);
-    return std::min(next, request->asked + timeouts.patience);
+    return std::min(next, request->asked + timeouts.operator_timeout);
 }
 
 }  // namespace understudy::view_service

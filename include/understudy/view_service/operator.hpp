@@ -21,39 +21,40 @@ inline std::vector<Address> awaited(const GroupState& now) {
     std::vector<Address> names;
     if (!waits(now)) return names;
     names.push_back(now.primary.member.name);
-    for (const auto& seat : now.backups)
-        if (seat.member.synced) names.push_back(seat.member.name);
+    for (const auto& state : now.backups)
+        if (state.member.synced) names.push_back(state.member.name);
     return names;
 }
 
 /// Whether the member may ping again with its state in memory. That is possible if it is only silent, but not if its
 /// process has ended or has lost its state.
-inline bool may_return(const MemberState& seat) { return seat.loss == Loss::none || seat.loss == Loss::silent; }
+inline bool may_return(const MemberState& state) { return state.loss == Loss::none || state.loss == Loss::silent; }
 
 /// R4: which servers the group waits for, why no other server can lead, and what ends the wait. A way that loses
 /// nothing comes first: to start a server again with its directory, if one keeps a journal.
 inline std::string why_waiting(const GroupState& now) {
-    auto fate = [](const MemberState& seat) {
-        auto text = seat.member.name + " " + std::string{describe(seat.loss)};
-        if (seat.loss != Loss::restarted) return text;
-        if (seat.noted == 0) return text + " without its state";
-        return text + " with an older copy of its state, which ends with view " + std::to_string(seat.knew) +
-               " and had noted view " + std::to_string(seat.noted) + " before; with its newest directory it would lead";
+    auto fate = [](const MemberState& state) {
+        auto text = state.member.name + " " + std::string{describe(state.loss)};
+        if (state.loss != Loss::restarted) return text;
+        if (state.noted == 0) return text + " without its state";
+        return text + " with an older copy of its state, which ends with view " + std::to_string(state.knew) +
+               " and had noted view " + std::to_string(state.noted) +
+               " before; with its newest directory it would lead";
     };
     auto number = std::to_string(now.view.number);
     std::string who = fate(now.primary);
     std::string back, kept;
-    const auto sort = [&](const MemberState& seat) {
-        const auto add = [&](std::string& names) { names += (names.empty() ? "" : " or ") + seat.member.name; };
-        if (may_return(seat)) add(back);
-        if (seat.journal) add(kept);
+    const auto sort = [&](const MemberState& state) {
+        const auto add = [&](std::string& names) { names += (names.empty() ? "" : " or ") + state.member.name; };
+        if (may_return(state)) add(back);
+        if (state.journal) add(kept);
     };
     sort(now.primary);
     std::size_t holders = 1;
-    for (const auto& seat : now.backups) {
-        if (!seat.member.synced) continue;
-        who += ", " + fate(seat);
-        sort(seat);
+    for (const auto& state : now.backups) {
+        if (!state.member.synced) continue;
+        who += ", " + fate(state);
+        sort(state);
         ++holders;
     }
     auto others = "no other server surely holds every answered write";
@@ -92,13 +93,13 @@ inline std::string may_be_lost_by_adoption(const ViewInfo& old, const View& now,
 /// Why this server cannot be promoted in the present view; empty if it can.
 inline std::string promotion_obstacle(const GroupState& now, std::string_view name) {
     if (now.view.number == 0) return "the group has no view yet";
-    for (const auto& seat : now.backups) {
-        if (seat.member.name != name) continue;
+    for (const auto& state : now.backups) {
+        if (state.member.name != name) continue;
         auto text = std::string{name};
-        if (!seat.member.synced)
+        if (!state.member.synced)
             return text + " is not in sync yet; only `force` could make it primary, and lose answered writes";
-        if (seat.health == Health::dead) return text + " " + std::string{describe(seat.loss)};
-        if (seat.health == Health::suspect) return text + " is silent";
+        if (state.health == Health::dead) return text + " " + std::string{describe(state.loss)};
+        if (state.health == Health::suspect) return text + " is silent";
         return {};
     }
     return std::string{name} + " is no backup of " + understudy::describe(now.view);
@@ -148,7 +149,7 @@ inline std::string describe_holder(std::string_view name, const Server& server) 
 /// The role in a status (protocol, `view.status`).
 inline std::string role_of(const Group& group, std::string_view name, const Server& server) {
     if (server.loss != Loss::none) return "dead";
-    const auto* member = group.seat(name, server.incarnation);
+    const auto* member = group.find_member(name, server.incarnation);
     if (member) return member == &group.view().primary ? "primary" : member->synced ? "backup" : "joining";
     return server.leaving ? "leaving" : "idle";
 }

@@ -14,7 +14,8 @@ namespace understudy::view_service {
 /// replaced.
 struct GroupRecord {
     ViewInfo info;
-    std::map<Address, std::vector<Incarnation>> lives;  ///< By name, oldest first: all but the last were replaced.
+    /// By name, oldest first: all but the last were replaced.
+    std::map<Address, std::vector<Incarnation>> incarnations;
     /// By name of a member: the newest view that this incarnation had noted in its journal (R5).
     std::map<Address, ViewNumber, std::less<>> noted{};
     ViewNumber named = 0;  ///< R7: while this record is behind, the highest view that was named; else 0.

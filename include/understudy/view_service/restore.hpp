@@ -16,9 +16,9 @@ namespace understudy::view_service {
 inline GroupRecord record_of(const Group& group) {
     GroupRecord record{group.info, {}};
     for (const auto& [name, server] : group.servers) {
-        auto& lives = record.lives[name];
-        for (const auto& old : server.replaced) lives.push_back(old.incarnation);
-        lives.push_back(server.incarnation);
+        auto& incarnations = record.incarnations[name];
+        for (const auto& old : server.replaced) incarnations.push_back(old.incarnation);
+        incarnations.push_back(server.incarnation);
     }
     record.noted = group.noted;
     if (group.behind) record.named = group.behind->number, record.named_by = group.behind->server;
@@ -35,21 +35,21 @@ inline Group restore(const GroupRecord& record, Time now, Duration old_dead_afte
     if (!record.named_by.empty()) group.behind = Behind{record.named, record.named_by, now, now, {}};
     const auto heard = now + std::max(Duration{}, old_dead_after - timeouts.dead);
     group.members_heard = heard;
-    for (const auto& [name, lives] : record.lives) {
-        if (lives.empty()) continue;
+    for (const auto& [name, incarnations] : record.incarnations) {
+        if (incarnations.empty()) continue;
         auto& server = group.servers[name];
-        for (auto life : lives) server.replaced.push_back({life, now});
+        for (auto incarnation : incarnations) server.replaced.push_back({incarnation, now});
         // The view may name a primary whose name another process took. Its lease may still run too.
         for (auto& old : server.replaced)
             if (old.incarnation == group.view().primary.incarnation) old.lease_until = heard + timeouts.dead;
         server.replaced.pop_back();
-        server.incarnation = lives.back();
+        server.incarnation = incarnations.back();
         server.heard = now;
         server.loss = Loss::silent;  // until it pings
     }
     // Members of the view are suspect rather than lost (`Server::restored`). If a later incarnation of the name was
     // heard, the member's process has ended, or is treated as replaced.
-    const auto seat = [&](const Member& member) {
+    const auto restore_member = [&](const Member& member) {
         auto& server = group.servers[member.name];
         if (server.incarnation != Incarnation::none && server.incarnation != member.incarnation) return;
         server.incarnation = member.incarnation;
@@ -59,8 +59,8 @@ inline Group restore(const GroupRecord& record, Time now, Duration old_dead_afte
         server.restored = true;
     };
     if (group.view().number == 0) return group;
-    seat(group.view().primary);
-    for (const auto& backup : group.view().backups) seat(backup);
+    restore_member(group.view().primary);
+    for (const auto& backup : group.view().backups) restore_member(backup);
     return group;
 }
 

@@ -23,24 +23,24 @@ struct Timeouts {
     Duration dead;       ///< D: a server may be silent this long.
     Duration returning;  ///< Added to D for a server that has not pinged since the view service restarted.
     Duration grace;      ///< From suspicion to loss: time to read what has arrived. Also how late a turn may begin.
-    Duration remember;   ///< Retention of replaced incarnations and of reports of unreachable servers.
-    Duration forget;     ///< Retention of a dead server that is in no view.
+    Duration retention;   ///< Retention of replaced incarnations and of reports of unreachable servers.
+    Duration dead_retention;     ///< Retention of a dead server that is in no view.
     Duration abandon;    ///< The only server of a group that was never in use may be silent this long.
-    Duration patience;   ///< Timeout of an operator request.
+    Duration operator_timeout;   ///< Timeout of an operator request.
 
     explicit Timeouts(const ViewOptions& options)
         : dead(options.dead_after()),
           returning(options.return_time),
           grace(options.ping_interval / 10),
-          remember(10 * dead),
-          forget(100 * dead),
+          retention(10 * dead),
+          dead_retention(100 * dead),
           abandon(std::max<Duration>(std::chrono::hours{1}, 100 * dead)),
-          patience(10 * dead) {}
+          operator_timeout(10 * dead) {}
     friend bool operator==(const Timeouts&, const Timeouts&) = default;
 };
 
 inline constexpr std::size_t replaced_kept = 64;   ///< So many replaced incarnations of a name are retained at any age.
-inline constexpr std::size_t replaced_max = 1024;  ///< With so many younger than `remember`, a further one is refused.
+inline constexpr std::size_t replaced_max = 1024;  ///< With so many younger than `retention`, a further one is refused.
 inline constexpr int late_turns_max = 16;          ///< From this late turn on, lateness does not save a suspect.
 
 /// An incarnation of a name after another one took its place.
@@ -126,7 +126,7 @@ struct Server {
     bool replace(Time now, const Timeouts& timeouts) {
         auto surplus = replaced.size() < replaced_kept ? 0 : replaced.size() - replaced_kept + 1;
         auto old = replaced.begin();
-        while (surplus-- > 0 && now - old->at >= timeouts.remember) ++old;
+        while (surplus-- > 0 && now - old->at >= timeouts.retention) ++old;
         replaced.erase(replaced.begin(), old);
         if (replaced.size() >= replaced_max) return false;
         if (incarnation == Incarnation::none) return true;
@@ -213,7 +213,7 @@ struct Server {
     bool judge(Time now, const Timeouts& timeouts, bool late, Time caught_up) {
         if (loss != Loss::none || !silent(now, timeouts)) return false;
         const bool excused = verdict != never && late && ++late_turns < late_turns_max;
-        if (excused) reached("R1: a turn that begins late condemns nobody");
+        if (excused) reached("R1: a turn that begins late declares no server dead");
         if (verdict == never || excused) {
             verdict = std::max(now, caught_up) + timeouts.grace;
             return false;
@@ -249,7 +249,7 @@ struct Server {
     /// When this server must be looked at again if no ping comes; `never` for a dead member of the view.
     Time due(const Timeouts& timeouts, bool member) const {
         if (loss == Loss::none) return std::min(probe, verdict != never ? verdict : silent_from(timeouts));
-        return member ? never : heard + timeouts.forget;
+        return member ? never : heard + timeouts.dead_retention;
     }
 
     friend bool operator==(const Server&, const Server&) = default;

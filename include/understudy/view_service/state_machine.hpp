@@ -156,7 +156,7 @@ private:
 
     void take_wish(const std::string& name, const Address& server, bool force, const Envelope& call, Step& step);
     std::optional<Failure> objection(const Ping& ping, const Address& peer, const Group* group) const;
-    void refuse_life(Group& group, const PingOutcome& heard, const Ping& ping, const Envelope& call, Step& step);
+    void refuse_incarnation(Group& group, const PingOutcome& heard, const Ping& ping, const Envelope& call, Step& step);
     bool refuse_behind(Group& group, const Ping& ping, const Envelope& call, Step& step);
     bool refuse_behind(std::string_view name, Method method, const Envelope& call, Step& step);
     void end_behind(Group& group);
@@ -219,7 +219,7 @@ private:
         return holds;
     }
     /// Emits an event and retains it for `view.status`. Beyond `max_events` the oldest one is dropped.
-    void tell(Event event, Step& step) {
+    void emit(Event event, Step& step) {
         auto group_of = [](const auto& e) -> std::string {
             if constexpr (requires { e.group; }) return e.group;
             else if constexpr (requires { e.info.group; }) return e.info.group;
@@ -227,14 +227,14 @@ private:
         };
         past_.push_back({step.host, std::visit(group_of, event), describe(event)});
         while (past_.size() > options_.max_events) past_.pop_front();
-        step.output.tell(std::move(event));
+        step.output.emit(std::move(event));
     }
     static void refuse(const Envelope& call, Method method, error code, std::string text, Step& step) {
         refuse(call, Failure{std::string{to_string(method)}, code, std::move(text), {}, {}, {}}, step);
     }
     static void refuse(const Envelope& call, Failure failure, Step& step) {
         reached(failure.code);
-        step.output.tell(Refused{call.peer, failure.code, failure.text});
+        step.output.emit(Refused{call.peer, failure.code, failure.text});
         answer(call, std::move(failure), step);
     }
     /// A request without an id gets no answer.

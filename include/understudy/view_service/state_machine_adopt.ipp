@@ -25,24 +25,24 @@ inline void keep_known(GroupRecord& adopted, const GroupRecord& present, std::si
     for (const auto& [name, number] : present.noted)
         if (same(present.info.view.member(name), adopted.info.view.member(name))) adopted.noted[name] = number;
     const auto& view = adopted.info.view;
-    for (const auto& [name, known] : present.lives) {
+    for (const auto& [name, known] : present.incarnations) {
         const auto* member = view.member(name);
-        auto heard = adopted.lives.find(name);
+        auto heard = adopted.incarnations.find(name);
         // Other servers are retained only while there is room for all members.
-        const bool has_room = adopted.lives.size() + view.backups.size() + 1 < max_servers;
+        const bool has_room = adopted.incarnations.size() + view.backups.size() + 1 < max_servers;
         if (!member && !has_room) continue;
         // The last one in the list counts as the present incarnation. That is the one that was heard. For a member that
         // was not heard, the present record's order stays: a later incarnation may have replaced the one in the view.
-        auto lives = known;
-        const auto last = heard != adopted.lives.end() ? heard->second.back()
+        auto incarnations = known;
+        const auto last = heard != adopted.incarnations.end() ? heard->second.back()
                           : member                     ? member->incarnation
                                                        : Incarnation::none;
-        const bool is_later = std::ranges::find(lives, last) == lives.end();
-        if (last != Incarnation::none && (heard != adopted.lives.end() || is_later)) {
-            std::erase(lives, last);
-            lives.push_back(last);
+        const bool is_later = std::ranges::find(incarnations, last) == incarnations.end();
+        if (last != Incarnation::none && (heard != adopted.incarnations.end() || is_later)) {
+            std::erase(incarnations, last);
+            incarnations.push_back(last);
         }
-        adopted.lives[name] = std::move(lives);
+        adopted.incarnations[name] = std::move(incarnations);
     }
 }
 /// Queues the adoption. It is carried out and answered by `adopt_groups` when every lease of the former view service
@@ -104,9 +104,9 @@ UNDERSTUDY_DECL Message ViewStateMachine::adopt(const ViewAdopt& wanted, Step& s
                                               std::to_string(options_.max_servers));
     const auto since = step.now - timeouts_.dead;
     // If a server knows a newer view but has not reported it yet, an adoption now would drop the writes of that view.
-    const auto mute = behind ? behind->mute(old.view.number, step.now - timeouts_.remember) : std::vector<Address>{};
+    const auto mute = behind ? behind->mute(old.view.number, step.now - timeouts_.retention) : std::vector<Address>{};
     if (!mute.empty()) {
-        reached("R7: an adoption waits for who knows a newer view and has not said which");
+        reached("R7: an adoption waits for servers that know a newer view and have not said which");
         return because(error::bad_request, mute_text(*behind, mute, old.view));
     }
     std::vector<Address> heard;
@@ -126,7 +126,7 @@ UNDERSTUDY_DECL Message ViewStateMachine::adopt(const ViewAdopt& wanted, Step& s
     auto may_be_lost = behind ? may_be_lost_behind(*behind, old.view, since) : std::string{};
     if (old.view.number == 0) {  // no server reports a view, and the operator decides that there is none
         raise_removed(named);        // one may have existed all the same, and no number may stand for two views
-        strangers_.forget(name);
+        strangers_.dead_retention(name);
         end_behind(*present);
         begin_anew(*present, record_of(*present), step);
         return ViewForceResult{present->info, may_be_lost};
@@ -135,14 +135,14 @@ UNDERSTUDY_DECL Message ViewStateMachine::adopt(const ViewAdopt& wanted, Step& s
     GroupRecord record{old, {}};
     record.info.view = decision.next;
     record.info.ping_interval = options_.ping_interval;
-    for (const auto& [member, life] : alive) record.lives[member] = {life};
+    for (const auto& [member, incarnation] : alive) record.incarnations[member] = {incarnation};
     if (own) keep_known(record, record_of(*present), options_.max_servers);
     auto& group = groups_[name];
     if (group.info.group.empty()) group.info.group = name;
-    strangers_.forget(name);
+    strangers_.dead_retention(name);
     end_behind(group);
     begin_anew(group, record, step);
-    tell(ViewDecided{group.info, std::move(decision.why)}, step);
+    emit(ViewDecided{group.info, std::move(decision.why)}, step);
     settle(group, step, {}, true);
     may_be_lost += may_be_lost_by_adoption(old, decision.next, !heard.empty());
     return ViewForceResult{group.info, std::move(may_be_lost)};

@@ -27,12 +27,12 @@ UNDERSTUDY_DECL bool ViewStateMachine::refuse_behind(Group& group, const Ping& p
     const auto named = behind.number;
     behind.note(ping, proof, group.view(), step.now, timeouts_.dead, options_.max_servers);
     strangers_.note(ping, step.now);
-    if (before && behind.is_disproved(group.view(), step.now, timeouts_.remember, timeouts_.dead)) {
-        reached("R7: a view that nobody can have led was forged");
-        strangers_.forget(group.info.group);
+    if (before && behind.is_disproved(group.view(), step.now, timeouts_.retention, timeouts_.dead)) {
+        reached("R7: a view that no server can have led was forged");
+        strangers_.dead_retention(group.info.group);
         group.behind.reset();
         begin_anew(group, record_of(group), step);
-        tell(RecordBehind{group.info.group, why_not_behind(behind, group.view())}, step);
+        emit(RecordBehind{group.info.group, why_not_behind(behind, group.view())}, step);
         return false;
     }
     if (!before) {
@@ -44,7 +44,7 @@ UNDERSTUDY_DECL bool ViewStateMachine::refuse_behind(Group& group, const Ping& p
             end_request(group, std::move(failure), step);
         }
         if (!group.servers.empty() || group.view().number != 0) begin_anew(group, record_of(group), step);
-        tell(RecordBehind{group.info.group, why_behind(behind, group.info)}, step);
+        emit(RecordBehind{group.info.group, why_behind(behind, group.info)}, step);
         // A group without a view counts towards the limit of the connection, so that one peer cannot create too many.
         if (group.view().number == 0) {
             behind.peer = call.peer;
@@ -73,7 +73,7 @@ UNDERSTUDY_DECL void ViewStateMachine::end_behind(Group& group) {
 /// no such server is left. If one comes back later, its ping proves again that the record is behind.
 UNDERSTUDY_DECL void ViewStateMachine::lapse_behind(Group& group, Step& step) {
     if (step.now < group.lapses_at(timeouts_)) return;
-    tell(RecordBehind{group.info.group, why_lapsed(*group.behind)}, step);
+    emit(RecordBehind{group.info.group, why_lapsed(*group.behind)}, step);
     const bool is_rumour = group.is_rumour();
     end_behind(group);
     if (!is_rumour) begin_anew(group, record_of(group), step);

@@ -52,7 +52,7 @@ template <typename Other>
 void ViewStateMachine::on(const Other&, const Envelope& call, Step& step) {
     constexpr auto method = foreign_method<Other>();
     if constexpr (method == Method::none) {
-        step.output.tell(Refused{call.peer, error::invalid_request, "a view service asks nothing: no answer fits"});
+        step.output.emit(Refused{call.peer, error::invalid_request, "a view service asks nothing: no answer fits"});
     } else {
         auto text = "this is a view service; " + std::string{to_string(method)} + " is for a server";
         refuse(call, method, error::unknown_method, std::move(text), step);
@@ -100,12 +100,12 @@ UNDERSTUDY_DECL std::optional<Failure> ViewStateMachine::objection(const Ping& p
 
 /// Refuses a ping of a process whose name, at present, belongs to another process. The answer has the view, since a
 /// refused process is sent no other.
-UNDERSTUDY_DECL void ViewStateMachine::refuse_life(Group& group, const PingOutcome& heard, const Ping& ping,
+UNDERSTUDY_DECL void ViewStateMachine::refuse_incarnation(Group& group, const PingOutcome& heard, const Ping& ping,
                                             const Envelope& call, Step& step) {
     using Verdict = PingOutcome::Verdict;
     const auto& server = *group.find(ping.server);
     if (heard.shared)
-        tell(NameShared{ping.group, ping.server, whence(server.peer), call.peer}, step);
+        emit(NameShared{ping.group, ping.server, whence(server.peer), call.peer}, step);
     if (heard.news) settle(group, step, {}, false);
     Failure failure{std::string{to_string(Method::view_ping)}, error::superseded, {}, group.info, {}, {}};
     if (heard.verdict == Verdict::crowded) {
@@ -141,14 +141,14 @@ UNDERSTUDY_DECL void ViewStateMachine::on(const Ping& ping, const Envelope& call
     auto heard = group.hear(ping, call.peer, step.now, timeouts_);
     using Verdict = PingOutcome::Verdict;
     if (heard.verdict != Verdict::counts && heard.verdict != Verdict::stale)
-        return refuse_life(group, heard, ping, call, step);
+        return refuse_incarnation(group, heard, ping, call, step);
     if (heard.verdict == Verdict::counts) {
         if (heard.seen || heard.grew || heard.noted) note_change(group);
         if (moves) move_server(group, ping.server, peer_before, call.peer);
         if (probing_before) probing_.erase({ping.server, ping.group});
         if (heard.lost != Loss::none)
-            tell(ServerLost{ping.group, ping.server, std::string{describe(heard.lost)}}, step);
-        if (heard.seen) tell(ServerSeen{ping.group, ping.server, ping.incarnation}, step);
+            emit(ServerLost{ping.group, ping.server, std::string{describe(heard.lost)}}, step);
+        if (heard.seen) emit(ServerSeen{ping.group, ping.server, ping.incarnation}, step);
         bool blank = ping.viewnum == 0 && !ping.cluster && !ping.leaving;  // R0; no former incarnation was in a view
         std::optional<Member> newcomer;
         const bool first = blank && group.view().number == 0;
@@ -162,14 +162,14 @@ UNDERSTUDY_DECL void ViewStateMachine::on(const Ping& ping, const Envelope& call
     const auto& server = *group.find(ping.server);
     // A member that counts as dead gets no lease, although its view may stay because no other primary can lead.
     auto lease = server.loss == Loss::none ? timeouts_.dead : Duration{};
-    answer(call, PingResult{group.info, lease, group.told_to_stop(ping.server, step.now, timeouts_)}, step);
+    answer(call, PingResult{group.info, lease, group.should_stop(ping.server, step.now, timeouts_)}, step);
 }
 
 /// The view, and if there is none, which servers of a former view service are refused: the first three of them.
 UNDERSTUDY_DECL ViewResult ViewStateMachine::view_result(const std::string& group, const Step& step) const {
     ViewResult result{info_of(group), {}};
     if (result.info.view.number == 0)
-        result.trouble = describe_refused(strangers_.list(group, step.now - timeouts_.remember, step.now, 3));
+        result.trouble = describe_refused(strangers_.list(group, step.now - timeouts_.retention, step.now, 3));
     return result;
 }
 
@@ -214,7 +214,7 @@ UNDERSTUDY_DECL void ViewStateMachine::on(const ViewForce& force, const Envelope
 }
 
 /// Accepts an operator request, one at a time for each group. The call is answered when the request is done or cannot
-/// be done any more, after `Timeouts::patience` at the latest.
+/// be done any more, after `Timeouts::operator_timeout` at the latest.
 UNDERSTUDY_DECL void ViewStateMachine::take_wish(const std::string& name, const Address& server, bool force,
                                           const Envelope& call, Step& step) {
     auto method = force ? Method::view_force : Method::view_promote;

@@ -33,7 +33,7 @@ UNDERSTUDY_DECL void ViewStateMachine::on(const ViewRemove& wanted, const Envelo
 /// drop their state when they join. `why` goes into the event.
 UNDERSTUDY_DECL void ViewStateMachine::remove(Group& group, std::string why, Step& step) {
     const auto name = group.info.group;
-    tell(GroupRemoved{group.info, std::move(why)}, step);
+    emit(GroupRemoved{group.info, std::move(why)}, step);
     for (const auto& [address, server] : group.servers) {
         move_server(group, address, server.peer, {});
         probing_.erase({address, name});

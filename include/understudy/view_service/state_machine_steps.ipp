@@ -81,7 +81,7 @@ UNDERSTUDY_DECL void ViewStateMachine::settle(Group& group, Step& step, const Ad
     if (awaited != group.waiting_for || why != group.waiting_why) {
         group.waiting_for = awaited;
         group.waiting_why = why;
-        if (!awaited.empty()) tell(GroupWaits{group.info.group, std::move(awaited), std::move(why)}, step);
+        if (!awaited.empty()) emit(GroupWaits{group.info.group, std::move(awaited), std::move(why)}, step);
     }
     if (push) announce(group, informed, step);
     reschedule(group, step.now);
@@ -92,14 +92,14 @@ UNDERSTUDY_DECL void ViewStateMachine::adopt(Group& group, Decision decision, bo
     group.adopt(decision.next, any_primary);
     note_change(group);
     forget_dead(group, step.now);
-    tell(ViewDecided{group.info, std::move(decision.why)}, step);
+    emit(ViewDecided{group.info, std::move(decision.why)}, step);
 }
 
 /// Carries out the operator request, refuses it, or leaves it pending until its timeout. True if it made a view.
 UNDERSTUDY_DECL bool ViewStateMachine::settle_wish(Group& group, const GroupState& holds, Step& step) {
     auto request = *group.request;
     const auto& server = request.server;
-    bool late = step.now - request.asked >= timeouts_.patience;
+    bool late = step.now - request.asked >= timeouts_.operator_timeout;
     auto fail = [&](std::string text) {
         auto method = request.force ? Method::view_force : Method::view_promote;
         Failure failure{std::string{to_string(method)}, error::bad_request, std::move(text), group.info, {}, {}};
@@ -184,21 +184,21 @@ UNDERSTUDY_DECL void ViewStateMachine::tend(Group& group, Step& step) {
         }
         if (!server.judge(step.now, timeouts_, clock_.late(), clock_.caught_up())) continue;
         probing_.erase({address, name});
-        tell(ServerLost{name, address, std::string{describe(server.loss)}}, step);
+        emit(ServerLost{name, address, std::string{describe(server.loss)}}, step);
     }
-    std::erase_if(group.reports, [&](const auto& report) { return step.now - report.at >= timeouts_.remember; });
+    std::erase_if(group.reports, [&](const auto& report) { return step.now - report.at >= timeouts_.retention; });
     forget_dead(group, step.now);
     settle(group, step, {}, false);
     UNDERSTUDY_CHECK(group.due > step.now || group.is_abandoned(step.now, timeouts_));
 }
 
-/// Drops dead servers that are not in the view and were silent for `Timeouts::forget`. Otherwise they would count
-/// towards `max_servers` for ever.
+/// Drops dead servers that are not in the view and were silent for `Timeouts::dead_retention`. Otherwise they would
+/// count towards `max_servers` for ever.
 UNDERSTUDY_DECL void ViewStateMachine::forget_dead(Group& group, Time now) {
     for (auto at = group.servers.begin(); at != group.servers.end();) {
         const auto& [name, server] = *at;
         bool idle = server.loss != Loss::none && !group.view().member(name);
-        bool ghost = idle && now - server.heard >= timeouts_.forget;
+        bool ghost = idle && now - server.heard >= timeouts_.dead_retention;
         if (ghost) move_server(group, name, server.peer, {});
         if (ghost) note_change(group);
         at = ghost ? group.servers.erase(at) : std::next(at);
@@ -281,7 +281,7 @@ UNDERSTUDY_DECL void ViewStateMachine::probed(const Address& name, ProbeResult r
         if (proof) {  // proof of death: the connection broke and no process listens at the address any more
             reached("R1: a broken connection and a refused one are proof of death");
             server.loss = Loss::refused;
-            tell(ServerLost{group_name, name, std::string{describe(server.loss)}}, step);
+            emit(ServerLost{group_name, name, std::string{describe(server.loss)}}, step);
             settle(group, step, {}, false);
         } else {
             reschedule(group, step.now);
@@ -311,7 +311,7 @@ UNDERSTUDY_DECL ViewStatusResult ViewStateMachine::status(const std::optional<st
     for (const auto& [name, one] : groups_)
         if (!group || *group == name)
             result.groups.push_back(status_of(one, group_state(one, running), running, timeouts_));
-    result.refused = strangers_.list(group, running - timeouts_.remember, running, max_refused_listed);
+    result.refused = strangers_.list(group, running - timeouts_.retention, running, max_refused_listed);
     for (const auto& past : past_)
         if (!group || *group == past.group) result.events.push_back({now - past.at, past.text});
     return result;

@@ -15,9 +15,9 @@ namespace understudy::wire {
 /// The incarnations of each server, written as {"name": ["16 hexadecimal digits", ...], ...}.
 using Lives = std::map<Address, std::vector<Incarnation>>;
 
-inline void write(Writer to, const Lives& lives) {
+inline void write(Writer to, const Lives& incarnations) {
     to.out.push_back('{');
-    for (bool first = true; const auto& [name, tokens] : lives) {
+    for (bool first = true; const auto& [name, tokens] : incarnations) {
         if (!first) to.out.push_back(',');
         first = false;
         write(to, name);
@@ -26,12 +26,12 @@ inline void write(Writer to, const Lives& lives) {
     }
     to.out.push_back('}');
 }
-inline bool read(Reader& in, Lives& lives) {
+inline bool read(Reader& in, Lives& incarnations) {
     if (in.scan.peek() != Kind::object) return in.refuse("an object");
-    lives.clear();
+    incarnations.clear();
     return in.scan.members([&](std::string_view name) {
         const std::string server{name};
-        return read(in, lives[server]) || in.within(wire::quoted(server));
+        return read(in, incarnations[server]) || in.within(wire::quoted(server));
     });
 }
 
@@ -59,7 +59,7 @@ inline bool read(Reader& in, Noted& noted) {
 
 void fields(auto& visit, Like<view_service::GroupRecord> auto& group) {
     visit.required("view", group.info);
-    visit.required("lives", group.lives);
+    visit.required("lives", group.incarnations);
     visit.optional("noted", group.noted);
     visit.optional("named", group.named);
     visit.optional("named_by", group.named_by);

@@ -31,8 +31,9 @@ public:
                         bool effective) {
         auto& era = eras_[group][forced];
         const auto [place, is_new] = era.try_emplace(
-            entry.at.index, Told{entry.at, entry.kind, entry.session, entry.seq, effective, entry.command});
-        if (is_new || place->second == Told{entry.at, entry.kind, entry.session, entry.seq, effective, entry.command})
+            entry.at.index, Committed{entry.at, entry.kind, entry.session, entry.seq, effective, entry.command});
+        if (is_new ||
+            place->second == Committed{entry.at, entry.kind, entry.session, entry.seq, effective, entry.command})
             return {};
         const auto& other = place->second;
         std::string how = " has applied " + shown(entry.at) + " where another has " + shown(other.at);
@@ -44,8 +45,8 @@ public:
     /// The commands that took effect, in order, in the history that remains after the newest forced view.
     std::vector<Change> changes(const std::string& group) const {
         std::vector<Change> all;
-        for (const auto& [index, told] : lineage(group, ~ViewNumber{0}))
-            if (told.kind == EntryKind::command && told.effective) all.push_back({index, told.command});
+        for (const auto& [index, committed] : lineage(group, ~ViewNumber{0}))
+            if (committed.kind == EntryKind::command && committed.effective) all.push_back({index, committed.command});
         return all;
     }
 
@@ -58,29 +59,29 @@ public:
     }
 
 private:
-    struct Told {
+    struct Committed {
         Position at;
         EntryKind kind;
         SessionId session;
         Sequence seq;
         bool effective;
         std::string command;
-        friend bool operator==(const Told&, const Told&) = default;
+        friend bool operator==(const Committed&, const Committed&) = default;
     };
 
     static std::string shown(Position at) {
         return "(" + std::to_string(at.view) + ", " + std::to_string(at.index) + ")";
     }
 
-    using Era = std::map<Index, Told>;
+    using Era = std::map<Index, Committed>;
 
     /// The last index up to which both histories are equal. `later` may have gaps: a server that lags behind applies
     /// old entries after it has learned of the forced view, and these are recorded in `later`. So a missing entry is no
     /// difference; only the first differing entry ends the common part.
     static Index last_common(const Era& before, const Era& later) {
-        for (const auto& [index, told] : later) {
+        for (const auto& [index, committed] : later) {
             const auto old = before.find(index);
-            if (old == before.end() || !(old->second == told)) return index - 1;
+            if (old == before.end() || !(old->second == committed)) return index - 1;
         }
         return later.rbegin()->first;
     }
@@ -98,7 +99,7 @@ private:
         return all;
     }
 
-    std::map<std::string, std::map<ViewNumber, std::map<Index, Told>>> eras_;  // by group and forced view
+    std::map<std::string, std::map<ViewNumber, std::map<Index, Committed>>> eras_;  // by group and forced view
 };
 
 }  // namespace understudy::sim

@@ -30,14 +30,14 @@ namespace understudy::sim {
 template <Store S>
 class InvariantChecker {
 public:
-    /// `law` checks an invariant of the store itself and returns what is wrong; empty if nothing is. Checkers of one
-    /// thread must be destroyed in reverse order; only the newest one of a thread observes applied entries. Use it on
-    /// the thread that created it.
-    InvariantChecker(Cluster<S>& cluster, std::function<std::string(const S&)> law)
+    /// `invariant` checks an invariant of the store itself and returns what is wrong; empty if nothing is. Checkers of
+    /// one thread must be destroyed in reverse order; only the newest one of a thread observes applied entries. Use it
+    /// on the thread that created it.
+    InvariantChecker(Cluster<S>& cluster, std::function<std::string(const S&)> invariant)
         : cluster_{cluster},
-          law_{std::move(law)},
+          invariant_{std::move(invariant)},
           earlier_{std::exchange(present(), this)},
-          earlier_observer_{replica::set_apply_observer(&told_applied)} {
+          earlier_observer_{replica::set_apply_observer(&heard_applied)} {
         cluster_.on_views_start([this](const view_service::ViewRecord& record) { go_on_from(record); });
     }
     InvariantChecker(const InvariantChecker&) = delete;
@@ -75,7 +75,7 @@ public:
     // ---- events ------------------------------------------------------------------------------------------
 
     /// Checks one event that the node `who` has emitted.
-    void told(const std::string& who, const Event& event) {
+    void on_event(const std::string& who, const Event& event) {
         std::visit([&](const auto& one) { see(who, one); }, event);
     }
 
@@ -88,7 +88,7 @@ public:
         const auto least = cluster_.options().replica.min_in_sync;
         if (least == 0 || packet.payload.find("\"value\":") == std::string_view::npos) return;
         const auto* server = cluster_.find(std::string{packet.from});
-        if (!server || !server->rules().serving()) return;  // it answered, and stopped later in the same turn
+        if (!server || !server->state_machine().serving()) return;  // it answered, and stopped later in the same turn
         const auto decoded = wire::decode(packet.payload);
         const auto* message = std::get_if<wire::Decoded>(&decoded);
         if (!message || !std::holds_alternative<ExecuteResult>(message->message)) return;
@@ -106,7 +106,7 @@ public:
     void look() {
         ++looks_;
         cluster_.for_each([this](const auto& name, const auto& server) { examine(name, server); });
-        if (looks_ % 16 == 0 && cluster_.views_run()) cluster_.views().rules().deep_invariants();
+        if (looks_ % 16 == 0 && cluster_.views_run()) cluster_.views().state_machine().deep_invariants();
         if (!cluster_.failure().empty()) violate(cluster_.failure());
     }
 
@@ -123,7 +123,7 @@ public:
         const auto* primary = cluster_.find(view.primary);
         return primary && std::ranges::all_of(view.backups, [&](const Member& member) {
                    const auto* backup = cluster_.find(member);
-                   return backup && backup->rules().state().applied == primary->rules().state().applied;
+                   return backup && backup->state_machine().state().applied == primary->state_machine().state().applied;
                });
     }
     /// To call when `is_level`: all replicas must have the same sessions and the same state, byte by byte. With
@@ -132,14 +132,14 @@ public:
         const auto view = cluster_.view(group);
         const auto* primary = cluster_.find(view.primary);
         if (!primary) return violate(group + ": no primary at the end");
-        const auto& state = primary->rules().state();
+        const auto& state = primary->state_machine().state();
         const auto bytes = snapshot_bytes(primary->store()), sessions = state.sessions.save();
-        if (auto wrong = lawful ? law_(primary->store()) : std::string{}; !wrong.empty())
-            violate("a law of the store is broken: " + wrong);
+        if (auto wrong = lawful ? invariant_(primary->store()) : std::string{}; !wrong.empty())
+            violate("an invariant of the store is broken: " + wrong);
         for (const auto& member : view.backups) {
             const auto* backup = cluster_.find(member);
             if (!backup) return violate(group + ": a backup in sync does not run at the end");
-            const auto& other = backup->rules().state();
+            const auto& other = backup->state_machine().state();
             if (other.applied != state.applied)
                 return violate(member.name + " has applied " + shown(other.applied) + " at the end, the primary " +
                                shown(state.applied));
@@ -210,7 +210,7 @@ private:
     // ---- events that a correct node never emits ----------------------------------------------------------
 
     void see(const std::string& who, const StoreFailed& event) { violate(who + ": " + describe(Event{event})); }
-    void see(const std::string& who, const LogCut& event) {
+    void see(const std::string& who, const LogTruncated& event) {
         // After a forced view or an adoption, a server whose state is older drops it: that is no violation.
         if (event.committed && !forced_.contains(Cluster<S>::group_of(who)) && newest_.empty())
             violate(who + " cut committed entries: " + describe(Event{event}));
@@ -226,38 +226,38 @@ private:
 
     /// Checks one replica: its internal invariants, its bounds, and that a stopped primary stays stopped.
     void examine(const std::string& name, const Server<S>& server) {
-        const auto& rules = server.rules();
-        const auto& state = rules.state();
+        const auto& machine = server.state_machine();
+        const auto& state = machine.state();
         const auto& options = cluster_.options().replica;
         const auto group = Cluster<S>::group_of(name);
-        if (looks_ % 16 == 0) rules.deep_invariants();  // O(log): they visit the whole log
+        if (looks_ % 16 == 0) machine.deep_invariants();  // O(log): they visit the whole log
         // A new primary does not count sessions whose opening entry is uncommitted at takeover, so it may exceed the
         // bound by as many.
         if (state.sessions.size() > 2 * options.max_sessions + 8)
             violate(name + " holds " + std::to_string(state.sessions.size()) + " sessions");
-        if (rules.serving() && state.sessions.bytes() > 2 * options.max_result_bytes)
+        if (machine.serving() && state.sessions.bytes() > 2 * options.max_result_bytes)
             violate(name + " holds " + std::to_string(state.sessions.bytes()) + " bytes of results");
         const auto retained = state.log.bytes(state.log.base().index, state.applied.index);
         if (retained > std::max(options.log_bytes, options.transfer_log_bytes) + options.max_command)
             violate(name + " retains " + std::to_string(retained) + " bytes of applied entries");
-        const auto life = std::tuple{name, server.status().incarnation, rules.view().view.number};
-        if (rules.role() == Role::primary && !rules.serving())
+        const auto life = std::tuple{name, server.status().incarnation, machine.view().view.number};
+        if (machine.role() == Role::primary && !machine.serving())
             stopped_.insert(life);
-        else if (rules.serving() && stopped_.contains(life))
+        else if (machine.serving() && stopped_.contains(life))
             violate(name + " serves again in the view in which it had stopped (S6)");
-        const auto under_way = bytes_under_way(rules);
+        const auto under_way = bytes_under_way(machine);
         if (under_way > options.max_call_bytes + replica::Log::size_of({}))
             violate(name + " has " + std::to_string(under_way) + " bytes that are not committed");
     }
     /// Bytes that a primary has logged in its own view and not committed; 0 for other servers. Uncommitted entries of
     /// backups, and those at takeover, are not bounded: many of them are committed, but the server has not learned it
     /// yet, or its disk has not confirmed them.
-    template <typename Rules>
-    static std::uint64_t bytes_under_way(const Rules& rules) {
-        const auto& log = rules.state().log;
-        auto from = rules.state().commit;
-        if (rules.role() != Role::primary) return 0;
-        while (from < log.last().index && log[from + 1].at.view != rules.view().view.number) ++from;
+    template <typename Machine>
+    static std::uint64_t bytes_under_way(const Machine& machine) {
+        const auto& log = machine.state().log;
+        auto from = machine.state().commit;
+        if (machine.role() != Role::primary) return 0;
+        while (from < log.last().index && log[from + 1].at.view != machine.view().view.number) ++from;
         return log.bytes(from, log.last().index);
     }
 
@@ -267,7 +267,7 @@ private:
         thread_local InvariantChecker* watch = nullptr;
         return watch;
     }
-    static void told_applied(const void* replica, const Entry& entry, bool effective) {
+    static void heard_applied(const void* replica, const Entry& entry, bool effective) {
         if (auto* watch = present()) watch->applied(replica, entry, effective);
     }
     /// A replica has applied an entry. It belongs to a running server, or to one that is starting and applies the
@@ -275,10 +275,10 @@ private:
     void applied(const void* replica, const Entry& entry, bool effective) {
         bool runs = false;
         cluster_.for_each([&](const std::string& name, const auto& server) {
-            const auto& rules = server.rules();
-            if (&rules.state() != replica) return;
+            const auto& machine = server.state_machine();
+            if (&machine.state() != replica) return;
             runs = true;
-            applied(name, rules.view().view.forced, entry, effective);
+            applied(name, machine.view().view.forced, entry, effective);
             if (on_applied_) on_applied_(name, entry);
         });
         if (const auto& [name, found] = cluster_.reading(); !runs && !name.empty())
@@ -290,7 +290,7 @@ private:
     }
 
     Cluster<S>& cluster_;
-    std::function<std::string(const S&)> law_;
+    std::function<std::string(const S&)> invariant_;
     std::function<void(const std::string&, const Entry&)> on_applied_;
     std::string violation_;
     std::map<std::string, View> views_;

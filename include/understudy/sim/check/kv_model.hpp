@@ -83,10 +83,10 @@ struct KvModel {
     std::uint64_t hash(const State& state) const { return state ? mix(1, *state) : 0; }
 
     std::string describe(const Input& input) const {
-        return detail::visit_kv(input, [](const auto& concrete) { return told(concrete); });
+        return detail::visit_kv(input, [](const auto& concrete) { return text_of(concrete); });
     }
     std::string describe(const Output& output) const {
-        return std::visit([](const auto& concrete) { return told(concrete); }, output);
+        return std::visit([](const auto& concrete) { return text_of(concrete); }, output);
     }
 
 private:
@@ -134,26 +134,26 @@ private:
     static std::string quoted(const std::string& text) { return detail::quoted_for_people(text); }
     static std::string quoted(const std::optional<std::string>& text) { return text ? quoted(*text) : "nothing"; }
 
-    static std::string told(const kv::Put& put) { return "put " + quoted(put.key) + " " + quoted(put.value); }
-    static std::string told(const kv::Append& append) {
+    static std::string text_of(const kv::Put& put) { return "put " + quoted(put.key) + " " + quoted(put.value); }
+    static std::string text_of(const kv::Append& append) {
         return "append " + quoted(append.key) + " " + quoted(append.value);
     }
-    static std::string told(const kv::Erase& erase) { return "erase " + quoted(erase.key); }
-    static std::string told(const kv::Cas& cas) {
+    static std::string text_of(const kv::Erase& erase) { return "erase " + quoted(erase.key); }
+    static std::string text_of(const kv::Cas& cas) {
         return "cas " + quoted(cas.key) + " " + quoted(cas.expect) + " to " + quoted(cas.value);
     }
-    static std::string told(const kv::Get& get) { return "get " + quoted(get.key); }
-    static std::string told(const kv::Keys& keys) { return "keys " + quoted(keys.prefix); }
+    static std::string text_of(const kv::Get& get) { return "get " + quoted(get.key); }
+    static std::string text_of(const kv::Keys& keys) { return "keys " + quoted(keys.prefix); }
 
-    static std::string told(std::monostate) { return "nothing"; }
-    static std::string told(bool yes) { return yes ? "true" : "false"; }
-    static std::string told(std::uint64_t length) { return std::to_string(length) + " bytes"; }
-    static std::string told(const std::string& value) { return quoted(value); }
-    static std::string told(const kv::Page& keys) { return std::to_string(keys.size()) + " keys"; }
-    static std::string told(const kv::CasResult& result) {
+    static std::string text_of(std::monostate) { return "nothing"; }
+    static std::string text_of(bool yes) { return yes ? "true" : "false"; }
+    static std::string text_of(std::uint64_t length) { return std::to_string(length) + " bytes"; }
+    static std::string text_of(const std::string& value) { return quoted(value); }
+    static std::string text_of(const kv::Page& keys) { return std::to_string(keys.size()) + " keys"; }
+    static std::string text_of(const kv::CasResult& result) {
         return (result.ok ? "set: " : "not set: ") + quoted(result.value);
     }
-    static std::string told(const kv::TooLarge&) { return "too large"; }
+    static std::string text_of(const kv::TooLarge&) { return "too large"; }
 };
 
 }  // namespace understudy::sim

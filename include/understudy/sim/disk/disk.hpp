@@ -64,19 +64,19 @@ private:
     public:
         explicit Process(Storage& disk) : storage{disk} {
             storage.lock();
-            life_ = storage.life();
+            generation_ = storage.generation();
         }
         Process(const Process&) = delete;
         Process& operator=(const Process&) = delete;
-        ~Process() { storage.unlock(life_); }
+        ~Process() { storage.unlock(generation_); }
 
         /// Starts an operation. Throws `std::system_error` if a fault is due; before that, `effect(fault)` applies what
         /// the failing operation still does, unless the process is dead.
         template <typename Effect>
         void begin(DiskOperation operation, const std::string& what, const std::string& name, Effect effect) {
-            const auto fault = storage.begin(operation, life_);
+            const auto fault = storage.begin(operation, generation_);
             if (!fault) return;
-            if (storage.life() == life_) effect(*fault);
+            if (storage.generation() == generation_) effect(*fault);
             journal::fail_disk(what, name, fault->cause);
         }
         void begin(DiskOperation operation, const std::string& what, const std::string& name = {}) {
@@ -86,7 +86,7 @@ private:
         Storage& storage;
 
     private:
-        Storage::Life life_ = 0;
+        Storage::Generation generation_ = 0;
     };
 
     std::shared_ptr<Process> process_;

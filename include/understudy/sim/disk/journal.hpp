@@ -55,16 +55,16 @@ private:
     struct Listener final : replica::JournalReader {
         Listener(replica::JournalReader& reader, const Found& function) : to{reader}, found{function} {}
         std::string snapshot(const SnapshotPiece& piece) override { return to.snapshot(piece); }
-        void standing(HardState standing) override {
-            if (found) found(standing);
-            to.standing(std::move(standing));
+        void hard_state(HardState hard_state) override {
+            if (found) found(hard_state);
+            to.hard_state(std::move(hard_state));
         }
         std::string batch(const JournalBatch& batch, std::span<const EntryView> entries) override {
-            if (found && batch.standing) found(*batch.standing);
+            if (found && batch.hard_state) found(*batch.hard_state);
             return to.batch(batch, entries);
         }
         void to_come(std::uint64_t bytes) override { to.to_come(bytes); }
-        std::string whole() override { return to.whole(); }
+        std::string complete() override { return to.complete(); }
         replica::JournalReader& to;
         const Found& found;
     };
@@ -78,7 +78,7 @@ private:
               files{Disk{disk->storage()},
                     disk->draw_salt(),
                     {.segment_bytes = disk->options().segment_bytes, .grow_bytes = grow_bytes}},
-              life{disk->storage().life()},
+              generation{disk->storage().generation()},
               schedule{disk->policy(), idle, in.now()} {}
 
         static constexpr std::size_t grow_bytes = 2048;
@@ -96,7 +96,7 @@ private:
                     files.write(queue.front());
                     for (const auto& piece : queue.front().pieces)
                         if (piece.last) disk->count_snapshot();
-                    if (queue.front().standing) disk->noted();
+                    if (queue.front().hard_state) disk->noted();
                     written = queue.front().number;
                 }
             });
@@ -145,10 +145,10 @@ private:
                 busy = true;
                 return begin_sync();
             }
-            if (schedule.seal_due() <= world.now()) {
-                attempt([this] { files.seal(); });
+            if (schedule.checkpoint_due() <= world.now()) {
+                attempt([this] { files.checkpoint(); });
                 if (!failure.empty()) return;
-                schedule.seals(world.now());
+                schedule.checkpoints(world.now());
                 disk->synced();
             }
             plan();
@@ -173,14 +173,15 @@ private:
         void then(Duration delay, void (Worker::*step)()) {
             world.at(after(world.now(), delay), [weak = weak_from_this(), step] {
                 const auto self = weak.lock();
-                if (self && self->failure.empty() && self->disk->storage().life() == self->life) (self.get()->*step)();
+                if (self && self->failure.empty() && self->disk->storage().generation() == self->generation)
+                    (self.get()->*step)();
             });
         }
 
         World& world;
         std::shared_ptr<ServerDisk> disk;
         journal::ReplicaFiles<Disk> files;
-        const Storage::Life life;
+        const Storage::Generation generation;
         std::function<void()> progress;
         std::deque<journal::PendingBatch> queue;
         std::uint64_t written = 0, persisted = 0;  // numbers of the last batches

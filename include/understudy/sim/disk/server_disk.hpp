@@ -41,8 +41,8 @@ inline journal::SyncPolicy draw_lax_policy(Random& random) {
 ///  - `read_only`: everything that would change the disk fails;
 ///  - `power`: any operation fails, and the following crash is a power cut. So it also hits a creation, a rename or a
 ///    removal half-way.
-enum class ServerDiskTrouble : std::uint8_t { write, room, sync, read_only, power };
-inline constexpr std::uint64_t server_disk_troubles = 5;
+enum class ServerDiskFault : std::uint8_t { write, room, sync, read_only, power };
+inline constexpr std::uint64_t server_disk_faults = 5;
 
 /// Counts of what has happened to disks.
 struct DiskCounts {
@@ -76,7 +76,7 @@ public:
 
     /// The server's process dies. After the fault `power` this is a power cut.
     void crash_process() {
-        if (to_blame_ && trouble_ == ServerDiskTrouble::power) return crash_power();
+        if (to_blame_ && fault_ == ServerDiskFault::power) return crash_power();
         storage_.crash_process();
         to_blame_ = false;
     }
@@ -85,7 +85,7 @@ public:
     void crash_power() {
         ++counts_.power_cuts;
         storage_.crash_power(random_);
-        if (!lives_.empty() && !lives_.back().synced) lives_.back().noted = false;
+        if (!processes_.empty() && !processes_.back().synced) processes_.back().noted = false;
         to_blame_ = false;
     }
     /// The machine and its disk are lost; the next incarnation gets an empty disk.
@@ -97,19 +97,19 @@ public:
     }
     /// The disk begins to fail: `write`, `room`, `sync` and `power` at the `nth` matching operation from now on,
     /// `read_only` at once.
-    void begin(ServerDiskTrouble trouble, std::uint64_t nth) {
+    void begin(ServerDiskFault fault, std::uint64_t nth) {
         broken_ = true;
-        trouble_ = trouble;
-        switch (trouble) {
-            case ServerDiskTrouble::write: return storage_.inject({DiskOperation::append, nth, EIO, 0, true});
-            case ServerDiskTrouble::room: return storage_.inject({DiskOperation::append, nth, ENOSPC, 20, true});
-            case ServerDiskTrouble::sync: return storage_.inject({DiskOperation::sync, nth, EIO, 0, false});
-            case ServerDiskTrouble::read_only: return storage_.set_read_only(true);
-            case ServerDiskTrouble::power: return storage_.inject({std::nullopt, nth, EIO, 0, true});
+        fault_ = fault;
+        switch (fault) {
+            case ServerDiskFault::write: return storage_.inject({DiskOperation::append, nth, EIO, 0, true});
+            case ServerDiskFault::room: return storage_.inject({DiskOperation::append, nth, ENOSPC, 20, true});
+            case ServerDiskFault::sync: return storage_.inject({DiskOperation::sync, nth, EIO, 0, false});
+            case ServerDiskFault::read_only: return storage_.set_read_only(true);
+            case ServerDiskFault::power: return storage_.inject({std::nullopt, nth, EIO, 0, true});
         }
     }
     /// The disk works again.
-    void end_trouble() {
+    void end_fault() {
         broken_ = false;
         storage_.forget_faults();
         storage_.set_read_only(false);
@@ -153,49 +153,50 @@ public:
 
     /// Records that an incarnation has started on this disk, with the policy set for it. May draw another policy for
     /// the next one.
-    void began(Incarnation life) {
-        counts_.restarts += std::ranges::any_of(lives_, [&](const Life& other) { return other.disk == number_; });
-        lives_.push_back({life, number_, next_.promises()});
+    void began(Incarnation incarnation) {
+        counts_.restarts +=
+            std::ranges::any_of(processes_, [&](const Process& other) { return other.disk == number_; });
+        processes_.push_back({incarnation, number_, next_.promises()});
         if (!random_.chance(options_.changes)) return;
         next_ = random_.below(3) == 0 ? journal::SyncPolicy::always() : draw_lax_policy(random_);
     }
     /// The present incarnation has written its hard state, which names the incarnations that the next one may continue
     /// (S9).
     void noted() {
-        if (!lives_.empty()) lives_.back().noted = true;
+        if (!processes_.empty()) processes_.back().noted = true;
     }
     /// Everything that the present incarnation has written is on stable storage.
     void synced() {
-        if (!lives_.empty()) lives_.back().synced = lives_.back().noted;
+        if (!processes_.empty()) processes_.back().synced = processes_.back().noted;
     }
 
-    /// Whether the newest incarnation can recover everything that incarnation `life` has confirmed as persisted, and
-    /// will announce that. The next incarnation can do so too if its `policy` waits for syncs. True if the disk is the
-    /// same and no incarnation since has used another policy.
-    bool keeps(Incarnation life) const {
-        const auto found = find(life);
-        return found != lives_.end() && found->disk == number_ &&
-               std::all_of(found, lives_.end(), [](const Life& one) { return one.promises; });
+    /// Whether the newest incarnation can recover everything that incarnation `incarnation` has confirmed as persisted,
+    /// and will announce that. The next incarnation can do so too if its `policy` waits for syncs. True if the disk is
+    /// the same and no incarnation since has used another policy.
+    bool keeps(Incarnation incarnation) const {
+        const auto found = find(incarnation);
+        return found != processes_.end() && found->disk == number_ &&
+               std::all_of(found, processes_.end(), [](const Process& one) { return one.promises; });
     }
-    /// Whether incarnation `later` may rightly have announced that it continues `life` (R5, S9). An incarnation between
-    /// them whose policy does not wait for syncs ends the chain. Exception: if a power cut may have erased all traces
-    /// of it, `later` does not know of it; the state of `life` is on the disk all the same.
-    bool continues(Incarnation later, Incarnation life) const {
-        const auto from = find(life), to = find(later);
-        return from < to && to != lives_.end() && from->disk == to->disk && from->promises && to->promises &&
-               std::none_of(from, to, [](const Life& one) { return !one.promises && one.noted; });
+    /// Whether incarnation `later` may rightly have announced that it continues `incarnation` (R5, S9). An incarnation
+    /// between them whose policy does not wait for syncs ends the chain. Exception: if a power cut may have erased all
+    /// traces of it, `later` does not know of it; the state of `incarnation` is on the disk all the same.
+    bool continues(Incarnation later, Incarnation incarnation) const {
+        const auto from = find(incarnation), to = find(later);
+        return from < to && to != processes_.end() && from->disk == to->disk && from->promises && to->promises &&
+               std::none_of(from, to, [](const Process& one) { return !one.promises && one.noted; });
     }
 
 private:
-    struct Life {
+    struct Process {
         Incarnation incarnation{};
         std::uint64_t disk = 0;
         bool promises = false;
         bool noted = false;   // its hard state is certain to be on the disk
         bool synced = false;  // a power cut cannot remove that
     };
-    std::vector<Life>::const_iterator find(Incarnation life) const {
-        return std::ranges::find(lives_, life, &Life::incarnation);
+    std::vector<Process>::const_iterator find(Incarnation incarnation) const {
+        return std::ranges::find(processes_, incarnation, &Process::incarnation);
     }
 
     ServerDiskOptions options_;
@@ -203,12 +204,12 @@ private:
     Storage storage_;
     DiskCounts counts_;
     std::uint64_t number_ = 1;  // counts the disks that the machine has had
-    std::vector<Life> lives_;   // oldest first
+    std::vector<Process> processes_;   // oldest first
     journal::SyncPolicy next_;
     Duration least_{}, per_kib_{};
     std::uint64_t written_ = 0;  // bytes written before the last sync
     bool stalls_ = true;
-    ServerDiskTrouble trouble_{};  // the latest fault
+    ServerDiskFault fault_{};  // the latest fault
     bool broken_ = false;
     bool to_blame_ = false;
 };

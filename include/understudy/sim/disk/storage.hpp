@@ -47,7 +47,7 @@ public:
 
     /// The process dies: its `Disk` stops working, its data stays in the page cache. Injected faults are removed.
     void crash_process() {
-        ++life_;
+        ++generation_;
         locked_ = false;
         faults_.clear();
     }
@@ -89,22 +89,23 @@ public:
     // ---- for Disk ----------------------------------------------------------------------------------------
 
     /// The number of the process that uses the disk; `crash_process` ends it.
-    using Life = std::uint64_t;
-    Life life() const { return life_; }
+    using Generation = std::uint64_t;
+    Generation generation() const { return generation_; }
 
     /// Locks the directory for one process. Throws `std::system_error` (`EBUSY`) if it is locked.
     void lock() {
         if (locked_) journal::fail_disk("lock (is another server using the directory?)", "lock", EBUSY);
         locked_ = true;
     }
-    void unlock(Life life) {
-        if (life == life_) locked_ = false;
+    void unlock(Generation generation) {
+        if (generation == generation_) locked_ = false;
     }
 
     /// Counts an operation of a process. Returns the fault if the operation has to fail.
-    std::optional<DiskFault> begin(DiskOperation operation, Life life) {
+    std::optional<DiskFault> begin(DiskOperation operation, Generation generation) {
         ++operations_;
-        if (life != life_) return DiskFault{operation, 1, EBADF};  // an object of a dead process still calls
+        // an object of a dead process still calls
+        if (generation != generation_) return DiskFault{operation, 1, EBADF};
         std::optional<DiskFault> due;
         if (read_only_ && changes_something(operation)) due = DiskFault{operation, 1, EROFS};
         std::erase_if(faults_, [&](DiskFault& fault) {
@@ -171,7 +172,7 @@ private:
     std::vector<DiskFault> faults_;
     std::uint64_t operations_ = 0;
     std::uint64_t written_ = 0;
-    Life life_ = 1;
+    Generation generation_ = 1;
     bool locked_ = false;
     bool read_only_ = false;
 };

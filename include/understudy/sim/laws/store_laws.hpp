@@ -49,7 +49,7 @@ public:
         law("queries change nothing", [&] { return idle_queries(); });
         law("copies have nothing to do with each other", [&] { return independent_copies(); });
         law("a snapshot stays as it was taken while the store moves on", [&] { return fixed_snapshot(); });
-        law("a restored store cannot be told from the one whose snapshot it was", [&] { return restored(); });
+        law("a restored store equals the one whose snapshot it was", [&] { return restored(); });
         law("a snapshot that cannot be read throws std::exception", [&] { return damaged(); });
         return broken_;
     }

@@ -186,14 +186,14 @@ void a_peer_that_closes_is_gone(W& world) {
     const auto reply_address = at_server.all<Delivered>()[0].from;
     client.close();
     expect(world.run_until([&] { return at_server.count<Disconnected>() == 1; }),
-           "a peer that closed is told as Disconnected");
+           "a peer that closed is reported as Disconnected");
     expect(at_server.all<Disconnected>()[0].peer == reply_address, "Disconnected names the peer as Delivered did");
     other.send(server.local(), "{}");
     expect(world.run_until([&] { return at_server.count<Delivered>() == 2; }), "what another client sends arrives");
     const auto address = server.local();
     server.close();
     expect(world.run_until([&] { return at_other.count<Disconnected>() == 1; }),
-           "a server that closed is told as Disconnected");
+           "a server that closed is reported as Disconnected");
     expect(at_other.all<Disconnected>()[0].peer == address, "Disconnected names the address that was dialled");
 }
 
@@ -205,7 +205,7 @@ void a_refused_dial_is_gone_and_is_made_again_later(W& world) {
     const auto address = world.nobody();
     client.send(address, "{}");
     expect(world.run_until([&] { return at_client.count<Disconnected>() == 1; }),
-           "a dial that is refused is told as Disconnected");
+           "a dial that is refused is reported as Disconnected");
     expect(at_client.all<Disconnected>()[0].peer == address, "Disconnected names the address that was dialled");
     // A listener at the same address: the transport must dial again, after its backoff.
     auto server = world.server(address);
@@ -224,7 +224,7 @@ void probe_tells_whether_anybody_listens(W& world) {
     world.spawn(receive_all(client, inbox));
     client.probe(server.local());
     expect(world.run_until([&] { return inbox.count<Probed>() == 1; }), "a probe is answered");
-    expect(inbox.all<Probed>()[0].result == ProbeResult::alive, "a probe of one who listens finds it alive");
+    expect(inbox.all<Probed>()[0].result == ProbeResult::alive, "a probe of a server that listens finds it alive");
     expect(inbox.all<Probed>()[0].address == server.local(), "a probe is answered for its address");
     const auto address = server.local();
     server.close();
@@ -301,7 +301,7 @@ void one_that_sends_much_keeps_nobody_waiting(W& world) {
         expect(world.run_until([&] { return inbox.turns == turn; }), "next ends when something has arrived");
         for (const auto& text : inbox.payloads()) heard = heard || text == "{\"few\":1}";
     }
-    expect(heard, "who sends much keeps nobody waiting for more than a few turns");
+    expect(heard, "a peer that sends much delays no other for more than a few turns");
     world.spawn(receive_all(server, inbox));
     expect(world.run_until([&] { return inbox.count<Delivered>() == much + 1; }), "all that is sent arrives");
     int next = 0;
@@ -322,7 +322,7 @@ void a_peer_that_goes_between_two_turns_is_gone(W& world) {
     Inbox inbox;
     for (std::size_t turn = 1; inbox.count<Disconnected>() == 0; ++turn) {
         world.spawn(next_once(server, inbox, never));
-        expect(world.run_until([&] { return inbox.turns == turn; }), "a peer that closed is told as Disconnected");
+        expect(world.run_until([&] { return inbox.turns == turn; }), "a peer that closed is reported as Disconnected");
     }
     expect(inbox.count<Delivered>() == sent, "Disconnected comes after all that came over the connection");
 }
@@ -365,9 +365,9 @@ void a_peer_that_breaks_the_framing_is_cut_off(W& world, std::string payload, er
     client.send(server.local(), std::move(payload));
     expect(
         world.run_until([&] { return at_server.count<Disconnected>() == 1 && at_client.count<Disconnected>() == 1; }),
-        "both ends of a broken connection are told Disconnected");
-    expect(at_server.count<ProtocolError>() == 1, "whoever breaks the framing is told as ProtocolError");
-    expect(at_server.all<ProtocolError>()[0].code == code, "ProtocolError tells what was wrong");
+        "both ends of a broken connection get Disconnected");
+    expect(at_server.count<ProtocolError>() == 1, "a peer that breaks the framing is reported as ProtocolError");
+    expect(at_server.all<ProtocolError>()[0].code == code, "ProtocolError says what was wrong");
     expect(at_server.count<Delivered>() == 0, "nothing of a broken frame is delivered");
     other.send(server.local(), "{}");
     expect(world.run_until([&] { return at_server.count<Delivered>() == 1; }), "others are undisturbed");

@@ -90,35 +90,35 @@ public:
     /// Starts a server, unless it runs. It recovers what its disk has, or starts empty. If the disk is broken the start
     /// may fail; then the server stays down. A failure on a disk that is not broken is recorded in `failure()`.
     void start(const std::string& name) {
-        auto& seat = servers_[name];
-        if (seat.server) return;
+        auto& host = servers_[name];
+        if (host.server) return;
         auto options = options_.replica;
         options.group = group_of(name);
         auto transport = world_.network().transport(name);
-        if (seat.disk) {
+        if (host.disk) {
             try {
                 // The server applies recovered entries in its constructor, before `find` can return it. Meanwhile
                 // `reading_` names it.
-                DiskJournal journal{world_, seat.disk, [&](const HardState& found) { reading_ = {name, found}; }};
+                DiskJournal journal{world_, host.disk, [&](const HardState& found) { reading_ = {name, found}; }};
                 reading_ = {name, {}};
-                seat.server = std::make_unique<Server>(initial_, std::move(transport), std::move(journal), options,
+                host.server = std::make_unique<Server>(initial_, std::move(transport), std::move(journal), options,
                                                        observer_of(name));
             } catch (const std::exception& failed) {
-                seat.disk->crash_process();
-                if (!seat.disk->broken()) note_failure(name, failed.what());
+                host.disk->crash_process();
+                if (!host.disk->broken()) note_failure(name, failed.what());
             }
             reading_ = {};
-            if (!seat.server) return;
-            seat.disk->began(seat.server->status().incarnation);
+            if (!host.server) return;
+            host.disk->began(host.server->status().incarnation);
         } else {
-            seat.server = std::make_unique<Server>(initial_, std::move(transport), OptionalJournal<DiskJournal>{},
+            host.server = std::make_unique<Server>(initial_, std::move(transport), OptionalJournal<DiskJournal>{},
                                                    options, observer_of(name));
         }
         // The completion handler may run after this object is destroyed, or after the server was replaced: it checks
         // both.
-        const auto life = ++seat.life;
-        seat.server->async_run([this, name, life, here = std::weak_ptr<bool>{here_}](std::error_code ec) {
-            if (!here.expired()) ended(name, life, ec);
+        const auto generation = ++host.generation;
+        host.server->async_run([this, name, generation, here = std::weak_ptr<bool>{here_}](std::error_code ec) {
+            if (!here.expired()) ended(name, generation, ec);
         });
     }
     /// Kills the process. The kernel goes on: it closes the sockets, so peers notice, and it keeps the data that the
@@ -168,13 +168,13 @@ public:
     /// Calls `function(name, server)` for each running server.
     template <typename Function>
     void for_each(Function function) const {
-        for (const auto& [name, seat] : servers_)
-            if (seat.server) function(name, std::as_const(*seat.server));
+        for (const auto& [name, host] : servers_)
+            if (host.server) function(name, std::as_const(*host.server));
     }
     /// The names of all servers, running or not.
     std::vector<std::string> servers() const {
         std::vector<std::string> names;
-        for (const auto& [name, seat] : servers_) names.push_back(name);
+        for (const auto& [name, host] : servers_) names.push_back(name);
         return names;
     }
 
@@ -199,10 +199,10 @@ public:
     }
     /// Whether the view service has stored this incarnation of a server in its record. Then it knows it after a restart
     /// too.
-    bool has_heard(const std::string& name, Incarnation life) const {
+    bool has_heard(const std::string& name, Incarnation generation) const {
         for (const auto& group : disk_->record().groups)
-            if (auto found = group.lives.find(name); found != group.lives.end())
-                return std::ranges::find(found->second, life) != found->second.end();
+            if (auto found = group.incarnations.find(name); found != group.incarnations.end())
+                return std::ranges::find(found->second, generation) != found->second.end();
         return false;
     }
     /// Kills the view service. Its disk survives; a write that is under way is done or not done, by chance.
@@ -288,7 +288,7 @@ public:
 private:
     struct MemberState {
         std::unique_ptr<Server> server;
-        std::uint64_t life = 0;
+        std::uint64_t generation = 0;
         std::shared_ptr<ServerDisk> disk;
     };
 
@@ -301,32 +301,33 @@ private:
 
     template <typename Death>
     void end(const std::string& name, Death death) {
-        auto& seat = servers_.at(name);
-        if (!seat.server) return;
-        if (on_death_) on_death_(name, *seat.server);
+        auto& host = servers_.at(name);
+        if (!host.server) return;
+        if (on_death_) on_death_(name, *host.server);
         death();
-        remove(seat);
+        remove(host);
     }
-    void remove(MemberState& seat) {
-        if (seat.disk) seat.disk->crash_process();
-        seat.server.reset();
+    void remove(MemberState& host) {
+        if (host.disk) host.disk->crash_process();
+        host.server.reset();
     }
     /// The server's run has ended. Either the world killed it (`World::crash_at_send`), or it stopped by itself. It may
     /// stop by itself only because its disk failed; anything else is recorded as a failure.
-    void ended(const std::string& name, std::uint64_t life, std::error_code ec) {
-        auto& seat = servers_.at(name);
-        if (seat.life != life || !seat.server) return;
-        const bool rightly = ec == error::journal_failed && seat.disk && seat.disk->to_blame();
+    void ended(const std::string& name, std::uint64_t generation, std::error_code ec) {
+        auto& host = servers_.at(name);
+        if (host.generation != generation || !host.server) return;
+        const bool rightly = ec == error::journal_failed && host.disk && host.disk->to_blame();
         if (!rightly) note_failure(name, ec);
-        if (on_death_) on_death_(name, *seat.server);
-        remove(seat);
+        if (on_death_) on_death_(name, *host.server);
+        remove(host);
     }
     void run_views() {
-        views_->async_run([this, life = ++views_life_, here = std::weak_ptr<bool>{here_}](std::error_code ec) {
-            if (here.expired() || life != views_life_) return;
-            if (!disk_->to_blame()) note_failure(views_name, ec);
-            crash_views();  // the world killed it (`World::crash_at_send`)
-        });
+        views_->async_run(
+            [this, generation = ++views_generation_, here = std::weak_ptr<bool>{here_}](std::error_code ec) {
+                if (here.expired() || generation != views_generation_) return;
+                if (!disk_->to_blame()) note_failure(views_name, ec);
+                crash_views();  // the world killed it (`World::crash_at_send`)
+            });
     }
     void note_failure(const std::string& name, std::error_code ec) {
         if (ec && ec != error::closed) note_failure(name, "it ended by itself: " + ec.message());
@@ -348,7 +349,7 @@ private:
     std::shared_ptr<ViewDisk> disk_ = std::make_shared<ViewDisk>();
     Random chance_;
     std::unique_ptr<Views> views_;
-    std::uint64_t views_life_ = 0;
+    std::uint64_t views_generation_ = 0;
     bool impostor_ = false;
     std::function<void(const std::string&, const Server&)> on_death_;
     std::function<void(const view_service::ViewRecord&)> on_views_start_;

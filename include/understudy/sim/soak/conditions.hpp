@@ -12,7 +12,7 @@
 #include <understudy/sim/disk/server_disk.hpp>
 #include <understudy/sim/soak/cluster.hpp>
 #include <understudy/sim/soak/simulated_clients.hpp>
-#include <understudy/sim/soak/trial_limits.hpp>
+#include <understudy/sim/soak/run_limits.hpp>
 #include <understudy/sim/world/links.hpp>
 #include <understudy/sim/world/random.hpp>
 
@@ -23,7 +23,7 @@ struct Conditions {
     ClusterOptions cluster{};
     std::size_t clients = 1;       ///< Per group.
     bool without_session = false;  ///< Clients of the last group use no sessions (C5).
-    std::vector<Habits> habits{};  ///< Client number n has profile n modulo the size.
+    std::vector<ClientProfile> profile{};  ///< Client number n has profile n modulo the size.
     LinkQuality calm{};            ///< Link quality while no fault is active.
     Duration apply{};              ///< Time that the store takes per entry.
     Duration slow_apply{};         ///< Time for a slow entry.
@@ -69,20 +69,20 @@ inline ReplicaOptions draw_bounds(Random& random) {
     return options;
 }
 
-inline Habits draw_habits(Random& random) {
-    Habits habits;
-    habits.think = draw(random, std::array<Duration, 4>{20ms, 50ms, 100ms, 300ms});
-    habits.at_once = draw(random, std::array<std::size_t, 4>{1, 2, 8, 30});
-    habits.patience_least = draw(random, std::array<Duration, 2>{100ms, 1s});
-    habits.patience_most = draw(random, std::array<Duration, 3>{1s, 4s, 10s});
-    habits.dumps = draw(random, std::array{0.0, 0.01, 0.1});
-    habits.options.give_up_after = habits.patience_most;
-    habits.death = draw(random, std::array{0.0, 0.0, 0.002, 0.01});
-    habits.options.resend_after = draw(random, std::array<Duration, 3>{100ms, 300ms, 1s});
-    habits.options.retry_last = draw(random, std::array<Duration, 2>{100ms, 1s});
-    habits.options.window = draw(random, std::array<std::size_t, 3>{1, 4, 1'024});
-    habits.options.max_calls = draw(random, std::array<std::size_t, 2>{6, 1'000});
-    return habits;
+inline ClientProfile draw_profile(Random& random) {
+    ClientProfile profile;
+    profile.think = draw(random, std::array<Duration, 4>{20ms, 50ms, 100ms, 300ms});
+    profile.at_once = draw(random, std::array<std::size_t, 4>{1, 2, 8, 30});
+    profile.timeout_least = draw(random, std::array<Duration, 2>{100ms, 1s});
+    profile.timeout_most = draw(random, std::array<Duration, 3>{1s, 4s, 10s});
+    profile.dumps = draw(random, std::array{0.0, 0.01, 0.1});
+    profile.options.give_up_after = profile.timeout_most;
+    profile.death = draw(random, std::array{0.0, 0.0, 0.002, 0.01});
+    profile.options.resend_after = draw(random, std::array<Duration, 3>{100ms, 300ms, 1s});
+    profile.options.retry_last = draw(random, std::array<Duration, 2>{100ms, 1s});
+    profile.options.window = draw(random, std::array<std::size_t, 3>{1, 4, 1'024});
+    profile.options.max_calls = draw(random, std::array<std::size_t, 2>{6, 1'000});
+    return profile;
 }
 
 /// Draws the disks. In most runs every server has a disk and waits for each sync before it confirms. In some runs only
@@ -108,7 +108,7 @@ inline void draw_disks(Random& random, ClusterOptions& cluster) {
 
 /// Draws the conditions of a run from `random`, within the caller's limits. The order of the draws is part of what a
 /// seed means: a new draw belongs at the end or on a generator of its own (`split`).
-inline Conditions draw_conditions(Random random, const TrialLimits& limits) {
+inline Conditions draw_conditions(Random random, const RunLimits& limits) {
     Conditions conditions;
     auto& cluster = conditions.cluster;
     cluster.groups = random.chance(0.2) ? 2 : 1;
@@ -119,7 +119,7 @@ inline Conditions draw_conditions(Random random, const TrialLimits& limits) {
     cluster.replica.min_in_sync = random.chance(0.25) ? 1 : 0;
     if (random.chance(0.25)) cluster.replica.view_service = {"nobody", "views"};
     conditions.clients = std::min<std::size_t>(limits.clients, 2 + random.below(4));
-    for (std::size_t number = 0; number < 3; ++number) conditions.habits.push_back(detail::draw_habits(random));
+    for (std::size_t number = 0; number < 3; ++number) conditions.profile.push_back(detail::draw_profile(random));
     if (random.chance(0.3)) conditions.calm.latency_most = detail::draw(random, std::array<Duration, 2>{5ms, 20ms});
     cluster.store_latency = detail::draw(random, std::array<Duration, 4>{0ms, 1ms, 5ms, 50ms});
     const bool disks = random.chance(0.5);

@@ -43,14 +43,14 @@ enum class FaultKind : std::uint8_t {
     views_gone,   ///< The view service dies, and restarts from its disk at the end.
     views_lost,   ///< The same, with a foreign view service at its address meanwhile.
     views_set,    ///< The view service dies, and restarts with another D or k (`tunings`).
-    store_fails,  ///< The view service's disk fails, or was written to (`StoreTrouble`).
+    store_fails,  ///< The view service's disk fails, or was written to (`StoreFault`).
     store_slow,   ///< Each call of the view service's disk takes `amount` seconds.
     leave,        ///< `a` leaves its group if it can, and is a member again at the end.
     promote,      ///< An operator requests `a` as primary.
     stranger,     ///< A foreign node sends `a` a message that no node of the cluster sends.
     blackout,     ///< Power cut for group `a`; if `amount` is not 0 the view service dies too.
     disk_lost,    ///< The machine of `a` is lost, and back with an empty disk at the end.
-    disk_bad,     ///< The disk of `a` fails (`ServerDiskTrouble`), and then the server.
+    disk_bad,     ///< The disk of `a` fails (`ServerDiskFault`), and then the server.
     namesake,     ///< A second process pings with the name of `a`.
     disk_late,    ///< Each sync of the disk of `a` takes at least `amount` seconds.
 };
@@ -64,7 +64,7 @@ inline std::string_view to_string(FaultKind kind) { return fault_names[static_ca
 
 /// How the view service's disk fails: a write fails and is not done; a write fails although it is done; or another
 /// process has written to the disk, so that the version no longer matches.
-enum class StoreTrouble : std::uint8_t { fails_before, fails_after, taken };
+enum class StoreFault : std::uint8_t { fails_before, fails_after, taken };
 
 /// New options of a view service that restarts, relative to those of the start of the run.
 struct Tuning {
@@ -207,7 +207,7 @@ private:
             case FaultKind::disk_lost: fault.a = server(); break;
             case FaultKind::disk_bad:
                 fault.a = server();
-                fault.amount = static_cast<double>(random_.below(server_disk_troubles));
+                fault.amount = static_cast<double>(random_.below(server_disk_faults));
                 break;
             case FaultKind::namesake: fault.a = server(); break;
             case FaultKind::disk_late:

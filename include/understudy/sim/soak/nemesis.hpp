@@ -199,14 +199,14 @@ private:
             case FaultKind::blackout: return black_out(fault);
             case FaultKind::disk_lost: bury(fault.a); return cluster_.lose_machine(fault.a);
             case FaultKind::disk_bad:
-                return cluster_.disk_of(fault.a)->begin(static_cast<ServerDiskTrouble>(fault.amount),
+                return cluster_.disk_of(fault.a)->begin(static_cast<ServerDiskFault>(fault.amount),
                                                         1 + digits(fault, 20));
             case FaultKind::disk_late: return cluster_.disk_of(fault.a)->slow_down(seconds(fault.amount));
             case FaultKind::crash_late: return world().crash_at_send(fault.a, static_cast<std::uint64_t>(fault.amount));
             case FaultKind::views_gone:
             case FaultKind::views_set: return cluster_.crash_views();
             case FaultKind::views_lost: cluster_.crash_views(); return cluster_.start_impostor();
-            case FaultKind::store_fails: return spoil(static_cast<StoreTrouble>(fault.amount));
+            case FaultKind::store_fails: return spoil(static_cast<StoreFault>(fault.amount));
             case FaultKind::store_slow: return cluster_.disk().set_latency(seconds(fault.amount));
             case FaultKind::namesake: return share_name(fault);
             case FaultKind::leave: return leave(fault.a, fault.length);
@@ -262,9 +262,9 @@ private:
     }
 
     /// Makes the view service's disk fail.
-    void spoil(StoreTrouble trouble) {
-        if (trouble == StoreTrouble::taken) return cluster_.disk().write_elsewhere();
-        const bool done = trouble == StoreTrouble::fails_after;
+    void spoil(StoreFault fault_phase) {
+        if (fault_phase == StoreFault::taken) return cluster_.disk().write_elsewhere();
+        const bool done = fault_phase == StoreFault::fails_after;
         cluster_.disk().set_health(done ? DiskHealth::fails_after : DiskHealth::fails_before);
     }
     /// Sets the options of the view service's next start, relative to those of the start of the run.
@@ -328,7 +328,7 @@ private:
     /// noticed the failure: it is killed and restarted.
     void mend_disk(const std::string& name) {
         auto& disk = *cluster_.disk_of(name);
-        disk.end_trouble();
+        disk.end_fault();
         if (disk.to_blame()) cluster_.crash(name);
         cluster_.start(name);
     }
@@ -347,11 +347,11 @@ private:
     }
 
     /// The server asks to leave its group. Once it has left, its process ends, and a new one starts when the fault is
-    /// over. If it cannot leave within `patience`, it stays.
-    void leave(const std::string& name, Duration patience) {
+    /// over. If it cannot leave within `timeout`, it stays.
+    void leave(const std::string& name, Duration timeout) {
         const auto incarnation = cluster_.find(name)->status().incarnation;
-        const auto over = after(world().now(), patience);
-        cluster_.find(name)->async_leave(patience, [this, name, incarnation, over](std::error_code ec) {
+        const auto over = after(world().now(), timeout);
+        cluster_.find(name)->async_leave(timeout, [this, name, incarnation, over](std::error_code ec) {
             if (!ec) world().at(world().now(), [this, name, incarnation, over] { left(name, incarnation, over); });
         });
     }

@@ -26,13 +26,13 @@
 namespace understudy::sim {
 
 /// The client profile: how one client behaves.
-struct Habits {
+struct ClientProfile {
     ClerkOptions options{};
     Duration think = 50ms;    ///< Mean time between two calls.
     std::size_t at_once = 1;  ///< Most calls under way; further ones are skipped.
     // The timeout of each call is drawn between these two.
-    Duration patience_least = 300ms;
-    Duration patience_most = 5s;
+    Duration timeout_least = 300ms;
+    Duration timeout_most = 5s;
     double dumps = 0;      ///< Share of calls that export a whole snapshot.
     double death = 0;      ///< Probability per call that the client dies or stops instead.
     bool repeats = false;  ///< The network repeats frames (see `is_without_effect`).
@@ -49,72 +49,73 @@ struct CallCounts {
 
 /// One client of one group. When it dies, a new client with the same name takes its place.
 template <Workload W>
-class ClientProfile {
+class SimulatedClient {
 public:
     using S = typename W::Store;
     using Client = understudy::Client<S, SimTransport>;
     using Input = typename W::Model::Input;
 
-    ClientProfile(World& world, W& workload, ClientHistory<W>& client_history, std::string name, Habits habits)
+    SimulatedClient(World& world, W& workload, ClientHistory<W>& client_history, std::string name,
+                    ClientProfile profile)
         : world_{world},
           workload_{workload},
           client_history_{client_history},
           name_{std::move(name)},
-          habits_{std::move(habits)},
+          profile_{std::move(profile)},
           random_{world.random().split(name_)} {
         open();
     }
-    ClientProfile(const ClientProfile&) = delete;
-    ClientProfile& operator=(const ClientProfile&) = delete;
+    SimulatedClient(const SimulatedClient&) = delete;
+    SimulatedClient& operator=(const SimulatedClient&) = delete;
 
     const std::string& name() const { return name_; }
-    const std::string& group() const { return habits_.options.group; }
+    const std::string& group() const { return profile_.options.group; }
     const CallCounts& counts() const { return counts_; }
     std::size_t pending() const { return *pending_; }
     /// How many requests the client sends before it waits for answers.
-    std::size_t window() const { return habits_.options.window; }
+    std::size_t window() const { return profile_.options.window; }
     /// Whether it got `wrong_cluster`. Such a client cannot be used any more, so the next call starts with a new one.
     bool is_misled() const { return misled_; }
 
     /// Starts to send calls at random times, until `end`. Returns at once.
     void work(Time end) {
-        const auto next = after(world_.now(), random_.exponential(habits_.think));
+        const auto next = after(world_.now(), random_.exponential(profile_.think));
         if (next >= end) return;
         world_.at(next, [this, end] {
-            if (random_.chance(habits_.death))
+            if (random_.chance(profile_.death))
                 random_.chance(0.5) ? die() : leave();
-            else if (pending() >= habits_.at_once)
+            else if (pending() >= profile_.at_once)
                 ;  // too many calls are under way: skip this one
-            else if (random_.chance(habits_.dumps))
+            else if (random_.chance(profile_.dumps))
                 dump();
             else
                 call(workload_.next(random_, name_, ++calls_),
-                     random_.between(habits_.patience_least, habits_.patience_most));
+                     random_.between(profile_.timeout_least, profile_.timeout_most));
             work(end);
         });
     }
 
     /// Sends all queries that read the whole state. Returns at once; `has_read` says later whether all were answered.
-    void read_everything(Duration patience) {
+    void read_everything(Duration timeout) {
         to_answer_ = counts_.answered;
         for (std::uint64_t number = 0; auto input = workload_.last(number); ++number) {
             ++to_answer_;
-            call(*input, patience);
+            call(*input, timeout);
         }
     }
     bool has_read() const { return counts_.answered >= to_answer_; }
 
     /// Sends the workload's next operation.
-    void call_any(Duration patience) { call(workload_.next(random_, name_, ++calls_), patience); }
+    void call_any(Duration timeout) { call(workload_.next(random_, name_, ++calls_), timeout); }
     /// Sends one command. Sends nothing if the workload gives no command in 1,000 tries.
-    void write(Duration patience) {
+    void write(Duration timeout) {
         for (int tries = 0; tries < 1'000; ++tries)
             if (Input input = workload_.next(random_, name_, ++calls_); input.index() == 0)
-                return call(std::move(input), patience);
+                return call(std::move(input), timeout);
     }
 
     /// Sends one operation with this timeout and records it in the client history.
-    void call(Input input, Duration patience) {
+    void call(Input input, Duration timeout) {
         if (std::exchange(misled_, false)) renew();
         const auto id = client_history_.history.begin(name_, input, world_.now());
         ++*pending_;
@@ -125,9 +126,9 @@ public:
             if (pending == pending_) this->ended(id, command, ec, std::move(result));
         };
         if (auto* command = std::get_if<0>(&input))
-            client_->async_execute_at(*command, patience, std::move(ended));
+            client_->async_execute_at(*command, timeout, std::move(ended));
         else
-            client_->async_query_at(std::get<1>(input), patience, std::move(ended));
+            client_->async_query_at(std::get<1>(input), timeout, std::move(ended));
     }
 
     /// Exports a snapshot of the store and records it.
@@ -145,7 +146,7 @@ public:
 
 private:
     void open() {
-        client_.emplace(world_.network().client(name_), habits_.options);
+        client_.emplace(world_.network().client(name_), profile_.options);
         pending_ = std::make_shared<std::size_t>(0);
     }
     /// The process dies with its calls under way. Its session stays open on the servers.
@@ -199,7 +200,7 @@ private:
     bool is_without_effect(std::error_code ec) const {
         if (ec == error::deadline_passed || ec == error::bad_request || ec == error::too_large) return true;
         if (ec == error::overloaded || ec == error::not_enough_replicas || ec == error::wrong_cluster)
-            return !habits_.repeats;
+            return !profile_.repeats;
         return false;
     }
 
@@ -207,7 +208,7 @@ private:
     W& workload_;
     ClientHistory<W>& client_history_;
     std::string name_;
-    Habits habits_;
+    ClientProfile profile_;
     Random random_;
     std::optional<Client> client_;
     std::shared_ptr<std::size_t> pending_;

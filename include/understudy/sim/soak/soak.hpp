@@ -20,7 +20,7 @@
 #include <vector>
 
 #include <understudy/protocol/coverage.hpp>
-#include <understudy/sim/soak/trial.hpp>
+#include <understudy/sim/soak/soak_run.hpp>
 
 namespace understudy::sim {
 
@@ -48,7 +48,7 @@ private:
 
 /// Totals over all runs.
 struct SoakSummary {
-    std::uint64_t trials = 0;
+    std::uint64_t runs = 0;
     CallCounts calls{};
     std::uint64_t view_changes = 0, snapshots = 0, waits = 0, judged_again = 0, undecided = 0, repeated = 0;
     std::uint64_t recoveries = 0;
@@ -59,7 +59,7 @@ struct SoakSummary {
     std::map<std::string, std::uint64_t> hits{};  ///< Counts by coverage point; refusals by the error's name.
 
     void add(const Outcome& outcome) {
-        ++trials;
+        ++runs;
         calls.answered += outcome.calls.answered;
         calls.without_effect += outcome.calls.without_effect;
         calls.unknown += outcome.calls.unknown;
@@ -81,14 +81,14 @@ struct SoakSummary {
 inline std::ostream& operator<<(std::ostream& out, const SoakSummary& summary) {
     const auto hours = std::chrono::duration<double, std::ratio<3600>>(summary.virtual_time).count();
     std::ostringstream text;
-    text << std::fixed << std::setprecision(1) << summary.trials << " trials, " << hours << " virtual hours, "
+    text << std::fixed << std::setprecision(1) << summary.runs << " runs, " << hours << " virtual hours, "
          << summary.view_changes << " views, " << summary.snapshots << " snapshots installed\n"
          << "calls: " << summary.calls.answered << " answered, " << summary.calls.unknown << " of unknown outcome, "
          << summary.calls.without_effect << " without effect, " << summary.calls.dumps << " dumps; "
          << summary.calls.deaths << " clients died\n"
          << summary.waits << " groups waited for a lost state and were forced on (" << summary.judged_again
-         << " judged again), " << summary.undecided << " histories were too hard to judge, " << summary.repeated
-         << " trials were repeated and came out the same\n"
+         << " checked again), " << summary.undecided << " histories were too hard to check, " << summary.repeated
+         << " runs were repeated and came out the same\n"
          << "disks: " << summary.disks.restarts << " restarts from one, " << summary.recoveries
          << " groups went on from one (R5), " << summary.disks.power_cuts << " power cuts, " << summary.disks.failures
          << " failures, " << summary.disks.replaced << " lost, " << summary.disks.snapshots
@@ -103,17 +103,17 @@ inline std::ostream& operator<<(std::ostream& out, const SoakSummary& summary) {
 /// Executes one run with this seed. With `twice`, executes a good run a second time and reports a violation if the
 /// event hashes differ: then the simulation is not deterministic, and a failing seed could not be reproduced.
 template <Workload W>
-Outcome run_trial(std::uint64_t seed, const W& workload, const TrialLimits& limits = {}, bool twice = false) {
-    auto outcome = Trial<W>{seed, workload, limits}.run();
+Outcome run_seed(std::uint64_t seed, const W& workload, const RunLimits& limits = {}, bool twice = false) {
+    auto outcome = SoakRun<W>{seed, workload, limits}.run();
     if (!twice || !outcome.good()) return outcome;
-    if (Trial<W>{seed, workload, limits}.run().event_hash != outcome.event_hash)
+    if (SoakRun<W>{seed, workload, limits}.run().event_hash != outcome.event_hash)
         outcome.violation = "two runs of this seed differ: a clock, an address or the order of a hash table got in";
     return outcome;
 }
 
 namespace detail {
 /// The limits without `count` of the played faults, from position `first` on.
-inline TrialLimits without(TrialLimits limits, std::size_t first, std::size_t count) {
+inline RunLimits without(RunLimits limits, std::size_t first, std::size_t count) {
     const auto begin = limits.keep.begin() + static_cast<std::ptrdiff_t>(first);
     const auto left = static_cast<std::size_t>(limits.keep.end() - begin);
     limits.keep.erase(begin, begin + static_cast<std::ptrdiff_t>(std::min(count, left)));
@@ -125,20 +125,20 @@ inline TrialLimits without(TrialLimits limits, std::size_t first, std::size_t co
 /// limits that still fail, and their outcome; its violation may be another one than at first. Executes at most `tries`
 /// runs. The fault phase is shortened first because every later attempt then costs less.
 template <Workload W>
-std::pair<TrialLimits, Outcome> shrink(const Outcome& failed, const W& workload, TrialLimits limits,
+std::pair<RunLimits, Outcome> shrink(const Outcome& failed, const W& workload, RunLimits limits,
                                        std::size_t tries = 200) {
     auto best = std::pair{limits, failed};
-    const auto attempt = [&](TrialLimits smaller) {
+    const auto attempt = [&](RunLimits smaller) {
         if (tries == 0) return false;
         --tries;
-        auto outcome = run_trial(failed.seed, workload, smaller);
+        auto outcome = run_seed(failed.seed, workload, smaller);
         if (outcome.good()) return false;
         best = {std::move(smaller), std::move(outcome)};
         return true;
     };
-    while (best.first.trouble > 500ms) {
+    while (best.first.fault_phase > 500ms) {
         auto smaller = best.first;
-        smaller.trouble /= 2;
+        smaller.fault_phase /= 2;
         if (!attempt(std::move(smaller))) break;
     }
     while (best.first.clients > 1) {
@@ -163,12 +163,12 @@ std::pair<TrialLimits, Outcome> shrink(const Outcome& failed, const W& workload,
 /// executed twice (0: none).
 template <Workload W>
 Outcome soak(const W& workload, std::uint64_t from, std::function<bool(const SoakSummary&)> more, SoakSummary& summary,
-             const TrialLimits& limits = {}, std::uint64_t repeat_each = 100) {
+             const RunLimits& limits = {}, std::uint64_t repeat_each = 100) {
     Coverage coverage;
     Outcome outcome;
     for (auto seed = from; outcome.good() && more(summary); ++seed) {
-        const bool twice = repeat_each != 0 && summary.trials % repeat_each == 0;
-        outcome = run_trial(seed, workload, limits, twice);
+        const bool twice = repeat_each != 0 && summary.runs % repeat_each == 0;
+        outcome = run_seed(seed, workload, limits, twice);
         summary.add(outcome);
         summary.repeated += twice;
     }
@@ -176,13 +176,13 @@ Outcome soak(const W& workload, std::uint64_t from, std::function<bool(const Soa
     return outcome;
 }
 
-/// For a host's unit test: executes `trials` runs of a workload over its own Store. Returns the first violation,
+/// For a host's unit test: executes `runs` runs of a workload over its own Store. Returns the first violation,
 /// shrunk, with its seed; empty if there is none. A complete test is `CHECK(soak(MyWorkload{}, 100) == "")`.
 template <Workload W>
-std::string soak(const W& workload, std::uint64_t trials, std::uint64_t from = 1) {
+std::string soak(const W& workload, std::uint64_t runs, std::uint64_t from = 1) {
     SoakSummary summary;
     const auto failed = soak(
-        workload, from, [&](const SoakSummary& so_far) { return so_far.trials < trials; }, summary);
+        workload, from, [&](const SoakSummary& so_far) { return so_far.runs < runs; }, summary);
     if (failed.good()) return {};
     const auto least = shrink(failed, workload, {}).second;
     const auto seed = std::to_string(failed.seed);

@@ -28,8 +28,8 @@ namespace understudy::sim {
 ///    write unique values: the more the values differ, the more errors a check can find.
 ///  - `last(number)`: the queries, numbered from 0, that read the whole state at the end of a run; no value after the
 ///    last of them.
-///  - `law(store)`: checks an invariant of the store that holds after any commands. Returns what is wrong; empty if
-///    nothing is.
+///  - `invariant(store)`: checks an invariant of the store that holds after any commands. Returns what is wrong; empty
+///    if nothing is.
 template <typename W>
 concept Workload = Store<typename W::Store> && Model<typename W::Model> &&
     requires(W& workload, Random& random, const std::string& client, std::uint64_t number,
@@ -38,7 +38,7 @@ concept Workload = Store<typename W::Store> && Model<typename W::Model> &&
     { workload.model() } -> std::convertible_to<typename W::Model>;
     { workload.next(random, client, number) } -> std::convertible_to<typename W::Model::Input>;
     { workload.last(number) } -> std::convertible_to<std::optional<typename W::Model::Input>>;
-    { workload.law(store) } -> std::convertible_to<std::string>;
+    { workload.invariant(store) } -> std::convertible_to<std::string>;
 };
 
 /// The workload for the key/value store: few keys, so that many operations conflict. Each value is unique, so an append
@@ -86,7 +86,7 @@ struct KvWorkload {
         return kv::Query{kv::Get{key_of(number)}};
     }
     /// No value holds the same piece twice. A duplicate means that a command took effect twice.
-    std::string law(const Store& store) const {
+    std::string invariant(const Store& store) const {
         for (std::uint64_t number = 0; number < keys; ++number) {
             const auto reply = store.query(kv::Get{key_of(number)});
             const auto* value = std::get_if<std::string>(&reply);

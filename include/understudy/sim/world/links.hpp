@@ -107,8 +107,8 @@ public:
     /// answers after that, but no ping is lost.
     void add_unreliable(std::vector<std::string> names, double probability, std::vector<std::string> spared = {}) {
         const auto about = [](const std::vector<std::string>& some, const Packet& packet) {
-            const auto is_party = [&](const auto& name) { return name == packet.from || name == packet.to; };
-            return std::ranges::any_of(some, is_party);
+            const auto is_endpoint = [&](const auto& name) { return name == packet.from || name == packet.to; };
+            return std::ranges::any_of(some, is_endpoint);
         };
         auto random = random_.split("unreliable", filters_.size());
         add_filter([=](const Packet& packet) mutable {

@@ -74,7 +74,7 @@ public:
         }
         for (auto id : between)
             for (std::size_t side : {0u, 1u})
-                if (auto* connection = find(id)) end(*connection, side, "connection broke", Tell::no);
+                if (auto* connection = find(id)) end(*connection, side, "connection broke", Notify::no);
     }
 
     /// The process dies: its `next` ends with `closed`, and the kernel closes its sockets, so the other ends get
@@ -156,7 +156,7 @@ public:
         endpoints_.erase(endpoint->id());
         endpoint->close();
         for (const auto& [peer, name] : std::exchange(endpoint->connections, {}))
-            if (auto* connection = find(name.connection)) end(*connection, name.side, "closed", Tell::yes);
+            if (auto* connection = find(name.connection)) end(*connection, name.side, "closed", Notify::yes);
     }
 
     /// Sets a function that is called with every frame when a process sends it, even if the frame is lost afterwards.
@@ -175,7 +175,7 @@ public:
         auto& connection = connections_.at(name.connection);
         auto& sender = connection.ends[name.side];
         if (sender.outstanding + payload.size() > endpoint->options().max_send_queue)
-            return end(connection, name.side, "send queue is full", Tell::yes);
+            return end(connection, name.side, "send queue is full", Notify::yes);
         if (name.side == 1 || connection.established) return send_frame(connection, name.side, std::move(payload));
         sender.outstanding += payload.size();
         connection.queue.push_back(std::move(payload));
@@ -211,7 +211,7 @@ public:
 
 private:
     using Kind = Segment::Kind;
-    enum class Tell { no, yes };  // whether the other end learns of it
+    enum class Notify { no, yes };  // whether the other end learns of it
 
     Connection* find(ConnectionId id) {
         auto found = connections_.find(id);
@@ -228,7 +228,8 @@ private:
     }
     void note(std::string_view from, std::string_view to, std::string_view what) {
         schedule_.fold(from, to, what);
-        if (schedule_.traced()) schedule_.tell(std::string{from} + " -> " + std::string{to} + ": " + std::string{what});
+        if (schedule_.traced())
+            schedule_.trace_line(std::string{from} + " -> " + std::string{to} + ": " + std::string{what});
     }
 
     // ---- dialling ------------------------------------------------------------------------------------------
@@ -302,7 +303,7 @@ private:
             backoff.wait = std::min(options.redial_last, std::max(options.redial_first, backoff.wait * 2));
             backoff.not_before = after(schedule_.now(), random_.between(backoff.wait / 2, backoff.wait));
         }
-        end(connection, 0, why, Tell::yes);
+        end(connection, 0, why, Notify::yes);
     }
 
     void end_probe(Connection& connection, ProbeResult result) {
@@ -443,7 +444,7 @@ private:
     /// payload that is not JSON, or a valid payload, which goes to the receive queue.
     void read(Connection& connection, std::size_t side, Item item) {
         auto& receiver = connection.ends[side];
-        if (auto* gone = std::get_if<Disconnected>(&item.arrival)) return end(connection, side, gone->why, Tell::no);
+        if (auto* gone = std::get_if<Disconnected>(&item.arrival)) return end(connection, side, gone->why, Notify::no);
         const auto& payload = std::get<Delivered>(item.arrival).payload;
         const auto limit = receiver.owner->options().max_frame;
         if (payload.size() > limit)
@@ -462,12 +463,12 @@ private:
         const auto number = std::to_string(wire_code(code));
         send_frame(connection, side,
                    R"({"jsonrpc":"2.0","id":null,"error":{"code":)" + number + R"(,"message":")" + what + R"("}})");
-        end(connection, side, what, Tell::yes);
+        end(connection, side, what, Notify::yes);
     }
 
-    /// Closes one end; its owner gets `Disconnected`. With `Tell::yes` a segment is sent to the other end, which closes
-    /// when it arrives. The connection is erased when both ends are closed.
-    void end(Connection& connection, std::size_t side, const std::string& why, Tell tell) {
+    /// Closes one end; its owner gets `Disconnected`. With `Notify::yes` a segment is sent to the other end, which
+    /// closes when it arrives. The connection is erased when both ends are closed.
+    void end(Connection& connection, std::size_t side, const std::string& why, Notify notify) {
         auto& closing = connection.ends[side];
         if (auto owner = std::exchange(closing.owner, nullptr)) {
             note(connection.ends[1 - side].name, closing.name, "gone: " + why);
@@ -476,7 +477,7 @@ private:
             owner->bar(closing.source, false);
             owner->arrive(closing.source, {Disconnected{closing.peer, why}, {}, 0});
         }
-        if (tell == Tell::yes) transmit(connection, {Kind::ended, {connection.id, side}, "closed by peer"});
+        if (notify == Notify::yes) transmit(connection, {Kind::ended, {connection.id, side}, "closed by peer"});
         if (!connection.ends[0].open() && !connection.ends[1].open()) connections_.erase(connection.id);
     }
 

@@ -113,7 +113,7 @@ public:
     void trace(Trace trace) { trace_ = std::move(trace); }
     bool traced() const { return static_cast<bool>(trace_); }
     /// Calls the trace, if there is one. A long text is shortened, so that the output stays bounded.
-    void tell(std::string text) {
+    void trace_line(std::string text) {
         if (!trace_) return;
         if (text.size() > max_text) text.replace(max_text, std::string::npos, "...");
         trace_(now_, text);

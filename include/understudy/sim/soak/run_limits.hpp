@@ -18,9 +18,9 @@ using namespace std::chrono_literals;
 enum class Disks { drawn, always, never };
 
 /// The caller's limits for one run.
-struct TrialLimits {
-    Duration trouble = 30s;  ///< Length of the fault phase, in virtual time.
-    Duration peace = 15s;    ///< Time for recovery and for all calls to end: 150 ping intervals.
+struct RunLimits {
+    Duration fault_phase = 30s;  ///< Length of the fault phase, in virtual time.
+    Duration recovery_phase = 15s;    ///< Time for recovery and for all calls to end: 150 ping intervals.
     std::size_t clients = std::numeric_limits<std::size_t>::max();     ///< Upper bound per group.
     Disks disks = Disks::drawn;
     bool every_fault = true;                                           ///< Play the whole plan, or only the faults

@@ -18,11 +18,11 @@ TEST_SUITE("view_service/state_machine") {
         static_assert(std::copyable<ViewStateMachine>);
         ViewHarness harness;
         harness.set_up({"a", "b"});
-        auto copy = harness.rules;
-        CHECK(copy == harness.rules);
+        auto copy = harness.machine;
+        CHECK(copy == harness.machine);
         harness.restart("b");
         harness.ping("b", 0);
-        CHECK(copy != harness.rules);
+        CHECK(copy != harness.machine);
     }
 
     TEST_CASE("R0: a server with state of this cluster is not the first of a group") {
@@ -169,7 +169,7 @@ TEST_SUITE("view_service/state_machine") {
             harness.run(10 * dead - 2 * interval, all);
             CHECK(harness.view().number == number);
             CHECK(harness.status().waiting_for.empty());
-            CHECK(harness.told<GroupWaits>().empty());
+            CHECK(harness.emitted<GroupWaits>().empty());
             for (int i = 0; i < 3; ++i) {
                 const auto before = harness.view().number;
                 harness.run(interval, all);
@@ -226,7 +226,7 @@ TEST_SUITE("view_service/state_machine") {
         harness.pass(2 * dead);
         harness.run(4 * dead, {"b"});
         CHECK(harness.view().number == 1);
-        CHECK(harness.told<GroupWaits>().size() == 1);
+        CHECK(harness.emitted<GroupWaits>().size() == 1);
         harness.run(2 * interval, {"a", "b"});
         CHECK(harness.view().backup("b"));
         CHECK(harness.status().waiting_for.empty());
@@ -256,14 +256,14 @@ TEST_SUITE("view_service/state_machine") {
     TEST_CASE("R5: a primary that restarts with its state leads the next view") {
         ViewHarness harness;
         harness.set_up({"a"});
-        auto old = harness.life("a");
+        auto old = harness.incarnation("a");
         harness.pass(2 * dead);
         harness.run(2 * dead, {"b"});
         harness.restart("a");
         harness.ping("a", 0, {.recovered = {old}, .cluster = our_cluster});
         CHECK(harness.view().number == 2);
-        CHECK(harness.view().primary == Member{"a", harness.life("a"), false});
-        CHECK(harness.why() == "R5: a is back with the state of its former life");
+        CHECK(harness.view().primary == Member{"a", harness.incarnation("a"), false});
+        CHECK(harness.why() == "R5: a is back with the state of its former incarnation");
     }
 
     TEST_CASE("R5: a life that recovered something else does not lead") {
@@ -279,7 +279,7 @@ TEST_SUITE("view_service/state_machine") {
         harness.set_up({"a"});
         harness.ping("b", 0);
         REQUIRE(harness.shown() == "view 2: primary a, backup b (joining)");
-        const auto old = harness.life("b");
+        const auto old = harness.incarnation("b");
         harness.run(2 * dead, {});
         harness.restart("b");
         harness.ping("b", 0, {.recovered = {old}, .cluster = our_cluster});
@@ -291,7 +291,7 @@ TEST_SUITE("view_service/state_machine") {
     TEST_CASE("R5: a synced backup that restarts with its state leads if the primary is dead") {
         ViewHarness harness;
         harness.set_up({"a", "b"});
-        auto old = harness.life("b");
+        auto old = harness.incarnation("b");
         harness.run(2 * dead, {});
         harness.restart("b");
         harness.ping("b", 0, {.recovered = {old}});

@@ -61,9 +61,9 @@ struct Verdict {
     bool good() const { return answered > 0 && lost == 0 && doubled == 0 && gaps.size() == 3; }
 };
 
-class Story {
+class Scenario {
 public:
-    Story(const Options& options, const std::filesystem::path& programs, const std::filesystem::path& folder)
+    Scenario(const Options& options, const std::filesystem::path& programs, const std::filesystem::path& folder)
         : options_{options}, group_{programs, folder, options.unix_sockets}, display_{options.plain, pulse_} {}
 
     /// Plays it, on this thread. Throws `Interrupted` on SIGINT, SIGTERM or SIGHUP, and another exception if it cannot
@@ -136,7 +136,7 @@ private:
         const auto view = view_.number;
         pulse_.mark();
         group_.end(victim, SIGKILL);
-        display_.tell("SIGKILL to " + victim.label + ", the primary of view " + std::to_string(view), Style::bad);
+        display_.show("SIGKILL to " + victim.label + ", the primary of view " + std::to_string(view), Style::bad);
         activity_ = victim.label + " was killed: failover";
         failing_over_ = true;
         const Condition taken_over = [this, view] { return view_.number > view; };
@@ -146,13 +146,13 @@ private:
         co_await until(written, "an answered write after the death of " + victim.label);
         failing_over_ = false;
         verdict_.gaps.push_back(pulse_.gap());
-        display_.tell("writes go on after a gap of " + in_ms(pulse_.gap()), Style::good);
+        display_.show("writes go on after a gap of " + in_ms(pulse_.gap()), Style::good);
         activity_ = "clients write; " + victim.label + " is dead";
         co_await pause(options_.seconds / 12);
         group_.start(victim);
         const Condition ready = [this, &victim] { return group_.ready(victim); };
         co_await until(ready, "server " + victim.label + " to listen again");
-        display_.tell(victim.label + " starts again, from its disk");
+        display_.show(victim.label + " starts again, from its disk");
         activity_ = "clients write";
         co_await until_in_sync();
     }
@@ -162,7 +162,7 @@ private:
         pulse_.mark();
         group_.end_view_service(SIGKILL);
         for (auto& server : group_.servers()) group_.end(server, SIGKILL);
-        display_.tell("SIGKILL to the view service and to A, B and C at once", Style::bad);
+        display_.show("SIGKILL to the view service and to A, B and C at once", Style::bad);
         activity_ = "everything was killed";
         failing_over_ = true;
         const Condition dead = [this] {
@@ -182,12 +182,12 @@ private:
             return all;
         };
         co_await until(ready, "A, B and C to listen again");
-        display_.tell("all of them start again, from their disks");
+        display_.show("all of them start again, from their disks");
         const Condition written = [this, total] { return pulse_.total() > total + options_.clients; };
         co_await until(written, "an answered write after the death of all");
         failing_over_ = false;
         verdict_.gaps.push_back(pulse_.gap());
-        display_.tell("writes go on after a gap of " + in_ms(pulse_.gap()), Style::good);
+        display_.show("writes go on after a gap of " + in_ms(pulse_.gap()), Style::good);
         activity_ = "clients write";
         co_await until_in_sync();
     }
@@ -204,7 +204,7 @@ private:
         verdict_.answered = pulse_.total();
         verdict_.longest = pulse_.longest();
         for (const auto& writer : writers_) verdict_.unanswered += writer->unanswered();
-        display_.tell("the clients stop: " + grouped(verdict_.answered) + " writes answered");
+        display_.show("the clients stop: " + grouped(verdict_.answered) + " writes answered");
     }
 
     // The primary has every write and so has its backup: each is asked while it leads.
@@ -212,8 +212,8 @@ private:
         Server* first = co_await check();
         co_await until_in_sync();
         Server& old = *group_.find(view_.primary.name);
-        if (&old != first) throw std::runtime_error{"the primary changed although nobody asked for it"};
-        display_.tell("SIGTERM to " + old.label + ": it hands over and leaves");
+        if (&old != first) throw std::runtime_error{"the primary changed without a request"};
+        display_.show("SIGTERM to " + old.label + ": it hands over and leaves");
         activity_ = old.label + " hands over";
         group_.end(old, SIGTERM);
         const Condition handed_over = [this, &old] { return view_.primary.name != old.name && !old.running(); };
@@ -242,7 +242,7 @@ private:
         }
     }
     void report(const Server& server, const Findings& found) {
-        display_.tell("on " + server.label + ": " + grouped(found.found) + " answered writes found, " +
+        display_.show("on " + server.label + ": " + grouped(found.found) + " answered writes found, " +
                       grouped(found.lost) + " lost, " + grouped(found.doubled) + " doubled",
                       found.good() ? Style::good : Style::bad);
         verdict_.lost = std::max(verdict_.lost, found.lost);
@@ -299,9 +299,9 @@ private:
             text += group_.label(view.primary.name) + " is primary";
             for (const auto& backup : view.backups) text += ", " + group_.label(backup.name) + " backup";
             if (view.backups.empty()) text += ", without a backup";
-            display_.tell(text);
+            display_.show(text);
         } else if (view.synced_count() == 1) {
-            display_.tell(text + group_.label(view.backups.front().name) + " is in sync");
+            display_.show(text + group_.label(view.backups.front().name) + " is in sync");
         }
         view_ = view;
     }

@@ -187,7 +187,7 @@ TEST_SUITE("clerk_rules_view") {
         auto foreign = view(9, "tcp://x");
         foreign.cluster = ClusterId{8};
         fixture.refuse(sent[0], error::wrong_cluster, foreign);
-        CHECK(fixture.told(error::wrong_cluster));
+        CHECK(fixture.emitted(error::wrong_cluster));
         CHECK(fixture.clerk.view() == view(1, "tcp://a"));
         sent = fixture.turn();
         REQUIRE(only<ViewWatch>(sent).size() == 1);
@@ -203,7 +203,7 @@ TEST_SUITE("clerk_rules_view") {
         auto other = view(1, "tcp://z");
         other.cluster = ClusterId{8};
         fixture.push(other);
-        CHECK(fixture.told(error::wrong_cluster));
+        CHECK(fixture.emitted(error::wrong_cluster));
         fixture.execute(3);
         auto ends = fixture.finished();
         REQUIRE(ends.size() == 3);

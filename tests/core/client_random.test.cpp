@@ -69,13 +69,13 @@ TEST_SUITE("clerk_rules_random") {
 
         void start() {
             auto key = ++last_;
-            auto patience = one_in(10) ? 60ms : 3s;
+            auto timeout = one_in(10) ? 60ms : 3s;
             live_.insert(key);
             if (one_in(4))
-                clerk_.query(key, std::to_string(key), patience, now_);
+                clerk_.query(key, std::to_string(key), timeout, now_);
             else {
                 commands_.insert(key);
-                clerk_.execute(key, std::to_string(key), patience, now_);
+                clerk_.execute(key, std::to_string(key), timeout, now_);
             }
         }
         // Longer than the client awaits an answer, so that sessions may expire while copies of messages are under way.

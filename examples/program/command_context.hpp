@@ -35,9 +35,9 @@ struct Target {
     std::optional<Duration> timeout;
 
     Duration timeout_or(Duration usual) const { return timeout.value_or(usual); }
-    Duration patience() const { return timeout_or(5s); }
+    Duration data_timeout() const { return timeout_or(5s); }
     /// The part of that which is kept for finding out why a call of data had no answer.
-    Duration explaining() const { return std::min<Duration>(patience() / 5, 1s); }
+    Duration explaining() const { return std::min<Duration>(data_timeout() / 5, 1s); }
 };
 
 /// `5 s`, `0.25 s`.
@@ -47,7 +47,7 @@ inline std::string seconds(Duration duration) {
     return text;
 }
 
-struct Desk {
+struct CommandContext {
     asio::io_context& io;
     Target target;
     std::string doing;  ///< The command with what it is about, for messages.
@@ -59,14 +59,14 @@ struct Desk {
     understudy::Admin<AnyTransport> glimpse;  ///< For what is nice to know.
     understudy::Admin<AnyTransport> explainer;
 
-    Desk(asio::io_context& context, Target wanted, std::string what)
+    CommandContext(asio::io_context& context, Target wanted, std::string what)
         : io{context},
           target{std::move(wanted)},
           doing{std::move(what)},
           clerk{AnyTransport{io}, clerk_options(), observer()},
-          admin{AnyTransport{io}, target.patience() / static_cast<int>(target.view_service.size()), observer()},
+          admin{AnyTransport{io}, target.data_timeout() / static_cast<int>(target.view_service.size()), observer()},
           decider{AnyTransport{io}, target.timeout_or(30s), observer()},
-          glimpse{AnyTransport{io}, std::min<Duration>(target.patience(), 1s)},
+          glimpse{AnyTransport{io}, std::min<Duration>(target.data_timeout(), 1s)},
           explainer{AnyTransport{io}, target.explaining() / static_cast<int>(target.view_service.size())} {}
 
     void stop() {
@@ -82,7 +82,7 @@ private:
         understudy::ClerkOptions options;
         options.view_service = target.view_service;
         options.group = target.group;
-        options.give_up_after = target.patience() - target.explaining();
+        options.give_up_after = target.data_timeout() - target.explaining();
         return options;
     }
     understudy::Observer observer() {
@@ -95,7 +95,8 @@ private:
 };
 
 inline std::string nobody_there(const Target& target) {
-    return "no answer from " + understudy::detail::join(target.view_service) + " within " + seconds(target.patience()) +
+    return "no answer from " + understudy::detail::join(target.view_service) + " within " +
+           seconds(target.data_timeout()) +
            (target.view_service.size() == 1 ? " (is viewd running there?)" : " (is viewd running at any of them?)");
 }
 
@@ -104,20 +105,23 @@ struct Service {
     Address address;
     understudy::ViewInfo info;
 };
-inline asio::awaitable<Service> find_view_service(Desk& desk, understudy::Admin<AnyTransport>& admin) {
-    for (const auto& address : desk.target.view_service) {
+inline asio::awaitable<Service> find_view_service(CommandContext& context, understudy::Admin<AnyTransport>& admin) {
+    for (const auto& address : context.target.view_service) {
         std::error_code ec;
         understudy::ViewInfo info =
-            co_await admin.async_view(address, desk.target.group, asio::redirect_error(asio::use_awaitable, ec));
+            co_await admin.async_view(address, context.target.group, asio::redirect_error(asio::use_awaitable, ec));
         if (!ec) co_return Service{address, std::move(info)};
-        const bool goes_on = ec == understudy::error::behind && &admin == &desk.admin;  // with `status` or `adopt` (R7)
+        // with `status` or `adopt` (R7)
+        const bool goes_on = ec == understudy::error::behind && &admin == &context.admin;
         if (goes_on) co_return Service{address, {}};
         if (ec != understudy::error::deadline_passed)
-            throw Ended{exit_code(ec), address + ": " + (desk.why.empty() ? ec.message() : desk.why)};
+            throw Ended{exit_code(ec), address + ": " + (context.why.empty() ? ec.message() : context.why)};
     }
-    throw Ended{Exit::no_answer, nobody_there(desk.target)};
+    throw Ended{Exit::no_answer, nobody_there(context.target)};
 }
-inline asio::awaitable<Service> find_view_service(Desk& desk) { return find_view_service(desk, desk.admin); }
+inline asio::awaitable<Service> find_view_service(CommandContext& context) {
+    return find_view_service(context, context.admin);
+}
 
 /// Who is refused, and the line that goes on with what they hold.
 inline std::string describe_refused(const std::vector<understudy::RefusedServer>& refused,
@@ -133,11 +137,11 @@ inline std::string describe_refused(const std::vector<understudy::RefusedServer>
 }
 
 /// Why a group has no view: nobody has started a server, or those that hold its state are refused.
-inline asio::awaitable<std::string> nobody_serves(Desk& desk, Address view_service) {
-    const auto& group = desk.target.group;
+inline asio::awaitable<std::string> nobody_serves(CommandContext& context, Address view_service) {
+    const auto& group = context.target.group;
     const std::optional<std::string> wanted = group;
     std::error_code ec;
-    understudy::ViewStatusResult status = co_await desk.explainer.async_view_status(
+    understudy::ViewStatusResult status = co_await context.explainer.async_view_status(
         view_service, wanted, asio::redirect_error(asio::use_awaitable, ec));
     if (!ec && !status.refused.empty()) {
         co_return "group " + group + " has no view here, and servers that hold its state are refused\n" +
@@ -150,20 +154,21 @@ inline asio::awaitable<std::string> nobody_serves(Desk& desk, Address view_servi
 }
 
 /// What to say of a call that failed with this code.
-inline asio::awaitable<Ended> explain(Desk& desk, std::error_code ec) {
+inline asio::awaitable<Ended> explain(CommandContext& context, std::error_code ec) {
     const auto exit = exit_code(ec);
-    if (exit == Exit::no_answer && desk.clerk.view().view.number == 0) {
-        Service service = co_await find_view_service(desk, desk.explainer);
+    if (exit == Exit::no_answer && context.clerk.view().view.number == 0) {
+        Service service = co_await find_view_service(context, context.explainer);
         if (service.info.view.number == 0) {
-            const std::string text = co_await nobody_serves(desk, service.address);
+            const std::string text = co_await nobody_serves(context, service.address);
             co_return Ended{exit, text};
         }
     }
-    auto text = desk.doing + ": " + ec.message();
-    if (!desk.why.empty() && ec.category() == understudy::error_category() && exit != Exit::no_match)
-        text += " (" + desk.why + ")";
+    auto text = context.doing + ": " + ec.message();
+    if (!context.why.empty() && ec.category() == understudy::error_category() && exit != Exit::no_match)
+        text += " (" + context.why + ")";
     if (exit == Exit::unknown || exit == Exit::no_answer)
-        text += "; `pbc " + desk.target.view_service.front() + " --group " + desk.target.group + " status` tells more";
+        text += "; `pbc " + context.target.view_service.front() + " --group " + context.target.group +
+                " status` says more";
     co_return Ended{exit, text};
 }
 

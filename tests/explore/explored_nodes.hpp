@@ -39,7 +39,7 @@ struct Operation {
 /// A message on its way.
 struct Flight {
     std::uint8_t from = 0, to = 0;
-    std::uint8_t life = 0;  ///< Of the receiver; 0: whoever has the name.
+    std::uint8_t incarnation = 0;  ///< Of the receiver; 0: whoever has the name.
     bool broken = false;    ///< No message: the connection of `peer` ended.
     Envelope envelope;      ///< Its peer is the sender, as the receiver knows it.
     friend bool operator==(const Flight&, const Flight&) = default;
@@ -77,7 +77,7 @@ struct ShowMessage {
 /// deliberate error gets into the protocol.
 using Tamper = std::function<void(const Message* asked, Message& sent)>;
 
-class ExploredParties {
+class ExploredNodes {
 public:
     using Replica = ReplicaStateMachine<ListStore>;
     static constexpr std::uint8_t service = 0;  ///< The view service's place; servers follow.
@@ -88,9 +88,9 @@ public:
     /// A machine and its clock. Parties compare no clocks, so each has its own, which moves in turns only.
     template <typename M>
     struct Node {
-        M rules;
+        M machine;
         Time now;
-        std::uint8_t life = 0;
+        std::uint8_t incarnation = 0;
         friend bool operator==(const Node&, const Node&) = default;
     };
     enum class Input : std::uint8_t {
@@ -115,39 +115,39 @@ public:
         std::string fault;
     };
 
-    ExploredParties(std::vector<Operation> operations, std::size_t backups, ReplicaOptions options, Tamper tamper)
+    ExploredNodes(std::vector<Operation> operations, std::size_t backups, ReplicaOptions options, Tamper tamper)
         : operations_(std::move(operations)), options_(std::move(options)), tamper_(std::move(tamper)) {
         options_.view_service = {"v"};
         ViewOptions view_options{.backups = backups, .max_events = 0};
         keep(Node<ViewStateMachine>{ViewStateMachine{view_options, cluster, began}, began});
     }
 
-    const Turn& turn(std::uint8_t party, std::uint32_t node, Input input, std::uint32_t argument) {
-        auto key = std::uint64_t{node} << 36 | std::uint64_t{argument} << 8 | std::uint64_t{party} << 4 |
+    const Turn& turn(std::uint8_t process, std::uint32_t node, Input input, std::uint32_t argument) {
+        auto key = std::uint64_t{node} << 36 | std::uint64_t{argument} << 8 | std::uint64_t{process} << 4 |
                    static_cast<std::uint64_t>(input);
         auto [found, fresh] = turns_.try_emplace(key, static_cast<std::uint32_t>(done_.size()));
         if (fresh)
-            done_.push_back(party == service ? take(services_[node], input, argument)
-                                             : take(party, node, input, argument));
+            done_.push_back(process == service ? take(services_[node], input, argument)
+                                             : take(process, node, input, argument));
         return done_[found->second];
     }
-    const ViewStateMachine& views(std::uint32_t node) const { return services_[node].rules; }
-    const Replica& replica(std::uint32_t node) const { return replicas_[node].rules; }
+    const ViewStateMachine& views(std::uint32_t node) const { return services_[node].machine; }
+    const Replica& replica(std::uint32_t node) const { return replicas_[node].machine; }
     const Flight& flight(std::uint32_t id) const { return flights_[id]; }
     const std::string& label(std::uint32_t flight) const { return labels_[flight]; }
     const std::vector<Operation>& operations() const { return operations_; }
     void use_session(SessionId session) { session_ = session; }
 
     /// A flight that brings the news of a dead process to the view service.
-    std::uint32_t broken(std::uint8_t server, std::uint8_t life) {
-        return keep(Flight{server, service, 0, true, {with_life(server, life), {}, {}}});
+    std::uint32_t broken(std::uint8_t server, std::uint8_t incarnation) {
+        return keep(Flight{server, service, 0, true, {with_life(server, incarnation), {}, {}}});
     }
-    static Address name(std::uint8_t party) { return Address(1, party == service ? 'v' : char('a' + party - 1)); }
-    static std::uint8_t party(const Address& name) {
+    static Address name(std::uint8_t process) { return Address(1, process == service ? 'v' : char('a' + process - 1)); }
+    static std::uint8_t process(const Address& name) {
         return name[0] == 'v' ? service : static_cast<std::uint8_t>(name[0] - 'a' + 1);
     }
-    static Incarnation token(std::uint8_t server, std::uint8_t life) {
-        return Incarnation{server * std::uint64_t{100} + life};
+    static Incarnation token(std::uint8_t server, std::uint8_t incarnation) {
+        return Incarnation{server * std::uint64_t{100} + incarnation};
     }
 
     std::string sizes() const {
@@ -162,7 +162,9 @@ public:
 private:
     static constexpr Time began{1h};
 
-    static Address with_life(std::uint8_t party, std::uint8_t life) { return name(party) + "#" + std::to_string(life); }
+    static Address with_life(std::uint8_t process, std::uint8_t incarnation) {
+        return name(process) + "#" + std::to_string(incarnation);
+    }
 
     template <typename Act>
     Turn guarded(Act act) {
@@ -185,50 +187,52 @@ private:
     Turn take(Node<ViewStateMachine> node, Input input, std::uint32_t argument) {
         return guarded([&](Turn& turn) {
             Output out;
-            auto& [rules, now, life] = node;
+            auto& [machine, now, incarnation] = node;
             const auto* flight = input == Input::silence ? nullptr : &flights_[argument];
-            if (input == Input::receive) rules.receive(flight->envelope, now, out);
+            if (input == Input::receive) machine.receive(flight->envelope, now, out);
             if (input == Input::refused || input == Input::alive) {
-                rules.disconnected(flight->envelope.peer, now, out);
+                machine.disconnected(flight->envelope.peer, now, out);
                 for (const auto& address : std::exchange(out.probes, {}))
-                    rules.probed(address, input == Input::refused ? ProbeResult::refused : ProbeResult::alive, now,
+                    machine.probed(address, input == Input::refused ? ProbeResult::refused : ProbeResult::alive, now,
                                  out);
             }
             if (input == Input::silence)
                 for (auto end = now + ViewOptions{}.dead_after() + 3 * ViewOptions{}.ping_interval;
-                     rules.deadline() <= end;) {
-                    now = std::max(now, rules.deadline());
-                    rules.wake(now, out);
+                     machine.deadline() <= end;) {
+                    now = std::max(now, machine.deadline());
+                    machine.wake(now, out);
                 }
-            rules.wake(now, out);
-            rules.deep_invariants();
+            machine.wake(now, out);
+            machine.deep_invariants();
             carry_out(service, 0, out, nullptr, turn);
             turn.node = keep(std::move(node));
         });
     }
-    Turn take(std::uint8_t party, std::uint32_t id, Input input, std::uint32_t argument) {
+    Turn take(std::uint8_t process, std::uint32_t id, Input input, std::uint32_t argument) {
         return guarded([&](Turn& turn) {
-            auto life = static_cast<std::uint8_t>(argument);
-            auto node = input != Input::start
-                            ? replicas_[id]
-                            : Node<Replica>{{{}, options_, name(party), token(party, life), began}, began, life};
+            auto incarnation = static_cast<std::uint8_t>(argument);
+            auto node =
+                input != Input::start
+                    ? replicas_[id]
+                    : Node<Replica>{
+                          {{}, options_, name(process), token(process, incarnation), began}, began, incarnation};
             Output out;
             const Message* asked = nullptr;
             if (input == Input::receive) {
                 asked = &flights_[argument].envelope.message;
-                node.rules.receive(flights_[argument].envelope, node.now, out);
+                node.machine.receive(flights_[argument].envelope, node.now, out);
             }
             if (input == Input::request)
-                node.rules.receive({client, std::to_string(argument), request(argument)}, node.now, out);
+                node.machine.receive({client, std::to_string(argument), request(argument)}, node.now, out);
             if (input == Input::interval) node.now += ViewOptions{}.ping_interval;
             if (input == Input::stall) {
                 node.now += ViewOptions{}.dead_after() / 2;
-                node.rules.wake(node.now, out);
+                node.machine.wake(node.now, out);
                 node.now += ViewOptions{}.dead_after() / 50;
             }
-            node.rules.wake(node.now, out);
-            node.rules.deep_invariants();
-            carry_out(party, node.life, out, asked, turn);
+            node.machine.wake(node.now, out);
+            node.machine.deep_invariants();
+            carry_out(process, node.incarnation, out, asked, turn);
             turn.node = keep(std::move(node));
         });
     }
@@ -240,10 +244,10 @@ private:
         return Execute{cluster, group, session_, asked.seq, asked.low, asked.text};
     }
 
-    void carry_out(std::uint8_t from, std::uint8_t life, Output& out, const Message* asked, Turn& turn) {
+    void carry_out(std::uint8_t from, std::uint8_t incarnation, Output& out, const Message* asked, Turn& turn) {
         for (const auto& event : out.events) {
             bool bad = std::holds_alternative<StoreFailed>(event);
-            if (const auto* cut = std::get_if<LogCut>(&event)) bad = cut->committed;
+            if (const auto* cut = std::get_if<LogTruncated>(&event)) bad = cut->committed;
             if (const auto* refused = std::get_if<Refused>(&event))
                 for (const auto* never :
                      {"conflicts with a committed", "never sent", "out of order", "cannot be restored"})
@@ -257,11 +261,11 @@ private:
                 continue;
             }
             if (tamper_) tamper_(asked, envelope.message);
-            auto to = party(envelope.peer);
+            auto to = process(envelope.peer);
             auto hash = envelope.peer.find('#');  // an answer goes to one life of its receiver
             bool answer = hash != Address::npos;
             auto to_life = answer ? static_cast<std::uint8_t>(std::stoul(envelope.peer.substr(hash + 1))) : 0;
-            envelope.peer = answer ? name(from) : with_life(from, life);
+            envelope.peer = answer ? name(from) : with_life(from, incarnation);
             turn.sent.push_back(keep(Flight{from, to, static_cast<std::uint8_t>(to_life), false, std::move(envelope)}));
         }
     }
@@ -276,8 +280,8 @@ private:
         return sim::mix(hash, static_cast<std::uint64_t>(time.time_since_epoch().count()));
     }
     std::uint32_t keep(Node<ViewStateMachine> node) {
-        auto hash = fold(fold(0, node.now), node.rules.deadline());
-        for (const auto& one : node.rules.status(group, node.now).groups) {
+        auto hash = fold(fold(0, node.now), node.machine.deadline());
+        for (const auto& one : node.machine.status(group, node.now).groups) {
             hash = sim::mix(fold(hash, one.info.view), std::uint64_t{one.acked});
             for (const auto& server : one.servers)
                 hash = sim::mix(sim::mix(hash, server.role),
@@ -286,19 +290,20 @@ private:
         return services_.insert(std::move(node), hash).id;
     }
     std::uint32_t keep(Node<Replica> node) {
-        auto status = node.rules.status(node.now);
-        auto hash = fold(fold(0, node.now), node.rules.deadline());
+        auto status = node.machine.status(node.now);
+        auto hash = fold(fold(0, node.now), node.machine.deadline());
         hash = fold(sim::mix(hash, static_cast<std::uint64_t>(status.incarnation)), status.info.view);
-        const auto& state = node.rules.state();
+        const auto& state = node.machine.state();
         for (auto index :
-             {status.last, status.commit, status.applied, state.log.last().view, Index{node.rules.serving()}})
+             {status.last, status.commit, status.applied, state.log.last().view, Index{node.machine.serving()}})
             hash = sim::mix(hash, index);
         hash = sim::mix(hash, state.store.all);
         for (const auto& backup : status.backups) hash = sim::mix(sim::mix(hash, backup.state), backup.match);
         return replicas_.insert(std::move(node), hash).id;
     }
     std::uint32_t keep(Flight flight) {
-        auto hash = sim::mix(std::uint64_t{flight.from} << 16 | flight.to << 8 | flight.life, flight.envelope.id);
+        auto hash =
+            sim::mix(std::uint64_t{flight.from} << 16 | flight.to << 8 | flight.incarnation, flight.envelope.id);
         hash = sim::mix(hash, sim::mix(flight.envelope.message.index(), std::uint64_t{flight.broken}));
         auto text = show(flight);
         hash = sim::mix(hash, text);

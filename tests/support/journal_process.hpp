@@ -49,12 +49,12 @@ inline journal::FrameLogOptions small_segments(std::size_t grow_bytes) {
 }
 
 /// One life of a process. Writes down in an account what it does.
-class JournalLife {
+class JournalProcess {
 public:
-    JournalLife(sim::Storage& storage, Account& account, journal::FrameLogOptions options)
-        : disk_{storage}, log_{disk_, "log", 0x5a17 + storage.life(), options}, account_{account} {}
-    JournalLife(const JournalLife&) = delete;
-    JournalLife& operator=(const JournalLife&) = delete;
+    JournalProcess(sim::Storage& storage, Account& account, journal::FrameLogOptions options)
+        : disk_{storage}, log_{disk_, "log", 0x5a17 + storage.generation(), options}, account_{account} {}
+    JournalProcess(const JournalProcess&) = delete;
+    JournalProcess& operator=(const JournalProcess&) = delete;
 
     Frames recover() {
         Frames found;
@@ -76,8 +76,8 @@ public:
         log_.sync();
         account_.flushed = account_.synced = log_.last();
     }
-    void seal() {
-        log_.seal();
+    void checkpoint() {
+        log_.checkpoint();
         account_.flushed = account_.synced = log_.last();
     }
     void remove_before(std::uint64_t number) {
@@ -93,39 +93,39 @@ private:
 };
 
 /// A bit of everything: frames within a sector and across some, groups, segments that are full, a removal, marks.
-inline void play(JournalLife& life) {
-    life.append(1);
-    life.sync();
-    life.append(40);
-    life.append(700);
-    life.sync();
-    life.append(10);
-    life.flush();
-    life.append(100);
-    life.sync();
-    life.seal();
-    life.append(900);
-    life.sync();
-    life.append(600);
-    life.append(500);
-    life.flush();
-    life.append(30);
-    life.remove_before(life.log().segments().back().first - 1);
-    life.append(5);
-    life.seal();
-    life.append(33);
-    life.append(520);
-    life.flush();
-    life.append(64);
-    life.sync();
+inline void play(JournalProcess& process) {
+    process.append(1);
+    process.sync();
+    process.append(40);
+    process.append(700);
+    process.sync();
+    process.append(10);
+    process.flush();
+    process.append(100);
+    process.sync();
+    process.checkpoint();
+    process.append(900);
+    process.sync();
+    process.append(600);
+    process.append(500);
+    process.flush();
+    process.append(30);
+    process.remove_before(process.log().segments().back().first - 1);
+    process.append(5);
+    process.checkpoint();
+    process.append(33);
+    process.append(520);
+    process.flush();
+    process.append(64);
+    process.sync();
 }
 
 /// A life from its start: recovery, then the script. False if it ends early, as a process does when the disk fails.
 inline bool live(sim::Storage& storage, Account& account, journal::FrameLogOptions options) {
     try {
-        JournalLife life{storage, account, options};
-        life.recover();
-        play(life);
+        JournalProcess process{storage, account, options};
+        process.recover();
+        play(process);
         return true;
     } catch (const std::system_error&) {
         return false;
@@ -135,8 +135,8 @@ inline bool live(sim::Storage& storage, Account& account, journal::FrameLogOptio
 /// What the next process finds.
 inline Frames recover(sim::Storage& storage, journal::FrameLogOptions options) {
     Account account;
-    JournalLife life{storage, account, options};
-    return life.recover();
+    JournalProcess process{storage, account, options};
+    return process.recover();
 }
 
 }  // namespace understudy::test

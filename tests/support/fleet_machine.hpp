@@ -30,13 +30,13 @@ inline double allocated_bytes() {
     return static_cast<double>(all.uordblks + all.hblkhd);
 }
 
-class FleetRules {
+class FleetMachine {
 public:
-    FleetRules(std::size_t servers, ViewOptions options)
+    FleetMachine(std::size_t servers, ViewOptions options)
         : fleet_{servers},
           silent_(servers),
           gap_{options.ping_interval / static_cast<std::int64_t>(servers)},
-          rules_{std::make_unique<ViewStateMachine>(options, ClusterId{1}, now_)} {}
+          machine_{std::make_unique<ViewStateMachine>(options, ClusterId{1}, now_)} {}
 
     const Fleet& fleet() const { return fleet_; }
     Time now() const { return now_; }
@@ -63,7 +63,7 @@ public:
     /// What the rules hold; they end with it.
     double memory() {
         const auto before = allocated_bytes();
-        rules_.reset();
+        machine_.reset();
         return before - allocated_bytes();
     }
 
@@ -76,8 +76,8 @@ private:
             arrived_.push_back({"#" + std::to_string(next_), make_call_id(Method::view_ping, ping.n), ping});
         }
         const auto before = cpu_seconds();
-        for (auto& envelope : arrived_) rules_->receive(std::move(envelope), now_, output_);
-        rules_->wake(now_, output_);
+        for (auto& envelope : arrived_) machine_->receive(std::move(envelope), now_, output_);
+        machine_->wake(now_, output_);
         cpu += cpu_seconds() - before;
 
         for (const auto& sent : output_.outbox) {
@@ -102,7 +102,7 @@ private:
     Time now_{std::chrono::hours{1}};
     Time due_ = now_;
     std::size_t next_ = 0;
-    std::unique_ptr<ViewStateMachine> rules_;
+    std::unique_ptr<ViewStateMachine> machine_;
     std::vector<Envelope> arrived_;
     Output output_;
 };

@@ -34,7 +34,7 @@ using namespace understudy::client;
         return sim::snapshot_bytes(store);
     }
 
-    struct Told : sim::ClientHistory<sim::KvWorkload> {
+    struct History : sim::ClientHistory<sim::KvWorkload> {
         void then(sim::KvModel::Input input, kv::Reply reply, Claim claim) {
             history.answer(history.begin("a", std::move(input), Time{}), std::move(reply), Time{}, claim);
             newest = std::max(newest, claim.change);
@@ -57,67 +57,67 @@ using namespace understudy::client;
     }  // namespace
 
     TEST_CASE("calls that fit the log are good and others are told with a history") {
-        Told told;
-        told.put("1", 1);
-        told.read("1", 1);
-        CHECK(told.of_calls(log({"1"})) == "");
-        told.read("2", 1);
-        const auto finding = sim::judge_calls(workload, told, log({"1"}), everything, {});
+        History history;
+        history.put("1", 1);
+        history.read("1", 1);
+        CHECK(history.of_calls(log({"1"})) == "");
+        history.read("2", 1);
+        const auto finding = sim::judge_calls(workload, history, log({"1"}), everything, {});
         CHECK(finding.wrong == "what its clients saw is not linearizable in the order of the log");
         CHECK(finding.evidence.find("get \"k0\"") != std::string::npos);
-        CHECK(told.of_calls(log({})) != "");
+        CHECK(history.of_calls(log({})) != "");
     }
 
     TEST_CASE("a store at the end is what the log makes of the first one") {
-        const Told told;
-        CHECK(told.of_stores(log({"1", "2"}), bytes({"1", "2"})) == "");
-        CHECK(told.of_stores(log({"1", "2"}), bytes({"1"})) == "the store is not what the log makes of it");
+        const History history;
+        CHECK(history.of_stores(log({"1", "2"}), bytes({"1", "2"})) == "");
+        CHECK(history.of_stores(log({"1", "2"}), bytes({"1"})) == "the store is not what the log makes of it");
     }
 
     TEST_CASE("a dump holds what the log makes of the store up to its place") {
-        Told told;
-        told.dump({"1"}, 1);
-        CHECK(told.of_stores(log({"1", "2"}), bytes({"1", "2"})) == "");
-        told.dump({"1"}, 2);
-        CHECK(told.of_stores(log({"1", "2"}), bytes({"1", "2"})) ==
+        History history;
+        history.dump({"1"}, 1);
+        CHECK(history.of_stores(log({"1", "2"}), bytes({"1", "2"})) == "");
+        history.dump({"1"}, 2);
+        CHECK(history.of_stores(log({"1", "2"}), bytes({"1", "2"})) ==
               "a dump that ends with entry 2 is not what the log makes of the store");
     }
 
     TEST_CASE("a dump that was begun after an answer holds it") {
-        Told told;
-        told.put("1", 1);
-        told.put("2", 2);
-        told.dump({"1"}, 1);
-        CHECK(told.of_stores(log({"1", "2"}), bytes({"1", "2"})) ==
+        History history;
+        history.put("1", 1);
+        history.put("2", 2);
+        history.dump({"1"}, 1);
+        CHECK(history.of_stores(log({"1", "2"}), bytes({"1", "2"})) ==
               "a dump that ends with entry 1 was begun after entry 2 was answered");
     }
 
     TEST_CASE("what an operator gave up is judged no more and what is left goes on") {
-        Told told;
-        told.put("1", 1);
-        told.put("2", 2);
-        told.dump({"1", "2"}, 2);
+        History history;
+        history.put("1", 1);
+        history.put("2", 2);
+        history.dump({"1", "2"}, 2);
         const auto changes = log({"1", "3"});
-        CHECK(told.of_calls(changes, 1) != "");
-        told.force();
-        told.read("1", 1);
-        told.put("3", 2);
-        told.dump({"1"}, 1);
-        CHECK(told.of_calls(changes, 1) == "");
-        CHECK(told.of_stores(changes, bytes({"1", "3"}), 1) ==
+        CHECK(history.of_calls(changes, 1) != "");
+        history.force();
+        history.read("1", 1);
+        history.put("3", 2);
+        history.dump({"1"}, 1);
+        CHECK(history.of_calls(changes, 1) == "");
+        CHECK(history.of_stores(changes, bytes({"1", "3"}), 1) ==
               "a dump that ends with entry 1 was begun after entry 2 was answered");
-        told.dumps.pop_back();
-        CHECK(told.of_stores(changes, bytes({"1", "3"}), 1) == "");
-        CHECK(told.of_stores(changes, bytes({"1", "3"}), everything) != "");
+        history.dumps.pop_back();
+        CHECK(history.of_stores(changes, bytes({"1", "3"}), 1) == "");
+        CHECK(history.of_stores(changes, bytes({"1", "3"}), everything) != "");
     }
 
     TEST_CASE("a command that was answered and lost may be left elsewhere") {
-        Told told;
-        told.put("1", 1);
-        told.put("2", 2);
-        told.force();
-        told.read("2", 1);
-        CHECK(told.of_calls(log({"2"}), 0) == "");
-        CHECK(told.of_calls(log({"2", "2"}), 0) != "");
+        History history;
+        history.put("1", 1);
+        history.put("2", 2);
+        history.force();
+        history.read("2", 1);
+        CHECK(history.of_calls(log({"2"}), 0) == "");
+        CHECK(history.of_calls(log({"2", "2"}), 0) != "");
     }
 }

@@ -1,0 +1,17 @@
+// Where a message came from, and where its answer goes.
+#pragma once
+
+#include <understudy/protocol/call_id.hpp>
+#include <understudy/view.hpp>
+
+namespace understudy::protocol {
+
+/// The peer that sent a message, and the id of its request. An answer goes to that peer and repeats the id. The id is
+/// empty for a message that wants no answer.
+struct Caller {
+    Address peer;
+    CallId id;
+    friend bool operator==(const Caller&, const Caller&) = default;
+};
+
+}  // namespace understudy::protocol
