@@ -186,7 +186,7 @@ private:
 
     Turn take(Node<ViewStateMachine> node, Input input, std::uint32_t argument) {
         return guarded([&](Turn& turn) {
-            Output out;
+            view_service::Output out;
             auto& [machine, now, incarnation] = node;
             const auto* flight = input == Input::silence ? nullptr : &flights_[argument];
             if (input == Input::receive) machine.receive(flight->envelope, now, out);
@@ -216,7 +216,7 @@ private:
                     ? replicas_[id]
                     : Node<Replica>{
                           {{}, options_, name(process), token(process, incarnation), began}, began, incarnation};
-            Output out;
+            replica::Output out;
             const Message* asked = nullptr;
             if (input == Input::receive) {
                 asked = &flights_[argument].envelope.message;
@@ -244,7 +244,7 @@ private:
         return Execute{cluster, group, session_, asked.seq, asked.low, asked.text};
     }
 
-    void carry_out(std::uint8_t from, std::uint8_t incarnation, Output& out, const Message* asked, Turn& turn) {
+    void carry_out(std::uint8_t from, std::uint8_t incarnation, CommonOutput& out, const Message* asked, Turn& turn) {
         for (const auto& event : out.events) {
             bool bad = std::holds_alternative<StoreFailed>(event);
             if (const auto* cut = std::get_if<LogTruncated>(&event)) bad = cut->committed;

@@ -23,7 +23,7 @@ public:
 
     M machine;
     Hints hints;
-    Output effects;  ///< Of the turn that ended last, or of the one that is under way.
+    typename M::Output effects;  ///< Of the turn that ended last, or of the one that is under way.
 
     Time now() const { return now_; }
 

@@ -19,8 +19,17 @@ using test::MemoryNetwork;
 TEST_SUITE("loop") {
     namespace {
 
+    // All that any machine can ask for.
+    struct Asked : CommonOutput {
+        std::vector<Address> probes;
+        std::vector<replica::Hold> holds;
+        void clear() { *this = {}; }
+    };
+
     // Answers `view.get` with a view of the number of messages seen, and notes everything else.
     struct Echo {
+        using Output = Asked;
+
         int seen = 0, wakes = 0;
         Time due = never;
         std::vector<std::string> notes;
@@ -44,7 +53,7 @@ TEST_SUITE("loop") {
             due = never;
             out.probes.push_back("b");
             out.holds.push_back({"b", true});
-            out.holds.push_back({local_peer, true});
+            out.holds.push_back({replica::local_peer, true});
             notes.push_back("due");
         }
         Time deadline() const { return due; }
@@ -151,7 +160,7 @@ TEST_SUITE("loop") {
 
     TEST_CASE("a deadline wakes the machine and its probes and holds are carried out") {
         World world;
-        world.driver->ask([&](Echo& machine, Time now, Output&) { machine.due = now + 20ms; });
+        world.driver->ask([&](Echo& machine, Time now, Asked&) { machine.due = now + 20ms; });
         world.network.advance(15ms);
         CHECK(world.driver->machine.notes.empty());
         world.network.advance(10ms);
@@ -183,7 +192,7 @@ TEST_SUITE("loop") {
     TEST_CASE("an observer may call back into the service and may stop it") {
         World world;
         world.on_event = [&](const Event&) {
-            world.driver->ask([](Echo&, Time, Output& out) { out.emit(ServerLost{}); });
+            world.driver->ask([](Echo&, Time, Asked& out) { out.emit(ServerLost{}); });
             world.on_event = [&](const Event&) { world.driver->stop(); };
         };
         world.get();
@@ -231,7 +240,7 @@ TEST_SUITE("loop") {
 
     TEST_CASE("what a machine throws ends the run with internal and leaves run") {
         World world;
-        world.driver->ask([](Echo& machine, Time now, Output&) { machine.due = now; });
+        world.driver->ask([](Echo& machine, Time now, Asked&) { machine.due = now; });
         auto driver = world.driver;
         struct Throwing : Driver {
             using Driver::Driver;

@@ -73,7 +73,8 @@ public:
     // ---- replicas ---------------------------------------------------------------------------------------
 
     /// After a turn that sends this: at one index all replicas are equal, whenever they get there.
-    void see(const ReplicaStateMachine<ListStore>& machine, const Output& sent, Time now, std::size_t max_sessions) {
+    void see(const ReplicaStateMachine<ListStore>& machine, const replica::Output& sent, Time now,
+             std::size_t max_sessions) {
         const auto forgotten = not_counted_on(machine, sent, now);
         ensure(forgotten.empty(), "a primary does not count on " + forgotten + " though that may be promoted");
         const auto& state = machine.state();

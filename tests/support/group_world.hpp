@@ -60,7 +60,7 @@ public:
             if (!server.machine)
                 start(name);
             else if (std::exchange(server.leaving, false))
-                ask(name, [&](Replica& machine, Output& out) { machine.stay(now_, out); });
+                ask(name, [&](Replica& machine, replica::Output& out) { machine.stay(now_, out); });
         }
         view_stalled_ = {};
     }
@@ -279,11 +279,13 @@ private:
     }
     void leave_or_stay(const Address& name) {
         auto leaving = servers_.at(name).leaving = !servers_.at(name).leaving;
-        ask(name, [&](Replica& machine, Output& out) { leaving ? machine.leave(now_, out) : machine.stay(now_, out); });
+        ask(name, [&](Replica& machine, replica::Output& out) {
+            leaving ? machine.leave(now_, out) : machine.stay(now_, out);
+        });
     }
     template <typename Step>
     void ask(const Address& name, Step step) {
-        Output out;
+        replica::Output out;
         step(*servers_.at(name).machine, out);
         carry_out(name, out);
     }
@@ -347,8 +349,8 @@ private:
     }
     void take(Arriving event) {
         auto& name = event.to;
-        auto give = [&](auto& machine) {
-            Output out;
+        auto give = [&]<typename M>(M& machine) {
+            typename M::Output out;
             if (event.gone)
                 machine.disconnected(*event.gone, now_, out);
             else if (event.probed)
@@ -373,12 +375,12 @@ private:
         auto due = [&](const Address& name, Time deadline) {
             return stalled(name) <= now_ && (deadline <= now_ || touched_.contains(name));
         };
-        auto turn = [&](const Address& name, auto& machine) {
+        auto turn = [&]<typename M>(const Address& name, M& machine) {
             touched_.erase(name);
-            Output out;
+            typename M::Output out;
             machine.wake(now_, out);
             machine.deep_invariants();
-            if constexpr (std::is_same_v<decltype(machine), Replica&>)
+            if constexpr (std::is_same_v<M, Replica>)
                 oracle_.see(machine, out, now_, options_.max_sessions);
             carry_out(name, out);
         };
@@ -392,10 +394,16 @@ private:
         }
         std::erase_if(touched_, [&](const auto& name) { return stalled(name) <= now_; });
     }
-    void carry_out(const Address& from, Output& out) {
+    void carry_out(const Address& from, CommonOutput& out) {
         for (const auto& event : out.events) oracle_.emitted(event);
         for (auto& envelope : out.outbox) send(from, std::move(envelope));
+    }
+    void carry_out(const Address& from, view_service::Output& out) {
+        carry_out(from, static_cast<CommonOutput&>(out));
         for (const auto& name : out.probes) probe(name);
+    }
+    void carry_out(const Address& from, replica::Output& out) {
+        carry_out(from, static_cast<CommonOutput&>(out));
         for (const auto& hold : out.holds) {
             if (hold.on)
                 held_.try_emplace({from, hold.peer});

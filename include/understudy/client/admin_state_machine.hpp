@@ -14,9 +14,9 @@
 #include <vector>
 
 #include <understudy/base/check.hpp>
+#include <understudy/client/output.hpp>
 #include <understudy/client/question.hpp>
 #include <understudy/protocol/call_id.hpp>
-#include <understudy/protocol/output.hpp>
 
 namespace understudy::client {
 
@@ -36,6 +36,8 @@ struct Answer {
 /// was sent). A step costs O(n) with n questions under way; a tool has few.
 class AdminStateMachine {
 public:
+    using Output = client::Output;
+
     /// The wait before a question is sent again after its connection was lost.
     static constexpr Duration redial = std::chrono::milliseconds{100};
     /// The wait before a question is sent again when no answer comes.

@@ -18,12 +18,12 @@
 #include <understudy/client/backoff.hpp>
 #include <understudy/client/calls.hpp>
 #include <understudy/client/farewell.hpp>
+#include <understudy/client/output.hpp>
 #include <understudy/client/refusals.hpp>
 #include <understudy/client/session.hpp>
 #include <understudy/client/view_follower.hpp>
 #include <understudy/options.hpp>
 #include <understudy/protocol/coverage.hpp>
-#include <understudy/protocol/output.hpp>
 
 namespace understudy::client {
 
@@ -50,6 +50,8 @@ namespace understudy::client {
 /// expire during the wait, and a command that took effect could be executed again in the next session.
 class ClientStateMachine {
 public:
+    using Output = client::Output;
+
     /// `options` must be valid (checked). `seed` decides the jitter of the waits between retries and nothing else.
     ClientStateMachine(ClerkOptions options, std::uint64_t seed)
         : options_(checked(std::move(options))),

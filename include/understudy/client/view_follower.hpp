@@ -11,10 +11,10 @@
 #include <vector>
 
 #include <understudy/client/backoff.hpp>
+#include <understudy/client/output.hpp>
 #include <understudy/client/refusals.hpp>
 #include <understudy/options.hpp>
 #include <understudy/protocol/call_id.hpp>
-#include <understudy/protocol/output.hpp>
 
 namespace understudy::client {
 

@@ -27,7 +27,7 @@
 #include <understudy/net/address.hpp>
 #include <understudy/net/descriptor.hpp>
 #include <understudy/net/resolver.hpp>
-#include <understudy/protocol/output.hpp>
+#include <understudy/probe_result.hpp>
 
 namespace understudy::net {
 

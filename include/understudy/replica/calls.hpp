@@ -9,7 +9,7 @@
 #include <utility>
 #include <vector>
 
-#include <understudy/protocol/output.hpp>
+#include <understudy/replica/output.hpp>
 
 namespace understudy::replica {
 

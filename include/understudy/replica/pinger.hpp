@@ -11,7 +11,7 @@
 
 #include <understudy/protocol/call_id.hpp>
 #include <understudy/protocol/coverage.hpp>
-#include <understudy/protocol/output.hpp>
+#include <understudy/replica/output.hpp>
 
 namespace understudy::replica {
 

@@ -15,6 +15,7 @@
 #include <understudy/replica/backup.hpp>
 #include <understudy/replica/journaling.hpp>
 #include <understudy/replica/lease.hpp>
+#include <understudy/replica/output.hpp>
 #include <understudy/replica/pinger.hpp>
 #include <understudy/replica/primary.hpp>
 #include <understudy/replica/store_work.hpp>
@@ -27,6 +28,8 @@ namespace understudy::replica {
 template <TextStore S>
 class ReplicaStateMachine {
 public:
+    using Output = replica::Output;
+
     /// `name` is the address at which others reach this server. `incarnation` must be drawn anew for each start (S9).
     ReplicaStateMachine(S store, ReplicaOptions options, Address name, Incarnation incarnation, Time now)
         : ReplicaStateMachine{ReplicatedState<S>{std::move(store)}, std::move(options), std::move(name), incarnation,

@@ -9,6 +9,7 @@
 #include <understudy/options.hpp>
 #include <understudy/protocol/coverage.hpp>
 #include <understudy/replica/calls.hpp>
+#include <understudy/replica/output.hpp>
 #include <understudy/replica/replicated_state.hpp>
 #include <understudy/version.hpp>
 

@@ -23,6 +23,7 @@
 #include <understudy/error.hpp>
 #include <understudy/protocol/coverage.hpp>
 #include <understudy/protocol/output.hpp>
+#include <understudy/replica/output.hpp>
 #include <understudy/runtime/erased_transport.hpp>
 #include <understudy/runtime/node.hpp>
 #include <understudy/runtime/repeated_events.hpp>
@@ -103,7 +104,7 @@ protected:
     virtual void answered(Envelope) {}  ///< The state machine answers a call of the host.
     virtual void turn_ended() {}        ///< Take what the state machine has finished.
     /// Pass other events, such as those of the journal, to the state machine.
-    virtual void about_to_wake(Time, Output&) {}
+    virtual void about_to_wake(Time, typename M::Output&) {}
     /// Submit this batch to stable storage, before any message leaves.
     virtual void persist(JournalBatch&) {}
     virtual void was_stopped() {}                  ///< From now on no other thread may use the executor.
@@ -156,20 +157,24 @@ private:
     /// can depend on a batch that was never submitted (S9).
     void carry_out() {
         std::swap(output_, doing_);
-        if (doing_.journal) persist(*doing_.journal);
+        if constexpr (requires { doing_.journal; })
+            if (doing_.journal) persist(*doing_.journal);
         const Envelope* before = nullptr;
         for (auto& sent : doing_.outbox) {
-            if (sent.peer == local_peer) answered(std::move(sent));
+            if (sent.peer == replica::local_peer) answered(std::move(sent));
             else if (is_same_push(before, sent)) transport->send(sent.peer, buffer_);
             else send(sent);
             before = &sent;
         }
-        for (const auto& address : doing_.probes) transport->probe(address);
-        for (const auto& hold : doing_.holds) {
-            if (hold.peer == local_peer) continue;  // a call of the host in this process has no connection to pause
-            if (hold.on) transport->pause(hold.peer);
-            else transport->resume(hold.peer);
-        }
+        if constexpr (requires { doing_.probes; })
+            for (const auto& address : doing_.probes) transport->probe(address);
+        if constexpr (requires { doing_.holds; })
+            for (const auto& hold : doing_.holds) {
+                // A call of the host in this process has no connection to pause.
+                if (hold.peer == replica::local_peer) continue;
+                if (hold.on) transport->pause(hold.peer);
+                else transport->resume(hold.peer);
+            }
         emit_all(doing_.events);
         doing_.clear();
         if (buffer_.capacity() > kept_buffer) std::string{}.swap(buffer_);
@@ -204,7 +209,7 @@ private:
 
     Observer observer_;
     // Swapped each turn. These and the buffer keep their memory from turn to turn, up to a bound.
-    Output output_, doing_;
+    typename M::Output output_, doing_;
     std::string buffer_;
     RepeatedEvents repeated_;
     bool stopped_ = false;

@@ -36,6 +36,7 @@ template <typename Lazy>
 class ReplicaDriver final : public Driver<replica::ReplicaStateMachine<ErasedStore>, ReplicaNode> {
 public:
     using Machine = replica::ReplicaStateMachine<ErasedStore>;
+    using Output = replica::Output;
 
     ReplicaDriver(Machine state_machine, std::unique_ptr<TransportBase> carrier, std::unique_ptr<JournalBase> kept,
                  Observer observer)
@@ -112,7 +113,7 @@ private:
     }
     void send(std::uint64_t key, Method method, Message message) {
         ask([&](Machine& state_machine, Time now, Output& out) {
-            state_machine.receive({local_peer, make_call_id(method, key), std::move(message)}, now, out);
+            state_machine.receive({replica::local_peer, make_call_id(method, key), std::move(message)}, now, out);
         });
     }
     void stay() {

@@ -22,7 +22,6 @@
 #include <understudy/protocol/call_id.hpp>
 #include <understudy/protocol/coverage.hpp>
 #include <understudy/protocol/message.hpp>
-#include <understudy/protocol/output.hpp>
 #include <understudy/version.hpp>
 #include <understudy/view_service/changes.hpp>
 #include <understudy/view_service/clock.hpp>
@@ -30,6 +29,7 @@
 #include <understudy/view_service/foreign_servers.hpp>
 #include <understudy/view_service/group.hpp>
 #include <understudy/view_service/operator.hpp>
+#include <understudy/view_service/output.hpp>
 #include <understudy/view_service/record.hpp>
 #include <understudy/view_service/restore.hpp>
 #include <understudy/view_service/servers.hpp>
@@ -53,6 +53,8 @@ struct Unstored {
 /// server that is overdue is lost only after a further grace of `ping_interval / 10`, in a turn that began on time.
 class ViewStateMachine {
 public:
+    using Output = view_service::Output;
+
     /// `options` must be valid. `cluster` is a random token that the host drew for the state of this service.
     ViewStateMachine(ViewOptions options, ClusterId cluster, Time now)
         : options_(options),
