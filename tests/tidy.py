@@ -103,7 +103,7 @@ FORMER = {
     "UsualWriter": "FastEncoder", "Chronicle": "CommitHistory", "Testimony": "ClientHistory",
     "Crowd": "SimulatedClients", "Standing": "HardState or NodeState", "Trial": "SoakRun", "TrialLimits": "RunLimits",
     "Habits": "ClientProfile", "LogCut": "LogTruncated", "ServerDiskTrouble": "ServerDiskFault",
-    "StoreTrouble": "StoreFault", "PassingViewParty": "MemoryViewDriver", "LastingViewParty": "StoredViewDriver",
+    "StoreTrouble": "StoreFault", "PassingViewParty": "RunningViewService", "LastingViewParty": "RunningViewService",
     "Desk": "CommandContext", "FleetRules": "FleetMachine",
     "JournalLife": "JournalProcess",
 }

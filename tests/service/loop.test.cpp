@@ -60,24 +60,39 @@ TEST_SUITE("loop") {
         void invariants() const {}
     };
 
-    struct Driver : detail::Driver<Echo> {
-        using detail::Driver<Echo>::Driver;
+    struct EchoNode final : detail::Node {
+        using Machine = Echo;
+
+        EchoNode(std::unique_ptr<detail::TransportBase> transport, Observer observer)
+            : driver{Echo{}, std::move(transport), std::move(observer)} {}
+
+        detail::Driver<Echo> driver;
+        std::function<void()> at_end_of_turn = [] {};
+
+        asio::any_io_executor executor() override { return driver.transport->get_executor(); }
+        Address local() const override { return driver.transport->local(); }
         asio::awaitable<void> begin_run() override { return detail::begin_run_of(*this); }
+        void stop(std::error_code by = {}) override { driver.stop(by); }
+
+        Time deadline() const { return driver.machine.deadline(); }
+        void after_turn() { at_end_of_turn(); }
+        void end_calls() {}
+        void drop_calls() {}
     };
 
     struct World {
         asio::io_context io;
         MemoryNetwork network{io};
         std::vector<Event> events;
-        std::shared_ptr<Driver> driver = std::make_shared<Driver>(
-            Echo{}, detail::erase(ArchetypeTransport{network, "a"}), [this](const Event& event) { on_event(event); });
+        std::shared_ptr<EchoNode> node = std::make_shared<EchoNode>(detail::erase(ArchetypeTransport{network, "a"}),
+                                                                    [this](const Event& event) { on_event(event); });
         ArchetypeTransport peer{network, "b"};
         std::optional<std::error_code> ended;
         std::function<void(const Event&)> on_event = [this](const Event& event) { events.push_back(event); };
 
         World() { start(); }
         void start() {
-            detail::async_run(driver, [this](std::error_code ec) { ended = ec; });
+            detail::async_run(node, [this](std::error_code ec) { ended = ec; });
             network.settle();
         }
         std::vector<Message> received() {
@@ -97,11 +112,11 @@ TEST_SUITE("loop") {
 
     TEST_CASE("what arrives together is one turn and is answered") {
         World world;
-        auto wakes = world.driver->machine.wakes;
+        auto wakes = world.node->driver.machine.wakes;
         world.get();
         world.get();
         world.network.settle();
-        CHECK(world.driver->machine.wakes == wakes + 1);
+        CHECK(world.node->driver.machine.wakes == wakes + 1);
         auto answers = world.received();
         REQUIRE(answers.size() == 2);
         CHECK(std::get<ViewResult>(answers[1]).info.view.number == 2);
@@ -136,7 +151,7 @@ TEST_SUITE("loop") {
         CHECK(std::get<Failure>(answers[2]).code == error::invalid_params);
         CHECK(world.events.size() == 3);
         CHECK(std::get<Malformed>(world.events[0]).peer == "b");
-        CHECK(world.driver->machine.seen == 0);
+        CHECK(world.node->driver.machine.seen == 0);
         world.get();
         world.network.settle();
         CHECK(world.received().size() == 1);
@@ -160,11 +175,11 @@ TEST_SUITE("loop") {
 
     TEST_CASE("a deadline wakes the machine and its probes and holds are carried out") {
         World world;
-        world.driver->ask([&](Echo& machine, Time now, Asked&) { machine.due = now + 20ms; });
+        world.node->driver.ask([&](Echo& machine, Time now, Asked&) { machine.due = now + 20ms; });
         world.network.advance(15ms);
-        CHECK(world.driver->machine.notes.empty());
+        CHECK(world.node->driver.machine.notes.empty());
         world.network.advance(10ms);
-        CHECK(world.driver->machine.notes == std::vector<std::string>{"due", "probed b"});
+        CHECK(world.node->driver.machine.notes == std::vector<std::string>{"due", "probed b"});
         CHECK(world.network.find("a")->paused == std::set<Address>{"b"});
     }
 
@@ -174,7 +189,7 @@ TEST_SUITE("loop") {
         world.network.settle();
         world.peer.close();
         world.network.settle();
-        CHECK(world.driver->machine.notes == std::vector<std::string>{"gone b"});
+        CHECK(world.node->driver.machine.notes == std::vector<std::string>{"gone b"});
     }
 
     TEST_CASE("what an observer throws leaves run and the service goes on") {
@@ -192,8 +207,8 @@ TEST_SUITE("loop") {
     TEST_CASE("an observer may call back into the service and may stop it") {
         World world;
         world.on_event = [&](const Event&) {
-            world.driver->ask([](Echo&, Time, Asked& out) { out.emit(ServerLost{}); });
-            world.on_event = [&](const Event&) { world.driver->stop(); };
+            world.node->driver.ask([](Echo&, Time, Asked& out) { out.emit(ServerLost{}); });
+            world.on_event = [&](const Event&) { world.node->stop(); };
         };
         world.get();
         world.network.settle();
@@ -204,53 +219,48 @@ TEST_SUITE("loop") {
     TEST_CASE("stop ends the loop without an error or with the one given") {
         for (auto why : {std::error_code{}, make_error_code(error::internal)}) {
             World world;
-            world.driver->stop(why);
+            world.node->stop(why);
             CHECK(!world.ended);  // never from within stop
             world.network.settle();
             REQUIRE(world.ended);
             CHECK(*world.ended == why);
-            CHECK(!world.driver->running);
+            CHECK(!world.node->driver.running);
         }
     }
 
     TEST_CASE("a second run is refused while one is under way and after stop") {
         World world;
         std::error_code second;
-        detail::async_run(world.driver, [&](std::error_code ec) { second = ec; });
+        detail::async_run(world.node, [&](std::error_code ec) { second = ec; });
         world.network.settle();
         CHECK(second == asio::error::already_started);
         CHECK(!world.ended);
-        world.driver->stop();
+        world.node->stop();
         world.network.settle();
-        detail::async_run(world.driver, [&](std::error_code ec) { second = ec; });
+        detail::async_run(world.node, [&](std::error_code ec) { second = ec; });
         world.network.settle();
         CHECK(second == error::closed);
     }
 
     TEST_CASE("a loop that dies with its executor leaves nothing behind") {
-        std::weak_ptr<Driver> driver;
+        std::weak_ptr<EchoNode> node;
         {
             World world;
-            driver = world.driver;
-            world.driver.reset();
-            CHECK(!driver.expired());  // the loop owns it
+            node = world.node;
+            world.node.reset();
+            CHECK(!node.expired());  // the loop owns it
         }
-        CHECK(driver.expired());
+        CHECK(node.expired());
     }
 
     TEST_CASE("what a machine throws ends the run with internal and leaves run") {
         World world;
-        world.driver->ask([](Echo& machine, Time now, Asked&) { machine.due = now; });
-        auto driver = world.driver;
-        struct Throwing : Driver {
-            using Driver::Driver;
-            void turn_ended() override { throw std::runtime_error{"wrong"}; }
-        };
-        auto throwing = std::make_shared<Throwing>(Echo{}, detail::erase(ArchetypeTransport{world.network, "c"}),
-                                                    Observer{});
+        world.node->driver.ask([](Echo& machine, Time now, Asked&) { machine.due = now; });
+        auto throwing = std::make_shared<EchoNode>(detail::erase(ArchetypeTransport{world.network, "c"}), Observer{});
+        throwing->at_end_of_turn = [] { throw std::runtime_error{"wrong"}; };
         std::error_code ended;
         detail::async_run(throwing, [&](std::error_code ec) { ended = ec; });
-        throwing->transport->wake();
+        throwing->driver.transport->wake();
         CHECK_THROWS_AS(world.network.settle(), std::runtime_error);
         CHECK(ended == error::internal);
     }

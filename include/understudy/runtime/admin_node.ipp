@@ -1,5 +1,4 @@
-// The driver of an operator client: it sends questions through `client::AdminStateMachine`, and delivers views to
-// watchers.
+// A running operator client: it sends questions through `client::AdminStateMachine`, and delivers views to watchers.
 #pragma once
 
 #include <cstdint>
@@ -9,6 +8,7 @@
 #include <utility>
 #include <variant>
 
+#include <asio/any_io_executor.hpp>
 #include <asio/awaitable.hpp>
 #include <asio/error.hpp>
 #include <asio/post.hpp>
@@ -21,21 +21,31 @@
 namespace understudy::detail {
 
 template <typename Lazy>
-class AdminDriver final : public Driver<client::AdminStateMachine, AdminNode> {
+class RunningAdmin final : public AdminNode {
 public:
-    using Driver<client::AdminStateMachine, AdminNode>::Driver;
+    using Machine = client::AdminStateMachine;
 
+    RunningAdmin(Machine state_machine, std::unique_ptr<TransportBase> transport, Observer observer)
+        : driver{std::move(state_machine), std::move(transport), std::move(observer)} {}
+
+    Driver<Machine> driver;
+
+    // ---- for the host ----
+
+    asio::any_io_executor executor() override { return driver.transport->get_executor(); }
+    Address local() const override { return driver.transport->local(); }
     asio::awaitable<void> begin_run() override { return begin_run_of(*this); }
+    void stop(std::error_code by = {}) override { driver.stop(by); }
 
     void start(std::uint64_t key, client::Question question) override {
-        if (stopped()) return calls.finish(key, error::closed);
-        if (auto wrong = transport->objection(question.to); !wrong.empty()) {
+        if (driver.stopped()) return calls.finish(key, error::closed);
+        if (auto wrong = driver.transport->objection(question.to); !wrong.empty()) {
             watching_.erase(key);
-            emit(Refused{question.to, error::invalid_options, std::move(wrong)});
+            driver.emit(Refused{question.to, error::invalid_options, std::move(wrong)});
             return calls.finish(key, error::invalid_options);
         }
-        machine.ask(key, std::move(question), transport->now());
-        transport->wake();
+        driver.machine.ask(key, std::move(question), driver.transport->now());
+        driver.transport->wake();
         run_in_background(*this);
     }
     void start(std::uint64_t key, client::Watch watch) override {
@@ -44,27 +54,16 @@ public:
               client::Question{std::move(watch.view_service), Method::view_watch, ViewWatch{std::move(watch.group)}});
     }
     void cancel(std::uint64_t key) override {
-        machine.cancel(key);
+        driver.machine.cancel(key);
         watching_.erase(key);
         calls.finish(key, asio::error::operation_aborted);
     }
-    void run_ended() override {
-        watching_.clear();
-        calls.finish_all(asio::error::operation_aborted);
-    }
-    void run_dropped() override {
-        watching_.clear();
-        calls.drop_all();
-    }
 
-private:
-    struct Watching {
-        client::Watcher watcher;
-        ViewInfo seen;
-    };
+    // ---- for the loop (see `Driven`) ----
 
-    void turn_ended() override {
-        for (auto& answer : machine.take_answers()) {
+    Time deadline() const { return driver.machine.deadline(); }
+    void after_turn() {
+        for (auto& answer : driver.machine.take_answers()) {
             auto watching = watching_.find(answer.key);
             if (watching != watching_.end() && !answer.code) {
                 show(watching->second, std::get_if<ViewResult>(&*answer.message));
@@ -75,6 +74,21 @@ private:
                          answer.message ? std::move(*answer.message) : Message{});
         }
     }
+    void end_calls() {
+        watching_.clear();
+        calls.finish_all(asio::error::operation_aborted);
+    }
+    void drop_calls() {
+        watching_.clear();
+        calls.drop_all();
+    }
+
+private:
+    struct Watching {
+        client::Watcher watcher;
+        ViewInfo seen;
+    };
+
     void show(Watching& watching, const ViewResult* news) {
         // After a connection broke, the view is asked for again, and may be the one that the watcher already has.
         if (!news || news->info == watching.seen) return;
@@ -88,7 +102,7 @@ private:
 
 template <typename Lazy>
 std::shared_ptr<AdminNode> make_admin_node(std::unique_ptr<TransportBase> transport, Observer observer) {
-    return std::make_shared<AdminDriver<Lazy>>(client::AdminStateMachine{}, std::move(transport), std::move(observer));
+    return std::make_shared<RunningAdmin<Lazy>>(client::AdminStateMachine{}, std::move(transport), std::move(observer));
 }
 
 #if defined(UNDERSTUDY_SEPARATE_COMPILATION)

@@ -1,4 +1,4 @@
-// The driver of a client: its state machine, its loop (which starts with the first call), and its pending calls.
+// A running client: its driver, whose loop starts with the first call, and its pending calls.
 #pragma once
 
 #include <cstdint>
@@ -8,6 +8,7 @@
 #include <system_error>
 #include <utility>
 
+#include <asio/any_io_executor.hpp>
 #include <asio/awaitable.hpp>
 #include <asio/error.hpp>
 #include <asio/use_awaitable.hpp>
@@ -20,38 +21,52 @@
 namespace understudy::detail {
 
 template <typename Lazy>
-class ClientDriver final : public Driver<client::ClientStateMachine, ClientNode> {
+class RunningClient final : public ClientNode {
 public:
-    using Driver<client::ClientStateMachine, ClientNode>::Driver;
+    using Machine = client::ClientStateMachine;
 
+    RunningClient(Machine state_machine, std::unique_ptr<TransportBase> transport, Observer observer)
+        : driver{std::move(state_machine), std::move(transport), std::move(observer)} {}
+
+    Driver<Machine> driver;
+
+    // ---- for the host ----
+
+    asio::any_io_executor executor() override { return driver.transport->get_executor(); }
+    Address local() const override { return driver.transport->local(); }
     asio::awaitable<void> begin_run() override { return begin_run_of(*this); }
-    const ViewInfo& view() const override { return machine.view(); }
+    void stop(std::error_code by = {}) override { driver.stop(by); }
+    const ViewInfo& view() const override { return driver.machine.view(); }
 
     void start(std::uint64_t key, ExecuteCall call) override {
         if (!call.command) return calls.finish(key, error::bad_request);
-        begin(key, [&](Time now) { machine.execute(key, std::move(*call.command), call.give_up_after, now); });
+        begin(key, [&](Machine& machine, Time now) {
+            machine.execute(key, std::move(*call.command), call.give_up_after, now);
+        });
     }
     void start(std::uint64_t key, QueryCall call) override {
         if (!call.query) return calls.finish(key, error::bad_request);
-        begin(key, [&](Time now) { machine.query(key, std::move(*call.query), call.give_up_after, now); });
+        begin(key, [&](Machine& machine, Time now) {
+            machine.query(key, std::move(*call.query), call.give_up_after, now);
+        });
     }
     void start(std::uint64_t key, DumpCall call) override {
-        begin(key, [&](Time now) { machine.dump(key, call.at, call.chunk, {}, now); });
+        begin(key, [&](Machine& machine, Time now) { machine.dump(key, call.at, call.chunk, {}, now); });
     }
     void cancel(std::uint64_t key) override {
-        machine.cancel(key, transport->now());
+        driver.machine.cancel(key, now());
         calls.finish(key, asio::error::operation_aborted);
     }
 
     void leave() override {
         if (left()) return;
         calls.finish_all(asio::error::operation_aborted);
-        machine.leave(transport->now());
-        silence();
+        driver.machine.leave(now());
+        driver.silence();
         // Without a session, or without a loop that could close it, there is nothing to wait for.
-        if (!running || !machine.leaving()) return stop();
+        if (!driver.running || !driver.machine.leaving()) return stop();
         leaving_ = true;
-        transport->wake();
+        driver.transport->wake();
     }
     /// A client that is closing its session finishes that before it stops.
     void abandoned() override {
@@ -60,43 +75,48 @@ public:
 
     void follow() override {
         if (left()) return;
-        machine.follow(transport->now());
+        driver.machine.follow(now());
         go();
     }
 
-    void run_ended() override { calls.finish_all(asio::error::operation_aborted); }
-    void run_dropped() override { calls.drop_all(); }
+    // ---- for the loop (see `Driven`) ----
+
+    Time deadline() const { return driver.machine.deadline(); }
+    void after_turn() {
+        for (auto& done : driver.machine.take_finished()) finish(done);
+        calls.post_finished(executor());
+        if (leaving_ && !driver.machine.leaving()) stop();
+    }
+    void end_calls() { calls.finish_all(asio::error::operation_aborted); }
+    void drop_calls() { calls.drop_all(); }
 
 private:
-    bool left() const { return leaving_ || stopped(); }
+    Time now() const { return driver.transport->now(); }
+    bool left() const { return leaving_ || driver.stopped(); }
 
     template <typename Step>
     void begin(std::uint64_t key, Step step) {
         if (left()) return calls.finish(key, error::closed);
-        step(transport->now());
+        step(driver.machine, now());
         go();
     }
     void go() {
-        transport->wake();
+        driver.transport->wake();
         run_in_background(*this);
     }
 
-    void turn_ended() override {
-        for (auto& done : machine.take_finished()) {
-            if (done.error) {
-                // In place of a value, the text of the exception: see `FailureText`.
-                done.value = "group " + machine.options().group;
-                if (!done.detail.empty()) {
-                    done.value += ": " + done.detail;
-                    emit(CallFailed{*done.error, std::move(done.detail)});
-                }
+    void finish(client::Finished& done) {
+        if (done.error) {
+            // In place of a value, the text of the exception: see `FailureText`.
+            done.value = "group " + driver.machine.options().group;
+            if (!done.detail.empty()) {
+                done.value += ": " + done.detail;
+                driver.emit(CallFailed{*done.error, std::move(done.detail)});
             }
-            if (done.dump) done.value = std::move(done.dump->data);
-            calls.finish_with_others(done.key, done.error ? make_error_code(*done.error) : std::error_code{},
-                                     {done.at, std::move(done.value), !done.dump || done.dump->last});
         }
-        calls.post_finished(executor());
-        if (leaving_ && !machine.leaving()) stop();
+        if (done.dump) done.value = std::move(done.dump->data);
+        calls.finish_with_others(done.key, done.error ? make_error_code(*done.error) : std::error_code{},
+                                 {done.at, std::move(done.value), !done.dump || done.dump->last});
     }
 
     bool leaving_ = false;
@@ -108,7 +128,7 @@ std::shared_ptr<ClientNode> make_client_node(std::unique_ptr<TransportBase> tran
     require_valid(options.validate());
     require_dialable(*transport, options.view_service);
     client::ClientStateMachine state_machine{options, transport->random()};
-    return std::make_shared<ClientDriver<Lazy>>(std::move(state_machine), std::move(transport), std::move(observer));
+    return std::make_shared<RunningClient<Lazy>>(std::move(state_machine), std::move(transport), std::move(observer));
 }
 
 template <typename Lazy>

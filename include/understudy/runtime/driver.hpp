@@ -1,6 +1,6 @@
 // The driver joins a state machine with a transport. Its loop is the only coroutine that services and clients share. It
 // waits until messages have arrived or the state machine's deadline has come, passes them to the state machine, and
-// carries out the output.
+// carries out the output. `run`, below, has the whole order.
 #pragma once
 
 #include <concepts>
@@ -32,29 +32,31 @@
 
 namespace understudy::detail {
 
-/// A state machine, its transport, and the data that passes between them, with the interface `N` for the host's side.
-/// Each kind of service and client derives its driver from this.
-template <StateMachine M, std::derived_from<Node> N = Node>
-class Driver : public N {
+/// The state machine of a replica: it asks for journal batches, and it answers calls of the host in the same process
+/// (`replica::local_peer`).
+template <typename M>
+concept Replicates = std::derived_from<typename M::Output, replica::Output>;
+
+/// A state machine, its transport, and the data that passes between them. A node (`runtime/*_node.ipp`) owns one, and
+/// `run` calls the functions of a turn.
+template <StateMachine M>
+class Driver {
 public:
+    using Output = typename M::Output;
+
     Driver(M state_machine, std::unique_ptr<TransportBase> carrier, Observer observer)
         : machine{std::move(state_machine)}, transport{std::move(carrier)}, observer_{std::move(observer)} {}
 
     M machine;
     std::unique_ptr<TransportBase> transport;
-    bool running = false;
+    bool running = false;  ///< Whether the loop runs, or is about to.
 
-    asio::any_io_executor executor() override { return transport->get_executor(); }
-    Address local() const override { return transport->local(); }
     bool stopped() const { return stopped_; }
-    /// From now on the observer gets no events.
-    void silence() { silent_ = true; }
     std::error_code stopped_by() const { return stopped_by_; }
-
-    void stop(std::error_code by = {}) override {
+    /// Ends the loop for good. Only the first call counts.
+    void stop(std::error_code by) {
         if (std::exchange(stopped_, true)) return;
         stopped_by_ = by;
-        was_stopped();
         transport->close();
     }
 
@@ -62,52 +64,9 @@ public:
     /// at once.
     template <typename Step>
     void ask(Step step) {
-        this->threads.called(*this);
         step(machine, transport->now(), output_);
         transport->wake();
     }
-
-    /// The first half of a turn: passes all events that have arrived to the state machine, and calls `respond` or
-    /// `wake` once. `end_turn` then carries out the output. Between the two, a view service stores its changes.
-    void begin_turn(TransportEvents arrivals) {
-        this->threads.turn();
-        const Time now = transport->now();
-        for (auto& arrival : arrivals)
-            std::visit([&](auto& one) { take(one, now); }, arrival);
-        transport->reuse(std::move(arrivals));
-        about_to_wake(now, output_);
-        if constexpr (WorkingStateMachine<M>) machine.respond(now, output_);
-        else machine.wake(now, output_);
-        // Checked before anything leaves: a state machine that is in a wrong state must not send its output.
-        machine.invariants();
-    }
-    void end_turn() {
-        carry_out();
-        turn_ended();
-    }
-
-    /// The rest of a turn: the state machine calls the host's store, as much as a turn has time for. Its output leaves
-    /// as that of a turn does.
-    void work() {
-        while (machine.has_work()) machine.work(transport->now(), output_);
-        machine.end_work(transport->now(), output_);
-        machine.invariants();
-        end_turn();
-    }
-
-    /// When the next turn is due even if nothing arrives.
-    virtual Time deadline() const { return machine.deadline(); }
-    virtual void run_ended() {}    ///< Called when the loop has ended: complete what waits for it.
-    virtual void run_dropped() {}  ///< Called when the loop was destroyed: drop what waits for it.
-
-protected:
-    virtual void answered(Envelope) {}  ///< The state machine answers a call of the host.
-    virtual void turn_ended() {}        ///< Take what the state machine has finished.
-    /// Pass other events, such as those of the journal, to the state machine.
-    virtual void about_to_wake(Time, typename M::Output&) {}
-    /// Submit this batch to stable storage, before any message leaves.
-    virtual void persist(JournalBatch&) {}
-    virtual void was_stopped() {}                  ///< From now on no other thread may use the executor.
 
     /// Emits an event. An exception of the observer leaves the executor's `run()`, as from any handler; the service
     /// continues.
@@ -116,11 +75,59 @@ protected:
         try {
             observer_(event);
         } catch (...) {
-            asio::post(this->executor(), [thrown = std::current_exception()] { std::rethrow_exception(thrown); });
+            asio::post(transport->get_executor(),
+                       [thrown = std::current_exception()] { std::rethrow_exception(thrown); });
         }
+    }
+    /// From now on the observer gets no events.
+    void silence() { silent_ = true; }
+
+    // ---- a turn -------------------------------------------------------------------------------------------
+
+    /// Passes all that has arrived to the state machine.
+    void receive(TransportEvents arrivals, Time now) {
+        for (auto& arrival : arrivals)
+            std::visit([&](auto& one) { take(one, now); }, arrival);
+        transport->reuse(std::move(arrivals));
+    }
+    /// Lets the state machine do what is due, except for work of the host's store.
+    void wake(Time now) {
+        if constexpr (WorkingStateMachine<M>) machine.respond(now, output_);
+        else machine.wake(now, output_);
+        // Checked before anything leaves: a state machine that is in a wrong state must not send its output.
+        machine.invariants();
+    }
+    /// The rest of a turn: the state machine calls the host's store, as much as a turn has time for. Its output leaves
+    /// as that of `wake` does.
+    void work() {
+        while (machine.has_work()) machine.work(transport->now(), output_);
+        machine.end_work(transport->now(), output_);
+        machine.invariants();
+    }
+    /// What the turn has asked for so far.
+    Output& output() { return output_; }
+
+    /// Carries out the output; `node` gets what is for the host or its journal. `output_` is swapped out first, because
+    /// an observer may call the service: what such a call adds waits for the next turn. The journal batch is submitted
+    /// before any message leaves, so that no message can depend on a batch that was never submitted (S9).
+    template <typename N>
+    void carry_out(N& node) {
+        std::swap(output_, doing_);
+        if constexpr (Replicates<M>)
+            if (doing_.journal) node.submit(*doing_.journal);
+        send_all(node);
+        if constexpr (requires { doing_.probes; })
+            for (const auto& address : doing_.probes) transport->probe(address);
+        if constexpr (requires { doing_.holds; })
+            for (const auto& hold : doing_.holds) pause_or_resume(hold);
+        emit_all(doing_.events);
+        doing_.clear();
+        if (buffer_.capacity() > kept_buffer) std::string{}.swap(buffer_);
     }
 
 private:
+    // ---- what arrives ----
+
     void take(Delivered& message, Time now) {
         auto decoded = wire::decode(message.payload);
         if (auto* wrong = std::get_if<wire::DecodeError>(&decoded)) return refuse(message.from, *wrong);
@@ -141,7 +148,6 @@ private:
         reached(broken.code);
         output_.emit(Malformed{std::move(broken.peer), broken.code, std::move(broken.what)});
     }
-
     void take(ConnectionsRefused& refused, Time) { output_.emit(std::move(refused)); }
     void take(ConnectionsAccepted& accepted, Time) { output_.emit(accepted); }
 
@@ -152,32 +158,24 @@ private:
         if (wrong.answer) output_.send(peer, wrong.id, wire::to_failure(wrong));
     }
 
-    /// Carries out the output. `output_` is swapped out first, because an observer may call the service: what such a
-    /// call adds waits for the next turn. The journal batch is submitted before any message leaves, so that no message
-    /// can depend on a batch that was never submitted (S9).
-    void carry_out() {
-        std::swap(output_, doing_);
-        if constexpr (requires { doing_.journal; })
-            if (doing_.journal) persist(*doing_.journal);
+    // ---- what leaves ----
+
+    template <typename N>
+    void send_all(N& node) {
         const Envelope* before = nullptr;
         for (auto& sent : doing_.outbox) {
-            if (sent.peer == replica::local_peer) answered(std::move(sent));
-            else if (is_same_push(before, sent)) transport->send(sent.peer, buffer_);
-            else send(sent);
+            if constexpr (Replicates<M>)
+                if (sent.peer == replica::local_peer) {
+                    node.answer(std::move(sent));
+                    continue;
+                }
+            if (!is_same_push(before, sent)) {
+                buffer_.clear();
+                wire::encode(buffer_, sent);
+            }
+            transport->send(sent.peer, buffer_);
             before = &sent;
         }
-        if constexpr (requires { doing_.probes; })
-            for (const auto& address : doing_.probes) transport->probe(address);
-        if constexpr (requires { doing_.holds; })
-            for (const auto& hold : doing_.holds) {
-                // A call of the host in this process has no connection to pause.
-                if (hold.peer == replica::local_peer) continue;
-                if (hold.on) transport->pause(hold.peer);
-                else transport->resume(hold.peer);
-            }
-        emit_all(doing_.events);
-        doing_.clear();
-        if (buffer_.capacity() > kept_buffer) std::string{}.swap(buffer_);
     }
 
     /// Whether this message pushes the same view as the one before. A view that is pushed to many peers is encoded
@@ -186,6 +184,14 @@ private:
         const auto* push = std::get_if<ViewChanged>(&sent.message);
         const auto* pushed = push && before ? std::get_if<ViewChanged>(&before->message) : nullptr;
         return pushed && *pushed == *push;
+    }
+
+    void pause_or_resume(const replica::Hold& hold) {
+        if (hold.peer == replica::local_peer) return;  // a call of the host in this process has no connection to pause
+        if (hold.on)
+            transport->pause(hold.peer);
+        else
+            transport->resume(hold.peer);
     }
 
     void emit_all(const std::vector<Event>& events) {
@@ -199,17 +205,11 @@ private:
         }
     }
 
-    void send(const Envelope& envelope) {
-        buffer_.clear();
-        wire::encode(buffer_, envelope);
-        transport->send(envelope.peer, buffer_);
-    }
-
     static constexpr std::size_t kept_buffer = 1u << 20;
 
     Observer observer_;
     // Swapped each turn. These and the buffer keep their memory from turn to turn, up to a bound.
-    typename M::Output output_, doing_;
+    Output output_, doing_;
     std::string buffer_;
     RepeatedEvents repeated_;
     bool stopped_ = false;
@@ -217,60 +217,88 @@ private:
     std::error_code stopped_by_;
 };
 
-/// Owns a driver while its loop runs, and already before the loop has started. If the loop is destroyed before it
-/// ended, the destructor has the waiting calls dropped.
-template <typename P>
-class Running {
+/// A node whose loop `run` runs. It composes a driver with what is particular to a kind of service or client.
+///
+/// | function | of | called |
+/// | --- | --- | --- |
+/// | `storage.load()` | a view service with a store | before the first turn of a run |
+/// | `deadline()` | all | to know when the next turn is due even if nothing arrives |
+/// | `before_wake(now, out)` | replica | when the messages are passed on: pass on what the journal has done |
+/// | `storage.store()` | a view service with a store | when a turn has changed something, before its output leaves |
+/// | `submit(batch)` | replica | before any message of the turn leaves |
+/// | `answer(envelope)` | replica | for each answer to a call of the host |
+/// | `after_turn()` | all | when the output was carried out: complete what the state machine has finished |
+/// | `end_calls()` | all | when the loop has ended: complete the calls that wait |
+/// | `drop_calls()` | all | when the loop was destroyed: destroy the calls that wait |
+template <typename N>
+concept Driven = std::derived_from<N, Node> && requires(N& node, const N& fixed) {
+    requires std::same_as<decltype(node.driver), Driver<typename N::Machine>>;
+    { fixed.deadline() } -> std::same_as<Time>;
+    node.after_turn();
+    node.end_calls();
+    node.drop_calls();
+};
+
+/// A node with durable state. No other turn begins while it stores: for the state machine this is time in which it did
+/// not run.
+template <typename N>
+concept StoresChanges = requires(N& node) {
+    { node.storage.load() } -> std::same_as<asio::awaitable<void>>;
+    { node.storage.store() } -> std::same_as<asio::awaitable<void>>;
+};
+
+/// Owns a node while its loop runs, and already before the loop has started. If the loop is destroyed before it ended,
+/// the destructor drops the calls that wait.
+template <typename N>
+class RunGuard {
 public:
-    explicit Running(std::shared_ptr<P> driver) : driver_{std::move(driver)} { driver_->running = true; }
-    Running(Running&&) = default;
-    Running& operator=(Running&&) = delete;
-    ~Running() {
-        if (!driver_) return;
-        driver_->running = false;
-        driver_->run_dropped();
+    explicit RunGuard(std::shared_ptr<N> node) : node_{std::move(node)} { node_->driver.running = true; }
+    RunGuard(RunGuard&&) = default;
+    RunGuard& operator=(RunGuard&&) = delete;
+    ~RunGuard() {
+        if (!node_) return;
+        node_->driver.running = false;
+        node_->drop_calls();
     }
-    P* operator->() const { return driver_.get(); }
+    N* operator->() const { return node_.get(); }
+    N& operator*() const { return *node_; }
 
 private:
-    std::shared_ptr<P> driver_;
+    std::shared_ptr<N> node_;
 };
 
-/// A driver with durable state. `prepare()` is awaited before the first turn. What a turn changes is stored, by
-/// `store()`, before the output of that turn is carried out. No other turn begins while storing: for the state machine
-/// this is time in which it did not run.
-template <typename P>
-concept Remembers = requires(P& driver) {
-    { driver.prepare() } -> std::same_as<asio::awaitable<void>>;
-    { driver.has_unstored() } -> std::same_as<bool>;
-    { driver.store() } -> std::same_as<asio::awaitable<void>>;
-};
-
-template <typename P>
-concept Works = WorkingStateMachine<decltype(std::declval<P&>().machine)>;
-
-/// The loop. It ends when the driver is stopped, or with the exception of its transport. If that means cancellation,
-/// the loop can be started again.
-template <typename P>
-asio::awaitable<void> run(Running<P> driver) {
+/// The loop, turn by turn. It ends when the driver is stopped, or with the exception of its transport. If that means
+/// cancellation, the loop can be started again.
+template <Driven N>
+asio::awaitable<void> run(RunGuard<N> node) {
+    using M = typename N::Machine;
+    auto& driver = node->driver;
     std::exception_ptr thrown;
     try {
-        if constexpr (Remembers<P>) co_await driver->prepare();
-        while (!driver->stopped()) {
-            TransportEvents arrivals = co_await driver->transport->next(driver->deadline());
-            driver->begin_turn(std::move(arrivals));
-            if constexpr (Remembers<P>) {
-                if (driver->has_unstored()) co_await driver->store();
+        if constexpr (StoresChanges<N>) co_await node->storage.load();
+        while (!driver.stopped()) {
+            TransportEvents arrivals = co_await driver.transport->next(node->deadline());
+            node->threads.turn();
+            const Time now = driver.transport->now();
+            driver.receive(std::move(arrivals), now);
+            if constexpr (Replicates<M>) node->before_wake(now, driver.output());
+            driver.wake(now);
+            if constexpr (StoresChanges<N>) {
+                if (driver.machine.has_changes()) co_await node->storage.store();
                 // Stopped while storing: no message may leave and no event may be emitted any more.
-                if (driver->stopped()) break;
+                if (driver.stopped()) break;
             }
-            driver->end_turn();
-            if constexpr (Works<P>) {
-                if (!driver->machine.has_work()) continue;
+            driver.carry_out(*node);
+            node->after_turn();
+            if constexpr (WorkingStateMachine<M>) {
+                if (!driver.machine.has_work()) continue;
                 // The messages sent so far leave only when this coroutine waits. If the store is slow, let them leave
                 // first.
-                if (driver->machine.works_slowly()) co_await asio::post(driver->executor(), asio::use_awaitable);
-                if (!driver->stopped()) driver->work();
+                if (driver.machine.works_slowly()) co_await asio::post(node->executor(), asio::use_awaitable);
+                if (driver.stopped()) break;
+                driver.work();
+                driver.carry_out(*node);
+                node->after_turn();
             }
         }
     } catch (...) {
@@ -278,9 +306,9 @@ asio::awaitable<void> run(Running<P> driver) {
     }
     // Calls complete however the loop ended. A deliberate stop takes precedence over an exception, since `stop` closes
     // the transport, which makes a pending `next` throw.
-    driver->run_ended();
-    if (driver->stopped_by()) throw std::system_error{driver->stopped_by()};
-    if (thrown && !driver->stopped()) std::rethrow_exception(thrown);
+    node->end_calls();
+    if (driver.stopped_by()) throw std::system_error{driver.stopped_by()};
+    if (thrown && !driver.stopped()) std::rethrow_exception(thrown);
 }
 
 inline asio::awaitable<void> fail(std::error_code ec) {
@@ -288,18 +316,18 @@ inline asio::awaitable<void> fail(std::error_code ec) {
     co_return;
 }
 
-/// Implements `begin_run` for every driver.
-template <typename P>
-asio::awaitable<void> begin_run_of(P& driver) {
-    if (driver.running) return fail(asio::error::already_started);
-    if (driver.stopped()) return fail(error::closed);
-    return run(Running<P>{std::static_pointer_cast<P>(driver.shared_from_this())});
+/// Implements `begin_run` for every node.
+template <Driven N>
+asio::awaitable<void> begin_run_of(N& node) {
+    if (node.driver.running) return fail(asio::error::already_started);
+    if (node.driver.stopped()) return fail(error::closed);
+    return run(RunGuard<N>{std::static_pointer_cast<N>(node.shared_from_this())});
 }
 
 /// Starts the loop of a client, unless it is running. If the transport fails, the loop and the pending calls end; the
 /// next call starts the loop again.
-template <typename P>
-void run_in_background(P& driver) {
+template <Driven N>
+void run_in_background(N& node) {
     struct Ended {
         void operator()(std::exception_ptr thrown) const {
             try {
@@ -308,7 +336,7 @@ void run_in_background(P& driver) {
             }
         }
     };
-    if (!driver.running) asio::co_spawn(driver.executor(), begin_run_of(driver), Ended{});
+    if (!node.driver.running) asio::co_spawn(node.executor(), begin_run_of(node), Ended{});
 }
 
 }  // namespace understudy::detail
