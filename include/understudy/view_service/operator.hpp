@@ -13,6 +13,7 @@
 #include <understudy/protocol/message.hpp>
 #include <understudy/view_service/decision_table.hpp>
 #include <understudy/view_service/group.hpp>
+#include <understudy/view_service/server.hpp>
 
 namespace understudy::view_service {
 
@@ -106,12 +107,12 @@ inline std::string promotion_obstacle(const GroupState& now, std::string_view na
 }
 
 /// Why this server cannot be made primary by `force`; empty if it can.
-inline std::string force_obstacle(const Group& group, std::string_view name, Time now, const Timeouts& timeouts) {
+inline std::string force_obstacle(const Group& group, std::string_view name, Time now) {
     if (group.view().number == 0) return "the group has no view yet: the first server without state will be primary";
     const auto* server = group.find(name);
     if (!server) return std::string{name} + " is not known in this group; it must run and ping first";
     if (server->loss != Loss::none) return std::string{name} + " " + std::string{describe(server->loss)};
-    return server->health(now, timeouts) == Health::ok ? std::string{} : std::string{name} + " is silent";
+    return group.detector.health(*server, now) == Health::ok ? std::string{} : std::string{name} + " is silent";
 }
 
 inline constexpr std::size_t max_refused_listed = 1000;  ///< Refused servers in one status.
@@ -133,7 +134,7 @@ inline std::string describe_refused(const std::vector<RefusedServer>& refused) {
 /// The connection over which a process pings, as text.
 inline std::string whence(const Address& peer) { return peer.empty() ? "a connection that has ended" : peer; }
 
-/// Text for a name under which two processes ping (`Server::is_shared`). The server must have a rival.
+/// Text for a name under which two processes ping (`FailureDetector::is_shared`). The server must have a rival.
 inline std::string describe_rivals(std::string_view name, const Server& server) {
     return "two processes under one name " + std::string{name} + ": incarnation " + to_hex(server.incarnation) +
            " pings from " + whence(server.peer) + ", incarnation " + to_hex(server.rival->incarnation) + " from " +
@@ -155,16 +156,16 @@ inline std::string role_of(const Group& group, std::string_view name, const Serv
 }
 
 /// The status of one group. It is linear in the number of servers.
-inline GroupStatus status_of(const Group& group, const GroupState& group_state, Time now, const Timeouts& timeouts) {
+inline GroupStatus status_of(const Group& group, const GroupState& group_state, Time now) {
     GroupStatus status{group.info, group.acked, {}, awaited(group_state), {}};
     if (!status.waiting_for.empty()) status.waiting_why = why_waiting(group_state);
     if (group.behind) {
         status.waiting_for = {group.behind->server};
         status.waiting_why = why_behind(*group.behind, group.info);
     }
-    for (const auto& [name, server] : group.servers) {
+    for (const auto& [name, server] : group.detector.servers()) {
         auto age = std::max(Duration{}, now - server.heard);  // after a restart `heard` may lie in the future
-        auto trouble = server.is_shared(now, timeouts) ? describe_rivals(name, server) : std::string{};
+        auto trouble = group.detector.is_shared(server, now) ? describe_rivals(name, server) : std::string{};
         status.servers.push_back(
             {name, server.incarnation, role_of(group, name, server), age, server.viewnum, std::move(trouble)});
     }

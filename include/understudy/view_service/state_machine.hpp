@@ -32,7 +32,7 @@
 #include <understudy/view_service/output.hpp>
 #include <understudy/view_service/record.hpp>
 #include <understudy/view_service/restore.hpp>
-#include <understudy/view_service/servers.hpp>
+#include <understudy/view_service/timeouts.hpp>
 
 namespace understudy::view_service {
 
@@ -71,7 +71,7 @@ public:
     /// The connection to `peer` ended. Servers that pinged over it are probed. Watches, operator requests and adoptions
     /// that came over it are dropped without an answer.
     void disconnected(const Address& peer, Time now, Output& output);
-    /// The result of a probe. Refused: the server is dead, where a refusal is proof (`Group::refusal_proves`). Alive:
+    /// The result of a probe. Refused: the server is dead, where a refusal is proof (`FailureDetector::probed`). Alive:
     /// it is probed again later. Unknown: nothing follows; only its silence will show whether it is dead.
     void probed(const Address& name, ProbeResult result, Time now, Output& output);
     /// Ends a turn: looks at all groups that are due, carries out adoptions, and pushes a slice of views to watchers.
@@ -199,6 +199,10 @@ private:
         auto found = groups_.find(name);
         return found == groups_.end() ? nullptr : &found->second;
     }
+    /// The group of that name, which begins without a view if it is new.
+    Group& add_group(const std::string& name) {
+        return groups_.try_emplace(name, ViewInfo{name, cluster_, options_.ping_interval, {}}, timeouts_).first->second;
+    }
     /// When the next group or adoption is due, in running time.
     Time next_due() const {
         const auto next = due_.empty() ? never : due_.begin()->first;
@@ -216,7 +220,7 @@ private:
     }
     /// The group state for the decision table.
     GroupState group_state(const Group& group, Time now) const {
-        auto holds = group.group_state(now, timeouts_, options_.backups);
+        auto holds = group.group_state(now, options_.backups);
         holds.begin_after = removed_;
         return holds;
     }

@@ -2,6 +2,7 @@
 // understudy::compiled.
 #pragma once
 
+#include <understudy/view_service/failure_detector.ipp>
 #include <understudy/view_service/state_machine_adopt.ipp>
 #include <understudy/view_service/state_machine_behind.ipp>
 #include <understudy/view_service/state_machine_calls.ipp>

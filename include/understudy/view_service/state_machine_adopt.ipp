@@ -137,8 +137,7 @@ UNDERSTUDY_DECL Message ViewStateMachine::adopt(const ViewAdopt& wanted, Step& s
     record.info.ping_interval = options_.ping_interval;
     for (const auto& [member, incarnation] : alive) record.incarnations[member] = {incarnation};
     if (own) keep_known(record, record_of(*present), options_.max_servers);
-    auto& group = groups_[name];
-    if (group.info.group.empty()) group.info.group = name;
+    auto& group = add_group(name);
     strangers_.dead_retention(name);
     end_behind(group);
     begin_anew(group, record, step);

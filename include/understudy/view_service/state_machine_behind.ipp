@@ -43,7 +43,7 @@ UNDERSTUDY_DECL bool ViewStateMachine::refuse_behind(Group& group, const Ping& p
                 std::string{to_string(method)}, error::behind, why_behind(behind, group.info), {}, {}, {}};
             end_request(group, std::move(failure), step);
         }
-        if (!group.servers.empty() || group.view().number != 0) begin_anew(group, record_of(group), step);
+        if (!group.detector.servers().empty() || group.view().number != 0) begin_anew(group, record_of(group), step);
         emit(RecordBehind{group.info.group, why_behind(behind, group.info)}, step);
         // A group without a view counts towards the limit of the connection, so that one peer cannot create too many.
         if (group.view().number == 0) {
@@ -72,7 +72,7 @@ UNDERSTUDY_DECL void ViewStateMachine::end_behind(Group& group) {
 /// forged ping would block the group for ever. A server that knows a view names it in every ping, so after this silence
 /// no such server is left. If one comes back later, its ping proves again that the record is behind.
 UNDERSTUDY_DECL void ViewStateMachine::lapse_behind(Group& group, Step& step) {
-    if (step.now < group.lapses_at(timeouts_)) return;
+    if (step.now < group.lapses_at()) return;
     emit(RecordBehind{group.info.group, why_lapsed(*group.behind)}, step);
     const bool is_rumour = group.is_rumour();
     end_behind(group);
@@ -93,7 +93,7 @@ UNDERSTUDY_DECL bool ViewStateMachine::refuse_behind(std::string_view name, Meth
 /// having just pinged.
 UNDERSTUDY_DECL void ViewStateMachine::begin_anew(Group& group, GroupRecord record, Step& step) {
     const auto due = group.due;
-    for (const auto& [address, server] : group.servers) {
+    for (const auto& [address, server] : group.detector.servers()) {
         move_server(group, address, server.peer, {});
         probing_.erase({address, group.info.group});
     }

@@ -93,7 +93,7 @@ UNDERSTUDY_DECL std::optional<Failure> ViewStateMachine::objection(const Ping& p
     const auto links = group ? links_.end() : links_.find(peer);
     if (links != links_.end() && links->second.groups() >= options_.max_groups_of_peer)
         return because(error::overloaded, limit("group over this connection", options_.max_groups_of_peer));
-    if (group && group->servers.size() >= options_.max_servers && !group->find(ping.server))
+    if (group && group->detector.servers().size() >= options_.max_servers && !group->find(ping.server))
         return because(error::overloaded, limit("server of this group", options_.max_servers));
     return std::nullopt;
 }
@@ -113,11 +113,11 @@ UNDERSTUDY_DECL void ViewStateMachine::refuse_incarnation(Group& group, const Pi
         failure.text = "several processes run under the name " + ping.server;
     } else if (heard.verdict == Verdict::in_use) {
         failure.code = error::name_in_use;
-        const bool sure = server.is_shared(step.now, timeouts_);
+        const bool sure = group.detector.is_shared(server, step.now);
         failure.text = sure ? describe_rivals(ping.server, server) : describe_holder(ping.server, server);
     } else {
         failure.text = "a later process took the name " + ping.server;
-        if (server.is_shared(step.now, timeouts_)) failure.text += ": " + describe_rivals(ping.server, server);
+        if (group.detector.is_shared(server, step.now)) failure.text += ": " + describe_rivals(ping.server, server);
     }
     refuse(call, std::move(failure), step);
 }
@@ -130,15 +130,14 @@ UNDERSTUDY_DECL void ViewStateMachine::on(const Ping& ping, const Envelope& call
         if (failure->code == error::wrong_cluster) strangers_.note(ping, step.now);
         return refuse(call, std::move(*failure), step);
     }
-    auto& group = found ? *found : groups_[ping.group];
-    if (!found) group.info = {ping.group, cluster_, options_.ping_interval, {}};
+    auto& group = found ? *found : add_group(ping.group);
     if (refuse_behind(group, ping, call, step)) return;
     const auto* known = group.find(ping.server);
     bool moves = !known || known->peer != call.peer;
     auto peer_before = known && moves ? known->peer : Address{};
     bool probing_before = known && known->probing;
 
-    auto heard = group.hear(ping, call.peer, step.now, timeouts_);
+    auto heard = group.hear(ping, call.peer, step.now);
     using Verdict = PingOutcome::Verdict;
     if (heard.verdict != Verdict::counts && heard.verdict != Verdict::stale)
         return refuse_incarnation(group, heard, ping, call, step);
@@ -162,7 +161,7 @@ UNDERSTUDY_DECL void ViewStateMachine::on(const Ping& ping, const Envelope& call
     const auto& server = *group.find(ping.server);
     // A member that counts as dead gets no lease, although its view may stay because no other primary can lead.
     auto lease = server.loss == Loss::none ? timeouts_.dead : Duration{};
-    answer(call, PingResult{group.info, lease, group.should_stop(ping.server, step.now, timeouts_)}, step);
+    answer(call, PingResult{group.info, lease, group.should_stop(ping.server, step.now)}, step);
 }
 
 /// The view, and if there is none, which servers of a former view service are refused: the first three of them.
@@ -239,13 +238,13 @@ UNDERSTUDY_DECL void ViewStateMachine::on(const ViewStatus& ask, const Envelope&
     std::size_t listed = 0;
     for (const auto& [name, group] : groups_) {
         if (ask.group || listed > max_listed) break;
-        listed += 1 + group.servers.size();
+        listed += 1 + group.detector.servers().size();
     }
     if (listed > max_listed)
         return refuse(call, Method::view_status, error::too_large,
                       std::to_string(groups_.size()) + " groups are too many for one answer; name a `group`", step);
     // Many answers in one turn would take long to encode, and no ping is answered during that time.
-    if (const auto* group = ask.group ? find_group(*ask.group) : nullptr) listed = group->servers.size();
+    if (const auto* group = ask.group ? find_group(*ask.group) : nullptr) listed = group->detector.servers().size();
     listed += past_.size();
     if (listed_ > 0 && listed_ + listed > max_listed)
         return refuse(call, Method::view_status, error::overloaded, "very many ask for the status; ask again", step);

@@ -19,8 +19,8 @@ UNDERSTUDY_DECL void ViewStateMachine::on(const ViewRemove& wanted, const Envelo
     if (!group) return refuse(call, method, error::bad_request, "no group `" + wanted.group + "` is known", step);
     if (group->request)
         return refuse(call, method, error::overloaded, "a promotion or force is under way in this group", step);
-    for (const auto& [name, server] : group->servers)
-        if (server.loss == Loss::none || server.is_shared(step.now, timeouts_))
+    for (const auto& [name, server] : group->detector.servers())
+        if (server.loss == Loss::none || group->detector.is_shared(server, step.now))
             return refuse(call, method, error::bad_request,
                           name + " is heard, or was less than D ago; stop every server of the group first", step);
     const auto last = group->info;
@@ -34,7 +34,7 @@ UNDERSTUDY_DECL void ViewStateMachine::on(const ViewRemove& wanted, const Envelo
 UNDERSTUDY_DECL void ViewStateMachine::remove(Group& group, std::string why, Step& step) {
     const auto name = group.info.group;
     emit(GroupRemoved{group.info, std::move(why)}, step);
-    for (const auto& [address, server] : group.servers) {
+    for (const auto& [address, server] : group.detector.servers()) {
         move_server(group, address, server.peer, {});
         probing_.erase({address, name});
     }

@@ -1,7 +1,9 @@
 // ViewStateMachine, continued: restart, decisions, pushing of views, timeouts, and the ends of connections.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
+#include <iterator>
 #include <optional>
 #include <set>
 #include <string>
@@ -120,7 +122,7 @@ UNDERSTUDY_DECL bool ViewStateMachine::settle_wish(Group& group, const GroupStat
     if (group.members_heard > request.asked)
         return fail("a member that surely holds every answered write is alive: " + describe(holds.view) +
                     "; `promote` changes the primary");
-    auto obstacle = force_obstacle(group, server.name, step.now, timeouts_);
+    auto obstacle = force_obstacle(group, server.name, step.now);
     bool same = obstacle.empty() && group.find(server.name)->incarnation == server.incarnation;
     if (obstacle.empty() && !same) obstacle = server.name + " has restarted; ask again";
     if (!obstacle.empty()) return fail(std::move(obstacle));
@@ -145,7 +147,7 @@ UNDERSTUDY_DECL void ViewStateMachine::end_request(Group& group, Message message
 /// only the present one.
 UNDERSTUDY_DECL void ViewStateMachine::announce(const Group& group, const Address& informed, Step& step) {
     std::set<Address> peers;
-    for (const auto& [name, server] : group.servers)
+    for (const auto& [name, server] : group.detector.servers())
         if (!server.peer.empty() && server.loss == Loss::none) peers.insert(server.peer);
     peers.erase(informed);
     if (auto found = watchers_.find(group.info.group); found != watchers_.end()) {
@@ -177,37 +179,27 @@ UNDERSTUDY_DECL void ViewStateMachine::push_slice(Step& step) {
 UNDERSTUDY_DECL void ViewStateMachine::tend(Group& group, Step& step) {
     const auto& name = group.info.group;
     lapse_behind(group, step);
-    for (auto& [address, server] : group.servers) {
-        if (server.probe <= step.now) {
-            server.probe = never;
-            step.output.probes.push_back(address);
-        }
-        if (!server.judge(step.now, timeouts_, clock_.late(), clock_.caught_up())) continue;
+    auto due = group.detector.pass_time(step.now, clock_.late(), clock_.caught_up());
+    std::ranges::move(due.to_probe, std::back_inserter(step.output.probes));
+    for (auto& address : due.lost) {
         probing_.erase({address, name});
-        emit(ServerLost{name, address, std::string{describe(server.loss)}}, step);
+        emit(ServerLost{name, std::move(address), std::string{describe(Loss::silent)}}, step);
     }
-    std::erase_if(group.reports, [&](const auto& report) { return step.now - report.at >= timeouts_.retention; });
     forget_dead(group, step.now);
     settle(group, step, {}, false);
-    UNDERSTUDY_CHECK(group.due > step.now || group.is_abandoned(step.now, timeouts_));
+    UNDERSTUDY_CHECK(group.due > step.now || group.is_abandoned(step.now));
 }
 
-/// Drops dead servers that are not in the view and were silent for `Timeouts::dead_retention`. Otherwise they would
-/// count towards `max_servers` for ever.
 UNDERSTUDY_DECL void ViewStateMachine::forget_dead(Group& group, Time now) {
-    for (auto at = group.servers.begin(); at != group.servers.end();) {
-        const auto& [name, server] = *at;
-        bool idle = server.loss != Loss::none && !group.view().member(name);
-        bool ghost = idle && now - server.heard >= timeouts_.dead_retention;
-        if (ghost) move_server(group, name, server.peer, {});
-        if (ghost) note_change(group);
-        at = ghost ? group.servers.erase(at) : std::next(at);
+    for (const auto& [name, peer] : group.detector.drop_long_dead(group.view(), now)) {
+        move_server(group, name, peer, {});
+        note_change(group);
     }
 }
 
 /// Enters in `due_` when the group must be looked at again.
 UNDERSTUDY_DECL void ViewStateMachine::reschedule(Group& group, Time now) {
-    auto next = group.next_due(now, timeouts_);
+    auto next = group.next_due(now);
     if (next == group.due) return;
     if (group.due != never) due_.erase({group.due, group.info.group});
     if (next != never) due_.insert({next, group.info.group});
@@ -220,8 +212,8 @@ UNDERSTUDY_DECL void ViewStateMachine::wake(Time now, Output& output) {
         auto found = groups_.find(due_.begin()->second);
         tend(found->second, step);
         // Without servers and without a view, nothing is known of the group any more.
-        if (found->second.servers.empty() && found->second.view().number == 0) groups_.erase(found);
-        else if (found->second.is_abandoned(step.now, timeouts_))
+        if (found->second.detector.servers().empty() && found->second.view().number == 0) groups_.erase(found);
+        else if (found->second.is_abandoned(step.now))
             remove(found->second,
                    "by rule: its only server was silent for an hour, keeps no journal as far as is known and never "
                    "took up its first view", step);
@@ -242,10 +234,7 @@ UNDERSTUDY_DECL void ViewStateMachine::disconnected(const Address& peer, Time no
     links_.erase(found);
     std::set<Address> names;
     for (const auto& [group, name] : links.servers) {
-        auto& server = find_group(group)->servers.find(name)->second;
-        server.peer.clear();
-        if (server.loss != Loss::none) continue;
-        server.start_probing(step.now, timeouts_);
+        if (!find_group(group)->detector.disconnected(name, step.now)) continue;
         probing_.insert({name, group});
         names.insert(name);
     }
@@ -272,16 +261,10 @@ UNDERSTUDY_DECL void ViewStateMachine::probed(const Address& name, ProbeResult r
         groups.push_back(at->second);
     for (const auto& group_name : groups) {
         auto& group = *find_group(group_name);
-        auto& server = group.servers.find(name)->second;
-        if (result == ProbeResult::alive) server.probe_later(step.now);
-        if (result != ProbeResult::alive) server.stop_probing();
-        if (!server.probing) probing_.erase({name, group_name});
-        const bool proof = result == ProbeResult::refused && group.refusal_proves(name);
-        if (result == ProbeResult::refused && !proof) reached("R1: a refusal is no proof where leases are in use");
-        if (proof) {  // proof of death: the connection broke and no process listens at the address any more
-            reached("R1: a broken connection and a refused one are proof of death");
-            server.loss = Loss::refused;
-            emit(ServerLost{group_name, name, std::string{describe(server.loss)}}, step);
+        const bool lost = group.detector.probed(name, result, group.view(), step.now);
+        if (!group.find(name)->probing) probing_.erase({name, group_name});
+        if (lost) {
+            emit(ServerLost{group_name, name, std::string{describe(Loss::refused)}}, step);
             settle(group, step, {}, false);
         } else {
             reschedule(group, step.now);
@@ -310,7 +293,7 @@ UNDERSTUDY_DECL ViewStatusResult ViewStateMachine::status(const std::optional<st
     auto running = clock_.peek(now);
     for (const auto& [name, one] : groups_)
         if (!group || *group == name)
-            result.groups.push_back(status_of(one, group_state(one, running), running, timeouts_));
+            result.groups.push_back(status_of(one, group_state(one, running), running));
     result.refused = strangers_.list(group, running - timeouts_.retention, running, max_refused_listed);
     for (const auto& past : past_)
         if (!group || *group == past.group) result.events.push_back({now - past.at, past.text});
@@ -332,16 +315,16 @@ UNDERSTUDY_DECL void ViewStateMachine::deep_invariants() const {
     std::size_t probing = 0;
     for (const auto& [name, group] : groups_) {
         UNDERSTUDY_CHECK(group.info.group == name && group.info.cluster != ClusterId::none);
-        UNDERSTUDY_CHECK(group.servers.size() <= options_.max_servers);
+        UNDERSTUDY_CHECK(group.detector.servers().size() <= options_.max_servers);
         UNDERSTUDY_CHECK(!group.acked || group.view().synced_count() == group.view().backups.size());
         UNDERSTUDY_CHECK(group.due == never || due_.contains({group.due, name}));
         scheduled += group.due != never;
-        for (const auto& [address, server] : group.servers) {
+        for (const auto& [address, server] : group.detector.servers()) {
             auto links = links_.find(server.peer);
             bool linked = links != links_.end() && links->second.servers.contains({name, address});
             UNDERSTUDY_CHECK(linked != server.peer.empty());
             UNDERSTUDY_CHECK(server.probing == probing_.contains({address, name}));
-            const auto due = server.due(timeouts_, group.view().member(address) != nullptr);
+            const auto due = group.detector.next_due(address, server, group.view());
             UNDERSTUDY_CHECK(due >= group.due || group.behind);
             probing += server.probing;
         }
