@@ -50,7 +50,7 @@ inline bool leads_unknown_view(const Ping& ping, const View& record) {
 }
 
 /// A server whose pings are refused while the record is behind: what its last ping said.
-struct Witness {
+struct LastPing {
     Incarnation incarnation = Incarnation::none;
     std::uint64_t n = 0;     ///< Number of its last ping.
     ViewNumber highest = 0;  ///< The highest view that the ping named.
@@ -59,7 +59,7 @@ struct Witness {
     bool asked = false;      ///< This incarnation was refused before that ping, so it had reason to report its view.
     Time first = never;      ///< A member of the record's view that has named only this view since then; else `never`.
     Time heard{};            ///< Time of its last ping.
-    friend bool operator==(const Witness&, const Witness&) = default;
+    friend bool operator==(const LastPing&, const LastPing&) = default;
 };
 
 /// The state of a group whose record is behind. All times are running time (`RunningClock`).
@@ -68,24 +68,24 @@ struct Behind {
     Address server{};       ///< The server that named it.
     Time since{};           ///< Time of the first ping that proved the record to be behind.
     Time proved{};          ///< Time of the last such ping.
-    std::map<Address, Witness, std::less<>> witnesses{};
+    std::map<Address, LastPing, std::less<>> last_pings{};
     Address peer{};  ///< If the group has no view: the connection whose limit of groups it counts towards.
     friend bool operator==(const Behind&, const Behind&) = default;
 
     /// Takes a refused ping into account. `proof` says that it proves the record to be behind; then the time for which
-    /// members have denied that (`Witness::first`) starts again. Beyond `max_servers`, the server heard longest ago is
+    /// members have denied that (`LastPing::first`) starts again. Beyond `max_servers`, the server heard longest ago is
     /// dropped, so forged names cannot fill the memory.
-    void note(const Ping& ping, bool proof, const View& record, Time now, Duration dead, std::size_t max_servers) {
+    void hear(const Ping& ping, bool proof, const View& record, Time now, Duration dead, std::size_t max_servers) {
         if (proof) {
             const auto named = std::max(highest_named(ping), record.number);
             if (named > number || server.empty()) number = named, server = ping.server;
             proved = now;
-            for (auto& [name, one] : witnesses) one.first = never;
+            for (auto& [name, one] : last_pings) one.first = never;
         }
-        auto& one = witnesses[ping.server];
+        auto& one = last_pings[ping.server];
         if (one.incarnation == ping.incarnation && ping.n <= one.n) return;
         const auto* member = record.member(ping.server);
-        const bool loyal = member && member->incarnation == ping.incarnation && ping.viewnum == record.number;
+        const bool confirms = member && member->incarnation == ping.incarnation && ping.viewnum == record.number;
         const bool same = one.incarnation == ping.incarnation;
         const bool on = same && one.first != never && now - one.heard < dead;
         one = {.incarnation = ping.incarnation,
@@ -94,12 +94,12 @@ struct Behind {
                .has_view = highest_named(ping) != 0 || !ping.recovered.empty(),
                .reports = ping.known.has_value(),
                .asked = same,
-               .first = !loyal || proof ? never
-                        : on            ? one.first
-                                        : now,
+               .first = !confirms || proof ? never
+                        : on               ? one.first
+                                           : now,
                .heard = now};
-        if (witnesses.size() <= max_servers) return;
-        witnesses.erase(std::ranges::min_element(witnesses, {}, [](const auto& it) { return it.second.heard; }));
+        if (last_pings.size() <= max_servers) return;
+        last_pings.erase(std::ranges::min_element(last_pings, {}, [](const auto& it) { return it.second.heard; }));
     }
 
     /// Whether it is certain that no server led a later view, so that the proof was forged. This holds when for `span`
@@ -108,33 +108,33 @@ struct Behind {
     /// So the first later view would be led by one of these members, and that member would name it. (An operator's
     /// `force` is the exception; it needs all of them to be silent.)
     bool is_disproved(const View& record, Time now, Duration span, Duration dead) const {
-        const auto loyal = [&](const Member& member) {
-            auto found = witnesses.find(member.name);
-            if (found == witnesses.end() || found->second.incarnation != member.incarnation) return false;
+        const auto confirms = [&](const Member& member) {
+            auto found = last_pings.find(member.name);
+            if (found == last_pings.end() || found->second.incarnation != member.incarnation) return false;
             const auto& one = found->second;
             return one.first != never && now - one.first >= span && now - one.heard < dead;
         };
-        return record.number != 0 && now - proved >= span && loyal(record.primary) &&
-               std::ranges::all_of(record.backups, loyal);
+        return record.number != 0 && now - proved >= span && confirms(record.primary) &&
+               std::ranges::all_of(record.backups, confirms);
     }
 
     /// Whether this member, in this incarnation, pinged after `since_when` and named this view as the highest.
     bool is_heard(const Member& member, ViewNumber number_of_view, Time since_when) const {
-        auto found = witnesses.find(member.name);
-        return found != witnesses.end() && found->second.incarnation == member.incarnation &&
+        auto found = last_pings.find(member.name);
+        return found != last_pings.end() && found->second.incarnation == member.incarnation &&
                found->second.highest == number_of_view && found->second.heard > since_when;
     }
     /// The servers that know a view above `above`, have not reported it, and may live: they were heard after
     /// `since_when`. A server reports its view only after a refusal. One that pings several addresses of the view
     /// service in turn does so when it pings this address again.
-    std::vector<Address> mute(ViewNumber above, Time since_when) const {
+    std::vector<Address> unreported(ViewNumber above, Time since_when) const {
         std::vector<Address> names;
-        for (const auto& [name, one] : witnesses)
+        for (const auto& [name, one] : last_pings)
             if (one.heard > since_when && !one.reports && one.has_view && one.highest > above) names.push_back(name);
         return names;
     }
-    /// For a server of `mute`: whether it had its chance to report. Then its program is too old to do so.
-    bool was_asked(const Address& name) const { return witnesses.find(name)->second.asked; }
+    /// For a server of `unreported`: whether it had its chance to report. Then its program is too old to do so.
+    bool was_asked(const Address& name) const { return last_pings.find(name)->second.asked; }
 };
 
 /// Human-readable text: that the record is behind, which server named a later view, and how an operator ends it.
@@ -162,13 +162,13 @@ inline std::string why_lapsed(const Behind& behind) {
            std::to_string(behind.number) + ", " + behind.server + ", is gone, and the group may begin anew";
 }
 
-/// Human-readable text of a refused adoption: the servers `mute` know newer views than `newest`, and an adoption
+/// Human-readable text of a refused adoption: these servers know newer views than `newest`, and an adoption
 /// without them would lose what was answered there.
-inline std::string mute_text(const Behind& behind, const std::vector<Address>& mute, const View& newest) {
+inline std::string unreported_text(const Behind& behind, const std::vector<Address>& servers, const View& newest) {
     std::vector<Address> later, never_will;
-    for (const auto& name : mute) (behind.was_asked(name) ? never_will : later).push_back(name);
+    for (const auto& name : servers) (behind.was_asked(name) ? never_will : later).push_back(name);
     auto text = "newer views than " + std::to_string(newest.number) + " are known to " +
-                understudy::detail::join(mute) + ". ";
+                understudy::detail::join(servers) + ". ";
     if (!later.empty())
         text += understudy::detail::join(later) + ": will say which with the next ping; ask again in a moment. ";
     if (!never_will.empty())
@@ -186,7 +186,7 @@ inline std::string may_be_lost_behind(const Behind& behind, const View& old, Tim
                ", which nobody who is heard can show: what was answered after view " + std::to_string(old.number) +
                " is lost, unless that was forged. ";
     std::vector<Address> silent;
-    for (const auto& [name, one] : behind.witnesses)
+    for (const auto& [name, one] : behind.last_pings)
         if (one.heard > since && one.asked && !one.reports) silent.push_back(name);
     if (!silent.empty())
         text += "Too old to say what they know, and not asked: " + understudy::detail::join(silent) + ". ";

@@ -263,9 +263,9 @@ inline constexpr ViewNumber adoption_leap = 1'000'000'000;
 /// `heard` are the members, or all of them if none is heard. Any other server may hold entries of a later view that no
 /// server reported: the view says that it was forced, so that such a server drops its state (S3).
 /// The number is far above `old` and above `named`, the highest number that any server has named.
-inline Decision adopt(const View& old, const std::vector<Address>& heard, ViewNumber named) {
+inline Decision adopt(const View& old, const std::vector<Member>& heard, ViewNumber named) {
     const auto is_heard = [&](const Member& member) {
-        return heard.empty() || std::ranges::find(heard, member.name) != heard.end();
+        return heard.empty() || std::ranges::find(heard, member.name, &Member::name) != heard.end();
     };
     const auto number = std::max(old.number, named) + adoption_leap;
     View view{number, old.primary, {}, number};

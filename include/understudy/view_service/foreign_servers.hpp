@@ -34,16 +34,16 @@ public:
 
     /// Keeps the report in a ping, if it has one and is newer than the last. A look-up while there is room, else
     /// linear.
-    void note(const Ping& ping, Time now) {
+    void hear(const Ping& ping, Time now) {
         if (!ping.known) return;
-        auto& stranger = reports_[{ping.group, ping.server}];
-        if (stranger.incarnation == ping.incarnation && ping.n <= stranger.n) return;
-        stranger = {ping.incarnation, ping.n, ping.recovered, *ping.known, now};
+        auto& server = reports_[{ping.group, ping.server}];
+        if (server.incarnation == ping.incarnation && ping.n <= server.n) return;
+        server = {ping.incarnation, ping.n, ping.recovered, *ping.known, now};
         if (reports_.size() <= max) return;
         reports_.erase(std::ranges::min_element(reports_, {}, [](const auto& one) { return one.second.heard; }));
     }
     /// Drops all reports of a group.
-    void dead_retention(const std::string& group) { reports_.erase(first(group), last(group)); }
+    void drop(const std::string& group) { reports_.erase(first(group), last(group)); }
 
     /// Whether a server of this group with a reported view was heard after `since`.
     bool heard(const std::string& group, Time since) const {
@@ -56,10 +56,10 @@ public:
         std::vector<RefusedServer> found;
         const auto end = group ? last(*group) : reports_.end();
         for (auto at = group ? first(*group) : reports_.begin(); at != end && found.size() < most; ++at) {
-            const auto& [name, stranger] = *at;
-            if (stranger.heard <= since) continue;
-            const auto& known = stranger.known;
-            found.push_back({name.first, name.second, known.cluster, known.view.number, now - stranger.heard});
+            const auto& [name, server] = *at;
+            if (server.heard <= since) continue;
+            const auto& known = server.known;
+            found.push_back({name.first, name.second, known.cluster, known.view.number, now - server.heard});
         }
         return found;
     }
@@ -77,11 +77,11 @@ public:
     const ForeignServer* find(const ViewInfo& known, const Member& member, Time since) const {
         auto found = reports_.find({known.group, member.name});
         if (found == reports_.end()) return nullptr;
-        const auto& stranger = found->second;
-        const bool itself = stranger.incarnation == member.incarnation ||
-            std::ranges::find(stranger.recovered, member.incarnation) != stranger.recovered.end();
-        const bool same = stranger.known.cluster == known.cluster && stranger.known.view.number == known.view.number;
-        return itself && same && stranger.heard > since ? &stranger : nullptr;
+        const auto& server = found->second;
+        const bool itself = server.incarnation == member.incarnation ||
+                            std::ranges::find(server.recovered, member.incarnation) != server.recovered.end();
+        const bool same = server.known.cluster == known.cluster && server.known.view.number == known.view.number;
+        return itself && same && server.heard > since ? &server : nullptr;
     }
 
     friend bool operator==(const ForeignServers&, const ForeignServers&) = default;

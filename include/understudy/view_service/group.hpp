@@ -15,6 +15,8 @@
 
 #include <understudy/base/check.hpp>
 #include <understudy/base/printable.hpp>
+#include <understudy/protocol/call_id.hpp>
+#include <understudy/protocol/caller.hpp>
 #include <understudy/protocol/coverage.hpp>
 #include <understudy/protocol/message.hpp>
 #include <understudy/view.hpp>
@@ -26,18 +28,14 @@
 
 namespace understudy::view_service {
 
-inline std::string group_name_text() {
-    return "`group` must have 1 to " + std::to_string(max_group_name) + " bytes and no control character";
-}
-
 /// An operator request, `promote` or `force`. The call is answered when the request is done or cannot be done any more.
 struct OperatorRequest {
     bool force = false;
     Member server;
+    Caller caller;
     ViewNumber view = 0;  ///< The number of the view at the time of the request.
     Time asked{};
-    Address peer;
-    CallId id;
+    Method method() const { return force ? Method::view_force : Method::view_promote; }
     friend bool operator==(const OperatorRequest&, const OperatorRequest&) = default;
 };
 
@@ -72,7 +70,7 @@ struct Group {
     /// The group state for the decision table. `wanted` is k. It is linear in the number of servers.
     GroupState group_state(Time now, std::size_t wanted) const;
     /// Makes `next` the group's view, without an ack. `any_primary` is as in `may_follow`.
-    void adopt(const View& next, bool any_primary);
+    void change_view(const View& next, bool any_primary);
     bool should_stop(std::string_view name, Time now) const;
     /// When the group must be looked at again if no message comes.
     Time next_due(Time now) const;
@@ -202,7 +200,7 @@ inline GroupState Group::group_state(Time now, std::size_t wanted) const {
     return result;
 }
 
-inline void Group::adopt(const View& next, bool any_primary) {
+inline void Group::change_view(const View& next, bool any_primary) {
     if (view().number == 0) founded = next.number;
     else UNDERSTUDY_CHECK(may_follow(view(), next, any_primary));
     acknowledged = false;

@@ -20,7 +20,9 @@
 #include <understudy/base/check.hpp>
 #include <understudy/options.hpp>
 #include <understudy/protocol/call_id.hpp>
+#include <understudy/protocol/caller.hpp>
 #include <understudy/protocol/coverage.hpp>
+#include <understudy/protocol/fault.hpp>
 #include <understudy/protocol/message.hpp>
 #include <understudy/version.hpp>
 #include <understudy/view_service/changes.hpp>
@@ -61,7 +63,7 @@ public:
           cluster_(cluster),
           timeouts_(options),
           clock_(timeouts_.grace, timeouts_.dead),
-          begun_(now) {}
+          started_(now) {}
     /// Goes on from the `record()` of a service that ended (protocol, section 2: a restart).
     ViewStateMachine(ViewOptions options, const ViewRecord& record, Time now);
 
@@ -82,8 +84,8 @@ public:
 
     /// The view of a group. Its number is 0 if the group has none yet; null if no server of the group was heard.
     const ViewInfo* view(std::string_view group) const {
-        auto found = groups_.find(group);
-        return found == groups_.end() ? nullptr : &found->second.info;
+        const auto* found = find_group(group);
+        return found ? &found->info : nullptr;
     }
     /// The state that must be durable to go on after a restart. When a call returns, it contains everything that the
     /// messages in its output depend on. Linear in the number of servers.
@@ -115,16 +117,17 @@ public:
     friend bool operator==(const ViewStateMachine&, const ViewStateMachine&) = default;
 
 private:
-    struct Step {
-        Time host;
-        Time now;  // running time
-        Output& output;
+    /// What every step gets: the time, and the output to append to.
+    struct Turn {
+        Time now;  ///< Running time (`RunningClock`); all times of the groups are.
+        Time host_now;
+        Output& out;
     };
     /// The state that belongs to one connection and ends with it.
     struct Links {
         std::set<std::pair<std::string, Address>> servers;  // group and name of servers that ping over it
-        std::set<std::string> watches;  // groups that it watches
-        std::set<std::string> pending_requests;   // groups with a pending operator request of it
+        std::set<std::string> watches;                      // groups that it watches
+        std::set<std::string> pending_requests;             // groups with a pending operator request of it
         std::set<std::string> rumours;  // groups without a view that are behind because of one of its pings (R7)
         bool empty() const { return servers.empty() && watches.empty() && pending_requests.empty() && rumours.empty(); }
         std::size_t groups() const { return servers.size() + rumours.size(); }
@@ -133,51 +136,84 @@ private:
     /// An operator request to adopt a group, until it is carried out.
     struct Adoption {
         ViewAdopt wanted;
-        Address peer;
-        CallId id;
+        Caller caller;
         friend bool operator==(const Adoption&, const Adoption&) = default;
     };
     /// An event that is retained for `view.status`.
-    struct Past {
+    struct RetainedEvent {
         Time at;  // host time
         std::string group;
         std::string text;
-        friend bool operator==(const Past&, const Past&) = default;
+        friend bool operator==(const RetainedEvent&, const RetainedEvent&) = default;
     };
 
-    void on(const Ping& ping, const Envelope& call, Step& step);
-    void on(const ViewGet& get, const Envelope& call, Step& step);
-    void on(const ViewWatch& watch, const Envelope& call, Step& step);
-    void on(const ViewPromote& promote, const Envelope& call, Step& step);
-    void on(const ViewForce& force, const Envelope& call, Step& step);
-    void on(const ViewAdopt& adopt, const Envelope& call, Step& step);
-    void on(const ViewRemove& remove, const Envelope& call, Step& step);
-    void on(const ViewStatus& ask, const Envelope& call, Step& step);
-    template <typename Other>
-    void on(const Other&, const Envelope& call, Step& step);
+    // ---- messages, and why they are refused ----
 
-    void take_wish(const std::string& name, const Address& server, bool force, const Envelope& call, Step& step);
-    std::optional<Failure> objection(const Ping& ping, const Address& peer, const Group* group) const;
-    void refuse_incarnation(Group& group, const PingOutcome& heard, const Ping& ping, const Envelope& call, Step& step);
-    bool refuse_behind(Group& group, const Ping& ping, const Envelope& call, Step& step);
-    bool refuse_behind(std::string_view name, Method method, const Envelope& call, Step& step);
-    void end_behind(Group& group);
-    void lapse_behind(Group& group, Step& step);
-    void begin_anew(Group& group, GroupRecord record, Step& step);
-    void settle(Group& group, Step& step, const Address& informed, bool push,
-                const std::optional<Member>& newcomer = {});
-    void adopt(Group& group, Decision decision, bool any_primary, Step& step);
-    bool settle_wish(Group& group, const GroupState& group_state, Step& step);
-    void end_request(Group& group, Message answer, Step& step);
-    void adopt_groups(Step& step);
-    Message adopt(const ViewAdopt& wanted, Step& step);
-    void announce(const Group& group, const Address& informed, Step& step);
-    void push_slice(Step& step);
-    void remove(Group& group, std::string why, Step& step);
-    void tend(Group& group, Step& step);
-    void forget_dead(Group& group, Time now);
+    void on(const Caller& caller, Ping&& ping, Turn& turn);
+    void on(const Caller& caller, ViewGet&& get, Turn& turn);
+    void on(const Caller& caller, ViewWatch&& watch, Turn& turn);
+    void on(const Caller& caller, ViewPromote&& promote, Turn& turn);
+    void on(const Caller& caller, ViewForce&& force, Turn& turn);
+    void on(const Caller& caller, ViewAdopt&& adopt, Turn& turn);
+    void on(const Caller& caller, ViewRemove&& remove, Turn& turn);
+    void on(const Caller& caller, ViewStatus&& ask, Turn& turn);
+    template <typename Other>
+    void on(const Caller& caller, Other&& message, Turn& turn);
+
+    std::optional<Fault> objection(const Ping& ping, const Address& peer, const Group* group) const;
+    std::optional<Fault> objection(const ViewGet& get) const;
+    std::optional<Fault> objection(const ViewWatch& watch, bool is_new) const;
+    std::optional<Fault> objection(const ViewStatus& ask, std::size_t listed) const;
+    std::optional<Fault> objection(const OperatorRequest& request, const std::string& group) const;
+    std::optional<Fault> objection(const ViewAdopt& adopt) const;
+    std::optional<Fault> objection(const ViewRemove& remove, Time now) const;
+    std::optional<Fault> objection_to_group(std::string_view name) const;
+    std::optional<Fault> objection_to_force(const Group& group, const GroupState& state, Time now) const;
+    std::optional<Fault> objection_to_adoption(const ViewAdopt& wanted, Time now) const;
+    void ping_counts(Group& group, const Ping& ping, const PingOutcome& outcome, const Caller& caller, Turn& turn);
+    Fault incarnation_fault(const Group& group, const PingOutcome& outcome, const Ping& ping, Time now) const;
+    /// The one place where a request is refused: the coverage mark, the event, and the answer, with the view if it is
+    /// given.
+    static void refuse(const Caller& caller, Method method, Fault fault, Turn& turn, const ViewInfo* view = nullptr) {
+        reached(fault.code);
+        turn.out.emit(Refused{caller.peer, fault.code, fault.text});
+        answer(caller, failure(method, std::move(fault), view), turn);
+    }
+    static Failure failure(Method method, Fault fault, const ViewInfo* view) {
+        const auto known = view ? std::optional{*view} : std::nullopt;
+        return {std::string{to_string(method)}, fault.code, std::move(fault.text), known, {}, {}};
+    }
+    /// A request without an id gets no answer.
+    static void answer(const Caller& caller, Message message, Turn& turn) {
+        if (!caller.id.empty()) turn.out.send(caller.peer, caller.id, std::move(message));
+    }
+
+    // ---- groups ----
+
+    Group* find_group(std::string_view name) {
+        auto found = groups_.find(name);
+        return found == groups_.end() ? nullptr : &found->second;
+    }
+    const Group* find_group(std::string_view name) const {
+        auto found = groups_.find(name);
+        return found == groups_.end() ? nullptr : &found->second;
+    }
+    /// The group of that name, which begins without a view if it is new.
+    Group& add_group(const std::string& name) {
+        return groups_.try_emplace(name, ViewInfo{name, cluster_, options_.ping_interval, {}}, timeouts_).first->second;
+    }
+    void bring_up_to_date(Group& group, Turn& turn);
+    void evaluate(Group& group, Turn& turn, const Address& informed = {}, bool push = false,
+                  const std::optional<Member>& newcomer = {});
+    void change_view(Group& group, Decision decision, bool any_primary, Turn& turn);
+    void announce(const Group& group, const Address& informed, Turn& turn);
+    void push_slice(Turn& turn);
+    void restart_group(Group& group, GroupRecord record, Turn& turn);
+    void remove(Group& group, std::string why, Turn& turn);
+    void drop_long_dead(Group& group, Time now);
     void reschedule(Group& group, Time now);
-    void note_change(const Group& group) {
+    /// The record of this group has to be stored again.
+    void mark_unstored(const Group& group) {
         if (unstored_ && !group.is_rumour()) unstored_->groups.insert(group.info.group);
     }
     /// No new group and no adoption uses this number or a lower one, so that no number stands for two views.
@@ -186,22 +222,13 @@ private:
         removed_ = number;
         if (unstored_) unstored_->head = true;
     }
-    Links* find_links(const Address& peer);
-    void drop_if_empty(const Address& peer);
-    void move_server(const Group& group, const Address& name, const Address& from, const Address& to);
-
-    ViewResult view_result(const std::string& group, const Step& step) const;
-    ViewInfo info_of(const std::string& group) const {
-        const auto* known = view(group);
-        return known ? *known : ViewInfo{group, cluster_, options_.ping_interval, {}};
-    }
-    Group* find_group(std::string_view name) {
-        auto found = groups_.find(name);
-        return found == groups_.end() ? nullptr : &found->second;
-    }
-    /// The group of that name, which begins without a view if it is new.
-    Group& add_group(const std::string& name) {
-        return groups_.try_emplace(name, ViewInfo{name, cluster_, options_.ping_interval, {}}, timeouts_).first->second;
+    ViewResult view_result(const std::string& group, Time now) const;
+    std::size_t listed_in(const ViewStatus& ask) const;
+    /// The group state for the decision table.
+    GroupState group_state(const Group& group, Time now) const {
+        auto state = group.group_state(now, options_.backups);
+        state.begin_after = removed_;
+        return state;
     }
     /// When the next group or adoption is due, in running time.
     Time next_due() const {
@@ -211,42 +238,51 @@ private:
     }
     /// D, or the D of before the restart if that was larger. No lease that was given runs longer.
     Duration longest_dead() const { return std::max(timeouts_.dead, former_dead_); }
-    /// When an adoption is carried out, in running time. By then every lease has run out that a former view service
-    /// gave, or this one before it knew that its record is behind. Every live server has pinged by then, too.
-    Time due_time(const Adoption& asked) const {
-        auto found = groups_.find(asked.wanted.group);
-        const auto* behind = found != groups_.end() && found->second.behind ? &*found->second.behind : nullptr;
-        return std::max(begun_, behind ? behind->since : begun_) + longest_dead();
-    }
-    /// The group state for the decision table.
-    GroupState group_state(const Group& group, Time now) const {
-        auto holds = group.group_state(now, options_.backups);
-        holds.begin_after = removed_;
-        return holds;
-    }
     /// Emits an event and retains it for `view.status`. Beyond `max_events` the oldest one is dropped.
-    void emit(Event event, Step& step) {
+    void emit(Event event, Turn& turn) {
         auto group_of = [](const auto& e) -> std::string {
             if constexpr (requires { e.group; }) return e.group;
             else if constexpr (requires { e.info.group; }) return e.info.group;
             else return {};
         };
-        past_.push_back({step.host, std::visit(group_of, event), describe(event)});
-        while (past_.size() > options_.max_events) past_.pop_front();
-        step.output.emit(std::move(event));
+        events_.push_back({turn.host_now, std::visit(group_of, event), describe(event)});
+        while (events_.size() > options_.max_events) events_.pop_front();
+        turn.out.emit(std::move(event));
     }
-    static void refuse(const Envelope& call, Method method, error code, std::string text, Step& step) {
-        refuse(call, Failure{std::string{to_string(method)}, code, std::move(text), {}, {}, {}}, step);
+
+    // ---- operator requests ----
+
+    void accept_request(const std::string& group, OperatorRequest request, Turn& turn);
+    bool advance_request(Group& group, const GroupState& state, Turn& turn);
+    void advance_promotion(Group& group, const GroupState& state, bool late, Turn& turn);
+    void end_request(Group& group, Message message, Turn& turn);
+    /// When an adoption is carried out, in running time. By then every lease has run out that a former view service
+    /// gave, or this one before it knew that its record is behind. Every live server has pinged by then, too.
+    Time due_time(const Adoption& asked) const {
+        const auto* group = find_group(asked.wanted.group);
+        const auto since = group && group->behind ? group->behind->since : started_;
+        return std::max(started_, since) + longest_dead();
     }
-    static void refuse(const Envelope& call, Failure failure, Step& step) {
-        reached(failure.code);
-        step.output.emit(Refused{call.peer, failure.code, failure.text});
-        answer(call, std::move(failure), step);
-    }
-    /// A request without an id gets no answer.
-    static void answer(const Envelope& call, Message message, Step& step) {
-        if (!call.id.empty()) step.output.send(call.peer, call.id, std::move(message));
-    }
+    void carry_out_adoptions(Turn& turn);
+    const Behind* behind_to_end(const ViewAdopt& wanted) const;
+    const ViewInfo* view_to_adopt(const ViewAdopt& wanted) const;
+    std::vector<Member> heard_members(const ViewAdopt& wanted, const ViewInfo& old, Time since) const;
+    ViewForceResult adopt(const ViewAdopt& wanted, Turn& turn);
+
+    // ---- groups whose record is behind (R7) ----
+
+    bool check_record(Group& group, const Ping& ping, const Address& peer, Turn& turn);
+    void begin_behind(Group& group, Behind& behind, const Address& peer, Turn& turn);
+    void end_behind(Group& group);
+    void lapse_behind(Group& group, Turn& turn);
+
+    // ---- connections ----
+
+    Links* find_links(const Address& peer);
+    void drop_if_empty(const Address& peer);
+    void end_watch(const std::string& group, const Address& peer);
+    void move_server(const Group& group, const Address& name, const Address& from, const Address& to);
+    void detach_servers(const Group& group);
 
     ViewOptions options_;
     ClusterId cluster_;
@@ -254,7 +290,7 @@ private:
     ViewNumber removed_ = 0;  // the highest view number of all removed groups
     Duration former_dead_{};  // D before the restart: leases given with it may still run, also after another restart
     RunningClock clock_;
-    Time begun_;              // when this service started, in running time
+    Time started_;  // when this service started, in running time
     std::map<std::string, Group, std::less<>> groups_;
     std::map<std::string, std::set<Address>, std::less<>> watchers_;  // by group; the group need not exist yet
     std::size_t watcher_count_ = 0;
@@ -263,8 +299,8 @@ private:
     std::set<std::pair<Address, std::string>> probing_;  // name and group of each server that is being probed
     std::set<std::pair<Time, std::string>> due_;         // running time and name of each group with a next time
     std::vector<Adoption> adoptions_;
-    ForeignServers strangers_;
-    std::deque<Past> past_;
+    ForeignServers foreign_servers_;
+    std::deque<RetainedEvent> events_;
     std::size_t listed_ = 0;                   // servers and events in the status answers of this turn
     std::optional<Unstored> unstored_;  // empty without `track_changes`
 };
