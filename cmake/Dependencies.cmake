@@ -11,6 +11,9 @@ list(APPEND CMAKE_MODULE_PATH "${CMAKE_CURRENT_LIST_DIR}")
 function(understudy_need package version)
     cmake_parse_arguments(PARSE_ARGV 2 need "" "TARGET;HEADER;ARCHIVE;URL;SHA256" "")
     if(TARGET ${need_TARGET})
+        if(package STREQUAL "Asio")  # the host's own; FindAsio.cmake can tell its version
+            find_package(Asio ${version} QUIET REQUIRED)
+        endif()
         return()
     endif()
     find_package(${package} ${version} QUIET GLOBAL)
@@ -25,8 +28,16 @@ function(understudy_need package version)
     if(DEFINED ${override})
         set(need_SHA256 "${${override}}")
     endif()
-    message(STATUS "${package} is not installed: fetching ${need_URL}")
     string(TOLOWER "${package}" content)
+    string(TOUPPER "${package}" upper)
+    if(FETCHCONTENT_FULLY_DISCONNECTED AND NOT FETCHCONTENT_SOURCE_DIR_${upper}
+       AND NOT EXISTS "${FETCHCONTENT_BASE_DIR}/${content}-src")
+        message(FATAL_ERROR
+            "${package} ${version} or newer is not installed, and FETCHCONTENT_FULLY_DISCONNECTED forbids to fetch it. "
+            "Install it; or name the folder of its sources, -DFETCHCONTENT_SOURCE_DIR_${upper}=...; or allow fetching, "
+            "and with -DUNDERSTUDY_MIRROR=... name a folder that has ${need_ARCHIVE}.")
+    endif()
+    message(STATUS "${package} is not installed: fetching ${need_URL}")
     FetchContent_Declare(${content} URL "${need_URL}" URL_HASH SHA256=${need_SHA256}
                          DOWNLOAD_NAME "${need_ARCHIVE}" DOWNLOAD_EXTRACT_TIMESTAMP ON
                          SOURCE_SUBDIR none)  # all are headers only: their own build files are not run

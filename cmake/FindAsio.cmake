@@ -1,11 +1,42 @@
 # Finds standalone Asio, which comes with neither a CMake package nor a pkg-config file in most distributions.
 # Defines the target asio::asio, Asio_FOUND, Asio_VERSION and Asio_INCLUDE_DIR; set the last to name a place yourself.
+# Where there is a target asio::asio already, only its version is checked.
+
+# Sets `variable` to the folder in which asio::asio, or a target that it links, has Asio.
+function(asio_folder_of_target variable)
+    set(targets asio::asio)
+    set(seen "")
+    while(targets)
+        list(POP_FRONT targets target)
+        if(NOT TARGET "${target}" OR target IN_LIST seen)
+            continue()
+        endif()
+        list(APPEND seen "${target}")
+        get_target_property(folders "${target}" INTERFACE_INCLUDE_DIRECTORIES)
+        get_target_property(linked "${target}" INTERFACE_LINK_LIBRARIES)
+        # A target that is also installed says $<BUILD_INTERFACE:...> for what holds here. Of an expression that cannot
+        # be read here something is left that is neither a folder nor a target.
+        foreach(list folders linked)
+            string(REGEX REPLACE "\\$<(BUILD_INTERFACE|BUILD_LOCAL_INTERFACE|LINK_ONLY):|>" "" ${list} "${${list}}")
+        endforeach()
+        foreach(folder IN LISTS folders)
+            if(EXISTS "${folder}/asio/version.hpp")
+                set(${variable} "${folder}" PARENT_SCOPE)
+                return()
+            endif()
+        endforeach()
+        list(APPEND targets ${linked})
+    endwhile()
+endfunction()
+
 if(NOT TARGET asio::asio)
     find_package(asio CONFIG QUIET)  # some package managers add one
 endif()
 if(TARGET asio::asio)
-    get_target_property(Asio_INCLUDE_DIR asio::asio INTERFACE_INCLUDE_DIRECTORIES)
-    list(GET Asio_INCLUDE_DIR 0 Asio_INCLUDE_DIR)
+    asio_folder_of_target(Asio_INCLUDE_DIR)
+elseif(Asio_INCLUDE_DIR AND NOT EXISTS "${Asio_INCLUDE_DIR}/asio/version.hpp")
+    message(FATAL_ERROR "Asio_INCLUDE_DIR is ${Asio_INCLUDE_DIR}, which has no asio/version.hpp. Name the folder that "
+                        "has asio.hpp and the folder asio, or unset it (-UAsio_INCLUDE_DIR) to have Asio looked for.")
 endif()
 find_path(Asio_INCLUDE_DIR asio.hpp)
 mark_as_advanced(Asio_INCLUDE_DIR)

@@ -79,7 +79,62 @@ copy_source() {
     cp -R "$source/tests/consume" "$source/tests/core" "$source/tests/main.cpp" "$1/tests"
 }
 
+# refuses WHAT SENTENCE OPTION...: WHAT is not configured, and SENTENCE, a regular expression, stands in the reason.
+refuses() {
+    what=$1 sentence=$2
+    shift 2
+    rm -rf "$work/refused"
+    if "$cmake" -S "$what" -B "$work/refused" -DCMAKE_CXX_COMPILER_WORKS=ON "$@" >"$work/refused.log" 2>&1; then
+        fail "taken, but should be refused: $*"
+    fi
+    # CMake breaks lines where it likes.
+    tr -s ' \n' ' ' <"$work/refused.log" | grep -Eq -- "$sentence" || {
+        cat "$work/refused.log" >&2
+        fail "this does not say '$sentence'"
+    }
+}
+# takes WHAT OPTION...: WHAT is configured.
+takes() {
+    what=$1
+    shift
+    rm -rf "$work/taken"
+    "$cmake" -S "$what" -B "$work/taken" -DCMAKE_CXX_COMPILER_WORKS=ON "$@" >"$work/taken.log" 2>&1 || {
+        cat "$work/taken.log" >&2
+        fail "should be taken: $*"
+    }
+}
+# some_asio FOLDER NUMBER: what tells an Asio by its version.
+some_asio() {
+    mkdir -p "$work/$1/asio"
+    : >"$work/$1/asio.hpp"
+    echo "#define ASIO_VERSION $2" >"$work/$1/asio/version.hpp"
+}
+
 case $way in
+dependencies)
+    install_and_move
+    some_asio new 103002
+    some_asio old 101800
+    nowhere="-DCMAKE_DISABLE_FIND_PACKAGE_asio=ON -DCMAKE_DISABLE_FIND_PACKAGE_Asio=ON"
+    for from in "CMAKE_PREFIX_PATH=$work/moved" "UNDERSTUDY_SOURCE=$source"; do
+        # A host's own target, by its version, wherever that target says that Asio is.
+        for form in plain linked expression; do
+            takes "$here/own_asio" -D"$from" -DFORM=$form -DASIO="$work/new"
+            refuses "$here/own_asio" 'version "1\.18\.0".* at least "1\.22"' -D"$from" -DFORM=$form -DASIO="$work/old"
+        done
+    done
+    # A folder that was named and has no Asio.
+    refuses "$here/find_package" 'Asio_INCLUDE_DIR is /nonexistent, which has no asio/version\.hpp' \
+        -DCMAKE_PREFIX_PATH="$work/moved" -DAsio_INCLUDE_DIR=/nonexistent
+    refuses "$here/add_subdirectory" 'Asio_INCLUDE_DIR is /nonexistent, which has no asio/version\.hpp' \
+        -DUNDERSTUDY_SOURCE="$source" -DAsio_INCLUDE_DIR=/nonexistent
+    # Nothing there, and nothing may be fetched.
+    refuses "$here/add_subdirectory" \
+        'Asio 1\.22 or newer is not installed.*Install it.*FETCHCONTENT_SOURCE_DIR_ASIO.*UNDERSTUDY_MIRROR' \
+        -DUNDERSTUDY_SOURCE="$source" -DFETCHCONTENT_FULLY_DISCONNECTED=ON $nowhere
+    takes "$here/add_subdirectory" -DUNDERSTUDY_SOURCE="$source" -DFETCHCONTENT_FULLY_DISCONNECTED=ON $nowhere \
+        -DFETCHCONTENT_SOURCE_DIR_ASIO="$work/new"
+    ;;
 find_package)
     install_and_move
     host find_package -DCMAKE_PREFIX_PATH="$work/moved" -DCMAKE_UNITY_BUILD=ON
