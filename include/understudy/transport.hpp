@@ -11,8 +11,8 @@
 #include <vector>
 
 #include <asio/any_io_executor.hpp>
-#include <asio/awaitable.hpp>
 
+#include <understudy/async/awaitable.hpp>
 #include <understudy/error.hpp>
 #include <understudy/event.hpp>
 #include <understudy/probe_result.hpp>

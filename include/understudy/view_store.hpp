@@ -6,8 +6,7 @@
 #include <optional>
 #include <utility>
 
-#include <asio/awaitable.hpp>
-
+#include <understudy/async/awaitable.hpp>
 #include <understudy/view_service/record.hpp>
 
 namespace understudy {
