@@ -352,7 +352,7 @@ TEST_SUITE("replica_joining") {
         for (const int history : {0, 1'000, 5'000}) {
             CAPTURE(history);
             ReplicaGroup group;
-            for (const char* name : {"a", "b"}) group.start(name, *name - 'a' + 1u);
+            for (const char* name : {"a", "b"}) group.start(name, static_cast<unsigned>(*name - 'a') + 1);
             group.decide(group.member("a"), {group.member("b")});
             group.pass(1s);
             for (int i = 0; i < history; ++i) group.put("a", "");

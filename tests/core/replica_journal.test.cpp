@@ -104,7 +104,7 @@ TEST_SUITE("replica_journal") {
 
     TEST_CASE("S9: a server that is started again says which lives it continues") {
         ReplicaGroup group;
-        for (std::uint64_t process : {1, 2, 3}) group.start_with_journal("a", process);
+        for (std::uint64_t process : {1u, 2u, 3u}) group.start_with_journal("a", process);
         CHECK(group.pings.at("a").recovered == std::vector{Incarnation{1}, Incarnation{2}});
         CHECK(group.pings.at("a").viewnum == 0);
         CHECK(!group.pings.at("a").cluster);

@@ -25,7 +25,7 @@ TEST_SUITE("session_results") {
     TEST_CASE("results are found by their number until it is forgotten") {
         SessionResults results;
         CHECK(results.find(1) == nullptr);
-        for (Sequence seq : {1, 2, 4, 5}) results.record(result(seq));
+        for (Sequence seq : {1u, 2u, 4u, 5u}) results.record(result(seq));
         CHECK(results.find(3) == nullptr);
         CHECK(results.find(6) == nullptr);
         CHECK(*results.find(4) == result(4));
@@ -39,7 +39,7 @@ TEST_SUITE("session_results") {
 
     TEST_CASE("a result that comes out of turn takes its place") {
         SessionResults results;
-        for (Sequence seq : {5, 9, 3, 7, 1}) results.record(result(seq));
+        for (Sequence seq : {5u, 9u, 3u, 7u, 1u}) results.record(result(seq));
         results.forget_below(2);
         results.record(result(4));
         CHECK(sequences(results) == "3 4 5 7 9 ");

@@ -73,7 +73,7 @@ TEST_SUITE("session_table") {
         const auto table = some_table();
         std::string expected;
         put_bytes(expected, text_at_once(table));
-        for (std::size_t max : {1, 2, 7, 64, 1000, 1'000'000})
+        for (std::size_t max : {1u, 2u, 7u, 64u, 1000u, 1'000'000u})
             CHECK(read_all(SessionTableWriter{table}, max) == expected);
         CHECK(table.save() == text_at_once(table));
         CHECK(read_all(SessionTableWriter{SessionTable{}}, 3) == "2 0  ");
@@ -95,7 +95,7 @@ TEST_SUITE("session_table") {
     TEST_CASE("S8: a session table is read however it is cut and what follows it is left") {
         const auto table = some_table();
         const auto text = read_all(SessionTableWriter{table}, 1000);
-        for (std::size_t step : {1, 3, 50, 4096}) {
+        for (std::size_t step : {1u, 3u, 50u, 4096u}) {
             SessionTableReader reader;
             CHECK(feed(reader, text, step) == "");
             REQUIRE(reader.complete());

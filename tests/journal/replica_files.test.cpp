@@ -448,7 +448,7 @@ TEST_SUITE("replica_files") {
                 files.write(journal::make_pending(batch, log));
             }
         }
-        for (const std::size_t keep : {0, 100'000, 500'000, 10'000'000}) {
+        for (const std::size_t keep : {0u, 100'000u, 500'000u, 10'000'000u}) {
             journal::ReplicaFiles<sim::Disk> files{sim::Disk{storage}, 2};
             Recovery<ListStore> reader{ListStore{}, keep};
             files.read(reader);

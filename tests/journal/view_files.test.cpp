@@ -268,7 +268,7 @@ TEST_SUITE("view_files") {
             sim::Disk disk{storage};
             journal::FrameLog<sim::Disk> log{disk, "views", 1};
             log.recover([](std::uint64_t, std::string_view) {});
-            for (const std::uint64_t version : {1, 3}) {
+            for (const std::uint64_t version : {1u, 3u}) {
                 std::string payload;
                 wire::write(wire::Writer{payload}, journal::ViewFrame{version, version == 1, change(version)});
                 log.append(payload);

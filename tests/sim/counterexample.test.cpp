@@ -191,7 +191,6 @@ TEST_SUITE("counterexample") {
             using ledger::Op;
             using ledger::Reply;
             sim::HistoryOf<Books> history;
-            Time now{};
             auto call = [&](Books::Input input, Reply reply) {
                 const auto id = history.begin("a", std::move(input), Time{});
                 history.answer(id, std::move(reply), Time{});

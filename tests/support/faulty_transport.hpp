@@ -2,6 +2,7 @@
 // wraps, so that what stands on it is compiled once for all worlds.
 #pragma once
 
+#include <concepts>
 #include <functional>
 #include <memory>
 #include <string>
@@ -74,7 +75,9 @@ private:
 
 class FaultyTransport {
 public:
-    template <Transport T>
+    // Not for T = FaultyTransport: whether that is a Transport depends on its constructors, so on this one.
+    template <typename T>
+        requires(!std::same_as<T, FaultyTransport> && Transport<T>)
     explicit FaultyTransport(T inner, std::shared_ptr<Faults> faults = std::make_shared<Faults>())
         : state_{std::make_shared<State>(std::make_unique<LineOver<T>>(std::move(inner)), std::move(faults))} {
         state_->faults->wake = [weak = std::weak_ptr{state_}] {

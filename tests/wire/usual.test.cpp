@@ -63,7 +63,7 @@ TEST_SUITE("usual") {
         for (int round = 0; round < 400; ++round) {
             std::string data(random() % 9000, 'x');  // across the pieces in which it is copied
             for (auto n = random() % 40; n > 0 && !data.empty(); --n)
-                data[random() % data.size()] = static_cast<char>(round % 2 ? random() % 128 : "\"\\\n\t"[random() % 4]);
+                data[random() % data.size()] = round % 2 ? static_cast<char>(random() % 128) : "\"\\\n\t"[random() % 4];
             const Install install{ClusterId{1}, "main", {3, {}}, {Incarnation{17}, {2, 8}}, 5, data, false};
             const auto text = wire::encode(make_call_id(Method::replica_install, 7), install);
             taken_count += taken(text);

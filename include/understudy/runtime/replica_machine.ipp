@@ -3,8 +3,7 @@
 #pragma once
 
 #include <understudy/base/config.hpp>
-#include <understudy/replica/state_machine.hpp>
-#include <understudy/runtime/erased_store.hpp>
+#include <understudy/runtime/replica_machine.hpp>
 
 #if defined(UNDERSTUDY_SEPARATE_COMPILATION)
 namespace understudy {

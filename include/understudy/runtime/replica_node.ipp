@@ -18,19 +18,11 @@
 #include <understudy/protocol/call_id.hpp>
 #include <understudy/replica/output.hpp>
 #include <understudy/replica/recovery.hpp>
-#include <understudy/replica/state_machine.hpp>
 #include <understudy/runtime/checked_options.hpp>
 #include <understudy/runtime/driver.hpp>
+#include <understudy/runtime/replica_machine.hpp>
 #include <understudy/runtime/replica_node.hpp>
 #include <understudy/runtime/running_journal.hpp>
-
-#if defined(UNDERSTUDY_SEPARATE_COMPILATION)
-namespace understudy {
-
-extern template class replica::ReplicaStateMachine<detail::ErasedStore>;  // runtime/replica_machine.ipp
-
-}  // namespace understudy
-#endif
 
 namespace understudy::detail {
 

@@ -34,8 +34,7 @@ struct KvModel {
     State initial() const { return {}; }
 
     bool step(State& state, const Input& input, const Output* output) const {
-        const auto answer =
-            detail::visit_kv(input, [&](const auto& concrete) -> Output { return run(state, concrete); });
+        const Output answer = detail::visit_kv(input, [&](const auto& concrete) { return run(state, concrete); });
         return !output || *output == answer;
     }
 
