@@ -1,4 +1,6 @@
 // When a server counts as dead: silence, the service's own stalls, and proof of death.
+#include <vector>
+
 #include <doctest/doctest.h>
 
 #include <tests/support/view_harness.hpp>
@@ -126,7 +128,7 @@ TEST_SUITE("core/view_death") {
     TEST_CASE("R3: the time that the service did not run does not count towards the 10 D of a report") {
         ViewHarness harness;
         harness.set_up({"a", "b"});
-        harness.ping("a", 2, {.synced = {{}}, .unreachable = {"b"}});
+        harness.ping("a", 2, {.synced = std::vector<Address>{}, .unreachable = {"b"}});
         REQUIRE(harness.view().backups.empty());
         harness.act("a");
         harness.now += 1h;
