@@ -11,7 +11,7 @@ using namespace understudy::test;
 static_assert(StateMachine<ClientStateMachine>);
 static_assert(std::copyable<ClientStateMachine> && std::equality_comparable<ClientStateMachine>);
 
-TEST_SUITE("clerk_rules") {
+TEST_SUITE("client") {
     TEST_CASE("C2: a command without an answer is sent again as the same command") {
         Fixture fixture{{.resend_after = 1s}};
         fixture.execute(1);

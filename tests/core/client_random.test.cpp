@@ -11,7 +11,7 @@ using namespace understudy;
 using namespace understudy::protocol;
 using namespace understudy::client;
 
-TEST_SUITE("clerk_rules_random") {
+TEST_SUITE("client_random") {
     namespace {
 
     struct Kind {

@@ -8,7 +8,7 @@ using namespace understudy::protocol;
 using namespace understudy::client;
 using namespace understudy::test;
 
-TEST_SUITE("clerk_rules_refusals") {
+TEST_SUITE("client_refusals") {
     TEST_CASE("C2: a refusal by a primary that steps down leaves the outcome unknown") {
         Fixture fixture;
         fixture.execute(1, 3s);

@@ -8,7 +8,7 @@ using namespace understudy::protocol;
 using namespace understudy::client;
 using namespace understudy::test;
 
-TEST_SUITE("clerk_rules_view") {
+TEST_SUITE("client_view") {
     TEST_CASE("C1: the view service is asked once however many calls there are") {
         Fixture fixture;
         fixture.execute(1);

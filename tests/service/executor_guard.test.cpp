@@ -12,7 +12,7 @@
 
 using understudy::detail::ExecutorGuard;
 
-TEST_SUITE("gate") {
+TEST_SUITE("executor_guard") {
     namespace {
 
     /// Posts what holds `token`; whether that is kept to be run.

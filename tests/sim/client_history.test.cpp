@@ -7,7 +7,7 @@
 
 #include <understudy/sim/check/client_history.hpp>
 
-TEST_SUITE("testimony") {
+TEST_SUITE("client_history") {
     namespace {
 
     using namespace understudy;

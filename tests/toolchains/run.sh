@@ -24,7 +24,7 @@ json=${JSON_DIR:-}
 few="core wire net"
 all="core wire net store service journal sim"
 # Without optimization, which costs most of the time to compile, these take minutes: they try histories by the thousand.
-slow="^core/(clerk_rules|replica_slices|.*_random|.*_scale)$"
+slow="^core/(client|replica_slices|.*_random|.*_scale)$"
 
 # NAME, where, compiler, C++ standard, packages, tests, flags. What tests/run.sh builds with anyway is not here: GCC 12
 # with C++20 and Debian 12's packages. `debian` are the packages of the Debian in question. A compiler has all tests
