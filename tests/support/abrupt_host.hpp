@@ -1,4 +1,5 @@
-// A host that ends in the midst of its work: services that keep their state in directories, and nobody waits for them.
+// A host that ends in the middle of its work: its services keep their state in directories and are destroyed without a
+// shutdown.
 #pragma once
 
 #include <string>
@@ -17,8 +18,8 @@
 
 namespace understudy::test {
 
-/// A view service and a server run until the server leads. It is given many commands, and after so many steps of the
-/// loop the services are destroyed, and at once their execution context. The directories are `views` and `server`.
+/// Runs a view service and a server until the server leads, submits many commands, runs `steps` more steps of the loop,
+/// then destroys the services and right after them their execution context. The directories are `views` and `server`.
 inline void end_abruptly(const TemporaryFolder& folder, int steps) {
     asio::io_context io{1};
     const auto listen = [&](const std::string& name) {

@@ -1,4 +1,5 @@
-// The poorest types that satisfy the library's concepts: what compiles with these asks for no more than it says.
+// The types with the fewest operations that satisfy the library's concepts. If code compiles with them, it requires no
+// more than the concepts state.
 #pragma once
 
 #include <string>
@@ -11,8 +12,8 @@
 
 namespace understudy::test {
 
-/// A Store that can be moved and nothing else: neither copied, compared, made from nothing nor printed,
-/// and no more can its types than travel as JSON. It adds numbers up.
+/// A Store that can only be moved: it cannot be copied, compared, default-constructed or printed. Its types can do no
+/// more than convert to and from JSON. It adds numbers up.
 class StoreArchetype {
 public:
     struct Command {

@@ -1,4 +1,4 @@
-// A client at a fixture: a test plays the view service and the primary by hand, one envelope at a time.
+// A fixture for one client: the test plays the view service and the primary by hand, one envelope at a time.
 #pragma once
 
 #include <doctest/doctest.h>
@@ -36,7 +36,7 @@ struct Fixture {
         return options;
     }
 
-    /// One turn; what it sent.
+    /// Runs one turn and returns what the client sent.
     std::vector<Envelope> turn(Duration later = {}) {
         now += later;
         clerk.wake(now, out);
@@ -49,7 +49,7 @@ struct Fixture {
         CHECK(nothing.outbox.empty());
         return std::exchange(out.outbox, {});
     }
-    /// Lets the machine sleep until its deadline, then one turn.
+    /// Advances the time to the state machine's deadline, then runs one turn.
     std::vector<Envelope> sleep() { return turn(clerk.deadline() - now); }
     void receive(const Address& from, const CallId& id, Message message) {
         clerk.receive({from, id, std::move(message)}, now, out);

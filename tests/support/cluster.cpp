@@ -1,4 +1,4 @@
-// The one place where the scenarios' services and clients are compiled.
+// The only source file that compiles the services and clients of the scenarios.
 #include <tests/support/cluster.hpp>
 
 #include <map>
@@ -29,7 +29,7 @@ struct Cluster::Parts {
         views.async_run(asio::detached);
     }
 
-    /// Who has that name; -1 if nobody.
+    /// The number of the server with that name; -1 if there is none.
     int number(const Address& name) const {
         for (const auto& [n, seat] : seats)
             if (seat.name == name) return n;

@@ -1,4 +1,4 @@
-// A view service, servers and clerks on one harness, and what a test does to them: kill, restart, cut, wait.
+// A view service, servers and clerks on one harness, and what a test does to them: kill, restart, disconnect, wait.
 #pragma once
 
 #include <cstddef>
@@ -27,7 +27,7 @@ struct Ended {
     explicit operator bool() const { return done && !ec; }
 };
 
-/// Services and clients are named in its source file alone: they are compiled once for all scenarios.
+/// Only the source file names the types of services and clients, so they are compiled once for all scenarios.
 class Cluster {
 public:
     explicit Cluster(Harness& harness, Reads reads = Reads::confirm);
@@ -39,20 +39,21 @@ public:
 
     // ---- servers ----
 
-    /// Starts server `n`, empty, under the name that it had before.
+    /// Starts server `n` without state, under the name that it had before.
     void start(int n);
-    /// As by SIGKILL: its sockets close, and it says nothing to anybody.
+    /// Like SIGKILL: the server's sockets close, and it sends nothing more.
     void kill(int n);
-    /// Whether it is there and serves as primary.
+    /// Whether the server runs and serves as primary.
     bool serves(int n) const;
     Faults& faults(int n);
     /// The view's primary, and its first backup; -1 if there is none.
     int primary() const;
     int backup() const;
 
-    /// A tenth of what passes between the server and its clients and peers is lost, in both directions; no ping is.
+    /// Loses a tenth of the messages between the server and its clients and peers, in both directions. Pings are not
+    /// lost.
     void make_unreliable(int n);
-    /// Nothing passes any more between that party and the view service.
+    /// Stops all messages between that node and the view service.
     void cut_from_views(Faults& node);
 
     /// The primary of the view serves in it, and its backup (if `backups` is 1) is in sync and acked.

@@ -1,4 +1,4 @@
-// What a call fails with.
+// The text of the exception that a call throws.
 #pragma once
 
 #include <exception>
@@ -6,7 +6,7 @@
 
 namespace understudy::test {
 
-/// The text of what it throws; empty if it throws nothing.
+/// The text of the exception; empty if the call throws nothing.
 template <typename Call>
 std::string failure(Call call) {
     try {

@@ -1,5 +1,5 @@
-// A proxy around any transport: it loses or holds back what passes, while connections stay up. One type whatever it
-// wraps, so that what stands on it is compiled once for all worlds.
+// A proxy around any transport: it loses or delays messages while connections stay up. It is one type whatever it
+// wraps, so the code above it is compiled once for all worlds.
 #pragma once
 
 #include <concepts>
@@ -15,20 +15,20 @@
 
 namespace understudy::test {
 
-/// The faults of one party, which its test may change at any time.
+/// The faults of one node. The test may change them at any time.
 struct Faults {
     using Rule = std::function<bool(const Address& peer, std::string_view payload)>;
 
     Rule lose_incoming;
     Rule lose_outgoing;
     Rule hold_incoming;
-    std::size_t received = 0;  ///< Messages that were handed over.
-    std::size_t pings = 0;     ///< Of these, pings.
+    std::size_t received = 0;  ///< Messages that were handed over to the owner.
+    std::size_t pings = 0;     ///< How many of these were pings.
     std::vector<Delivered> held;
     bool released = false;
     std::function<void()> wake;
 
-    /// What was held back arrives now.
+    /// Delivers the messages that were held back.
     void release() {
         hold_incoming = nullptr;
         released = true;
@@ -36,7 +36,7 @@ struct Faults {
     }
 };
 
-/// A transport behind virtual calls.
+/// A transport interface with virtual functions.
 class Line {
 public:
     virtual ~Line() = default;

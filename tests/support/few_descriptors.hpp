@@ -1,4 +1,4 @@
-// A process that may open hardly any more files or sockets, for a test.
+// Limits, for a test, how many more files or sockets the process may open.
 #pragma once
 
 #include <sys/resource.h>
@@ -8,7 +8,7 @@
 
 namespace understudy::test {
 
-/// Leaves the process only `spare` more descriptors for as long as it lives.
+/// While this object exists, the process can open only `spare` more descriptors.
 class FewDescriptors {
 public:
     explicit FewDescriptors(rlim_t spare) {

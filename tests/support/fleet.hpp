@@ -1,5 +1,5 @@
-// Many servers in groups of two, as far as a view service can see them: each pings, takes the view that it is told and,
-// as primary, says at once that its backup is in sync.
+// Many servers in groups of two, reduced to what a view service sees of them: each sends pings, takes the view that it
+// receives and, as primary, reports at once that its backup is in sync.
 #pragma once
 
 #include <algorithm>
@@ -40,7 +40,7 @@ public:
     const View& view(std::size_t n) const { return servers_[n].view; }
     bool leads(std::size_t n) const { return view(n).primary.name == servers_[n].ping.server; }
 
-    /// The server hears of a view. Whether that is news to it.
+    /// The server receives a view. Returns whether the view is newer than the one it had.
     bool tell(std::size_t n, const ViewInfo& info) {
         auto& server = servers_[n];
         if (!is_newer(info.view, server.view)) return false;
@@ -53,7 +53,7 @@ public:
         if (info.view.backups.empty()) server.ping.synced.emplace();
         return true;
     }
-    /// Whether the two are primary and backup, in sync, and both know.
+    /// Whether the group has a primary and a backup in sync, and both know it.
     bool formed(std::size_t group) const {
         const auto &one = view(2 * group), &other = view(2 * group + 1);
         return one.number == 2 && one == other && one.synced_count() == 1;
@@ -64,7 +64,7 @@ public:
         return true;
     }
 
-    /// The primaries of so many groups, spread over all.
+    /// `count` primaries, spread over all groups.
     std::vector<std::size_t> some_primaries(std::size_t count) const {
         std::vector<std::size_t> chosen;
         count = std::min(count, groups());
@@ -78,7 +78,7 @@ public:
     static std::size_t partner(std::size_t n) { return n ^ 1; }
 
 private:
-    /// An address of this machine at which nobody listens.
+    /// An address of this machine at which no process listens.
     static Address name(std::size_t n) {
         const auto part = [](std::size_t value) { return std::to_string(value & 0xFF); };
         return "tcp://127." + part(1 + (n >> 16)) + "." + part(n >> 8) + "." + part(n) + ":9";
@@ -92,7 +92,7 @@ private:
 
 // ---- what happens to a fleet, over whatever carries its pings -----------------------------------------------
 
-/// Brings it about that all groups are in their second view, both servers in sync.
+/// Runs until all groups are in their second view, with both servers in sync.
 void form(auto& fleet) {
     std::size_t left = fleet.fleet().groups();
     fleet.on_news = [&](std::size_t server) { left -= fleet.fleet().formed(server / 2); };
@@ -101,8 +101,8 @@ void form(auto& fleet) {
     if (!fleet.fleet().formed()) throw std::runtime_error{"the groups do not form"};
 }
 
-/// Many primaries fail at once: what `fail` does. How many groups were told of their next view, and how long it took
-/// until the last one was; or the time after which nothing more is awaited.
+/// Lets `count` primaries fail at once by calling `fail`. Returns how many groups received their next view, and the
+/// time until the last one did, or the time at which the wait ended.
 auto fail_primaries(auto& fleet, std::size_t count, Duration dead_after, auto fail) {
     const auto chosen = fleet.fleet().some_primaries(count);
     std::size_t emitted = 0;
@@ -111,7 +111,7 @@ auto fail_primaries(auto& fleet, std::size_t count, Duration dead_after, auto fa
     for (const auto server : chosen) fail(server);
     fleet.run([&] { return emitted == chosen.size() || fleet.now() > begun + 10 * dead_after; });
     const auto took = fleet.now() - begun;
-    fleet.run_for(2 * dead_after);  // nothing else follows from it
+    fleet.run_for(2 * dead_after);  // no further view change follows
     fleet.on_news = [](std::size_t) {};
     return std::pair{emitted, took};
 }

@@ -1,5 +1,5 @@
-// A fleet and the rules of a view service, with nothing between them and a time of their own: what the rules alone
-// cost, for more servers than one machine has connections for.
+// A fleet joined directly with the view service's state machine, in virtual time: measures what the state machine alone
+// costs, for more servers than one machine has connections for.
 #pragma once
 
 #include <malloc.h>
@@ -24,7 +24,7 @@ namespace understudy::test {
 using namespace protocol;
 using namespace view_service;
 
-/// Bytes that are allocated now, by the allocator's account.
+/// Bytes that are allocated now, as the allocator counts them.
 inline double allocated_bytes() {
     const auto all = mallinfo2();
     return static_cast<double>(all.uordblks + all.hblkhd);
@@ -43,16 +43,16 @@ public:
     /// Called when a server hears of a new view.
     std::function<void(std::size_t server)> on_news = [](std::size_t) {};
 
-    double cpu = 0;         ///< Seconds, of the rules.
-    std::size_t pings = 0;  ///< Answered.
-    std::size_t lost = 0;   ///< Servers that the service gave up.
+    double cpu = 0;         ///< Seconds spent in the state machine.
+    std::size_t pings = 0;  ///< Pings that were answered.
+    std::size_t lost = 0;   ///< Servers that the service declared lost.
     void measure() {
         cpu = 0;
         pings = 0;
     }
     void silence(std::size_t server) { silent_[server] = true; }
 
-    /// A turn in each millisecond takes the pings that were due meanwhile, until `done()`.
+    /// Runs one turn per millisecond, which takes the pings that became due meanwhile, until `done()`.
     template <typename Done>
     void run(Done done) {
         for (; !done(); now_ += std::chrono::milliseconds{1}) turn();
@@ -60,7 +60,7 @@ public:
     void run_for(Duration length) {
         run([this, until = now_ + length] { return now_ >= until; });
     }
-    /// What the rules hold; they end with it.
+    /// The memory that the state machine occupies. Measured by destroying it.
     double memory() {
         const auto before = allocated_bytes();
         machine_.reset();

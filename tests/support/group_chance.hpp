@@ -1,4 +1,4 @@
-// What chance decides in a GroupWorld: dice, and options so small that every bound is met.
+// The random choices of a GroupWorld: dice, and options so small that every limit is reached.
 #pragma once
 
 #include <cstdint>
@@ -22,7 +22,7 @@ public:
     T pick(std::initializer_list<T> values) {
         return values.begin()[below(values.size())];
     }
-    /// The key of any entry.
+    /// The key of a randomly chosen entry.
     template <typename Table>
     auto any(const Table& table) {
         return std::next(table.begin(), static_cast<long>(below(table.size())))->first;

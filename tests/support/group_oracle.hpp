@@ -1,4 +1,4 @@
-// What every answer, replica and event of a GroupWorld must look like, whatever fails.
+// What must hold for every answer, replica and event of a GroupWorld, under any fault.
 #pragma once
 
 #include <algorithm>
@@ -27,11 +27,11 @@ inline void ensure(bool holds, const std::string& otherwise) {
     if (!holds) FAIL(otherwise);
 }
 
-/// Commands are unique and the store is a list of them, so an answer's place in the list says all about its order:
-/// an operation that begins when the list is known to have n bytes must see at least these.
+/// Commands are unique and the store is a list of them, so an answer's place in the list determines its order: an
+/// operation that begins when the list is known to have n bytes must see at least these.
 class GroupOracle {
 public:
-    /// With `streams` no request is repeated on its way: then a refusal is certain.
+    /// With `streams` the network repeats no request, so a refusal is certain: the command had no effect.
     explicit GroupOracle(bool streams) : streams_(streams) {}
 
     // ---- calls ------------------------------------------------------------------------------------------
@@ -59,20 +59,21 @@ public:
         floor_ = std::max(floor_, size);
     }
 
-    /// An operator forced a view: what was answered so far may be lost.
+    /// An operator forced a view: writes that were answered so far may be lost.
     void forced() {
         forced_ = true;
         floor_ = 0;
         known_.clear();
         places_.clear();
     }
-    /// Nothing fails any more: every call is answered. (Of a session that expired nobody knows what became of a call
-    /// that was sent twice, also now.)
+    /// No more faults from now on: every call is answered. Exception: if a session expired, the outcome of a call that
+    /// was sent twice stays unknown even now.
     void calm() { calm_ = true; }
 
     // ---- replicas ---------------------------------------------------------------------------------------
 
-    /// After a turn that sends this: at one index all replicas are equal, whenever they get there.
+    /// After a turn that sends `sent`: all replicas that reach an index must have the same state there, whenever they
+    /// reach it.
     void see(const ReplicaStateMachine<ListStore>& machine, const replica::Output& sent, Time now,
              std::size_t max_sessions) {
         const auto forgotten = not_counted_on(machine, sent, now);
@@ -82,9 +83,11 @@ public:
         auto seen = std::tuple{state.applied, hash(state.store.all), hash(state.sessions.save())};
         auto [first, fresh] = states_.emplace(std::pair{machine.view().view.forced, state.applied.index}, seen);
         ensure(first->second == seen, "replicas differ at one index");
-        ensure(state.sessions.size() <= max_sessions + 20, "sessions without bound");  // those inherited come on top
+        // sessions taken over from the log come on top
+        ensure(state.sessions.size() <= max_sessions + 20, "sessions without bound");
     }
-    /// The list at the end: nothing twice, nothing lost, nothing that was said to have had no effect.
+    /// Checks the list at the end: nothing is in it twice, nothing answered is missing, and nothing is in it that was
+    /// reported to have had no effect.
     void check(const std::string& list) const {
         std::set<std::string> seen;
         for (std::size_t at = 0; at < list.size();) {
@@ -136,8 +139,8 @@ private:
     std::map<std::pair<Address, CallKey>, Operation> live_;
     std::size_t floor_ = 0;                      // the list has at least these bytes
     std::string known_;                          // the longest list that was read
-    std::map<std::size_t, std::string> places_;  // of answered writes: where each ends in the list
-    std::set<std::string> refused_;              // said to have had no effect
+    std::map<std::size_t, std::string> places_;  // of answered writes: where each one ends in the list
+    std::set<std::string> refused_;              // reported to have had no effect
     std::map<std::pair<ViewNumber, Index>, std::tuple<Position, std::size_t, std::size_t>> states_;
     std::size_t answered_ = 0, snapshots_ = 0, cuts_ = 0;
 };

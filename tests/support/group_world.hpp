@@ -1,5 +1,5 @@
-// A whole group as values: the view service, its servers and clients, a network and a clock, all driven by one seed.
-// It breaks whatever may break, and knows what every answer and every replica must look like all the same.
+// A whole group as values: the view service, its servers and clients, a network and a clock, all driven by one seed. It
+// injects every fault that the protocol allows, and checks every answer and every replica all the same.
 #pragma once
 
 #include <algorithm>
@@ -43,7 +43,7 @@ public:
 
     // ---- acts -------------------------------------------------------------------------------------------
 
-    /// Faults of all kinds while the clients work.
+    /// Injects faults of all kinds while the clients work.
     void chaos(int acts) {
         for (int i = 0; i < acts; ++i) {
             run(Duration{dice_.below(dice_.one_in(10) ? 400'000'000 : 40'000'000)});
@@ -51,7 +51,7 @@ public:
         }
     }
 
-    /// From now on nothing fails, and whatever is down comes back.
+    /// Ends all faults: from now on nothing fails, and servers that are down are started again.
     void heal() {
         calm_ = true;
         blocked_.clear();
@@ -65,7 +65,8 @@ public:
         view_stalled_ = {};
     }
 
-    /// Lets the group come to rest. False if it waits (R4), which it may do only if it must.
+    /// Runs until the group is at rest. Returns false if the group waits (R4), which is allowed only when no process
+    /// is left that holds every answered write.
     bool settle() {
         auto limit = now_ + 60s;
         while (now_ < limit) {
@@ -80,7 +81,7 @@ public:
         return false;
     }
 
-    /// An operator forces some live server; what was answered before may be lost.
+    /// An operator forces a live server to be primary; writes that were answered before may be lost.
     void force() {
         auto name = view().primary.name;
         post({"v", {"operator#0", "1", ViewForce{group, name}}, {}, {}}, 1ms);
@@ -88,13 +89,13 @@ public:
         run(2s);
     }
 
-    /// Everybody can write and read, all replicas are equal, and what was promised is there.
+    /// Checks that all clients can write and read, that all replicas are equal, and that every answered write is there.
     void check_the_end() {
-        for (auto& [name, clerk] : clients_) begin(name, true, 30s);  // a session that is gone shows now
+        for (auto& [name, clerk] : clients_) begin(name, true, 30s);  // a session that expired shows now
         ensure(settle(), "a healthy group waits");
         oracle_.calm();
         for (auto& [name, clerk] : clients_) begin(name, true, 30s), begin(name, false, 30s);
-        run(10s);  // the sessions expire meanwhile
+        run(10s);  // the sessions expire during this time
         for (auto& [name, clerk] : clients_) ensure(clerk.pending() == 0, "a call never ends");
         ensure(at_rest(), "the group does not stay at rest");
         const auto& leader = *servers_.at(view().primary.name).machine;
@@ -135,10 +136,10 @@ private:
         Time stalled{};
         bool leaving = false;
     };
-    /// A message, or news of a connection or a probe, on its way.
+    /// A message on its way, or the news of a lost connection or of a probe's result.
     struct Arriving {
         Address to;
-        Envelope envelope;  // its peer is the sender, as the receiver knows it
+        Envelope envelope;  // `peer` is the sender, as the receiver knows it
         std::optional<Address> gone;
         std::optional<std::pair<Address, ProbeResult>> probed;
     };
@@ -159,7 +160,7 @@ private:
         if (!dice_.one_in(4))
             for (const auto& other : everybody()) part(other, name);
     }
-    /// What `name` learns when its connections with `other` end.
+    /// Reports to `name` that its connections with `other` ended.
     void part(const Address& name, const Address& other) {
         if (name == other) return;
         post({name, {}, other, {}}, travel());
@@ -182,7 +183,7 @@ private:
         const auto* info = view_service_.view(group);
         return info ? info->view : none;
     }
-    /// The process that the view names, if it lives.
+    /// The process that the view names, if it is running.
     const Replica* process(const Member& member) const {
         auto server = servers_.find(member.name);
         if (server == servers_.end() || !server->second.machine) return nullptr;
@@ -240,7 +241,7 @@ private:
                     begin(dice_.any(clients_), !dice_.one_in(4), dice_.one_in(8) ? 100ms : 4s);
         }
     }
-    /// Mostly a crash leaves somebody who holds everything; else most plays would end with a wait (R4).
+    /// Most crashes must leave another process that holds everything; otherwise most runs would end with a wait (R4).
     bool may_crash(const Address& name) {
         if (dice_.one_in(12)) return true;
         auto safe = [&](const Member& member) { return member.name != name && process(member); };
@@ -253,7 +254,7 @@ private:
         blocked_.insert({from, to});
         if (dice_.one_in(2)) blocked_.insert({to, from});
     }
-    /// The primary and one client are cut off from everybody else but do not know it.
+    /// Cuts the primary and one client off from all other nodes. Neither is notified.
     void split() {
         auto primary = view().primary.name, client = dice_.any(clients_);
         for (const auto& name : everybody())
@@ -265,7 +266,7 @@ private:
         run(Duration{dice_.below(200'000'000)});
         for (const auto& [name, clerk] : clients_) begin(name, false, 4s);
     }
-    /// A connection breaks: what was under way on it is lost, and both ends hear of it.
+    /// Breaks a connection: messages in flight on it are lost, and both ends are notified.
     void disconnect() {
         auto names = everybody();
         auto one = names[dice_.below(names.size())], other = names[dice_.below(names.size())];
@@ -314,7 +315,7 @@ private:
 
     // ---- what must hold ---------------------------------------------------------------------------------
 
-    /// R4: nobody is left who holds every answered write.
+    /// R4: no process is left that holds every answered write.
     void check_wait() const {
         auto incarnations = [&](const Member& member) { return process(member) != nullptr; };
         ensure(!incarnations(view().primary), "the group waits although its primary lives");
@@ -411,7 +412,7 @@ private:
                 for (auto& event : found.mapped()) post(std::move(event), {});
         }
     }
-    /// An answer goes to a life of its receiver and nobody else; a request to whoever has the name.
+    /// An answer reaches only the incarnation that it is addressed to; a request reaches any process with that name.
     void send(const Address& from, Envelope envelope) {
         auto to = without_process(envelope.peer);
         bool answer = to != envelope.peer;
@@ -432,13 +433,13 @@ private:
     void post(Arriving event, Duration delay) { network_.emplace(now_ + delay, std::move(event)); }
     void probe(const Address& name) {
         auto result = servers_.at(name).machine ? ProbeResult::alive : ProbeResult::refused;
-        if (!calm_ && dice_.one_in(8)) result = ProbeResult::refused;  // forged: it may live
+        if (!calm_ && dice_.one_in(8)) result = ProbeResult::refused;  // a wrong result: the process may be running
         if (blocked_.contains({"v", name})) result = ProbeResult::unknown;
         post({"v", {}, {}, std::pair{name, result}}, travel());
     }
 
     Dice dice_;
-    bool streams_;  // messages are neither lost nor repeated nor overtaken, but connections break
+    bool streams_;  // no message is lost, repeated or reordered, but connections break
     GroupOracle oracle_;
     std::size_t wanted_;
     Time now_{100s};
@@ -448,13 +449,14 @@ private:
     std::map<Address, Server> servers_;
     std::map<Address, ClientStateMachine> clients_;
     std::uint64_t incarnations_ = 0;
-    std::set<Address> touched_;  // have received something since their last turn
+    std::set<Address> touched_;  // received something since their last turn
     int busy_ = 0;
 
     std::multimap<Time, Arriving> network_;
     std::map<std::pair<Address, Address>, Time> last_arrival_;
-    std::set<std::pair<Address, Address>> blocked_;                      // from, to
-    std::map<std::pair<Address, Address>, std::vector<Arriving>> held_;  // server, peer: not read for the time being
+    std::set<std::pair<Address, Address>> blocked_;  // (from, to)
+    // (server, peer): the server does not read from this peer for now
+    std::map<std::pair<Address, Address>, std::vector<Arriving>> held_;
     bool calm_ = false;
     CallKey last_key_ = 0;
 };

@@ -1,4 +1,4 @@
-// The worlds of sockets, which only `in_every_world` enters.
+// The worlds with real sockets; only `in_every_world` uses them.
 #include <tests/support/harness.hpp>
 
 #include <type_traits>
@@ -12,7 +12,7 @@
 namespace understudy::test {
 namespace {
 
-/// Real sockets in real time: only events count, and are waited for up to 30 s.
+/// Real sockets in real time: tests wait for events, at most 30 s, and never for an amount of time.
 template <typename Carrier>
 class SocketHarness final : public Harness {
 public:

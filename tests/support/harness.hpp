@@ -1,5 +1,5 @@
-// The worlds in which a scenario is played: simulation with a seed, unix sockets, TCP on loopback. One test body
-// serves all, and sees them as one type.
+// The worlds in which a scenario runs: simulation with a seed, unix sockets, TCP on loopback. One test body runs in all
+// of them and sees them as one type.
 #pragma once
 
 #include <functional>
@@ -24,7 +24,8 @@ public:
     virtual Address address(const std::string& name) const = 0;
     virtual FaultyTransport listen(const Address& address, std::shared_ptr<Faults> faults) = 0;
     virtual FaultyTransport dial(const std::string& name, std::shared_ptr<Faults> faults) = 0;
-    /// Whether it comes to hold; within the limit in simulation, in the end over sockets.
+    /// Runs until the condition holds; returns whether it does. In simulation `limit` applies; sockets have a longer
+    /// limit.
     virtual bool until(std::function<bool()> condition, Duration limit) = 0;
     virtual void pass(Duration length) = 0;
 };
@@ -58,7 +59,7 @@ private:
     sim::World world_;
 };
 
-/// Plays the body in simulation, on UNDERSTUDY_SEEDS seeds from UNDERSTUDY_FROM on.
+/// Runs the body in simulation, on UNDERSTUDY_SEEDS seeds starting with UNDERSTUDY_FROM.
 template <typename Body>
 void in_simulation(Body body, std::uint64_t seeds = 10) {
     const auto from = setting("UNDERSTUDY_FROM", 1);
@@ -70,7 +71,7 @@ void in_simulation(Body body, std::uint64_t seeds = 10) {
     }
 }
 
-/// Plays the body in simulation and over both kinds of sockets.
+/// Runs the body in simulation and over both kinds of sockets.
 void in_every_world(const std::function<void(Harness&)>& body, std::uint64_t seeds = 10);
 
 }  // namespace understudy::test

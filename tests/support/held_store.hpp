@@ -1,4 +1,5 @@
-// A ViewStore whose answers wait until a test gives them. What it holds, and what was asked of it, outlives it.
+// A ViewStore that answers only when the test says so. Its contents, and the record of what was asked of it, outlive
+// it.
 #pragma once
 
 #include <cstdint>
@@ -22,7 +23,7 @@ namespace understudy::test {
 
 using namespace view_service;
 
-/// What a `HeldStore` holds, and the call that waits. Unless it is `held`, each call is answered at once.
+/// The contents of a `HeldStore`, and the call that waits. While `held` is false, each call is answered at once.
 struct Shelf {
     asio::any_io_executor executor;
     bool held = false;
@@ -31,20 +32,20 @@ struct Shelf {
     int loads = 0, sets = 0;
 
     bool waits() const { return static_cast<bool>(pending); }
-    /// Does what is waited for, and answers.
+    /// Performs the waiting call and completes it.
     void answer() { std::exchange(pending, {}).post({}, do_it()); }
-    /// Fails, having done it or not.
+    /// Completes the waiting call with an error, after performing it or not.
     void fail(bool done) {
         if (done) do_it();
         std::exchange(pending, {}).post(asio::error::no_buffer_space, false);
     }
-    /// The call was cancelled, but it is done all the same.
+    /// Performs a call that was cancelled: cancellation does not prevent the effect.
     void do_late() { do_it(); }
 
     // ---- for the store ----
 
     std::uint64_t expected = 0;
-    std::optional<ViewChanges> changes;  // of a set
+    std::optional<ViewChanges> changes;  // the changes to be stored, if the call is a set
     detail::CompletionHandler<bool> pending;
 
     bool do_it() {

@@ -1,4 +1,5 @@
-// A journal as the rules see it: what was written, what of it is on stable storage, and what that makes of a restart.
+// A journal as the state machine sees it: the batches written, which of them are stable, and what a restart recovers
+// from them.
 #pragma once
 
 #include <algorithm>
@@ -22,17 +23,17 @@ public:
         for (auto index = batch.prev.index + 1; index <= batch.through; ++index) kept.entries.push_back(log[index]);
         kept_.push_back(std::move(kept));
     }
-    /// Everything written so far is on stable storage; gives the number of the last batch.
+    /// Makes everything written so far stable; returns the number of the last batch.
     std::uint64_t sync() {
         synced_ = kept_.size();
         return kept_.empty() ? 0 : kept_.back().batch.number;
     }
-    /// The machine loses its power: what is not on stable storage is gone.
+    /// Loses power: whatever is not on stable storage is lost.
     void lose_power() { kept_.resize(synced_); }
-    /// The process ends; what it wrote stays.
+    /// Ends the process; what it wrote is not lost.
     void end_process() { synced_ = kept_.size(); }
     std::size_t batches() const { return kept_.size(); }
-    /// Bytes of commands in the batch that has most of them.
+    /// The bytes of commands in the batch with the most of them.
     std::size_t largest_batch() const {
         std::size_t largest = 0;
         for (const auto& kept : kept_) {
@@ -42,13 +43,13 @@ public:
         }
         return largest;
     }
-    /// The batches of all pieces of snapshots, in their order.
+    /// The numbers of all batches with pieces of snapshots, in order.
     std::vector<std::uint64_t> pieces() const {
         std::vector<std::uint64_t> batches;
         for (const auto& kept : kept_) batches.insert(batches.end(), kept.batch.pieces.size(), kept.batch.number);
         return batches;
     }
-    /// How many snapshots are whole.
+    /// How many snapshots are complete.
     int snapshots() const {
         int count = 0;
         for (const auto& kept : kept_)
@@ -56,7 +57,7 @@ public:
         return count;
     }
 
-    /// Tells what is kept; what was wrong, or an empty string.
+    /// Passes what is stored to the reader; returns the error, or an empty string.
     std::string read(JournalReader& reader) const {
         std::vector<SnapshotPiece> newest, partial;
         std::size_t written_in = 0;

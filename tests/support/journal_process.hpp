@@ -1,4 +1,4 @@
-// Processes that use a log on a simulated disk, and what may be expected of it when they have died.
+// Processes that use a log on a simulated disk, and what the log must contain after they have ended.
 #pragma once
 
 #include <algorithm>
@@ -19,12 +19,12 @@ using Frames = std::map<std::uint64_t, std::string>;
 
 /// What the user of a log knows about it.
 struct Account {
-    Frames appended{};                 ///< All that may be there.
-    std::uint64_t flushed = 0;         ///< Up to here it has left the process.
-    std::uint64_t synced = 0;          ///< Up to here it was reported to be on stable storage.
-    std::uint64_t removed_before = 0;  ///< Lower numbers may be gone.
+    Frames appended{};                 ///< All frames that may be found.
+    std::uint64_t flushed = 0;         ///< Frames before this one have left the process.
+    std::uint64_t synced = 0;          ///< Frames before this one were reported to be on stable storage.
+    std::uint64_t removed_before = 0;  ///< Frames with lower numbers may have been removed.
 
-    /// What is wrong if these frames are found, of which all up to `least` must be there; empty if nothing is.
+    /// What is wrong if a recovery finds these frames, of which all up to `least` must be there; empty if all is well.
     std::string complaint(const Frames& found, std::uint64_t least) const {
         for (const auto& [number, payload] : found)
             if (const auto known = appended.find(number); known == appended.end() || known->second != payload)
@@ -36,7 +36,7 @@ struct Account {
         }
         return {};
     }
-    /// A new life has found that.
+    /// A new incarnation has recovered these frames.
     void recovered(const Frames& found) {
         appended = found;
         flushed = synced = found.empty() ? 0 : found.rbegin()->first;
@@ -48,7 +48,7 @@ inline journal::FrameLogOptions small_segments(std::size_t grow_bytes) {
     return {.segment_bytes = 1500, .max_frame = 4096, .buffer_bytes = 2048, .grow_bytes = grow_bytes};
 }
 
-/// One life of a process. Writes down in an account what it does.
+/// One incarnation of a process. Records in an account what it does.
 class JournalProcess {
 public:
     JournalProcess(sim::Storage& storage, Account& account, journal::FrameLogOptions options)
@@ -92,7 +92,7 @@ private:
     Account& account_;
 };
 
-/// A bit of everything: frames within a sector and across some, groups, segments that are full, a removal, marks.
+/// A mixed workload: frames within one sector and across several, groups of frames, full segments, a removal, marks.
 inline void play(JournalProcess& process) {
     process.append(1);
     process.sync();
@@ -120,7 +120,7 @@ inline void play(JournalProcess& process) {
     process.sync();
 }
 
-/// A life from its start: recovery, then the script. False if it ends early, as a process does when the disk fails.
+/// One incarnation from its start: recovery, then the script. Returns false if it ends early because the disk fails.
 inline bool live(sim::Storage& storage, Account& account, journal::FrameLogOptions options) {
     try {
         JournalProcess process{storage, account, options};
@@ -132,7 +132,7 @@ inline bool live(sim::Storage& storage, Account& account, journal::FrameLogOptio
     }
 }
 
-/// What the next process finds.
+/// The frames that the next process recovers.
 inline Frames recover(sim::Storage& storage, journal::FrameLogOptions options) {
     Account account;
     JournalProcess process{storage, account, options};

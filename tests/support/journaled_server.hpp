@@ -1,5 +1,5 @@
-// A primary by itself whose journal is on a simulated disk: what it answered before the lights went out must be there
-// when they come back.
+// A primary without backups whose journal is on a simulated disk: what it answered before a power cut must be there
+// after the restart.
 #pragma once
 
 #include <algorithm>
@@ -28,7 +28,7 @@ public:
     using Machine = ReplicaStateMachine<ListStore>;
     using Files = journal::ReplicaFiles<sim::Disk>;
 
-    /// With a small journal, or one of these options.
+    /// Uses the options of a small journal, or those given.
     explicit JournaledServer(sim::Storage& storage) : JournaledServer{storage, small()} {
         options_.log_bytes = 300;
         options_.journal_bytes = 1500;
@@ -36,7 +36,7 @@ public:
     }
     JournaledServer(sim::Storage& storage, journal::FrameLogOptions files) : storage_{storage}, file_options_{files} {}
 
-    /// A life begins, and leads a view of its own. Throws what the journal throws.
+    /// Starts an incarnation, which leads a view of its own. Throws what the journal throws.
     void start() {
         end();
         expected_ = heard_;
@@ -52,22 +52,22 @@ public:
         files_.reset();
     }
 
-    /// Whether the command was answered. Throws when the disk fails.
+    /// Returns whether the command was answered. Throws when the disk fails.
     bool put(const std::string& command) {
         answered_ = false;
         give({"client", "1", Execute{ClusterId{5}, "main", {}, 0, 0, command}});
         return answered_;
     }
     void checkpoint() { files_->checkpoint(); }
-    /// An operator forces a view that has no place for this server: all that it holds is void. Throws as `put`.
+    /// An operator forces a view without this server: the whole state of the server becomes void. Throws as `put` does.
     void lose_to_forced_view() {
         const auto number = ++view_;
         enter({number, {"b", Incarnation{1}, false}, {}, number});
     }
-    /// The newest view that there was.
+    /// The newest view so far.
     ViewNumber view() const { return view_; }
     const std::string& all() const { return machine_->store().all; }
-    /// Whether this life says that it continues the last one that the world had heard of.
+    /// Whether this incarnation reports that it continues the last one whose ping was received.
     bool continues() const { return expected_ == 0 || std::ranges::count(recovered_, Incarnation{expected_}) == 1; }
     Machine& machine() { return *machine_; }
     int snapshots() const { return snapshots_; }
@@ -89,7 +89,8 @@ private:
                 answered_ = answered_ || std::holds_alternative<ExecuteResult>(sent.message);
                 const auto* ping = std::get_if<Ping>(&sent.message);
                 if (!ping) continue;
-                if (heard_ != incarnations_) recovered_ = ping->recovered;  // the first one's: no view was heard yet
+                // from the first ping: no view was received yet
+                if (heard_ != incarnations_) recovered_ = ping->recovered;
                 heard_ = incarnations_;
             }
             again = done.journal.has_value();
@@ -111,8 +112,8 @@ private:
     Output output_;
     Time now_{std::chrono::seconds{1}};
     std::uint64_t incarnations_ = 0;
-    std::uint64_t heard_ = 0;     // the last life that pinged
-    std::uint64_t expected_ = 0;  // and that before the present one
+    std::uint64_t heard_ = 0;     // the last incarnation that pinged
+    std::uint64_t expected_ = 0;  // the one before the present incarnation
     ViewNumber view_ = 0;
     bool answered_ = false;
     int snapshots_ = 0;

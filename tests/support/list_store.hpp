@@ -1,5 +1,5 @@
-// A text store for tests of the rules: it keeps every command that it was told, in order. `answer N` only returns N
-// bytes.
+// A text store for tests of the state machines: it keeps every command that it executed, in order. The command `answer
+// N` only returns N bytes.
 #pragma once
 
 #include <string>

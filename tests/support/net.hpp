@@ -1,5 +1,5 @@
-// What the socket tests share: one io_context that is run until something has happened, a party that writes down all
-// that arrives at its transport, and raw sockets that behave as badly as a test asks for.
+// Shared by the socket tests: one io_context that runs until a condition holds, a transport owner that records
+// everything it receives, and raw sockets that misbehave as a test asks.
 #pragma once
 
 #include <netdb.h>
@@ -37,7 +37,7 @@ namespace understudy::test {
 
 using namespace std::chrono_literals;
 
-/// A name of this machine. A system without /etc/hosts has none; then it is the number.
+/// A name of this machine. A system without /etc/hosts has none; then it is the numeric address.
 inline std::string host_name() {
     addrinfo* found = nullptr;
     const bool known = ::getaddrinfo("localhost", nullptr, nullptr, &found) == 0;
@@ -57,14 +57,14 @@ bool run_until(asio::io_context& io, Condition condition) {
     return true;
 }
 
-/// Runs what is ready, over and over until nothing is.
+/// Runs whatever is ready, repeatedly, until nothing is ready.
 inline void settle(asio::io_context& io) {
     io.restart();
     while (io.poll() > 0) {
     }
 }
 
-/// All that arrived, turn by turn, and how it ended.
+/// Everything that was received, turn by turn, and how the transport ended.
 struct Diary {
     std::vector<TransportEvents> turns;
     std::error_code ended;
@@ -107,7 +107,7 @@ asio::awaitable<void> keep_diary(T& transport, std::shared_ptr<Diary> diary) {
     }
 }
 
-/// A transport whose owner does nothing but keep a diary.
+/// A transport whose owner only keeps a diary.
 template <typename T = net::AnyTransport>
 struct Endpoint {
     template <typename... Arguments>
@@ -124,12 +124,12 @@ struct Endpoint {
     T transport;
 };
 
-/// A plain socket in the hands of somebody who does not keep to the rules. Never blocks.
+/// A plain socket for a peer that violates the protocol. Never blocks.
 class RawPeer {
 public:
     explicit RawPeer(net::Descriptor socket) : socket_{std::move(socket)} {}
 
-    /// Connected to an address that is listened on; the kernel completes that before anybody accepts.
+    /// Connected to an address that is listened on; the kernel completes that before the listener accepts.
     static RawPeer connected_to(const Address& address) {
         const auto target = std::get<net::Target>(net::parse_address(address));
         asio::generic::stream_protocol::endpoint endpoint;
@@ -143,12 +143,12 @@ public:
         return RawPeer{std::move(socket)};
     }
 
-    /// What the kernel took.
+    /// Writes without blocking; returns how many bytes the kernel took.
     std::size_t write(std::string_view bytes) {
         const auto count = ::send(socket_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
         return count < 0 ? 0 : static_cast<std::size_t>(count);
     }
-    /// What has come; `ended()` once there is nothing more to come.
+    /// Returns the bytes received so far; `ended()` is true once no more can come.
     std::string read() {
         std::string bytes(1u << 16, '\0');
         const auto count = ::recv(socket_.get(), bytes.data(), bytes.size(), MSG_DONTWAIT);
@@ -158,12 +158,12 @@ public:
         return bytes;
     }
     bool ended() const { return ended_; }
-    /// Whether it ended without an orderly close: what was under way may be lost.
+    /// Whether the connection ended without an orderly close: data in flight may be lost.
     bool was_reset() const { return was_reset_; }
     void close() { socket_.reset(); }
-    /// Says that nothing more will come, and goes on reading.
+    /// Shuts down sending; reading goes on.
     void close_sending() { ::shutdown(socket_.get(), SHUT_WR); }
-    /// Ends the connection with a reset, as a peer does whose machine starts anew.
+    /// Ends the connection with a reset, like a peer whose machine restarts.
     void reset() {
         const linger hard{.l_onoff = 1, .l_linger = 0};
         ::setsockopt(socket_.get(), SOL_SOCKET, SO_LINGER, &hard, sizeof hard);
@@ -182,7 +182,7 @@ inline std::string frame(std::string_view payload) {
     return bytes;
 }
 
-/// A payload that a transport lets pass; only its first byte is looked at.
+/// A payload that a transport accepts; it looks at the first byte only.
 inline std::string message(std::string_view text) { return "{" + std::string{text} + "}"; }
 
 }  // namespace understudy::test

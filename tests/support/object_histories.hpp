@@ -1,4 +1,4 @@
-// Histories of clients of one atomic key/value store, made by chance, and a checker too simple to be wrong.
+// Random histories of clients of one atomic key/value store, and a checker that is too simple to be wrong.
 #pragma once
 
 #include <algorithm>
@@ -22,12 +22,13 @@ struct HistoryShape {
     std::size_t clients = 3;
     std::size_t operations = 6;
     std::size_t keys = 1;
-    double abandoned = 0.05;      ///< Of the steps of a call: it is left open, and may take effect much later.
-    bool only_registers = false;  ///< Puts of values that are all different, and gets.
-    bool claims = false;          ///< Answers come with their place in the order of the store.
+    /// Probability, per step of a call, that the call is left open; it may take effect much later.
+    double abandoned = 0.05;
+    bool only_registers = false;  ///< Only gets, and puts of values that are all different.
+    bool claims = false;          ///< Answers carry their place in the order of the store.
 };
 
-/// Each call takes effect at one instant between its beginning and its end, so what comes out is linearizable.
+/// Each call takes effect at one instant between its beginning and its end, so the resulting history is linearizable.
 class AtomicClients {
 public:
     AtomicClients(sim::Random& random, HistoryShape shape)
@@ -116,7 +117,7 @@ private:
     sim::HistoryOf<sim::KvModel> history_;
 };
 
-/// Tries every order that agrees with what is claimed. For a few operations of one key.
+/// Tries every order that agrees with the claimed places. Only for a few operations on one key.
 inline bool some_order_explains(const KvOperations& left, const sim::KvModel& model, const sim::KvModel::State& state) {
     if (std::all_of(left.begin(), left.end(), [](auto& operation) { return operation.open(); })) return true;
     for (std::size_t i = 0; i < left.size(); ++i) {
@@ -136,7 +137,7 @@ inline bool some_order_explains(const KvOperations& operations) {
     return some_order_explains(operations, sim::KvModel{}, {});
 }
 
-/// Changes one answer to another that this kind of operation has.
+/// Replaces one answer by another that this kind of operation could have.
 inline void falsify(KvOperations& operations, sim::Random& random) {
     std::vector<std::size_t> answered;
     for (std::size_t i = 0; i < operations.size(); ++i)

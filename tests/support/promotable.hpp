@@ -1,5 +1,5 @@
-// What a serving primary owes to those that may take over from it, looked at after each of its turns: whom its view or
-// its ping calls in sync, it counts on (S4). Else it could commit without one that is then promoted.
+// A check of a serving primary after each of its turns: every backup that its view or its ping calls in sync must be in
+// its in-sync set (S4). Otherwise it could commit without a backup that is then promoted.
 #pragma once
 
 #include <algorithm>
@@ -13,7 +13,8 @@ namespace understudy::test {
 using namespace protocol;
 using namespace replica;
 
-/// Who may be promoted and is not counted on; empty if nobody. `sent`: what the turn that just ended sends.
+/// The name of a backup that may be promoted and is not in the in-sync set; empty if there is none. `sent`: the
+/// messages of the turn that just ended.
 template <typename S>
 Address not_counted_on(const ReplicaStateMachine<S>& machine, const Output& sent, Time now) {
     if (!machine.serving()) return {};

@@ -1,4 +1,4 @@
-// A few replicas side by side, without transport or view service: a test decides the views and what is delivered.
+// A few replicas side by side, without transport or view service: the test decides the views and what is delivered.
 #pragma once
 
 #include <deque>
@@ -33,21 +33,21 @@ struct ReplicaGroup {
     std::map<Address, Replica> servers;
     std::deque<std::pair<Address, Envelope>> wire;  // (sender, envelope to the receiver)
     std::vector<Envelope> answers;                  // to clients
-    std::map<Address, Ping> pings;                  // the last one of each server
+    std::map<Address, Ping> pings;                  // the last ping of each server
     std::vector<Event> events;
     View view;
     std::function<bool(const Address& from, const Address& to, const Message&)> lost;
     std::uint64_t next_id = 0;
     std::map<Address, JournalModel> journals;
     bool keep_up = true;
-    std::map<Address, Duration> work_takes;  // of time that passes, for each unit, with servers driven in slices
-    Duration longest_turn{};                 // of these
+    std::map<Address, Duration> work_takes;  // with servers driven in slices: how long each unit of work takes
+    Duration longest_turn{};                 // the longest turn with such work
 
     void start(const Address& name, std::uint64_t incarnation) {
         servers.insert_or_assign(name, Replica{ListStore{}, options, name, Incarnation{incarnation}, now});
         turn(name);
     }
-    /// Starts a server that goes on from its journal; a new one at first.
+    /// Starts a server that recovers from its journal; a new one at first.
     void start_with_journal(const Address& name, std::uint64_t incarnation, bool promised = true) {
         auto& journal = journals[name];
         journal.end_process();
@@ -57,7 +57,7 @@ struct ReplicaGroup {
                                                now, promised});
         turn(name);
     }
-    /// What a server wrote is on stable storage now; with `keep_up` it is so at once, turn by turn.
+    /// Makes everything that a server wrote stable; with `keep_up` that happens at once, in each turn.
     void persist(const Address& name) {
         servers.at(name).persisted(journals.at(name).sync());
         turn(name);
@@ -69,7 +69,7 @@ struct ReplicaGroup {
     }
     ViewInfo info() const { return {options.group, cluster, std::chrono::milliseconds{100}, view}; }
 
-    /// Decides the next view and tells these servers.
+    /// Decides the next view and sends it to the servers in `emitted`.
     void decide(Member primary, std::vector<Member> backups, const std::vector<Address>& emitted) {
         view = View{view.number + 1, std::move(primary), std::move(backups), view.forced};
         for (const auto& name : emitted) give(name, views, {}, ViewChanged{info()});
@@ -80,7 +80,7 @@ struct ReplicaGroup {
         decide(std::move(primary), std::move(backups), all);
     }
 
-    /// Hands a message to a server and carries out what its turn gives.
+    /// Delivers a message to a server and carries out the output of its turn.
     void give(const Address& to, const Address& from, CallId id, Message message) {
         Output effects;
         servers.at(to).receive({from, std::move(id), std::move(message)}, now, effects);
@@ -90,14 +90,14 @@ struct ReplicaGroup {
         Output effects;
         finish(name, effects);
     }
-    /// A server's connection with somebody ends.
+    /// Reports to a server that its connection with `peer` ended.
     void lose(const Address& name, const Address& peer) {
         Output effects;
         servers.at(name).disconnected(peer, now, effects);
         finish(name, effects);
     }
 
-    /// Delivers what is under way until nothing is.
+    /// Delivers messages until none is in flight.
     void settle() {
         for (int steps = 0; !wire.empty(); ++steps) {
             REQUIRE(steps < 100000);
@@ -107,7 +107,7 @@ struct ReplicaGroup {
             if (servers.contains(to)) give(to, from, envelope.id, std::move(envelope.message));
         }
     }
-    /// Lets time pass, waking each server whenever it wants to be, and delivers everything.
+    /// Lets time pass, wakes each server at its deadlines, and delivers all messages.
     void pass(Duration length) {
         auto end = now + length;
         settle();
@@ -122,7 +122,7 @@ struct ReplicaGroup {
         }
     }
 
-    /// Sends a client's request; the answer is looked up with `answer(id)`.
+    /// Sends a client's request; `answer(id)` returns the answer.
     CallId ask(const Address& to, Message message) {
         auto id = std::to_string(++next_id);
         give(to, client, id, std::move(message));
@@ -147,7 +147,7 @@ struct ReplicaGroup {
             if (envelope.id == id) found = &envelope.message;
         return found;
     }
-    /// The value of a call that was answered well, or the name of its error, or "none".
+    /// The value of a call that succeeded, the name of its error, or "none" if it has no answer.
     std::string outcome(const CallId& id) const {
         auto* message = answer(id);
         if (!message) return "none";

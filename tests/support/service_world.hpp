@@ -24,7 +24,7 @@ struct ServiceWorld {
     std::vector<Event> events;
     std::unique_ptr<ViewService<T>> views;
     std::map<std::string, std::unique_ptr<Replica>> replicas;
-    std::map<std::string, std::error_code> ended;  // of each replica whose async_run completed
+    std::map<std::string, std::error_code> ended;  // by name: the replicas whose async_run has completed
 
     ServiceWorld() {
         views = std::make_unique<ViewService<T>>(T{network, "views"});
@@ -46,7 +46,7 @@ struct ServiceWorld {
         return Clerk<T>{T{network}, options};
     }
 
-    /// A primary that serves, and as many backups in sync.
+    /// Whether a primary serves and has that many backups in sync.
     bool ready(std::size_t backups) {
         return network.until([&] {
             auto info = views->view();
@@ -58,7 +58,7 @@ struct ServiceWorld {
     std::string primary() { return views->view().view.primary.name; }
 };
 
-/// A callback that keeps what it was given.
+/// A callback that stores its arguments.
 template <typename V>
 struct Kept {
     struct State {

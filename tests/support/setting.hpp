@@ -1,4 +1,4 @@
-// Numbers that whoever runs the tests may set in the environment.
+// Numbers that can be set in the environment of a test run.
 #pragma once
 
 #include <cstdint>

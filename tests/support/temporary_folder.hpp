@@ -1,4 +1,4 @@
-// A place for files that is there as long as a test runs.
+// A folder for files that exists as long as a test runs.
 #pragma once
 
 #include <stdlib.h>
@@ -11,7 +11,7 @@
 
 namespace understudy::test {
 
-/// A folder that goes when the test ends. Its path is short, as those of sockets must be.
+/// A folder that is removed when the test ends. Its path is short, because paths of sockets must be.
 class TemporaryFolder {
 public:
     TemporaryFolder() {

@@ -1,4 +1,5 @@
-// A Store that does everything through the erased store of a service, so that the laws of stores can be asked of that.
+// A Store that does everything through the erased store of a service, so that the requirements of stores can be checked
+// on the erased store.
 #pragma once
 
 #include <stdexcept>
@@ -12,8 +13,8 @@
 
 namespace understudy::test {
 
-/// `S` behind `detail::ErasedStore`. A refusal of the erased store is thrown as the sentence that it gave. `S` must
-/// have its own JSON functions.
+/// `S` behind `detail::ErasedStore`. A refusal of the erased store is thrown with the text that the erased store gave.
+/// `S` must have its own JSON functions.
 template <Store S>
 class ThroughErased {
 public:

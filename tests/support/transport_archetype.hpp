@@ -1,5 +1,6 @@
-// The poorest types that satisfy the concept Transport, joined by a network in memory: a service that compiles and
-// works over them asks no more of a transport than the concept says. Time stands still until a test moves it.
+// The types with the fewest operations that satisfy the concept Transport, joined by a network in memory. A service
+// that compiles and works over them requires no more of a transport than the concept states. Time stands still until a
+// test advances it.
 #pragma once
 
 #include <cstdint>
@@ -27,11 +28,11 @@ namespace understudy::test {
 
 class MemoryNetwork;
 
-/// One party's end of the network.
+/// One node's end of the network.
 struct MemoryNode {
     MemoryNetwork* network;  // valid while the node is not closed
     asio::any_io_executor executor;
-    Address local;    // also the name of a party that only dials
+    Address local;    // also the name of a node that only dials
     bool dialled = true;
     TransportEvents arrived;
     bool woken = false;
@@ -43,19 +44,19 @@ struct MemoryNode {
 
     void ring();
     void close();
-    TransportEvents take() {  // when the waiter runs, so that what arrived until then comes together
+    TransportEvents take() {  // called when the waiter runs, so that everything that arrived until then comes together
         woken = false;
         return std::exchange(arrived, {});
     }
 };
 
-/// Delivers everything in order and at once, but to nobody who is gone. Move time with `advance`.
+/// Delivers every message in order and at once, except to nodes that have disconnected. Move time with `advance`.
 class MemoryNetwork {
 public:
     explicit MemoryNetwork(asio::io_context& io) : io_{io} {}
     MemoryNetwork(const MemoryNetwork&) = delete;
     MemoryNetwork& operator=(const MemoryNetwork&) = delete;
-    /// Ends as an execution context does: what waits is destroyed, not completed.
+    /// Ends as an execution context does: waiting operations are destroyed, not completed.
     ~MemoryNetwork() {
         for (auto& [address, weak] : std::exchange(nodes_, {}))
             if (auto node = weak.lock()) {
@@ -81,7 +82,7 @@ public:
             node->ring();
         }
     }
-    /// Tells everybody whom `address` has spoken with that it is gone.
+    /// Notifies every node that has spoken with `address` that `address` has disconnected.
     void disconnected(const Address& address) {
         for (const auto& peer : std::exchange(talked_[address], {})) {
             talked_[peer].erase(address);
@@ -93,12 +94,12 @@ public:
         talked_[b].insert(a);
     }
 
-    /// Runs what is ready, and no more.
+    /// Runs whatever is ready, and no more.
     void settle() {
         io_.restart();
         io_.poll();
     }
-    /// Moves time on, step by step, running what falls due.
+    /// Advances the time by `by` in steps, and runs whatever falls due.
     void advance(Duration by, Duration step = std::chrono::milliseconds{5}) {
         settle();
         for (auto end = now_ + by; now_ < end; settle()) {
@@ -107,7 +108,7 @@ public:
                 if (auto node = weak.lock(); node && node->deadline <= now_) node->ring();
         }
     }
-    /// Moves time on until `done()`; false if that takes more than `limit`.
+    /// Advances the time until `done()`; returns false if that takes more than `limit`.
     template <typename Done>
     bool until(Done done, Duration limit = std::chrono::seconds{60}) {
         settle();
@@ -166,7 +167,7 @@ struct NextOperation {
 
 class ArchetypeTransport {
 public:
-    /// Without a name it only dials.
+    /// A node without a name only dials.
     explicit ArchetypeTransport(MemoryNetwork& network, Address name = {})
         : node_{std::make_shared<MemoryNode>()} {
         node_->network = &network;

@@ -1,4 +1,4 @@
-// The laws of transports under the short name that the tests use. What they throw fails a test with its sentence.
+// The requirements of transports under the short name that the tests use. If one throws, its text fails the test.
 #pragma once
 
 #include <understudy/sim/laws/transport_laws.hpp>

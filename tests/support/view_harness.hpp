@@ -1,5 +1,5 @@
-// A ViewStateMachine on a harness: servers ping and time passes when a test says so, and all output is kept for tests
-// to look at. Time moves from deadline to deadline, as the driver does it.
+// A ViewStateMachine on a harness: servers ping and time passes only when a test says so, and all output is kept for
+// the test. Time moves from deadline to deadline, as in the driver.
 #pragma once
 
 #include <algorithm>
@@ -21,7 +21,7 @@ inline constexpr ClusterId our_cluster{0xc1};
 inline constexpr Duration interval = 100ms;
 inline constexpr Duration dead = 500ms;  // D
 
-/// What a ping says beside who sends it.
+/// The contents of a ping, except for its sender.
 struct Said {
     std::optional<std::vector<Address>> synced = {};
     std::vector<Address> unreachable = {};
@@ -29,7 +29,7 @@ struct Said {
     bool leaving = false;
     std::vector<Incarnation> recovered = {};
     std::optional<ClusterId> cluster = {};
-    Address peer = {};  ///< The connection; one of the server's own if empty.
+    Address peer = {};  ///< The connection; if empty, one of the server's own.
 };
 
 class ViewHarness {
@@ -42,12 +42,12 @@ public:
     std::vector<Event> events;
     std::vector<Address> probes;
     std::string group = "main";
-    bool leases = false;           ///< Whether the servers say that they read by lease.
-    Address connection = "conn:";  ///< How their connections are called; the server's name follows.
+    bool leases = false;           ///< Whether the servers report that they read by lease.
+    Address connection = "conn:";  ///< The prefix of the names of their connections; the server's name follows.
 
     // ---- servers ----
 
-    /// Gives the server a new life; its next ping says so.
+    /// Starts a new incarnation of the server; its next ping names it.
     void restart(const Address& name) { incarnations_[name] = {next_incarnation_++, 0}; }
     Incarnation incarnation(const Address& name) {
         if (!incarnations_.contains(name)) restart(name);
@@ -70,19 +70,19 @@ public:
                   {}};
         return ping;
     }
-    /// Pings, which is a whole turn, and gives the answer.
+    /// Sends a ping, which is a whole turn, and returns the answer.
     PingResult ping(const Address& name, ViewNumber viewnum, const Said& said = {}) {
         auto answer = call(said.peer.empty() ? connection + name : said.peer, make_ping(name, viewnum, said));
         auto* result = std::get_if<PingResult>(&answer);
         return result ? *result : PingResult{};
     }
-    /// The primary pings with its view and every backup in sync.
+    /// The primary pings with its view and reports every backup as in sync.
     PingResult ack() {
         std::vector<Address> all;
         for (const auto& backup : view().backups) all.push_back(backup.name);
         return ping(view().primary.name, view().number, {.synced = std::move(all)});
     }
-    /// Pings as a server does that has the current view; one that is primary acks.
+    /// Sends the ping of a server that has the current view; if it is the primary, it acks.
     void act(const Address& name) {
         bool member = view().member(name) && view().member(name)->incarnation == incarnation(name);
         if (member && view().primary.name == name) ack();
@@ -91,7 +91,7 @@ public:
 
     // ---- calls and time ----
 
-    /// A call and the end of its turn; gives the answer, or a Failure with an empty text if there was none.
+    /// Makes a call and ends its turn; returns the answer, or a Failure with an empty text if there was none.
     Message call(const Address& peer, Message message) {
         auto id = std::to_string(++calls_);
         receive({peer, id, std::move(message)});
@@ -120,7 +120,7 @@ public:
         machine.deep_invariants();
         collect();
     }
-    /// Time passes; the service wakes when it wants to.
+    /// Lets time pass; the service wakes at its deadlines.
     void pass(Duration length) {
         auto end = now + length;
         while (machine.deadline() <= end) {
@@ -129,7 +129,7 @@ public:
         }
         now = end;
     }
-    /// Time passes while these servers act, each once in an interval.
+    /// Lets time pass while each of these servers acts once per interval.
     void run(Duration length, const std::vector<Address>& names) {
         for (auto end = now + length; now < end;) {
             for (const auto& name : names) act(name);
@@ -165,7 +165,7 @@ public:
         auto decided = emitted<ViewDecided>();
         return decided.empty() ? "" : decided.back().why;
     }
-    /// To whom a view was pushed.
+    /// The peers to which a view was pushed.
     std::vector<Address> pushed() const {
         std::vector<Address> peers;
         for (const auto& [peer, id, message] : sent)
@@ -181,7 +181,7 @@ public:
 
     // ---- scenes ----
 
-    /// A group of these servers in this order: as many backups as there is room for, in sync and acked.
+    /// Sets up a group of these servers in this order: as many backups as there is room for, in sync and acked.
     void set_up(const std::vector<Address>& names) {
         for (const auto& name : names) ping(name, 0);
         for (std::size_t i = 0; i <= names.size(); ++i) run(interval, names);
@@ -205,7 +205,7 @@ private:
     Output output_;
 };
 
-/// The error that an answer carries, and its text.
+/// The error of an answer, and its text.
 inline error code_of(const Message& answer) { return std::get<Failure>(answer).code; }
 inline std::string text_of(const Message& answer) { return std::get<Failure>(answer).text; }
 
