@@ -1,4 +1,5 @@
-// The explorer itself: on puzzles whose numbers are known, on a protocol with a seeded error, and at its bounds.
+// Tests of the explorer itself: on puzzles with known numbers of states, on a protocol with a seeded error, and at its
+// bounds.
 #include <doctest/doctest.h>
 
 #include <array>
@@ -10,11 +11,11 @@ using namespace understudy::sim;
 TEST_SUITE("explore/explore") {
     namespace {
 
-    /// The sliding puzzle of 3 x 3, from its solved state.
+    /// The sliding puzzle of 3 x 3, starting from its solved state.
     struct Sliding {
         using State = std::array<std::uint8_t, 9>;
 
-        State wanted{};  // counts as a violation, so that the way to it is shown
+        State wanted{};  // counts as a violation, so that the path to it is shown
         bool poor_digest = false;
 
         std::vector<Successor<State>> successors(const State& state) const {
@@ -45,7 +46,7 @@ TEST_SUITE("explore/explore") {
         static State solved() { return {0, 1, 2, 3, 4, 5, 6, 7, 8}; }
     };
 
-    /// Jugs of 5 and 3 litres; four litres are to be measured.
+    /// Jugs of 5 and 3 litres; the goal is to measure four litres.
     struct Jugs {
         using State = std::pair<int, int>;
 
@@ -70,10 +71,11 @@ TEST_SUITE("explore/explore") {
         }
     };
 
-    /// Two processes that take a lock: look whether the other wants it, say so, go in. The wrong one looks first.
+    /// Two processes that take a lock: each announces that it wants it, checks that the other does not, and enters. The
+    /// faulty variant checks first.
     struct Lock {
         struct Process {
-            int at = 0;  // 0: idle, 1 and 2: half way, 3: inside
+            int at = 0;  // 0: idle, 1 and 2: between the steps, 3: inside
             bool wants = false;
             friend bool operator==(const Process&, const Process&) = default;
         };
@@ -119,7 +121,7 @@ TEST_SUITE("explore/explore") {
         auto found = explore(puzzle, Sliding::solved());
         CHECK(found.end == ExploreEnd::exhausted);
         CHECK(found.states == 181'440);
-        CHECK(found.transitions == 2 * 12 * 181'440 / 9);  // each of the twelve borders may be crossed both ways
+        CHECK(found.transitions == 2 * 12 * 181'440 / 9);  // each of the twelve edges may be crossed both ways
         CHECK(found.depth == 31);
         CHECK(found.complete == 31);
         CHECK(found.ends == 0);

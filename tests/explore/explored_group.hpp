@@ -1,16 +1,17 @@
-// A whole group as a model to explore: the view service, its servers, the messages between them and what clients were
-// answered. A state holds numbers of machines and messages only (explored_nodes.hpp), so it is small and exact.
+// A whole group as a model to explore: the view service, its servers, the messages between them and the answers to
+// clients. A state holds only numbers of state machines and messages (explored_nodes.hpp), so it is small and exact.
 //
-// What may happen: any message in flight arrives, arrives and stays to arrive again, or never does (a lost message is
-// one that never arrives); a process dies, which the view service may learn at once or not at all, and a new one takes
-// the name; a server's or the view service's clock moves on. Clients are not machines here: a request reaches a server
-// in the step that names it, at a moment when that server serves, as often as the plan allows; an answer counts as
-// given when it is sent. Both are the hardest case: a later answer or an earlier question would demand less.
-// What may not happen within bounds: news of broken connections between servers, more messages than fit a state (those
-// beyond are lost), a view service that restarts.
-// Left out, because it leads nowhere new: an arrival that changes nothing; views and acknowledgements older than what
-// their receiver knows already; a ping after a later one of the same server (the view that its answer would bring is
-// under way in a push, or in the answer to the later one).
+// Possible steps: a message in flight is delivered, or is delivered and stays in flight to be delivered again, or is
+// never delivered (that is a lost message); a process dies, and the view service learns it at once or not at all, and a
+// new process takes the name; the clock of a server or of the view service advances. Clients are not state machines
+// here: a request reaches a server in the step that names it, at a moment when that server serves, as often as the plan
+// allows; an answer counts as received when it is sent. Both are the hardest case: a later answer or an earlier request
+// would demand less.
+// Not modelled within the bounds: news of broken connections between servers, more messages than fit into a state
+// (further ones are lost), a restart of the view service.
+// Omitted because they lead to no new behaviour: a delivery that changes nothing; views and acknowledgements older than
+// what their receiver knows already; a ping that arrives after a later one of the same server (the view that its answer
+// would bring is in flight in a push, or in the answer to the later ping).
 #pragma once
 
 #include <array>
@@ -27,10 +28,10 @@ namespace understudy::test {
 using namespace protocol;
 using namespace replica;
 
-/// How often something may happen on one path.
+/// How often each kind of event may happen on one path.
 struct GroupBudget {
     std::uint8_t crashes = 1;
-    std::uint8_t silences = 1;   ///< D passes at the view service and it hears nobody.
+    std::uint8_t silences = 1;   ///< D passes at the view service, which receives no ping.
     std::uint8_t intervals = 2;  ///< A ping interval passes at one server.
     std::uint8_t stalls = 0;     ///< D/2 passes at one server.
     std::uint8_t repeats = 1;
@@ -39,11 +40,11 @@ struct GroupBudget {
 
 struct GroupPlan {
     std::uint8_t members = 2;  ///< In sync when the search begins, `a` the primary.
-    std::uint8_t spares = 0;   ///< Started, and their first ping is on its way.
+    std::uint8_t spares = 0;   ///< Started; their first ping is in flight.
     std::size_t backups = 1;
     std::vector<Operation> operations{{"x", true, 1, 1}, {"y", true, 2, 2, 0}, {}};
-    std::uint8_t answered = 0;  ///< So many of the first operations were answered; the backups do not know yet.
-    bool promoted = false;      ///< `a` was silent for D: `b` leads when the search begins, and `a` does not know.
+    std::uint8_t answered = 0;  ///< How many of the first operations were answered; the backups do not know that yet.
+    bool promoted = false;      ///< `a` was silent for D: when the search begins `b` leads, and `a` does not know that.
     GroupBudget budget{};
     ReplicaOptions options{};
     Tamper tamper{};
@@ -55,18 +56,19 @@ public:
 
     struct Asked {
         std::uint8_t arrivals = 0;
-        std::array<std::uint8_t, 2> floor{};  // which writes were answered when it arrived
+        std::array<std::uint8_t, 2> floor{};  // which writes had been answered when the operation arrived
         bool answered = false;
         std::uint8_t view = 0, index = 0;  // of the entry, if it is a write
         friend bool operator==(const Asked&, const Asked&) = default;
     };
     struct State {
-        std::array<std::uint32_t, max_servers + 1> nodes{};  // 0 of a server: it is down
+        std::array<std::uint32_t, max_servers + 1> nodes{};  // 0 for a server: it is down
         std::array<std::uint8_t, max_servers + 1> incarnations{};
-        std::array<std::uint32_t, max_wire> wire{};  // sorted; number of the flight and one
+        std::array<std::uint32_t, max_wire> wire{};  // sorted; each is the number of a flight plus one
         std::array<Asked, max_operations> asked{};
-        std::array<std::pair<std::uint8_t, std::uint8_t>, max_servers + 1> heard{};  // life and number of the last ping
-        std::array<std::uint8_t, max_log> chosen{};  // by index: the view of the entry that somebody committed
+        // incarnation and number of the last ping received
+        std::array<std::pair<std::uint8_t, std::uint8_t>, max_servers + 1> heard{};
+        std::array<std::uint8_t, max_log> chosen{};  // by index: the view of the entry that some server committed
         GroupBudget left;
         std::uint16_t fault = 0;
         friend bool operator==(const State&, const State&) = default;
@@ -78,7 +80,7 @@ public:
         UNDERSTUDY_CHECK(plan_.members + plan_.spares <= max_servers && plan_.operations.size() <= max_operations);
     }
 
-    /// A group of the plan's members at rest, with a session open.
+    /// A group of the plan's members at rest, with an open session.
     State start();
 
     std::vector<sim::Successor<State>> successors(const State& state);
@@ -94,7 +96,7 @@ private:
     static constexpr auto service = NodePool::service;
 
     std::uint8_t servers() const { return static_cast<std::uint8_t>(plan_.members + plan_.spares); }
-    // The pool's first replica is number 0, but 0 says that a server is down.
+    // The pool numbers its first replica 0, but in a state 0 says that a server is down.
     const NodePool::Replica& replica(const State& state, std::uint8_t server) const {
         return pool_.replica(state.nodes[server] - 1);
     }
@@ -130,13 +132,13 @@ private:
         }
     }
     bool pointless(const State& state, const Flight& flight) const;
-    /// No more than that a message is gone.
+    /// Whether nothing has changed except that a message left the network.
     static bool nothing_new(const State& state, const State& after) {
         auto sent = [&](std::uint32_t id) { return id != 0 && std::ranges::find(state.wire, id) == state.wire.end(); };
         return after.nodes == state.nodes && after.asked == state.asked && after.fault == 0 &&
                std::ranges::none_of(after.wire, sent);
     }
-    /// Messages that can have no effect any more make no difference between states.
+    /// Removes messages that can have no effect any more: they must not make states different.
     void tidy(State& state) {
         for (auto id : State{state}.wire)
             if (id != 0 && pointless(state, pool_.flight(id - 1))) remove(state, id - 1);
@@ -169,7 +171,7 @@ inline void ExploredGroup::act(State& state, std::uint8_t process, Input input, 
     if (process != service) note_chosen(state, process);
 }
 
-/// S4: an entry that one server knows to be committed is the only one that anybody ever commits at its index.
+/// S4: once one server knows an entry to be committed, no server may commit another entry at that index.
 inline void ExploredGroup::note_chosen(State& state, std::uint8_t server) {
     const auto& held = replica(state, server).state();
     for (Index index = held.log.base().index; index <= held.commit; ++index) {
@@ -252,7 +254,7 @@ inline void ExploredGroup::crash(State& state, std::uint8_t server) {
     send(state, pool_.broken(server, state.incarnations[server]));
 }
 
-/// Everything that is on its way arrives, in order.
+/// Delivers all messages in flight, in order.
 inline void ExploredGroup::drain(State& state) {
     while (state.wire[0] != 0) {
         auto flight = state.wire[0] - 1;
@@ -260,7 +262,7 @@ inline void ExploredGroup::drain(State& state) {
         arrive(state, flight);
     }
 }
-/// Everything arrives, in order, and time passes at the servers, until they are at rest.
+/// Delivers everything in order and lets time pass at the servers, until they are at rest.
 inline void ExploredGroup::settle(State& state) {
     for (int round = 0; round < 8; ++round) {
         drain(state);
@@ -323,7 +325,8 @@ inline std::vector<sim::Successor<ExploredGroup::State>> ExploredGroup::successo
         if (flight.to != service && state.nodes[flight.to] == 0) continue;
         const auto& label = pool_.label(id - 1);
         take(label, nullptr, [&](State& after) { remove(after, id - 1), arrive(after, id - 1); });
-        if (!flight.broken && flight.to != service && flight.from != service)  // else it is pointless
+        // for other messages a repeat would change nothing
+        if (!flight.broken && flight.to != service && flight.from != service)
             take(label + ", and again later", &GroupBudget::repeats, [&](State& after) { arrive(after, id - 1); });
     }
     for (std::uint8_t server = 1; server <= servers(); ++server) {

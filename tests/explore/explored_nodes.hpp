@@ -1,5 +1,5 @@
-// The parties of a group to explore: each is a machine and its own clock, kept in a pool and named by a number. What a
-// party does with an input depends on nothing else, so each such turn is computed once and remembered.
+// The nodes of a group to explore: each is a state machine with its own clock, kept in a pool and named by a number.
+// What a node does with an input depends on nothing else, so each such turn is computed once and cached.
 #pragma once
 
 #include <algorithm>
@@ -24,28 +24,28 @@ using namespace protocol;
 using namespace view_service;
 using namespace replica;
 
-/// A client's request, the same each time that it is sent.
+/// A client's request; it is the same each time that it is sent.
 struct Operation {
-    std::string text;  ///< A unique command; empty: a read.
+    std::string text;  ///< A unique command; if empty, the operation is a read.
     bool session = true;
     Sequence seq = 0;
     Sequence low = 0;
-    int after = -1;             ///< Asked once that operation was answered.
-    std::uint8_t arrivals = 2;  ///< How often it may reach a server: repeats by the network or by its client.
+    int after = -1;             ///< It is sent only after that operation was answered.
+    std::uint8_t arrivals = 2;  ///< How often it may reach a server: repeated by the network or by its client.
 
     bool read() const { return text.empty(); }
 };
 
-/// A message on its way.
+/// A message in flight.
 struct Flight {
     std::uint8_t from = 0, to = 0;
-    std::uint8_t incarnation = 0;  ///< Of the receiver; 0: whoever has the name.
-    bool broken = false;    ///< No message: the connection of `peer` ended.
-    Envelope envelope;      ///< Its peer is the sender, as the receiver knows it.
+    std::uint8_t incarnation = 0;  ///< The receiver's incarnation; 0: any process that has the name.
+    bool broken = false;    ///< Not a message: the connection of `peer` ended.
+    Envelope envelope;      ///< Its `peer` is the sender, as the receiver knows it.
     friend bool operator==(const Flight&, const Flight&) = default;
 };
 
-/// What a message says, in a few words.
+/// Shows a message in a few words.
 struct ShowMessage {
     std::string operator()(const Ping& m) const {
         auto said = "ping " + std::to_string(m.n) + " of view " + std::to_string(m.viewnum);
@@ -73,19 +73,20 @@ struct ShowMessage {
     std::string operator()(const auto& m) const { return "message " + std::to_string(Message{m}.index()); }
 };
 
-/// Changes what is sent; `asked` is the message that is answered by it, if it is received in this turn. This is how a
-/// deliberate error gets into the protocol.
+/// Changes a message that is sent; `asked` is the message that it answers, if that was received in this turn. Tests use
+/// this to put a deliberate error into the protocol.
 using Tamper = std::function<void(const Message* asked, Message& sent)>;
 
 class ExploredNodes {
 public:
     using Replica = ReplicaStateMachine<ListStore>;
-    static constexpr std::uint8_t service = 0;  ///< The view service's place; servers follow.
+    static constexpr std::uint8_t service = 0;  ///< The view service's number; the servers follow.
     static inline const std::string group = "main";
     static inline const Address client = "client#0";
     static constexpr ClusterId cluster{7};
 
-    /// A machine and its clock. Parties compare no clocks, so each has its own, which moves in turns only.
+    /// A state machine and its clock. Nodes never compare clocks, so each has its own, which advances only in the
+    /// node's turns.
     template <typename M>
     struct Node {
         M machine;
@@ -94,14 +95,14 @@ public:
         friend bool operator==(const Node&, const Node&) = default;
     };
     enum class Input : std::uint8_t {
-        receive,   ///< a flight
+        receive,   ///< a message in flight
         request,   ///< an operation arrives
         interval,  ///< a ping interval passes on its clock
-        stall,     ///< D/2 passes unheard, then it looks twice (S7)
-        silence,   ///< of the view service: D passes unheard
-        refused,   ///< of the view service: a connection broke and the address refuses
-        alive,     ///< of the view service: a connection broke and somebody listens
-        start,     ///< a new life
+        stall,     ///< D/2 passes unnoticed, then the server checks twice (S7)
+        silence,   ///< of the view service: D passes without a ping
+        refused,   ///< of the view service: a connection broke, and the address refuses a new one
+        alive,     ///< of the view service: a connection broke, and a process listens at the address
+        start,     ///< a new incarnation
     };
     struct Reply {
         std::size_t operation;
@@ -138,7 +139,7 @@ public:
     const std::vector<Operation>& operations() const { return operations_; }
     void use_session(SessionId session) { session_ = session; }
 
-    /// A flight that brings the news of a dead process to the view service.
+    /// A flight that informs the view service of a dead process.
     std::uint32_t broken(std::uint8_t server, std::uint8_t incarnation) {
         return keep(Flight{server, service, 0, true, {with_life(server, incarnation), {}, {}}});
     }
@@ -262,7 +263,7 @@ private:
             }
             if (tamper_) tamper_(asked, envelope.message);
             auto to = process(envelope.peer);
-            auto hash = envelope.peer.find('#');  // an answer goes to one life of its receiver
+            auto hash = envelope.peer.find('#');  // an answer goes to one incarnation of its receiver
             bool answer = hash != Address::npos;
             auto to_life = answer ? static_cast<std::uint8_t>(std::stoul(envelope.peer.substr(hash + 1))) : 0;
             envelope.peer = answer ? name(from) : with_life(from, incarnation);

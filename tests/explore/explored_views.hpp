@@ -1,5 +1,6 @@
-// A view service and three servers as a model to explore: the servers say what a correct server would say, and die,
-// restart, fall silent, leave and are promoted at any moment. No replica runs: these are the view service's own laws.
+// A view service and three servers as a model to explore: the servers send what a correct server would send, and die,
+// restart, fall silent, leave and are promoted at any moment. No replica runs: only the view service's own invariants
+// are checked.
 #pragma once
 
 #include <algorithm>
@@ -18,14 +19,14 @@ namespace understudy::test {
 using namespace protocol;
 using namespace view_service;
 
-/// How often something may happen on one path.
+/// How often each kind of event may happen on one path.
 struct ViewBudget {
-    std::uint8_t restarts = 2;  ///< Crashes that the view service can prove, and restarts.
+    std::uint8_t restarts = 2;  ///< Crashes that the view service can prove, each followed by a restart.
     std::uint8_t silences = 2;
-    std::uint8_t reports = 1;  ///< Of an unreachable backup (S7).
+    std::uint8_t reports = 1;  ///< Reports of an unreachable backup (S7).
     std::uint8_t leaves = 1;
-    std::uint8_t wishes = 1;  ///< An operator promotes or forces.
-    std::uint8_t restores = 0;  ///< The record goes back to an earlier one.
+    std::uint8_t wishes = 1;  ///< Operator requests: promote or force.
+    std::uint8_t restores = 0;  ///< The record is replaced by an earlier copy.
     friend bool operator==(const ViewBudget&, const ViewBudget&) = default;
 };
 
@@ -35,12 +36,12 @@ public:
 
     /// What a server process knows, and whether it runs.
     struct Server {
-        std::uint32_t view = 0;  // its number in the pool; the first is no view
+        std::uint32_t view = 0;  // its number in the pool; the first stands for no view
         std::uint8_t incarnation = 0;
         std::uint8_t n = 0;
-        std::uint8_t heard = 0;  // one bit for each life of which a ping came through
+        std::uint8_t heard = 0;  // one bit for each incarnation whose ping was received
         bool up = false;
-        bool all_synced = false;  // as primary: all its backups are in Q
+        bool all_synced = false;  // as primary: all its backups are in the in-sync set
         bool leaving = false;
         bool stopped = false;
         std::uint64_t said = 0;  // digest of the last ping and of what was known then
@@ -50,9 +51,9 @@ public:
         std::uint32_t service = 0;
         std::uint32_t fault = 0;
         ViewBudget left;
-        std::uint32_t copy = 0;    // of the record, in the pool; the first is none
-        bool went_back = false;    // the record is that copy
-        ViewNumber proved = 0;     // since then, the highest view that a ping named which the record does not have
+        std::uint32_t copy = 0;    // of the record: its number in the pool; the first stands for none
+        bool went_back = false;    // the record was replaced by that copy
+        ViewNumber proved = 0;     // the highest view named by a ping since then that the record lacks
         std::array<Server, count> servers;
         friend bool operator==(const State&, const State&) = default;
     };
@@ -71,7 +72,7 @@ public:
         return state;
     }
 
-    /// All servers were heard, and as many backups as are wanted are in sync and acked.
+    /// The view service has received pings of all servers, and as many backups as are wanted are in sync and acked.
     State at_rest(const ViewBudget& budget);
 
     // ---- the model --------------------------------------------------------------------------------------
@@ -123,7 +124,7 @@ private:
     ViewNumber highest_ = 0;
 };
 
-/// Several events in a row on a copy of a state; after each one the laws of views are checked.
+/// Applies several events in a row to a copy of a state, and checks the invariants of views after each.
 class ExploredViews::Play {
 public:
     enum class Says { known, all_synced, unreachable };
@@ -168,7 +169,7 @@ public:
             step([&](Output& out) { rules_.probed(probe, ProbeResult::refused, now_, out); });
         end_turn();
     }
-    /// Whether pinging so would tell, or bring, anything that the last ping did not.
+    /// Whether such a ping would report, or its answer would bring, anything that the last ping did not.
     bool has_news(std::size_t server, Says says, bool answered = true) const {
         auto said = state.servers[server].said, now = digest_of(make_ping(server, says));
         return said != now && (answered || said != ~now);
@@ -219,7 +220,7 @@ public:
         step([&](Output& out) { rules_.receive({"operator", "1", std::move(message)}, now_, out); });
         end_turn();
     }
-    /// Time passes; the view service is woken whenever it wants to be.
+    /// Lets time pass; the view service is woken at its deadlines.
     void pass(Duration length) {
         auto end = now_ + length;
         while (rules_.deadline() <= end) {
@@ -233,13 +234,13 @@ public:
         const auto hash = sim::mix(view().number, view().synced_count() * 8 + record.groups.size());
         state.copy = model_.copies_.insert(std::move(record), hash).id;
     }
-    /// The view service dies; its disk is put back to the copy, and it is started again.
+    /// The view service dies; its disk is restored to the copy, and it is started again.
     void put_record_back() {
         rules_ = ViewStateMachine{{.backups = model_.backups_, .max_events = 0}, model_.copies_[state.copy], now_};
         state.went_back = true;
         end_turn();
     }
-    /// D and some more, in which all but these servers ping.
+    /// Lets a little more than D pass, in which all servers ping except these.
     void silence(std::size_t first, std::size_t last) {
         for (int i = 0; i < 6; ++i) {
             for (std::size_t server = 0; server < count; ++server)
@@ -250,7 +251,7 @@ public:
 
     // ---- what must hold ----
 
-    /// Whether the group serves, with its backups in sync, once all servers ping for longer than reports count.
+    /// Whether the group serves, with its backups in sync, once all servers have pinged for longer than reports count.
     bool works_soon() {
         for (int round = 0; round < 16; ++round) {
             for (std::size_t server = 0; server < count; ++server)
@@ -262,15 +263,15 @@ public:
         return false;
     }
 
-    /// From here, with all servers alive and pinging, the group works again; or it waits (R4) with reason, and an
-    /// operator ends that.
+    /// From this state, with all servers alive and pinging, the group must work again; or it waits (R4) for a valid
+    /// reason, and an operator ends the wait.
     std::string recover(std::size_t& waits) {
         for (std::size_t server = 0; server < count; ++server) {
             if (!state.servers[server].up) start(server);
             if (state.servers[server].leaving) stay(server);
         }
         if (works_soon()) return fault_;
-        if (is_behind()) {  // R7: all can say what they know, and an operator adopts
+        if (is_behind()) {  // R7: all servers can report what they know, and an operator adopts
             pass(600ms);
             for (int twice = 0; twice < 2; ++twice)
                 for (std::size_t server = 0; server < count; ++server) ping(server, Says::known);
@@ -291,8 +292,8 @@ public:
         wish(ViewForce{"main", "c"});
         return works_soon() ? fault_ : "force does not lead out of " + describe(view());
     }
-    /// A late ping of a former life changes nothing, once a later life was heard, but that a wait for that very life
-    /// ends for D: it may live.
+    /// After a later incarnation was heard, a late ping of a former incarnation must change nothing. One exception: a
+    /// wait for that very incarnation ends for D, because it may be running.
     std::string check_former_incarnations() {
         for (std::size_t server = 0; server < count; ++server)
             for (int incarnation = 1; incarnation < state.servers[server].incarnation; ++incarnation) {
@@ -399,7 +400,7 @@ private:
         check_successor(before, next, out, synced(next.primary));
     }
     void check_successor(const View& before, const View& next, const Output& out, bool heir_synced) {
-        if (before.number + view_service::adoption_leap <= next.number) return;  // an operator adopts
+        if (before.number + view_service::adoption_leap <= next.number) return;  // an operator adopted the group
         if (state.proved > before.number && !is_adopted())
             wrong("what was answered in view " + std::to_string(state.proved) + ", which was named, is lost");
         if (next.number != before.number + 1) wrong("a number is not the next");
@@ -511,10 +512,10 @@ inline std::vector<sim::Successor<ExploredViews::State>> ExploredViews::successo
 inline std::optional<std::string> ExploredViews::violated(const State& state) {
     if (state.fault != 0) return faults_[state.fault];
     Play late{*this, state};
-    const bool knows_incarnations = !state.went_back;  // an old record does not know who was heard since
+    const bool knows_incarnations = !state.went_back;  // an old record lacks the incarnations that were heard since
     if (auto wrong = knows_incarnations ? late.check_former_incarnations() : std::string{}; !wrong.empty())
         return wrong;
-    auto alike = state;  // what may still go wrong and what was said do not matter to a recovery
+    auto alike = state;  // the remaining budget and the messages already sent do not matter to a recovery
     alike.left = {};
     for (auto& server : alike.servers) server.said = 0;
     if (auto hash = digest(alike); !recovered_.insert(std::move(alike), hash).fresh) return std::nullopt;

@@ -1,5 +1,6 @@
 // A whole group, exhaustively within bounds: two and three servers, two commands and a read, any order of messages,
-// losses, repeats, deaths and silences. And proof that it can fail: deliberate errors are found, in few steps.
+// losses, repeats, deaths and silences. Further tests show that the search can fail: it finds deliberate errors, in few
+// steps.
 #include <doctest/doctest.h>
 
 #include "bounds.hpp"
@@ -20,7 +21,7 @@ TEST_SUITE("explore/group") {
         return found;
     }
 
-    /// One or two commands that may be under way at once, and a read.
+    /// One or two commands that may be in flight at once, and a read.
     std::vector<Operation> calls(int commands, std::uint8_t arrivals = 1) {
         std::vector<Operation> all{{.text = "x", .seq = 1, .low = 1}};
         if (commands == 2) all.push_back({.text = "y", .seq = 2, .low = 1});
@@ -29,19 +30,19 @@ TEST_SUITE("explore/group") {
         return all;
     }
 
-    /// What a group that keeps the rules must show within so many states.
+    /// Expects that a group that follows the protocol shows no violation within so many states.
     void expect_right(const std::string& what, GroupPlan plan, std::size_t states) {
         auto found = explore_group(what, std::move(plan), explore_bounds(states));
         CHECK_MESSAGE(found.ok(), describe(found));
     }
-    /// The same, and that these are all states that there are.
+    /// The same, and expects in addition that the search visits all reachable states.
     void expect_right_in_all(const std::string& what, GroupPlan plan, std::size_t states) {
         auto found = explore_group(what, std::move(plan), explore_bounds(states));
         CHECK_MESSAGE(found.ok(), describe(found));
         if (explores_fully()) CHECK(found.end == sim::ExploreEnd::exhausted);
     }
 
-    /// What a group with a deliberate error must show: a violation that says so, after so many steps.
+    /// Expects that a group with a deliberate error shows this violation, after so many steps.
     void expect_wrong(const std::string& what, GroupPlan plan, const std::string& violation, std::size_t steps) {
         auto found = explore_group(what, std::move(plan), {.states = 300'000});
         CHECK(found.end == sim::ExploreEnd::violated);

@@ -1,5 +1,5 @@
-// The view service's rules, exhaustively: the table over every group_state, and the machine with three servers over
-// every order of events within bounds.
+// The view service's rules, exhaustively: the decision table over every group state, and the state machine with three
+// servers over every order of events within bounds.
 #include <doctest/doctest.h>
 
 #include "bounds.hpp"
@@ -12,7 +12,7 @@ using namespace understudy::test;
 TEST_SUITE("explore/view") {
     namespace {
 
-    /// Calls `visit` with every group_state of a primary and up to two backups, wanted or not, and one idle server.
+    /// Calls `visit` with every group state of a primary and up to two backups, wanted or not, and one idle server.
     template <typename Visit>
     void each_situation(Visit visit) {
         using view_service::Health, view_service::Loss;
@@ -53,7 +53,7 @@ TEST_SUITE("explore/view") {
         }
     }
 
-    /// What holds right after that view was decided, if nothing else happens.
+    /// The group state right after that view was decided, if nothing else happens.
     view_service::GroupState after(const view_service::GroupState& now, const View& next) {
         auto seat = [&](const Member& member) -> view_service::MemberState {
             auto was =
@@ -106,7 +106,8 @@ TEST_SUITE("explore/view") {
             auto suspect = [](const view_service::MemberState& seat) {
                 return seat.health == view_service::Health::suspect;
             };
-            if (suspect(now.primary) || std::ranges::any_of(now.backups, suspect)) return;  // silence is judged soon
+            // the silence is decided soon
+            if (suspect(now.primary) || std::ranges::any_of(now.backups, suspect)) return;
             bool works = now.primary.health == view_service::Health::ok && !now.stopped;
             if (works || view_service::decide(now)) return;
             ++dead_ends;
