@@ -1,4 +1,4 @@
-// Whoever asks is told of each entry that a replica applies.
+// An installed observer is called for each entry that a replica applies.
 #include <string>
 #include <vector>
 
@@ -41,7 +41,7 @@ TEST_SUITE("core/apply observer") {
         const auto before = set_apply_observer(&note);
         commit(one, EntryKind::open);
         commit(one, EntryKind::command, session, 1);
-        commit(one, EntryKind::command, session, 1);  // S10: repeated
+        commit(one, EntryKind::command, session, 1);  // S10: a repeated command
         commit(one, EntryKind::command, SessionId{9, 9}, 1);
         commit(two, EntryKind::command);
         CHECK((set_apply_observer(before) == &note));

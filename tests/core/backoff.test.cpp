@@ -1,4 +1,4 @@
-// Waits between tries: how they grow, where they end, and that two parties do not fall into step.
+// Waits between retries: how they grow, where they end, and that two nodes do not retry in step.
 #include <doctest/doctest.h>
 
 #include <chrono>

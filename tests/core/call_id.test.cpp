@@ -1,4 +1,4 @@
-// Ids that name their method, and the table of methods.
+// Call ids that contain their method, and the table of methods.
 #include <doctest/doctest.h>
 
 #include <understudy/protocol/call_id.hpp>

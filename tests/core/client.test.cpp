@@ -1,4 +1,4 @@
-// A client's calls from the first sending to the answer or the deadline, with the primary played by hand.
+// A client's calls from the first send to the answer or the deadline; the test plays the primary by hand.
 #include <doctest/doctest.h>
 
 #include "../support/clerk_fixture.hpp"
@@ -21,7 +21,7 @@ TEST_SUITE("client") {
         CHECK(only<ViewWatch>(again).size() == 1);
         CHECK(command(only<Execute>(again)[0]) == command(first[0]));
         CHECK(only<Execute>(again)[0].id != first[0].id);
-        fixture.answer(first[0], result(5));  // the answer to the first sending will do
+        fixture.answer(first[0], result(5));  // an answer to the first attempt is accepted
         fixture.answer(only<Execute>(again)[0], result(5));
         auto ends = fixture.finished();
         REQUIRE(ends.size() == 1);
@@ -38,7 +38,7 @@ TEST_SUITE("client") {
         REQUIRE(sent.size() == 3);
         CHECK(fixture.turn(900ms).empty());
         fixture.answer(sent[0], ExecuteResult{{1, 3}, std::string(100'000, '1')});
-        CHECK(fixture.turn(900ms).empty());  // the others may be behind it in the connection
+        CHECK(fixture.turn(900ms).empty());  // the other answers may be queued behind it on the connection
         CHECK(only<Execute>(fixture.turn(100ms)).size() == 2);
         fixture.answer(sent[1], result(4));
         CHECK(only<Execute>(fixture.turn(2s)).size() == 1);
@@ -87,7 +87,7 @@ TEST_SUITE("client") {
         CHECK(fixture.now - before >= 5ms);
         CHECK(fixture.now - before <= 10ms);
         lose();
-        lose();  // a second word of the same changes nothing
+        lose();  // a second report of the same loss changes nothing
         before = fixture.now;
         while (only<Execute>(fixture.sleep()).empty()) {
         }
@@ -259,7 +259,7 @@ TEST_SUITE("client") {
         fixture.execute(1);
         fixture.begin();
         fixture.clerk.leave(fixture.now);
-        CHECK(fixture.finished().at(0).error == error::closed);  // its outcome is unknown
+        CHECK(fixture.finished().at(0).error == error::closed);  // the call's outcome is unknown
         CHECK(only<Close>(fixture.turn()).at(0).peer == "tcp://a");
         fixture.push(view(2, "tcp://b"));
         const auto sent = only<Close>(fixture.turn());

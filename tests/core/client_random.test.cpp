@@ -1,5 +1,5 @@
-// The client's rules against a small model of a group over a network that loses, repeats, delays and overtakes,
-// while primaries change, connections end and sessions expire. Fixed seeds.
+// The client's state machine against a small model of a group, over a network that loses, repeats, delays and reorders
+// messages, while primaries change, connections end and sessions expire. Fixed seeds.
 #include <doctest/doctest.h>
 
 #include <map>
@@ -78,7 +78,7 @@ TEST_SUITE("client_random") {
                 clerk_.execute(key, std::to_string(key), timeout, now_);
             }
         }
-        // Longer than the client awaits an answer, so that sessions may expire while copies of messages are under way.
+        // Lasts longer than the client awaits an answer, so sessions may expire while copies of messages are in flight.
         void stall() {
             now_ += 600ms;
             std::erase_if(sessions_, [&](const auto& each) { return now_ - each.second.used > 500ms; });
@@ -123,7 +123,7 @@ TEST_SUITE("client_random") {
             }
         }
 
-        // What a server answers.
+        // Answers a request as a server does.
         void serve(const Envelope& request) {
             auto reply = [&](Message message) { transmit({request.peer, request.id, std::move(message)}, false); };
             auto refuse = [&](error code) {
@@ -151,7 +151,7 @@ TEST_SUITE("client_random") {
             auto& [results, low, used] = session->second;
             used = now_;
             if (auto known = results.find(execute.seq); known != results.end()) return reply(known->second);
-            if (execute.seq < low) return;  // S10: no effect; its caller has given up
+            if (execute.seq < low) return;  // S10: no effect; the caller has given up
             low = std::max(low, execute.low);
             results.erase(results.begin(), results.lower_bound(low));
             auto result = results[execute.seq] = effect(execute);
@@ -166,9 +166,9 @@ TEST_SUITE("client_random") {
             return {{view_.view.number, ++index_}, execute.command};
         }
 
-        // What came out.
+        // Checks how a call ended.
         void check_end(const Finished& end) {
-            REQUIRE(live_.erase(end.key) == 1);  // once, and only what was asked
+            REQUIRE(live_.erase(end.key) == 1);  // each call ends once, and only if it was made
             if (!end.error) {
                 ++answered_;
                 CHECK(end.value == std::to_string(end.key));
@@ -182,7 +182,7 @@ TEST_SUITE("client_random") {
                     CHECK((end.error == error::overloaded || end.error == error::not_enough_replicas));
             }
         }
-        // C3: `low` passes nobody who still waits.
+        // C3: `low` must not pass a command whose caller still waits.
         void check_low(const Execute& execute) {
             if (!kind_.sessions) return;
             auto& sent = sent_[execute.session];

@@ -1,4 +1,4 @@
-// What a client does about refusals: expired sessions, overload, and refusals for good.
+// How a client handles refusals: expired sessions, overload, and permanent refusals.
 #include <doctest/doctest.h>
 
 #include "../support/clerk_fixture.hpp"
@@ -45,7 +45,8 @@ TEST_SUITE("client_refusals") {
         REQUIRE(ends.size() == 1);
         CHECK(ends[0].key == 1);
         CHECK(ends[0].error == error::outcome_unknown);
-        // The second may still be answered, but it is not sent again: the new session cannot know what it did.
+        // The second command may still be answered, but it is not sent again: the new session cannot know whether the
+        // old one executed it.
         fixture.push(view(2, "tcp://b"));
         auto opening = fixture.turn();
         REQUIRE(opening.size() == 1);
@@ -124,7 +125,7 @@ TEST_SUITE("client_refusals") {
         fixture.execute(2, 5s);
         auto sent = fixture.begin();
         fixture.refuse(sent[0], error::not_enough_replicas);
-        auto again = only<Execute>(fixture.turn(1s));  // the refused one after its wait and the unanswered one
+        auto again = only<Execute>(fixture.turn(1s));  // the refused one after its wait, and the unanswered one
         REQUIRE(again.size() == 2);
         fixture.refuse(again[0], error::not_enough_replicas);
         fixture.refuse(again[1], error::not_enough_replicas);

@@ -1,4 +1,4 @@
-// How a client learns the view and which views it refuses, with the view service played by hand.
+// How a client learns the view and which views it refuses; the test plays the view service by hand.
 #include <doctest/doctest.h>
 
 #include "../support/clerk_fixture.hpp"
@@ -82,8 +82,8 @@ TEST_SUITE("client_view") {
         REQUIRE(sent.size() == 1);
         CHECK(std::holds_alternative<ViewWatch>(sent[0].message));
         fixture.answer(sent[0], ViewResult{view(1, "tcp://a")});
-        CHECK(fixture.turn().empty());  // the view explains nothing
-        sent = fixture.sleep();         // so the same server is tried after a wait
+        CHECK(fixture.turn().empty());  // the view does not explain the refusal
+        sent = fixture.sleep();         // so the client retries the same server after a wait
         REQUIRE(sent.size() == 1);
         CHECK(command(sent[0]).seq == 1);
     }
@@ -207,7 +207,7 @@ TEST_SUITE("client_view") {
         fixture.execute(3);
         auto ends = fixture.finished();
         REQUIRE(ends.size() == 3);
-        CHECK(ends[0].error == error::outcome_unknown);  // it was sent
+        CHECK(ends[0].error == error::outcome_unknown);  // the command had been sent
         CHECK(ends[1].error == error::wrong_cluster);
         CHECK(ends[2].error == error::wrong_cluster);
         CHECK(fixture.turn().empty());

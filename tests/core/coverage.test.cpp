@@ -1,4 +1,4 @@
-// The places where rules decide: whoever asks is told of them.
+// The decision points of the state machines: an installed observer is called at each.
 #include <string>
 #include <vector>
 

@@ -1,4 +1,4 @@
-// S9: which entries count as held while batches of an older log are still on their way to the disk.
+// S9: which entries count as stable while batches of an older log are still on their way to the disk.
 #include <doctest/doctest.h>
 
 #include <cstdint>
@@ -16,11 +16,11 @@ using namespace understudy::replica;
 TEST_SUITE("durable") {
     namespace {
 
-    /// A log, what was given out of it, and a disk that takes the batches later.
+    /// A log, the batches taken from it, and a disk that stores the batches later.
     struct Keeper {
         Log log;
         Durable durable;
-        std::map<Index, Position> disk;  // what a restart would find
+        std::map<Index, Position> disk;  // the entries that a restart would find
         struct Given {
             JournalBatch batch;
             std::map<Index, Position> entries;
@@ -49,7 +49,7 @@ TEST_SUITE("durable") {
             on_the_way.emplace(batch->number, std::move(given));
             return batch->number;
         }
-        /// All batches up to this one are on stable storage.
+        /// Makes all batches up to this one stable.
         void persist(std::uint64_t number) {
             for (; !on_the_way.empty() && on_the_way.begin()->first <= number; on_the_way.erase(on_the_way.begin())) {
                 const auto& [batch, entries] = on_the_way.begin()->second;
@@ -60,7 +60,7 @@ TEST_SUITE("durable") {
             durable.persisted(number);
         }
         Index held() const { return durable.held(log); }
-        /// Whether a restart would find all that counts as held.
+        /// Whether a restart would find every entry that counts as stable.
         bool is_honest() const {
             if (held() > log.last().index) return false;
             for (auto index = std::max<Index>(log.base().index, 1); index <= held(); ++index)
@@ -129,7 +129,7 @@ TEST_SUITE("durable") {
             }
             while (keeper.durable.waits(keeper.log)) keeper.give_out();
             if (!keeper.on_the_way.empty()) keeper.persist(keeper.on_the_way.rbegin()->first);
-            CHECK(keeper.held() == keeper.log.last().index);  // nothing is held back for ever
+            CHECK(keeper.held() == keeper.log.last().index);  // every entry becomes stable in the end
             REQUIRE(keeper.is_honest());
         }
         CHECK(held > 10'000);

@@ -1,4 +1,5 @@
-// The rules of all parties together under chance: no transport, no real time, every fault that the protocol allows.
+// The state machines of all nodes together with random events: no transport, no real time, every fault that the
+// protocol allows.
 #include <doctest/doctest.h>
 
 #include <tests/support/group_world.hpp>
@@ -31,7 +32,7 @@ TEST_SUITE("core/group_random") {
             cuts += world.oracle().cuts();
             views += world.views();
         }
-        CHECK(answered > 100 * count);  // else the plays tried nothing
+        CHECK(answered > 100 * count);  // otherwise the runs tested nothing
         CHECK(views > 5 * count);
         if (count < 20) return;
         CHECK(waits > 0);

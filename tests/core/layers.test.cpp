@@ -1,5 +1,5 @@
-// Shows that the core stands on the standard library alone: this file includes all of it (the build writes the
-// list), and fails to compile if Asio or nlohmann/json came along.
+// Shows that the state machines depend on the standard library alone: this file includes all their headers (the build
+// writes the list), and fails to compile if they bring Asio or nlohmann/json along.
 #include "core_headers.hpp"
 
 #if defined(ASIO_VERSION)

@@ -1,4 +1,4 @@
-// The end of a log while a journal is read: it does as the log itself would.
+// The end of a log while a journal is read: it must behave as the log itself would.
 #include <doctest/doctest.h>
 
 #include <cstddef>
@@ -17,7 +17,7 @@ TEST_SUITE("log_tail") {
 
     constexpr std::size_t keep = 200'000;
 
-    /// Does the same to both.
+    /// Applies the same operations to both.
     struct Pair {
         LogTail tail;
         Log log;

@@ -1,4 +1,4 @@
-// Names that others chose: which of them get in, and what they look like where people read them.
+// Names that other nodes choose: which of them are accepted, and how they are shown to people.
 #include <doctest/doctest.h>
 
 #include <tests/support/view_harness.hpp>
@@ -17,8 +17,8 @@ TEST_SUITE("core/printable_names") {
         CHECK(printable("a\nb\x1b[31m\x7f") == R"(a\x0ab\x1b[31m\x7f)");
         CHECK(printable("a\nb\r", true) == "a\nb\\x0d");
         CHECK(printable("\xc2\x9b" "31m") == R"(\xc2\x9b31m)");          // CSI as one character
-        CHECK(printable("\xe2\x80\xae" "txt") == R"(\xe2\x80\xaetxt)");  // from right to left
-        CHECK(printable("\xe2\x80\xa8") == R"(\xe2\x80\xa8)");           // a line's end
+        CHECK(printable("\xe2\x80\xae" "txt") == R"(\xe2\x80\xaetxt)");  // right-to-left override
+        CHECK(printable("\xe2\x80\xa8") == R"(\xe2\x80\xa8)");           // line separator
         CHECK(printable("\xe2\x82\xac") == "\xe2\x82\xac");
         CHECK(printable("\xc2") == "\xc2");
     }
@@ -48,7 +48,7 @@ TEST_SUITE("core/printable_names") {
             ping.group = "main";
             ping.server = name;
             CHECK(code_of(harness.call("conn:a", ping)) == error::bad_request);
-            // Nor with a view of a former cluster, which an operator could adopt.
+            // The name is refused also in a view of a former cluster, which an operator could adopt.
             auto stranger = harness.make_ping("a", 0, {.cluster = ClusterId{5}});
             stranger.known = ViewInfo{"main", ClusterId{5}, interval, {3, {"b", Incarnation{1}, false}, {}, 0}};
             stranger.known->view.backups.push_back({name, Incarnation{2}, true});
@@ -61,7 +61,7 @@ TEST_SUITE("core/printable_names") {
     TEST_CASE("the status of one group has the events of that group only") {
         ViewHarness harness;
         harness.ping("a", 0);
-        harness.group = "main: a";  // its events begin like those of `main`
+        harness.group = "main: a";  // events of this group begin like those of `main`
         harness.ping("b", 0);
         const auto all = harness.machine.status({}, harness.now).events;
         const auto main = harness.machine.status("main", harness.now).events;

@@ -1,4 +1,5 @@
-// A replica whose view service lost its record: what it says of its view, and what it keeps when that is adopted (S3).
+// A replica whose view service lost its record: what the replica reports of its view, and what state it keeps when a
+// view is adopted (S3).
 #include <doctest/doctest.h>
 
 #include "../support/replica_group.hpp"
@@ -19,7 +20,7 @@ TEST_SUITE("replica_adopt") {
         group.pass(300ms);
         return group;
     }
-    /// The next view is one that was adopted.
+    /// The next view is an adopted one.
     void leap(ReplicaGroup& group) {
         group.view.number += 999;
         group.view.forced = group.view.number + 1;
@@ -82,7 +83,7 @@ TEST_SUITE("replica_adopt") {
         group.decide(group.member("b"));
         group.settle();
         CHECK(group["b"].store().all == "x;");
-        CHECK(group["a"].store().all.empty());  // it may have gone on in a view that nobody knows
+        CHECK(group["a"].store().all.empty());  // it may have gone on in a view that is not known
         CHECK(group["a"].role() == Role::idle);
     }
     TEST_CASE("S3: who went on in a later view that was not adopted drops that") {
@@ -106,7 +107,7 @@ TEST_SUITE("replica_adopt") {
             for (const auto* text : {"y", "z"}) group.put("a", text);
             group.settle();
             group.pass(300ms);
-            REQUIRE(group["b"].state().commit == 3);  // as it was told
+            REQUIRE(group["b"].state().commit == 3);  // the commit index that it received from the primary
             group.start("c", 3);
             if (adopted) leap(group);
             else group.view.forced = group.view.number + 1;

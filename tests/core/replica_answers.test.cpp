@@ -1,4 +1,4 @@
-// Answers that wait until their connection takes them (C6): none is produced before, and turns stay short.
+// Answers wait until their connection accepts them (C6): none is produced before, and turns stay short.
 #include <doctest/doctest.h>
 
 #include "../support/replica_group.hpp"
@@ -59,7 +59,7 @@ TEST_SUITE("replica_answers") {
         group["a"].backlog(client(), true);
         const auto late = group.query("a");
         CHECK(group.outcome(late) == "none");
-        CHECK(group["a"].deadline() > group.now);  // it does not spin
+        CHECK(group["a"].deadline() > group.now);  // the primary does not wake up again and again
         Output effects;
         group["a"].receive({"other", "1", Query{ReplicaGroup::cluster, "main", "all"}}, group.now, effects);
         group["a"].receive({"other", "2", Execute{ReplicaGroup::cluster, "main", {}, 0, 0, "y"}}, group.now, effects);
@@ -70,7 +70,7 @@ TEST_SUITE("replica_answers") {
         group["a"].backlog(client(), false);
         CHECK(group["a"].deadline() <= group.now);
         group.turn("a");
-        CHECK(group.outcome(late) == "x;y;");  // a later state, as `at` says
+        CHECK(group.outcome(late) == "x;y;");  // a later state, as its position `at` says
         CHECK(std::get<QueryResult>(*group.answer(late)).at == Position{1, 2});
     }
 
@@ -131,7 +131,7 @@ TEST_SUITE("replica_answers") {
                                group.now, effects);
         REQUIRE(effects.holds.size() == 1);
         CHECK(effects.holds[0].on);
-        for (int due = 3; due < 16; ++due)  // each counts for a quarter: a few slow readers shut nobody out
+        for (int due = 3; due < 16; ++due)  // each counts as a quarter: a few slow readers must not block all others
             CHECK(group.outcome(group.put("a", "x", session, 1, 1)) == "none");
         CHECK(group.outcome(group.put("a", "x", session, 1, 1)) == "overloaded");
         group.lose("a", client());

@@ -1,5 +1,5 @@
-// Replicas among peers that break the rules. Nothing that such a peer says may end the process, make it spin, or undo
-// what was acknowledged. Most of these were found by fuzzing (tests/fuzz).
+// Replicas whose peers violate the protocol. No message of such a peer may end the process, make it spin, or undo an
+// acknowledged write. Most of these cases were found by fuzzing (tests/fuzz).
 #include <doctest/doctest.h>
 
 #include <limits>
@@ -21,7 +21,7 @@ TEST_SUITE("replica_hostile") {
         return {ReplicaGroup::cluster, "main", {number, {}}, {Incarnation{1}, at}, 0, "2 0  x;", true};
     }
 
-    /// `b` is a backup of view 1, whose primary is the test.
+    /// `b` is a backup of view 1; the test plays the primary.
     ReplicaGroup backup() {
         ReplicaGroup group;
         group.start("b", 2);
@@ -74,7 +74,7 @@ TEST_SUITE("replica_hostile") {
         CHECK(group.outcome(group.ask("b", install(1, {1, 2}))) == "other");
         CHECK(group["b"].state().log.last() == Position{1, 3});
         CHECK(group["b"].state().applied == Position{1, 2});
-        CHECK(group["b"].store().all == "x;");  // the snapshot's
+        CHECK(group["b"].store().all == "x;");  // the state of the snapshot
         CHECK(group.outcome(group.ask("b", append(1, {1, 3}, {}, 3))) == "other");
         CHECK(group["b"].state().applied == Position{1, 3});
         CHECK(group["b"].store().all == "x;z;");
@@ -110,7 +110,7 @@ TEST_SUITE("replica_hostile") {
         CHECK(group["b"].view() == info);
         group.give("b", "c", make_call_id(Method::replica_append, 1), AppendResult{1, 0, 0});
         CHECK(group.pings["b"].synced == std::vector<Address>{"c"});
-        auto grown = info;  // what a view service makes of that is no lie
+        auto grown = info;  // the view that a view service decides after that ping is accepted
         grown.view.backups[0].synced = true;
         group.give("b", ReplicaGroup::views, {}, ViewChanged{grown});
         CHECK(group["b"].view() == grown);
@@ -125,11 +125,11 @@ TEST_SUITE("replica_hostile") {
         group.put("b", "x");
         auto behind = info;
         behind.view.number = 2;
-        behind.view.backups[0].incarnation = Incarnation{4};  // a new process, which holds nothing
+        behind.view.backups[0].incarnation = Incarnation{4};  // a new process without state
         group.wire.clear();
         group.give("b", ReplicaGroup::views, {}, ViewChanged{behind});
         int chunks = 0;
-        std::size_t at_once = 0;  // turns since time went on: no more than the window has room for
+        std::size_t at_once = 0;  // turns in a row at the same time: at most as many as fit into the window
         for (int turn = 0; turn < 50; ++turn) {
             at_once = group["b"].deadline() > group.now ? 0 : at_once + 1;
             REQUIRE(at_once < group.options.chunk_window);

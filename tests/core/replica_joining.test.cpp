@@ -1,4 +1,4 @@
-// How a backup that lacks something gets it: S8, from the log or by a snapshot.
+// How a backup receives entries that it lacks: S8, from the log or by a snapshot.
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -15,7 +15,8 @@ using namespace std::chrono_literals;
 
 TEST_SUITE("replica_joining") {
     namespace {
-    /// A primary with 20 entries whose log keeps none of them, so that a new backup needs a snapshot of several chunks.
+    /// A primary with 20 entries whose log retains none of them, so that a new backup needs a snapshot of several
+    /// chunks.
     ReplicaGroup trimmed() {
         ReplicaGroup group;
         group.options.log_bytes = 0;
@@ -29,14 +30,14 @@ TEST_SUITE("replica_joining") {
         group.start("b", 2);
         return group;
     }
-    /// Delivers what is under way now and nothing that is sent because of it: half a round trip.
+    /// Delivers the messages in flight now, and nothing that is sent in response: half a round trip.
     void one_way(ReplicaGroup& group) {
         for (auto now = std::exchange(group.wire, {}); auto& [from, envelope] : now) {
             auto to = envelope.peer;
             group.give(to, from, envelope.id, std::move(envelope.message));
         }
     }
-    /// Delivers the oldest message that is under way.
+    /// Delivers the oldest message in flight.
     void one_message(ReplicaGroup& group) {
         REQUIRE_FALSE(group.wire.empty());
         auto [from, envelope] = std::move(group.wire.front());
@@ -226,7 +227,7 @@ TEST_SUITE("replica_joining") {
         group.decide(group.member("a"), {group.member("b")});
         group.settle();
         group.decide(group.member("a"));
-        for (int i = 0; i < 20; ++i) group.put("a", "later");  // b knows what was before
+        for (int i = 0; i < 20; ++i) group.put("a", "later");  // `b` is known to hold the entries before these
         group.start("c", 3);
         group.decide(group.member("a"), {group.member("c")});
         group.settle();
@@ -288,7 +289,7 @@ TEST_SUITE("replica_joining") {
                 CHECK(group["b"].state() == before);
             }
         }
-        CHECK(group["b"].store().all.empty());  // the last one could be read
+        CHECK(group["b"].store().all.empty());  // the last chunk could not be read
     }
 
     TEST_CASE("S8: a half-received snapshot is forgotten after transfer_ttl in every role") {
@@ -300,7 +301,7 @@ TEST_SUITE("replica_joining") {
         };
         group.settle();
         group.decide(group.member("a"));
-        for (const auto* name : {"a", "b"}) {  // the one keeps what it sent, the other what it got
+        for (const auto* name : {"a", "b"}) {  // `a` retains the snapshot that it sent, `b` the chunks that it received
             group.turn(name);
             CHECK(group[name].deadline() <= group.now + group.options.transfer_ttl);
         }
@@ -308,7 +309,7 @@ TEST_SUITE("replica_joining") {
         group.now += group.options.transfer_ttl;
         for (const auto* name : {"a", "b"}) {
             group.turn(name);
-            CHECK(group[name].deadline() > group.now);  // nothing is left to wait for that has passed
+            CHECK(group[name].deadline() > group.now);  // no deadline in the past is left
         }
     }
 
@@ -423,7 +424,7 @@ TEST_SUITE("replica_joining") {
         group.put("a", "first");
         group.decide(group.member("a"), {group.member("b")});
         one_way(group);
-        one_way(group);  // what it holds is known now
+        one_way(group);  // now the primary knows what the backup holds
         CHECK(group.count<BackupJoining>() == 1);
         group.lost = [](auto&, auto& to, auto&) { return to == "b"; };
         for (int i = 0; i < 10; ++i) group.put("a", "x");
@@ -447,12 +448,12 @@ TEST_SUITE("replica_joining") {
         };
         group.settle();
         group.lost = nullptr;
-        group.decide(group.member("a"));  // the transfer waits for the backup to return
+        group.decide(group.member("a"));  // the transfer is retained until the backup returns
         Install whole{
             ReplicaGroup::cluster, "main", {}, {Incarnation{5}, group["a"].state().applied}, 0, "2 0  ", true};
         group.decide(group.member("a"), {group.member("b")}, {"b"});
         whole.view = {group.view.number, group.info()};
-        group.ask("b", whole);  // meanwhile it got everything from elsewhere
+        group.ask("b", whole);  // meanwhile the backup received a whole snapshot by another path
         group.give("a", ReplicaGroup::views, {}, ViewChanged{group.info()});
         group.settle();
         CHECK(group.count<BackupInSync>() == 1);

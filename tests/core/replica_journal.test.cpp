@@ -1,4 +1,5 @@
-// S9: with a journal nothing counts as held before it is on stable storage, and the next life goes on from it.
+// S9: with a journal nothing counts as stable before it is on stable storage, and the next incarnation continues from
+// the journal.
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -19,7 +20,7 @@ using namespace understudy::replica;
 using namespace understudy::test;
 
 TEST_SUITE("replica_journal") {
-    /// `a` leads `b`, both with journals that are synced when a test says so from now on.
+    /// `a` leads `b`; from now on the test decides when their journals are synced.
     ReplicaGroup pair() {
         ReplicaGroup group;
         group.start_with_journal("a", 1);
@@ -29,7 +30,7 @@ TEST_SUITE("replica_journal") {
         group.keep_up = false;
         return group;
     }
-    /// The machine of `name` loses its power, and the server is started again.
+    /// The computer of `name` loses power, and the server is started again.
     void cut_power(ReplicaGroup & group, const Address& name, std::uint64_t incarnation) {
         group.journals.at(name).lose_power();
         group.start_with_journal(name, incarnation);
@@ -71,7 +72,7 @@ TEST_SUITE("replica_journal") {
         auto group = pair();
         group.put("a", "x");
         group.settle();
-        group.decide(group.member("b"), {group.member("a", true)}, {"b"});  // `a` does not hear of it
+        group.decide(group.member("b"), {group.member("a", true)}, {"b"});  // `a` does not receive that view
         group.persist("b");
         for (const auto& [from, envelope] : group.wire) CHECK(!std::holds_alternative<AppendResult>(envelope.message));
     }
@@ -91,7 +92,7 @@ TEST_SUITE("replica_journal") {
         group.keep_up = false;
         Recovery<ListStore> nothing{ListStore{}, 0};
         CHECK(Replica{std::move(nothing).finish(), group.options, "a", Incarnation{1}, group.now, true}.deadline() <=
-              group.now);  // nobody else would wake it
+              group.now);  // the replica must ask to be woken: no message would wake it
         group.start_with_journal("a", 1);
         group.pass(1s);
         CHECK(!group.pings.contains("a"));
@@ -109,7 +110,7 @@ TEST_SUITE("replica_journal") {
         CHECK(group.pings.at("a").viewnum == 0);
         CHECK(!group.pings.at("a").cluster);
         group.decide(group.member("a"));
-        group.start_with_journal("a", 4);  // the view named the third life, so nobody will name an older one
+        group.start_with_journal("a", 4);  // the view named the third incarnation, so no view will name an older one
         CHECK(group.pings.at("a").recovered == std::vector{Incarnation{3}});
         CHECK(group.pings.at("a").viewnum == 0);
         CHECK(group.pings.at("a").knew == 1);
@@ -132,7 +133,7 @@ TEST_SUITE("replica_journal") {
         group.keep_up = false;
         group.decide(group.member("a"), {group.member("b")});
         CHECK(ping().recovered.empty());
-        CHECK(ping().state_view == 1);  // a power cut may take back that the view names it
+        CHECK(ping().state_view == 1);  // a power cut may undo that the journal knows of the view that names it
         group.persist("b");
         CHECK(ping().state_view == 3);
         group.keep_up = true;
@@ -241,7 +242,7 @@ TEST_SUITE("replica_journal") {
         group.pass(200ms);
         CHECK(group.count<LogTruncated>() == 1);
         CHECK(group["a"].store().all == "kept;instead;");
-        group.start_with_journal("a", 7);  // and the cut is kept
+        group.start_with_journal("a", 7);  // the truncation is stable
         CHECK(group["a"].state().log.last() == group["b"].state().log.last());
         CHECK(group["a"].state().log.has(group["b"].state().log.last()));
     }
@@ -258,7 +259,7 @@ TEST_SUITE("replica_journal") {
         for (int turn = 0; turn < 20; ++turn) group.persist("a"), group.settle();
         CHECK(group.count<SnapshotInstalled>() == 1);
         CHECK(group["a"].status(group.now).backups[0].match == 0);
-        auto without = group;  // a power cut now
+        auto without = group;  // as if the power were cut now
         cut_power(without, "b", 3);
         CHECK(without["b"].store().all == "");
         group.keep_up = true;
@@ -270,11 +271,11 @@ TEST_SUITE("replica_journal") {
         CHECK(group["b"].state().log.last() == Position{1, 3});
     }
 
-    /// Whatever can be done while the disk of `b` does nothing.
+    /// Exchanges messages until only the disk of `b` is waited for.
     void exchange(ReplicaGroup & group) {
         for (int turn = 0; turn < 10; ++turn) group.persist("a"), group.settle();
     }
-    /// `a` leads, and sends `b` a snapshot of 11 chunks, two at a time; what they write is synced when a test says so.
+    /// `a` leads, and sends `b` a snapshot of 11 chunks, two at a time. The test decides when their writes are synced.
     ReplicaGroup transfer(Duration ttl = 10s) {
         ReplicaGroup group;
         group.options.transfer_ttl = ttl;
@@ -290,7 +291,7 @@ TEST_SUITE("replica_journal") {
         exchange(group);
         return group;
     }
-    /// Of `b`, that a chunk came; they are lost.
+    /// Takes the answers of `b` that acknowledge chunks, and drops every message in flight.
     std::vector<std::uint64_t> take_answers(ReplicaGroup & group) {
         std::vector<std::uint64_t> next;
         for (const auto& [from, envelope] : group.wire)
@@ -298,7 +299,7 @@ TEST_SUITE("replica_journal") {
         group.wire.clear();
         return next;
     }
-    /// What `b` wrote up to this batch is on stable storage.
+    /// Makes everything that `b` wrote up to this batch stable.
     void persist_until(ReplicaGroup & group, std::uint64_t batch) {
         group["b"].persisted(batch);
         group.turn("b");
@@ -350,7 +351,7 @@ TEST_SUITE("replica_journal") {
         persist_until(group, batch[1] - 1);
         CHECK(take_answers(group) == (by_view ? std::vector<std::uint64_t>{} : std::vector<std::uint64_t>{3}));
         persist_until(group, batch[1]);
-        const auto answers = take_answers(group);  // lost, and those of the repeats too
+        const auto answers = take_answers(group);  // all lost, including the answers to repeated chunks
         CHECK(!answers.empty());
         CHECK(std::ranges::count(answers, 4u) == std::ssize(answers));
         group.keep_up = true;
@@ -373,7 +374,7 @@ TEST_SUITE("replica_journal") {
         late.pass(2s);
         CHECK(pieces(late) == received);  // the disk hangs
         end(late);
-        CHECK(pieces(late) == pieces(at_once));  // it was not begun anew
+        CHECK(pieces(late) == pieces(at_once));  // the transfer did not start again
     }
 
     TEST_CASE("S8: a half-received snapshot that nobody goes on with is dropped although appends wait for the disk") {
@@ -496,7 +497,7 @@ TEST_SUITE("replica_journal") {
         CHECK(group["b"].view().view.number == 0);
         group.give("b", ReplicaGroup::views, {}, ViewChanged{group.info()});
         CHECK(group["b"].view().view.number == 2);
-        CHECK(group["b"].role() == Role::idle);  // it names a former life
+        CHECK(group["b"].role() == Role::idle);  // the view names a former incarnation
     }
 
     TEST_CASE("S9: what a turn adds is given out in batches that a journal can take") {

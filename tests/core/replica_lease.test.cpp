@@ -1,4 +1,4 @@
-// Reads by lease: when a primary may answer from its own state, asking nobody.
+// Reads by lease: when a primary may answer from its own state, without a message to its backups.
 #include <doctest/doctest.h>
 
 #include "../support/replica_group.hpp"
@@ -10,7 +10,7 @@ using namespace std::chrono_literals;
 
 TEST_SUITE("replica_lease") {
     namespace {
-    /// `a` leads, `b` is in sync and hears nothing any more, so that no round of `a` is ever confirmed. D is 500 ms and
+    /// `a` leads; `b` is in sync but receives nothing any more, so no round of `a` is ever confirmed. D is 500 ms and
     /// the margin 10%: a lease lasts for 450 ms.
     struct Leasing {
         ReplicaGroup group;
@@ -27,7 +27,7 @@ TEST_SUITE("replica_lease") {
             group.lost = [](auto&, auto& to, auto&) { return to == "b"; };
         }
         PingResult result() { return {group.info(), 500ms, false}; }
-        /// The view service answers the last ping of `a`, or one so many before it.
+        /// The view service answers the last ping of `a`, or the one `before` pings earlier.
         void answer(std::uint64_t before = 0) { answer(result(), before); }
         void answer(PingResult result, std::uint64_t before = 0) {
             const auto n = group.pings["a"].n - before;
@@ -36,8 +36,8 @@ TEST_SUITE("replica_lease") {
         bool reads() { return group.outcome(group.query("a")) == "x;"; }
     };
 
-    /// `b` leads and holds an entry that it inherited and cannot commit, since `c` is in sync and hears nothing. Its
-    /// lease is one of such a D.
+    /// `b` leads with an entry that was uncommitted at takeover. It cannot commit it, because `c` is in sync and
+    /// receives nothing. The length of its lease follows from `dead_after`.
     struct Heir {
         ReplicaGroup group;
 
@@ -144,7 +144,7 @@ TEST_SUITE("replica_lease") {
 
     TEST_CASE("S5: a read by lease shows what is committed and nothing that is not") {
         Leasing it;
-        it.group.put("a", "y");  // no backup hears of it
+        it.group.put("a", "y");  // the backup does not receive it
         it.answer();
         CHECK(it.reads());
     }
@@ -168,7 +168,7 @@ TEST_SUITE("replica_lease") {
         };
         it.group.pass(17ms);
         CHECK_FALSE(round);
-        it.group.pass(10ms);  // it goes with the next append that is due
+        it.group.pass(10ms);  // the round goes with the next append that is due
         CHECK(round);
         CHECK(it.group.outcome(read) == "none");
     }
@@ -177,7 +177,7 @@ TEST_SUITE("replica_lease") {
         Leasing it;
         it.answer();
         REQUIRE(it.reads());
-        it.group.now += 1h;  // the clock counts the time asleep
+        it.group.now += 1h;  // the clock includes the time asleep
         CHECK_FALSE(it.reads());
     }
 

@@ -140,7 +140,7 @@ TEST_SUITE("replica_log") {
         group.settle();
         REQUIRE(group["b"].state().log.last().index == 2);
         REQUIRE(group["b"].state().commit == 0);
-        // b takes over with c joining and d, which is synced but silent, keeping the commit index where it is.
+        // b takes over. c is joining. d is synced but silent, so the commit index stays where it is.
         group.start("d", 4);
         group.lost = [](auto& from, auto& to, auto& message) {
             if (to == "d") return true;
@@ -170,7 +170,7 @@ TEST_SUITE("replica_log") {
         auto group = pair_in_sync();
         group.put("a", "x");
         group.settle();
-        group.start("b", 3);  // it holds nothing
+        group.start("b", 3);  // it has no state
         group.lost = [](auto&, auto& to, auto&) { return to == "b"; };
         group.decide(group.member("a"), {group.member("b")}, {"a"});
         group.give("a", "b", make_call_id(Method::replica_append, 2), AppendResult{1, 1, 0});
@@ -245,7 +245,7 @@ TEST_SUITE("replica_log") {
         auto group = pair_in_sync();
         auto session = group.open("a");
         auto first = group.put("a", "x", session, 1, 1);
-        auto again = group.put("a", "x", session, 1, 1);  // while the first is under way
+        auto again = group.put("a", "x", session, 1, 1);  // while the first attempt is in progress
         group.settle();
         auto later = group.put("a", "x", session, 1, 1);
         group.settle();

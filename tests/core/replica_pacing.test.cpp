@@ -1,4 +1,4 @@
-// A backup that is far behind and slow: it must get in, not be buried in appends.
+// A backup that is far behind and slow: it must catch up, and must not be overloaded with appends.
 #include <doctest/doctest.h>
 
 #include <map>
@@ -13,7 +13,7 @@ using namespace std::chrono_literals;
 
 TEST_SUITE("replica_pacing") {
     namespace {
-    /// A primary with 2000 entries in its log, in appends of about ten.
+    /// A primary with 2000 entries in its log, sent in appends of about ten.
     ReplicaGroup far_ahead() {
         ReplicaGroup group;
         group.start("a", 1);
@@ -25,12 +25,12 @@ TEST_SUITE("replica_pacing") {
         return group;
     }
 
-    /// Time that passes in steps of a millisecond while "b" takes long for each append with entries, and each chunk.
+    /// Time passes in steps of a millisecond while "b" takes long for each append with entries, and for each chunk.
     struct Slow {
         ReplicaGroup& group;
         Duration per_append;
         Duration per_chunk{};
-        std::size_t sent = 0;  ///< Entries that "b" was sent.
+        std::size_t sent = 0;  ///< The number of entries sent to "b".
         std::deque<std::pair<Address, Envelope>> waiting{};
         Time free_at{};
 
@@ -61,7 +61,7 @@ TEST_SUITE("replica_pacing") {
         }
     };
 
-    /// Gives the entries that "b" was sent.
+    /// Returns the number of entries sent to "b".
     std::size_t pass_slowly(ReplicaGroup& group, Duration length, Duration per_append) {
         Slow slow{group, per_append};
         slow.pass(length);
@@ -124,7 +124,7 @@ TEST_SUITE("replica_pacing") {
         } else {
             CHECK(group.count<BackupInSync>() == 1);
             CHECK(group.count<BackupJoining>() < 10);
-            CHECK(good > 30'000 / 20);  // what b can take at least: an entry in each append
+            CHECK(good > 30'000 / 20);  // the least that b can take: one entry per append
             CHECK(largest <= kept + (group.options.max_calls + 10) * entry);
         }
         CHECK(group.count<BackupUnreachable>() == 0);
@@ -151,7 +151,7 @@ TEST_SUITE("replica_pacing") {
         group.start("a", 1);
         group.start("b", 2);
         group.decide(group.member("a"), {group.member("b", true)});
-        for (int i = 0; i < window; ++i) {  // so that as much may be under way
+        for (int i = 0; i < window; ++i) {  // so that the window allows as many in flight
             group.put("a", "x");
             group.settle();
         }

@@ -1,4 +1,4 @@
-// Reads in confirm mode, sessions that expire (C4), admission (C6), and dumps.
+// Reads in confirm mode, sessions that expire (C4), admission (C6), and exports.
 #include <doctest/doctest.h>
 
 #include "../support/replica_group.hpp"
@@ -211,7 +211,7 @@ TEST_SUITE("replica_reads") {
         CHECK(group["a"].state().log.last() == last);
         CHECK(put(3, 2) == "6");
         CHECK(put(2, 2) == "4");
-        CHECK(put(5, 4) == "8");  // before the one that was numbered first
+        CHECK(put(5, 4) == "8");  // before the command with the lower number
         CHECK(put(4, 4) == "10");
         CHECK(put(5, 4) == "8");
         CHECK(group["a"].store().all == "1;2;3;5;4;");
@@ -266,7 +266,7 @@ TEST_SUITE("replica_reads") {
 
     namespace {
 
-    /// A server with two values, of which dumps are read three bytes at a time.
+    /// A server with two values, whose exports are read three bytes at a time.
     struct Dumping {
         ReplicaGroup group = [] {
             ReplicaOptions options{.view_service = {ReplicaGroup::views}};
@@ -351,7 +351,7 @@ TEST_SUITE("replica_reads") {
             if (!piece.last) CHECK(dumping.begin() == first);
         }
         CHECK(all == "one;two;");
-        CHECK(dumping.begin() == first);  // and it can begin anew
+        CHECK(dumping.begin() == first);  // and an export can start again
         CHECK(dumping.read(first.at, 1).chunk == 1);
     }
 }

@@ -1,4 +1,4 @@
-// The room that sessions and their results have at a primary: C4, C6, S11.
+// The memory that sessions and their results take at a primary: C4, C6, S11.
 #include <doctest/doctest.h>
 
 #include "../support/replica_group.hpp"
@@ -20,7 +20,7 @@ TEST_SUITE("replica_sessions") {
         group.settle();
         return group;
     }
-    /// Room for 64 KiB of results, of which one session gets 8 KiB; 512 bytes are never refused to one.
+    /// Room for 64 KiB of results, of which one session gets 8 KiB; a session is never refused its first 512 bytes.
     ReplicaGroup with_little_room() {
         ReplicaOptions options{.view_service = {ReplicaGroup::views}};
         options.max_result_bytes = 64u << 10;
@@ -48,9 +48,10 @@ TEST_SUITE("replica_sessions") {
         const auto last = group["a"].state().log.last();
         CHECK(put(group, "answer 3000", session, 3, 1) == "overloaded");
         CHECK(group["a"].state().log.last() == last);
-        CHECK(put(group, "answer 3000", session, 2, 1) == "aaaaaaaaaaaa");  // a repetition is no new command
+        CHECK(put(group, "answer 3000", session, 2, 1) == "aaaaaaaaaaaa");  // a repetition is not a new command
         CHECK(put(group, "answer 3000", session, 3, 3) == "aaaaaaaaaaaa");
-        CHECK(put(group, "answer 30000", session, 4, 4) == "aaaaaaaaaaaa");  // larger than its part: by itself it may
+        // larger than its share: allowed as the only result of a session
+        CHECK(put(group, "answer 30000", session, 4, 4) == "aaaaaaaaaaaa");
         CHECK(put(group, "x", session, 5, 4) == "overloaded");
         CHECK(put(group, "x", session, 5, 5) == "2");
     }
@@ -88,7 +89,7 @@ TEST_SUITE("replica_sessions") {
         const auto& sessions = group["a"].state().sessions;
         CHECK(sessions.bytes() > 48u << 10);
         CHECK(sessions.bytes() < 64u << 10);
-        CHECK(put(group, "y", light, 2, 2) == "4");  // who takes little is not kept waiting by them
+        CHECK(put(group, "y", light, 2, 2) == "4");  // a session that takes little is not delayed by them
         group.pass(11s);
         CHECK(sessions.bytes() <= 32u << 10);
         CHECK(group["b"].state().sessions == sessions);
@@ -101,7 +102,7 @@ TEST_SUITE("replica_sessions") {
         auto group = with_little_room();
         std::vector<SessionId> heavy;
         for (int i = 0; i < 20; ++i) heavy.push_back(group.open("a"));
-        for (auto session : heavy) group.put("a", "answer 7000", session, 1, 1);  // before anything is known of them
+        for (auto session : heavy) group.put("a", "answer 7000", session, 1, 1);  // before their sizes are known
         group.settle();
         const auto& sessions = group["a"].state().sessions;
         CHECK(sessions.bytes() > 100'000);
@@ -142,7 +143,7 @@ TEST_SUITE("replica_sessions") {
         CHECK(open(group, "client") == "other");
         group.lost = [](auto&, auto& to, auto&) { return to == "b"; };
         CHECK(open(group, "client") == "none");
-        CHECK(open(group, "client") == "overloaded");  // one that is being opened counts
+        CHECK(open(group, "client") == "overloaded");  // an opening in progress counts
         CHECK(open(group, "client 2") == "none");
         group.lost = nullptr;
         group.pass(1s);
@@ -173,7 +174,7 @@ TEST_SUITE("replica_sessions") {
 
         std::vector<SessionId> all;
         for (const auto& [id, session] : sessions.all()) all.push_back(id);
-        for (auto id : all) put(group, "y", id, 2, 2);  // so all have been used
+        for (auto id : all) put(group, "y", id, 2, 2);  // so that all have been used
         for (int i = 0; i < 2; ++i) put(group, "y", group.open("a"), 1, 1);
         CHECK(open(group, "client") == "overloaded");
         group.pass(50s);
@@ -221,7 +222,7 @@ TEST_SUITE("replica_sessions") {
         CHECK(open(group, "client") == "overloaded");
         group.lost = nullptr;
         group.decide(group.member("b"), {group.member("a")});
-        group.put("b", "x");  // takes the place of the openings
+        group.put("b", "x");  // replaces the openings
         group.pass(1s);
         REQUIRE(group["a"].state().sessions.size() == 0);
         group.decide(group.member("a"), {});
@@ -308,12 +309,12 @@ TEST_SUITE("replica_sessions") {
         CHECK(group.outcome(before) == "2");
         CHECK(std::get<CloseResult>(*group.answer(closed)).at == Position{1, 3});
         CHECK(group.outcome(after) == "session_expired");
-        CHECK(put(group, "x", session, 1, 1) == "session_expi");  // and not done again
+        CHECK(put(group, "x", session, 1, 1) == "session_expi");  // and not executed again
         CHECK(group["a"].store().all == "x;");
         CHECK(group["a"].state().sessions.size() == 0);
         group.pass(200ms);
         CHECK(group["b"].state().sessions.size() == 0);
-        CHECK(group.count<SessionClosed>() == 0);  // nothing that anybody has to hear of
+        CHECK(group.count<SessionClosed>() == 0);  // nobody needs to be notified
         const auto again = group.ask("a", Close{ReplicaGroup::cluster, "main", session});
         group.settle();
         CHECK(std::holds_alternative<CloseResult>(*group.answer(again)));
@@ -348,7 +349,7 @@ TEST_SUITE("replica_sessions") {
         CHECK(group.pings["b"].features == own_features());
 
         group.start("c", 3);
-        group.lost = [](auto& from, auto&, auto& message) {  // one that is older says nothing
+        group.lost = [](auto& from, auto&, auto& message) {  // an older version announces nothing
             return from == "c" && std::holds_alternative<AppendResult>(message);
         };
         group.decide(group.member("a"), {group.member("b", true), group.member("c")});
@@ -359,9 +360,9 @@ TEST_SUITE("replica_sessions") {
         group.pass(1s);
         CHECK(group["a"].all_announce(feature));
         group.decide(group.member("a"), {group.member("b", true)});
-        CHECK(group["a"].all_announce(feature));  // what the same process said in the view before
+        CHECK(group["a"].all_announce(feature));  // the same process announced it in the view before
         group.start("b", 4);
         group.decide(group.member("a"), {group.member("b")});
-        CHECK(!group["a"].all_announce(feature));  // another process, perhaps an older one
+        CHECK(!group["a"].all_announce(feature));  // another process, perhaps of an older version
     }
 }

@@ -1,4 +1,4 @@
-// A store that takes time: nobody is silent meanwhile, and nobody is taken for dead.
+// A store that takes time: meanwhile no server is silent, and none is declared dead.
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -24,7 +24,7 @@ TEST_SUITE("replica_slices") {
         return group;
     }
 
-    /// Commands that are logged on both and committed all at once.
+    /// Commands that are first logged on both servers and then committed all at once.
     std::vector<CallId> commit_at_once(ReplicaGroup& group, int count) {
         std::vector<CallId> calls;
         group.lost = [](auto& from, auto&, auto&) { return from == "b"; };
@@ -52,7 +52,7 @@ TEST_SUITE("replica_slices") {
 
     TEST_CASE("S7: a server pings while it applies a long tail that it inherited") {
         auto group = pair();
-        for (int n = 0; n < 2000; ++n) group.put("a", "x");  // b has heard of no commit
+        for (int n = 0; n < 2000; ++n) group.put("a", "x");  // b does not know yet that they are committed
         group.settle();
         group.work_takes = {{"b", 1ms}};
         group.decide(group.member("b"), {});
@@ -65,7 +65,7 @@ TEST_SUITE("replica_slices") {
             group.pings.clear();
         }
         CHECK(pings >= 10);
-        CHECK(group.outcome(read) == "none");  // S5
+        CHECK(group.outcome(read) == "none");  // S5: the read waits
         CHECK(group.count<StoreBehind>() == 1);
         group.pass(2s);
         CHECK(group.outcome(read).size() == 2 * 2000);
@@ -98,7 +98,7 @@ TEST_SUITE("replica_slices") {
             }
         }
         CHECK(most > 100);
-        CHECK(most < 1000);  // about what it applies in D, after what came before it was known to be slow
+        CHECK(most < 1000);  // about what it applies in D, on top of what was sent before it was known to be slow
         CHECK(group["a"].state().commit < 1500);
         CHECK(group.count<BackupUnreachable>() == 0);
         group.pass(60s);
@@ -116,7 +116,7 @@ TEST_SUITE("replica_slices") {
         commit_at_once(group, 100);
         CHECK(group.outcome(group.put("a", "x")) == "overloaded");
         group.work_takes = {{"a", 1ms}};
-        group.pass(40ms);  // all is committed, and not all applied
+        group.pass(40ms);  // everything is committed, but not everything is applied
         while (group["a"].state().commit < 100) group.pass(1ms);
         REQUIRE(group["a"].state().applied.index < 99);
         const auto room = 100 - (group["a"].state().log.last().index - group["a"].state().applied.index);

@@ -1,4 +1,4 @@
-// Disks that are slow: a backup is measured by the primary's own.
+// Slow disks: a backup's delay is compared with that of the primary's own disk.
 #include <doctest/doctest.h>
 
 #include "../support/replica_group.hpp"
@@ -9,7 +9,7 @@ using namespace std::chrono_literals;
 
 TEST_SUITE("replica_slow_disks") {
     namespace {
-    /// Two servers in sync with journals that are on stable storage only when a test says so.
+    /// Two servers in sync whose journals become stable only when a test says so.
     ReplicaGroup pair() {
         ReplicaGroup group;
         for (const auto* name : {"a", "b"}) group.start_with_journal(name, static_cast<std::uint64_t>(*name));
@@ -27,11 +27,11 @@ TEST_SUITE("replica_slow_disks") {
         CHECK(group.count<BackupUnreachable>() == 0);  // the primary has not stored it either
         group.persist("a");
         group.pass(300ms);
-        CHECK(group.count<BackupUnreachable>() == 0);  // it may have had another sync under way
+        CHECK(group.count<BackupUnreachable>() == 0);  // the backup may have had another sync in progress
         group.persist("b");
         group.pass(50ms);
         CHECK(group["a"].state().commit == group["a"].state().log.last().index);
-        group.put("a", "y");  // and then it hangs
+        group.put("a", "y");  // now the disk of the backup hangs
         group.pass(300ms);
         group.persist("a");
         group.pass(500ms);

@@ -127,7 +127,8 @@ TEST_SUITE("replica_views") {
         group.start("c", 3);
         group.decide(group.member("a"), {group.member("b", true), group.member("c", true)});
         group.settle();
-        group.lost = [](auto& from, auto&, auto&) { return from == "b" || from == "c"; };  // a hears no acknowledgement
+        // a receives no acknowledgement
+        group.lost = [](auto& from, auto&, auto&) { return from == "b" || from == "c"; };
         group.put("a", "x");
         group.settle();
         CHECK(group["b"].state().commit == 0);
@@ -283,7 +284,7 @@ TEST_SUITE("replica_views") {
             CHECK(one.entries == 1);
         }
         CHECK(cut[0].committed);        // a had answered it
-        CHECK_FALSE(cut[1].committed);  // b had not heard so
+        CHECK_FALSE(cut[1].committed);  // b did not know that it was committed
         group.settle();
         group.put("c", "y");
         group.settle();
@@ -325,7 +326,7 @@ TEST_SUITE("replica_views") {
         group.settle();
         auto in_sync = group.count<BackupInSync>();
         group.view.forced = group.view.number + 1;
-        group.decide(group.member("c"), {}, {"b"});  // b drops what it has
+        group.decide(group.member("c"), {}, {"b"});  // b drops its state
         group.view.forced = group.view.number + 1;
         group.decide(group.member("a"), {}, {});
         group.decide(group.member("a"), {group.member("b")}, {"a"});
@@ -349,7 +350,7 @@ TEST_SUITE("replica_views") {
             return from == "c" && std::holds_alternative<InstallResult>(message);
         };
         group.decide(group.member("a"), {group.member("c")}, {"a"});
-        group.settle();  // a keeps its transfer to c
+        group.settle();  // a retains its transfer to c
         group.lost = nullptr;
         group.view.forced = group.view.number + 1;
         group.decide(group.member("b"), {}, {"a", "b"});
@@ -418,7 +419,7 @@ TEST_SUITE("replica_views") {
         server.next_interval();
         CHECK(server.asked == std::vector<Address>{"views", "views2"});
         CHECK(server.group.count<ViewServiceSilent>() == 1);
-        server.group.lose("a", "views");  // that of a former address
+        server.group.lose("a", "views");  // the connection to a former address
         server.next_interval();
         CHECK(server.asked.back() == "views2");
         server.group.give("a", "views2", make_call_id(Method::view_ping, 3),

@@ -1,4 +1,4 @@
-// The session table: its size in bytes, and its text, which travels in pieces.
+// The session table: its size in bytes, and its text, which is sent in pieces.
 #include <doctest/doctest.h>
 
 #include <random>
@@ -17,7 +17,7 @@ TEST_SUITE("session_table") {
     void record(SessionTable& table, SessionId id, Sequence seq, std::string value) {
         table.record(*table.find(id), {seq, {1, seq}, std::move(value)});
     }
-    /// Sessions with short and long results, some of them far out of turn.
+    /// Sessions with short and long results, some of them far out of order.
     SessionTable some_table() {
         SessionTable table;
         for (Index n = 1; n <= 20; ++n) {
@@ -29,7 +29,7 @@ TEST_SUITE("session_table") {
         record(table, {1, 1}, ~Sequence{0}, "the last number there is");
         return table;
     }
-    /// What was written out before there were pieces.
+    /// The text as it was written before it was split into pieces.
     std::string text_at_once(const SessionTable& table) {
         std::string text;
         put_number(text, table.size());

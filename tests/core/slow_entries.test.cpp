@@ -1,4 +1,4 @@
-// How long entries took that are still in the log.
+// How long the entries that are still in the log took.
 #include <doctest/doctest.h>
 
 #include <understudy/replica/slow_entries.hpp>

@@ -15,11 +15,11 @@ TEST_SUITE("timer_queue") {
 
     Time at(int seconds) { return Time{} + std::chrono::seconds{seconds}; }
 
-    // The times of those that are under way, by key.
+    // The expected times of the running timers, by key.
     struct Timers {
         TimerQueue queue;
         std::map<std::uint64_t, Time> times;
-        std::size_t looks = 0;  // at one timer, to see whether it is under way
+        std::size_t looks = 0;  // how often a timer was checked for whether it is running
 
         void start(std::uint64_t key, Time time) {
             const auto former = times.find(key);

@@ -1,4 +1,4 @@
-// A view service that lost its record goes on with a group of the former one, as the servers know it.
+// A view service that lost its record continues a group of the former one, as the servers know it.
 #include <doctest/doctest.h>
 
 #include <tests/support/view_harness.hpp>
@@ -13,13 +13,13 @@ TEST_SUITE("core/view_adopt") {
 
     constexpr ClusterId former_cluster{0xf0};
 
-    /// What the former view service decided last, as far as the test says.
+    /// The last decision of the former view service, as far as the test says.
     struct Former : ViewHarness {
         ViewInfo known{"main", former_cluster, interval, {7, {"a", incarnation("a"), false}, {}, 0}};
 
         Former() : ViewHarness{ViewOptions{.return_time = {}}} {
             known.view.backups = {{"b", incarnation("b"), true}, {"c", incarnation("c"), false}};
-            pass(dead);  // every lease of before has run out
+            pass(dead);  // every former lease has run out
         }
         Message report(const Address& name) { return report(name, known); }
         Message report(const Address& name, const ViewInfo& info) {
@@ -28,7 +28,7 @@ TEST_SUITE("core/view_adopt") {
             return call(connection + name, ping);
         }
         Message adopt(ClusterId cluster = former_cluster) { return call("operator", ViewAdopt{"main", cluster}); }
-        /// A ping of a server that has heard of nothing since.
+        /// A ping of a server that has received no view since.
         Message ping_on(const Address& name) {
             return call(connection + name, make_ping(name, 7, {.cluster = former_cluster}));
         }
@@ -100,7 +100,7 @@ TEST_SUITE("core/view_adopt") {
         newer.view = {9, {"b", harness.incarnation("b"), false}, {{"c", harness.incarnation("c"), true}}, 0};
         harness.report("b", newer);
         harness.report("a");
-        harness.report("c");  // has not heard of it yet, though it is a member
+        harness.report("c");  // it has not received that view yet, though it is a member
         CHECK(describe(result_of(harness.adopt()).info.view) == "view 1000000009: primary b, no backup");
     }
     TEST_CASE("of one server the last report counts and one that was overtaken does not") {
@@ -125,7 +125,7 @@ TEST_SUITE("core/view_adopt") {
     }
     TEST_CASE("R4: an adopted group none of whose members in sync is heard waits for one of them") {
         Former harness;
-        harness.report("c");  // joining: it surely holds nothing
+        harness.report("c");  // joining: it surely lacks the state
         const auto answer = harness.adopt();
         CHECK(describe(result_of(answer).info.view) == "view 1000000007: primary a, backup b (in sync)");
         CHECK(result_of(answer).may_be_lost.find("No member that surely holds every answered write is heard") !=
@@ -182,7 +182,7 @@ TEST_SUITE("core/view_adopt") {
         Former harness;
         CHECK(text_of(harness.adopt()) == "no server has reported a view of this group and cluster 00000000000000f0; "
                                         "those that have one must run and ping");
-        harness.ping_on("a");  // says nothing of its view
+        harness.ping_on("a");  // reports nothing of its view
         CHECK(code_of(harness.adopt()) == error::bad_request);
         harness.report("a");
         CHECK(code_of(harness.adopt(ClusterId{0xf1})) == error::bad_request);

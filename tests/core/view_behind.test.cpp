@@ -1,4 +1,4 @@
-// A view service whose record was put back to an older copy decides nothing (R7), and an operator leads out of it.
+// A view service whose record was replaced by an older copy decides nothing (R7), and an operator ends that.
 #include <doctest/doctest.h>
 
 #include <tests/support/view_harness.hpp>
@@ -10,7 +10,7 @@ using namespace understudy::test;
 
 TEST_SUITE("view_service/behind") {
     namespace {
-    /// The record is of view 4, in which `b` led alone. In the views after it `c` joined, and leads in view 6.
+    /// The record is of view 4, in which `b` led alone. In the views after it `c` joined, and `c` leads in view 6.
     struct Behind : ViewHarness {
         ViewInfo real{"main", our_cluster, interval, {6, {"c", incarnation("c"), false}, {}, 0}};
 
@@ -32,7 +32,7 @@ TEST_SUITE("view_service/behind") {
             return call(connection + name, ping);
         }
         Message adopt() { return call("operator", ViewAdopt{"main", our_cluster}); }
-        /// Every interval `b` says that it is in view 4.
+        /// `b` reports view 4 in every interval.
         void loyal(Duration length) {
             for (auto end = now + length; now < end; pass(interval)) say("b", 4);
         }
@@ -200,7 +200,7 @@ TEST_SUITE("view_service/behind") {
         CHECK(
             adopted.may_be_lost.starts_with("c named view 6, which nobody who is heard can show: what was answered "
                                             "after view 4 is lost, unless that was forged. "));
-        CHECK(std::get<PingResult>(harness.say("c", 6)).info.view == adopted.info.view);  // the number is above
+        CHECK(std::get<PingResult>(harness.say("c", 6)).info.view == adopted.info.view);  // its number is higher
     }
     TEST_CASE("R7: an adoption is refused while a server that knows more is too old to say what") {
         Behind harness;
@@ -277,7 +277,7 @@ TEST_SUITE("view_service/behind") {
         Behind harness;
         harness.machine = ViewStateMachine{{}, ViewRecord{our_cluster, dead, {}}, harness.now};
         for (int i = 0; i < 150; ++i, harness.pass(interval)) {
-            CHECK(code_of(harness.say("c", 6)) == error::behind);  // who knows a view says so
+            CHECK(code_of(harness.say("c", 6)) == error::behind);  // a server that knows a view reports it
             CHECK(code_of(harness.call("conn:x", harness.make_ping("x", 0))) == error::behind);
         }
         harness.pass(10 * dead - interval - 1ms);
@@ -398,7 +398,7 @@ TEST_SUITE("view_service/behind") {
             CHECK(harness.view().number == 4);
         }
         SUBCASE("it knows no later one") {
-            for (int i = 0; i < 6; ++i) {  // a lease of the former life may run for D
+            for (int i = 0; i < 6; ++i) {  // a lease of the former incarnation may run for D
                 harness.say("b", 0, 4, {.recovered = {before}});
                 harness.say("c", 4);
                 harness.pass(interval);
@@ -438,7 +438,7 @@ TEST_SUITE("view_service/behind") {
         harness.run(2 * dead, {"a"});
         REQUIRE(harness.shown() == "view 3: primary a, no backup");
         harness.machine.track_changes(harness.machine.record());
-        bool emitted = true;  // that it has stored the view
+        bool emitted = true;  // whether it has reported that it stored the view
         SUBCASE("as it said that it had stored a newer view") { say("a", 3, 3); }
         SUBCASE("though the view service was restarted since") {
             say("a", 3, 3);
@@ -449,7 +449,7 @@ TEST_SUITE("view_service/behind") {
         const auto before = harness.incarnation("a");
         harness.restart("a");
         for (int i = 0; i < 8; ++i) {
-            say("a", i == 0 ? 0 : 3, i < 2 ? 2 : 3, {.recovered = {before}});  // it learns of the view, and stores it
+            say("a", i == 0 ? 0 : 3, i < 2 ? 2 : 3, {.recovered = {before}});  // it receives the view, and stores it
             harness.pass(interval);
         }
         CHECK(harness.view().number == (emitted ? 3 : 4));

@@ -1,5 +1,5 @@
-// What a view service tells a store: all that it has to remember, and no more than what changed.
-// That nothing is ever left out is tried by chance in view_random.test.cpp.
+// The changes that a view service gives a store: everything that it must remember, and no more than what changed.
+// view_random.test.cpp checks with random events that nothing is left out.
 #include <doctest/doctest.h>
 
 #include <tests/support/view_harness.hpp>
@@ -59,7 +59,7 @@ TEST_SUITE("view_service/changes") {
         harness.ack();
         CHECK(harness.machine.has_changes());
         harness.store();
-        harness.ping("c", 0);  // idle: its life has to be known all the same
+        harness.ping("c", 0);  // idle, but its incarnation has to be stored all the same
         CHECK(harness.machine.has_changes());
         harness.store();
         CHECK(harness.stored == harness.machine.record());

@@ -63,10 +63,10 @@ TEST_SUITE("core/view_death") {
     TEST_CASE("R1: the time that the service did not run does not count") {
         auto harness = pair();
         harness.pass(4 * interval);
-        harness.now += 1h;  // it was stopped past its deadline
+        harness.now += 1h;  // the service was stopped past its deadline
         harness.wake();
         harness.pass(grace / 2);
-        harness.act("a");  // the pings that lay there are read
+        harness.act("a");  // the pings that were waiting are read
         harness.act("b");
         harness.run(dead, {"a", "b"});
         CHECK(harness.emitted<ServerLost>().empty());
@@ -185,7 +185,7 @@ TEST_SUITE("core/view_death") {
         CHECK(harness.ping("a", 0).info.view.primary.name == "b");
         CHECK(harness.why() == "R1: a has lost its state, promoting b");
         harness.ack();
-        harness.act("a");  // now it is a server like another
+        harness.act("a");  // now it is an ordinary server
         CHECK(harness.view().backup("a"));
     }
 
@@ -264,7 +264,7 @@ TEST_SUITE("core/view_death") {
         harness.clear();
         harness.probed("a", ProbeResult::unknown);
         harness.pass(4 * interval);
-        harness.probed("a", ProbeResult::refused);  // nobody asked any more
+        harness.probed("a", ProbeResult::refused);  // no probe is awaited any more
         CHECK(harness.probes.empty());
         CHECK(harness.view().number == 2);
     }
@@ -275,7 +275,7 @@ TEST_SUITE("core/view_death") {
         harness.ping("a", 2, {.synced = {{"b"}}, .peer = "conn:a2"});
         harness.probed("a", ProbeResult::refused);
         CHECK(harness.view().number == 2);
-        harness.disconnected("conn:a");  // an old connection of it
+        harness.disconnected("conn:a");  // an old connection of a
         CHECK(harness.probes.size() == 1);
         harness.disconnected("conn:a2");
         CHECK(harness.probes.size() == 2);

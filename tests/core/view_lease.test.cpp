@@ -1,4 +1,5 @@
-// What the view service owes to primaries that read by lease: nobody else leads before such a lease has run out.
+// The requirement for primaries that read by lease: the view service lets no other server lead before such a lease has
+// run out.
 #include <doctest/doctest.h>
 
 #include <tests/support/view_harness.hpp>
@@ -11,7 +12,7 @@ TEST_SUITE("core/view_lease") {
     namespace {
     constexpr Duration grace = interval / 10;
 
-    /// The first leads, the second is in sync. Both have just pinged.
+    /// The first server leads, the second is in sync. Both have just pinged.
     ViewHarness pair(const Address& first = "a", const Address& second = "b", bool leases = true,
                    const Address& connection = "conn:") {
         ViewHarness harness;
@@ -27,7 +28,7 @@ TEST_SUITE("core/view_lease") {
         harness.machine = ViewStateMachine{options, harness.machine.record(), harness.now};
         harness.clear();
     }
-    /// How long the primary stays while only `other` pings.
+    /// How long the primary is kept while only `other` pings.
     Duration until_replaced(ViewHarness& harness, const Address& other) {
         const auto start = harness.now;
         const auto primary = harness.view().primary;
@@ -75,7 +76,7 @@ TEST_SUITE("core/view_lease") {
 
     TEST_CASE("R1: the lease of a primary that was replaced is waited for also after a restart") {
         auto harness = pair();
-        harness.restart("a");  // or a ping of an earlier life that comes late
+        harness.restart("a");  // or a late ping of an earlier incarnation
         harness.ping("a", 0);
         REQUIRE(harness.view().primary.name == "a");
         restart(harness);
@@ -117,7 +118,7 @@ TEST_SUITE("core/view_lease") {
         harness.restart("a");
         harness.ping("a", 0);
         CHECK(harness.view().primary.name == "a");
-        CHECK(harness.emitted<ServerLost>().size() == 1);  // that it restarted is known
+        CHECK(harness.emitted<ServerLost>().size() == 1);  // its restart is known
         const auto waited = until_replaced(harness, "b");
         CHECK(waited >= dead - interval);
         CHECK(waited <= dead - interval + 2ms);

@@ -1,4 +1,4 @@
-// Two processes under one name: who lives is not given up for what a newcomer says, and both are told of.
+// Two processes under one name: a newcomer's claims must not replace a live server, and both processes are reported.
 #include <doctest/doctest.h>
 
 #include <tests/support/view_harness.hpp>
@@ -26,7 +26,7 @@ TEST_SUITE("core/view_names") {
             ping.recovered = recovered;
             return harness.call(peer, ping);
         }
-        /// Both ping for so long.
+        /// Both processes ping for `length`.
         void run(Duration length, const std::vector<Address>& others) {
             for (auto end = harness.now + length; harness.now < end;) {
                 (*this)();
@@ -66,7 +66,7 @@ TEST_SUITE("core/view_names") {
         CHECK(harness.emitted<NameShared>()[0].refused == "conn:second");
         CHECK(trouble(harness, "a").find("two processes under one name a") == 0);
         CHECK(trouble(harness, "a").find("conn:second") != std::string::npos);
-        harness.run(2 * dead, {"a"});  // the other one is stopped
+        harness.run(2 * dead, {"a"});  // the other process is stopped
         CHECK(trouble(harness, "a").empty());
     }
 
@@ -74,7 +74,7 @@ TEST_SUITE("core/view_names") {
         ViewHarness harness;
         harness.set_up({"a"});
         harness.ping("c", 1);
-        harness.disconnected("conn:a");  // it breaks, and before a has dialled again the other is heard
+        harness.disconnected("conn:a");  // it breaks, and the other process pings before a has dialled again
         Second second{harness, "a"};
         CHECK(std::holds_alternative<PingResult>(second()));
         CHECK(harness.status().waiting_for == std::vector<Address>{"a"});
@@ -123,7 +123,7 @@ TEST_SUITE("core/view_names") {
         second.recovered = {harness.incarnation("a")};
         second.run(3 * dead, {"a"});
         CHECK(harness.view().primary.incarnation == harness.incarnation("a"));
-        harness.disconnected("conn:a");  // it dials again at once, and the other is seen to live beside it
+        harness.disconnected("conn:a");  // it dials again at once, and the other process is seen to run beside it
         CHECK(is_refused(second(), error::name_in_use));
         harness.connection = "again:";
         second.run(3 * dead, {"a"});

@@ -1,4 +1,4 @@
-// Operators and onlookers: promote, force, watch, get, status, events, and messages that belong elsewhere.
+// Operators and watchers: promote, force, watch, get, status, events, and messages that belong elsewhere.
 #include <doctest/doctest.h>
 
 #include <tests/support/view_harness.hpp>
@@ -80,7 +80,7 @@ TEST_SUITE("view_service/operator") {
         harness.run(2 * interval, {"a", "b"});
         CHECK(text_of(harness.answer_to(id)) == "a has not said that it stopped; it goes on as primary");
         CHECK(!harness.ack().stop);
-        harness.ping("a", 2, {.stopped = true});  // it did after all
+        harness.ping("a", 2, {.stopped = true});  // it has stopped after all
         CHECK(harness.view().primary.name == "b");
     }
 
@@ -136,7 +136,7 @@ TEST_SUITE("view_service/operator") {
         auto result = std::get<ViewForceResult>(harness.answer_to(id));
         CHECK(result.may_be_lost.starts_with("b was a backup not in sync yet"));
         CHECK(harness.shown() == "view 3: primary b, no backup");
-        harness.act("a");  // the old primary is a server like another now
+        harness.act("a");  // the old primary is an ordinary server now
         CHECK(harness.shown() == "view 4: primary b, backup a (joining)");
         CHECK(harness.view().forced == 3);
     }
@@ -326,7 +326,7 @@ TEST_SUITE("view_service/operator") {
         harness.disconnected("conn:a");
         harness.clear();
         harness.ack();
-        CHECK(harness.pushed() == std::vector<Address>{"conn:b", "conn:c"});  // more are in sync
+        CHECK(harness.pushed() == std::vector<Address>{"conn:b", "conn:c"});  // more backups are in sync
     }
 
     TEST_CASE("A view goes to many watchers in slices and what arrives is read between them") {
@@ -337,20 +337,20 @@ TEST_SUITE("view_service/operator") {
         harness.clear();
         harness.disconnected("conn:b");
         harness.probed("b", ProbeResult::refused);  // one turn
-        CHECK(harness.pushed().size() == view_service::push_slice + 1);  // and the primary
+        CHECK(harness.pushed().size() == view_service::push_slice + 1);  // plus one: the primary
         std::set<Address> reached;
         std::size_t most = 0, turns = 1;
         while (harness.machine.deadline() <= harness.now) {
             std::ranges::copy(harness.pushed(), std::inserter(reached, reached.end()));
             harness.clear();
-            harness.ack();  // in the midst of it
+            harness.ack();  // between two slices
             CHECK(harness.sent.size() <= view_service::push_slice + 1);
             most = std::max(most, harness.pushed().size());
             ++turns;
-            if (turns == 4) harness.disconnected("watcher999");  // this one is not reached any more
+            if (turns == 4) harness.disconnected("watcher999");  // this watcher is not reached any more
         }
         std::ranges::copy(harness.pushed(), std::inserter(reached, reached.end()));
-        CHECK(reached.size() == many);  // all but one, and the primary
+        CHECK(reached.size() == many);  // all watchers but one, plus the primary
         CHECK(!reached.contains("watcher999"));
         CHECK(most <= view_service::push_slice);
         CHECK(turns >= many / view_service::push_slice);
@@ -370,7 +370,7 @@ TEST_SUITE("view_service/operator") {
         std::map<Address, std::vector<ViewNumber>> emitted;
         for (const auto& [peer, id, message] : harness.sent)
             if (const auto* news = std::get_if<ViewChanged>(&message)) emitted[peer].push_back(news->info.view.number);
-        CHECK(emitted.erase("conn:c") == 1);  // it heard of the view without b before it was gone itself
+        CHECK(emitted.erase("conn:c") == 1);  // it received the view without b before it was lost itself
         std::size_t once = 0;
         for (const auto& [peer, numbers] : emitted) {
             CHECK(std::ranges::is_sorted(numbers));

@@ -1,4 +1,4 @@
-// What a ping may say and who may say it: numbers, lives, the ack, versions, clusters, limits.
+// What a ping may contain and which peer may send it: numbers, incarnations, the ack, versions, clusters, limits.
 #include <doctest/doctest.h>
 
 #include <tests/support/view_harness.hpp>
@@ -23,7 +23,7 @@ TEST_SUITE("core/view_pings") {
         ViewHarness harness;
         harness.receive({"conn:a", "", harness.make_ping("a", 0)});
         CHECK(harness.view().number == 1);
-        CHECK(harness.sent.size() == 1);  // the view is pushed like to everybody
+        CHECK(harness.sent.size() == 1);  // the view is pushed to it as to everybody
         CHECK(harness.pushed() == std::vector<Address>{"conn:a"});
     }
 
@@ -86,7 +86,7 @@ TEST_SUITE("core/view_pings") {
             return failure && failure->code == error::superseded;
         };
         live(101);
-        for (std::size_t i = 0; i < 100; ++i) CHECK(refused(i));  // young
+        for (std::size_t i = 0; i < 100; ++i) CHECK(refused(i));  // recent ones
         harness.run(11 * dead, {"x", "a"});
         live(1);
         CHECK(!refused(36));
@@ -116,7 +116,7 @@ TEST_SUITE("core/view_pings") {
         CHECK(harness.status().acked);
         harness.ping("b", 0);
         CHECK(!harness.status().acked);
-        harness.ping("a", 1, {.synced = {{"b"}}});  // of the view before
+        harness.ping("a", 1, {.synced = {{"b"}}});  // for the previous view
         harness.ping("b", 2, {.synced = {{"b"}}});  // not the primary
         harness.ping("a", 2);
         harness.ping("a", 2, {.synced = {{"c"}}});
@@ -250,12 +250,12 @@ TEST_SUITE("core/view_pings") {
         ViewHarness harness;
         harness.set_up({"a", "b"});
         harness.restart("b");
-        auto late = harness.make_ping("b", 0);  // of a life that ends before it is heard
+        auto late = harness.make_ping("b", 0);  // of an incarnation that ends before this ping is received
         harness.disconnected("conn:b");
         harness.restart("b");
         harness.ping("b", 0);
         harness.disconnected("conn:b");
-        harness.call("conn:late", late);  // now that one counts as the later
+        harness.call("conn:late", late);  // now that incarnation counts as the later one
         bool refused = false;
         int pings = 0;
         const auto living = [&] {
@@ -288,7 +288,7 @@ TEST_SUITE("core/view_pings") {
             harness.pass(interval);
         }
         harness.run(2 * dead, {"a"});
-        for (int i = 0; i < 3; ++i) {  // now and then one that was long under way
+        for (int i = 0; i < 3; ++i) {  // from time to time, a ping that was delayed for long
             old.n += 1;
             CHECK(code_of(harness.call("conn:old", old)) == error::superseded);
             harness.run(2 * dead, {"a"});

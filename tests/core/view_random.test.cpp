@@ -1,5 +1,5 @@
-// ViewStateMachine under chance: servers ping, lie still, restart, hand over and are cut off, in any order. After each
-// step the test checks what must hold of every two views in a row. Fixed seeds, so a failure can be repeated.
+// ViewStateMachine with random events: servers ping, hang, restart, hand over and are disconnected, in any order. After
+// each step the test checks what must hold for every two consecutive views. Fixed seeds, so a failure can be repeated.
 #include <doctest/doctest.h>
 
 #include <set>
@@ -30,7 +30,7 @@ TEST_SUITE("core/view_random") {
         std::uint64_t state_;
     };
 
-    /// Five servers that follow the protocol, as far as chance lets them, and a view service that is watched.
+    /// Five servers that follow the protocol, as far as the random faults allow, and a view service that is checked.
     class Play {
     public:
         explicit Play(std::uint64_t seed)
@@ -52,7 +52,7 @@ TEST_SUITE("core/view_random") {
         std::size_t writes() const { return writes_; }
 
     private:
-        /// A store that is told of changes alone has the whole record after each step.
+        /// A store that receives only changes must have the whole record after each step.
         void store() {
             if (harness_.machine.has_changes()) {
                 apply(stored_, harness_.machine.changes());
@@ -62,7 +62,7 @@ TEST_SUITE("core/view_random") {
             REQUIRE(stored_ == harness_.machine.record());
         }
 
-        /// One event. True if it was the passing of time, in which each view is checked as it comes.
+        /// One event. Returns true if it was the passing of time, in which each view is checked as it is decided.
         bool act(const Address& name) {
             switch (chance_.below(16)) {
                 case 0: pass(Duration{chance_.below(30) * 1'000'000}); return true;
@@ -100,7 +100,7 @@ TEST_SUITE("core/view_random") {
             said.leaving = chance_.one_in(40);
             if (said.leaving) said.stopped = chance_.one_in(2);
             auto ping = harness_.make_ping(name, adopted_[name], said);
-            if (chance_.one_in(10)) kept_.push_back(ping);  // to arrive later
+            if (chance_.one_in(10)) kept_.push_back(ping);  // arrives later
             if (chance_.one_in(20)) return;                 // lost
             auto answer = harness_.call("conn:" + name, ping);
             if (auto* result = std::get_if<PingResult>(&answer); result && !chance_.one_in(5))
@@ -121,7 +121,7 @@ TEST_SUITE("core/view_random") {
             harness_.now += Duration{chance_.below(3000) * 1'000'000};
             harness_.wake();
         }
-        /// Time passes one deadline at a time, so that each view is seen.
+        /// Lets time pass one deadline at a time, so that no view is missed.
         void pass(Duration length) {
             auto end = harness_.now + length;
             while (harness_.machine.deadline() <= end) {
@@ -138,7 +138,7 @@ TEST_SUITE("core/view_random") {
             auto decided = harness_.emitted<ViewDecided>();
             std::set<Address> names{next.primary.name};
             for (const auto& backup : next.backups) names.insert(backup.name);
-            REQUIRE(names.size() == next.backups.size() + 1);  // nobody twice
+            REQUIRE(names.size() == next.backups.size() + 1);  // no name occurs twice
             REQUIRE(next.backups.size() <= wanted_);
             if (next.number == before.number) return check_grown(before, next);
             REQUIRE(next.number == before.number + 1);
@@ -198,7 +198,7 @@ TEST_SUITE("core/view_random") {
             waits += play.waits();
             writes += play.writes();
         }
-        CHECK(views > 3000);  // else the plays tried nothing
+        CHECK(views > 3000);  // otherwise the runs tested nothing
         CHECK(forces > 100);
         CHECK(waits > 300);
         CHECK(writes > views);

@@ -1,4 +1,4 @@
-// Groups that are forgotten, by an operator's word or by rule, and the numbers that outlive them.
+// Groups that are removed, by an operator or by rule, and the view numbers that must outlive them.
 #include <doctest/doctest.h>
 
 #include <tests/support/view_harness.hpp>
@@ -29,7 +29,7 @@ TEST_SUITE("core/view_remove") {
         CHECK(stored == harness.machine.record());
         CHECK(stored.removed == last.number);
 
-        harness.ping("a", last.number, {.cluster = our_cluster});  // it has state, and leads no new group
+        harness.ping("a", last.number, {.cluster = our_cluster});  // it has state, and must not lead a new group
         CHECK(harness.view().number == 0);
         harness.clear();
         harness.restart("c");
@@ -38,11 +38,11 @@ TEST_SUITE("core/view_remove") {
         harness.ping("c", 0);
         CHECK(harness.view().number == last.number + 1);
         CHECK(harness.view().primary.name == "c");
-        CHECK(harness.view().forced == last.number + 1);  // who holds more drops it
+        CHECK(harness.view().forced == last.number + 1);  // a server with more state drops it
     }
 
     TEST_CASE("a group that never came to anything is removed by rule after an hour of silence") {
-        for (const int came_to : {0, 1, 2}) {  // a journal, an acknowledged view
+        for (const int came_to : {0, 1, 2}) {  // 1: a journal, 2: an acknowledged view
             CAPTURE(came_to);
             ViewHarness harness;
             auto first = harness.make_ping("a", 0);
@@ -81,7 +81,7 @@ TEST_SUITE("core/view_remove") {
             CHECK(std::holds_alternative<PingResult>(answer) == (i < 10));
             if (i >= 10) CHECK(code_of(answer) == error::overloaded);
         }
-        harness.ping("y", 0);  // of the last group, over another
+        harness.ping("y", 0);  // joins the last group, over another connection
         CHECK(harness.view().number == 1);
         harness.group = "g0";
         CHECK(std::holds_alternative<PingResult>(harness.call("greedy", harness.make_ping("x", 1))));

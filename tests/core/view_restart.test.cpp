@@ -1,4 +1,5 @@
-// A view service that goes on from its record: no view twice, nobody lost for the time without it.
+// A view service that continues from its record: it decides no view twice, and declares no server lost because of the
+// time that it was down.
 #include <doctest/doctest.h>
 
 #include <tests/support/view_harness.hpp>
@@ -17,7 +18,7 @@ TEST_SUITE("core/view_restart") {
         harness.set_up({"a", "b", "c"});
         return harness;
     }
-    /// The service dies; its connections end with it, and the next life begins with what the record says.
+    /// The service dies and its connections end with it; the next incarnation starts from the record.
     void restart(ViewHarness& harness, ViewOptions options = {}) {
         options.return_time = {};
         harness.machine = ViewStateMachine{options, harness.machine.record(), harness.now};
@@ -39,7 +40,7 @@ TEST_SUITE("core/view_restart") {
     }
     TEST_CASE("R1: after a restart a primary that stays silent is lost after D and not before") {
         auto harness = trio();
-        harness.pass(5 * dead);  // nobody could ping: the service was down
+        harness.pass(5 * dead);  // no server could ping: the service was down
         restart(harness);
         for (int i = 0; i < 5; ++i) {
             CHECK(harness.view().primary.name == "a");
@@ -107,7 +108,7 @@ TEST_SUITE("core/view_restart") {
         restart(harness, {.backups = 1});
         harness.act("c");
         harness.act("a");
-        CHECK(harness.view().number == 3);  // b has not been heard yet
+        CHECK(harness.view().number == 3);  // b's ping has not been received yet
         SUBCASE("it is dead") {
             harness.run(2 * dead, {"a", "c"});
             CHECK(harness.shown() == "view 4: primary a, backup c (in sync)");
@@ -133,7 +134,7 @@ TEST_SUITE("core/view_restart") {
         restart(harness);
         harness.ping("a", 0, {.leaving = false});
         harness.restart("a");
-        harness.ping("a", 0);  // the primary died and came back with nothing
+        harness.ping("a", 0);  // the primary died and came back without state
         CHECK(harness.view().primary.name == "a");
         harness.act("b");
         CHECK(harness.view().primary.name == "b");
@@ -154,7 +155,7 @@ TEST_SUITE("core/view_restart") {
         ViewHarness harness{longer};
         harness.set_up({"a", "b"});
         restart(harness);
-        restart(harness);  // a second one does not forget it
+        restart(harness);  // a second restart does not forget it
         for (int i = 0; i < 19; ++i) {
             harness.act("b");
             harness.pass(interval);
@@ -191,7 +192,8 @@ TEST_SUITE("core/view_restart") {
         harness.ping("a", 0);
         REQUIRE(harness.status().waiting_for == std::vector<Address>{"a"});
         restart(harness);
-        CHECK(harness.status().waiting_for.empty());  // the old life may read by a lease of which nothing is known
+        // the old incarnation may read by a lease that the service does not know of
+        CHECK(harness.status().waiting_for.empty());
         harness.pass(dead);
         CHECK(harness.status().waiting_for == std::vector<Address>{"a"});
         harness.ping("a", 0);

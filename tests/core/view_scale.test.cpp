@@ -1,4 +1,4 @@
-// What a view service does for each server does not depend on how many there are.
+// The work that a view service does for each server does not depend on the number of servers.
 #include <doctest/doctest.h>
 
 #include <understudy/protocol/coverage.hpp>
@@ -12,7 +12,7 @@ using namespace understudy::test;
 
 TEST_SUITE("core/view_scale") {
     namespace {
-    /// How often a group was looked at as a whole, since this began.
+    /// Counts how often a group was evaluated as a whole, since this object was made.
     class Looks {
     public:
         Looks() : before_{set_coverage_observer(&note)} { count_ = 0; }
@@ -30,7 +30,7 @@ TEST_SUITE("core/view_scale") {
     struct Work {
         std::size_t looks = 0, pings = 0;
     };
-    /// For a while in which nothing happens, and while one primary dies.
+    /// The work during a time in which nothing happens, and while one primary dies.
     std::pair<Work, Work> work(std::size_t servers) {
         const ViewOptions options;
         FleetMachine fleet{servers, options};
@@ -61,7 +61,7 @@ TEST_SUITE("core/view_scale") {
         CHECK(few.looks >= 50 * 10);
         CHECK(few.looks <= 50 * 11);
         CHECK(many.looks <= 1000 * 11);
-        // In 2 D; the group of the dead is looked at when it is suspected and when it is given up.
+        // In 2 D; the group of the dead server is evaluated when the server is suspected and when it is given up.
         CHECK(few_dying.looks <= 50 * 2 + 2);
         CHECK(many_dying.looks <= 1000 * 2 + 2);
     }

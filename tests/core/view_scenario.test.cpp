@@ -1,4 +1,4 @@
-// The life of one group, told step by step: the classic course of a view service with one backup.
+// The course of one group, step by step: the classic example of a view service with one backup.
 #include <doctest/doctest.h>
 
 #include <tests/support/view_harness.hpp>

@@ -1,4 +1,4 @@
-// The rules R0 to R6 through the machine, clause by clause.
+// The rules R0 to R6 through the state machine, clause by clause.
 #include <doctest/doctest.h>
 
 #include <tests/support/view_harness.hpp>
@@ -302,7 +302,7 @@ TEST_SUITE("view_service/state_machine") {
         ViewHarness harness;
         harness.set_up({"a", "b", "c"});
         CHECK(harness.ping("a", 2, {.synced = {{"b"}}, .leaving = true}).stop);
-        CHECK(harness.view().number == 2);  // leaving alone is a wish
+        CHECK(harness.view().number == 2);  // `leaving` alone is only a request
         auto answer = harness.ping("a", 2, {.stopped = true, .leaving = true});
         CHECK(harness.shown() == "view 3: primary b, backup c (joining)");
         CHECK(harness.why() == "R6: a has left, promoting b");
@@ -332,10 +332,10 @@ TEST_SUITE("view_service/state_machine") {
         harness.receive({"operator", "p1", ViewPromote{"main", "b"}});
         CHECK(harness.ping("a", 2, {.synced = {{"b"}}}).stop);
         harness.restart("b");
-        harness.ping("b", 0);                                               // b is gone
+        harness.ping("b", 0);                                               // the old process of b is dead
         CHECK(harness.shown() == "view 3: primary a, backup b (joining)");  // R2: a has not said yet that it stopped
         harness.ping("a", 2, {.stopped = true});
-        CHECK(harness.view().number == 3);  // that was about view 2
+        CHECK(harness.view().number == 3);  // the ping was about view 2
     }
 
     TEST_CASE("R6: a stopped primary leads the next view again when no backup in sync is left") {

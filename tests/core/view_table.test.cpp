@@ -1,4 +1,4 @@
-// The table by itself, in every group_state of up to two backups and two idle servers.
+// The decision table by itself, in every group state of up to two backups and two idle servers.
 #include <doctest/doctest.h>
 
 #include <functional>
@@ -23,7 +23,7 @@ TEST_SUITE("view_service/decision_table") {
         return result;
     }
 
-    /// Calls `look` with every group_state of a view with that many backups.
+    /// Calls `look` with every group state of a view with that many backups.
     void every_situation(std::size_t backups, const std::function<void(const GroupState&)>& look) {
         std::size_t seats = 1;
         for (std::size_t i = 0; i < backups; ++i) seats *= 12;
