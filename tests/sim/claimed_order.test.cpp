@@ -1,4 +1,4 @@
-// An object that says in which order it did things is held to that order.
+// If an object reports the order in which it executed operations, the checker accepts that order only.
 #include <doctest/doctest.h>
 
 #include <cstdint>
@@ -49,7 +49,7 @@ TEST_SUITE("claimed order") {
         }
     };
 
-    /// Two puts at one time, then a get.
+    /// Two concurrent puts, then a get.
     Scenario two_puts(std::optional<Claim> first, std::optional<Claim> second, std::string read) {
         Scenario scenario;
         const auto one = scenario.begin(put("1")), two = scenario.begin(put("2"));

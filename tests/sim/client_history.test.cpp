@@ -1,4 +1,5 @@
-// What the clients of a group say is compared with what it has committed: calls, dumps, and the store at the end.
+// What the clients of a group observed is compared with what the group has committed: calls, exports, and the store at
+// the end.
 #include <doctest/doctest.h>
 
 #include <string>
@@ -27,7 +28,7 @@ using namespace understudy::client;
             changes.push_back({index++, KvStore::encode_command(put(value))});
         return changes;
     }
-    /// A snapshot after these values.
+    /// A snapshot of the store after these values.
     std::string bytes(const std::vector<std::string>& values) {
         auto store = workload.initial();
         for (const auto& value : values) store.apply(put(value));

@@ -1,4 +1,4 @@
-// A simulated group whose servers have disks: what is there after power cuts, and what a failing disk ends.
+// A simulated group whose servers have disks: which state survives power cuts, and what a failing disk stops.
 #include <doctest/doctest.h>
 
 #include <cstdint>
@@ -49,7 +49,7 @@ TEST_SUITE("cluster_disks") {
         std::string primary() const { return cluster.view("g1").primary.name; }
         std::string backup() const { return cluster.view("g1").backups.at(0).name; }
 
-        /// The append is on its way; when it is answered it counts as answered.
+        /// Sends the append; once it is answered, `answered` includes it.
         void begin_append() {
             const auto text = std::to_string(++appended) + ";";
             clerk.async_append("k", text, [this, text](std::error_code ec, std::uint64_t) {
@@ -101,7 +101,7 @@ TEST_SUITE("cluster_disks") {
         on_seeds([](std::uint64_t seed) {
             Town town{seed};
             town.append(20);
-            town.begin_append();  // on its way
+            town.begin_append();  // in flight
             town.world.run_for(Duration{1ms} * (seed % 7));
             town.cluster.crash_views();
             for (const auto* name : {"g1.a", "g1.b"}) town.cluster.power_off(name);
@@ -150,7 +150,7 @@ TEST_SUITE("cluster_disks") {
             const auto& log = town.cluster.find(leader)->state_machine().state().log;
             REQUIRE(town.until(
                 [&] { return log.last() == town.cluster.find(successor)->state_machine().state().log.last(); }));
-            town.cluster.power_off(leader);  // what it gave up does not come back
+            town.cluster.power_off(leader);  // the entries that it truncated do not come back
             town.cluster.start(leader);
             CHECK(town.cluster.find(leader)->state_machine().state().log.has(
                 town.cluster.find(successor)->state_machine().state().log.last()));
@@ -213,7 +213,7 @@ TEST_SUITE("cluster_disks") {
             for (const auto* name : {"g1.a", "g1.b"}) town.cluster.disk_of(name)->set_policy(SyncPolicy::never());
             CHECK(!town.cluster.is_held("g1"));
             for (const auto* name : {"g1.a", "g1.b"}) town.cluster.start(name);
-            town.world.run_for(2s);  // what they are is on stable storage
+            town.world.run_for(2s);  // their hard state is stable
             CHECK(town.cluster.waits("g1"));
             for (const auto* name : {"g1.a", "g1.b"}) {
                 town.cluster.power_off(name);
@@ -259,7 +259,7 @@ TEST_SUITE("cluster_disks") {
         on_seeds([](std::uint64_t seed) {
             Town town{seed};
             town.append(5);
-            for (const auto* name : {"g1.a", "g1.b"}) town.world.set_clock(name, 1, 1h);  // in life
+            for (const auto* name : {"g1.a", "g1.b"}) town.world.set_clock(name, 1, 1h);  // while they run
             town.append(5);
             town.cluster.crash_views();
             for (const auto* name : {"g1.a", "g1.b"}) town.cluster.power_off(name);
@@ -288,7 +288,8 @@ TEST_SUITE("cluster_disks") {
             town.cluster.lose_machine(joiner);
             auto* disk = town.cluster.disk_of(joiner);
             disk->calm_down();
-            disk->slow_down(10ms, 10ms);  // for all of it longer than D, and for what may wait at once less than D/2
+            // longer than D for the whole snapshot, but shorter than D/2 for what may wait at once
+            disk->slow_down(10ms, 10ms);
             town.world.run_for(2s);  // its death is known
             town.events.clear();
             const auto begin = town.world.now();

@@ -1,4 +1,5 @@
-// Bad histories are made small without telling lies, and printed so that a person sees what is wrong.
+// A history that violates linearizability is reduced to a small one without false statements, and printed so that a
+// person sees the violation.
 #include <doctest/doctest.h>
 
 #include <string>
@@ -33,11 +34,12 @@ TEST_SUITE("counterexample") {
         return count;
     }
 
-    /// A long good history of puts and gets, but one read sees a value that was overwritten before the read began.
+    /// A long correct history of puts and gets, except that one read sees a value that was overwritten before the read
+    /// began.
     KvOperations with_a_stale_read(sim::Random& random, test::HistoryShape shape) {
         shape.only_registers = true;
         auto operations = test::AtomicClients{random, shape}.run();
-        std::vector<std::size_t> puts;  // answered, each called after the one before had returned
+        std::vector<std::size_t> puts;  // answered, each called after the previous one had returned
         for (std::size_t i = 0; i < operations.size(); ++i) {
             auto& operation = operations[i];
             if (operation.open()) continue;

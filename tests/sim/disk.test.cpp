@@ -1,4 +1,4 @@
-// The simulated disk loses all that a real one may lose, and nothing else.
+// The simulated disk loses everything that a real one may lose, and nothing else.
 #include <doctest/doctest.h>
 
 #include <cerrno>
@@ -20,13 +20,13 @@ using understudy::test::failure;
 TEST_SUITE("simulated disk") {
     namespace {
 
-    // The content of a file, or what says that there is none.
+    // The content of a file, or a text that says that there is none.
     std::string content(const Storage& storage, const std::string& name) {
         const auto found = storage.files().find(name);
         return found == storage.files().end() ? "(none)" : found->second->content();
     }
 
-    // All that a file may be after a power cut; `write` leaves a storage as it is before that.
+    // All contents that a file may have after a power cut; `write` makes the storage as it is before the cut.
     template <typename Write>
     std::set<std::string> outcomes(Write write, const std::string& name = "x") {
         std::set<std::string> all;
@@ -237,7 +237,7 @@ TEST_SUITE("simulated disk") {
         CHECK(content(storage, "a") == "");
         {
             const Disk next{storage};
-            { const Disk other = std::move(dead); }  // lets nothing go that is the next one's
+            { const Disk other = std::move(dead); }  // a dead disk must not release the lock that the next one holds
             CHECK(failure([&] { Disk{storage}; }) != "");
         }
         CHECK(failure([&] { Disk{storage}; }) == "");

@@ -1,4 +1,5 @@
-// A simulated server's journal: what counts when, what a crash takes back, and what the next life is given.
+// A simulated server's journal: when an entry counts as stable, what a crash takes back, and what the next incarnation
+// recovers.
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -21,7 +22,7 @@ using journal::SyncPolicy;
 using namespace std::chrono_literals;
 
 TEST_SUITE("sim_journal") {
-    /// A process that writes one entry after the other, each in a batch that says that all is committed.
+    /// A process that writes entries one by one, each in a batch whose commit index includes it.
     struct Writer {
         Writer(sim::World& in, std::shared_ptr<sim::ServerDisk> on) : world{in}, journal{in, std::move(on)} {
             Recovery<ListStore> reader{ListStore{}, 1'000};
@@ -40,13 +41,13 @@ TEST_SUITE("sim_journal") {
 
         sim::World& world;
         sim::DiskJournal journal;
-        std::string found;  // of the lives before
+        std::string found;  // written by former incarnations
         Log log;
         std::uint64_t batches = 0;
         int told = 0;
     };
 
-    /// A world with one machine, each of whose syncs takes 10 ms.
+    /// A world with one computer whose disk takes 10 ms for each sync.
     struct Machine {
         explicit Machine(SyncPolicy sync = SyncPolicy::always(), std::uint64_t seed = 1, double changes = 0)
             : world{seed} {
@@ -55,12 +56,12 @@ TEST_SUITE("sim_journal") {
             disk = std::make_shared<sim::ServerDisk>(options, world.random().split("disk"));
             writer.emplace(world, disk);
         }
-        /// What a life finds that begins now.
+        /// Starts a new incarnation and returns what it finds.
         std::string restart() {
             writer.emplace(world, disk);
             return writer->found;
         }
-        /// The same for a life of a server, which writes first what it is.
+        /// Does the same for an incarnation of a server, which first writes its hard state.
         void begin(Incarnation incarnation) {
             writer.emplace(world, disk);
             disk->began(incarnation);
@@ -103,7 +104,7 @@ TEST_SUITE("sim_journal") {
         machine.world.run_for(5ms);
         machine.writer->write("b");
         machine.disk->crash_process();
-        machine.world.run_for(1s);  // the dead one does nothing more
+        machine.world.run_for(1s);  // the dead process does nothing more
         CHECK(machine.writer->told == 0);
         CHECK(machine.restart() == "a;");
     }
@@ -219,7 +220,8 @@ TEST_SUITE("sim_journal") {
             machine.disk->crash_process();
             machine.disk->end_fault();
             const auto found = machine.restart();
-            CHECK((found == "a;" || (fault == sync && found == "a;b;")));  // its text was written all the same
+            // the entry was written, although its sync failed
+            CHECK((found == "a;" || (fault == sync && found == "a;b;")));
         }
     }
 
@@ -268,7 +270,7 @@ TEST_SUITE("sim_journal") {
     }
 
     TEST_CASE("a power cut may take back that a life did not wait for the disk unless that is on stable storage") {
-        for (const auto ran : {20ms, 1'100ms}) {  // then the log is sealed
+        for (const auto ran : {20ms, 1'100ms}) {  // after the longer one the log has a checkpoint mark
             Machine machine;
             machine.begin(Incarnation{1});
             machine.world.run_for(20ms);
@@ -291,7 +293,7 @@ TEST_SUITE("sim_journal") {
         for (std::uint64_t incarnation = 1; incarnation <= 30; ++incarnation) {
             const auto policy = machine.disk->policy();
             (policy.promises() ? promised : policy == SyncPolicy::never() ? never_synced : synced) += 1;
-            machine.begin(Incarnation{incarnation});  // which draws the next one
+            machine.begin(Incarnation{incarnation});  // this draws the next policy
             CHECK(machine.writer->journal.promises() == policy.promises());
             machine.disk->crash_process();
         }

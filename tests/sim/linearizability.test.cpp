@@ -1,5 +1,5 @@
-// The checker is checked: by histories of which everybody knows what is right, by chance against a checker that tries
-// every order, and by what it costs.
+// Tests of the checker: with histories whose verdict is known, with random histories against a checker that tries every
+// order, and for its cost.
 #include <doctest/doctest.h>
 
 #include <string>
@@ -32,7 +32,7 @@ TEST_SUITE("linearizability") {
     kv::Reply length(std::uint64_t bytes) { return bytes; }
     kv::Reply won(std::string now) { return kv::CasResult{true, std::move(now)}; }
 
-    /// A history, a millisecond between any two events.
+    /// A history with a millisecond between any two events.
     struct Scenario {
         sim::HistoryOf<KvModel> history;
         Time now{};
@@ -42,7 +42,7 @@ TEST_SUITE("linearizability") {
             return history.begin(std::move(client), std::move(input), tick());
         }
         void answer(std::size_t id, kv::Reply reply) { history.answer(id, std::move(reply), tick()); }
-        /// A call that nothing overlaps but what was begun before and ends later.
+        /// A call that overlaps only calls that began before it and end later.
         Scenario& then(std::string client, KvModel::Input input, kv::Reply reply) {
             answer(begin(std::move(client), std::move(input)), std::move(reply));
             return *this;
@@ -135,7 +135,7 @@ TEST_SUITE("linearizability") {
     TEST_CASE("an open write is not seen before it was called") {
         Scenario scenario;
         scenario.then("b", get(), value("2"));
-        scenario.begin("a", put("2"));  // never ended, which is open too
+        scenario.begin("a", put("2"));  // it never ended, so it is open too
         CHECK(scenario.history.pending() == 1);
         CHECK(scenario.bad());
     }

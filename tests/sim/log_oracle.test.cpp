@@ -1,4 +1,4 @@
-// The log decides what open calls did; and neither may say what the other does not.
+// The log decides which open calls took effect; the log and the client history must not contradict each other.
 #include <doctest/doctest.h>
 
 #include <cstdint>

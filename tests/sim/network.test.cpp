@@ -1,4 +1,4 @@
-// What the simulated network does on command: faults of links, of connections, of processes and of machines.
+// What the simulated network does on command: faults of links, connections, processes and computers.
 #include <algorithm>
 #include <set>
 
@@ -18,7 +18,7 @@ TEST_SUITE("sim_network") {
 
     const Address a = "sim://a", b = "sim://b";
 
-    /// A party that receives all that comes.
+    /// A node that receives everything sent to it.
     struct Endpoint {
         SimTransport transport;
         Inbox inbox;
@@ -112,7 +112,7 @@ TEST_SUITE("sim_network") {
         CHECK(at_b.inbox.payloads() == std::vector{numbered(0), numbered(1)});
         CHECK(at_b.disconnected() == 1);
         CHECK(clerk.inbox.ended == make_error_code(error::closed));
-        Endpoint next{world, world.network().client("clerk")};  // another life is not bound to die
+        Endpoint next{world, world.network().client("clerk")};  // the crash applies to one incarnation only
         next.send(b, 5, 10);
         world.run_for(1s);
         CHECK(at_b.got() == 7);
@@ -249,7 +249,7 @@ TEST_SUITE("sim_network") {
         CHECK(at_b.got() == 0);
         CHECK(at_b.disconnected() == 1);
         CHECK(clerk.disconnected() == 1);
-        clerk.send(b, 1, 2);  // dials anew
+        clerk.send(b, 1, 2);  // dials again
         world.run_for(1s);
         CHECK(at_b.inbox.payloads() == std::vector{numbered(1)});
     }
@@ -342,7 +342,7 @@ TEST_SUITE("sim_network") {
         CHECK(at_a.inbox.all<Probed>()[0].result == ProbeResult::unknown);
         std::optional<Endpoint> again;
         restart_b(again);
-        clerk.send(b, 1, 2);  // over a connection that the machine does not know any more
+        clerk.send(b, 1, 2);  // over a connection that the restarted computer does not know
         world.run_for(50ms);
         REQUIRE(clerk.disconnected() == 1);
         CHECK(clerk.why() == "connection reset");

@@ -1,4 +1,4 @@
-// Stores and disks that take time, in simulated groups: nobody is taken for dead while it works.
+// Slow stores and disks in simulated groups: no server is declared dead while it works.
 #include <doctest/doctest.h>
 
 #include <cstdint>
@@ -23,7 +23,7 @@ using namespace std::chrono_literals;
 TEST_SUITE("slow_store") {
     namespace {
 
-    /// A key/value store that takes its server's time for each command, and nearly D for a key named `slow`.
+    /// A key/value store that needs its server's time for each command, and nearly D for a key named `slow`.
     struct SlowKv : KvStore {
         SlowKv(sim::World& in, std::string of) : world{&in}, server{std::move(of)} {}
         Reply apply(const Command& command) {
@@ -69,7 +69,7 @@ TEST_SUITE("slow_store") {
             for (int n = 0; n < count; ++n) put("k" + std::to_string(n % 1000));
             REQUIRE(until([this] { return idle(); }));
         }
-        /// Both stores take so long from now on.
+        /// From now on each command takes that long at both stores.
         void take(Duration each) {
             for (auto& time : times) *time = each;
         }
@@ -79,7 +79,7 @@ TEST_SUITE("slow_store") {
             for (const auto& event : events) found += std::holds_alternative<E>(event);
             return found;
         }
-        /// Writes go on for so long, as fast as so many callers get answers.
+        /// Writes for `length`, with that many concurrent callers, each as fast as it gets answers.
         void write_for(Duration length, int callers) {
             const auto end = world.now() + length;
             for (int n = 0; n < callers; ++n) write_until(end, n);

@@ -1,4 +1,5 @@
-// The conformance kit of stores: those that keep the laws pass, and one that breaks a law is told which.
+// The conformance kit of stores: stores that satisfy the requirements pass; for a store that violates one, the kit
+// names which.
 #include <doctest/doctest.h>
 
 #include <cstdint>
@@ -40,7 +41,8 @@ TEST_SUITE("store_laws") {
         throws_a_number,
     };
 
-    /// Counts words; `total` is kept beside them so that restoring can forget it. One type for all flaws compiles fast.
+    /// Counts words; `total` is stored beside them so that a restore can forget it. One type with all flaws compiles
+    /// faster than one type for each.
     class Tally {
     public:
         using Command = std::string;
@@ -64,7 +66,7 @@ TEST_SUITE("store_laws") {
         };
 
         static inline Flaw flaw = Flaw::none;
-        static inline std::uint64_t calls = 0;  // of the whole process, as a clock is
+        static inline std::uint64_t calls = 0;  // counts for the whole process, as a clock does
 
         Tally() = default;
         Tally(const Tally& other) { *this = other; }

@@ -1,4 +1,4 @@
-// The laws of Transport, kept by the simulated one.
+// The simulated transport satisfies the requirements of Transport.
 #include <functional>
 
 #include <doctest/doctest.h>
@@ -100,7 +100,7 @@ TEST_SUITE("sim_transport") {
         Inbox at_client;
         spawn(receive_all(client, at_client));
         for (int n = 0; n < 10; ++n) client.send(server.local(), "{" + std::string(998, ' ') + "}");
-        world.run_for(1s);  // arrived, but the server does not take it
+        world.run_for(1s);  // it has arrived, but the server does not read it
         CHECK(at_client.count<Disconnected>() == 0);
         client.send(server.local(), "{" + std::string(998, ' ') + "}");
         world.run_for(1s);

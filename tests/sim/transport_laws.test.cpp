@@ -1,4 +1,5 @@
-// The conformance kit of transports: a simulated one passes, and one that breaks a law is told which.
+// The conformance kit of transports: a simulated transport passes; for one that violates a requirement, the kit names
+// which.
 #include <doctest/doctest.h>
 
 #include <functional>
@@ -18,7 +19,7 @@ TEST_SUITE("transport_laws") {
 
     enum class Flaw { none, swaps, late, deaf, drops_after_resume, blames_nobody, alive_always, closes_softly };
 
-    /// Passes everything on to a simulated transport, but for one flaw.
+    /// Passes everything on to a simulated transport, except for one flaw.
     class FlawedTransport {
     public:
         static inline Flaw flaw = Flaw::none;

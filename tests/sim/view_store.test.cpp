@@ -1,4 +1,4 @@
-// A view service over a simulated disk: restarts under load, at any moment, and a disk that is lost.
+// A view service over a simulated disk: restarts under load, at any moment, and the loss of the disk.
 #include <map>
 #include <memory>
 #include <optional>
@@ -49,7 +49,7 @@ TEST_SUITE("sim/view_store") {
         std::map<ViewNumber, View> announced;
         std::vector<std::string> wrong;
         int lost = 0;
-        int shared = 0;  // names
+        int shared = 0;  // events that a name is used by two processes
         Cluster<KvStore> cluster;
         std::optional<Clerk<SimTransport>> clerk;
         int written = 0;
@@ -87,7 +87,7 @@ TEST_SUITE("sim/view_store") {
             if (!fresh && known->second != view) wrong.push_back(describe(known->second) + " and " + describe(view));
             if (cluster.stored_view("g1").number < view.number) wrong.push_back("not stored: " + describe(view));
         }
-        /// The last number that a server holds.
+        /// The number in the store of a server.
         int value(const std::string& name) {
             const auto reply = cluster.find(name)->store().query_text(R"({"op":"get","key":"k"})");
             return std::stoi(reply.substr(1));
@@ -187,7 +187,7 @@ TEST_SUITE("sim/view_store") {
             CHECK(group.cluster.failure() == "");
             views += group.cluster.view("g1").number;
         }
-        CHECK(views > 20 * 15);  // else nothing was tried
+        CHECK(views > 20 * 15);  // otherwise nothing was tested
     }
 
     TEST_CASE("R1: a disk that takes several D gives nobody up") {
@@ -202,7 +202,7 @@ TEST_SUITE("sim/view_store") {
             for (const auto& name : group.cluster.servers()) group.cluster.start(name);
             group.world.run_for(40 * D);
             CHECK(group.cluster.view("g1") == view);
-            CHECK(group.lost <= 1);  // the idle one
+            CHECK(group.lost <= 1);  // the idle server
         }
     }
 
@@ -226,7 +226,7 @@ TEST_SUITE("sim/view_store") {
             CHECK(group.cluster.view("g1").number == before.number + 1'000'000'000);
             CHECK(group.cluster.view("g1").primary == before.primary);
             CHECK(group.value(before.primary.name) >= answered);
-            group.cluster.crash(before.primary.name);  // and it survives what any group does
+            group.cluster.crash(before.primary.name);  // and it survives what any group survives
             REQUIRE(group.world.run_until([&] { return group.cluster.is_well("g1"); }, 10s));
             CHECK(group.value(group.cluster.view("g1").primary.name) >= answered);
         }
@@ -245,7 +245,7 @@ TEST_SUITE("sim/view_store") {
             const auto written = loaded.written;
             for (ping.n = 1; ping.n <= 50; ++ping.n) {
                 second.say(Cluster<KvStore>::views_name, ping);
-                if (ping.n % 20 == 0)  // it has to dial again, while the other is heard
+                if (ping.n % 20 == 0)  // it has to dial again, while the other process pings
                     loaded.world.network().break_connections(ping.server, Cluster<KvStore>::views_name);
                 loaded.world.run_for(100ms);
             }

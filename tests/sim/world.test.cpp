@@ -1,4 +1,4 @@
-// Chance, virtual time, and that a seed means one run.
+// Random numbers, virtual time, and that a run depends on its seed alone.
 #include <algorithm>
 #include <limits>
 #include <map>
@@ -18,7 +18,7 @@ TEST_SUITE("sim_world") {
     using sim::Random;
     using sim::SimTransport;
 
-    /// Answers everything.
+    /// Answers every message.
     asio::awaitable<void> echo(SimTransport& transport) {
         for (;;) {
             auto arrivals = co_await transport.next(never);
@@ -28,7 +28,7 @@ TEST_SUITE("sim_world") {
         }
     }
 
-    /// Sends, and counts the answers, until there were `rounds`; sends again after a while without one.
+    /// Sends, and counts the answers until there are `rounds`; sends again after a while without an answer.
     asio::awaitable<void> ping(SimTransport& transport, Address to, int rounds, int& answers) {
         while (answers < rounds) {
             transport.send(to, numbered(answers));
@@ -44,7 +44,7 @@ TEST_SUITE("sim_world") {
         }
     }
 
-    /// Lets a coroutine end quietly with its transport.
+    /// Ends a coroutine without an exception when its transport closes.
     asio::awaitable<void> until_closed(asio::awaitable<void> coroutine) {
         try {
             co_await std::move(coroutine);
@@ -53,7 +53,7 @@ TEST_SUITE("sim_world") {
         }
     }
 
-    /// A busy minute with every kind of fault; what it looks like follows from the seed.
+    /// A busy minute with every kind of fault; the whole run follows from the seed.
     std::uint64_t stormy_run(std::uint64_t seed) {
         sim::World world{seed};
         world.links().set_quality({.loss = 0.05, .repeat = 0.05, .reorder = true});
@@ -148,7 +148,7 @@ TEST_SUITE("sim_world") {
         world.at(start + 2s, [&] { order += "c"; });
         world.at(start + 1s, [&] { order += "a"; });
         world.at(start + 1s, [&] { order += "b"; });
-        world.at(start - 1s, [&] { order += "0"; });  // late: at once
+        world.at(start - 1s, [&] { order += "0"; });  // late: runs at once
         world.at(never, [&] { order += "x"; });
         world.run_until(start + 1s);
         CHECK(order == "0ab");
