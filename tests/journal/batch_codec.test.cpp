@@ -1,4 +1,5 @@
-// A batch as a payload: what a server says of itself comes back, and older programs can read it too.
+// A batch encoded as a payload: the hard state of a server is decoded again, and older programs can read the payload
+// too.
 #include <doctest/doctest.h>
 
 #include <string>

@@ -1,4 +1,4 @@
-// Every bit of every file of a log is turned, one at a time: either all frames are found, or the file is named.
+// Flips every bit of every file of a log, one at a time: recovery must either find all frames or name the damaged file.
 #include <doctest/doctest.h>
 
 #include <cstddef>
@@ -15,7 +15,7 @@ using sim::Storage;
 TEST_SUITE("bit rot") {
     namespace {
 
-    // What is read, or the file that is damaged.
+    // The payloads that were read, or the name of the damaged file.
     struct Reading {
         Frames frames{};
         std::string damaged{};
@@ -32,7 +32,7 @@ TEST_SUITE("bit rot") {
         return reading;
     }
 
-    // Two lives, the second with several segments.
+    // Two incarnations, the second with several segments.
     void fill(Storage& storage, std::size_t grow, bool checkpoint) {
         Account account;
         live(storage, account, small_segments(grow));

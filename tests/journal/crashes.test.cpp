@@ -1,5 +1,5 @@
-// A log after crashes at every point of a script, with every kind of thing lost: what was synced is there, and nothing
-// that was not appended.
+// A log after crashes at every point of a script, with every kind of loss: everything that was synced is there, and
+// nothing that was not appended.
 #include <doctest/doctest.h>
 
 #include <array>
@@ -25,12 +25,12 @@ TEST_SUITE("crashes") {
     constexpr std::array<std::size_t, 2> grow_sizes{0, 1024};
     constexpr std::array<std::uint64_t, 3> merge_sizes{0, 700, 4 << 20};
 
-    // The process dies before that operation; of an append, a part may have taken effect.
+    // The process dies before that operation; a part of an append may have taken effect.
     DiskFault death_before(std::uint64_t operation, std::size_t written = 0) {
         return {.nth = operation, .written = written, .lasting = true};
     }
 
-    // How many operations a life without faults has.
+    // The number of disk operations of an incarnation without faults.
     std::uint64_t operations_of_a_process(journal::FrameLogOptions options) {
         Storage storage;
         Account account;
@@ -38,7 +38,7 @@ TEST_SUITE("crashes") {
         return storage.operations();
     }
 
-    // Steps of any kind in any order.
+    // Random steps of any kind in any order.
     void play_by_chance(JournalProcess& process, Random& random) {
         for (auto steps = random.below(40); steps > 0; --steps) {
             const auto kind = random.below(10);
@@ -55,7 +55,7 @@ TEST_SUITE("crashes") {
         }
     }
 
-    // Calls it with every kind of disk.
+    // Calls the body with every kind of disk.
     template <typename Body>
     void for_each_disk(Body body) {
         for (const auto sector_bytes : sector_sizes)
@@ -154,7 +154,7 @@ TEST_SUITE("crashes") {
                     Account account;
                     storage.inject({.operation = DiskOperation::sync, .nth = nth});
                     failed = !live(storage, account, options);
-                    storage.crash_process();  // the kernel still shows what it will never write
+                    storage.crash_process();  // the kernel still shows data that it will never write
                     const auto found = recover(storage, options);
                     REQUIRE(account.complaint(found, account.flushed) == "");
                     storage.crash_power(random);
@@ -165,7 +165,8 @@ TEST_SUITE("crashes") {
 
     namespace {
 
-    // What lives leave behind that never merge, as those of former versions: several segments, the first one removed.
+    // Leaves the files of incarnations that never merge segments, as former versions left them: several segments, the
+    // first one removed.
     void leave_segments(Storage& storage, Account& account, journal::FrameLogOptions options, Random& random) {
         options.merge_bytes = 0;
         for (int number = 0; number < 4; ++number) {
@@ -247,7 +248,7 @@ TEST_SUITE("crashes") {
                     account.recovered(found);
                     play_by_chance(process, random);
                 } catch (const std::system_error&) {
-                    // the next life begins with what is there
+                    // the next incarnation starts from what is there
                 }
                 random.chance(0.5) ? storage.crash_process() : storage.crash_power(random);
             }

@@ -1,4 +1,4 @@
-// The checksum: published values, and the same from tables and from the processor's instruction.
+// The checksum: published values, and equal results from the tables and from the processor's instruction.
 #include <doctest/doctest.h>
 
 #include <algorithm>

@@ -1,4 +1,5 @@
-// What no crash leaves behind is named, with the place and what to do; what a crash leaves behind is not.
+// Damage that no crash can cause is reported, with the place and what to do; the remains of a crash are not reported as
+// damage.
 #include <doctest/doctest.h>
 
 #include <cstddef>
@@ -18,11 +19,11 @@ TEST_SUITE("damage") {
 
     constexpr auto first_segment = "log-0000000000000001.log";
 
-    // A storage whose files a test may write as it likes, in between lives.
+    // A storage whose files a test may change at will between incarnations.
     struct Harness {
         Storage storage{};
 
-        // Frames of 64 bytes, at 64, 128 and so on, each synced by itself.
+        // Frames of 64 bytes, at offsets 64, 128 and so on, each synced by itself.
         void write(int frames, journal::FrameLogOptions options = {.grow_bytes = 0}) {
             Account account;
             JournalProcess process{storage, account, options};
@@ -42,7 +43,7 @@ TEST_SUITE("damage") {
         }
         void remove(const std::string& name) { sim::Disk{storage}.remove(name); }
 
-        // Recovers; the number of frames, or the damage.
+        // Recovers; returns the number of frames, or throws the damage.
         std::size_t frames() { return recover(storage, {}).size(); }
         std::optional<journal::Damaged> damage() {
             try {
@@ -58,7 +59,7 @@ TEST_SUITE("damage") {
         return std::string_view{damage.what()}.find(text) != std::string_view::npos;
     }
 
-    // The frame that would stand at that offset, as the first life of `Harness` writes it.
+    // The frame that would be at that offset, as the first incarnation of `Harness` writes it.
     std::string frame(std::uint64_t number, std::uint64_t synced, const std::string& payload, std::uint64_t offset) {
         std::string out;
         journal::append_frame(out, {journal::FrameKind::entry, 0, number, synced, 0}, payload, 0x5a17 + 1, offset);
@@ -163,7 +164,8 @@ TEST_SUITE("damage") {
     TEST_CASE("a frame that a client has stored in a payload says nothing") {
         Harness harness;
         harness.write(2);
-        // It follows the header of a frame that lacks a sector, so recovery looks for witnesses among the payload.
+        // It follows the header of a frame that lacks a sector, so recovery searches the payload for later valid
+        // frames.
         const auto torn = [&](const std::string& stored) {
             auto content = harness.content() + frame(3, 2, stored + std::string(3000, 'x'), 192);
             content.replace(1024, 512, 512, '\0');

@@ -1,4 +1,4 @@
-// The bytes of a journal's files: what programs of all versions to come must read.
+// The bytes of a journal's files, which programs of all later versions must be able to read.
 #include <doctest/doctest.h>
 
 #include <cstddef>

@@ -25,7 +25,7 @@ TEST_SUITE("frame log") {
 
     const auto no_visit = [](std::uint64_t, std::string_view) {};
 
-    // A log on a disk of its own, in one life.
+    // A log on a disk of its own, used by one incarnation.
     struct Harness {
         explicit Harness(journal::FrameLogOptions options = {.grow_bytes = 0}) : log{disk, "log", 1, options} {
             log.recover(no_visit);
@@ -121,7 +121,7 @@ TEST_SUITE("frame log") {
         }
         JournalProcess process{storage, account, {}};
         process.recover();
-        CHECK(process.log().last() == 2);  // a mark says so
+        CHECK(process.log().last() == 2);  // recovery appended a mark that confirms the sync
         CHECK(process.log().synced() == 2);
     }
 
@@ -212,7 +212,7 @@ TEST_SUITE("frame log") {
         CHECK(recover(storage, {}).size() == 1);
     }
 
-    /// Files and bytes after so many lives, each of which appends a frame and is killed.
+    /// The number of files and bytes after so many incarnations, each of which appends a frame and is killed.
     std::pair<std::size_t, std::size_t> after_kills(int processes, std::size_t frame) {
         Storage storage;
         Account account;
@@ -265,7 +265,7 @@ TEST_SUITE("frame log") {
         };
         all();
         const auto size = storage.files().begin()->second->content().size();
-        for (std::size_t offset = 0; offset + journal::frame_bytes(0) < size; ++offset) {  // behind that stands a mark
+        for (std::size_t offset = 0; offset + journal::frame_bytes(0) < size; ++offset) {  // the last frame is a mark
             CAPTURE(offset);
             storage.replace();
             account = {};
@@ -275,7 +275,7 @@ TEST_SUITE("frame log") {
                                                              ~storage.files().begin()->second->content()[offset])));
             CHECK_THROWS_AS(recover(storage, {}), std::runtime_error);
             const auto sector = offset / 512 * 512;
-            if (sector + 512 >= size) continue;  // it holds the mark too
+            if (sector + 512 >= size) continue;  // this sector includes the mark
             storage.replace();
             account = {};
             all();

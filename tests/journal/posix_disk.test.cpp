@@ -181,7 +181,7 @@ TEST_SUITE("posix disk") {
     }
 
     TEST_CASE("a directory without permission is refused with its cause") {
-        if (::geteuid() == 0) return;  // whom permissions do not stop
+        if (::geteuid() == 0) return;  // permissions do not stop root
         const TemporaryFolder folder;
         std::filesystem::permissions(folder.path(), std::filesystem::perms::owner_read);
         CHECK(failure_to_open(folder.file("data")) ==
@@ -221,7 +221,7 @@ TEST_SUITE("posix disk") {
         CHECK(asked.empty());
         none.emplace(0);
         write(disk, "b", "x");
-        CHECK(asked.size() == 4);  // three times, and that it is over
+        CHECK(asked.size() == 4);  // three attempts, and that the wait is over
         CHECK(asked.front() == "create " + folder.file("d") + "/b");
         CHECK(asked.back().empty());
         asked.clear();
@@ -257,13 +257,14 @@ TEST_SUITE("posix disk") {
         constexpr std::uint64_t most = 20'000;
         JournalBatch batch;
         batch.number = 1;
-        batch.pieces.push_back({.at = {}, .n = 0, .data = "a", .last = false, .replaces = false});  // in a new file
+        batch.pieces.push_back({.at = {}, .n = 0, .data = "a", .last = false, .replaces = false});  // needs a new file
         {
             const test::FewDescriptors none{0};
             journal.write(batch, log);
             CHECK(wait_until([&] { return !journal.waiting().empty(); }));
             CHECK(journal.persisted() == 0);
-            for (; batch.number < most; std::this_thread::yield()) {  // what comes meanwhile makes it give up no sooner
+            // further batches must not shorten the time until it gives up
+            for (; batch.number < most; std::this_thread::yield()) {
                 ++batch.number;
                 journal.write(batch, log);
                 if (!journal.failure().empty()) break;

@@ -1,4 +1,5 @@
-// A replica's journal in files: whatever ends a life, the next one has what was answered, or a clear refusal.
+// A replica's journal in files: however an incarnation ends, the next one recovers every answered command, or refuses
+// with a clear error.
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -21,19 +22,20 @@ using namespace understudy::test;
 
 TEST_SUITE("replica_files") {
     constexpr int commands = 60;
-    const auto ways = setting("UNDERSTUDY_WAYS", 8);  // to be stopped at one operation: what is lost differs
+    // how often the run is stopped at one operation: the data lost differs
+    const auto ways = setting("UNDERSTUDY_WAYS", 8);
     constexpr std::uint64_t appends_of_a_snapshot = 4;  // header, position, piece and mark; then comes the log's frame
 
     std::string command(int n) { return "command-" + std::to_string(n); }
 
-    /// What the store holds after the first `count` commands.
+    /// The content of the store after the first `count` commands.
     std::string after(int count) {
         std::string all;
         for (int n = 0; n < count; ++n) all += command(n) + ";";
         return all;
     }
 
-    /// Starts the server and sends it commands until its disk fails; gives how many were answered.
+    /// Starts the server and sends it commands until its disk fails; returns how many were answered.
     int run(JournaledServer& server, int from) {
         int answered = from;
         try {
@@ -45,7 +47,8 @@ TEST_SUITE("replica_files") {
         return answered;
     }
 
-    /// How many commands a life finds that begins now; all of them in order, at least `answered` and at most one more.
+    /// Starts an incarnation and returns how many commands it finds: all in order, at least `answered` and at most one
+    /// more.
     int survived(JournaledServer& server, int answered) {
         server.start();
         CHECK(server.continues());
@@ -62,7 +65,7 @@ TEST_SUITE("replica_files") {
         return storage.operations();
     }
 
-    /// Everything stops at the n-th operation, in every possible place; `crash` is what becomes of the machine.
+    /// Fails every operation from the n-th on, for every n; `crash` decides what the computer loses.
     template <typename Crash>
     void stop_everywhere(Crash crash) {
         const auto last = operations_of_a_run();
@@ -78,7 +81,7 @@ TEST_SUITE("replica_files") {
             server.end();
             const std::uint64_t reach = random.chance(0.5) ? 15 : 200;
             storage.inject({.operation = {}, .nth = 1 + random.below(reach), .cause = EIO, .lasting = true});
-            const int more = run(server, found);  // and once more, maybe while it recovers
+            const int more = run(server, found);  // a second run, which may fail while it recovers
             crash(storage, random);
             survived(server, more);
         }
@@ -125,14 +128,14 @@ TEST_SUITE("replica_files") {
         }
     }
 
-    /// The newest view that a life knows of which reads the journal, and writes nothing.
+    /// The newest view that is known to an incarnation which reads the journal and writes nothing.
     ViewNumber known_view(sim::Storage& storage, std::uint64_t salt) {
         journal::ReplicaFiles<sim::Disk> files{sim::Disk{storage}, salt};
         return recover(files).hard_state.info.view.number;
     }
 
-    /// The n-th operation of the turn in which a server drops everything for a forced view fails, and all after it;
-    /// `crash` is what becomes of the machine. Whether the turn had so many.
+    /// Fails all operations from the n-th on in the turn in which a server drops its state for a forced view; `crash`
+    /// decides what the computer loses. Returns whether the turn had that many operations.
     template <typename Crash>
     bool stop_while_dropping(std::uint64_t n, std::uint64_t seed, Crash crash) {
         sim::Random random{seed};
@@ -186,7 +189,7 @@ TEST_SUITE("replica_files") {
         stop_while_dropping_everywhere([](sim::Storage& storage, sim::Random&) { storage.crash_process(); });
     }
 
-    /// Tells what is there to a list; gives what that holds.
+    /// Reads the files into a list store; returns its content.
     std::string read(journal::ReplicaFiles<sim::Disk>& files) { return recover(files).state.store.all; }
     journal::PendingBatch batch(Position prev, const std::string& text, std::vector<SnapshotPiece> pieces = {},
                                 std::optional<HardState> hard_state = {}) {
@@ -207,7 +210,7 @@ TEST_SUITE("replica_files") {
                 files.sync();
                 files.checkpoint();
                 if (seed % 2 == 0) files.write(batch({1, 1}, "b"));
-                files.write(batch({}, "c", {{{}, 0, {}, true, true}}));  // an empty server instead
+                files.write(batch({}, "c", {{{}, 0, {}, true, true}}));  // the state of an empty server instead
             }
             sim::Random random{seed};
             storage.crash_power(random);
@@ -224,8 +227,9 @@ TEST_SUITE("replica_files") {
         }
     }
 
-    /// A life that never syncs writes entries and receives a snapshot in their place; everything stops at the n-th
-    /// operation of that turn. The next life syncs what it answers, and the one after it has to have all of that.
+    /// An incarnation that never syncs writes entries and receives a snapshot in their place; all operations from the
+    /// n-th on in that turn fail. The next incarnation syncs what it answers, and the one after it must have all of
+    /// that.
     bool stop_unsynced_at_snapshot(std::uint64_t n, std::uint64_t seed, bool replaces) {
         sim::Random random{seed};
         sim::Storage storage;
@@ -272,7 +276,7 @@ TEST_SUITE("replica_files") {
         }
     }
 
-    /// The view and the store that the next life finds, "1 a;" for example.
+    /// The view and the store that the next incarnation finds, "1 a;" for example.
     std::string state(sim::Storage& storage, std::uint64_t salt) {
         journal::ReplicaFiles<sim::Disk> files{sim::Disk{storage}, salt};
         const auto found = recover(files);
@@ -281,8 +285,8 @@ TEST_SUITE("replica_files") {
 
     HardState in_view(ViewNumber number) { return {"a", {{}, {}, {}, {number, {}, {}, 0}}, {}}; }
 
-    /// A turn adopts view 2 and makes these snapshots whole, the last of them at `at`. The power is cut at each of its
-    /// operations: the next life has the state from before, or `expected`.
+    /// One turn adopts view 2 and completes these snapshots, the last of them at `at`. The power is cut at each of its
+    /// operations: the next incarnation must have the state from before, or `expected`.
     void cut_a_turn_with(const std::vector<SnapshotPiece>& pieces, Position at, const std::string& expected) {
         bool stopped = true;
         for (std::uint64_t n = 1; stopped; ++n) {
@@ -314,7 +318,7 @@ TEST_SUITE("replica_files") {
         const SnapshotPiece received{{1, 2}, 0, "2 0  r;", true, true}, nothing{{}, 0, {}, true, true};
         cut_a_turn_with({received, nothing}, {}, "2 ");
         cut_a_turn_with({nothing, received}, {1, 2}, "2 r;");
-        auto held = received;  // what it contains was appended after everything was dropped
+        auto held = received;  // its content was appended after everything was dropped
         held.replaces = false;
         cut_a_turn_with({nothing, held}, {1, 2}, "2 r;");
     }
@@ -335,11 +339,12 @@ TEST_SUITE("replica_files") {
         const std::optional<HardState> nothing;
         process(1, [&](auto& files) {
             files.write(alone(std::optional{hard_state}, {}));
-            files.write(alone(nothing, {{{}, 0, {}, true, true}}));  // a snapshot makes that superfluous
+            // a snapshot makes the record of the hard state superfluous
+            files.write(alone(nothing, {{{}, 0, {}, true, true}}));
             files.sync();
             files.write(batch({}, "x"));
         });
-        process(2, [](auto&) {});  // a life that is cut off before it has written anything
+        process(2, [](auto&) {});  // an incarnation that ends before it has written anything
         CHECK(process(3, [](auto&) {}) == hard_state.incarnations);
     }
 
@@ -444,7 +449,7 @@ TEST_SUITE("replica_files") {
                 for (int n = 0; n < 10; ++n)
                     log.append({{1, log.last().index + 1}, EntryKind::command, {}, 0, 0, std::string(100, 'c')});
                 batch.through = log.last().index;
-                batch.commit = batch.prev.index;  // as a primary hears of it
+                batch.commit = batch.prev.index;  // a primary learns the commit index one batch later
                 files.write(journal::make_pending(batch, log));
             }
         }
@@ -489,7 +494,7 @@ TEST_SUITE("replica_files") {
             files.write(batch({}, "a"));
             files.write(batch({1, 1}, "b"));
             files.write(batch({1, 2}, "c"));
-            files.write(batch({}, "d", {{{}, 0, {}, true, true}}));            // an empty server instead
+            files.write(batch({}, "d", {{{}, 0, {}, true, true}}));            // the state of an empty server instead
             files.write(batch({1, 1}, "e", {{{1, 1}, 0, "2 0  d;", true, false}}));  // and a snapshot of its own
             files.sync();
         }
@@ -523,7 +528,7 @@ TEST_SUITE("replica_files") {
         disk.sync_directory();
     }
 
-    /// Every byte of every file is damaged in turn: the next life has that view and store, or refuses.
+    /// Damages every byte of every file in turn: the next incarnation must have that view and store, or refuse.
     void damage_everywhere(const sim::Storage& original, ViewNumber view, const std::string& all) {
         std::uint64_t refused = 0, harmless = 0;
         for (const auto& [name, file] : original.files()) {

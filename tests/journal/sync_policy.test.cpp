@@ -1,4 +1,4 @@
-// When a journal has to sync and to seal, by each policy.
+// When a journal must sync and when it must write a checkpoint mark, for each policy.
 #include <doctest/doctest.h>
 
 #include <understudy/journal/sync_policy.hpp>
@@ -23,7 +23,7 @@ TEST_SUITE("sync_policy") {
         SyncSchedule always{SyncPolicy::always(), idle, start}, every{SyncPolicy::every(300ms), idle, start},
             seldom{SyncPolicy::never(), idle, start};
         for (auto* schedule : {&always, &every, &seldom}) {
-            CHECK(schedule->sync_due() == understudy::never);  // nothing was
+            CHECK(schedule->sync_due() == understudy::never);  // nothing was written
             schedule->wrote(start + 100ms);
         }
         CHECK(always.sync_due() <= start + 100ms);

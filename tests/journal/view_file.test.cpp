@@ -1,4 +1,4 @@
-// A view service's store in a real directory: what the caller sees of it.
+// A view service's store in a real directory, as its caller sees it.
 #include <doctest/doctest.h>
 
 #include <memory>
@@ -90,7 +90,7 @@ TEST_SUITE("view file") {
             views.emplace(test::ArchetypeTransport{network, "views"}, FileViewStore{folder.file("views")});
             views->async_run([this](std::error_code ec) { ended = ec; });
         }
-        /// Steps of the loop until something holds: the disk takes as long as it takes.
+        /// Runs steps of the loop until the condition holds; there is no time limit on the disk.
         template <typename Condition>
         void run_until(Condition holds) {
             io.restart();
@@ -163,7 +163,7 @@ TEST_SUITE("view file") {
             CAPTURE(steps);
             TemporaryFolder folder;
             World world{folder};
-            world.stop();  // the first one has no slot
+            world.stop();  // the first run has no cancellation slot
             world.views.reset();
             world.views.emplace(test::ArchetypeTransport{world.network, "views"}, FileViewStore{folder.file("views")});
             asio::cancellation_signal cancel;
@@ -206,7 +206,7 @@ TEST_SUITE("view file") {
                 asio::co_spawn(io, set_once(caller.store), asio::detached);
                 for (int i = 0; i < steps; ++i) io.poll_one();
             }
-            CHECK(caller.load().has_value() == (steps > 0));  // its turn comes after that of the set
+            CHECK(caller.load().has_value() == (steps > 0));  // the load runs after the set
         }
     }
 }

@@ -1,4 +1,4 @@
-// A view service's record in files: whatever ends a life, the next one has every set that was answered.
+// A view service's record in files: however an incarnation ends, the next one has every set that was answered.
 #include <doctest/doctest.h>
 
 #include <cstdint>
@@ -25,10 +25,10 @@ TEST_SUITE("view_files") {
     namespace {
 
     constexpr std::uint64_t sets = 40;
-    /// So small that a life writes everything anew some times.
+    /// So small that one incarnation rewrites everything several times.
     constexpr journal::ViewFilesOptions small{.small_bytes = 3000, .growth = 2};
 
-    /// The n-th set: one of a few groups has its n-th view, and now and then one is gone.
+    /// The n-th set: one of a few groups gets its n-th view, and sometimes a group is removed.
     ViewChanges change(std::uint64_t n) {
         const auto name = [](std::uint64_t number) { return "group " + std::to_string(number % 7); };
         const View view{n, {"tcp://a:1", Incarnation{n}, false}, {{"tcp://b:1", Incarnation{7}, n % 2 == 0}}, n / 2};
@@ -55,7 +55,7 @@ TEST_SUITE("view_files") {
         }
     };
 
-    /// One life sets until its disk fails; gives the version that was answered last.
+    /// One incarnation that sets until its disk fails; returns the last version that was answered.
     std::uint64_t run(Storage& storage, std::uint64_t from) {
         auto answered = from;
         try {
@@ -68,7 +68,7 @@ TEST_SUITE("view_files") {
         }
         return answered;
     }
-    /// The version that a life finds which begins now: what was answered, and at most one set more.
+    /// Starts an incarnation and returns the version that it finds: every answered set, and at most one more.
     std::uint64_t survived(Storage& storage, std::uint64_t answered) {
         Process process{storage};
         const auto version = process.version();
@@ -83,11 +83,11 @@ TEST_SUITE("view_files") {
         return storage.operations();
     }
 
-    /// Everything stops at the n-th operation; `crash` is what becomes of the machine.
+    /// Fails every operation from the n-th on, for every n; `crash` decides what the computer loses.
     template <typename Crash>
     void stop_everywhere(Crash crash) {
         const auto last = operations_of_a_run();
-        const auto ways = test::setting("UNDERSTUDY_WAYS", 8);  // at each operation: what is lost differs
+        const auto ways = test::setting("UNDERSTUDY_WAYS", 8);  // at each operation: the data lost differs
         for (std::uint64_t way = ways; way < (last + 1) * ways; ++way) {
             CAPTURE(way);
             Storage storage;
@@ -97,7 +97,7 @@ TEST_SUITE("view_files") {
             crash(storage, random);
             const auto found = survived(storage, answered);
             storage.inject({.nth = 1 + random.below(300), .written = random.below(500), .lasting = true});
-            const auto more = run(storage, found);  // and once more, maybe while it reads
+            const auto more = run(storage, found);  // a second run, which may fail while it reads
             crash(storage, random);
             survived(storage, more);
         }
