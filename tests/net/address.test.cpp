@@ -1,4 +1,4 @@
-// Addresses: what they mean, and what is said of those that mean nothing.
+// Addresses: what they mean, and the error texts for invalid ones.
 #include <doctest/doctest.h>
 
 #include <understudy/net/address.hpp>

@@ -1,4 +1,4 @@
-// What happens within the very call that dials.
+// What happens inside the call that dials.
 #include <doctest/doctest.h>
 #include <asio/post.hpp>
 
@@ -15,7 +15,7 @@ TEST_SUITE("dialling") {
         TemporaryFolder folder;
         Endpoint<net::UnixTransport> endpoint{io};
         bool sent = false;
-        asio::post(io, [&] {  // within the context the dial fails before `send` returns
+        asio::post(io, [&] {  // inside the context the dial fails before `send` returns
             endpoint.transport.send(folder.address("nobody"), "{}");
             sent = true;
         });
@@ -30,7 +30,8 @@ TEST_SUITE("dialling") {
         options.redial_first = 1ms;
         options.redial_last = 10ms;
         Endpoint<net::UnixTransport> endpoint{io, options};
-        for (std::size_t times = 1; times <= 30; ++times) {  // twice as long each time would be twelve days by then
+        // with a wait that doubles each time, the last would be twelve days
+        for (std::size_t times = 1; times <= 30; ++times) {
             endpoint.transport.send(folder.address("nobody"), "{}");
             REQUIRE(run_until(io, [&] { return endpoint->count<Disconnected>() == times; }));
         }

@@ -1,4 +1,4 @@
-// Turns that are fair to all connections: order, bounds and preference, without any socket.
+// Turns that are fair to all connections: order, bounds and preference, without sockets.
 #include <doctest/doctest.h>
 
 #include <cstddef>
@@ -16,7 +16,7 @@ TEST_SUITE("fair_queue") {
 
     Queue::SourcePointer source(bool preferred = false) { return std::make_shared<Queue::Source>(preferred); }
 
-    /// Adds as many as may be, of that weight.
+    /// Adds items of that weight as long as the queue admits more; returns their number.
     std::size_t fill(Queue & queue, const Queue::SourcePointer& from, const std::string& name, std::size_t weight) {
         std::size_t count = 0;
         for (; queue.may_add(*from); ++count) queue.push(from, name + std::to_string(count), weight);
@@ -67,7 +67,7 @@ TEST_SUITE("fair_queue") {
     TEST_CASE("a source over its bound may add no more until it was served") {
         Queue queue{100};
         const auto many = source(), large = source(), other = source();
-        CHECK(fill(queue, many, "m", 1) == 100 + 800);  // a turn, and eight
+        CHECK(fill(queue, many, "m", 1) == 100 + 800);  // one turn, and eight more
         CHECK(fill(queue, large, "l", 300) == 3);
         while (!queue.may_add(*many)) CHECK(queue.take().size() <= 100);
         while (!queue.may_add(*large)) CHECK(queue.take().size() <= 100);
@@ -96,7 +96,7 @@ TEST_SUITE("fair_queue") {
         queue.push(a, "a1", 60);
         queue.push(b, "b0", 60);
         queue.bar(a, true);
-        CHECK(queue.take() == Turn{"a0"});  // stood in the next turn already
+        CHECK(queue.take() == Turn{"a0"});  // it was in the next turn already
         queue.push(a, "a2", 10);
         CHECK(queue.take() == Turn{"b0"});
         CHECK(queue.empty());

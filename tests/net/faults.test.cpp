@@ -1,4 +1,5 @@
-// Peers that vanish, talk rubbish, do not listen or come in crowds: each is dealt with and disturbs nobody else.
+// Peers that vanish, send invalid bytes, do not read, or come in large numbers: each is handled without disturbing the
+// others.
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -12,7 +13,7 @@ using namespace understudy::test;
 TEST_SUITE("faults") {
     namespace {
 
-    // A server that answers and a client that shows whether it still does.
+    // A server that answers, and a client that shows whether the server still does.
     struct Pair {
         explicit Pair(asio::io_context& context, TransportOptions options = {})
             : io{context}, server{io, listening(std::move(options))} {
@@ -32,7 +33,7 @@ TEST_SUITE("faults") {
         Endpoint<> server;
     };
 
-    // Reads until the peer has closed; nothing if it does not.
+    // Reads until the peer has closed; returns nothing if it does not close.
     std::string read_to_the_end(asio::io_context& io, RawPeer& peer) {
         std::string bytes;
         const bool ended = run_until(io, [&] { return bytes += peer.read(), peer.ended(); });
@@ -68,7 +69,7 @@ TEST_SUITE("faults") {
         asio::io_context io;
         Pair pair{io};
         auto peer = RawPeer::connected_to(pair.server.local());
-        peer.write(bytes + std::string(100'000, 'z'));  // what comes after it is ignored
+        peer.write(bytes + std::string(100'000, 'z'));  // the bytes after it are ignored
         std::string answer;
         REQUIRE(run_until(io, [&] { return answer += peer.read(), peer.ended(); }));
         CHECK_FALSE(peer.was_reset());
@@ -107,7 +108,7 @@ TEST_SUITE("faults") {
         auto peer = RawPeer::connected_to(pair.server.local());
         peer.write(frame("rubbish"));
         REQUIRE(run_until(io, [&] { return pair.server->count<Disconnected>() == 1; }));
-        // Its place is free again once the goodbye is over.
+        // Its place is free again once the close is complete.
         CHECK(run_until(io, [&] {
             auto next = RawPeer::connected_to(pair.server.local());
             next.write(frame(message("x")));
@@ -222,7 +223,7 @@ TEST_SUITE("faults") {
             return pair.server->count<Disconnected>() == 1;
         }));
         CHECK(pair.server->all<Disconnected>()[0].why.starts_with("the peer reads too slowly: "));
-        CHECK(sent < (64u << 20));  // the kernel's buffers and the queue; not without end
+        CHECK(sent < (64u << 20));  // the kernel's buffers and the queue take some, but there is a limit
         pair.server->answers = true;
         CHECK(pair.still_serves());
     }
@@ -246,7 +247,7 @@ TEST_SUITE("faults") {
         REQUIRE(run_until(io, [&] { return pair.server->count<Delivered>() == 1; }));
         const auto name = pair.server->all<Delivered>()[0].from;
         pair.server.transport.pause(name);
-        // Backpressure: the kernel's buffers fill up and then the peer cannot write any more.
+        // Backpressure: the kernel's buffers fill up, and then the peer cannot write any more.
         const auto piece = frame(message(std::string(60'000, 'p')));
         std::string unsent;
         std::size_t frames = 0;
@@ -272,7 +273,7 @@ TEST_SUITE("faults") {
         TransportOptions options;
         options.listen = "tcp://127.0.0.1:0";
         options.max_turn = 100'000;
-        net::AnyTransport server{io, options};  // whose owner is busy elsewhere
+        net::AnyTransport server{io, options};  // its owner never reads
         auto peer = RawPeer::connected_to(server.local());
         std::string piece;
         for (int i = 0; i < 60; ++i) piece += frame(message(std::string(1000, 'x')));
@@ -299,7 +300,7 @@ TEST_SUITE("faults") {
 
     TEST_CASE("who sends much while next is awaited by nobody shuts nobody out") {
         asio::io_context io;
-        net::AnyTransport server{io, "tcp://127.0.0.1:0"};  // whose owner is busy elsewhere
+        net::AnyTransport server{io, "tcp://127.0.0.1:0"};  // its owner never reads
         std::string flood;
         for (int i = 0; i < 50'000; ++i) flood += frame("{}");
         std::vector<RawPeer> floods;
@@ -310,7 +311,7 @@ TEST_SUITE("faults") {
             for (auto& peer : floods) taken += peer.write(flood);
             written += taken;
         }
-        CHECK(written < (512u << 20));  // the kernel's buffers and what the queue takes; not without end
+        CHECK(written < (512u << 20));  // the kernel's buffers and the queue take some, but there is a limit
         auto few = RawPeer::connected_to(server.local());
         few.write(frame(message("few")));
         settle(io);
@@ -334,7 +335,7 @@ TEST_SUITE("faults") {
         for (std::string unsent; ; settle(io)) {
             if (unsent.empty()) unsent = piece, ++pieces;
             const auto taken = peer.write(unsent);
-            if (taken == 0) {  // the kernel's buffers are full, both ways
+            if (taken == 0) {  // the kernel's buffers are full in both directions
                 peer.write(unsent);
                 break;
             }
@@ -344,7 +345,7 @@ TEST_SUITE("faults") {
         }
         CHECK(pair.server->count<Disconnected>() == 0);
         CHECK(pair.still_serves());
-        std::size_t answered = 0;  // once it reads, all that is whole is answered
+        std::size_t answered = 0;  // once the peer reads, all complete messages are answered
         const auto whole = written / piece.size();
         CHECK(run_until(io, [&] { return (answered += peer.read().size()) >= whole * piece.size(); }));
     }
@@ -407,7 +408,7 @@ TEST_SUITE("faults") {
         REQUIRE(run_until(io, [&] { return pair.server->count<Delivered>() == 2; }));
         auto third = RawPeer::connected_to(pair.server.local());
         CHECK(read_to_the_end(io, third).empty());
-        CHECK(pair.server->count<Disconnected>() == 0);  // nothing to tell of one that was never there
+        CHECK(pair.server->count<Disconnected>() == 0);  // a connection that was never accepted is not reported
         first.close();
         REQUIRE(run_until(io, [&] { return pair.server->count<Disconnected>() == 1; }));
         CHECK(pair.still_serves());
@@ -445,7 +446,7 @@ TEST_SUITE("faults") {
     TEST_CASE("a dial that nobody answers ends after connect_timeout") {
         TemporaryFolder folder;
         asio::io_context io;
-        // A listener whose queue is full: the kernel answers neither yes nor no.
+        // A listener whose backlog is full: the kernel neither accepts nor refuses.
         const net::Descriptor listener{::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)};
         sockaddr_in address{};
         address.sin_family = AF_INET;

@@ -1,4 +1,4 @@
-// The laws of the concept Transport, the same that the simulated network keeps, over real sockets.
+// The requirements of the concept Transport, checked over real sockets; they are the same as for the simulated network.
 #include <doctest/doctest.h>
 
 #include <functional>
@@ -22,7 +22,7 @@ TEST_SUITE("laws") {
         test::TemporaryFolder folder;
         int named = 0;
 
-        // An address that was free a moment ago.
+        // An address at which no process listens.
         Address nobody() {
             if constexpr (std::same_as<T, net::UnixTransport>)
                 return folder.address(std::to_string(++named));

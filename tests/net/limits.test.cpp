@@ -1,4 +1,5 @@
-// What strangers may take of a process: time to say something, places, descriptors, and memory of half-sent frames.
+// Limits on what unknown peers may take of a process: time until the first message, connections, descriptors, and
+// memory of incomplete frames.
 #include <doctest/doctest.h>
 
 #include <vector>
@@ -106,7 +107,7 @@ TEST_SUITE("limits") {
         const auto large = frame(message(std::string(512u << 10, 'x')));
         auto halves = connect(server.local(), 20, "");
         std::vector<std::size_t> sent(halves.size());
-        REQUIRE(run_until(io, [&] {  // all of them send half, or are cut off before
+        REQUIRE(run_until(io, [&] {  // each sends half a frame, or is disconnected before
             bool done = true;
             for (std::size_t n = 0; n < halves.size(); ++n) {
                 sent[n] += halves[n].write(std::string_view{large}.substr(sent[n], (256u << 10) - sent[n]));
@@ -115,7 +116,7 @@ TEST_SUITE("limits") {
             return done;
         }));
         settle(io);
-        CHECK(how_many_ended(halves) >= 16);  // four halves fill the bound
+        CHECK(how_many_ended(halves) >= 16);  // four halves reach the bound
         CHECK(run_until(io, [&] { return server->count<ProtocolError>() == how_many_ended(halves); }));
         CHECK(server->all<ProtocolError>()[0].code == error::overloaded);
         Endpoint<> honest{io};
@@ -143,7 +144,7 @@ TEST_SUITE("limits") {
         send(peers[1], 0, 400u << 10);
         send(peers[2], 0, 500u << 10);
         CHECK(how_many_ended(peers) == 0);
-        send(peers[0], 100u << 10, 110u << 10);  // it goes on, and is as old as it was
+        send(peers[0], 100u << 10, 110u << 10);  // more bytes do not make its frame younger
         send(peers[3], 0, 850u << 10);
         send(peers[4], 0, 850u << 10);
         REQUIRE(run_until(io, [&] { return server->count<ProtocolError>() >= 1; }));
@@ -166,7 +167,7 @@ TEST_SUITE("limits") {
             REQUIRE(run_until(io, [&] { return server->count<Delivered>() >= 3 && how_many_ended(later) == 4; }));
             CHECK(how_many_ended(speaks) == 0);
             const auto refused = server->all<ConnectionsRefused>();
-            REQUIRE(refused.size() == 1);  // and not one for each
+            REQUIRE(refused.size() == 1);  // and not one event for each
             CHECK(refused[0].why.find("max_connections") != std::string::npos);
             CHECK(server->count<ConnectionsAccepted>() == 0);
         }
@@ -294,7 +295,7 @@ TEST_SUITE("limits") {
         REQUIRE(run_until(couple.io, [&] { return couple.peer->read(), couple.connection->memory() > 100'000; }));
         settle(couple.io);
         while (!couple.peer->read().empty()) settle(couple.io);
-        CHECK(couple.connection->tick(4));  // it sent within this one
+        CHECK(couple.connection->tick(4));  // it sent within this interval
         CHECK_FALSE(couple.connection->tick(4));
         CHECK(couple.connection->memory() == 0);
         couple.connection->send(message("more"));

@@ -1,4 +1,4 @@
-// Listening: what can be had, what is refused, and what is left behind.
+// Listening: which addresses can be used, which are refused, and what is left behind.
 #include <doctest/doctest.h>
 
 #include <dirent.h>
@@ -21,7 +21,7 @@ using net::AnyTransport;
 TEST_SUITE("listen") {
     namespace {
 
-    // What the constructor throws; an empty text if it does not.
+    // The text that the constructor throws; empty if it does not throw.
     std::string failure(TransportOptions options, std::error_code* code = nullptr) {
         asio::io_context io;
         try {
@@ -39,7 +39,7 @@ TEST_SUITE("listen") {
         return failure(std::move(options), code);
     }
 
-    // A socket file as a process leaves it that was killed.
+    // Leaves a socket file behind, as a killed process does.
     void leave_stale_socket(const std::string& path) {
         const net::Descriptor socket{::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)};
         const auto address = net::unix_socket_address(path);
@@ -77,7 +77,7 @@ TEST_SUITE("listen") {
             Endpoint<> client{io};
             client.transport.send(address, message("x"));
             REQUIRE(run_until(io, [&] { return client->count<Delivered>() == 1; }));
-            server.transport.close();  // first: its end of the connection stays in TIME_WAIT
+            server.transport.close();  // it closes first: its end of the connection stays in TIME_WAIT
             REQUIRE(run_until(io, [&] { return client->count<Disconnected>() == 1; }));
         }
         CHECK(failure_to_listen(address).empty());
@@ -102,7 +102,7 @@ TEST_SUITE("listen") {
         }
         CHECK(code == std::errc::address_in_use);
         holder.sockets.clear();
-        endpoints.push_back({asio::ip::make_address("192.0.2.1"), target.port});  // of another machine
+        endpoints.push_back({asio::ip::make_address("192.0.2.1"), target.port});  // of another computer
         CHECK(net::detail::listen_at_each(endpoints, target).sockets.size() == 2);
     }
 
@@ -170,7 +170,7 @@ TEST_SUITE("listen") {
         std::error_code code;
         CHECK(failure_to_listen(folder.address("a"), &code) == said);
         CHECK(code == std::errc::address_in_use);
-        // Also while its socket file is away: the lock tells.
+        // The address is in use even while its socket file is missing: the lock shows it.
         std::filesystem::remove(folder.file("a"));
         CHECK(failure_to_listen(folder.address("a")) == said);
     }
@@ -229,7 +229,7 @@ TEST_SUITE("listen") {
                 }
                 clashes += holders++ != 0;
                 ++claimed;
-                for (int i = 0; i < 5; ++i) {  // long enough to be met by another
+                for (int i = 0; i < 5; ++i) {  // long enough to overlap with another claimant
                     net::UnixPath second;
                     clashes += !second.claim(folder.file("a"));
                 }

@@ -1,4 +1,4 @@
-// Probes of a name that has several addresses: what some of them say is not what all of them say.
+// Probes of a name that has several addresses: the result of some addresses does not decide for all.
 #include <poll.h>
 
 #include <doctest/doctest.h>
@@ -44,13 +44,13 @@ TEST_SUITE("probes") {
         REQUIRE(run_until(io, [&] { return result.has_value(); }));
         return result;
     }
-    /// Through a transport, as the view service asks.
+    /// Probes through a transport, as the view service does.
     std::optional<ProbeResult> ask(asio::io_context& io, net::AnyTransport& transport, const Address& address) {
         transport.probe(address);
         return probed(io, transport);
     }
 
-    // Bound and not listening: nobody else has it meanwhile, and it refuses.
+    // Binds the socket without listening: no other process can take the port meanwhile, and it refuses connections.
     asio::ip::tcp::endpoint take_port(const net::Descriptor& socket) {
         const asio::ip::tcp::endpoint any{asio::ip::address_v4::loopback(), 0};
         REQUIRE(::bind(socket.get(), any.data(), static_cast<socklen_t>(any.size())) == 0);
@@ -68,7 +68,7 @@ TEST_SUITE("probes") {
         const auto closed = take_port(taken);
         const net::AnyTransport server{io, folder.address("alive")};
         const auto alive = at("alive");
-        // Somebody is there, but of another kind: that fails at once, and is no refusal.
+        // A socket of another type is bound there: a connection attempt fails at once, and that is not a refusal.
         const net::Descriptor other{::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0)};
         const auto address = net::unix_socket_address(folder.file("other"));
         REQUIRE(::bind(other.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0);
@@ -104,7 +104,7 @@ TEST_SUITE("probes") {
         other.probe("tcp://127.0.0.1:" + port);
         pollfd waits{listener->native_handle(), POLLIN, 0};
         while (::poll(&waits, 1, 0) == 0) REQUIRE(io.run_one() == 1);
-        listener.reset();  // with the connection that nobody accepted
+        listener.reset();  // together with the connection that was never accepted
         CHECK(probed(io, other) == ProbeResult::alive);
         CHECK(ask(io, other, "tcp://127.0.0.1:" + port) == ProbeResult::refused);
     }

@@ -1,4 +1,4 @@
-// Names whose name server does not answer: whoever asked for them, and all others, go on.
+// Names whose name server does not answer: the caller that asked for them, and all others, go on.
 #include <doctest/doctest.h>
 
 #include <condition_variable>
@@ -19,7 +19,7 @@ using namespace understudy::test;
 TEST_SUITE("resolver") {
     namespace {
 
-    // Knows every name as 127.0.0.1, but answers for those that begin with "slow" only when it is released.
+    // Resolves every name to 127.0.0.1, but names that begin with "slow" only when it is released.
     struct NameServer {
         struct State {
             std::mutex mutex;

@@ -1,4 +1,4 @@
-// The laws of a transport, kept over real sockets by parties that behave.
+// The requirements of a transport, over real sockets between nodes that follow the protocol.
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -28,7 +28,7 @@ static_assert(!std::copyable<TcpTransport>);
 TEST_SUITE("transport") {
     namespace {
 
-    // One call of `next`, and what became of it.
+    // One call of `next`, and how it ended.
     struct Call {
         std::optional<TransportEvents> arrivals;
         std::error_code fault;
@@ -119,7 +119,7 @@ TEST_SUITE("transport") {
         std::vector<RawPeer> peers;
         for (int i = 0; i < 10; ++i) peers.push_back(RawPeer::connected_to(server.local()));
         for (auto& peer : peers) peer.write(frame(message("hello")));
-        settle(io);  // accepts
+        settle(io);  // accepts the connections
         REQUIRE(run_until(io, [&] { return server->count<Delivered>() == 10; }));
         server->turns.clear();
         for (auto& peer : peers) peer.write(frame(message("again")));
@@ -156,7 +156,7 @@ TEST_SUITE("transport") {
         TransportEvents used;
         used.push_back(Delivered{"first", std::string(500, 'x')});
         used.push_back(Disconnected{"first", "closed"});
-        used.push_back(Delivered{"second", std::string(5'000, 'y')});  // too long to be kept
+        used.push_back(Delivered{"second", std::string(5'000, 'y')});  // too long to be retained
         const auto* memory = std::get<Delivered>(used[0]).payload.data();
         const auto* turn = used.data();
         pool.take_back(std::move(used));
@@ -372,7 +372,7 @@ TEST_SUITE("transport") {
         asio::co_spawn(io, call_next(transport, never, call),
                        asio::bind_cancellation_slot(signal.slot(), asio::detached));
         settle(io);
-        transport.probe("nonsense");  // arrives at once
+        transport.probe("nonsense");  // its result is ready at once
         signal.emit(asio::cancellation_type::terminal);
         REQUIRE(run_until(io, [&] { return call->done(); }));
         CHECK(call->fault == asio::error::operation_aborted);
@@ -395,7 +395,7 @@ TEST_SUITE("transport") {
         transport.send("tcp://127.0.0.1:1", message("x"));
         transport.probe("tcp://127.0.0.1:1");
         io.restart();
-        CHECK_NOTHROW(io.run());  // returns: nothing is left that could keep it
+        CHECK_NOTHROW(io.run());  // returns: no work is left that could keep it running
     }
 
     TEST_CASE("what was sent before close still leaves") {
@@ -415,7 +415,7 @@ TEST_SUITE("transport") {
         auto transport = std::make_unique<TcpTransport>(io, "tcp://127.0.0.1:0");
         auto pending = start_next(io, *transport, never);
         settle(io);
-        transport->send("tcp://127.0.0.1:1", message("x"));  // a dial is under way
+        transport->send("tcp://127.0.0.1:1", message("x"));  // a dial is in progress
         transport.reset();
         REQUIRE(run_until(io, [&] { return pending->done(); }));
         CHECK(pending->fault == error::closed);
@@ -448,7 +448,7 @@ TEST_SUITE("transport") {
         peer.write(frame(message("x")));
         REQUIRE(run_until(io, [&] { return pending->done(); }));
         CHECK(pending->arrivals->size() == 1);
-        second = TcpTransport{io};  // closes what it had
+        second = TcpTransport{io};  // closes its former transport
         REQUIRE(run_until(io, [&] { return peer.read(), peer.ended(); }));
     }
 
