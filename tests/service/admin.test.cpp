@@ -1,4 +1,4 @@
-// What an operator's tools get, from services that answer, refuse, are not there, or come back.
+// The results of an operator's tools with services that answer, refuse, are not running, or come back.
 #include <doctest/doctest.h>
 #include <asio/bind_cancellation_slot.hpp>
 #include <asio/cancellation_signal.hpp>

@@ -1,4 +1,4 @@
-// A client that asks for much at once and reads as it can: it gets all of it, and is not cut off.
+// A client that requests much at once and reads slowly: it must get all of it and must not be disconnected.
 #include <string>
 #include <string_view>
 
@@ -19,7 +19,7 @@ TEST_CASE("an honest client that pipelines large reads gets all answers") {
     ViewService<net::UnixTransport> views{net::UnixTransport{io, folder.address("views")}};
     TransportOptions options;
     options.listen = folder.address("server");
-    options.max_frame = options.max_send_queue = 4u << 20;  // of 20 MB that are asked for
+    options.max_frame = options.max_send_queue = 4u << 20;  // of 20 MB that are requested
     options.full_send_queue = 256u << 10;
     PBService<KvStore, net::UnixTransport> server{KvStore{}, net::UnixTransport{io, options},
                                                   ReplicaOptions{.view_service = {views.local()}}};

@@ -1,5 +1,5 @@
-// What peers must not be able to do to a running group: each mistake gets an error that names it, and a clerk beside it
-// goes on undisturbed.
+// What peers must not be able to do to a running group: each faulty message gets an error that names the fault, and a
+// clerk beside it goes on undisturbed.
 #include <algorithm>
 #include <string>
 #include <string_view>
@@ -23,7 +23,7 @@ using namespace understudy::test;
 TEST_SUITE("bad_input") {
     namespace {
 
-    /// A view service and one server over TCP, whose events are kept, and a clerk.
+    /// A view service and one server over TCP, whose events are recorded, and a clerk.
     struct Group {
         Group() {
             REQUIRE(run_until(io, [&] { return server.serving(); }));
@@ -44,7 +44,8 @@ TEST_SUITE("bad_input") {
             clerk.async_put("k", "v", [&](std::error_code ec) { done = !ec; });
             return run_until(io, [&] { return done; });
         }
-        /// What a peer of the server is answered to these bytes; it waits for an answer that holds the text.
+        /// Sends these bytes to the server as a peer and returns the answer; waits until the answer contains
+        /// `expected`.
         std::string answer(const Address& to, std::string_view bytes, std::string_view expected) {
             auto peer = RawPeer::connected_to(to);
             peer.write(bytes);

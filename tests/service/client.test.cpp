@@ -1,4 +1,4 @@
-// What a host may do with a client: every kind of token, cancellation, stop, destruction, and wrong options.
+// What a host may do with a client: every kind of token, cancellation, stop, destruction, and invalid options.
 #include <future>
 
 #include <doctest/doctest.h>
@@ -46,7 +46,8 @@ TEST_SUITE("client") {
         return options;
     }
 
-    // One party that plays view service and primary: it answers every `pb.execute` and `pb.query` when told to.
+    // One node that plays the view service and the primary: it answers each `pb.execute` and `pb.query` only when a
+    // test calls `answer`.
     struct Server {
         asio::io_context io;
         MemoryNetwork network{io};
@@ -57,7 +58,7 @@ TEST_SUITE("client") {
         void send(const Address& to, const CallId& id, Message message) {
             transport.send(to, wire::encode(id, message));
         }
-        // Takes what has come and answers what is not a command or query.
+        // Takes the messages received so far and answers those that are neither commands nor queries.
         void serve() {
             for (network.settle(); !network.find("server")->arrived.empty(); network.settle())
                 for (auto& arrival : network.find("server")->take())
@@ -90,7 +91,7 @@ TEST_SUITE("client") {
         }
     };
 
-    // Counts what runs on it.
+    // Stores how a call completed.
     struct Outcome {
         std::optional<std::error_code> ec;
         int value = 0;
@@ -203,7 +204,7 @@ TEST_SUITE("client") {
         server.client->async_execute(3, asio::bind_executor(other, outcome.keep()));
         server.serve();
         other.poll();
-        CHECK(!other.stopped());  // there is work to come
+        CHECK(!other.stopped());  // outstanding work keeps it from stopping
         server.answer("7");
         CHECK(!outcome.ec);
         other.restart();
@@ -221,17 +222,17 @@ TEST_SUITE("client") {
         server.serve();
         signal.emit(asio::cancellation_type::total);
         server.serve();
-        CHECK(!cancelled.ec);  // only terminal cancellation: the outcome stays unknown
+        CHECK(!cancelled.ec);  // only terminal cancellation ends a command, because its outcome stays unknown
         signal.emit(asio::cancellation_type::terminal);
         CHECK(!cancelled.ec);
         server.serve();
         REQUIRE(cancelled.ec);
         CHECK(*cancelled.ec == asio::error::operation_aborted);
-        server.answer("7");  // to the cancelled one
+        server.answer("7");  // for the cancelled call
         CHECK(!other.ec);
         server.answer("11");
         CHECK(other.value == 11);
-        signal.emit(asio::cancellation_type::terminal);  // too late to matter
+        signal.emit(asio::cancellation_type::terminal);  // too late to have an effect
         server.client.reset();
         signal.emit(asio::cancellation_type::terminal);
     }
@@ -268,7 +269,7 @@ TEST_SUITE("client") {
             CHECK(server.network.find(to));
             server.send(to, request.id, CloseResult{{1, 3}});
             server.serve();
-            CHECK(!server.network.find(to));  // it has ended
+            CHECK(!server.network.find(to));  // the client has closed its transport
         }
     }
 
@@ -282,7 +283,7 @@ TEST_SUITE("client") {
         server.client->stop();
         for (int i = 0; i < 30; ++i) server.network.advance(100ms), server.serve();
         CHECK(!server.network.find(name));
-        CHECK(server.waiting.size() >= 2);  // it asked more than once
+        CHECK(server.waiting.size() >= 2);  // it sent the request more than once
         server.waiting.clear();
 
         server.client.emplace(ArchetypeTransport{server.network}, client_options());
@@ -344,7 +345,7 @@ TEST_SUITE("client") {
             watched = client;
             asio::co_spawn(server.io, await_owning(std::move(client), resumed), asio::detached);
             server.serve();
-            CHECK(!watched.expired());  // owned by the coroutine that its own call keeps
+            CHECK(!watched.expired());  // owned by the coroutine, which its own pending call keeps alive
         }
         CHECK(watched.expired());
         CHECK(!resumed);

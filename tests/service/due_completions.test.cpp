@@ -1,4 +1,4 @@
-// Handlers that are due together: run in order, in one step of their executor, whatever one of them does.
+// Handlers that become due together run in order, in one step of their executor, whatever one of them does.
 #include <doctest/doctest.h>
 
 #include <functional>

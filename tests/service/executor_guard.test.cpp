@@ -1,4 +1,4 @@
-// The way from a journal's thread to its service's executor: it is open as long as somebody is there, and no longer.
+// The path from a journal's thread to its service's executor: it is open as long as the service exists, and no longer.
 #include <doctest/doctest.h>
 
 #include <memory>
@@ -15,14 +15,14 @@ using understudy::detail::ExecutorGuard;
 TEST_SUITE("executor_guard") {
     namespace {
 
-    /// Posts what holds `token`; whether that is kept to be run.
+    /// Posts a handler that holds `token`; returns whether the handler is kept to be run.
     bool comes_through(ExecutorGuard& gate, const std::shared_ptr<int>& token) {
         const auto before = token.use_count();
         gate.post([token] { ++*token; });
         return token.use_count() > before;
     }
 
-    /// Stands in a context's queue, and tries the gate when that is taken apart.
+    /// A handler in a context's queue that posts through the guard when the queue is destroyed.
     struct Latecomer {
         Latecomer(std::shared_ptr<ExecutorGuard> through, std::optional<bool>& result)
             : gate{std::move(through)}, came_through{&result} {}

@@ -70,7 +70,7 @@ TEST_SUITE("failures") {
         return options;
     }
 
-    // A store that throws on one key.
+    // A store that throws for one command.
     struct Moody {
         using Command = std::string;
         using Query = std::string;

@@ -1,4 +1,5 @@
-// A whole group over the poorest transport: view service, servers and clerks, and a primary that dies.
+// A whole group over the transport with the fewest operations: view service, servers and clerks, and a primary that
+// dies.
 #include <doctest/doctest.h>
 #include <asio/co_spawn.hpp>
 #include <asio/detached.hpp>
@@ -13,7 +14,7 @@ using test::ServiceWorld;
 TEST_SUITE("group") {
     namespace {
 
-    // Everything that a clerk can do, one after the other.
+    // Every operation of a clerk, one after the other.
     asio::awaitable<void> every_verb(Clerk<ServiceWorld::T>& clerk, bool& done) {
         co_await clerk.async_put("colour", "blue");
         std::string colour = co_await clerk.async_get("colour");
@@ -82,7 +83,7 @@ TEST_SUITE("group") {
             clerk.async_append("log", piece, appended);
             if (i == 7 || i == 13) {
                 auto dead = world.primary();
-                world.kill(dead);  // with the append on its way
+                world.kill(dead);  // with the append in flight
                 CHECK(world.network.until([&] { return appended.done(); }));
                 world.start(dead);
                 REQUIRE(world.ready(1));
@@ -109,7 +110,7 @@ TEST_SUITE("group") {
         Kept<Result<KvStore::Reply>> read_at;
         primary.async_execute(kv::Append{"k", "value"}, appended);
         backup.async_execute(kv::Put{"k", "value"}, refused);
-        CHECK(!appended.done());  // never from within the call
+        CHECK(!appended.done());  // never completes inside the call
         CHECK(world.network.until([&] { return appended.done() && refused.done(); }, 1s));
         CHECK(!appended.ec());
         CHECK(appended.value() == KvStore::Reply{std::uint64_t{5}});

@@ -1,4 +1,5 @@
-// Commands and queries in co_await expressions: each form that the pages show builds and destroys them equally often.
+// Commands and queries in co_await expressions: in each form that the pages show they are constructed and destroyed
+// equally often.
 #include <set>
 
 #include <doctest/doctest.h>
@@ -22,7 +23,7 @@ using test::MemoryNetwork;
 
 namespace locks {
 
-// A text, longer than what a string keeps in itself, that knows where all of its kind live.
+// A text too long for the string's own buffer; it records the addresses of all live objects of its type.
 struct Text {
     std::string text;
 
@@ -87,7 +88,7 @@ void to_json(nlohmann::json& json, const Query& query) {
 
 }  // namespace locks
 
-// The commands and queries are only sent here; nothing reads one.
+// The commands and queries are only sent here and never decoded.
 template <>
 struct nlohmann::adl_serializer<locks::Command> {
     static void to_json(json& to, const locks::Command& from) { locks::to_json(to, from); }
@@ -128,7 +129,8 @@ TEST_SUITE("commands in place") {
         return options;
     }
 
-    // Runs a coroutine that awaits one call of a client that then stops. Whatever the coroutine made has to be gone.
+    // Runs a coroutine that awaits one call of a client that then stops. Every object of the coroutine must be
+    // destroyed afterwards.
     template <typename Call>
     std::string awaited(Call call) {
         Text::live.clear(), Text::bad = 0, locks::encoded.clear();
@@ -212,7 +214,7 @@ TEST_SUITE("commands in place") {
         ArchetypeTransport listener{network, "server"};
         LockClient client{ArchetypeTransport{network}, options()};
         int ended = 0;
-        // A handler that a `bool` could be made of, too, is a handler.
+        // A lambda without captures converts to `bool`; it must still be taken as the handler.
         static int emitted = 0;
         emitted = 0;
         client.async_execute<Acquire>("door", "me", [](std::error_code, int) { ++emitted; });
@@ -220,7 +222,7 @@ TEST_SUITE("commands in place") {
         client.async_query<Query>("door", [&](std::error_code, int) { ++ended; });
         auto future = client.async_execute<Release>("door", asio::use_future);
         client.async_execute<Count>(5, asio::detached);
-        // Temporaries outside of co_await expressions harm nobody, and bring no warning.
+        // Temporaries outside of co_await expressions are safe, and cause no warning.
         client.async_execute(Acquire{"door", "me"}, [&](std::error_code, int) { ++ended; });
         client.async_query({"door"}, 1s, [&](std::error_code, int) { ++ended; });
         client.async_execute<Renamed>(Acquire{"door"}, 1, [&](std::error_code, int) { ++ended; });
@@ -248,7 +250,7 @@ TEST_SUITE("commands in place") {
         CHECK(ended == std::vector<Ended>(4, error::closed));
     }
 
-    // What a warning tells apart.
+    // The cases that the warning distinguishes.
     using detail::Awaited;
     using detail::Fragile;
     using Awaiting = asio::use_awaitable_t<>;

@@ -1,4 +1,4 @@
-// Servers that keep their state in directories, over sockets: what was answered is there when all of them come back.
+// Servers that keep their state in directories, over sockets: every answered write is there when all of them come back.
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -34,7 +34,7 @@ TEST_SUITE("journal") {
 
     using Server = PBService<KvStore, AnyTransport, FileJournal>;
 
-    // A view service that stays, and servers with disks.
+    // A view service that keeps running, and servers with disks.
     struct World {
         TemporaryFolder folder;
         asio::io_context io{1};
@@ -59,7 +59,7 @@ TEST_SUITE("journal") {
         Clerk<AnyTransport> clerk() {
             return Clerk{AnyTransport{io}, ClerkOptions{.view_service = {folder.address("views")}}};
         }
-        /// Only then is its directory free: its loop has it as long as it runs.
+        /// Stops the server and waits for its loop to end: until then the loop holds the server's directory.
         void end(Server server, Kept<void>& ended) {
             server.stop();
             REQUIRE(until([&] { return ended.done(); }));
@@ -122,7 +122,7 @@ TEST_SUITE("journal") {
         }
         Kept<void> ended;
         auto one = world.start("one", never);
-        CHECK(one.status().last == 2);  // it is there, but nobody can be sure of that
+        CHECK(one.status().last == 2);  // the entry is there, but the server cannot be sure that it is the last one
         one.async_run(ended);
         REQUIRE(world.until([&] { return !world.views.status().groups.at(0).waiting_for.empty(); }));
         CHECK(!one.serving());
@@ -147,7 +147,7 @@ TEST_SUITE("journal") {
         auto one = world.start("one", {.segment_bytes = 1});  // a file for each batch
         one.async_run(ended);
         REQUIRE(world.until([&] { return one.serving(); }));
-        REQUIRE(world.until([&] {  // it may be about to make another file
+        REQUIRE(world.until([&] {  // repeated, because the server may be creating another file
             std::error_code ec;
             std::filesystem::remove_all(world.folder.file("one.data"), ec);
             return !ec;

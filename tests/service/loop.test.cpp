@@ -1,4 +1,5 @@
-// The loop over a machine that echoes: what reaches the machine, what leaves, and what a peer's mistakes cost.
+// The driver with a state machine that echoes: which messages reach the state machine, what is sent, and how a peer's
+// faulty messages are handled.
 #include <stdexcept>
 
 #include <doctest/doctest.h>
@@ -19,14 +20,14 @@ using test::MemoryNetwork;
 TEST_SUITE("loop") {
     namespace {
 
-    // All that any machine can ask for.
+    // Every kind of output that a state machine can have.
     struct Asked : CommonOutput {
         std::vector<Address> probes;
         std::vector<replica::Hold> holds;
         void clear() { *this = {}; }
     };
 
-    // Answers `view.get` with a view of the number of messages seen, and notes everything else.
+    // Answers `view.get` with a view whose number is the number of messages seen, and records everything else.
     struct Echo {
         using Output = Asked;
 
@@ -220,7 +221,7 @@ TEST_SUITE("loop") {
         for (auto why : {std::error_code{}, make_error_code(error::internal)}) {
             World world;
             world.node->stop(why);
-            CHECK(!world.ended);  // never from within stop
+            CHECK(!world.ended);  // never completes inside `stop`
             world.network.settle();
             REQUIRE(world.ended);
             CHECK(*world.ended == why);

@@ -1,4 +1,4 @@
-// What repeats is told once and then counted: the events of a service that refuses the same thing again and again.
+// Repeated events are reported once and then counted: those of a service that refuses the same message again and again.
 #include <doctest/doctest.h>
 
 #include <understudy/runtime/repeated_events.hpp>

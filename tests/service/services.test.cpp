@@ -1,4 +1,5 @@
-// The lives of the services: running, stopping, being cancelled, destroyed or moved, wrong options, a store that fails.
+// The lifecycle of the services: running, stopping, being cancelled, destroyed or moved, invalid options, a store that
+// fails.
 #include <algorithm>
 
 #include <doctest/doctest.h>
@@ -23,7 +24,7 @@ using test::ServiceWorld;
 TEST_SUITE("services") {
     namespace {
 
-    // Breaks the law of stores: throws for one command.
+    // Violates a requirement of stores: throws for one command.
     struct Fragile {
         using Command = int;
         using Query = int;
@@ -39,7 +40,7 @@ TEST_SUITE("services") {
             construct();
             return {};
         } catch (const std::system_error& refused) {
-            CHECK(std::string{refused.what()}.size() > 20);  // a sentence
+            CHECK(std::string{refused.what()}.size() > 20);  // a whole sentence
             return refused.code();
         }
     }
@@ -128,7 +129,7 @@ TEST_SUITE("services") {
         world.network.settle();
         REQUIRE(world.ended.contains("a"));
         CHECK(!world.ended["a"]);
-        CHECK(!world.network.find("a"));  // nobody listens there any more
+        CHECK(!world.network.find("a"));  // no node listens there any more
     }
 
     TEST_CASE("a run that is cancelled can be run again and has lost nothing") {

@@ -1,4 +1,4 @@
-// Servers over sockets whose store burns time, each in a thread of its own as in a process: nobody is taken for dead.
+// Servers over sockets whose store uses CPU time, each in a thread of its own as in a process: none is declared dead.
 #include <doctest/doctest.h>
 
 #include <chrono>
@@ -34,7 +34,7 @@ TEST_SUITE("slow_store") {
         }
     };
 
-    /// A party with a thread of its own, which ends with it.
+    /// A node with a thread of its own; the thread ends with it.
     template <typename Driver>
     struct Housed {
         template <typename Make>

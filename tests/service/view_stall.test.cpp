@@ -1,4 +1,5 @@
-// A view service that did not run, or is behind with its reading, takes nobody for dead who only waits to be heard.
+// A view service that did not run for a while, or is behind with reading, must not declare a server dead whose pings
+// are still unread.
 #include <optional>
 
 #include <doctest/doctest.h>
@@ -16,7 +17,7 @@ using namespace std::chrono_literals;
 TEST_SUITE("view stall") {
     namespace {
 
-    /// A group of two whose view service tells how many it gave up.
+    /// A group of two; counts the servers that its view service declares lost.
     struct Stalled {
         explicit Stalled(std::uint64_t seed, std::size_t max_turn = 1u << 20) : world{seed} {
             TransportOptions options;
@@ -64,7 +65,7 @@ TEST_SUITE("view stall") {
             sim::Stranger talker{stalled.world, "talker"};
             for (int i = 0; i < 1'000; ++i) talker.say("views", ViewGet{});
             stalled.world.run_for(5s);
-            stalled.world.slow_down("views", 3ms);  // a turn for each 2000 bytes
+            stalled.world.slow_down("views", 3ms);  // one turn for each 2000 bytes
             stalled.world.unpause("views");
             stalled.world.run_for(3s);
             CHECK(stalled.lost == 0);

@@ -1,4 +1,5 @@
-// A view service with a store: nothing that depends on a turn leaves before the store has what the turn changed.
+// A view service with a store: no message or event that depends on a turn leaves before the store has the changes of
+// that turn.
 #include <memory>
 #include <optional>
 #include <utility>
@@ -41,7 +42,7 @@ TEST_SUITE("view store") {
         std::uint64_t pings = 0;
 
         World() { start(); }
-        /// A process of its own: what the one before knew is gone, but for the store.
+        /// Starts the service as a new process: it knows only what is in the store.
         void start(ViewOptions options = {}) {
             views.reset();
             network.settle();
@@ -65,7 +66,7 @@ TEST_SUITE("view store") {
             a.send("views", wire::encode(make_call_id(Method::view_ping, pings), ping));
             network.settle();
         }
-        /// The views that reached the server.
+        /// The numbers of the views that reached the server.
         std::vector<ViewNumber> heard() {
             std::vector<ViewNumber> numbers;
             for (auto& arrival : std::exchange(network.find("a")->arrived, {}))
@@ -115,7 +116,7 @@ TEST_SUITE("view store") {
         world.shelf->answer();  // the load
         world.network.settle();
         CHECK(world.heard().empty());
-        world.shelf->answer();  // the set by which the store is this service's
+        world.shelf->answer();  // the set by which this service takes the store over
         world.network.settle();
         world.shelf->answer();  // the first view
         world.network.settle();
@@ -163,7 +164,7 @@ TEST_SUITE("view store") {
         world.network.settle();
         REQUIRE(world.shelf->waits());
         CHECK(world.network.find("views")->arrived.empty());  // where the result of a probe arrives at once
-        world.a.close();                                      // so that it would be a refusal
+        world.a.close();                                      // so that a probe would be refused
         world.shelf->held = false;
         world.shelf->answer();
         world.network.settle();
@@ -192,12 +193,12 @@ TEST_SUITE("view store") {
             const auto events = world.events.size();
             world.views.reset();
             world.network.settle();
-            CHECK(!world.ended);  // the store holds the end up
+            CHECK(!world.ended);  // the pending set delays the completion
             world.shelf->changes.reset();
             world.shelf->answer();
             world.network.settle();
             CHECK(world.ended == std::error_code{});
-            CHECK(world.events.size() == events);  // and nobody is told who may be gone
+            CHECK(world.events.size() == events);  // no event is emitted, because the observer may be destroyed
             world.shelf->held = false;
             world.start();
             CHECK(world.views->view().view.number == (stored ? 1 : 0));
@@ -240,7 +241,7 @@ TEST_SUITE("view store") {
         CHECK(world.ended == make_error_code(error::store_conflict));
         CHECK(world.heard().empty());
         CHECK(world.emitted<ViewStoreFailed>().at(0).code == error::store_conflict);
-        world.run();  // it has not become its own again
+        world.run();  // the store does not become its own again
         CHECK(world.ended == make_error_code(error::store_conflict));
         CHECK(world.heard().empty());
     }
@@ -272,7 +273,7 @@ TEST_SUITE("view store") {
             CHECK(!world.ended);
             CHECK(world.shelf->record == world.views->record());
             CHECK(world.shelf->version == 2);
-            CHECK(world.heard() == std::vector<ViewNumber>{1});  // what that turn was to answer
+            CHECK(world.heard() == std::vector<ViewNumber>{1});  // the answer of the cancelled turn
             CHECK(world.emitted<ViewDecided>().size() == 1);
             world.start();
             CHECK(world.views->view().view.number == 1);
@@ -357,7 +358,7 @@ TEST_SUITE("view store") {
             world.ping();
             shelf = world.shelf;
             world.views.reset();
-            auto dropped = std::exchange(shelf->pending, {});  // as a store does that ends with the executor
+            auto dropped = std::exchange(shelf->pending, {});  // as a store does when its executor is destroyed
         }
         CHECK(shelf.use_count() == 1);
     }
@@ -376,10 +377,10 @@ TEST_SUITE("view store") {
             ping.n = ++n;
             b.send("views", wire::encode(make_call_id(Method::view_ping, n), ping));
         };
-        ping_b();  // a life that has to be stored
+        ping_b();  // an incarnation that has to be stored
         world.network.settle();
         REQUIRE(world.shelf->waits());
-        world.network.advance(3s);  // nobody pings meanwhile: the silence is the longest that can be
+        world.network.advance(3s);  // no server pings meanwhile: the silence is as long as it can be
         world.shelf->held = false;
         world.shelf->answer();
         for (int i = 0; i < 20; ++i) {
@@ -389,6 +390,6 @@ TEST_SUITE("view store") {
         }
         CHECK(world.emitted<ServerLost>().empty());
         world.network.advance(1s);
-        CHECK(world.emitted<ServerLost>().size() == 2);  // as ever, once they are silent while it runs
+        CHECK(world.emitted<ServerLost>().size() == 2);  // as always, once they are silent while the service runs
     }
 }
