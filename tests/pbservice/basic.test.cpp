@@ -1,4 +1,4 @@
-// Basic failures: one scenario in five parts; each case plays it up to its own part.
+// Basic failures: one scenario in five parts; each test case runs it up to its own part.
 #include <string>
 
 #include <tests/support/cluster.hpp>

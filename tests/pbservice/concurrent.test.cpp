@@ -1,4 +1,4 @@
-// Many clients at once on few keys; then the primary dies and the backup must have the same.
+// Many clients write a few keys concurrently; then the primary dies, and the backup must have the same values.
 #include <algorithm>
 #include <functional>
 #include <memory>
@@ -13,7 +13,7 @@ using namespace understudy::test;
 TEST_SUITE("pbservice") {
     namespace {
 
-    /// Calls `next(client)` again and again, each time when the client's former call has ended, until it gives none.
+    /// Calls `next(client)` whenever the client's previous call has ended, until `next` returns no call.
     void keep_busy(Cluster& group, int clients, std::function<std::shared_ptr<Ended>(int)> next) {
         std::vector<std::shared_ptr<Ended>> calls(static_cast<std::size_t>(clients));
         auto all_done = [&] {

@@ -1,4 +1,4 @@
-// At most once over a lossy network, and writes that follow a failure at once.
+// At most once over a lossy network, and writes that immediately follow a failure.
 #include <string>
 
 #include <tests/support/cluster.hpp>

@@ -1,5 +1,5 @@
 // A primary that is cut off from the view service, and a get that reaches it too late. Two servers of which one does
-// not hear the other, though both are heard by everybody else.
+// not receive from the other, although all other nodes receive from both.
 #include <memory>
 #include <string>
 #include <string_view>
@@ -12,7 +12,7 @@ using namespace understudy::test;
 TEST_SUITE("pbservice") {
     namespace {
 
-    /// One clerk hears nothing of the view service any more, so that the old primary is all that it knows.
+    /// One clerk receives nothing from the view service any more, so it knows only the old primary.
     constexpr int deaf = 7;
 
     struct Scene {
@@ -26,7 +26,7 @@ TEST_SUITE("pbservice") {
         }
 
         /// Cuts the primary off from the view service and holds back a get that is sent to it, until the backup took
-        /// over. `alone`: from its backup too, which would else tell it of the newer view.
+        /// over. `alone`: cuts it off from its backup too, which otherwise reports the newer view to it.
         void cut_and_read(bool alone = false) {
             old_primary = group.primary();
             successor = group.backup();
@@ -52,7 +52,7 @@ TEST_SUITE("pbservice") {
             group.harness().pass(D);
             CHECK(stale_answers == 0);
         }
-        /// The clerk hears of the world again.
+        /// Reconnects the clerk with the view service; its get must then succeed.
         void finish(const std::string& value) {
             group.clerk_faults(deaf).lose_incoming = nullptr;
             group.clerk_faults(deaf).lose_outgoing = nullptr;
@@ -76,7 +76,7 @@ TEST_SUITE("pbservice") {
         scene.finish("2");
     }
 
-    /// It still reads by itself while its lease lasts, though nobody answers its pings any more.
+    /// The old primary still reads by itself while its lease lasts, although its pings are not answered any more.
     void old_primary_reads_by_lease_and_then_not(Harness& harness) {
         Scene scene{harness, Reads::lease};
         auto& group = scene.group;
@@ -114,7 +114,8 @@ TEST_SUITE("pbservice") {
         scene.finish("111");
     }
 
-    /// For 30 s nothing passes from the primary to its backup, or nothing back; views and clients get through.
+    /// For 30 s all messages from the primary to its backup are lost, or all in the other direction; messages of the
+    /// view service and of clients get through.
     void half_a_line(Harness& harness, int servers, bool back) {
         Cluster group{harness};
         for (int n = 1; n <= servers; ++n) {

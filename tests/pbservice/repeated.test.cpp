@@ -1,4 +1,4 @@
-// Twenty seconds of servers that are killed and come back empty, over and over, while clients write and check.
+// For twenty seconds servers are killed and come back without state, again and again, while clients write and check.
 #include <map>
 #include <memory>
 #include <optional>
@@ -13,8 +13,9 @@ using namespace understudy::test;
 TEST_SUITE("pbservice") {
     namespace {
 
-    /// Kills a random server and restarts it 2 D later, over and over; each kill at the earliest 2 D after the last
-    /// restart and only when the view is acked with its backup in sync (else the group would rightly wait for ever).
+    /// Kills a random server and restarts it 2 D later, again and again. A kill happens at the earliest 2 D after the
+    /// last restart and only when the view is acked with its backup in sync; otherwise the group would rightly wait for
+    /// ever.
     class Killer {
     public:
         Killer(Cluster& group, int servers) : group_{group}, servers_{servers}, next_{group.harness().now() + 2 * D} {}
@@ -51,7 +52,7 @@ TEST_SUITE("pbservice") {
             REQUIRE(group.wait_ready(1, 20 * D));
             end = harness.now() + 20s;
         }
-        /// Plays the clients and the killer; `look` starts a client's next call when it has none.
+        /// Runs the clients and the killer; `look` starts a client's next call when it has none.
         template <typename Look>
         void play(Look look) {
             CHECK(harness.until(
