@@ -1,5 +1,5 @@
-// The view service's nine scenarios as one story, driven by pings through its message interface. Clerks 1 to 3 stand
-// for servers. Each case plays the story up to its own part, so each also runs alone.
+// The view service's nine scenarios as one sequence, driven by pings through its message interface. Clerks 1 to 3 stand
+// for servers. Each test case runs the sequence up to its own part, so each also runs alone.
 #include <array>
 #include <memory>
 #include <string>
@@ -26,7 +26,7 @@ TEST_SUITE("viewservice") {
     constexpr Duration I = 100ms;
     constexpr Duration D = 5 * I;
 
-    /// A clerk that stands for a server: it pings when the scenario says so, and notes what the view service answers.
+    /// A clerk that stands for a server: it pings when the scenario says so, and records the view service's answers.
     class StandIn {
     public:
         StandIn(SimHarness& harness, std::string name, Address view_service)
@@ -44,14 +44,14 @@ TEST_SUITE("viewservice") {
         const std::string& name() const { return name_; }
         const View& view() const { return heard_->info.view; }
 
-        /// Knows the view and, if it is primary, has every backup in sync: what a healthy server says.
+        /// Pings as a healthy server does: with the current view and, as primary, with every backup in sync.
         void ping_current() {
             std::vector<Address> synced;
             for (const auto& backup : view().backups) synced.push_back(backup.name);
             ping(view().number, view().primary.name == name_ ? std::optional{synced} : std::nullopt);
         }
         void ping_zero() { ping(0, {}); }
-        /// A new process under the same name, which knows nothing.
+        /// Starts a new process under the same name, without any state.
         void restart() { ++life_; }
 
     private:
@@ -92,7 +92,8 @@ TEST_SUITE("viewservice") {
         std::uint64_t n_ = 0;
     };
 
-    /// What each of the three does in a ping interval: nothing, or ping as a healthy server, or as one without a view.
+    /// What each of the three does in a ping interval: nothing, ping as a healthy server, or ping as a server without a
+    /// view.
     enum class Act { silent, current, zero };
 
     struct Scenario {
