@@ -1,4 +1,4 @@
-// Trials of the key/value store.
+// Runs of the key/value store.
 #include <tests/soak/run.hpp>
 #include <understudy/sim/soak/workload.hpp>
 

@@ -1,4 +1,4 @@
-// Trials of a store of a host's own: money that must not become more or less.
+// Runs of a host's own store: a ledger whose total must not change.
 #include <examples/ledger_workload.hpp>
 #include <tests/soak/run.hpp>
 

@@ -1,4 +1,4 @@
-// What `sim_soak` is asked to do, and the stores that it knows.
+// The options of `sim_soak`, and the stores that it knows.
 #pragma once
 
 #include <cstddef>
@@ -39,17 +39,17 @@ struct Options {
     }
 };
 
-/// As the command line names them.
+/// The names that the command line uses.
 inline const std::map<std::string, sim::Disks>& disk_choices() {
     static const std::map<std::string, sim::Disks> all{
         {"always", sim::Disks::always}, {"drawn", sim::Disks::drawn}, {"never", sim::Disks::never}};
     return all;
 }
 
-/// Runs trials of one store; the result is the program's exit code.
+/// Runs one store; the result is the program's exit code.
 using Soak = int (*)(const Options& options);
 
-/// By the name of the store. Each is compiled apart, and enters itself.
+/// The soaks by the name of their store. Each is compiled separately and registers itself.
 inline std::map<std::string, Soak>& soaks() {
     static std::map<std::string, Soak> all;
     return all;

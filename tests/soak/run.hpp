@@ -1,4 +1,4 @@
-// One trial or many, for any workload, and what is printed about them.
+// One run or many, for any workload, and the output about them.
 #pragma once
 
 #include <chrono>
@@ -15,7 +15,7 @@ namespace understudy::test {
 
 inline double seconds(Duration duration) { return std::chrono::duration<double>(duration).count(); }
 
-/// The one command that runs it again.
+/// The command that repeats exactly this run.
 inline std::string command(const Options& options, std::uint64_t seed, const sim::RunLimits& limits) {
     std::ostringstream text;
     text << "sim_soak" << (options.store == "kv" ? "" : " --store " + options.store) << " --seed " << seed;
@@ -64,7 +64,7 @@ int run_one(const Options& options, const W& workload) {
     return outcome.good() ? 0 : 1;
 }
 
-/// `10m`, `90s`, `2h`; a number alone is seconds.
+/// `10m`, `90s`, `2h`; a number alone means seconds.
 inline std::chrono::seconds parse_time(const std::string& text) {
     std::size_t end = 0;
     const double number = std::stod(text, &end);

@@ -1,5 +1,4 @@
-// Trials by the thousand, `sim_soak --seeds 20000`; or one of them, told from beginning to end:
-// `sim_soak --seed 7 --trace`.
+// Runs by the thousand, `sim_soak --seeds 20000`; or one run with its whole trace: `sim_soak --seed 7 --trace`.
 #include <sstream>
 #include <string>
 #include <vector>

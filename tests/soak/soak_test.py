@@ -18,7 +18,7 @@ import sys
 import time
 
 NEVER_SENT = {"internal": "no party says that of itself", "unauthorized": "nothing asks for rights yet"}
-# Reached once in some hundred trials: a test of the machine alone shows each; here it is only told.
+# Reached once in a few hundred runs: a test of the state machine alone covers each; here it is only reported.
 RARE = {"S8: a transfer of an earlier view is taken up again", "S8: a half-received snapshot is dropped after a while",
         "S6: a refused ping teaches the newer view",
         "S8: the log no longer goes back to the end of the backup's log",
@@ -32,7 +32,7 @@ RARE = {"S8: a transfer of an earlier view is taken up again", "S8: a half-recei
         "C6: sessions are closed only while the log has room",
         "R0: no group is founded over servers of a former view service that are heard",
         "R7: an adoption waits for servers that know a newer view and have not said which"}
-# No fault of the soak forges a view for so long, or puts back the directory of a server: view_behind.test.cpp does.
+# No fault of the soak forges a view for so long, or restores an older directory of a server: view_behind.test.cpp does.
 RARE |= {"R7: a view that no server can have led was forged",
          "R5: an older copy of what a server had stored continues nothing"}
 
