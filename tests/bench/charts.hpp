@@ -1,4 +1,4 @@
-// Charts of what was measured, drawn by gnuplot: rates by the number of clients, and how they compare.
+// Charts of the measurements, drawn by gnuplot: rates by the number of clients, and comparisons of the systems.
 #pragma once
 
 #include <cstdio>
@@ -20,11 +20,11 @@ class Charts {
 public:
     /// Throws if gnuplot cannot be run.
     explicit Charts(std::string folder) : folder_{std::move(folder)} {
-        draw("set terminal svg");  // now, and not when all has been measured
+        draw("set terminal svg");  // fails now, and not after all measurements
         std::filesystem::create_directories(folder_);
     }
 
-    /// From the rows of a report: one chart of rates and one of ratios for each network, operation and length.
+    /// Draws, from the rows of a report, one chart of rates and one of ratios for each network, operation and length.
     void draw_all(const nlohmann::json& rows) const {
         std::map<std::string, Chart> charts;
         for (const auto& row : rows) {
@@ -36,7 +36,7 @@ public:
                               (row["one_cpu"] ? "-one-cpu" : "");
             const auto title = operation + ", values of " + std::to_string(row["bytes"].get<std::size_t>()) + " B" +
                                (row["one_cpu"] ? ", one CPU" : "");
-            // One client with one call is where both ways to have more of them begin.
+            // One client with one call belongs to both series: more connections, and more calls in flight.
             for (const bool in_flight : {false, true}) {
                 if (outstanding > 1 && piped != in_flight) continue;
                 const std::string way = in_flight ? "-in-flight" : "-connections";
@@ -80,7 +80,7 @@ private:
         return {clients, it["median"], it["low"], it["high"]};
     }
 
-    /// A system has the same colour everywhere.
+    /// The line style of a system; its colour is the same in all charts.
     static std::string style(std::string_view line) {
         if (line.starts_with("by ")) line.remove_prefix(3);
         const bool batch = line.starts_with("Redis, "), redis = line.starts_with("Redis");

@@ -1,4 +1,4 @@
-// What a disk does, by the kernel's account of the device.
+// What a disk writes, according to the kernel's statistics of the device.
 #pragma once
 
 #include <sys/stat.h>
@@ -12,8 +12,8 @@
 
 namespace understudy::bench {
 
-/// What the device of that folder has written since it was there, for whomever. (What the kernel tells of a process
-/// counts whole folios.)
+/// Bytes written to the device of that folder since it was attached, by any process. (The kernel's figures for one
+/// process count whole folios.)
 inline std::uint64_t bytes_written(const std::string& folder) {
     struct stat found {};
     must(stat(folder.c_str(), &found), "stat");

@@ -1,5 +1,5 @@
-// A fleet with a connection for each server. It costs little, since it shares the machine with what it measures: a ping
-// is put together from the text of the one before, and an answer that says the same as the last one is not read.
+// A fleet with one connection per server. It must cost little, because it shares the machine with the measured process:
+// a ping is made from the text of the previous one, and an answer equal to the last one is not decoded.
 #pragma once
 
 #include <sys/prctl.h>
@@ -27,7 +27,8 @@ namespace understudy::bench {
 
 using namespace protocol;
 
-/// Lets this process and its children have a descriptor for each server, or says why not.
+/// Raises the limit so that this process and its children may have a descriptor for each server; throws if that is not
+/// possible.
 inline void allow_descriptors(std::size_t count) {
     rlimit limit{};
     must(getrlimit(RLIMIT_NOFILE, &limit), "getrlimit");
@@ -40,10 +41,10 @@ inline void allow_descriptors(std::size_t count) {
 
 class FleetSockets {
 public:
-    /// Connects them all.
+    /// Connects all servers.
     FleetSockets(const Place& view_service, std::size_t servers, std::chrono::nanoseconds interval)
         : fleet_{servers}, gap_{interval / static_cast<std::int64_t>(servers)}, lines_(servers) {
-        prctl(PR_SET_TIMERSLACK, 1);  // or every wait would last 50 us longer
+        prctl(PR_SET_TIMERSLACK, 1);  // otherwise every wait would last 50 us longer
         for (std::uint32_t n = 0; n < servers; ++n) {
             lines_[n].socket = dial(view_service);
             unblock(lines_[n].socket);
@@ -60,18 +61,18 @@ public:
     const test::Fleet& fleet() const { return fleet_; }
     static Clock::time_point now() { return Clock::now(); }
 
-    /// Called when a server hears of a new view.
+    /// Called when a server receives a new view.
     std::function<void(std::size_t server)> on_news = [](std::size_t) {};
 
-    /// What was seen since `measure` was called last.
-    std::vector<std::uint32_t> round_trips;  ///< Nanoseconds.
-    Clock::duration latest{};                ///< How late a ping was sent at most.
+    /// Measured since the last call of `measure`.
+    std::vector<std::uint32_t> round_trips;  ///< In nanoseconds.
+    Clock::duration latest{};                ///< The greatest delay of a ping.
     void measure() {
         round_trips.clear();
         latest = {};
     }
 
-    /// Pings, each server once in an interval and evenly spread, and reads answers until `done()`.
+    /// Sends the pings, each server once per interval and evenly spread, and reads answers, until `done()`.
     template <typename Done>
     void run(Done done) {
         while (!done()) {
@@ -90,7 +91,7 @@ public:
     }
 
     void silence(std::size_t n) { lines_[n].silent = true; }
-    /// The server is gone; a connection to its address is refused.
+    /// The server disconnects; a connection to its address is refused.
     void hang_up(std::size_t n) {
         silence(n);
         if (lines_[n].socket >= 0) close(std::exchange(lines_[n].socket, -1));
@@ -99,12 +100,12 @@ public:
 private:
     static constexpr int most_in_a_row = 64;
 
-    /// A ping is `before`, its id, `between`, its number, `behind`.
+    /// The text of a ping is `before`, its id, `between`, its number, `behind`.
     struct Line {
         int socket = -1;
         bool silent = false;
         std::string between, behind;
-        std::string answer;  // the last one, from after its id
+        std::string answer;  // the last answer, without everything up to its id
         std::string unread;
         Clock::time_point asked;
     };
@@ -124,7 +125,7 @@ private:
         line.asked = now;
         write_all(line.socket, text_.data(), text_.size());
     }
-    /// Takes the ping's text apart.
+    /// Encodes the ping and splits its text into these parts.
     void write_anew(std::size_t n) {
         const auto& ping = fleet_.last_ping(n);
         const auto id = make_call_id(Method::view_ping, ping.n), number = std::to_string(ping.n);

@@ -1,5 +1,5 @@
-// A journal on files of its own, beside one in SQLite, in turns on one disk: entries a second in groups that are
-// brought to stable storage one after the other, what the disk writes for them, and how fast they are read back.
+// This library's journal files beside a journal in SQLite, alternating on one disk: entries per second in groups that
+// are made stable one after the other, the bytes that the disk writes for them, and how fast they are read back.
 #include <stdlib.h>
 
 #include <cstdio>
@@ -31,7 +31,7 @@ struct Figures {
     std::vector<double> rate, amplification;
 };
 
-/// Groups of so many entries for a while.
+/// Writes groups of `group` entries for `settings.seconds`.
 template <typename Engine>
 void write_groups(const std::string& folder, const Settings& settings, std::size_t group, Figures& figures) {
     std::filesystem::create_directory(folder);
@@ -50,7 +50,7 @@ void write_groups(const std::string& folder, const Settings& settings, std::size
                                     static_cast<double>(count * settings.bytes));
 }
 
-/// Seconds for opening one with so many entries and reading them.
+/// Seconds for opening a journal with `settings.entries` entries and reading them.
 template <typename Engine>
 double read_back(const std::string& folder, const Settings& settings) {
     std::filesystem::create_directory(folder);

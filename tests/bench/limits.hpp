@@ -1,4 +1,4 @@
-// What a transfer cannot be faster than: its parts alone in one process, and a socket with nothing done to the bytes.
+// Lower bounds for the time of a transfer: its parts alone in one process, and a socket whose bytes are not processed.
 #pragma once
 
 #include <filesystem>
@@ -21,7 +21,7 @@ using namespace protocol;
 struct Alone {
     double writer = 0, encoder = 0, decoder = 0, reader = 0;  ///< Seconds for all keys.
 };
-/// Our own writer and reader, and those of the messages between them, taking turns in one process.
+/// Measures the library's own writer and reader, and the encoder and decoder between them, alternating in one process.
 inline Alone alone(const Content& content, std::size_t chunk_bytes) {
     const auto text = output_of([&](int to) {
         KvStore store, copy;
@@ -48,14 +48,14 @@ inline Alone alone(const Content& content, std::size_t chunk_bytes) {
         std::ostringstream out;
         out << it.writer << ' ' << it.encoder << ' ' << it.decoder << ' ' << it.reader;
         write_all(to, out.str().data(), out.str().size());
-        _exit(0);  // without taking it all apart
+        _exit(0);  // exits without destroying the stores
     });
     Alone it;
     std::istringstream{text} >> it.writer >> it.encoder >> it.decoder >> it.reader;
     return it;
 }
 
-/// Seconds for as many bytes through one socket, in writes of the size of a chunk, and nothing done with them.
+/// Seconds for as many bytes through one socket, in writes of the size of a chunk, without processing them.
 inline double relay_raw(Network network, const Content& content, std::size_t chunk_bytes, const std::string& folder) {
     const Place place{network, free_port(), folder + "/one_way"};
     const int listener = listen_at(place);

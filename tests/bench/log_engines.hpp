@@ -1,4 +1,4 @@
-// What an embedded store takes for the work of a journal: groups of entries that are on stable storage one after the
+// The engines that an embedded store could use for a journal: groups of entries that are made stable one after the
 // other, and read back in order.
 #pragma once
 
@@ -18,7 +18,7 @@ namespace understudy::bench {
 
 using namespace protocol;
 
-/// The log of this library.
+/// The frame log of this library.
 class FrameEngine {
 public:
     explicit FrameEngine(const std::string& folder) : disk_{folder}, log_{disk_, "log", 1} {
@@ -34,7 +34,8 @@ private:
     journal::FrameLog<journal::PosixDisk> log_;
 };
 
-/// SQLite as one would use it for this: a table of entries by number, a write-ahead log, and every transaction synced.
+/// SQLite, set up as usual for this purpose: a table of entries by number, a write-ahead log, and a sync for every
+/// transaction.
 class SqliteEngine {
 public:
     explicit SqliteEngine(const std::string& folder) {

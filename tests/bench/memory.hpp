@@ -1,4 +1,4 @@
-// What a process holds, by the kernel's account; and memory that a benchmark's processes share.
+// The memory of a process, as the kernel counts it; and memory that a benchmark's processes share.
 #pragma once
 
 #include <sys/mman.h>
@@ -22,12 +22,12 @@ inline double status_bytes(pid_t process, const std::string& field) {
 }
 }  // namespace detail
 
-/// Bytes of memory in use, and the most since `forget_peak`.
+/// Bytes of memory in use, and the peak since `forget_peak`.
 inline double resident(pid_t process) { return detail::status_bytes(process, "VmRSS"); }
 inline double peak(pid_t process) { return detail::status_bytes(process, "VmHWM"); }
 inline void forget_peak(pid_t process) { std::ofstream{"/proc/" + std::to_string(process) + "/clear_refs"} << 5; }
 
-/// A `T` that processes forked from here have in common.
+/// A `T` that is shared with all processes forked after its construction.
 template <typename T>
 class Common {
 public:

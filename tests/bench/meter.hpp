@@ -1,4 +1,4 @@
-// What a client measures of itself and of its servers: after a warm-up, for a while.
+// A client measures itself and its servers: for a fixed time, after a warm-up.
 #pragma once
 
 #include <chrono>
@@ -23,7 +23,7 @@ struct Sample {
     double seconds = 0, operations = 0;
     double p50 = 0, p99 = 0;  ///< Microseconds.
     double client_cpu = 0, server_cpu = 0;
-    double foreign_cpu = 0;  ///< What others used of the machine meanwhile.
+    double foreign_cpu = 0;  ///< CPU time that other processes used meanwhile.
 
     double rate() const { return operations / seconds; }
     double client_cpu_each() const { return client_cpu / operations * 1e6; }
@@ -47,7 +47,7 @@ class Meter {
 public:
     Meter(double seconds, std::vector<pid_t> servers) : seconds_{seconds}, servers_{std::move(servers)} {}
 
-    /// An operation is done; false once all has been measured.
+    /// Records a completed operation; returns false once the measurement is complete.
     bool done(Clock::time_point asked, Clock::time_point now) {
         if (state_ == State::over) return false;
         if (state_ == State::idle) {
@@ -96,7 +96,7 @@ private:
     std::vector<pid_t> servers_;
     State state_ = State::idle;
     Clock::time_point begun_, until_;
-    std::vector<std::uint32_t> latencies_;  // nanoseconds
+    std::vector<std::uint32_t> latencies_;  // in nanoseconds
     Sample sample_;
 };
 

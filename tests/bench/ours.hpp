@@ -1,4 +1,4 @@
-// A group of this library: view service, primary and backup, each a process; and clerks that load it.
+// A group of this library: view service, primary and backup, each in a process of its own; and clerks that load it.
 #pragma once
 
 #include <algorithm>
@@ -22,7 +22,7 @@ namespace understudy::bench {
 
 using namespace view_service;
 
-/// A server's whole life. Once it is primary it puts `content` into its store.
+/// Runs a server until its process is killed. Once it is primary it puts `content` into its store.
 template <typename Server>
 void live(asio::io_context& io, Server server, const Content& content) {
     server.async_run(asio::detached);
@@ -40,7 +40,7 @@ void live(asio::io_context& io, Server server, const Content& content) {
     io.run();
 }
 
-/// The same, in its process.
+/// The same for a PBService on an io_context of its own.
 inline void serve(const Address& listen, const ReplicaOptions& options, const Content& content = {},
                   Observer observer = {}) {
     asio::io_context io{1};
@@ -51,13 +51,13 @@ class Group {
 public:
     using Serve = std::function<void(const Address& listen, const ReplicaOptions& options, const Content& content)>;
 
-    /// `content`: what the first server puts into its store before the second one starts.
+    /// The first server puts `content` into its store before the second one starts.
     Group(
         Network network, const std::string& folder, ReplicaOptions replica = {}, Content content = {},
         Serve with = [](const auto&... how) { serve(how...); })
         : replica_{std::move(replica)}, serve_{std::move(with)}, view_service_{place(network, folder, "views")} {
         replica_.view_service = {view_service_};
-        replica_.max_command = std::max<std::size_t>(replica_.max_command, 4u << 20);  // for values of a mebibyte
+        replica_.max_command = std::max<std::size_t>(replica_.max_command, 4u << 20);  // for values of one mebibyte
         views_ = Process{[this] {
             asio::io_context io{1};
             ViewService views{net::AnyTransport{io, view_service_}};
@@ -75,7 +75,8 @@ public:
     std::vector<pid_t> processes() const { return {views_.id(), servers_[0].process.id(), servers_[1].process.id()}; }
     const Address& view_service() const { return view_service_; }
 
-    /// Starts server `n`, empty, in place of the one that may still be there; once it is primary it fills its store.
+    /// Starts server `n` without state, in place of a process that may still run; once it is primary it fills its
+    /// store.
     void start(std::size_t n, Content content = {}) {
         servers_[n].process.kill_now();
         servers_[n].process =
@@ -84,7 +85,7 @@ public:
     Process& server(std::size_t n) { return servers_[n].process; }
     Process& views() { return views_; }
 
-    /// Until the group is in view `number`, or a later one, with all its backups in sync; returns that view.
+    /// Waits until the group is in view `number` or a later one, with all its backups in sync; returns that view.
     View await_view(ViewNumber number, std::size_t backups = 0) const {
         asio::io_context io{1};
         Admin admin{net::AnyTransport{io}};
@@ -98,7 +99,7 @@ public:
         io.run();
         return view;
     }
-    /// Until server `n` has applied its log up to `index`.
+    /// Waits until server `n` has applied its log up to `index`.
     ReplicaStatusResult await_applied(std::size_t n, Index index) const {
         asio::io_context io{1};
         Admin admin{net::AnyTransport{io}};
@@ -117,7 +118,7 @@ public:
     /// The number of the server that leads the view.
     std::size_t leader(const View& view) const { return view.primary.name == servers_[0].address ? 0 : 1; }
 
-    /// Gives each key a value of so many bytes.
+    /// Gives each key a value of `bytes` bytes.
     void fill(std::size_t bytes) const {
         asio::io_context io{1};
         ClerkOptions options;
@@ -132,7 +133,7 @@ public:
         io.run();
     }
 
-    /// Calls as `shape` says, until the meter has seen enough.
+    /// Makes calls as `shape` says, until the meter has measured enough.
     void load(const Shape& shape, Meter& meter) const {
         asio::io_context io{1};
         ClerkOptions options;
@@ -149,7 +150,7 @@ public:
     }
 
 private:
-    /// One call after the other.
+    /// Makes one call after the other.
     struct Lane {
         asio::io_context& io;
         const Shape& shape;

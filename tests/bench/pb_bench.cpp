@@ -1,5 +1,5 @@
 // Replicated writes and reads of this library beside the limit (a relay that parses nothing) and beside Redis with one
-// replica, in turns: every round measures each system once, and what is compared are the ratios within rounds.
+// replica, alternating: every round measures each system once, and the ratios within rounds are compared.
 #include <algorithm>
 #include <cstdio>
 #include <exception>
@@ -29,7 +29,7 @@ struct Settings {
     std::string json, plot;
 };
 
-/// So much at most is under way at once, for the sake of everybody's memory.
+/// The most bytes in flight at once: limits the memory of all processes.
 constexpr std::size_t most_bytes = 16u << 20;
 
 std::vector<Shape> shapes(const Settings& settings, Network network) {
@@ -61,7 +61,7 @@ void run(const Settings& settings) {
     if (charts) charts->draw_all(report.rows());
 }
 
-/// Several values of a list, checked.
+/// Adds an option for a list of values, each of which is checked.
 void add_list(CLI::App& app, const char* name, auto& list, const char* says, std::vector<std::string> allowed = {}) {
     auto* option = app.add_option(name, list, says)->delimiter(',')->capture_default_str();
     if (!allowed.empty()) option->check(CLI::IsMember(std::move(allowed)));

@@ -1,5 +1,5 @@
-// What it costs to wait for a disk: replicated writes with a journal that syncs before anything counts, beside the same
-// without a journal and beside Redis that syncs as well, in turns; and how fast a server comes back from its journal.
+// The cost of waiting for a disk: replicated writes with a journal that syncs before an entry counts, beside the same
+// without a journal and beside Redis that syncs as well, alternating; and how fast a server recovers from its journal.
 #include <fcntl.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -69,7 +69,7 @@ void print(const char* name, const Estimate& it, const char* unit) {
 
 // ---- writes -----------------------------------------------------------------------------------------------
 
-/// What the disk takes for the least that has to be done: some bytes more in a file, and a sync.
+/// The time of the least work that a disk must do: a few more bytes in a file, and a sync.
 std::vector<double> sync_latencies(const std::string& folder) {
     journal::PosixDisk disk{folder + "/probe"};
     auto file = disk.create("file", 256u << 10);
@@ -167,7 +167,7 @@ Entry put_entry(Index index, std::size_t bytes) {
             R"({"op":"put","key":")" + key + R"(","value":")" + std::string(bytes, 'v') + R"("})"};
 }
 
-/// The commands of so many entries, one after the other.
+/// The commands of `settings.entries` entries, one after the other.
 struct Commands {
     Commands(Index entries, std::size_t bytes) {
         for (Index index = 1; index <= entries; ++index) {
@@ -184,7 +184,7 @@ struct Commands {
     std::vector<std::size_t> ends;
 };
 
-/// Writes a journal of so many bytes of entries; gives how many they are.
+/// Writes a journal of so many bytes of entries; returns the number of entries.
 Index write_journal(const std::string& folder, const Settings& settings) {
     journal::ReplicaFiles<journal::PosixDisk> files{journal::PosixDisk{folder}, 1};
     Recovery nothing{wire::TypedStore<KvStore>{KvStore{}}, 0};
@@ -208,7 +208,7 @@ Index write_journal(const std::string& folder, const Settings& settings) {
     return log.last().index;
 }
 
-/// Seconds for reading all files of a folder that nobody has in memory.
+/// Seconds for reading all files of a folder that are not in the page cache.
 double read_cold(const std::string& folder, std::uint64_t& bytes) {
     std::string buffer(1u << 20, '\0');
     bytes = 0;
@@ -233,7 +233,7 @@ void measure_recovery(const Settings& settings) {
     std::uint64_t bytes = 0;
     double memory = 0;
     for (int round = 0; round < settings.rounds; ++round) {
-        // In a process of its own; what `prepare` makes is there before the time runs.
+        // Runs in a process of its own; `prepare` runs before the clock starts.
         const auto seconds = [](auto prepare, auto work) {
             const auto emitted = output_of([&](int to) {
                 auto prepared = prepare();

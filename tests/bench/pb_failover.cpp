@@ -1,7 +1,7 @@
-// How long nobody can write when the primary goes: again and again it is killed, stopped, cut off or asked to leave
-// while clients write. What counts is the longest time without an answered write around each turn. The server comes
-// back empty, and gets in sync before the next turn. Or, with `--watch`, that nothing is taken for a death that is
-// none.
+// How long no client can write when the primary fails: again and again it is killed, stopped, disconnected or asked to
+// leave while clients write. The result is the longest time without an answered write around each turn. The server
+// comes back without state, and gets in sync before the next turn. With `--watch` the benchmark checks instead that no
+// live server is declared dead.
 #include <stdlib.h>
 
 #include <algorithm>
@@ -44,8 +44,8 @@ struct Settings {
 
 constexpr int to_leave = SIGUSR1, to_cut = SIGUSR2;
 
-/// As `serve`. Told `to_leave` it leaves its group and ends. Told `to_cut` it runs on, its connections stay as they
-/// are, and no message comes in or goes out any more.
+/// Like `serve`. On `to_leave` the server leaves its group and ends. On `to_cut` it keeps running and its connections
+/// stay open, but no message is received or sent any more.
 void serve_with_faults(const Address& listen, const ReplicaOptions& options, const Content&) {
     asio::io_context io{1};
     const auto faults = std::make_shared<test::Faults>();
@@ -75,7 +75,7 @@ void strike(How how, Process& primary) {
     }
 }
 
-/// How long to look at answers: what a handover does to them comes when the view changes, and not at once.
+/// How long to watch the answers: a handover affects them only when the view changes, which is not at once.
 std::int64_t span(How how) {
     return std::chrono::nanoseconds{how == How::leave ? ViewOptions{}.dead_after() : 50ms}.count();
 }
@@ -83,7 +83,7 @@ std::int64_t span(How how) {
 /// One turn; the group is in sync before and after it.
 Gaps take_turn(Group& group, View& view, How how, Answers& answers, int from) {
     const auto leader = group.leader(view);
-    // They write; and a ping was sent at any time before, not always as long ago.
+    // Wait while the clients write; the random part varies the time since the last ping.
     static std::mt19937 random{std::random_device{}()};
     answers.read_until(from, nanoseconds_now(),
                        20'000'000 + random() % 1000 * ViewOptions{}.ping_interval.count() / 1000);

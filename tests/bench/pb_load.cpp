@@ -1,6 +1,6 @@
-// A steady load on a running group: N clients, each with a connection of its own and one put outstanding. Prints writes
-// per second, latencies, and how far the primary's log runs ahead of what is committed: a growing backlog shows.
-// `pb_load VIEW_SERVICE [clients] [seconds] [bytes]`
+// A steady load on a running group: N clients, each with a connection of its own and one put in flight. Prints writes
+// per second, latencies, and how far the primary's log is ahead of the commit index, so that a growing backlog is
+// visible. Usage: `pb_load VIEW_SERVICE [clients] [seconds] [bytes]`
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -35,7 +35,7 @@ struct Load {
 
     bool over = false;
     std::size_t failed = 0;
-    std::vector<double> latencies;       // microseconds
+    std::vector<double> latencies;       // in microseconds
     std::vector<us::Index> outstanding;  // entries that the primary has logged and not committed, sampled
 };
 

@@ -1,6 +1,6 @@
-// How long a new backup takes to get the state, without and with clients that write meanwhile, what the clients notice,
-// and what memory it takes; beside Redis, beside our own writer and reader alone, and beside a raw one-way relay. And
-// how a backup catches up after an outage, and how much memory a key takes.
+// How long a new backup takes to get the state, with and without clients that write meanwhile, what the clients notice,
+// and how much memory it takes; beside Redis, beside the library's own writer and reader alone, and beside a raw
+// one-way relay. Also how a backup catches up after an outage, and how much memory a key takes.
 #include <stdlib.h>
 
 #include <algorithm>
@@ -49,7 +49,8 @@ struct Settings {
 
 double seconds_since(Clock::time_point begun) { return std::chrono::duration<double>(Clock::now() - begun).count(); }
 
-/// What writers write to: any of the keys; beside large values keys of their own, so that those stay large.
+/// The keys that writers write to: any of the content's keys; with large values separate keys, so that the large values
+/// stay large.
 class Names {
 public:
     explicit Names(const Content& content) : content_{content} {}
@@ -64,7 +65,7 @@ private:
     std::mt19937 random_{1};  // NOLINT: the same draws each time
 };
 
-/// Clients of a group, each with a connection of its own and one put outstanding.
+/// Runs clients of a group, each with a connection of its own and one put in flight.
 void write_puts(const Address& view_service, const Settings& settings, const Writers::Done& done) {
     asio::io_context io{1};
     ClerkOptions options;
@@ -146,7 +147,7 @@ public:
         return it;
     }
 
-    /// Stops the backup for a while; returns how long it takes from its going on to being in sync.
+    /// Stops the backup for a while; measures the time from its continuation until it is in sync.
     Transfer outage() {
         Transfer it;
         Writers writers{[&](const auto& done) { write_puts(group_.view_service(), settings_, done); }};
@@ -321,7 +322,7 @@ void measure_outages(const Settings& settings, const std::string& folder, nlohma
     }
 }
 
-/// Bytes of a primary's memory for each key, beyond what an empty one holds.
+/// Bytes of a primary's memory for each key, in addition to an empty primary's.
 double memory_of_ours(Settings settings, std::size_t log_bytes, const std::string& folder) {
     settings.log_bytes = log_bytes;
     auto empty = settings;

@@ -1,4 +1,4 @@
-// The latency of writes in phases that another process announces: with a backup, without one, while one joins.
+// The latency of writes in phases that another process announces: with a backup, without one, and while one joins.
 #pragma once
 
 #include <array>
@@ -17,7 +17,7 @@ namespace understudy::bench {
 enum class Phase : int { warm_up, before, alone, during, over };
 inline constexpr std::size_t phases = 4;
 
-/// What was written in one phase. Times in microseconds.
+/// The writes of one phase. Times in microseconds.
 struct PhaseSample {
     double seconds = 0, operations = 0, p50 = 0, p99 = 0, most = 0;
     double rate() const { return operations / seconds; }
@@ -58,7 +58,7 @@ public:
         begun_[static_cast<std::size_t>(phase)] = Clock::now();
         phase_->store(phase);
     }
-    /// Ends the writing.
+    /// Ends the writing and returns the samples.
     std::array<PhaseSample, phases> finish() {
         enter(Phase::over);
         std::string text;

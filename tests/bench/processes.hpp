@@ -1,4 +1,4 @@
-// The processes of a benchmark: forked from this one, told what to do by a function, and ended with it.
+// The processes of a benchmark: forked from this one, each runs a function, and they end with this process.
 #pragma once
 
 #include <sched.h>
@@ -20,7 +20,7 @@
 
 namespace understudy::bench {
 
-/// Seconds of CPU that a process has used, by the scheduler's own account.
+/// Seconds of CPU that a process has used, as the scheduler counts them.
 inline double cpu_seconds(pid_t process) {
     double nanoseconds = 0;
     std::ifstream{"/proc/" + std::to_string(process) + "/schedstat"} >> nanoseconds;
@@ -56,7 +56,7 @@ inline void pin_to(pid_t process, int cpu) {
     sched_setaffinity(process, sizeof set, &set);
 }
 
-/// A child of this process. It is killed when this goes, and when its parent dies.
+/// A child process. It is killed when this object is destroyed, and when its parent dies.
 class Process {
 public:
     Process() = default;
@@ -65,7 +65,7 @@ public:
         id_ = must(fork(), "fork");
         if (id_ != 0) return;
         prctl(PR_SET_PDEATHSIG, SIGKILL);
-        signal(SIGPIPE, SIG_IGN);  // a client that goes is no reason to end
+        signal(SIGPIPE, SIG_IGN);  // a client that disconnects must not end the process
         int status = 0;
         try {
             work();
@@ -90,7 +90,7 @@ public:
         kill(id_, SIGKILL);
         wait();
     }
-    /// Its exit status.
+    /// Waits for the process; returns its exit status.
     int wait() {
         int status = 0;
         waitpid(std::exchange(id_, 0), &status, 0);
@@ -101,7 +101,7 @@ private:
     pid_t id_ = 0;
 };
 
-/// Runs `work` in a child and returns what it writes to the descriptor that it is given. Throws if it fails.
+/// Runs `work` in a child and returns what `work` writes to the descriptor that it receives. Throws if the child fails.
 inline std::string output_of(const std::function<void(int)>& work) {
     int ends[2];
     must(pipe(ends), "pipe");

@@ -1,5 +1,6 @@
-// The limit: a relay that carries the same bytes client -> primary -> backup -> primary -> client and looks at none.
-// Messages have one size, so that nothing has to be parsed; what is ready together is passed on together.
+// The upper limit: a relay that carries the same bytes client -> primary -> backup -> primary -> client without looking
+// at them. Messages have one size, so nothing has to be parsed; messages that are ready together are passed on
+// together.
 #pragma once
 
 #include <deque>
@@ -11,7 +12,7 @@
 
 namespace understudy::bench {
 
-/// What goes each way, in bytes: the frames of the library, for a value of so many.
+/// The bytes in each direction: the size of the library's frames for a value of that many bytes.
 struct RawSizes {
     std::size_t request = 0;
     std::size_t answer = 72;
@@ -32,7 +33,7 @@ public:
     }
     std::vector<pid_t> processes() const { return {primary_.id(), backup_.id()}; }
 
-    /// Puts as `shape` says, until the meter has seen enough.
+    /// Makes puts as `shape` says, until the meter has measured enough.
     void load(const Shape& shape, Meter& meter) const {
         Poll poll;
         struct Connection {
@@ -81,7 +82,7 @@ private:
     }
 
     struct Client {
-        std::string request;  // of the message that is not whole yet
+        std::string request;  // the incomplete message
         std::size_t owed = 0;
     };
 
@@ -90,7 +91,7 @@ private:
         const int backup = dial(behind);
         unblock(backup);
         std::map<int, Client> clients;
-        std::deque<int> order;  // whose request is answered next
+        std::deque<int> order;  // the client whose request is answered next
         std::vector<char> buffer(1u << 20);
         std::string forward;
         std::size_t received = 0;
@@ -127,7 +128,7 @@ private:
     static void answer(int client, const std::string& answers, std::size_t size) {
         try {
             write_all(client, answers.data(), size);
-        } catch (const std::system_error&) {  // it has gone, and reading will tell so
+        } catch (const std::system_error&) {  // it has disconnected, and the next read reports that
         }
     }
 

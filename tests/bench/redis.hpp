@@ -19,7 +19,7 @@ namespace understudy::bench {
 
 class RedisGroup {
 public:
-    /// `durable`: both bring each command to stable storage before they answer.
+    /// `durable`: both servers make each command stable before they answer.
     RedisGroup(Network network, const std::string& folder, bool durable = false)
         : network_{network}, folder_{folder} {
         port_ = free_port();
@@ -41,7 +41,7 @@ public:
         }
         settle(context.get());
     }
-    /// A primary alone, filled.
+    /// A primary alone, filled with the content.
     RedisGroup(Network network, const std::string& folder, const Content& content)
         : network_{network}, port_{free_port()}, path_{folder + "/redis"}, folder_{folder} {
         primary_ = start(port_, path_, folder, {});
@@ -61,7 +61,7 @@ public:
     }
     std::vector<pid_t> processes() const { return {primary_.id(), replica_.id()}; }
 
-    /// Gives each key a value of so many bytes.
+    /// Gives each key a value of `bytes` bytes.
     void fill(std::size_t bytes) const {
         const auto context = connect_tcp(port_);
         const std::string value(bytes, 'v');
@@ -69,7 +69,7 @@ public:
             check(ask(context.get(), "SET %s %b", key(n).c_str(), value.data(), value.size()).get());
         check(ask(context.get(), "WAIT 1 0").get());
     }
-    /// Starts an empty replica and waits until its link is up; `no_disk`: it reads what comes from the socket.
+    /// Starts an empty replica and waits until its link is up; `no_disk`: it loads the data directly from the socket.
     void join(bool no_disk) {
         replica_.kill_now();
         const auto behind = free_port();
@@ -79,10 +79,10 @@ public:
         while (field(behind, "master_link_status") != "up") pass(0.001);
     }
     void lose_replica() { replica_.kill_now(); }
-    /// A field of INFO; empty while nobody answers.
+    /// A field of INFO; empty while the server does not answer.
     std::string field(const std::string& name) const { return field(port_, name); }
 
-    /// Clients, each with one SET outstanding, until `done` says no.
+    /// Runs clients, each with one SET in flight, until `done` returns false.
     void write(std::size_t clients, std::size_t bytes, auto name, const auto& done) const {
         Poll poll;
         std::vector<Connection> connections(clients);
@@ -107,7 +107,7 @@ public:
             });
     }
 
-    /// Calls as `shape` says; with `batch` those of one connection share one WAIT.
+    /// Makes calls as `shape` says; with `batch` the calls of one connection share one WAIT.
     void load(const Shape& shape, Meter& meter, bool batch) const {
         Poll poll;
         std::vector<Connection> connections(shape.connections);
@@ -138,7 +138,7 @@ private:
     struct Connection {
         Context context;
         std::size_t number = 0;
-        std::size_t turns = 0;     // in each of them, every call in flight once
+        std::size_t turns = 0;     // in each of them, every call is in flight once
         std::size_t expected = 0;  // replies
         Clock::time_point asked;
     };
@@ -150,7 +150,7 @@ private:
         it.number = number;
         poll.add(it.context->fd, number);
     }
-    /// Reads what there is, and calls `each` for each reply.
+    /// Reads what is available, and calls `each` for each reply.
     static void take_replies(Connection& it, const auto& each) {
         if (redisBufferRead(it.context.get()) != REDIS_OK) throw std::runtime_error{it.context->errstr};
         for (void* reply = nullptr; next_reply(it, reply);) {
@@ -249,7 +249,7 @@ private:
         }
         throw std::runtime_error{"redis-server does not start"};
     }
-    /// For about a second after a full sync a WAIT can take that long.
+    /// Waits until WAIT is fast: for about a second after a full sync a WAIT can be slow.
     static void settle(redisContext* context) {
         for (int quick = 0; quick < 1000;) {
             const auto begun = Clock::now();

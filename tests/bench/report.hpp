@@ -1,4 +1,4 @@
-// What a benchmark's rounds come to: printed, and kept as JSON.
+// The results of a benchmark's rounds: printed, and stored as JSON.
 #pragma once
 
 #include <cstdio>
@@ -24,7 +24,7 @@ class Report {
 public:
     const nlohmann::json& rows() const { return rows_; }
 
-    /// All that was measured in the same rounds.
+    /// Adds everything that was measured in the same rounds.
     void add(Shape shape, const std::vector<Operation>& operations, const Rounds& rounds) {
         for (const auto operation : operations) {
             shape.operation = operation;
@@ -53,7 +53,7 @@ private:
     static void print(const char* name, const Estimate& it) {
         std::printf(" %s %.2f (%.2f-%.2f)", name, it.median, it.low, it.high);
     }
-    /// A read waits for no replica.
+    /// The name of the system for this operation. A read waits for no replica, so a batch of reads is plain pipelining.
     static std::string name_of(System system, Operation operation) {
         return std::string{system == System::redis_batch && reads(operation) ? "Redis, pipelined" : to_string(system)};
     }
@@ -96,7 +96,7 @@ private:
         rows_.push_back(std::move(row));
     }
 
-    /// How two operations of this library compare.
+    /// The ratio of two operations of this library.
     void add_ratio(Shape shape, Operation one, Operation other, const Rounds& rounds) {
         const auto& ones = rounds.at({System::ours, one});
         const auto& others = rounds.at({System::ours, other});

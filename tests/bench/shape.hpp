@@ -1,4 +1,4 @@
-// What one measurement is of: who is measured, over which sockets, and what its clients do.
+// The parameters of one measurement: the system, the sockets, and the load of the clients.
 #pragma once
 
 #include <algorithm>
@@ -9,17 +9,17 @@
 
 namespace understudy::bench {
 
-/// `raw`: a relay that parses nothing, the limit. `redis`: a Redis with one replica; writes are SET and WAIT 1.
-/// `redis_batch`: its best case, all commands of a connection and one WAIT in one write.
+/// `raw`: a relay that parses nothing, the upper limit. `redis`: a Redis with one replica; writes are SET and WAIT 1.
+/// `redis_batch`: the best case of Redis, in which all commands of a connection and one WAIT are one write.
 enum class System { ours, raw, redis, redis_batch };
 enum class Network { tcp, unix_sockets };
-/// `get` is confirmed by a round, `get_lease` asks nobody; both are a GET to Redis.
+/// `get` is confirmed by a round, `get_lease` needs no message to a backup; both are a GET for Redis.
 enum class Operation { put, append, get, get_lease };
 inline constexpr std::array all_operations{Operation::put, Operation::append, Operation::get, Operation::get_lease};
 constexpr bool reads(Operation it) { return it == Operation::get || it == Operation::get_lease; }
 
-/// `connections` of `in_flight` calls each; values of `bytes`. With `one_cpu` all processes share CPU 0, so that what
-/// is measured is work and not how long a wake-up of another CPU takes.
+/// `connections` with `in_flight` calls each; values of `bytes`. With `one_cpu` all processes share CPU 0, so that the
+/// result is the work done and not the time to wake up another CPU.
 struct Shape {
     Network network = Network::tcp;
     Operation operation = Operation::put;
@@ -58,17 +58,17 @@ inline std::string describe(const Shape& shape) {
     return shape.one_cpu ? text + ", one CPU" : text;
 }
 
-/// How many keys there are: few enough to stay in the caches of all systems alike, and in 32 MiB.
+/// The number of keys: few enough to stay in the caches of all systems, and in 32 MiB.
 constexpr std::size_t keys(std::size_t bytes) { return std::clamp<std::size_t>((32u << 20) / bytes, 16, 1000); }
 inline std::string key(std::size_t n) { return "key" + std::to_string(1000 + n); }
 
-/// The key of call number `n` of a caller: one after the other, but for appends.
+/// The key of call number `n` of a caller: the keys are used in turn, except for appends.
 inline std::string key_of(const Shape& shape, std::size_t caller, std::size_t n) {
     if (shape.operation == Operation::append) return "long" + std::to_string(caller);
     return key((caller + 7 * n) % keys(shape.bytes));
 }
-/// Whether call number `n` of a caller sets the value and does not add to it: at first, and again where it would exceed
-/// a mebibyte, or two values.
+/// Whether call number `n` of a caller sets the value instead of appending to it: at first, and again where the value
+/// would exceed a mebibyte, or two values.
 constexpr bool begins_value(const Shape& shape, std::size_t n) {
     return shape.operation == Operation::put || n % std::max<std::size_t>(2, (1u << 20) / shape.bytes) == 0;
 }

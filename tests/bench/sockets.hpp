@@ -1,4 +1,4 @@
-// Plain sockets for what is measured without the library.
+// Plain sockets for measurements without the library.
 #pragma once
 
 #include <fcntl.h>
@@ -25,10 +25,10 @@ namespace understudy::bench {
 [[noreturn]] inline void fail(const char* what) { throw std::system_error{errno, std::generic_category(), what}; }
 inline int must(int result, const char* what) { return result < 0 ? fail(what) : void(), result; }
 
-/// Lets time pass in which others work.
+/// Lets time pass in which other processes work.
 inline void pass(double seconds) { poll(nullptr, 0, static_cast<int>(seconds * 1e3)); }
 
-/// Where somebody listens: a port on this machine, or a path.
+/// An address to listen at: a port on this machine, or a path.
 struct Place {
     Network network = Network::tcp;
     std::uint16_t port = 0;
@@ -81,7 +81,7 @@ inline int accept_one(int listener, Network network) {
 }
 inline void unblock(int socket) { must(fcntl(socket, F_SETFL, O_NONBLOCK), "fcntl"); }
 
-/// A port that was free just now.
+/// A port that was free at the time of the call.
 inline std::uint16_t free_port() {
     const int probe = listen_at({Network::tcp, 0, {}});
     sockaddr_in address{};
@@ -91,7 +91,7 @@ inline std::uint16_t free_port() {
     return ntohs(address.sin_port);
 }
 
-/// Bytes out of a non-blocking socket, as many as there are; 0 if none are there now. The end is an error.
+/// Reads as many bytes as a non-blocking socket has; 0 if there are none now. The end of the stream is an error.
 inline std::size_t read_some(int socket, char* to, std::size_t size) {
     const auto count = read(socket, to, size);
     if (count > 0) return static_cast<std::size_t>(count);
@@ -99,12 +99,12 @@ inline std::size_t read_some(int socket, char* to, std::size_t size) {
     errno = count == 0 ? ECONNRESET : errno;
     fail("read");
 }
-/// Until something can be written to a non-blocking socket.
+/// Waits until a non-blocking socket can be written to.
 inline void await_room(int socket) {
     pollfd wanted{socket, POLLOUT, 0};
     poll(&wanted, 1, -1);
 }
-/// All bytes, also into a non-blocking socket without room.
+/// Writes all bytes, also to a non-blocking socket without room.
 inline void write_all(int socket, const char* from, std::size_t size) {
     while (size > 0) {
         const auto count = write(socket, from, size);
@@ -127,13 +127,13 @@ public:
         event.data.u32 = number;
         must(epoll_ctl(poll_, EPOLL_CTL_ADD, socket, &event), "epoll_ctl");
     }
-    /// Calls `ready(number)` for each that can be read; gives up after `milliseconds`.
+    /// Calls `ready(number)` for each socket that can be read; gives up after `milliseconds`.
     template <typename Ready>
     void wait(int milliseconds, Ready ready) {
         epoll_event events[256];
         tell(events, epoll_wait(poll_, events, 256, milliseconds), ready);
     }
-    /// The same, for waits that are shorter than a millisecond.
+    /// The same, for waits shorter than a millisecond.
     template <typename Ready>
     void wait(std::chrono::nanoseconds longest, Ready ready) {
         epoll_event events[256];

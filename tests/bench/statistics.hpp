@@ -1,4 +1,4 @@
-// Medians and how sure they are.
+// Medians and their confidence intervals.
 #pragma once
 
 #include <algorithm>
@@ -9,7 +9,7 @@
 
 namespace understudy::bench {
 
-/// The value below which a share `q` of them lies; 0 of none.
+/// The value below which a share `q` of the values lies; 0 if there are none.
 template <typename Number>
 Number quantile(std::vector<Number> values, double q) {
     if (values.empty()) return {};

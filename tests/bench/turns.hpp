@@ -1,4 +1,4 @@
-// The systems that are measured over one kind of sockets: in every round each once, in a new order.
+// The systems that are measured over one kind of sockets: each once in every round, in a new order.
 #pragma once
 
 #include <stdlib.h>
@@ -24,18 +24,19 @@ using namespace view_service;
 
 struct Turns {
     int rounds = 5;
-    double seconds = 0.7;           ///< Each time.
-    double most_foreign = 0.1;      ///< Rounds in which others use more than this share of a CPU are repeated.
-    bool raw = true, redis = true;  ///< What to measure beside this library.
+    double seconds = 0.7;           ///< Of each measurement.
+    double most_foreign = 0.1;      ///< Rounds in which other processes use more than this share of a CPU are repeated.
+    bool raw = true, redis = true;  ///< Which systems to measure besides this library.
 };
 
-/// Who takes a turn in each round, with what.
+/// A system that takes a turn in each round, and its operation.
 struct Entrant {
     System system = System::ours;
     Operation operation = Operation::put;
     auto operator<=>(const Entrant&) const = default;
 };
-/// What is compared with that operation of this library: the relay knows writes only, and Redis one kind of read.
+/// The operation of another system that is compared with this operation of the library: the relay has writes only, and
+/// Redis one kind of read.
 constexpr Entrant peer(System system, Operation operation) {
     if (system == System::ours) return {system, operation};
     if (reads(operation)) return {system, Operation::get};
@@ -66,7 +67,7 @@ public:
         std::filesystem::remove_all(folder_, ignored);
     }
 
-    /// Each of the operations with this shape.
+    /// Measures each of the operations with this shape.
     Rounds measure(const Shape& shape) {
         std::unique_ptr<RawGroup> raw;
         std::set<Entrant> all;
@@ -107,7 +108,7 @@ private:
     Sample measure(const Entrant& entrant, Shape shape, const RawGroup* raw) const {
         shape.operation = entrant.operation;
         const auto system = entrant.system;
-        if (system == System::redis && shape.in_flight > 1) {  // as many clients of Redis, since each WAIT blocks one
+        if (system == System::redis && shape.in_flight > 1) {  // as many Redis clients, because each WAIT blocks one
             shape.connections *= shape.in_flight;
             shape.in_flight = 1;
         }

@@ -1,6 +1,6 @@
-// How many servers one view service carries: so many servers in groups of two ping it, each over a connection of its
-// own. Nobody dies meanwhile; then many primaries fall silent at once, and what counts is when the last of their groups
-// is told of its next view. With `--simulated` the same of the rules alone, in a time of their own.
+// How many servers one view service can serve: servers in groups of two ping it, each over a connection of its own. In
+// the first phase none dies; then many primaries fall silent at once, and the result is the time until the last of
+// their groups receives its next view. With `--simulated` the same for the state machine alone, in virtual time.
 #include <stdlib.h>
 #include <sys/mman.h>
 
@@ -50,7 +50,7 @@ ViewOptions options_for(std::size_t servers) {
 }
 double milliseconds(auto length) { return std::chrono::duration<double, std::milli>(length).count(); }
 
-/// What a child tells this process, in memory that they share.
+/// What a child reports to this process, in memory that they share.
 struct Emitted {
     std::atomic<std::size_t> lost{0};
 };
@@ -76,7 +76,7 @@ double resident_bytes(pid_t process) {
     return resident * static_cast<double>(sysconf(_SC_PAGESIZE));
 }
 
-/// Closes a descriptor when it listens.
+/// Closes the descriptor `listens` once the service listens.
 void serve(const Place& place, std::size_t servers, Emitted& emitted, int listens) {
     asio::io_context io{1};
     TransportOptions transport;
@@ -89,7 +89,7 @@ void serve(const Place& place, std::size_t servers, Emitted& emitted, int listen
     io.run();
 }
 
-/// Prints what came of it; whether all was as it should be: each who failed was given up, and nobody else.
+/// Prints the result; returns whether it is as expected: every failed server was declared lost, and no other server.
 bool report(std::size_t failed, const char* how, std::pair<std::size_t, Duration> outcome, std::size_t lost_before,
             std::size_t lost, Duration dead_after) {
     const auto [emitted, took] = outcome;
@@ -111,12 +111,12 @@ bool run(std::size_t servers, const Settings& settings, const std::string& folde
     const Process service{[&] { serve(place, servers, *emitted, ends[1]); }};
     close(ends[1]);
     char none;
-    must(static_cast<int>(read(ends[0], &none, 1)), "read");  // ends when it listens
+    must(static_cast<int>(read(ends[0], &none, 1)), "read");  // the read ends when the service listens
     close(ends[0]);
     const auto memory_before = resident_bytes(service.id());
     FleetSockets fleet{place, servers, options.ping_interval};
     form(fleet);
-    fleet.run_for(6 * options.dead_after());  // they all began at once, which takes a while to catch up with
+    fleet.run_for(6 * options.dead_after());  // all began at once, and the service needs a while to catch up
 
     fleet.measure();
     const auto begun = Clock::now();
@@ -185,7 +185,7 @@ int main(int argc, char** argv) {
     try {
         if (!mkdtemp(folder.data())) fail("mkdtemp");
         if (!settings.simulated)
-            allow_descriptors(*std::ranges::max_element(settings.servers) + settings.failed + 100);  // and probes
+            allow_descriptors(*std::ranges::max_element(settings.servers) + settings.failed + 100);  // and for probes
         for (const auto servers : settings.servers)
             good = (settings.simulated ? run_simulated(servers, settings) : run(servers, settings, folder)) && good;
     } catch (const std::exception& failure) {

@@ -1,6 +1,6 @@
-// A group that loses nobody on a machine that is not quiet: its processes are stalled, the view service for long, the
-// servers for less than may be taken for their death, and spinning processes take the CPUs away. Any change of the view
-// is a false failover, or follows from one.
+// A group that must lose no server on a busy machine: its processes are stalled, the view service for long, the servers
+// for less than the time after which they may be declared dead, and spinning processes use the CPUs. Any change of the
+// view is a false failover, or follows from one.
 #pragma once
 
 #include <cmath>
@@ -32,9 +32,10 @@ public:
         : group_{group}, answers_{clients}, from_{io_, answers}, view_{group.await_view(2, 1)} {
         const auto leader = group.leader(view_);
         parties_ = {{"view service", &group.views(), d / 10, 4 * d, Duration::max()},
-                    // It may have pinged an interval before the stall, and another one is left for it to wake.
+                    // The last ping may have been sent one interval before the stall, and one more interval is left for
+                    // the process to wake up.
                     {"primary", &group.server(leader), d / 50, d - 2 * interval, d - interval},
-                    // The primary reports who acknowledges nothing for D/2.
+                    // The primary reports a backup that acknowledges nothing for D/2.
                     {"backup", &group.server(1 - leader), d / 50, d / 2 - interval, d / 2 - interval / 2},
                     {"writers", &writers, {}, {}, {}}};
     }
@@ -56,18 +57,18 @@ public:
     }
 
 private:
-    /// A process of the group, and how long it is stalled: up to `longest`, which a late signal may extend.
+    /// A process of the group, and how long it is stalled: up to `longest`; a late signal may make that longer.
     struct Endpoint {
         const char* name;
         const Process* process;
         Duration shortest, longest;
-        Duration allowed;                     ///< A longer stall may lawfully cost a view.
-        std::map<int, std::size_t> stalls{};  ///< By their length in tenths of D, rounded up;
-                                              ///< in whole ones if it is longer than D.
+        Duration allowed;  ///< A longer stall may rightly cause a view change.
+        /// By their length in tenths of D, rounded up; in whole D if longer than D.
+        std::map<int, std::size_t> stalls{};
         std::size_t too_long = 0;
-        double waited = 0;           ///< For a CPU, in seconds, since it began.
-        std::deque<double> waits{};  ///< The same in the latest looks around.
-        double most_waited = 0;      ///< In one look.
+        double waited = 0;           ///< Seconds that it waited for a CPU since it began.
+        std::deque<double> waits{};  ///< The same for the latest samples.
+        double most_waited = 0;      ///< In one sample.
     };
 
     static constexpr Duration d = ViewOptions{}.ping_interval * ViewOptions{}.dead_pings;
@@ -92,7 +93,7 @@ private:
         co_await timer.async_wait(asio::use_awaitable);
     }
 
-    /// Short stalls are as frequent as long ones, by the logarithm of their length.
+    /// The logarithm of the length is uniform, so short stalls are as frequent as long ones.
     asio::awaitable<void> stall(Endpoint& endpoint) {
         const double low = std::log(seconds(endpoint.shortest)), high = std::log(seconds(endpoint.longest));
         for (;;) {
@@ -114,7 +115,7 @@ private:
         }
     }
 
-    /// For a tenth of the time, one to three processes that do nothing else than use this CPU.
+    /// For a tenth of the time, runs one to three processes that only use this CPU.
     asio::awaitable<void> spin(int cpu) {
         for (;;) {
             const double length = random(0.2, 2);
@@ -130,7 +131,7 @@ private:
         }
     }
 
-    /// Who waits for a CPU, this process included: late timers.
+    /// Samples how long each process waits for a CPU; this process shows it by late timers.
     asio::awaitable<void> look_around() {
         for (auto& endpoint : parties_) endpoint.waited = waited_seconds(endpoint.process->id());
         for (double emitted = 0;;) {
@@ -151,12 +152,12 @@ private:
 
     asio::awaitable<void> read_answers() {
         std::vector<Answer> buffer(1024);
-        for (;;) {  // writes of so few bytes are atomic, so that what is there are whole ones
+        for (;;) {  // writes of so few bytes are atomic, so the pipe holds whole answers
             const auto bytes = co_await from_.async_read_some(
                 asio::buffer(buffer.data(), buffer.size() * sizeof(Answer)), asio::use_awaitable);
             const auto before = gaps_.of_all;
             for (std::size_t n = 0; n < bytes / sizeof(Answer); ++n) answers_.take(buffer[n], gaps_);
-            // A primary's and a backup's stall one after the other are no longer than D.
+            // A stall of the primary and one of the backup, one after the other, are no longer than D.
             if (gaps_.of_all > std::max(before, std::chrono::nanoseconds{d}.count())) {
                 std::printf("%.3f s: no write was answered for %.1f ms\n", age(),
                             static_cast<double>(gaps_.of_all) / 1e6);

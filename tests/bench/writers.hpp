@@ -1,4 +1,4 @@
-// Clients that write as fast as answers come, and the gaps between these answers.
+// Clients that write as fast as they get answers, and the gaps between these answers.
 #pragma once
 
 #include <algorithm>
@@ -15,7 +15,7 @@
 
 namespace understudy::bench {
 
-/// A write of this client was answered, by the monotonic clock in nanoseconds.
+/// A write of this client was answered at this time, in nanoseconds of the monotonic clock.
 struct Answer {
     std::int64_t at = 0;
     std::uint64_t client = 0;
@@ -23,7 +23,7 @@ struct Answer {
 
 inline std::int64_t nanoseconds_now() { return Clock::now().time_since_epoch().count(); }
 
-/// Each client writes again `pause` after an answer. Every answer goes to a descriptor.
+/// Each client writes again `pause` after an answer. Every answer is written to the descriptor `to`.
 inline void write_for_ever(const Address& view_service, std::size_t clients, Duration pause, int to) {
     struct Writer {
         Clerk<net::AnyTransport> clerk;
@@ -57,16 +57,16 @@ inline void write_for_ever(const Address& view_service, std::size_t clients, Dur
 
 /// In nanoseconds.
 struct Gaps {
-    std::int64_t of_all = 0;  ///< The longest time in which nobody was answered.
+    std::int64_t of_all = 0;  ///< The longest time in which no client was answered.
     std::int64_t of_one = 0;  ///< The longest time in which some client was not answered.
 };
 
-/// Takes the answers in the order in which they came.
+/// Takes the answers in the order of their arrival.
 class Answers {
 public:
     explicit Answers(std::size_t clients) : last_of_(clients) {}
 
-    /// Takes one; `gaps` are those that end with it or with one before it.
+    /// Takes one answer and updates `gaps` by the gaps that end with it.
     void take(const Answer& answer, Gaps& gaps) {
         if (last_ != 0) gaps.of_all = std::max(gaps.of_all, answer.at - last_);
         auto& last = last_of_[answer.client];
@@ -74,7 +74,7 @@ public:
         last_ = last = answer.at;
     }
 
-    /// Reads until every client was answered at least `after` the time `from`; the gaps that end after `from`.
+    /// Reads until every client was answered at least `after` the time `from`; returns the gaps that end after `from`.
     Gaps read_until(int answers, std::int64_t from, std::int64_t after) {
         Gaps gaps, earlier;
         while (std::ranges::min(last_of_) < from + after) {
