@@ -1,4 +1,4 @@
-// The fuzz targets without a fuzzer: every kept input, and inputs drawn anew that are random or changed from kept ones.
+// The fuzz targets without a fuzzer: every stored input, and new inputs that are random or mutated from stored ones.
 #include <algorithm>
 #include <exception>
 #include <filesystem>
@@ -20,7 +20,7 @@ using namespace understudy::fuzz;
 TEST_SUITE("corpus") {
     namespace fs = std::filesystem;
 
-    /// A failed check becomes an exception, so that the test can say which input it was.
+    /// Turns a failed check into an exception, so that the test can say which input failed.
     class ThrowingChecks {
     public:
         ThrowingChecks() : before_{set_check_handler(&fail)} {}
@@ -47,7 +47,7 @@ TEST_SUITE("corpus") {
         return {std::istreambuf_iterator<char>{file}, {}};
     }
 
-    /// What was wrong, or an empty string.
+    /// The error, or an empty string.
     std::string outcome(const Target& target, const std::string& input) {
         try {
             target.run(input);
@@ -91,7 +91,7 @@ TEST_SUITE("corpus") {
                 case 2: input.erase(at, length); break;
                 default:
                     input.resize(at), input += kept_[below(kept_.size())];
-                    break;  // the start of one, then another
+                    break;  // the start of one input, then another input
             }
         }
 

@@ -1,4 +1,4 @@
-// Target: the frame decoder gives the same payloads and ends with the same fault, however its bytes are cut.
+// Target: the frame decoder must return the same payloads and end with the same error, however its bytes are split.
 #pragma once
 
 #include <algorithm>
@@ -23,7 +23,7 @@ struct Unframed {
     friend bool operator==(const Unframed&, const Unframed&) = default;
 };
 
-/// Feeds pieces of the sizes that `cuts` names, over and over; a cut of 0 is the rest.
+/// Feeds pieces of the sizes that `cuts` names, repeatedly; a size of 0 means all remaining bytes.
 inline Unframed unframe(std::string_view bytes, std::string_view cuts, std::size_t max_frame) {
     wire::FrameDecoder decoder{max_frame};
     Unframed out;
@@ -32,7 +32,7 @@ inline Unframed unframe(std::string_view bytes, std::string_view cuts, std::size
         const auto piece = bytes.substr(used, wanted == 0 ? std::string_view::npos : wanted);
         if (i % 2 == 0) {
             decoder.feed(piece);
-        } else {  // as a socket does: more room than there are bytes
+        } else {  // as a socket does: the buffer is larger than the piece
             const auto room = decoder.prepare(piece.size() + 7);
             std::copy(piece.begin(), piece.end(), room.begin());
             decoder.commit(piece.size());
@@ -52,8 +52,8 @@ inline Unframed unframe(std::string_view bytes, std::string_view cuts, std::size
     return out;
 }
 
-/// As a connection does: reads go into a room that is shared with others, who leave their bytes there, and every
-/// `stop`th time what has come is not all taken.
+/// As a connection does: reads go into a buffer shared with other connections, which leave their bytes there, and at
+/// every `stop`th read not all payloads are taken at once.
 inline Unframed unframe_shared(std::string_view bytes, std::string_view cuts, std::size_t max_frame, std::size_t stop) {
     constexpr std::size_t most = 300;
     wire::FrameDecoder decoder{max_frame};
@@ -103,11 +103,11 @@ inline void fuzz_frame(std::string_view bytes) {
         UNDERSTUDY_CHECK(whole.payloads == shared.payloads && whole.what == shared.what);
     }
 
-    std::string again;  // what came out is what must have gone in
+    std::string again;  // encoding the payloads again must give the input
     for (const auto& payload : whole.payloads) wire::append_frame(again, payload);
     UNDERSTUDY_CHECK(stream.starts_with(again) && stream.size() == again.size() + whole.pending);
 
-    // The same bytes as a payload arrive as they are, between two others.
+    // The same bytes as a payload must arrive unchanged, between two others.
     std::string framed;
     const std::string payload = "{" + std::string{stream};
     for (const auto& one : {std::string{"[]"}, payload, std::string{"{}"}}) wire::append_frame(framed, one);

@@ -1,4 +1,4 @@
-// The targets under libFuzzer: one program for all, UNDERSTUDY_FUZZ names the one to run. Built by run.sh.
+// The targets under libFuzzer: one program for all; UNDERSTUDY_FUZZ names the target to run. Built by run.sh.
 #include <algorithm>
 #include <cstdint>
 #include <cstdio>

@@ -1,4 +1,5 @@
-// Target: any bytes as JSON. The scanner judges as nlohmann does, and what decodes survives being written and read.
+// Target: any bytes as JSON. The scanner must accept what nlohmann accepts, and a decoded message must be the same
+// after encoding and decoding.
 #pragma once
 
 #include <stdexcept>
@@ -22,8 +23,9 @@ namespace understudy::fuzz {
 
 namespace detail {
 
-/// nlohmann's verdict, but for where it differs on purpose: it skips a byte order mark, takes a zero byte for the end
-/// of the text, and refuses numbers that no double can hold. The scanner refuses the first two and lets the last pass.
+/// nlohmann's verdict, except where the scanner differs on purpose. nlohmann skips a byte order mark, takes a zero byte
+/// for the end of the text, and refuses numbers that no double can hold; the scanner refuses the first two and accepts
+/// the last.
 inline bool nlohmann_accepts(std::string_view text) {
     if (text.starts_with("\xEF\xBB\xBF") || text.find('\0') != text.npos) return false;
     try {
@@ -38,7 +40,7 @@ inline bool nlohmann_accepts(std::string_view text) {
 inline void same_verdict(std::string_view text) {
     const auto wrong = wire::check_json(text);
     if (wrong.find("64 levels") != wrong.npos) return;
-    // After a number that is too large nlohmann looks no further.
+    // nlohmann does not read on after a number that is too large.
     UNDERSTUDY_CHECK(wrong.empty() ? nlohmann_accepts(text) : !nlohmann::json::accept(text) || !nlohmann_accepts(text));
 }
 
@@ -63,7 +65,7 @@ inline void decode_and_encode(std::string_view text) {
     UNDERSTUDY_CHECK(wire::encode(first.id, std::get<wire::Decoded>(again).message) == written);
 }
 
-/// Where the reading for the usual form takes a text, the general reading takes it for the same.
+/// If the fast decoder accepts a text, the general decoder must give the same message.
 inline void readings_agree(std::string_view text) {
     wire::Decoded usual;
     if (wire::FastDecoder{text}.read(usual.id, usual.message)) {
@@ -81,7 +83,7 @@ inline void bytes_survive(std::string_view text) {
     std::string base64;
     wire::append_base64(base64, text);
     UNDERSTUDY_CHECK(wire::decode_base64(base64) == text);
-    if (const auto bytes = wire::decode_base64(text)) {  // only one text stands for these bytes
+    if (const auto bytes = wire::decode_base64(text)) {  // each byte sequence has only one base64 text
         base64.clear();
         wire::append_base64(base64, *bytes);
         UNDERSTUDY_CHECK(base64 == text);
@@ -92,7 +94,8 @@ inline void bytes_survive(std::string_view text) {
         UNDERSTUDY_CHECK(wire::decode_bytes(wire::encode_bytes(*bytes)) == bytes);
 }
 
-/// `decode` says what is wrong by std::invalid_argument, or gives what survives being written and read.
+/// `decode` either throws std::invalid_argument with the reason, or returns a value that is the same after encoding and
+/// decoding.
 template <typename Decode, typename Encode>
 void codec_agrees(std::string_view text, Decode decode, Encode encode) {
     try {

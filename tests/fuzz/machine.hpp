@@ -1,4 +1,5 @@
-// Drives a machine as the loop does, with messages that went through the wire, and looks at it after each turn.
+// Drives a state machine as the driver does, with messages that were encoded and decoded, and checks it after each
+// turn.
 #pragma once
 
 #include <algorithm>
@@ -23,11 +24,11 @@ public:
 
     M machine;
     Hints hints;
-    typename M::Output effects;  ///< Of the turn that ended last, or of the one that is under way.
+    typename M::Output effects;  ///< Of the turn that ended last, or of the present one.
 
     Time now() const { return now_; }
 
-    /// Any message, as a peer would send it: one that the decoder refuses never reaches a machine.
+    /// Any message that a peer could send: a message that the decoder refuses never reaches the state machine.
     void receive_any() { receive(MessageMaker{in_, hints}.any()); }
     void receive_answer() { receive(MessageMaker{in_, hints}.answer()); }
     void receive(Envelope envelope) {
@@ -41,7 +42,7 @@ public:
         machine.probed(MessageMaker{in_, hints}.server(), result, now_, effects);
     }
 
-    /// Some time passes, often exactly until the machine wants to be woken.
+    /// Lets some time pass, often exactly until the state machine's deadline.
     void pass_time() {
         using namespace std::chrono_literals;
         const auto deadline = machine.deadline();
@@ -55,12 +56,13 @@ public:
         now_ = std::min(now_, Time{} + 24h * 365 * 30);
     }
 
-    /// Ends a turn: nothing is broken, everything that leaves can be read, and the machine can wait.
+    /// Ends a turn and checks that the invariants hold, that every sent message can be decoded, and that the state
+    /// machine can wait.
     void turn() {
         machine.wake(now_, effects);
         check_invariants();
         for (int again = 0; machine.deadline() <= now_ && again < 3; ++again) machine.wake(now_, effects);
-        UNDERSTUDY_CHECK(machine.deadline() > now_);  // else the loop would never wait
+        UNDERSTUDY_CHECK(machine.deadline() > now_);  // otherwise the driver would never wait
         check_invariants();
         for (auto& sent : effects.outbox) check_sent(std::move(sent));
         UNDERSTUDY_CHECK(effects.outbox.size() < 1000 && effects.events.size() < 1000);

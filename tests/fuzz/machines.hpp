@@ -1,4 +1,4 @@
-// Targets: each machine is told arbitrary messages that are well-formed, in any order and at any time.
+// Targets: each state machine receives arbitrary well-formed messages, in any order and at any time.
 #pragma once
 
 #include <set>
@@ -40,7 +40,7 @@ inline void fuzz_view_rules(std::string_view bytes) {
             case 7: driver.pass_time(), driver.turn(); break;
         }
         const auto* info = machine.view("g");
-        if (!info || info->view.number == 0) continue;  // none yet, or it was removed
+        if (!info || info->view.number == 0) continue;  // no view yet, or the group was removed
         UNDERSTUDY_CHECK(info->view.number >= driver.hints.info.view.number);  // no number is used twice
         driver.hints.info = *info;
     }
@@ -106,7 +106,7 @@ inline void fuzz_replica_rules(std::string_view bytes) {
         hints.commit = machine.state().commit;
     }
     driver.turn();
-    // What is applied and kept stays within the larger of the two bounds, and one entry.
+    // The applied entries that are retained stay within the larger of the two bounds, plus one entry.
     const auto& state = machine.state();
     if (machine.serving() || machine.role() == Role::backup) {
         const auto bound = std::max(options.log_bytes, options.transfer_log_bytes) + 1000;
@@ -132,7 +132,7 @@ inline void fuzz_clerk_rules(std::string_view bytes) {
     auto& machine = driver.machine;
     std::set<CallKey> open;
     CallKey last = 0;
-    auto collect = [&] {  // each call comes out once
+    auto collect = [&] {  // each call finishes once
         for (const auto& finished : machine.take_finished()) UNDERSTUDY_CHECK(open.erase(finished.key) == 1);
         UNDERSTUDY_CHECK(machine.pending() == open.size());
     };

@@ -1,5 +1,5 @@
-// Any message of the protocol from a fuzzer's bytes. What the machine under test holds is mixed in, so that much of
-// what it is told could be true.
+// Any message of the protocol, made from a fuzzer's bytes. Values from the state machine under test are mixed in, so
+// that many messages are plausible.
 #pragma once
 
 #include <cstddef>
@@ -21,12 +21,12 @@ namespace understudy::fuzz {
 using namespace protocol;
 using namespace replica;
 
-/// What messages are likely to speak of.
+/// The values that messages are likely to contain.
 struct Hints {
     ViewInfo info{"g", ClusterId{1}, std::chrono::milliseconds{100}, {}};
     Position last;
     Index commit = 0;
-    std::vector<Envelope> asked;  ///< Requests of the machine, the newest last.
+    std::vector<Envelope> asked;  ///< Requests of the state machine, the newest last.
 };
 
 /// Positional initialisers on purpose: a member that is added to a message and not drawn here is a compiler warning.
@@ -40,7 +40,7 @@ public:
         make_at<0>(in_.below(std::variant_size_v<Message>), envelope);
         return envelope;
     }
-    /// An answer to one of the last things that the machine asked, if it asked any.
+    /// An answer to one of the state machine's latest requests; any message if it made none.
     Envelope answer() {
         if (hints_.asked.empty()) return any();
         const auto back = std::min(in_.below(8), hints_.asked.size() - 1);
@@ -129,7 +129,7 @@ private:
     }
     std::string text() { return in_.pick<const char*>({"", "primary", "gone"}); }
     std::string data() {
-        // The head of a snapshot with no sessions and, behind it, one key; or anything.
+        // The head of a snapshot without sessions, sometimes followed by one key; or arbitrary bytes.
         if (!in_.one_in(2))
             return in_.pick<const char*>({"2 0  ", "2 0  {\"key\":\"a\",\"value\":\"1\"}\n", "", "2 0"});
         return std::string{in_.take(in_.byte())};
@@ -149,7 +149,7 @@ private:
     }
     bool flag() { return in_.one_in(4); }
 
-    /// Now and then names are members twice or missing: such a message is refused by the decoder, which is right too.
+    /// Sometimes a name occurs twice or is missing: the decoder refuses such a message, which is correct too.
     ViewInfo view() {
         if (in_.one_in(4)) return hints_.info;
         View view{view_number(), {}, {}, in_.one_in(8) ? view_number() : hints_.info.view.forced};

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Fuzzes for a while: `run.sh SECONDS [TARGET...]` builds the targets with clang's libFuzzer, ASan and UBSan, runs two
-# at a time and says what came of it. `run.sh keep [TARGET...]` takes what was found into the corpus of the tests,
+# at a time and prints the result. `run.sh keep [TARGET...]` takes the inputs found into the corpus of the tests,
 # `run.sh build` only builds.
 # Installs nothing (`tests/setup.sh fuzz` does). Builds in build/fuzz, or in UNDERSTUDY_BUILD_DIR; the compiler is
 # CLANGXX, or the newest clang that has libFuzzer; UNDERSTUDY_JOBS targets run at a time.
@@ -47,7 +47,7 @@ if [ -z "$compiler" ]; then
 fi
 ccache=
 command -v ccache >/dev/null 2>&1 && ccache=ccache
-# Whether what is there was made of these sources, by this compiler.
+# Whether the existing binary was built from these sources by this compiler.
 up_to_date() {
     [ -e "$build/fuzzer" ] && [ -e "$build/fuzzer.d" ] && [ "$(cat "$build/fuzzer.by" 2>/dev/null)" = "$compiler" ] &&
         ! sed 's/^[^:]*://; s/\\$//' "$build/fuzzer.d" | tr -s ' ' '\n' | while read -r file; do
@@ -67,7 +67,8 @@ fi
 
 # ---- keep -------------------------------------------------------------------------------------------------
 
-# keep TARGET: the fewest inputs that reach what all inputs reach; if they are still too many, the longest of them.
+# keep TARGET: keeps the fewest inputs that reach all code that any input reaches; if they are too many, the longest of
+# them.
 keep() {
     kept=$source/tests/fuzz/corpus/$1
     rm -rf "$build/cover"

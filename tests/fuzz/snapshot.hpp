@@ -1,6 +1,6 @@
-// Targets: snapshots, of the key/value store and of a replica with its sessions. Arbitrary bytes are refused with a
-// sentence or restored to a state whose own snapshot restores to itself; a true snapshot restores to what it was
-// taken of, however it is cut.
+// Targets: snapshots, of the key/value store and of a replica with its sessions. Arbitrary bytes are either refused
+// with an error text or restored to a state whose own snapshot restores to the same state; a true snapshot restores to
+// the state that it was taken from, however it is split.
 #pragma once
 
 #include <string>
@@ -36,7 +36,7 @@ std::string read_all(Snapshot snapshot, std::size_t step) {
     return text;
 }
 
-/// What was wrong, or an empty string. `cuts` as in frame.hpp.
+/// The error, or an empty string. `cuts` as in frame.hpp.
 inline std::string restore(KvText& store, std::string_view bytes, std::string_view cuts) {
     auto wrong = store.restore_begin();
     for (std::size_t i = 0; wrong.empty() && !bytes.empty(); ++i) {
@@ -63,7 +63,7 @@ inline void restore_any(std::string_view bytes, std::string_view cuts) {
     UNDERSTUDY_CHECK(read_all(copy.snapshot(), 3) == text);
 }
 
-/// A state that a group could have come to.
+/// A state that a group can reach.
 inline State build_state(Bytes& in) {
     State state{KvText{}};
     for (auto entries = in.below(64); entries > 0; --entries) {
@@ -95,7 +95,7 @@ inline std::vector<std::string> chunks_of(const State& state, std::size_t size) 
     return chunks;
 }
 
-/// What was wrong, or an empty string.
+/// The error, or an empty string.
 inline std::string install(State& state, const std::vector<std::string>& chunks, Position at) {
     IncomingSnapshot<KvText> incoming{{Incarnation{1}, at}, state.empty};
     for (const auto& chunk : chunks)
@@ -106,13 +106,13 @@ inline std::string install(State& state, const std::vector<std::string>& chunks,
 
 }  // namespace detail
 
-/// Bytes as they stand: first how they are cut, then the snapshot.
+/// The input is used as it is: first the sizes of the pieces, then the snapshot.
 inline void fuzz_snapshot(std::string_view bytes) {
     Bytes in{bytes};
     const auto cuts = in.take(in.below(4));
     detail::restore_any(in.rest(), cuts);
 
-    detail::State state{detail::KvText{}};  // the same with a session table before it
+    detail::State state{detail::KvText{}};  // the same bytes with a session table before the store
     std::vector<std::string> chunks;
     for (auto left = in.rest(); !left.empty(); left.remove_prefix(std::min<std::size_t>(left.size(), 16)))
         chunks.emplace_back(left.substr(0, 16));
@@ -127,7 +127,8 @@ inline void fuzz_snapshot(std::string_view bytes) {
     UNDERSTUDY_CHECK(SessionTable::load(saved) == state.sessions);
 }
 
-/// Bytes as the scenario of a group: its snapshot, cut, is the state; the same with some bytes changed is anything.
+/// The input decides what a group does. Its snapshot in chunks must restore the same state; after some bytes are
+/// changed it may be refused or restore any valid state.
 inline void fuzz_transfer(std::string_view bytes) {
     Bytes in{bytes};
     const auto size = 1 + in.byte();
