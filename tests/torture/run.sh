@@ -1,5 +1,6 @@
 #!/bin/sh
-# Kills real processes that keep their state on disk, again and again, under load, and looks for every answered write.
+# Kills real processes that keep their state on disk, again and again, under load, and checks that every answered write
+# is there.
 # `sh tests/torture/run.sh [--rounds N] [--seed N] [--tcp] [--help]`; the last line is
 # `rounds N, answered X, lost 0, doubled 0`. Builds in build/torture, or in UNDERSTUDY_BUILD_DIR; data is in TMPDIR.
 set -eu

@@ -1,5 +1,5 @@
-// A view service and three servers, each with its state on disk, under writes without pause; and round after round any
-// of them, or all, are killed at any time and started again. In the end every answered write is looked for.
+// A view service and three servers, each with its state on disk, under continuous writes. In each round any of them, or
+// all, are killed at any time and started again. At the end the test checks that every answered write is there.
 #include <algorithm>
 #include <chrono>
 #include <csignal>
@@ -38,7 +38,7 @@ struct Options {
     std::string programs;
 };
 
-/// Whom a round kills: the view service is number 3.
+/// The nodes that a round kills: the view service is number 3.
 using Victims = std::vector<std::size_t>;
 constexpr std::size_t nodes = 4;
 
@@ -55,7 +55,8 @@ public:
             for (const auto victim : victims) kill(victim);
             pass(0ms, 600ms);
             for (const auto victim : victims) revive(victim);
-            const bool at_once = below(4) == 0 && round != options_.rounds;  // the next round, before all is well again
+            // the next round begins before the group is healthy
+            const bool at_once = below(4) == 0 && round != options_.rounds;
             if (!at_once) wait_for_answers(round);
             if (round % 10 == 0)
                 std::printf("round %d: %llu answered\n", round, static_cast<unsigned long long>(pulse_.total()));
@@ -66,7 +67,8 @@ public:
               "the last answers");
         const auto first = check();
         if (!first.good()) return first;
-        for (std::size_t node = 0; node < nodes; ++node) kill(node);  // and once more from the disks alone
+        // check again after a restart of all from their disks
+        for (std::size_t node = 0; node < nodes; ++node) kill(node);
         for (std::size_t node = 0; node < nodes; ++node) revive(node);
         return check();
     }
@@ -96,7 +98,7 @@ private:
         if (node == 3) group_.end_view_service(SIGKILL);
         else group_.end(group_.servers()[node], SIGKILL);
     }
-    /// Starts it, when it has ended, and waits until it listens.
+    /// Starts the node once its process has ended, and waits until it listens.
     void revive(std::size_t node) {
         if (node == 3) {
             until([this] { return !group_.view_service_running(); }, "the end of the view service");
@@ -136,7 +138,7 @@ private:
         timer.async_wait([&](std::error_code) { passed = true; });
         until([&] { return passed; }, "time to pass");
     }
-    /// Runs the clients until then; throws after `limit`, or when something ended that nobody killed.
+    /// Runs the clients until the condition holds; throws after `limit`, or when a process ends that was not killed.
     template <typename Condition>
     void until(Condition condition, const std::string& what, Clock::duration limit = 1min) {
         const auto end = Clock::now() + limit;
