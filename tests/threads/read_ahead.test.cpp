@@ -1,4 +1,5 @@
-// A journal that is read in one thread and told in another: nothing is lost on the way, and errors find theirs.
+// A journal is read in one thread and handed over in another: nothing may be lost in between, and errors must reach the
+// right side.
 #include <doctest/doctest.h>
 
 #include <cstdint>
@@ -19,7 +20,7 @@ using understudy::journal::read_ahead;
 TEST_SUITE("read_ahead") {
     namespace {
 
-    /// Writes down what it is told.
+    /// Records the calls that it receives.
     struct Recorder : JournalReader {
         std::string snapshot(const SnapshotPiece& piece) override { return note("piece " + std::to_string(piece.n)); }
         void hard_state(HardState hard_state) override { note("standing " + hard_state.name); }
@@ -49,7 +50,7 @@ TEST_SUITE("read_ahead") {
         if (!wrong.empty()) throw std::runtime_error{wrong};
     }
 
-    /// What a journal of so many batches tells: small ones, and now and then one larger than a block.
+    /// Hands over a journal of so many batches: small ones, and some larger than a block.
     void read(JournalReader& to, std::uint64_t batches) {
         must(to.snapshot({{}, 0, {}, false, false}));
         must(to.snapshot({{}, 1, {}, true, false}));
@@ -75,7 +76,7 @@ TEST_SUITE("read_ahead") {
     std::string explain(std::uint64_t number, const std::string& wrong) {
         return "batch " + std::to_string(number) + ": " + wrong;
     }
-    /// What that throws.
+    /// The text of the exception that `read_ahead` throws; empty if it throws none.
     template <typename Read>
     std::string failure(JournalReader& to, Read how) {
         try {

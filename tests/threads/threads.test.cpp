@@ -1,5 +1,5 @@
-// A host with several threads: one io_context that four of them run, and every party on a strand of its own, as
-// docs/embedding.md allows. What is asserted here holds anyhow; what ThreadSanitizer sees meanwhile is the point.
+// A host with several threads: four of them run one io_context, and every node is on a strand of its own, as
+// docs/embedding.md allows. The assertions hold in any case; the purpose is that ThreadSanitizer watches.
 #include <algorithm>
 #include <atomic>
 #include <cstddef>
@@ -43,7 +43,7 @@ TEST_SUITE("threads") {
     using Replica = PBService<KvStore, AnyTransport>;
     using KvClerk = Clerk<AnyTransport>;
 
-    /// One party and the strand that everything of it happens on: it is made, used and destroyed there.
+    /// One node and its strand: the node is constructed, used and destroyed on the strand only.
     template <typename Service>
     class OnStrand {
     public:
@@ -60,17 +60,17 @@ TEST_SUITE("threads") {
         Service& operator*() { return *service_; }
         Service* operator->() { return &*service_; }
 
-        /// From any thread but those that run the context: does something on the strand and waits until it is done.
+        /// Called from a thread that does not run the context: runs `work` on the strand and waits until it is done.
         template <typename Work>
         auto on_strand(Work work) {
             using Task = std::packaged_task<decltype(work())()>;
             const auto task =
-                std::make_shared<Task>(std::move(work));  // shared, as to Asio a task is a completion token
+                std::make_shared<Task>(std::move(work));  // shared, because for Asio a task is a completion token
             auto done = task->get_future();
             asio::post(strand_, [task] { (*task)(); });
             return done.get();
         }
-        /// From anywhere; does not wait.
+        /// May be called from any thread; does not wait.
         void stop_soon() {
             asio::post(strand_, [this] { service_->stop(); });
         }
@@ -123,14 +123,14 @@ TEST_SUITE("threads") {
 
         asio::io_context io{4};
 
-        /// Makes a clerk on a strand of its own, while all others are at work.
+        /// Makes a clerk on a strand of its own, while all other nodes are working.
         std::unique_ptr<OnStrand<KvClerk>> clerk() {
             return std::make_unique<OnStrand<KvClerk>>(io, [this](const Strand& strand) {
                 return KvClerk{AnyTransport{strand},
                                {.view_service = {views_address_}, .give_up_after = Duration::max()}};
             });
         }
-        /// Stops whichever replica leads.
+        /// Stops the replica that leads.
         void stop_primary() {
             for (auto& replica : replicas_)
                 asio::post(replica.strand(), [&replica] {
@@ -146,7 +146,7 @@ TEST_SUITE("threads") {
         }
 
     private:
-        // A name, so that the resolver and its thread take part.
+        // A host name instead of a number, so that the resolver and its thread take part.
         Address next_address() {
             return over_tcp_ ? "tcp://" + understudy::test::host_name() + ":0"
                              : folder_.address(std::to_string(++last_address_));
@@ -166,7 +166,7 @@ TEST_SUITE("threads") {
     std::string mark(int writer, int number) {
         return "<" + std::to_string(writer) + "." + std::to_string(number) + ">";
     }
-    /// How many of these marks do not stand in the text exactly once.
+    /// The number of marks that do not occur exactly once in the text.
     int missing_or_double(const std::string& text, int writers, int each) {
         int wrong = 0;
         for (int writer = 0; writer < writers; ++writer)
@@ -178,7 +178,7 @@ TEST_SUITE("threads") {
         return wrong;
     }
 
-    /// One clerk's work. Everything in it happens on the clerk's strand.
+    /// The work of one clerk. All of it happens on the clerk's strand.
     asio::awaitable<int> write_and_read(Host & host, KvClerk & clerk, int writer, int count) {
         const auto own = "own" + std::to_string(writer);
         int wrong = 0;
@@ -239,7 +239,7 @@ TEST_SUITE("threads") {
         Host host{false};
         const auto clerk = host.clerk();
         const auto other = asio::make_strand(host.io);
-        int answered = 0, elsewhere = 0;  // only touched on `other`
+        int answered = 0, elsewhere = 0;  // only accessed on `other`
         std::promise<void> all;
         auto note = [&](std::error_code fault, std::uint64_t) {
             elsewhere += fault || !other.running_in_this_thread();
@@ -258,7 +258,7 @@ TEST_SUITE("threads") {
         const auto clerk = host.clerk();
         for (auto& replica : host.replicas()) replica.on_strand([&replica] { replica->stop(); });
 
-        asio::cancellation_signal signal;  // of the clerk's strand
+        asio::cancellation_signal signal;  // used on the clerk's strand only
         std::promise<std::error_code> outcome;
         auto note = [&](std::error_code fault) { outcome.set_value(fault); };
         clerk->on_strand(
@@ -266,7 +266,7 @@ TEST_SUITE("threads") {
         clerk->on_strand([&] { signal.emit(asio::cancellation_type::terminal); });
         CHECK(outcome.get_future().get() == asio::error::operation_aborted);
 
-        // A view service whose run is cancelled can be run again and knows what it knew.
+        // A view service whose run is cancelled can be run again and keeps its state.
         OnStrand<ViewService<AnyTransport>> views{host.io, [](const Strand& strand) {
                                                       return ViewService{AnyTransport{strand, "tcp://127.0.0.1:0"}};
                                                   }};
@@ -286,7 +286,7 @@ TEST_SUITE("threads") {
     TEST_CASE("a clerk that is destroyed on its strand ends its calls") {
         Host host{true};
         for (auto& replica : host.replicas()) replica.on_strand([&replica] { replica->stop(); });
-        std::promise<std::error_code> outcome;  // exceptions in futures look like races to ThreadSanitizer
+        std::promise<std::error_code> outcome;  // exceptions in futures look like data races to ThreadSanitizer
         auto note = [&](std::error_code fault) { outcome.set_value(fault); };
         {
             const auto clerk = host.clerk();
