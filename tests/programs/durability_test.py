@@ -80,7 +80,7 @@ class Runbook(Case):
         self.kill(self.views)
         self.viewd()
         self.kill(self.one)
-        self.expect_colour()  # it knew whom to promote
+        self.expect_colour()  # its record names the backup to promote
         self.assertNotIn("wrong_cluster", self.two.text())
 
     def test_a_lost_disk_of_the_view_service_is_answered_by_adopt(self):
@@ -119,7 +119,7 @@ class Runbook(Case):
             self.kill(self.one)
         self.one = self.pbd("one")
         command = re.search(rb"pbc VIEW_SERVICE adopt main ([0-9a-f]{16})", self.pbc("status"))
-        self.two.wait_for("refused the ping: R7")  # and says what it knows
+        self.two.wait_for("refused the ping: R7")  # and reports what it knows
         self.pbc("adopt", "main", command[1].decode(), "--yes")
         self.expect_colour(b"new")
         self.in_sync(self.one)
@@ -140,7 +140,7 @@ class Runbook(Case):
         self.kill(self.one)
         os.rename(self.data("one"), self.data("newest"))
         shutil.copytree(self.data("copy"), self.data("one"))
-        for _ in range(2):  # also after a life that has learned of the present view and stored that
+        for _ in range(2):  # also after an incarnation that has learned the present view and stored it
             self.one = self.pbd("one")
             self.one.wait_for("idle in view 3")
             for _ in range(3):
@@ -157,7 +157,7 @@ class Runbook(Case):
         self.kill(self.views, self.one, self.two)
         self.two = self.pbd("two")
         self.viewd()
-        self.expect_colour()  # one of those in sync is enough
+        self.expect_colour()  # one of the servers in sync is enough
         self.one = self.pbd("one")
         self.in_sync(self.one)
 
@@ -185,7 +185,7 @@ class Runbook(Case):
         self.kill(self.two)
         shutil.rmtree(self.data("two"))
         shutil.copytree(copy, self.data("two"))
-        self.two = self.pbd("two")  # it is older than what it left, and catches up
+        self.two = self.pbd("two")  # its directory is older than its last state, and it catches up
         self.in_sync(self.two)
         self.kill(self.one)
         self.expect_colour(b"green")

@@ -178,7 +178,7 @@ class Data(Case):
         self.assertEqual([json.loads(line) for line in listed], ["k/\n", "k/1", "k/2", "k/3"])
 
     def test_a_value_longer_than_a_command(self):
-        value = os.urandom(1 << 20)  # in base64 more than --max-command
+        value = os.urandom(1 << 20)  # in base64 larger than --max-command
         self.pbc("put", "large", stdin=value, code=1)
         self.assertRegex(self.complaint, r"larger than the limit.*; with --pieces")
         self.pbc("put", "large", "--pieces", stdin=value)
@@ -314,7 +314,7 @@ class Failover(Case):
         self.assertEqual(self.one.end(signal.SIGTERM), 0)
         self.assertIn("left the group", self.one.text())
         self.two.wait_for("primary in view")
-        # The view did not change because it was found dead after D, but because it said that it left.
+        # The view changed because the server reported that it left, not because it was declared dead after D.
         self.views.wait_for(re.escape(f"primary {self.two.address}"))
         lost = [line for line in self.views.lines if f"lost {self.one.address}" in line]
         self.assertEqual([line.rsplit(": ", 1)[1] for line in lost], ["has left"])
@@ -413,7 +413,7 @@ class Failover(Case):
             self.in_sync(two)
             self.assertEqual(self.pbc("status").decode().splitlines()[0], view)
             self.assertEqual(self.pbc("get", "k"), b"v")
-        self.assertEqual(one.end(signal.SIGTERM), 0)  # it leaves once the other can lead
+        self.assertEqual(one.end(signal.SIGTERM), 0)  # it leaves once the other server can lead
         two.wait_for("primary in view")
         self.assertEqual(self.pbc("get", "k"), b"v")
 
@@ -529,7 +529,7 @@ class Told(Case):
         self.program("pbc", self.views.address, "--timeout", "0.3", "get", "k", code=5)
         self.assertIn(line, self.complaint)
         self.assertNotIn("start one", self.complaint)
-        self.start("pbd", self.views.address, self.path("three"))  # it founds no group over them
+        self.start("pbd", self.views.address, self.path("three"))  # it must not found a group over them
         self.views.wait_for("main: heard unix://.*/three")
         self.pbc(*line.split(), "--yes")
         self.assertEqual(self.pbc("get", "k"), b"kept")
@@ -548,7 +548,8 @@ class Names(Case):
         self.views = self.start("viewd", self.path("views"), "--dead-pings", "50")
         one = self.start("pbd", self.views.address, "tcp://127.0.0.1:0")
         one.wait_for("primary in view 1")
-        idle = self.start("pbd", self.views.address, self.path("two"), "--group", "other")  # a group is told of alone
+        # a group is reported by itself
+        idle = self.start("pbd", self.views.address, self.path("two"), "--group", "other")
         idle.wait_for("primary in view 1")
         self.pbc("put", "k", "kept")
         second = self.start("pbd", self.views.address, "tcp://127.0.0.1:0", "--advertise", one.address)
@@ -642,7 +643,7 @@ class Mistakes(Case):
             self.assertIn(f"no answer from {nowhere} within 0.2 s (is viewd running there?)", self.complaint)
 
     def test_a_command_ends_within_its_timeout(self):
-        with socket.create_server(("127.0.0.1", 0)) as silent:  # accepts and says nothing
+        with socket.create_server(("127.0.0.1", 0)) as silent:  # accepts connections and sends nothing
             address = f"tcp://127.0.0.1:{silent.getsockname()[1]}"
             ended = subprocess.run([os.path.join(PROGRAMS, "pbc"), address, "--timeout", "4", "get", "k"],
                                    stderr=subprocess.PIPE, text=True, check=False, timeout=7)

@@ -67,7 +67,7 @@ class Disks(Case):
     def test_a_view_service_whose_disk_is_full_ends_with_1(self):
         views = self.start("viewd", self.path("views"), "--data", f"{self.folder}/data")
         let_nothing_grow(views.process, f"{self.folder}/data")
-        # Groups that come fill its file; none of the servers has to get in.
+        # New groups fill its file; the pings of their servers may be refused.
         peer = socket.socket(socket.AF_UNIX)
         peer.connect(views.address.removeprefix("unix://"))
         self.addCleanup(peer.close)
@@ -80,7 +80,7 @@ class Disks(Case):
             try:
                 peer.sendall(len(text).to_bytes(4, "big") + text)
             except OSError:
-                break  # it has ended
+                break  # the view service has ended
         self.assertEqual(views.process.wait(BOUND), 1)
         views.reader.join(BOUND)
         self.assertRegex(views.lines[-3], "Z the view store: .*File too large")
@@ -105,8 +105,8 @@ class Disks(Case):
 
 class Readers(Case):
     def test_servers_whose_events_nobody_reads_go_on_and_take_over(self):
-        # Nobody is found dead by silence, so that a busy machine does not decide: one that waits for its reader never
-        # says that the other is in sync.
+        # No server may be declared dead by silence, so that the result does not depend on how busy the machine is: a
+        # server that waited for the reader of its output would never report the other one as in sync.
         self.views = self.start("viewd", self.path("views"), "--dead-pings", "1000")
         reader, writer = full_pipe()
         self.addCleanup(os.close, reader)
@@ -122,7 +122,8 @@ class Readers(Case):
         servers[primary].process.kill()
         self.views.wait_for(rf"primary {backup}")
         self.assertEqual(self.pbc("get", "k"), b"v")
-        # The flags of what others share are as they were, and with room again the survivor says what is missing.
+        # The flags of the shared pipe are unchanged, and once there is room the survivor reports how many lines are
+        # missing.
         self.assertFalse(fcntl.fcntl(writer, fcntl.F_GETFL) & os.O_NONBLOCK)
         self.assertEqual(fcntl.fcntl(reader, fcntl.F_GETFL) & os.O_NONBLOCK, 0)
         os.close(writer)
@@ -204,7 +205,7 @@ class Signals(Case):
                     if int(stat.read().rpartition(")")[2].split()[1]) == parent:
                         found.append(int(pid))
             except OSError:
-                pass  # it has ended meanwhile
+                pass  # the process has ended meanwhile
         return found
 
     def test_a_limit_of_descriptors_is_raised_to_the_hard_one(self):
@@ -227,9 +228,10 @@ class Dumps(Case):
         dump.process.kill()
         dump.wait()
         self.one.process.send_signal(signal.SIGCONT)
-        # What such a process left where files must have names; that of a living one stays.
+        # A killed process leaves such a file on systems where files must have names; the file of a live process must
+        # stay.
         open(f"{self.folder}/.dump.1.pbc-part", "w").close()
-        open(f"{target}.1.part", "w").close()  # somebody else's
+        open(f"{target}.1.part", "w").close()  # a file of another program
         with open(f"{self.folder}/.dump.2.pbc-part", "w") as alive:
             fcntl.flock(alive, fcntl.LOCK_EX)
             self.pbc("dump", target)
@@ -246,7 +248,7 @@ class Dumps(Case):
             try:
                 found.append(os.readlink(f"/proc/{pid}/fd/{name}"))
             except FileNotFoundError:
-                pass  # it was closed meanwhile
+                pass  # the descriptor was closed meanwhile
         return found
 
 
@@ -268,7 +270,7 @@ class Names(Case):
             self.assertIn("error", json.loads(peer.recv(size, socket.MSG_WAITALL)))
         self.views.end(signal.SIGTERM)
         refused = [line for line in self.views.lines if "bad_request" in line]
-        self.assertEqual(len(refused), 4, self.views.text())  # each once, however often
+        self.assertEqual(len(refused), 4, self.views.text())  # each is reported once, however often it is repeated
         self.assertNotIn("\x1b", self.views.text())
         self.assertFalse([line for line in self.views.lines if line.startswith("2026-01-01")])
 
