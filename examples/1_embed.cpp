@@ -1,5 +1,5 @@
-// Lesson 1: a view service, two replicas of a key/value store and a client of it, all in one process over TCP.
-// In earnest each of them lives on a machine of its own; nothing but the addresses would change.
+// Lesson 1: a view service, two replicas of a key/value store and a client of it, all in one process over TCP. In
+// production each of them runs on a machine of its own; only the addresses change.
 #include <cstdlib>
 #include <iostream>
 
@@ -22,7 +22,7 @@ asio::awaitable<void> lesson(us::Clerk<TcpTransport>& clerk, Replica& one, Repli
     co_await clerk.async_put("colour", "blue");
     co_await clerk.async_append("colour", "ish");
 
-    // Whoever is primary hands over and goes. The clerk finds the other one by itself, and nothing was lost.
+    // The primary hands over and leaves. The clerk finds the other server by itself, and no write is lost.
     co_await two.async_wait_role(us::Role::backup);
     std::cout << one.local() << " leaves\n";
     co_await one.async_leave(30s);

@@ -1,5 +1,5 @@
-// Lesson 2: your own state machine instead of key and value. `ledger.hpp` is a Store; docs/stores.md says how to
-// write one. A plain Client speaks its commands and queries.
+// Lesson 2: your own state machine instead of the key/value store. `ledger.hpp` is a Store; docs/stores.md explains how
+// to write one. A plain Client sends its commands and queries.
 #include <cstdlib>
 #include <iostream>
 
@@ -18,18 +18,18 @@ using ledger::Op;
 using us::net::TcpTransport;
 
 asio::awaitable<void> lesson(us::Client<ledger::Ledger, TcpTransport>& bank) {
-    // Commands are values of the Store's own type. The call makes them of its arguments: a `Command{...}` within a
-    // `co_await` expression is destroyed twice by GCC 12.
+    // Commands are values of the Store's own type. The call constructs them from its arguments: a `Command{...}` inside
+    // a `co_await` expression is destroyed twice by GCC 12.
     co_await bank.async_execute<ledger::Command>(Op::open, "ada");
     co_await bank.async_execute<ledger::Command>(Op::open, "bob");
     co_await bank.async_execute<ledger::Command>(Op::deposit, "ada", "", 10'000);
 
-    // Each command takes effect exactly once, however often it had to be sent. So money is safe to move.
-    const ledger::Command transfer{Op::transfer, "ada", "bob", 2'500};  // one that is named first is safe too
+    // Each command takes effect exactly once, however often it had to be sent. So it is safe to move money.
+    const ledger::Command transfer{Op::transfer, "ada", "bob", 2'500};  // a command in a named variable is safe too
     ledger::Reply reply = co_await bank.async_execute(transfer);
     std::cout << "transfer: " << reply.status << ", ada has " << reply.balance.value_or(0) << '\n';
 
-    // What cannot be done is an ordinary reply of the Store, not an error of the library.
+    // A command that cannot be carried out gets an ordinary reply of the Store, not an error of the library.
     reply = co_await bank.async_execute<ledger::Command>(Op::transfer, "bob", "ada", 1'000'000);
     std::cout << "transfer: " << reply.status << '\n';
 

@@ -1,5 +1,5 @@
-// Lesson 3: the same services over unix sockets. A transport is an argument: UnixTransport knows `unix:///path`,
-// TcpTransport `tcp://host:port`, AnyTransport both, so that its parties may be reached either way.
+// Lesson 3: the same services over unix sockets. A transport is an argument: UnixTransport supports `unix:///path`,
+// TcpTransport `tcp://host:port`, and AnyTransport both, so the nodes of a group may use either kind.
 #include <stdlib.h>
 
 #include <filesystem>
@@ -15,7 +15,7 @@
 namespace us = understudy;
 using us::net::AnyTransport;
 
-/// A folder that only we may enter, which is what guards the sockets in it; gone in the end.
+/// A folder that only this user may enter, which protects the sockets in it; removed at the end.
 struct Folder {
     std::string path = (std::filesystem::temp_directory_path() / "understudy-XXXXXX").string();
     Folder() {
@@ -36,11 +36,12 @@ int main() {
     const auto here = [&](const char* name) { return us::Address{"unix://" + folder.path + "/" + name}; };
 
     asio::io_context io;
-    // A socket file left behind by a process that died is replaced; one that is in use is refused (address in use).
+    // A socket file left behind by a dead process is replaced; if a process still listens, the address is refused
+    // (address in use).
     us::ViewService views{AnyTransport{io, here("views")}};
     us::ReplicaOptions options{.view_service = {views.local()}};
     us::PBService one{us::KvStore{}, AnyTransport{io, here("one")}, options};
-    us::PBService two{us::KvStore{}, AnyTransport{io, "tcp://127.0.0.1:0"}, options};  // a mixed pair
+    us::PBService two{us::KvStore{}, AnyTransport{io, "tcp://127.0.0.1:0"}, options};  // a group may mix both kinds
     us::Clerk clerk{AnyTransport{io}, us::ClerkOptions{.view_service = {views.local()}}};
 
     views.async_run(asio::detached);

@@ -1,5 +1,6 @@
-// Lesson 4: what a call that does not succeed means. "It had no effect" and "nobody knows" are different answers.
-// It plays in a simulated world (lesson 6), where a cable breaks when we say so and no time is spent waiting.
+// Lesson 4: the meaning of a call that does not succeed. "It had no effect" and "the outcome is unknown" are different
+// errors. The lesson runs in a simulated world (lesson 6), where a link breaks on command and waiting takes no real
+// time.
 #include <cstdlib>
 #include <iostream>
 
@@ -19,14 +20,15 @@ using namespace std::chrono_literals;
 void show(const char* what, std::error_code ec) { std::cout << what << ": " << (ec ? ec.message() : "done") << '\n'; }
 
 asio::awaitable<void> lesson(World& world, us::Clerk<SimTransport>& clerk, bool& done) {
-    // Without more, an error is an exception; redirect_error gives it back as a code.
+    // By default an error is thrown as an exception; redirect_error stores it as a code instead.
     std::error_code ec;
     co_await clerk.async_get("nothing", asio::redirect_error(asio::use_awaitable, ec));
     show("get of a missing key", ec);
 
     co_await clerk.async_put("light", "off");
 
-    // The command arrives, its answer does not: after give_up_after the outcome is unknown, and it did happen.
+    // The command arrives, but its answer is lost: after give_up_after the outcome is unknown, although the command did
+    // take effect.
     world.links().cut("server", "clerk");
     co_await clerk.async_put("light", "on", asio::redirect_error(asio::use_awaitable, ec));
     show("put without an answer", ec);
@@ -35,7 +37,7 @@ asio::awaitable<void> lesson(World& world, us::Clerk<SimTransport>& clerk, bool&
     std::string light = co_await clerk.async_get("light");
     std::cout << "afterwards the light is " << light << '\n';
 
-    // A read changes nothing, so there is nothing to be unsure about. This one has a deadline of its own.
+    // A read changes nothing, so its outcome is never uncertain. This one has a deadline of its own.
     world.links().cut_both("server", "clerk");
     const us::kv::Get query{"light"};
     co_await clerk.client().async_query(query, 200ms, asio::redirect_error(asio::use_awaitable, ec));
@@ -58,7 +60,7 @@ int main() {
     world.spawn(lesson(world, clerk, done));
     if (!world.run_until([&] { return done; }, 60s)) return 1;
 
-    // Any call can be cancelled. A command that was sent may take effect nevertheless.
+    // Any call can be cancelled. A command that was already sent may still take effect.
     asio::cancellation_signal cancel;
     std::error_code ended;
     clerk.async_get("light",

@@ -1,6 +1,7 @@
-// Lesson 5: a lock that is safe although its holder may sleep. Every result has a position, `at`, that only grows,
-// whoever is primary: what the lock protects remembers the highest one and refuses older ones. A server learns that it
-// became primary, or ceased to be, by waiting for it; but only the fence makes two of them harmless.
+// Lesson 5: a lock that is safe although its holder may be delayed. Every result has a position, `at`, which only
+// grows, whichever server is primary: the resource that the lock protects stores the highest position and refuses lower
+// ones. A server can wait to learn that it became primary, or ceased to be; but only the fencing position makes two
+// servers that believe to be primary harmless.
 #include <cstdlib>
 #include <iostream>
 #include <utility>
@@ -18,7 +19,7 @@ using namespace std::chrono_literals;
 
 using Replica = us::PBService<us::KvStore, TcpTransport>;
 
-/// Something elsewhere that must only be changed by the lock's holder: a disk, a printer, a payment.
+/// A resource outside the group that only the lock's holder may change: a disk, a printer, a payment.
 struct Printer {
     us::Position newest;
     bool print(us::Position token, const char* page) {
@@ -45,14 +46,15 @@ asio::awaitable<void> lesson(us::Clerk<TcpTransport>& clerk, Replica& one, Repli
     printer.print(ada.at, "a page of ada's");
 
     co_await two.async_wait_role(us::Role::backup);
-    co_await one.async_leave(30s);  // meanwhile the primary changes
+    co_await one.async_leave(30s);  // so the primary changes
 
-    // Ada has fallen asleep. Somebody gives the lock to Bob. His token is greater, although another primary gave it.
+    // Ada is delayed, and the lock is given to Bob. Bob's token is greater, although another primary gave
+    // it.
     const std::optional<std::string> held_by_ada{"ada"};
     us::Result<us::kv::CasResult> bob = co_await clerk.async_compare_and_set_at("lock", held_by_ada, "bob");
     if (!bob.value.ok || !printer.print(bob.at, "a page of bob's")) std::exit(1);
 
-    // Ada wakes up and believes that she still holds it.
+    // Ada goes on and believes that she still holds the lock.
     if (printer.print(ada.at, "another page of ada's")) std::exit(1);
 }
 

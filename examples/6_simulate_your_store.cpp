@@ -1,5 +1,5 @@
-// Lesson 6: torture your Store before your customers do. A World has its own time, chance and network: what takes
-// minutes of trouble passes in milliseconds, and one seed always gives the same run.
+// Lesson 6: test your Store under faults before it is in production. A World has its own time, random numbers and
+// network: minutes with faults take milliseconds, and the same seed always gives the same run.
 #include <cstdint>
 #include <iostream>
 #include <map>
@@ -37,7 +37,7 @@ struct Bank {
             ledger::Ledger{}, world.network().transport(name), options);
         server->async_run(asio::detached);
     }
-    /// Both servers hold everything, and the view service knows it.
+    /// Waits until both servers have all entries, and the view service knows it.
     bool in_sync() {
         return world.run_until([&] { return views.view().view.synced_count() == 1; }, 60s);
     }
@@ -54,12 +54,13 @@ struct Bank {
             if (reply.status == "ok") ada += back ? 7 : -7;
         }
         ledger::Reply reply = co_await client.async_query<ledger::Query>(ledger::Ask::balance, "ada");
-        right = reply.balance == ada;  // nothing that was answered is missing, and nothing was done twice
+        right = reply.balance == ada;  // no answered transfer is missing, and none was executed twice
         finished = true;
     }
 };
 
-/// Kills the primary again and again while money moves over a bad network; true if the books are right in the end.
+/// Kills the primary again and again while money moves over a bad network; returns whether the balances are right in
+/// the end.
 bool survives(std::uint64_t seed) {
     Bank bank{seed};
     bank.world.links().set_quality({.loss = 0.02, .repeat = 0.02});
@@ -67,12 +68,12 @@ bool survives(std::uint64_t seed) {
     for (int kills = 0; kills < 5; ++kills) {
         if (!bank.in_sync()) return false;
         const auto dead = bank.views.view().view.primary.name;
-        bank.servers.erase(dead);  // its process ends, with calls under way
-        bank.start(dead);          // and a new one begins with nothing
+        bank.servers.erase(dead);  // its process ends, with calls in flight
+        bank.start(dead);          // and a new process starts without state
         bank.world.run_for(bank.world.random().between(us::Duration{}, us::Duration{2s}));
     }
     if (!bank.world.run_until([&] { return bank.finished; }, 600s) || !bank.in_sync()) return false;
-    bank.world.run_for(1s);  // the backup applies what it has
+    bank.world.run_for(1s);  // the backup applies its last entries
     return bank.right && bank.servers["a"]->store() == bank.servers["b"]->store();
 }
 

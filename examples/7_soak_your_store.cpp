@@ -1,5 +1,6 @@
-// Lesson 7: the same without writing any of it. Say what clients do with your Store; the library says whether the Store
-// keeps its laws, and then puts it through clusters in every kind of trouble and judges what the clients saw.
+// Lesson 7: the same with the library's own tools. You describe what clients do with your Store. The library checks
+// that the Store satisfies the requirements of stores, runs it in clusters under every kind of fault, and checks the
+// results that the clients saw.
 // `7_soak_your_store [TRIALS]`; in a unit test it is one line: CHECK(soak(Workload{}, 100) == "").
 #include <cstdlib>
 #include <iostream>

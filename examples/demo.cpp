@@ -1,5 +1,5 @@
-// The demo: a view service and three servers as processes of their own, clients that write without pause, and a primary
-// that is killed, twice, and then everything at once. At the end every answered write is looked for.
+// The demo: a view service and three servers, each a process of its own, clients that write continuously, and a primary
+// that is killed, twice, and then all processes at once. At the end the demo checks that every answered write is there.
 #include <csignal>
 #include <cstdint>
 #include <cstdio>
@@ -61,7 +61,7 @@ void show_logs(const std::filesystem::path& folder) {
     }
 }
 
-/// Exit code 0: the check held; 1: it did not, or the demo could not go on; 130: interrupted.
+/// Exit code 0: the check succeeded; 1: it failed, or the demo could not go on; 130: interrupted.
 int run(const Options& options, const std::filesystem::path& programs) {
     TemporaryFolder folder;
     if (options.keep) folder.keep();
@@ -111,7 +111,7 @@ int main(int argc, char** argv) {
     CLI11_PARSE(app, argc, argv);
     if (quick) options.seconds = 5;
     try {
-        std::signal(SIGPIPE, SIG_IGN);  // a reader of our output that goes away must not keep us from cleaning up
+        std::signal(SIGPIPE, SIG_IGN);  // a reader of our output that disconnects must not prevent the cleanup
         std::error_code ec;
         auto self = std::filesystem::canonical("/proc/self/exe", ec);
         if (ec) self = std::filesystem::canonical(argv[0]);

@@ -1,5 +1,5 @@
-// A Store of a host's own: a small double-entry ledger. Money comes in by deposits and moves by transfers;
-// what a transfer takes from one account it gives to another, so the total never changes by one.
+// A host's own Store: a small double-entry ledger. Money comes in by deposits and moves by transfers; a transfer adds
+// to one account exactly what it takes from another, so the total never changes.
 #pragma once
 
 #include <cstdint>
@@ -42,7 +42,7 @@ public:
     using Query = ledger::Query;
     using Reply = ledger::Reply;
 
-    /// Total: whatever cannot be done has a reply that says so, and changes nothing.
+    /// Total: a command that cannot be carried out changes nothing and gets a reply that says so.
     Reply apply(const Command& command) {
         switch (command.op) {
             case Op::open: return open(command.account);
@@ -58,7 +58,7 @@ public:
         return account == accounts_.end() ? Reply{"no_such_account", {}} : Reply{"ok", account->second};
     }
 
-    /// What no ledger could carry out is refused before it is logged.
+    /// A command that no ledger could carry out is refused before it is logged.
     std::string check(const Command& command) const {
         return command.op != Op::open && command.amount <= 0 ? "amount must be positive" : "";
     }
@@ -118,7 +118,7 @@ inline void to_json(nlohmann::json& json, const Command& command) {
     }
 }
 
-/// nlohmann cuts fractions off and lets numbers wrap around; money does neither.
+/// nlohmann truncates fractions and lets numbers wrap around; neither is acceptable for money.
 inline Cents cents(const nlohmann::json& json) {
     if (!json.is_number_integer() ||
         (json.is_number_unsigned() && json.get<std::uint64_t>() > std::uint64_t{INT64_MAX}))

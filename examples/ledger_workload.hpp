@@ -1,4 +1,4 @@
-// Money that moves between a few accounts while everything fails: it may move or not, but there is as much in the end.
+// A workload that moves money between a few accounts under faults: a transfer may fail, but the total must not change.
 #pragma once
 
 #include <cstdint>

@@ -19,7 +19,7 @@ namespace {
 using program::CommandContext;
 using program::Exit;
 
-/// What the command line asks for. A command is started when all of it has been read.
+/// The request on the command line. The command starts only after all of it was parsed.
 struct Request {
     program::Target target;
     std::string doing;
@@ -46,7 +46,7 @@ constexpr auto examples =
     "  pbc tcp://127.0.0.1:7000 dump | pbc tcp://127.0.0.1:7000 --group copy load\n"
     "  pbc tcp://127.0.0.1:7000 status\n";
 
-/// Adds a command; `what` names the argument that messages about it quote, if any.
+/// Adds a command; `what` names the argument that messages about the command quote, if any.
 CLI::App* add(CLI::App& app, Request& request, const std::string& name, const std::string& help,
               std::function<asio::awaitable<Exit>(CommandContext&)> start, const std::string* what = nullptr) {
     auto* command = app.add_subcommand(name, help);
@@ -146,7 +146,7 @@ void add_operator_commands(CLI::App& app, Request& request) {
     remove->add_flag("--yes", request.yes, "Do not ask");
 }
 
-/// Shows where VIEW_SERVICE stands, also in the help of one command.
+/// Shows the place of VIEW_SERVICE, also in the help of one command.
 struct Formatter : CLI::Formatter {
     std::string make_usage(const CLI::App* app, std::string name) const override {
         return CLI::Formatter::make_usage(app, app->get_parent() ? "pbc VIEW_SERVICE " + app->get_name() : name);
@@ -160,7 +160,7 @@ std::vector<std::string> commands(const CLI::App& app) {
     return names;
 }
 
-/// The two mistakes that the parser does not name: no VIEW_SERVICE, and a word that is no command.
+/// Explains the two mistakes that the parser does not name: no VIEW_SERVICE, and a word that is not a command.
 std::string say_mistake(const CLI::App& app, const std::vector<std::string>& words) {
     const auto known = commands(app);
     if (!words.empty() && std::ranges::find(known, words.front()) != known.end())
@@ -184,7 +184,7 @@ std::optional<Exit> read(Request& request, int argc, char** argv) {
         ->required();
     app.add_option("--group", request.target.group, "The group")->type_name("NAME")->capture_default_str();
     program::add_seconds(app, "--timeout", request.target.timeout, "How long to try [5; promote, force and adopt: 30]");
-    app.fallthrough();  // options of all commands may also stand after the command
+    app.fallthrough();  // options of all commands may also come after the command
     app.require_subcommand(1);
     add_data_commands(app, request);
     add_transfer_commands(app, request);
@@ -192,7 +192,7 @@ std::optional<Exit> read(Request& request, int argc, char** argv) {
     return program::parse(app, argc, argv, say_mistake);
 }
 
-/// Runs the command and says what became of it.
+/// Runs the command and prints its result.
 asio::awaitable<Exit> perform(CommandContext& context, const Request& request) {
     std::error_code failed;
     try {

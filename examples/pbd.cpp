@@ -1,5 +1,5 @@
-// pbd: one server of a replicated key/value store as a program. The view service tells it whether it is primary,
-// backup or idle.
+// pbd: one server of a replicated key/value store as a program. The view service decides whether it is primary, backup
+// or idle.
 #include <algorithm>
 #include <chrono>
 #include <string>
@@ -24,7 +24,7 @@ struct Settings {
     us::TransportOptions transport;
     us::ReplicaOptions replica;
     us::Duration leave_timeout = std::chrono::seconds{5};
-    std::string data;  // the journal's directory; empty: none
+    std::string data;  // the journal's directory; empty: no journal
     us::journal::FileJournalOptions journal;
 };
 
@@ -98,10 +98,10 @@ std::optional<program::Exit> read(Settings& settings, int argc, char** argv) {
     return program::parse(app, argc, argv);
 }
 
-/// Whether the state ends with this process: something was written, and no other server has all of it.
+/// Whether the state is lost when this process ends: something was written, and no other server has all of it.
 bool holds_alone(const us::ReplicaStatusResult& status) {
     const auto in_sync = [](const us::BackupStatus& backup) { return backup.state == "in_sync"; };
-    const bool stopped = status.backups.empty() && status.info.view.synced_count() != 0;  // somebody takes over
+    const bool stopped = status.backups.empty() && status.info.view.synced_count() != 0;  // another server takes over
     return status.role == us::Role::primary && status.commit != 0 && !stopped &&
            std::ranges::none_of(status.backups, in_sync);
 }
@@ -136,7 +136,7 @@ program::Exit serve(const Settings& settings, program::Signals& signals) {
             program::log(group + " has no other server in sync: its state ends with this process, unless " + save +
                          " saves it first");
         server.async_leave(settings.leave_timeout, [&](std::error_code ec) {
-            if (ec == asio::error::operation_aborted) return;  // the second signal came first
+            if (ec == asio::error::operation_aborted) return;  // the second signal came before the server had left
             program::log(ec ? "no server took over in time; stopping anyway" : "left the group");
             const auto status = server.status();
             if (ec && settings.data.empty() && status.role == us::Role::primary && status.commit != 0) {
@@ -152,7 +152,7 @@ program::Exit serve(const Settings& settings, program::Signals& signals) {
         if (!ec) return;
         program::log("failed: " + ec.message());
         end = program::Exit::failed;
-        server.stop();  // whatever failed, nothing is to wait for this
+        server.stop();  // after a failure nothing needs to wait for the server
     });
     program::Signals::Serving serving{signals, io, leave, stop};
     program::say_ready(server.local());

@@ -8,7 +8,7 @@ jobs=$(nproc 2>/dev/null || sysctl -n hw.ncpu 2>/dev/null || echo 2)
 
 sh "$source/tests/setup.sh" programs
 
-# Whatever this system's compiler warns of is not the reader's business.
+# Warnings of this system's compiler are not treated as errors: they do not concern the reader.
 configure() {
     set -- -DCMAKE_BUILD_TYPE=Release "-DCMAKE_CXX_FLAGS_RELEASE=-O2 -DNDEBUG" -DCMAKE_COMPILE_WARNING_AS_ERROR=OFF \
         -DUNDERSTUDY_BUILD_TESTS=OFF -DUNDERSTUDY_BUILD_EXAMPLES=ON
@@ -16,7 +16,7 @@ configure() {
     rm -f "$build/CMakeCache.txt" # of a configuration that broke off
     cmake -S "$source" -B "$build" "$@"
 }
-# A folder that is configured already is taken as it is.
+# A folder that is already configured is used as it is.
 compile() {
     if [ ! -e "$build/build.ninja" ] && [ ! -e "$build/Makefile" ]; then configure || return 1; fi
     cmake --build "$build" -j "$jobs" --target viewd pbd demo

@@ -1,4 +1,5 @@
-// viewd: a view service as a program. It watches the servers of any number of groups and decides who is primary.
+// viewd: a view service as a program. It monitors the servers of any number of groups and decides which server is
+// primary.
 #include <chrono>
 #include <string>
 #include <utility>
@@ -19,7 +20,7 @@ namespace {
 struct Settings {
     us::TransportOptions transport;
     us::ViewOptions views;
-    std::string data;  // the directory of its store; empty: none
+    std::string data;  // the directory of its store; empty: no store
 };
 
 constexpr auto examples =
@@ -63,7 +64,7 @@ program::Exit serve(asio::io_context& io, Views views, program::Signals& signals
         if (!ec) return;
         program::log("failed: " + ec.message());
         end = program::Exit::failed;
-        stop();  // it could be run again, and keeps its listener for that
+        stop();  // after a failure the service keeps its listener, because it could be run again
     });
     program::Signals::Serving serving{signals, io, stop, stop};
     program::say_ready(views.local());

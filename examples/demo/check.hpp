@@ -1,4 +1,4 @@
-// Looks for every answered write: is it there, and is it there once?
+// Checks every answered write: is it there, and is it there only once?
 #pragma once
 
 #include <algorithm>
@@ -26,12 +26,12 @@ namespace demo {
 
 struct Findings {
     std::uint64_t found = 0, lost = 0, doubled = 0;
-    std::string example;  ///< Of the first fault.
+    std::string example;  ///< Describes the first fault.
 
     bool good() const { return lost == 0 && doubled == 0; }
 };
 
-/// One reading of everything that the writers wrote, with many reads under way at once.
+/// Reads everything that the writers wrote, with many reads in flight.
 class Check {
 public:
     Check(Clerk& clerk, std::vector<const Record*> records) : clerk_{clerk}, records_{std::move(records)} {
@@ -48,7 +48,7 @@ public:
                 --readers_;
             });
     }
-    /// True when everything was read. Throws what a read failed with.
+    /// Returns true when everything was read. Throws the error of a read that failed.
     bool done() {
         if (fault_) std::rethrow_exception(fault_);
         return readers_ == 0;
@@ -83,7 +83,7 @@ private:
             if (value) count_elements(*value);
         }
     }
-    /// The value, nothing if there is none; another fault ends the check.
+    /// The value, or nothing if the key does not exist; any other error ends the check.
     asio::awaitable<std::optional<std::string>> get(std::string key) {
         std::error_code ec;
         std::string value = co_await clerk_.async_get(std::move(key), asio::redirect_error(asio::use_awaitable, ec));
@@ -109,7 +109,7 @@ private:
         const auto name = element(client, step);
         const auto times = elements_.find(name);
         if (times != elements_.end() && times->second > 1) {
-            ++result.doubled;  // also of a write that was not answered
+            ++result.doubled;  // counts also if the write was not answered
             if (result.example.empty()) result.example = "element " + name + " stands more than once";
         }
         if (!records_[client]->appends[step]) return;

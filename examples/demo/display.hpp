@@ -1,4 +1,4 @@
-// What the demo shows: what happens, line by line, and on a terminal a panel below that is drawn anew in place.
+// The output of the demo: the events, line by line, and on a terminal a panel below them that is redrawn in place.
 #pragma once
 
 #include <algorithm>
@@ -23,7 +23,7 @@ namespace demo {
 
 enum class Style { plain, good, calm, dim, bad, strong };
 
-/// What the panel shows.
+/// The content of the panel.
 struct Panel {
     struct Row {
         std::string label, name, state;
@@ -32,15 +32,15 @@ struct Panel {
     std::vector<Row> servers;
     std::uint64_t view = 0;
     bool writing = false;
-    std::optional<Milliseconds> gap;  ///< Of the last failover, or the one under way.
-    std::string activity;  ///< What is under way.
+    std::optional<Milliseconds> gap;  ///< Of the last failover, or of the present one.
+    std::string activity;  ///< What the demo is doing.
 };
 
 class Display {
 public:
     Display(bool plain, const Pulse& pulse)
         : pulse_{pulse}, live_{!plain && is_capable()}, colours_{live_ && !is_set("NO_COLOR")}, unicode_{is_utf8()} {
-        if (live_) std::fputs("\033[?25l", stdout);  // no cursor
+        if (live_) std::fputs("\033[?25l", stdout);  // hides the cursor
     }
     Display(const Display&) = delete;
     Display& operator=(const Display&) = delete;
@@ -48,7 +48,7 @@ public:
 
     bool live() const { return live_; }
 
-    /// A line that stays.
+    /// Prints a line that stays.
     void say(std::string_view line) {
         erase();
         std::fwrite(line.data(), 1, line.size(), stdout);
@@ -56,15 +56,15 @@ public:
         draw();
         std::fflush(stdout);
     }
-    /// A line that stays, about what happened now.
+    /// Prints a line that stays, with the present time.
     void show(std::string_view event, Style style = Style::plain) {
         say(paint(Style::dim, right(fixed(seconds(), 1), 6) + " s") + "  " + paint(style, event));
     }
-    /// Time begins.
+    /// Starts the clock.
     void begin() { start_ = Clock::now(); }
     double seconds() const { return std::chrono::duration<double>(Clock::now() - start_).count(); }
 
-    /// Ten times a second. Without a panel it is a line each second.
+    /// Called ten times a second. Without a panel it prints a line each second.
     void show(Panel panel) {
         panel_ = std::move(panel);
         if (live_) {
@@ -76,7 +76,7 @@ public:
                  " writes/s  " + grouped(pulse_.total()) + " answered");
         }
     }
-    /// Removes the panel, for good.
+    /// Removes the panel permanently.
     void close() {
         if (!live_) return;
         erase();
@@ -156,7 +156,7 @@ private:
         for (int column = 0; column < 78; ++column) text += unicode_ ? "─" : "-";
         return text;
     }
-    /// The writes of the last seconds, one column for each tenth.
+    /// The writes of the last seconds, one column for each tenth of a second.
     std::string sparks() const {
         static constexpr const char* blocks[] = {" ", "▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"};
         static constexpr const char* letters[] = {" ", ".", ".", ":", ":", "+", "+", "#", "#"};

@@ -1,5 +1,5 @@
-// The processes of the demo: a view service and three servers, called A, B and C on the screen. Each keeps its state in
-// a folder of its own, and goes on from it.
+// The processes of the demo: a view service and three servers, called A, B and C on the screen. Each stores its state
+// in a folder of its own, and continues from it after a restart.
 #pragma once
 
 #include <array>
@@ -21,7 +21,7 @@ namespace demo {
 using understudy::Address;
 using understudy::View;
 
-/// One server over all its lives, which go on under the name that the first one got.
+/// One server over all its incarnations, which use the name that the first one got.
 struct Server {
     std::string label;
     Address name;
@@ -39,7 +39,7 @@ public:
     Group(std::filesystem::path programs, std::filesystem::path folder, bool unix_sockets)
         : programs_{std::move(programs)}, folder_{std::move(folder)}, unix_sockets_{unix_sockets} {}
 
-    /// Starts a new life of the view service; it is there when `view_service_ready()`.
+    /// Starts a new incarnation of the view service; it is running when `view_service_ready()`.
     void start_view_service() {
         ++view_service_lives_;
         view_service_ended_by_us_ = false;
@@ -59,7 +59,7 @@ public:
     bool view_service_running() const { return view_service_ && view_service_->running(); }
     const Address& view_service() const { return view_service_name_; }
 
-    /// Starts a new life of a server; it is there when `ready(server)`.
+    /// Starts a new incarnation of a server; it is running when `ready(server)`.
     void start(Server& server) {
         ++server.starts;
         server.ready = server.ended_by_us = false;
@@ -75,7 +75,7 @@ public:
             server.name = *address;
             server.ready = true;
         } else if (!server.running() && !server.name.empty() && server.process->said("already in use")) {
-            server.name.clear();  // somebody took its port meanwhile: a new and empty server takes its place
+            server.name.clear();  // another program took its port: a new server without state replaces it
             ++server.names;
             start(server);
         }
@@ -95,12 +95,12 @@ public:
     }
     std::string label(std::string_view name) {
         for (auto& server : servers_)
-            if (server.process) ready(server);  // its first ping may have been faster than our look at its log
+            if (server.process) ready(server);  // its first ping may arrive before its log was read here
         const auto* server = find(name);
         return server ? server->label : std::string{name};
     }
 
-    /// What ended although nobody asked it to, in a sentence; empty if nothing did.
+    /// Describes a process that ended without a request to end; empty if there is none.
     std::string fault() {
         if (view_service_ && !view_service_ended_by_us_ && !view_service_->running())
             return "the view service " + view_service_->fate();

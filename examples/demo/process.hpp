@@ -1,4 +1,5 @@
-// One child process of the demo: a program from the folder of this one, its output in a file, never left behind.
+// One child process of the demo: a program from the folder of this one, with its output in a file. The demo
+// never leaves it behind.
 #pragma once
 
 #include <cerrno>
@@ -25,8 +26,8 @@ namespace demo {
 
 class Process {
 public:
-    /// Throws `std::system_error` if there can be no further process or file. A program that cannot be executed says
-    /// so in its log and ends with 127.
+    /// Throws `std::system_error` if no further process or file can be created. If the program cannot be executed, its
+    /// log says so and it ends with 127.
     Process(const std::filesystem::path& program, std::vector<std::string> arguments, std::filesystem::path log)
         : log_{std::move(log)} {
         arguments.insert(arguments.begin(), program.string());
@@ -63,39 +64,39 @@ public:
     void signal(int number) {
         if (running()) ::kill(pid_, number);
     }
-    /// Whether a signal ended it; only when it has ended.
+    /// Whether a signal ended it. Valid only after it has ended.
     bool killed() const { return WIFSIGNALED(*status_); }
-    /// How it ended, for people; only when it has.
+    /// How it ended, as text for people. Valid only after it has ended.
     std::string fate() const {
         if (killed()) return "was ended by signal " + std::to_string(WTERMSIG(*status_));
         return "ended with exit code " + std::to_string(WEXITSTATUS(*status_));
     }
 
-    /// Whether a line of its log has that text.
+    /// Whether a line of its log contains the text.
     bool said(std::string_view text) const {
         std::ifstream file{log_};
         for (std::string line; std::getline(file, line);)
             if (line.find(text) != line.npos) return true;
         return false;
     }
-    /// The address of its ready line, `listening on ADDRESS`, once that is written.
+    /// The address in its ready line, `listening on ADDRESS`, once that is written.
     std::optional<std::string> listening() const {
         constexpr std::string_view ready = "listening on ";
         std::ifstream file{log_};
         for (std::string line; std::getline(file, line);) {
-            if (file.eof()) break;  // half a line
+            if (file.eof()) break;  // an incomplete line
             if (line.starts_with(ready)) return line.substr(ready.size());
         }
         return {};
     }
 
 private:
-    // In the child: only calls that are safe after fork.
+    // Runs in the child: calls only functions that are safe after fork.
     [[noreturn]] static void become(char* const* arguments, int output, [[maybe_unused]] pid_t parent) {
-        ::setpgid(0, 0);  // Ctrl-C is for the demo, which then ends its children itself
+        ::setpgid(0, 0);  // Ctrl-C goes to the demo only, which then ends its children itself
 #ifdef __linux__
         ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-        if (::getppid() != parent) ::_exit(127);  // it died before it could be watched
+        if (::getppid() != parent) ::_exit(127);  // the demo died before the parent-death signal was set
 #endif
         const int nothing = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
         ::dup2(nothing, STDIN_FILENO);
@@ -124,7 +125,7 @@ inline std::vector<std::string> last_lines(const std::filesystem::path& path, st
     return lines;
 }
 
-/// A folder for logs and sockets that goes when this does.
+/// A folder for logs and sockets that is removed with this object.
 class TemporaryFolder {
 public:
     TemporaryFolder() {

@@ -1,4 +1,4 @@
-// The answered writes of all clients together, in time: how many, how fast, and the longest time without one.
+// The answered writes of all clients over time: how many, how fast, and the longest time without one.
 #pragma once
 
 #include <algorithm>
@@ -14,7 +14,7 @@ using Milliseconds = std::chrono::duration<double, std::milli>;
 
 class Pulse {
 public:
-    static constexpr std::size_t tenths = 60;  // of a second, that are remembered
+    static constexpr std::size_t tenths = 60;  // how many tenths of a second are retained
 
     void answered() {
         const auto now = Clock::now();
@@ -22,12 +22,12 @@ public:
         last_ = now;
         ++bins_[newest_];
     }
-    /// A tenth of a second has passed.
+    /// Called after each tenth of a second.
     void tick() {
         newest_ = (newest_ + 1) % tenths;
         bins_[newest_] = 0;
     }
-    /// From now on `gap()` is of the time since now; a gap that is under way counts whole.
+    /// From now on `gap()` covers the time since now; a gap that has already begun counts in full.
     void mark() { gap_ = {}; }
 
     std::uint64_t total() const { return total_; }
@@ -35,7 +35,7 @@ public:
     Milliseconds longest() const { return longest_; }
     Milliseconds silent() const { return total_ == 0 ? Milliseconds{} : Clock::now() - last_; }
 
-    /// Writes in a whole tenth of a second; 0 is the newest.
+    /// The writes in a whole tenth of a second; 0 is the newest.
     std::uint64_t tenth(std::size_t age) const { return bins_[(newest_ + 2 * tenths - 1 - age) % tenths]; }
     std::uint64_t last_second() const {
         std::uint64_t sum = 0;

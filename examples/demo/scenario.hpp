@@ -1,5 +1,5 @@
-// The demo from its first process to its verdict: a group under writes whose primary is killed, twice, and then all of
-// it at once; and the check.
+// The demo from its first process to the result: a group under writes whose primary is killed, twice, and then all
+// processes at once; and the check.
 #pragma once
 
 #include <algorithm>
@@ -50,13 +50,13 @@ struct Options {
 
 struct Interrupted {};
 
-/// What the demo found out.
+/// The results of the demo.
 struct Verdict {
     std::uint64_t answered = 0, unanswered = 0, lost = 0, doubled = 0;
     double seconds = 0;
     std::vector<Milliseconds> gaps;  ///< One for each kill.
     Milliseconds longest{};
-    std::string example;  ///< Of what is wrong.
+    std::string example;  ///< Describes the first fault.
 
     bool good() const { return answered > 0 && lost == 0 && doubled == 0 && gaps.size() == 3; }
 };
@@ -66,8 +66,8 @@ public:
     Scenario(const Options& options, const std::filesystem::path& programs, const std::filesystem::path& folder)
         : options_{options}, group_{programs, folder, options.unix_sockets}, display_{options.plain, pulse_} {}
 
-    /// Plays it, on this thread. Throws `Interrupted` on SIGINT, SIGTERM or SIGHUP, and another exception if it cannot
-    /// go on.
+    /// Runs the demo on this thread. Throws `Interrupted` on SIGINT, SIGTERM or SIGHUP, and another exception if it
+    /// cannot go on.
     Verdict play() {
         signals_.async_wait([this](std::error_code ec, int) { interrupted_ = !ec; });
         asio::co_spawn(io_, draw(), asio::detached);
@@ -119,7 +119,7 @@ private:
             group_.start(server);
             const Condition ready = [this, &server] { return group_.ready(server); };
             co_await until(ready, "server " + server.label + " to listen");
-            // Each one in its place before the next, so that A is the primary that one sees first.
+            // Each server joins before the next one starts, so that A is the first primary on the screen.
             const Condition seen = [this, &server] {
                 return view_.number > 0 && (view_.primary.name == server.name || !view_.backups.empty());
             };
@@ -207,7 +207,7 @@ private:
         display_.show("the clients stop: " + grouped(verdict_.answered) + " writes answered");
     }
 
-    // The primary has every write and so has its backup: each is asked while it leads.
+    // The primary has every write, and so has its backup: each is read while it leads.
     asio::awaitable<void> check_both() {
         Server* first = co_await check();
         co_await until_in_sync();
@@ -221,7 +221,8 @@ private:
         co_await check();
     }
 
-    /// Reads everything from the primary; again if that changed meanwhile. Gives the server that was read.
+    /// Reads everything from the primary; starts again if the primary changed meanwhile. Returns the server that was
+    /// read.
     asio::awaitable<Server*> check() {
         for (;;) {
             const View view = view_;
@@ -253,7 +254,8 @@ private:
 
     // ---- waiting ------------------------------------------------------------------------------------------
 
-    /// Looks a hundred times a second; throws after `limit`, when something ended by itself, and when interrupted.
+    /// Checks the condition a hundred times a second; throws after `limit`, when a process ended by itself, and when
+    /// interrupted.
     asio::awaitable<void> until(Condition condition, std::string what, Clock::duration limit = 1min) {
         const auto end = Clock::now() + limit;
         asio::steady_timer timer{io_};
@@ -273,8 +275,8 @@ private:
     }
     asio::awaitable<void> pause(double seconds) { co_await until_second(display_.seconds() + seconds); }
 
-    /// Until the view service itself says that the primary has acknowledged its view and its backup is in sync. Views
-    /// that were pushed are a moment old, and to kill the last copy of the state would not show anything.
+    /// Waits until the view service itself reports that the primary has acknowledged its view and its backup is in
+    /// sync. A pushed view may be out of date, and killing the last copy of the state would not show anything.
     asio::awaitable<void> until_in_sync() {
         bool ready = false;
         const Condition in_sync = [this] { return view_.synced_count() == 1; };

@@ -1,4 +1,4 @@
-// Words and numbers as people read them.
+// Words and numbers as text for people.
 #pragma once
 
 #include <chrono>
@@ -27,7 +27,7 @@ inline std::string in_ms(std::chrono::duration<double, std::milli> time) {
     return fixed(time.count(), time.count() < 10 ? 1 : 0) + " ms";
 }
 
-/// Filled up with spaces, or cut.
+/// Padded with spaces, or truncated, to `width`.
 inline std::string left(std::string_view text, std::size_t width) {
     std::string result{text.substr(0, width)};
     result.resize(width, ' ');

@@ -1,4 +1,4 @@
-// A client that writes without pause, one call after the other, and remembers which of its writes were answered.
+// A client that writes continuously, one call after the other, and records which of its writes were answered.
 #pragma once
 
 #include <cstdint>
@@ -23,8 +23,8 @@ namespace demo {
 
 using Clerk = understudy::Clerk<understudy::net::AnyTransport>;
 
-// Step n of client c puts a key of its own, then appends an element to a log that all clients share. A log takes a few
-// hundred steps of each, so that no value grows without bound.
+// In step n client c puts a key of its own, then appends an element to a log that all clients share. A log gets a few
+// hundred steps of each client, so that no value grows without bound.
 inline constexpr std::uint32_t steps_per_log = 250;
 
 inline std::string put_key(unsigned client, std::uint32_t step) {
@@ -50,14 +50,14 @@ public:
         : clerk_{understudy::net::AnyTransport{io}, std::move(options)}, number_{number}, pulse_{pulse} {}
 
     void start() { asio::co_spawn(clerk_.get_executor(), run(), asio::detached); }
-    /// It ends after the write that is under way.
+    /// It ends after the write in flight.
     void stop() { stopping_ = true; }
     bool ended() const { return ended_; }
 
     const Record& record() const { return record_; }
-    /// Writes without an answer: they may have taken effect or not.
+    /// The number of writes without an answer: they may have taken effect or not.
     std::uint64_t unanswered() const { return unanswered_; }
-    /// A refusal that trying again would not cure.
+    /// A refusal that a retry would not resolve.
     std::error_code fault() const { return fault_; }
 
 private:

@@ -1,4 +1,4 @@
-// What each command of pbc works with: a clerk of the group, an operator's tools, and what is known when they fail.
+// Shared by the commands of pbc: a clerk of the group, an operator's tools, and the information for error messages.
 #pragma once
 
 #include <algorithm>
@@ -28,7 +28,7 @@ using understudy::Address;
 using understudy::Duration;
 using understudy::net::AnyTransport;
 
-/// What the command line says of any command.
+/// The part of the command line that all commands share.
 struct Target {
     std::vector<Address> view_service;
     std::string group = "main";
@@ -36,7 +36,7 @@ struct Target {
 
     Duration timeout_or(Duration usual) const { return timeout.value_or(usual); }
     Duration data_timeout() const { return timeout_or(5s); }
-    /// The part of that which is kept for finding out why a call of data had no answer.
+    /// The part of the timeout that is reserved for finding out why a call for data had no answer.
     Duration explaining() const { return std::min<Duration>(data_timeout() / 5, 1s); }
 };
 
@@ -50,13 +50,13 @@ inline std::string seconds(Duration duration) {
 struct CommandContext {
     asio::io_context& io;
     Target target;
-    std::string doing;  ///< The command with what it is about, for messages.
-    std::string why;    ///< What the library told last about a failure.
+    std::string doing;  ///< The command and its argument, for messages.
+    std::string why;    ///< The library's last report of a failure.
     understudy::Clerk<AnyTransport> clerk;
     understudy::Admin<AnyTransport>
-        admin;  ///< For reads: one of several view services may use up its share of the time.
-    understudy::Admin<AnyTransport> decider;  ///< For what changes views, which may take some D.
-    understudy::Admin<AnyTransport> glimpse;  ///< For what is nice to know.
+        admin;  ///< For reads: each of several view services gets only its share of the time.
+    understudy::Admin<AnyTransport> decider;  ///< For calls that change views, which may take several D.
+    understudy::Admin<AnyTransport> glimpse;  ///< For optional information.
     understudy::Admin<AnyTransport> explainer;
 
     CommandContext(asio::io_context& context, Target wanted, std::string what)
@@ -111,7 +111,7 @@ inline asio::awaitable<Service> find_view_service(CommandContext& context, under
         understudy::ViewInfo info =
             co_await admin.async_view(address, context.target.group, asio::redirect_error(asio::use_awaitable, ec));
         if (!ec) co_return Service{address, std::move(info)};
-        // with `status` or `adopt` (R7)
+        // `status` and `adopt` go on without a view (R7)
         const bool goes_on = ec == understudy::error::behind && &admin == &context.admin;
         if (goes_on) co_return Service{address, {}};
         if (ec != understudy::error::deadline_passed)
@@ -123,7 +123,7 @@ inline asio::awaitable<Service> find_view_service(CommandContext& context) {
     return find_view_service(context, context.admin);
 }
 
-/// Who is refused, and the line that goes on with what they hold.
+/// The servers that are refused, and the command that continues with their state.
 inline std::string describe_refused(const std::vector<understudy::RefusedServer>& refused,
                                     const Address& view_service) {
     using understudy::printable;
@@ -136,7 +136,7 @@ inline std::string describe_refused(const std::vector<understudy::RefusedServer>
     return text;
 }
 
-/// Why a group has no view: nobody has started a server, or those that hold its state are refused.
+/// Why a group has no view: no server was started, or the servers that have its state are refused.
 inline asio::awaitable<std::string> nobody_serves(CommandContext& context, Address view_service) {
     const auto& group = context.target.group;
     const std::optional<std::string> wanted = group;
@@ -153,7 +153,7 @@ inline asio::awaitable<std::string> nobody_serves(CommandContext& context, Addre
         "`pbc SERVER --group " + group + " dump FILE`";
 }
 
-/// What to say of a call that failed with this code.
+/// The text and the exit code for a call that failed with this code.
 inline asio::awaitable<Ended> explain(CommandContext& context, std::error_code ec) {
     const auto exit = exit_code(ec);
     if (exit == Exit::no_answer && context.clerk.view().view.number == 0) {

@@ -1,4 +1,4 @@
-// The parts of a command line that the programs share: addresses, --version, and how a mistake in it is answered.
+// The parts of a command line that the programs share: addresses, --version, and the report of a mistake.
 #pragma once
 
 #include <chrono>
@@ -33,7 +33,7 @@ inline CLI::Option* add_address(CLI::App& app, const std::string& name, understu
     return app.add_option_function<std::string>(name, take, what)->type_name("ADDRESS");
 }
 
-/// One or more addresses with commas between them.
+/// One or more addresses, separated by commas.
 inline CLI::Option* add_addresses(CLI::App& app, const std::string& name, std::vector<understudy::Address>& target,
                                   const std::string& what) {
     const auto take = [&target](const std::string& text) {
@@ -48,20 +48,20 @@ inline CLI::Option* add_addresses(CLI::App& app, const std::string& name, std::v
     return app.add_option_function<std::string>(name, take, what)->type_name("ADDRESS[,...]");
 }
 
-/// Throws `CLI::ValidationError`, in the name of the option, if it is out of range.
+/// Throws `CLI::ValidationError`, naming the option, if the value is out of range.
 inline understudy::Duration to_duration(const std::string& name, double seconds) {
     if (!(seconds >= 0.001 && seconds <= 1e9)) throw CLI::ValidationError{name, "expected 0.001 to 1e9 seconds"};
     return std::chrono::duration_cast<understudy::Duration>(std::chrono::duration<double>{seconds});
 }
 
-/// A length of time in seconds, with a fraction if need be. `target` is a Duration, or an optional one.
+/// A length of time in seconds; fractions are allowed. `target` is a Duration, or an optional one.
 template <typename Target>
 CLI::Option* add_seconds(CLI::App& app, const std::string& name, Target& target, const std::string& what) {
     const auto take = [name, &target](double seconds) { target = to_duration(name, seconds); };
     return app.add_option_function<double>(name, take, what)->type_name("SECONDS");
 }
 
-/// For options that are unsigned: a negative number would be taken as a huge one.
+/// For unsigned options: without this check a negative number would be taken as a huge one.
 inline CLI::Validator not_negative() {
     const auto judge = [](std::string& text) {
         return text.find('-') == text.npos ? std::string{} : text + " is negative";
@@ -78,10 +78,10 @@ CLI::Option* add_count(CLI::App& app, const std::string& name, Unsigned& target,
 /// A number of bytes: 4096, 64KiB, 1MiB.
 inline CLI::Option* add_size(CLI::App& app, const std::string& name, std::size_t& target, const std::string& what) {
     auto* option = app.add_option(name, target, what)->transform(CLI::AsSizeValue{false})->type_name("SIZE");
-    return option->transform(not_negative());  // the last transform is the first to see the text
+    return option->transform(not_negative());  // the last transform sees the text first
 }
 
-/// Prepares what every program has. `examples` can be pasted into a shell.
+/// Adds what every program has: version, help and examples. `examples` can be pasted into a shell.
 inline void describe(CLI::App& app, std::string_view examples) {
     app.get_formatter()->column_width(34);
     app.set_version_flag("--version", std::string{"understudy " UNDERSTUDY_VERSION_STRING},
@@ -89,8 +89,8 @@ inline void describe(CLI::App& app, std::string_view examples) {
     app.footer("Examples:\n" + std::string{examples} + "\n" + std::string{exit_table});
 }
 
-/// Nothing if the program shall go on; else how it ends, and that was printed. `say` may put a mistake better than the
-/// parser does, given the words of the command line; or say nothing.
+/// Returns nothing if the program should go on; otherwise the exit code, after printing the message. `say` may describe
+/// a mistake better than the parser does, given the words of the command line; or return an empty text.
 using Sayer = std::function<std::string(const CLI::App&, const std::vector<std::string>&)>;
 inline std::optional<Exit> parse(CLI::App& app, int argc, const char* const* argv, const Sayer& say = {}) {
     try {

@@ -1,4 +1,4 @@
-// What pbc reads from stdin and writes to stdout and stderr: bytes as they are, and sentences for people.
+// The input and output of pbc: values as raw bytes on stdin and stdout, and messages for people on stderr.
 #pragma once
 
 #include <unistd.h>
@@ -17,15 +17,15 @@
 
 namespace program {
 
-/// Throws `std::system_error`, since a sink of the library may throw nothing else.
+/// Throws `std::system_error`, because a sink of the library may throw nothing else.
 [[noreturn]] inline void fail_io(const char* what) { throw std::system_error{errno, std::generic_category(), what}; }
 
 inline void write_to(std::FILE* file, std::string_view bytes, const char* what = "stdout") {
     if (std::fwrite(bytes.data(), 1, bytes.size(), file) != bytes.size()) fail_io(what);
 }
 inline void print(std::string_view bytes) { write_to(stdout, bytes); }
-/// What was printed has left, or this throws. It comes before anything is written to stderr: std::cerr flushes stdout
-/// too, and a failure of that is told to nobody while the bytes are dropped.
+/// Flushes everything printed so far, or throws. Must be called before anything is written to stderr: std::cerr flushes
+/// stdout too, and a failure of that flush is not reported while the bytes are lost.
 inline void flush_printed() {
     if (std::fflush(stdout) != 0) fail_io("stdout");
     if (std::ferror(stdout)) throw std::system_error{EIO, std::generic_category(), "stdout"};
@@ -35,7 +35,7 @@ inline void print_line(std::string_view line) {
     flush_printed();
 }
 
-/// A value as it is; on a terminal it also ends its line.
+/// Prints a value unchanged; on a terminal it also ends the line.
 inline void print_value(std::string_view value) {
     print(value);
     if (::isatty(STDOUT_FILENO) && !value.ends_with('\n')) print("\n");
@@ -47,7 +47,7 @@ inline void say(std::string_view sentence) {
     std::cerr << "pbc: " + std::string{sentence} + '\n' << std::flush;
 }
 
-/// All of stdin, but not more than a value may have.
+/// Reads all of stdin, up to the largest size of a value.
 inline std::string read_stdin() {
     std::string bytes(understudy::kv::max_value + 1, '\0');
     const auto count = std::fread(bytes.data(), 1, bytes.size(), stdin);
@@ -57,12 +57,12 @@ inline std::string read_stdin() {
     bytes.resize(count);
     return bytes;
 }
-/// A value of the command line; absent or `-` means stdin.
+/// A value from the command line; absent or `-` means stdin.
 inline std::string value_or_stdin(const std::optional<std::string>& value) {
     return value && *value != "-" ? *value : read_stdin();
 }
 
-/// Whether a person at a terminal says yes.
+/// Asks a person at a terminal; returns whether the answer is yes.
 inline bool confirmed(const std::string& question) {
     std::cerr << question + " Type yes to go on: " << std::flush;
     std::string answer;
@@ -70,13 +70,13 @@ inline bool confirmed(const std::string& question) {
     return answer == "yes";
 }
 
-/// The lines of a file, none of which may be longer than a record can be.
+/// Reads the lines of a file; a line longer than any record is truncated.
 class LineReader {
 public:
     struct Line {
         std::size_t number = 0;
         std::string text;
-        bool too_long = false;  // what was beyond the limit is left out
+        bool too_long = false;  // the rest of the line is left out
     };
     static constexpr std::size_t longest = 6 * (understudy::kv::max_key + understudy::kv::max_value) + 4096;
 

@@ -1,4 +1,4 @@
-// pbc's commands for keys and values, one at a time.
+// pbc's commands for single keys and values.
 #pragma once
 
 #include <algorithm>
@@ -18,13 +18,13 @@ namespace program {
 using understudy::KvStore;
 namespace kv = understudy::kv;
 
-/// What no server would take is refused here, where it can be said why.
+/// Refuses a command that no server would accept, because here the reason can be reported.
 inline void require_possible(const kv::Command& command) {
     if (const auto wrong = KvStore{}.check(command); !wrong.empty()) throw Ended{Exit::failed, wrong};
 }
 
-/// Puts a record, in pieces if the command would be longer than `max_command`: first a put and then appends, each of
-/// which others can see. At most six bytes of JSON stand for one byte of a value.
+/// Puts a record. If the command would be longer than `max_command`, it is sent in pieces: first a put and then
+/// appends; other clients can see each step. One byte of a value takes at most six bytes of JSON.
 inline asio::awaitable<void> put_in_pieces(CommandContext& context, kv::Record record, std::size_t max_command) {
     const kv::Command whole = kv::Put{record.key, record.value};
     if (KvStore::encode_command(whole).size() <= max_command) {
@@ -115,7 +115,7 @@ struct KeysArguments {
 inline asio::awaitable<Exit> keys(CommandContext& context, KeysArguments given) {
     auto after = given.after;
     for (std::size_t left = given.limit;;) {
-        // One more than wanted shows whether there is more.
+        // Requesting one more key than wanted shows whether there are more.
         const auto ask = given.all ? kv::max_page : std::min(left + 1, kv::max_page);
         kv::Page page = co_await context.clerk.async_keys(given.prefix, after, ask);
         if (page.empty()) co_return Exit::done;

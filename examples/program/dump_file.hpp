@@ -1,4 +1,4 @@
-// Where `pbc dump` gathers a snapshot until all of it is there: stdout, or a file, gets the whole or nothing.
+// The place where `pbc dump` collects a snapshot until it is complete: stdout, or a file, gets all of it or nothing.
 #pragma once
 
 #include <fcntl.h>
@@ -22,10 +22,10 @@ struct CloseFile {
 };
 using File = std::unique_ptr<std::FILE, CloseFile>;
 
-/// For stdout it is a temporary file without a name. For a file it is one beside it, which takes its place in one step
-/// once it is on the disk: what stood there before stays until then, whatever happens. Destroying it unpublished leaves
-/// nothing behind. Nor does a process that is killed, where files without a name can be had; elsewhere the next dump to
-/// the same file removes what it left.
+/// For stdout this is a temporary file without a name. For a file it is a file beside it that replaces the target
+/// atomically once it is on the disk: until then the old content stays, whatever happens. Destroying an unpublished
+/// draft leaves nothing behind. A process that is killed leaves nothing either, if the system supports files without a
+/// name; otherwise the next dump to the same file removes the remains.
 class Draft {
 public:
     /// `-` means stdout. A link is followed: the file that it leads to is replaced.
@@ -63,16 +63,16 @@ public:
     }
 
 private:
-    /// Hidden, and of a form that nobody else uses: drafts of that form are removed, and nothing else.
+    /// Hidden files with a form of name that no other program uses: only drafts of that form are removed.
     static constexpr const char* draft_end = ".pbc-part";
     std::string draft_begin() const { return "." + std::filesystem::path{target_}.filename().string() + "."; }
     std::filesystem::path folder() const { return std::filesystem::absolute(target_).parent_path(); }
 
-    /// A lock on it says that its process lives.
+    /// The draft is locked as long as its process runs.
     int open_draft() {
         int descriptor = -1;
 #if defined(O_TMPFILE)
-        if (::access("/proc/self/fd", X_OK) == 0)  // else it could get no name
+        if (::access("/proc/self/fd", X_OK) == 0)  // otherwise it could not get a name later
             descriptor = ::open(folder().c_str(), O_WRONLY | O_TMPFILE | O_CLOEXEC, 0666);
 #endif
         named_ = descriptor < 0;
@@ -85,7 +85,7 @@ private:
         if (::linkat(AT_FDCWD, itself.c_str(), AT_FDCWD, name_.c_str(), AT_SYMLINK_FOLLOW) != 0) fail_io(name_.c_str());
         named_ = true;
     }
-    /// Removes the drafts of processes that were killed. What cannot be removed stays.
+    /// Removes the drafts of processes that were killed. A draft that cannot be removed stays.
     void remove_left() const {
         const auto begin = draft_begin();
         const std::string_view end = draft_end;
@@ -110,7 +110,7 @@ private:
         if (std::ferror(file_.get())) fail_io(name_.c_str());
         flush_printed();
     }
-    /// Some file systems cannot do it, so a refusal is no failure.
+    /// Some file systems do not support this, so an error is ignored.
     void sync_folder() const {
         const int descriptor = ::open(folder().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         if (descriptor < 0) return;
@@ -120,7 +120,7 @@ private:
 
     std::string target_;  // empty: stdout
     std::string name_;
-    bool named_ = false;  // it stands under that name
+    bool named_ = false;  // the file exists under that name
     File file_;
 };
 

@@ -1,4 +1,4 @@
-// How the programs end: one table for all three, and what their --help prints of it.
+// The exit codes of the programs: one table for all three, and the text about it in --help.
 #pragma once
 
 #include <stdexcept>
@@ -30,7 +30,7 @@ inline constexpr std::string_view exit_table =
     "  4  outcome unknown: sent and not answered in time, it may or may not have taken effect\n"
     "  5  no answer in time; nothing was changed\n";
 
-/// Ends a program with a sentence on stderr.
+/// Ends a program with a message on stderr.
 struct Ended : std::runtime_error {
     Exit exit;
     Ended(Exit code, const std::string& why) : std::runtime_error{why}, exit{code} {}

@@ -1,5 +1,6 @@
-// Lines of a server program for people, on a descriptor whose reader may be slow or gone. A server that waits for its
-// reader answers no ping, and counts as dead: what nobody takes is dropped and counted.
+// The lines that a server program prints for people, on a descriptor whose reader may be slow or may have disconnected.
+// A server that waited for its reader would answer no ping and count as dead, so lines that are not read in time are
+// dropped and counted.
 #pragma once
 
 #include <poll.h>
@@ -18,17 +19,18 @@
 
 namespace program {
 
-/// Writes whole lines and never waits, but for a file. The descriptor's flags stay as they are, since other processes
-/// share them. Thread-safe.
+/// Writes whole lines and never waits, except for a file. The descriptor's flags are not changed, because other
+/// processes share them. Thread-safe.
 class LineWriter {
 public:
-    /// `stamp` begins the line that says how many were dropped.
+    /// `stamp` returns the start of the line that reports how many lines were dropped.
     LineWriter(int descriptor, std::string (*stamp)()) : descriptor_{descriptor}, stamp_{stamp} {
         struct stat about {};
         if (::fstat(descriptor_, &about) == 0) kind_ = about.st_mode & S_IFMT;
     }
 
-    /// A line without its end. On anything but a file it is cut to `longest`: a pipe takes so much in one piece.
+    /// Writes a line, given without its line end. Except on a file it is truncated to `longest`: the most that a pipe
+    /// takes in one piece.
     void write(std::string_view line) {
         const std::lock_guard lock{mutex_};
         if (!write_rest() || !report_dropped()) {
@@ -55,7 +57,7 @@ private:
         dropped_ = 0;
         return rest_.empty();
     }
-    /// False if nothing was written. What could not be written of the rest comes before the next line.
+    /// Returns false if nothing was written. The remaining part of the text is written before the next line.
     bool begin(const std::string& text) {
         const auto count = try_write(text);
         rest_ = count == 0 ? std::string{} : text.substr(count);
@@ -71,7 +73,8 @@ private:
                                              : write_piece(bytes);
         return count > 0 ? static_cast<std::size_t>(count) : 0;
     }
-    /// Another process may have filled the pipe since it was asked: so the kernel is told not to wait, if it can be.
+    /// Another process may have filled the pipe after the poll: so the write itself is made non-blocking, if the system
+    /// supports it.
     ssize_t write_piece(std::string_view bytes) {
         const auto size = std::min(bytes.size(), longest);
 #if defined(RWF_NOWAIT)
@@ -102,7 +105,7 @@ private:
     int descriptor_;
     std::string (*stamp_)();
     mode_t kind_ = 0;
-    std::string rest_;  // of a line of which a part was taken
+    std::string rest_;  // the rest of a line that was written in part
     std::size_t dropped_ = 0;
 };
 

@@ -1,4 +1,4 @@
-// pbc's commands for operators: what a group is doing, and who shall be primary.
+// pbc's commands for operators: the state of a group, and the choice of its primary.
 #pragma once
 
 #include <unistd.h>
@@ -84,7 +84,8 @@ inline asio::awaitable<Exit> promote(CommandContext& context, Address server) {
     co_return Exit::done;
 }
 
-/// What an operator has to know before a view is forced. Throws if nothing would be: a warning of loss would be idle.
+/// What an operator must know before a view is forced. Throws if forcing is not possible or not needed, because then a
+/// warning of loss would be pointless.
 inline std::string price_of_force(const CommandContext& context, const understudy::ViewStatusResult& status,
                                   const Address& server) {
     const auto refuse = [&](const std::string& why) { throw Ended{Exit::failed, context.doing + ": " + why}; };
@@ -101,7 +102,7 @@ inline std::string price_of_force(const CommandContext& context, const understud
     return describe(group.info.view) + "\n" + understudy::may_be_lost(group.info.view, member);
 }
 
-/// Says what has to be known before something that may lose data, and asks. Throws unless the answer is yes.
+/// Prints a warning before an action that may lose data, and asks. Throws unless the answer is yes.
 inline void warn(const CommandContext& context, const std::string& warning, const std::string& question, bool yes) {
     std::cerr << understudy::printable(warning, true) << '\n';
     if (yes) return;

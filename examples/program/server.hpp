@@ -1,5 +1,5 @@
-// What a server program is around its service: a line when it is ready, events with time stamps on stderr, and an
-// orderly end when it is told to go.
+// The parts of a server program around its service: a line when it is ready, events with time stamps on stderr, and an
+// orderly end on a signal.
 #pragma once
 
 #include <unistd.h>
@@ -34,7 +34,7 @@ inline std::string time_stamp() {
     return text;
 }
 
-/// A line on stderr. It never waits for whoever reads that, and may be called on any thread.
+/// Writes a line to stderr. Never waits for the reader, and may be called on any thread.
 inline void log(std::string_view line) {
     static auto& lines = *new LineWriter{STDERR_FILENO, time_stamp};
     lines.write(time_stamp() + ' ' + understudy::printable(line));
@@ -45,13 +45,13 @@ inline void say_ready(const understudy::Address& address) {
     LineWriter{STDOUT_FILENO, time_stamp}.write("listening on " + address);
 }
 
-/// The socket's file of a `unix://` address; empty of another.
+/// The socket's file of a `unix://` address; empty for other addresses.
 inline std::string socket_file(const understudy::Address& address) {
     constexpr std::string_view scheme = "unix://";
     return address.starts_with(scheme) ? address.substr(scheme.size()) : std::string{};
 }
 
-/// Runs a program's body; what it throws is said on stderr. A port that is taken is named in what the library throws.
+/// Runs a program's body and reports an exception on stderr. If a port is in use, the library's exception names it.
 template <typename Body>
 Exit guarded(std::string_view name, Body body) {
     const auto complain = [name](const char* what) {

@@ -1,6 +1,6 @@
-// How a server program is told to go. Signals are taken from the first line of main on, by a thread of their own: also
-// while the program reads a long journal or resolves a name, and also as the first process of a container, whose
-// signals the kernel drops unless somebody takes them.
+// How signals end a server program. A thread of its own takes signals from the first line of main on: also while the
+// program reads a long journal or resolves a name, and also as the first process of a container, whose signals the
+// kernel drops unless the process handles them.
 #pragma once
 
 #include <pthread.h>
@@ -22,13 +22,13 @@
 
 namespace program {
 
-/// SIGTERM, SIGINT and SIGHUP (unless that is ignored, as under nohup). The first one asks the program to leave, the
-/// second one to stop; a third one ends it, whatever it waits for. There is one object, which is never destroyed.
+/// Handles SIGTERM, SIGINT and SIGHUP (unless that is ignored, as under nohup). The first signal asks the program to
+/// leave, the second one to stop; a third one ends it at once. There is one object, which is never destroyed.
 class Signals {
 public:
     using Say = void (*)(std::string_view);
 
-    /// Has to come before any thread is started. `say` is called on another thread.
+    /// Must be called before any thread is started. `say` is called on another thread.
     static Signals& take(Say say) {
         static auto& only = *new Signals{say};
         return only;
@@ -36,8 +36,9 @@ public:
     Signals(const Signals&) = delete;
     Signals& operator=(const Signals&) = delete;
 
-    /// A file that the program makes while it starts, and removes if it is told to go then. Signals wait from this on
-    /// until `made`, or until it is known that the file was not made: else one that comes between would leave it.
+    /// A file that the program creates during its start, and removes if a signal ends it then. From this point signals
+    /// wait until `made`, or until it is known that the file was not created: otherwise a signal in between would leave
+    /// the file behind.
     class Making {
     public:
         Making(Signals& signals, std::string file)
@@ -56,7 +57,7 @@ public:
         std::unique_lock<std::mutex> lock_;
     };
 
-    /// While it lives the first signals call these, on `io`.
+    /// While this object exists, the first two signals call these functions, on `io`.
     class Serving {
     public:
         Serving(Signals& signals, asio::io_context& io, std::function<void()> leave, std::function<void()> stop)
@@ -73,7 +74,7 @@ public:
 
 private:
     explicit Signals(Say say) : say_{say} {
-        ::signal(SIGPIPE, SIG_IGN);  // a reader of our events that goes away must not end us
+        ::signal(SIGPIPE, SIG_IGN);  // a reader of our events that disconnects must not end this process
         sigemptyset(&set_);
         for (const int one : {SIGTERM, SIGINT, SIGHUP})
             if (one != SIGHUP || !ignored(one)) sigaddset(&set_, one);
@@ -117,13 +118,13 @@ private:
     sigset_t set_{};
     std::mutex mutex_;
     std::string file_;
-    asio::io_context* io_ = nullptr;  // nothing but between start and end
+    asio::io_context* io_ = nullptr;  // set only while the program is serving
     std::function<void()> leave_, stop_;
     bool began_ = false;
     int count_ = 0;
 };
 
-/// What every program of ours does at its start. A file that may not grow is an error that is told.
+/// What every program does at its start. If a file may not grow, the write fails with an error instead of a signal.
 inline void prepare_process() {
     ::signal(SIGXFSZ, SIG_IGN);
     understudy::net::raise_descriptor_limit();

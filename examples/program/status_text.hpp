@@ -1,4 +1,4 @@
-// `pbc status`: what view service and primary say, as text for people and as JSON.
+// `pbc status`: the reports of the view service and of the primary, as text for people and as JSON.
 #pragma once
 
 #include <algorithm>
@@ -14,7 +14,7 @@
 
 namespace program {
 
-/// One group, and what its primary says of itself, if it answered.
+/// One group, and its primary's own report, if the primary answered.
 struct GroupReport {
     understudy::GroupStatus status;
     std::optional<understudy::ReplicaStatusResult> primary;
@@ -26,7 +26,7 @@ inline std::string age(Duration duration) {
     return ms < 120'000 ? std::to_string(ms / 1'000) + " s" : std::to_string(ms / 60'000) + " min";
 }
 
-/// `100 of 250 entries`, `3145728 bytes of a snapshot`, or how a backup in sync stands.
+/// `100 of 250 entries`, `3145728 bytes of a snapshot`, or the state of a backup in sync.
 inline std::string progress(const understudy::ReplicaStatusResult& primary, std::string_view server) {
     const auto backup = std::ranges::find(primary.backups, server, &understudy::BackupStatus::name);
     if (backup == primary.backups.end()) return {};
@@ -60,11 +60,11 @@ inline std::string describe_server(const GroupReport& group, const understudy::S
     return line + '\n';
 }
 
-/// For whom the group waits, why, and the command that ends it.
+/// Which servers the group waits for, why, and the command that ends the wait.
 inline std::string describe_wait(const understudy::GroupStatus& status, const Address& view_service) {
     if (status.waiting_for.empty()) return {};
     using understudy::printable;
-    if (status.waiting_why.starts_with("R7"))  // which names the command
+    if (status.waiting_why.starts_with("R7"))  // the reason itself names the command
         return "  DECIDES NOTHING\n  " + printable(status.waiting_why) + "\n  VIEW_SERVICE is " + view_service + '\n';
     return "  WAITS for " + printable(understudy::detail::join(status.waiting_for)) + "\n  " +
            printable(status.waiting_why) +
@@ -85,13 +85,13 @@ inline std::string describe_group(const GroupReport& group, const Address& view_
     return text + describe_wait(status, view_service);
 }
 
-/// A view service of an older version gives the events of all groups. Each begins with its group.
+/// A view service of an older version returns the events of all groups. The text of each event begins with its group.
 inline void keep_events_of(const std::string& group, std::vector<understudy::PastEvent>& events) {
     const auto begin = understudy::printable(group) + ": ";
     std::erase_if(events, [&](const auto& event) { return !event.text.starts_with(begin); });
 }
 
-/// The last ones.
+/// The latest events.
 inline std::string describe_events(const std::vector<understudy::PastEvent>& events, std::size_t most) {
     if (events.empty() || most == 0) return {};
     std::string text = "recent events\n";

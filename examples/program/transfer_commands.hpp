@@ -21,8 +21,8 @@
 
 namespace program {
 
-/// Nothing reaches stdout or FILE before all of the snapshot is there, so if the primary changes meanwhile the dump can
-/// begin anew.
+/// Nothing is written to stdout or FILE before the snapshot is complete, so the dump can start again if the primary
+/// changes meanwhile.
 inline asio::awaitable<Exit> dump(CommandContext& context, std::string target) {
     for (int attempt = 1;; ++attempt) {
         Draft draft{target};
@@ -43,7 +43,8 @@ inline asio::awaitable<Exit> dump(CommandContext& context, std::string target) {
 
 // ---- load -------------------------------------------------------------------------------------------------
 
-/// Records that are put at once. No key is in it twice, so that of two lines for one key the later one wins.
+/// Records that are put concurrently. A key occurs only once in a batch, so that of two lines for one key the later one
+/// wins.
 struct Batch {
     static constexpr std::size_t most = 256, most_bytes = 4u << 20;
 
@@ -87,7 +88,7 @@ public:
     }
 
 private:
-    /// The next good record; bad lines on the way are reported and left out.
+    /// The next valid record; invalid lines before it are reported and left out.
     std::optional<Batch::Item> next() {
         while (auto line = lines_.next()) {
             try {
@@ -108,7 +109,7 @@ private:
         under_way_ = batch.items.size();
         for (auto& [line, record] : batch.items)
             asio::co_spawn(context_.io, put_in_pieces(context_, std::move(record), max_command_), Done{this, line});
-        std::error_code cancelled;  // that is how the last one says so
+        std::error_code cancelled;  // the last put cancels the timer to signal the end
         if (under_way_ != 0) co_await all_done_.async_wait(asio::redirect_error(asio::use_awaitable, cancelled));
     }
 
@@ -129,7 +130,7 @@ private:
         if (--under_way_ == 0) all_done_.cancel();
     }
 
-    /// Gives one of the causes.
+    /// Prints the failures; returns one of their causes.
     std::error_code say_failures() const {
         for (const auto& [code, lines] : failures_) {
             const auto others = lines.second - 1;
@@ -144,7 +145,7 @@ private:
     std::size_t max_command_;
     asio::steady_timer all_done_;
     std::size_t under_way_ = 0, loaded_ = 0, bad_ = 0;
-    /// Those of one batch, which mostly have one cause: the first line and how many there are.
+    /// The failures of one batch, which mostly have one cause: the first line and how many lines failed.
     std::map<std::error_code, std::pair<std::size_t, std::size_t>> failures_;
 };
 
