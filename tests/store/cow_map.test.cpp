@@ -1,4 +1,4 @@
-// The copy-on-write map against std::map, with copies held at random points.
+// The copy-on-write map against std::map, with copies kept at random points.
 #include <doctest/doctest.h>
 
 #include <map>
@@ -34,7 +34,8 @@ TEST_SUITE("cow_map") {
         REQUIRE(content(map) == model);
     }
 
-    // A map and its model, changed alike. Drawn by hand because std distributions differ between libraries.
+    // A map and its model, to which the same changes are made. Values are drawn by hand, because std distributions
+    // differ between libraries.
     struct Pair {
         explicit Pair(unsigned seed) : random{seed} {}
 
@@ -42,7 +43,8 @@ TEST_SUITE("cow_map") {
         std::string key(std::size_t keys) {
             auto number = below(keys);
             auto text = std::to_string(number);
-            if (number % 3 == 0) return "a common and rather long prefix/" + text;  // bounds that differ late
+            // keys that differ only near their end
+            if (number % 3 == 0) return "a common and rather long prefix/" + text;
             if (number % 3 == 1) return std::string{static_cast<char>(number % 256), '\0'} + text;
             return text;
         }

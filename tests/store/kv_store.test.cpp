@@ -60,7 +60,7 @@ TEST_SUITE("kv_store") {
         return text.find(part) != text.npos;
     }
 
-    // Draws plain, odd and non-UTF-8 strings.
+    // Draws plain and unusual strings, and some that are not UTF-8.
     std::string draw(std::mt19937& random) {
         static const std::string letters[] = {"a",        "b",    "\"",           "\\",   "\n", std::string(1, '\0'),
                                               "\xc3\xa9", "\xff", "\xed\xa0\x80", "\x01", "/"};
@@ -92,7 +92,7 @@ TEST_SUITE("kv_store") {
     TEST_CASE("a reply in its usual form is read as any other") {
         for (const char* text : {"null", "\"\"", "\"plain\"", "\"esc\\u0041ped\"", "\"\xc3\xa4\""}) {
             CAPTURE(text);
-            const auto other = " " + std::string{text};  // read in the general way
+            const auto other = " " + std::string{text};  // the space makes the general decoder read it
             CHECK(KvStore::decode_reply(text) == KvStore::decode_reply(other));
         }
         for (const char* text : {"\"open", "\"two\" \"words\"", "nul", "\"control\n\"", "\"\xff\""}) {
@@ -237,7 +237,7 @@ TEST_SUITE("kv_store") {
         auto wrong = [](std::string_view text) { return thrown([&] { KvStore::decode_query(text); }); };
         CHECK(says(wrong(R"({"op":"put"})"), "unknown op 'put', expected get or keys"));
         CHECK(says(wrong(R"({"op":"get"})"), "get needs the member 'key'"));
-        CHECK(ask({}, R"({"op":"keys","limit":null})") == "[]");  // as if it were absent
+        CHECK(ask({}, R"({"op":"keys","limit":null})") == "[]");  // as if the member were absent
         CHECK(says(wrong(R"({"op":"keys","limit":0})"), "must be 1 to 10000"));
         CHECK(says(wrong(R"({"op":"keys","limit":10001})"), "must be 1 to 10000"));
         CHECK(says(wrong(R"({"op":"keys","limit":-1})"), "member 'limit': expected a whole number, found -1"));
@@ -313,7 +313,7 @@ TEST_SUITE("kv_store") {
         auto snapshot = store.snapshot();
         auto read = snapshot.read(1000);
         for (int i = 0; i < 300; ++i) store.apply(kv::Put{std::to_string(i), "later"});
-        auto fork = snapshot;  // a copy goes on by itself
+        auto fork = snapshot;  // a copy continues independently
         CHECK(read + whole(std::move(snapshot)) == text);
         CHECK(read + whole(std::move(fork), 3) == text);
         for (std::size_t piece : {1u, 2u, 63u, 5000u, 1000000u}) {

@@ -1,4 +1,5 @@
-// TypedStore over the key/value store, the ledger of the examples, the poorest Store, and one that breaks every law.
+// TypedStore over the key/value store, the ledger of the examples, the Store with the fewest operations, and one that
+// violates the requirements.
 #include <doctest/doctest.h>
 
 #include <stdexcept>
@@ -23,7 +24,7 @@ using wire::TypedStoreOptions;
 TEST_SUITE("typed_store") {
     namespace {
 
-    // Its own form of nothing but the simple snapshot; throws wherever its input tells it to.
+    // Has only the simple snapshot; throws wherever its input says so.
     struct Lawless {
         struct Command {
             std::string what;
@@ -184,7 +185,7 @@ TEST_SUITE("typed_store") {
         CHECK(restore(store, "{\"abc\":12}", 3) == "");
         CHECK(restore(store, "{\"abc\":123}", 3) == "restore: the snapshot exceeds max_restore (10 bytes)");
         CHECK(good(store.query(R"({"op":"total"})")) == R"({"balance":12,"status":"ok"})");
-        CHECK(restore(store, "{\"abc\":13}", 10) == "");  // a new beginning forgets what was collected
+        CHECK(restore(store, "{\"abc\":13}", 10) == "");  // a new beginning drops what was collected before
         CHECK(good(store.query(R"({"op":"total"})")) == R"({"balance":13,"status":"ok"})");
     }
 
