@@ -1,4 +1,4 @@
-// Byte strings in JSON, in both of their forms and over both ways of reading them.
+// Byte strings in JSON, in both of their forms and with both decoders.
 #include <random>
 #include <string>
 

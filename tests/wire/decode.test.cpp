@@ -1,4 +1,4 @@
-// Payloads that are no message: each is answered with the code and the sentence that its sender needs.
+// Payloads that are not messages: each is answered with the error code and the text that its sender needs.
 #include <string>
 #include <string_view>
 #include <variant>
@@ -169,7 +169,7 @@ TEST_SUITE("decode") {
     TEST_CASE("another version of the protocol is said to be one even if its params have changed") {
         CHECK(why(request("view.get", R"({"group":{"new":1},"protocol":2})")) ==
               "unsupported_version: protocol 2 is not supported, only 1");
-        // the rules themselves refuse a message that still reads well
+        // the state machines themselves refuse a message that can still be decoded
         CHECK(wire::decode(request("view.get", R"({"group":"g","protocol":2})")).index() == 0);
     }
 
@@ -209,7 +209,7 @@ TEST_SUITE("decode") {
             const auto result = wire::decode(R"({"jsonrpc":"2.0","error":{"code":-32099,"message":"no")" +
                                              std::string{data} + R"(},"id":)" + id + "}");
             if (std::string_view{data}.find("name") != std::string_view::npos) {
-                CHECK(result.index() == 1);  // our own member with a wrong type
+                CHECK(result.index() == 1);  // a member of this protocol with a wrong type
                 continue;
             }
             REQUIRE(result.index() == 0);

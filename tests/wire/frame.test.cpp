@@ -1,4 +1,4 @@
-// Frames: however the bytes come, the same payloads come out; what is no frame ends with a sentence.
+// Frames: however the bytes are split, the same payloads are decoded; invalid frames end with an error text.
 #include <functional>
 #include <string>
 #include <vector>
@@ -83,8 +83,8 @@ TEST_SUITE("frame") {
     }
 
     TEST_CASE("a large frame that comes in small reads is moved a bounded number of times") {
-        // With a move at each read this would copy 8 GiB; the test's time limit is the verdict of last resort,
-        // the doubling of the buffer the exact one.
+        // If each read moved the bytes, this would copy 8 GiB. The exact check is that the buffer doubles; the test's
+        // time limit is the last resort.
         const std::string payload = "{" + std::string((4u << 20) - 2, ' ') + "}";
         const auto stream = stream_of({"{}", payload});
         FrameDecoder decoder{8u << 20};
@@ -101,7 +101,7 @@ TEST_SUITE("frame") {
         CHECK(moves < 20);
         CHECK(capacity <= 2 * stream.size());
         decoder.prepare(1024);
-        CHECK(decoder.capacity() == 1024);  // what one large frame needed is not kept
+        CHECK(decoder.capacity() == 1024);  // the memory for one large frame is released
     }
 
     TEST_CASE("a backlog that is taken one frame at a time is not moved for each") {
@@ -189,7 +189,7 @@ TEST_SUITE("frame") {
         CHECK(failure.code == error::too_large);
         CHECK(failure.text == decoder.what());
         CHECK(std::get<Decoded>(decoded).id.empty());
-        // and it is what the encoder of messages would have written
+        // the encoder of messages writes the same
         CHECK(encode("", failure) == connection_error(decoder.code(), decoder.what()));
     }
 }

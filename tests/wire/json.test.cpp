@@ -1,4 +1,5 @@
-// Messages to JSON and back: every kind, random values, any order of members; what another parser makes of it.
+// Messages to JSON and back: every kind, random values, any order of members; and the same text as read by another
+// parser.
 #include <algorithm>
 #include <random>
 #include <string>
@@ -18,7 +19,8 @@ using nlohmann::json;
 
 TEST_SUITE("json") {
     namespace {
-    /// The same text with the members of every object of the protocol in another order, the unread values kept.
+    /// The same text with the members of every object of the protocol in another order; the members that are not
+    /// decoded stay as they are.
     std::string shuffled(const json& value, std::mt19937& random) {
         if (value.is_array()) {
             std::string out = "[";
@@ -37,7 +39,8 @@ TEST_SUITE("json") {
         return out + " }";
     }
 
-    /// As nlohmann would write what stands for commands, queries and values, which `shuffled` went through.
+    /// Formats commands, queries and values as nlohmann writes them, because `shuffled` has passed them through
+    /// nlohmann.
     struct Redumped {
         static void text(std::string& it) {
             if (!it.empty()) it = json::parse(it).dump();

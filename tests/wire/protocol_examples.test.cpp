@@ -1,4 +1,5 @@
-// docs/protocol.md against the code: every example is read and written back, every method and error stands there.
+// docs/protocol.md against the code: every example is decoded and encoded again, and the page lists every method and
+// error.
 #include <fstream>
 #include <map>
 #include <set>
@@ -24,7 +25,7 @@ TEST_SUITE("protocol_examples") {
     struct Page {
         std::string text;
         std::map<std::string, std::vector<std::string>>
-            blocks;  // by what follows the fence: `json`, `json command`, ...
+            blocks;  // by the text that follows the fence: `json`, `json command`, ...
     };
 
     Page read_page() {
@@ -82,7 +83,7 @@ TEST_SUITE("protocol_examples") {
             const auto& example = std::get<wire::Decoded>(result);
             const auto text = wire::encode(example.id, example.message);
             auto expected = json::parse(block);
-            // the one member that an example has although we leave it out
+            // the only member that an example has although the encoder leaves it out
             if (expected.contains("result") && expected["result"].contains("view"))
                 if (auto& view = expected["result"]["view"]; view.is_object() && view["viewnum"] == 0)
                     view.erase("primary");
@@ -128,7 +129,7 @@ TEST_SUITE("protocol_examples") {
             int code = 0;
             row >> bar >> code >> bar >> name;
             CHECK_MESSAGE(found.count(code) == 0, line);
-            found[code] = name.substr(1, name.size() - 2);  // between backticks
+            found[code] = name.substr(1, name.size() - 2);  // without the backticks
         }
         CHECK(found == expected);
     }

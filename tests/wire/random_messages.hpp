@@ -78,7 +78,7 @@ private:
     Position position() { return flip() ? Position{} : Position{number(), number()}; }
     Incarnation incarnation() { return Incarnation{number()}; }
     ClusterId cluster() { return ClusterId{number()}; }
-    /// Fractions are 64ths of a millisecond, which any JSON library writes to the letter: they are exact in binary.
+    /// Fractions are 64ths of a millisecond, which every JSON library writes exactly, because they are exact in binary.
     Duration duration() {
         const Duration whole = std::chrono::milliseconds{below(1'000'000)};
         return flip() ? whole : whole + Duration{15'625 * below(64)};

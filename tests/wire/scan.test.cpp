@@ -1,4 +1,5 @@
-// The JSON scanner against a list of texts, against nlohmann's parser over mutated texts, and against bombs.
+// The JSON scanner against a list of texts, against nlohmann's parser on mutated texts, and against texts made to
+// exhaust it.
 #include <random>
 #include <string>
 #include <string_view>
@@ -191,7 +192,8 @@ TEST_SUITE("scan") {
                 else
                     text.erase(at, 1 + below(3));
             }
-            // nlohmann takes a NUL for the end, skips a byte order mark, and refuses numbers that no double holds.
+            // nlohmann takes a NUL for the end of the text, skips a byte order mark, and refuses numbers that no double
+            // can hold.
             if (text.find('\0') != text.npos || text.starts_with("\xEF\xBB\xBF")) continue;
             const bool ours = accepts(text), theirs = nlohmann::json::accept(text);
             if (ours && !theirs && holds_a_number_beyond_doubles(text)) continue;
@@ -199,7 +201,7 @@ TEST_SUITE("scan") {
             REQUIRE(ours == theirs);
             accepted += ours;
         }
-        CHECK(accepted > 10'000);  // or the comparison would say little
+        CHECK(accepted > 10'000);  // otherwise the comparison would prove little
     }
 
     TEST_CASE("strings mean what another parser says they mean") {

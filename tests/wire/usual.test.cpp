@@ -1,5 +1,5 @@
-// The reading for the usual form takes what `encode` writes of the frequent messages, and never reads anything in
-// another way than the general reading does.
+// The fast decoder accepts the frequent messages as `encode` writes them, and never decodes a text differently from the
+// general decoder.
 #include <doctest/doctest.h>
 
 #include <random>
@@ -22,7 +22,7 @@ using namespace understudy::protocol;
 using namespace understudy::test;
 
 TEST_SUITE("usual") {
-    /// Whether the reading for the usual form takes it; then the general reading has to agree.
+    /// Whether the fast decoder accepts the text; if so, the general decoder must agree.
     bool taken(const std::string& text) {
         wire::Decoded usual;
         if (!wire::FastDecoder{text}.read(usual.id, usual.message)) return false;
@@ -61,7 +61,7 @@ TEST_SUITE("usual") {
         std::mt19937 random{3};
         int taken_count = 0;
         for (int round = 0; round < 400; ++round) {
-            std::string data(random() % 9000, 'x');  // across the pieces in which it is copied
+            std::string data(random() % 9000, 'x');  // longer than the pieces in which it is copied
             for (auto n = random() % 40; n > 0 && !data.empty(); --n)
                 data[random() % data.size()] = round % 2 ? static_cast<char>(random() % 128) : "\"\\\n\t"[random() % 4];
             const Install install{ClusterId{1}, "main", {3, {}}, {Incarnation{17}, {2, 8}}, 5, data, false};
@@ -227,7 +227,7 @@ TEST_SUITE("usual") {
                 still += taken(shorter);
             }
         }
-        CHECK(still > 100);  // other digits and letters
+        CHECK(still > 100);  // those with other digits and letters
     }
 
     TEST_CASE("commands of the key/value store are read alike in both ways") {
