@@ -144,7 +144,7 @@ private:
         std::optional<std::pair<Address, ProbeResult>> probed;
     };
 
-    // ---- parties ----------------------------------------------------------------------------------------
+    // ---- nodes ------------------------------------------------------------------------------------------
 
     void start(const Address& name) {
         auto& server = servers_[name];
