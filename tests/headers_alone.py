@@ -95,7 +95,7 @@ def compile_chain(command, headers, folder):
     return "" if done.returncode == 0 else f"included in this order: {', '.join(headers)}\n{done.stdout}"
 
 
-LISTS = 12  # in a translation unit
+LISTS = 12  # in one translation unit
 
 
 def groups(lists):

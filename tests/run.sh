@@ -10,12 +10,12 @@ sh "$source/tests/setup.sh" tests
 
 generator=
 command -v ninja >/dev/null 2>&1 && [ ! -e "$build/CMakeCache.txt" ] && generator=-GNinja
-# Test files are compiled several at a time: what they all instantiate is then compiled once.
+# Several test files are compiled as one unit, so that the templates that they share are compiled once.
 cmake -S "$source" -B "$build" $generator -DCMAKE_BUILD_TYPE=Debug -DCMAKE_CXX_FLAGS_DEBUG=-O0 \
     -DCMAKE_UNITY_BUILD=ON -DCMAKE_UNITY_BUILD_BATCH_SIZE=50
 cmake --build "$build" -j "$jobs"
 
-# ctest's output, then its own summary once more in one line; a pipe would hide its exit code.
+# ctest's output, then its summary once more in one line. A plain pipe would hide ctest's exit code.
 status=0
 { ctest --test-dir "$build" -j "$jobs" --output-on-failure "$@" || echo $? >"$build/ctest.status"; } 2>&1 |
     tee "$build/ctest.log"
@@ -30,13 +30,14 @@ if [ -z "$summary" ]; then
     [ "$status" -ne 0 ] || status=1
     summary="0 0"
 fi
-# A fresh seed that failed is no verdict, and ctest does not show what a test that passed has printed.
+# A failure with a fresh seed does not fail the run, and ctest does not show the output of tests that pass; so it is
+# printed here.
 found=$build/tests/soak_found.txt
 if [ -s "$found" ]; then
     echo "#### FRESH SEEDS OF THE SOAK HAVE FAILED (arguments of sim_soak; see tests/soak/soak_test.py):"
     cat "$found"
 fi
-# What failed has said why among what hundreds of others said; once more, so that it is found.
+# Prints the output of the failed tests again, because it is hard to find in the whole output.
 if [ "$status" -ne 0 ]; then
     echo "#### WHAT FAILED HAS SAID, THE LAST LINES:"
     awk '/^ *[0-9]+\/[0-9]+ Test +#|^ +Start +[0-9]+: |% tests passed/ { failed = /\*\*\*/ } failed' \

@@ -1,14 +1,14 @@
 #!/bin/sh
-# Installs what is missing to build: `setup.sh programs` for the programs and the demo, `setup.sh tests` for all,
-# `setup.sh fuzz` for tests/fuzz/run.sh.
-# Knows apt; elsewhere it names what is missing and fails. Touches nothing if nothing is missing.
+# Installs the packages that are missing for a build: `setup.sh programs` for the programs and the demo,
+# `setup.sh tests` for everything, `setup.sh fuzz` for tests/fuzz/run.sh.
+# Uses apt; on other systems it names the missing packages and fails. Does nothing if nothing is missing.
 set -eu
 what=${1:-tests}
 
 works() { command -v "$1" >/dev/null 2>&1; }
 includes() { echo "#include <$1>" | "${CXX:-c++}" -E -x c++ - >/dev/null 2>&1; }
 
-# missing PACKAGE CHECK...: notes the Debian package if the check fails
+# missing PACKAGE CHECK...: records the Debian package if the check fails
 packages=
 missing() {
     package=$1
@@ -32,7 +32,7 @@ if [ "$what" = tests ]; then
     missing valgrind works valgrind
     missing strace works strace
 fi
-# A clang of 17 or newer with its libFuzzer; run.sh also takes an older one, where nothing else is to be had.
+# A clang of version 17 or newer with its libFuzzer; run.sh also accepts an older one if no newer one is available.
 fuzzes() {
     for compiler in ${CLANGXX:-clang++-19 clang++-18 clang++-17}; do
         echo 'extern "C" int LLVMFuzzerTestOneInput(const unsigned char*, unsigned long) { return 0; }' |
@@ -68,7 +68,7 @@ install() {
     case " $packages" in *" clang-19 "*) choose_clang ;; esac
     $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $packages
 }
-# Where there is no clang-19: the newest one that there is.
+# If there is no clang-19, chooses the newest one available.
 choose_clang() {
     for version in 19 18 17 16 15 14; do
         apt-cache show "clang-$version" "libclang-rt-$version-dev" >/dev/null 2>&1 || continue

@@ -105,7 +105,7 @@ class Mixed(Case):
         two = self.pbd(second, "two", *options)
         self.in_sync(two)
         writer.wait_for_more()
-        self.kill(one)  # the second one leads
+        self.kill(one)  # then the second server leads
         writer.wait_for_more()
         one = self.pbd(other(first), "one", *options)
         self.in_sync(one)

@@ -1,5 +1,5 @@
-// What the baseline's programs said and kept (tests/compat/fixtures, README.md there) is read today: its messages, the
-// journal of a server with a snapshot and two lives, and the record of a view service.
+// The present code reads the messages and files of the baseline's programs (tests/compat/fixtures, README.md there):
+// messages, the journal of a server with a snapshot and two incarnations, and the record of a view service.
 #include <filesystem>
 #include <fstream>
 #include <string>
@@ -63,7 +63,8 @@ TEST_SUITE("fixtures") {
             REQUIRE(std::holds_alternative<wire::Decoded>(decoded));
             const auto& [id, message] = std::get<wire::Decoded>(decoded);
             auto came = nlohmann::json::parse(line);
-            if (line.find(R"("primary":null)") != line.npos) came["result"]["view"].erase("primary");  // means absent
+            // null means absent
+            if (line.find(R"("primary":null)") != line.npos) came["result"]["view"].erase("primary");
             CHECK(nlohmann::json::parse(wire::encode(id, message)) == came);
         }
     }

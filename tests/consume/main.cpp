@@ -1,4 +1,4 @@
-// What a host compiles and runs: a view service, a replica and a clerk, over TCP in one process.
+// A host's program: a view service, a replica and a clerk, over TCP in one process.
 #include <exception>
 #include <iostream>
 #include <string>

@@ -1,5 +1,5 @@
-// A host whose store writes and reads its own text pays nothing for nlohmann::json. With WITHOUT_TEXT the store leaves
-// that to nlohmann::json, which nobody has included: the compiler has to say what to do.
+// If a host's store encodes and decodes its own text, the host does not need nlohmann::json. With WITHOUT_TEXT the
+// store relies on nlohmann::json, which is not included: the compiler's error must say what to do.
 #include <charconv>
 #include <cstdint>
 #include <string>

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Uses the library as a host would: `run.sh WAY SOURCE BUILD COMPILER CMAKE`, where WAY names a folder here.
+# Uses the library as a host does: `run.sh WAY SOURCE BUILD COMPILER CMAKE`, where WAY names a folder here.
 # Everything happens in BUILD/consume/WAY. Neither the network nor git is needed, and the test fails if one is used.
 set -eu
 way=$1 source=$2 build=$3 compiler=$4 cmake=$5
@@ -8,7 +8,7 @@ work=$build/consume/$way
 rm -rf "$work"
 mkdir -p "$work/bin"
 
-# What reaches for git or the network fails.
+# Makes every use of git or the network fail.
 printf '#!/bin/sh\necho "git $*" >>"%s/git_was_used"\nexit 1\n' "$work" >"$work/bin/git"
 chmod +x "$work/bin/git"
 PATH=$work/bin:$PATH
@@ -38,7 +38,7 @@ host() {
     fi
 }
 
-# Installs, then moves what was installed: nothing in it may remember where it was.
+# Installs, then moves the installed files: no file may contain the folder where it was installed.
 install_and_move() {
     "$cmake" --install "$build" --prefix "$work/first" >/dev/null
     mv "$work/first" "$work/moved"
@@ -47,7 +47,7 @@ install_and_move() {
     fi
 }
 
-# folder_of HEADER: where the compiler finds it.
+# folder_of HEADER: the folder in which the compiler finds it.
 folder_of() {
     found=$(echo "#include <$1>" | "$compiler" -E -x c++ - 2>/dev/null |
         sed -n "s|^# [0-9]* \"\(/.*\)/$1\".*|\1|p" | head -n 1)
@@ -70,7 +70,7 @@ make_mirror() {
 }
 hash_of() { "$cmake" -E sha256sum "$1" | cut -d ' ' -f 1; }
 
-# copy_source FOLDER: what a release archive contains.
+# copy_source FOLDER: copies the files that a release archive contains.
 copy_source() {
     mkdir -p "$1/tests"
     for item in include cmake examples subprojects CMakeLists.txt LICENSE meson.build meson_options.txt; do
@@ -155,7 +155,7 @@ fetch_content)
         -DUNDERSTUDY_ARCHIVE_SHA256="$(hash_of "$work/mirror/understudy.tar.gz")" \
         -DUNDERSTUDY_MIRROR="$work/mirror" \
         -DCMAKE_DISABLE_FIND_PACKAGE_Asio=ON -DCMAKE_DISABLE_FIND_PACKAGE_nlohmann_json=ON
-    # What we packed is not what is pinned, so without the hashes given it must be refused.
+    # The archives packed here differ from the pinned ones, so without the given hashes they must be refused.
     if "$cmake" -S "$here/fetch_content" -B "$work/refused" "$@" >"$work/refused.log" 2>&1; then
         fail "an archive with the wrong hash was taken"
     fi
@@ -173,7 +173,7 @@ pkg_config)
     "$work/host"
     ;;
 meson)
-    # As a subproject, with its dependencies by wrap from the mirror.
+    # As a subproject; wrap fetches its dependencies from the mirror.
     make_mirror
     cp -R "$here/meson" "$work/project"
     cp "$here/smallest.cpp" "$work/project"
@@ -186,7 +186,7 @@ meson)
         "$work/build" "$work/project"
     meson compile -C "$work/build"
     "$work/build/host"
-    # By itself: its tests, and what it installs.
+    # By itself: its tests, and the files that it installs.
     copy_source "$work/alone"
     meson setup -Dtests=true --buildtype=plain --prefix="$work/installed" "$work/build_alone" "$work/alone"
     meson test -C "$work/build_alone"

@@ -1,5 +1,5 @@
-// The least that shows that a host finds the library and its packages, compiles, links and runs: a JSON text that goes
-// from one transport over TCP to another.
+// The smallest program that shows that a host finds the library and its packages, compiles, links and runs: it sends a
+// JSON text from one transport to another over TCP.
 #include <exception>
 #include <iostream>
 #include <string>

@@ -1,4 +1,4 @@
-// The parts of the program that shows what operations cost. They take the arguments of main.
+// The parts of the program that measures the cost of operations. They take the arguments of main.
 #pragma once
 
 int run_operation(int argc, char** argv);

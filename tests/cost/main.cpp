@@ -1,4 +1,4 @@
-// Picks what is measured. All of it is one program, so that what its parts instantiate is compiled once.
+// Selects the measurement. All of them are one program, so that shared templates are compiled once.
 #include <cstdio>
 #include <string>
 

@@ -1,6 +1,6 @@
-// What operations cost: a fixed script over the simulated network, through codec, loop and machines. So the figures
-// depend on the code and the compiler and not on the machine's mood. tests/cost/check.py runs it with different counts,
-// under callgrind too, and compares what one more operation costs with what is recorded.
+// The cost of operations: a fixed script over the simulated network, through codec, driver and state machines. The
+// figures depend on the code and the compiler and not on the load of the computer. tests/cost/check.py runs it with
+// different counts, also under callgrind, and compares the cost of one more operation with the recorded cost.
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
@@ -37,7 +37,7 @@ namespace {
 
 enum class Operation { put, get };
 
-/// A group of two and a clerk that keeps so many calls in flight.
+/// A group of two and a clerk that keeps `in_flight` calls in flight.
 class Script {
 public:
     explicit Script(std::size_t in_flight) : in_flight_{in_flight} {
@@ -87,8 +87,9 @@ int run_operation(int argc, char** argv) {
     const auto operation = std::string{argv[2]} == "get" ? Operation::get : Operation::put;
     Script script{std::strtoul(argv[3], nullptr, 10)};
     const auto count = std::strtoul(argv[4], nullptr, 10);
-    script.run(Operation::put, 10'000);  // until buffers and the log have the size that they keep
-    CALLGRIND_START_INSTRUMENTATION;  // does nothing without callgrind; until here it did not count, which is faster
+    script.run(Operation::put, 10'000);  // until buffers and the log have reached their final size
+    // does nothing without callgrind; the warm-up before it is not counted, which is faster
+    CALLGRIND_START_INSTRUMENTATION;
     script.run(operation, count);
     std::printf("%zu\n", allocations);
     return 0;

@@ -1,5 +1,5 @@
-// As many puts as asked for, one after the other, over unix sockets: a view service, two replicas and a clerk in one
-// thread. tests/cost/check.py counts the system calls of one more put.
+// `count` puts, one after the other, over unix sockets: a view service, two replicas and a clerk in one thread.
+// tests/cost/check.py counts the system calls of one more put.
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>

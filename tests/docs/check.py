@@ -12,7 +12,7 @@ import textwrap
 TESTS = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 ROOT = next((word for word in sys.argv[1:] if not word.startswith("-")), os.path.dirname(TESTS))
 sys.path.insert(0, TESTS)
-import tidy  # noqa: E402  the rooms, and the words that must not stand
+import tidy  # noqa: E402  for the rooms, and the words that are refused
 
 README_LINES = 150
 CUT = re.compile(r"<!-- cut from (\S+): (\w+) -->\n```\w*\n(.*?)```\n", re.S)
@@ -54,7 +54,7 @@ def rows(text, heading):
             found.append((number, cells))
         elif found:
             break
-    return found[2:]  # without the head and the rule below it
+    return found[2:]  # without the header row and the rule below it
 
 
 # ---- what the code says -----------------------------------------------------------------------------------

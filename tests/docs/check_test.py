@@ -13,7 +13,7 @@ OPTIONS = "include/understudy/options.hpp"
 TESTS = [".test.cpp", "_test.py"]
 SOURCES = ["error.hpp", "event.hpp", "options.hpp"]
 
-# What is wrong with the tree, the file, what stands there, what it becomes, a part of the complaint.
+# The fault, the file, the text in it, its replacement, a part of the expected error.
 SPOILED = [
     ("a README that is too long", "README.md", r"\Z", "\n" * 150, "150 at most"),
     ("a snippet that differs", "README.md", r"KvStore\{\}", "Store{}", "differs from examples/1_embed.cpp"),

@@ -1,10 +1,11 @@
 #!/bin/sh
-# Deliberate errors, one at a time: each patch here is applied to a copy, and the tests of the bare machines have to
-# find it, or, where only a whole cluster shows it, the soak.
-# `sh tests/mutants/run.sh [NAME...]` prints by which check each was caught, by the soak after how many seeds, and at
-# the end `caught N of N`; exit code 1 if one was not. UNDERSTUDY_SEEDS sets how many seeds it may take (5000).
-# UNDERSTUDY_BY=soak asks the soak first: what its checks are worth.
-# A run that was broken off goes on: what was caught is kept in the build folder until the library or the soak changes.
+# Deliberate errors, one at a time: each patch here is applied to a copy, and the tests of the state machines alone must
+# find it; if only a whole cluster shows the error, the soak must find it.
+# `sh tests/mutants/run.sh [NAME...]` prints which check caught each error (for the soak, after how many seeds), and at
+# the end `caught N of N`; exit code 1 if one was missed. UNDERSTUDY_SEEDS sets the most seeds to try (5000).
+# UNDERSTUDY_BY=soak asks the soak first, to show what its checks are worth.
+# An interrupted run continues: the errors caught so far are recorded in the build folder until the library or the soak
+# changes.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 source=$(cd "$here/../.." && pwd)
@@ -35,8 +36,8 @@ if [ "${1:-}" = --one ]; then # called by itself, for one patch
         echo "MISSED $name: the patch does not apply: $(tail -n 1 "$work/log")"
         exit 0
     fi
-    # Builds and runs what tests/core has of the machine that the patch is about; without a patch all of it. What is
-    # about includes alone would find nothing.
+    # Builds and runs the tests in tests/core of the state machine that the patch changes, or all of them without a
+    # patch. The tests of the includes alone are left out, because they find no such error.
     tests_of_machines() {
         case $(sed -n 's|^+++ .*/understudy/||p' "$here/$name.patch" 2>/dev/null) in
             view_service/*) set -- -E 'core/(view_|group_random)' ;;
@@ -55,7 +56,7 @@ if [ "${1:-}" = --one ]; then # called by itself, for one patch
         exit 0
     fi
     missed="$(head -n 1 "$here/$name.patch")"
-    # Each prints a line and keeps it if the error is caught, and fails otherwise.
+    # Each of these prints a line and records it if the error is caught, and fails otherwise.
     ask_tests() {
         tests_of_machines >"$work/log" 2>&1 && return 1
         test=$(sed -n 's/^TEST CASE:  *//p' "$work/log" | head -n 1)

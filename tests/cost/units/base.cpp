@@ -1,4 +1,5 @@
-// What other units are measured by: the two libraries that a host has in any case, a coroutine and one parse.
+// The base that other units are compared with: the two libraries that a host has in any case, one coroutine and one
+// parse.
 #include <asio.hpp>
 #include <nlohmann/json.hpp>
 
