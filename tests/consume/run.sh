@@ -79,7 +79,7 @@ copy_source() {
     cp -R "$source/tests/consume" "$source/tests/core" "$source/tests/main.cpp" "$1/tests"
 }
 
-# refuses WHAT SENTENCE OPTION...: WHAT is not configured, and SENTENCE, a regular expression, stands in the reason.
+# refuses WHAT SENTENCE OPTION...: configuring WHAT must fail, and the error must match the regular expression SENTENCE.
 refuses() {
     what=$1 sentence=$2
     shift 2
@@ -87,13 +87,13 @@ refuses() {
     if "$cmake" -S "$what" -B "$work/refused" -DCMAKE_CXX_COMPILER_WORKS=ON "$@" >"$work/refused.log" 2>&1; then
         fail "taken, but should be refused: $*"
     fi
-    # CMake breaks lines where it likes.
+    # CMake wraps its messages, so line ends are removed.
     tr -s ' \n' ' ' <"$work/refused.log" | grep -Eq -- "$sentence" || {
         cat "$work/refused.log" >&2
         fail "this does not say '$sentence'"
     }
 }
-# takes WHAT OPTION...: WHAT is configured.
+# takes WHAT OPTION...: configuring WHAT must succeed.
 takes() {
     what=$1
     shift
@@ -103,7 +103,7 @@ takes() {
         fail "should be taken: $*"
     }
 }
-# some_asio FOLDER NUMBER: what tells an Asio by its version.
+# some_asio FOLDER NUMBER: makes a folder with the two headers that show the version of Asio.
 some_asio() {
     mkdir -p "$work/$1/asio"
     : >"$work/$1/asio.hpp"
@@ -117,18 +117,18 @@ dependencies)
     some_asio old 101800
     nowhere="-DCMAKE_DISABLE_FIND_PACKAGE_asio=ON -DCMAKE_DISABLE_FIND_PACKAGE_Asio=ON"
     for from in "CMAKE_PREFIX_PATH=$work/moved" "UNDERSTUDY_SOURCE=$source"; do
-        # A host's own target, by its version, wherever that target says that Asio is.
+        # A target of the host is judged by the version of its Asio, however the target names the folder.
         for form in plain linked expression; do
             takes "$here/own_asio" -D"$from" -DFORM=$form -DASIO="$work/new"
             refuses "$here/own_asio" 'version "1\.18\.0".* at least "1\.22"' -D"$from" -DFORM=$form -DASIO="$work/old"
         done
     done
-    # A folder that was named and has no Asio.
+    # A given folder without Asio is refused.
     refuses "$here/find_package" 'Asio_INCLUDE_DIR is /nonexistent, which has no asio/version\.hpp' \
         -DCMAKE_PREFIX_PATH="$work/moved" -DAsio_INCLUDE_DIR=/nonexistent
     refuses "$here/add_subdirectory" 'Asio_INCLUDE_DIR is /nonexistent, which has no asio/version\.hpp' \
         -DUNDERSTUDY_SOURCE="$source" -DAsio_INCLUDE_DIR=/nonexistent
-    # Nothing there, and nothing may be fetched.
+    # Asio is not installed, and nothing may be fetched.
     refuses "$here/add_subdirectory" \
         'Asio 1\.22 or newer is not installed.*Install it.*FETCHCONTENT_SOURCE_DIR_ASIO.*UNDERSTUDY_MIRROR' \
         -DUNDERSTUDY_SOURCE="$source" -DFETCHCONTENT_FULLY_DISCONNECTED=ON $nowhere

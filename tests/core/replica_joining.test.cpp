@@ -227,7 +227,7 @@ TEST_SUITE("replica_joining") {
         group.decide(group.member("a"), {group.member("b")});
         group.settle();
         group.decide(group.member("a"));
-        for (int i = 0; i < 20; ++i) group.put("a", "later");  // `b` is known to hold the entries before these
+        for (int i = 0; i < 20; ++i) group.put("a", "later");  // `b` has the entries before these
         group.start("c", 3);
         group.decide(group.member("a"), {group.member("c")});
         group.settle();
@@ -289,7 +289,7 @@ TEST_SUITE("replica_joining") {
                 CHECK(group["b"].state() == before);
             }
         }
-        CHECK(group["b"].store().all.empty());  // the last chunk could not be read
+        CHECK(group["b"].store().all.empty());  // the last text is a valid snapshot of an empty store
     }
 
     TEST_CASE("S8: a half-received snapshot is forgotten after transfer_ttl in every role") {

@@ -1,4 +1,4 @@
-// The failure detector by itself, without a view service around it: what each kind of evidence leads to.
+// The failure detector by itself, without a view service: the result of each kind of evidence.
 #include <doctest/doctest.h>
 
 #include <string>
@@ -86,7 +86,7 @@ TEST_SUITE("core/view_failure_detector") {
         CHECK(hear("a", 9, 1, "conn:other").verdict == PingOutcome::Verdict::in_use);
         CHECK(health(view.primary) == Health::ok);
         detector.disconnected("a", now);
-        hear("a", 1, 2, "conn:a");  // the former one is back: now both are known to live
+        hear("a", 1, 2, "conn:a");  // the former process pings again: now both are known to run
         pass(timeouts.grace);
         hear("a", 1, 3, "conn:a");
         detector.disconnected("a", now);

@@ -75,7 +75,7 @@ private:
 
 class FaultyTransport {
 public:
-    // Not for T = FaultyTransport: whether that is a Transport depends on its constructors, so on this one.
+    // Excludes T = FaultyTransport: to check whether that is a Transport, the compiler would need this constructor.
     template <typename T>
         requires(!std::same_as<T, FaultyTransport> && Transport<T>)
     explicit FaultyTransport(T inner, std::shared_ptr<Faults> faults = std::make_shared<Faults>())
