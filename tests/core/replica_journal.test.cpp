@@ -133,7 +133,7 @@ TEST_SUITE("replica_journal") {
         group.keep_up = false;
         group.decide(group.member("a"), {group.member("b")});
         CHECK(ping().recovered.empty());
-        CHECK(ping().state_view == 1);  // a power cut may undo that the journal knows of the view that names it
+        CHECK(ping().state_view == 1);  // the view that names it is not stable yet
         group.persist("b");
         CHECK(ping().state_view == 3);
         group.keep_up = true;

@@ -125,7 +125,7 @@ TEST_SUITE("core/view_adopt") {
     }
     TEST_CASE("R4: an adopted group none of whose members in sync is heard waits for one of them") {
         Former harness;
-        harness.report("c");  // joining: it surely lacks the state
+        harness.report("c");  // joining: it certainly does not have the state
         const auto answer = harness.adopt();
         CHECK(describe(result_of(answer).info.view) == "view 1000000007: primary a, backup b (in sync)");
         CHECK(result_of(answer).may_be_lost.find("No member that surely holds every answered write is heard") !=

@@ -129,8 +129,8 @@ TEST_SUITE("commands in place") {
         return options;
     }
 
-    // Runs a coroutine that awaits one call of a client that then stops. Every object of the coroutine must be
-    // destroyed afterwards.
+    // Runs a coroutine that awaits one call of a client that then stops. Every Text that the coroutine made must
+    // be destroyed afterwards.
     template <typename Call>
     std::string awaited(Call call) {
         Text::live.clear(), Text::bad = 0, locks::encoded.clear();

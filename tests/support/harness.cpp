@@ -12,7 +12,7 @@
 namespace understudy::test {
 namespace {
 
-/// Real sockets in real time: tests wait for events, at most 30 s, and never for an amount of time.
+/// Real sockets in real time: `until` ignores its limit and waits for the condition, at most 30 s.
 template <typename Carrier>
 class SocketHarness final : public Harness {
 public:

@@ -24,8 +24,8 @@ public:
     virtual Address address(const std::string& name) const = 0;
     virtual FaultyTransport listen(const Address& address, std::shared_ptr<Faults> faults) = 0;
     virtual FaultyTransport dial(const std::string& name, std::shared_ptr<Faults> faults) = 0;
-    /// Runs until the condition holds; returns whether it does. In simulation `limit` applies; sockets have a longer
-    /// limit.
+    /// Runs until the condition holds; returns whether it does. In simulation at most `limit`; over sockets
+    /// the limit is always 30 s.
     virtual bool until(std::function<bool()> condition, Duration limit) = 0;
     virtual void pass(Duration length) = 0;
 };

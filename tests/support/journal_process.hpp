@@ -20,8 +20,8 @@ using Frames = std::map<std::uint64_t, std::string>;
 /// What the user of a log knows about it.
 struct Account {
     Frames appended{};                 ///< All frames that may be found.
-    std::uint64_t flushed = 0;         ///< Frames before this one have left the process.
-    std::uint64_t synced = 0;          ///< Frames before this one were reported to be on stable storage.
+    std::uint64_t flushed = 0;         ///< Frames up to this one have left the process.
+    std::uint64_t synced = 0;          ///< Frames up to this one were reported to be on stable storage.
     std::uint64_t removed_before = 0;  ///< Frames with lower numbers may have been removed.
 
     /// What is wrong if a recovery finds these frames, of which all up to `least` must be there; empty if all is well.

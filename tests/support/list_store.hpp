@@ -1,5 +1,5 @@
-// A text store for tests of the state machines: it keeps every command that it executed, in order. The
-// command `answer N` only returns N bytes.
+// A text store for tests of the state machines: it keeps every command that it executed, in order. The command
+// `answer N` only returns N bytes.
 #pragma once
 
 #include <string>
