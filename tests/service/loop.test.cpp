@@ -61,24 +61,63 @@ TEST_SUITE("loop") {
         void invariants() const {}
     };
 
-    struct EchoNode final : detail::Node {
-        using Machine = Echo;
+    template <StateMachine M>
+    struct NodeOf : detail::Node {
+        using Machine = M;
 
-        EchoNode(std::unique_ptr<detail::TransportBase> transport, Observer observer)
-            : driver{Echo{}, std::move(transport), std::move(observer)} {}
+        NodeOf(std::unique_ptr<detail::TransportBase> transport, Observer observer)
+            : driver{M{}, std::move(transport), std::move(observer)} {}
 
-        detail::Driver<Echo> driver;
-        std::function<void()> at_end_of_turn = [] {};
+        detail::Driver<M> driver;
 
         asio::any_io_executor executor() override { return driver.transport->get_executor(); }
         Address local() const override { return driver.transport->local(); }
-        asio::awaitable<void> begin_run() override { return detail::begin_run_of(*this); }
         void stop(std::error_code by = {}) override { driver.stop(by); }
 
         Time deadline() const { return driver.machine.deadline(); }
-        void after_turn() { at_end_of_turn(); }
         void end_calls() {}
         void drop_calls() {}
+    };
+
+    struct EchoNode final : NodeOf<Echo> {
+        using NodeOf<Echo>::NodeOf;
+
+        std::function<void()> at_end_of_turn = [] {};
+
+        asio::awaitable<void> begin_run() override { return detail::begin_run_of(*this); }
+        void after_turn() { at_end_of_turn(); }
+    };
+
+    // In one turn it asks for all that a replica can ask for.
+    struct Submitter {
+        using Output = replica::Output;
+
+        void receive(Envelope, Time, Output&) {}
+        void disconnected(const Address&, Time, Output&) {}
+        void probed(const Address&, ProbeResult, Time, Output&) {}
+        void wake(Time, Output& out) {
+            out.emit(ServerLost{});
+            out.send(replica::local_peer, make_call_id(Method::pb_execute, 1), ExecuteResult{});
+            out.journal.emplace();
+        }
+        Time deadline() const { return never; }
+        void invariants() const {}
+    };
+
+    // Notes in which order its parts are called.
+    struct SubmitterNode final : NodeOf<Submitter> {
+        using NodeOf<Submitter>::NodeOf;
+
+        std::vector<std::string> called;
+
+        asio::awaitable<void> begin_run() override { return detail::begin_run_of(*this); }
+        void before_wake(Time, replica::Output& out) {
+            CHECK(!out.journal);  // what the journal has done reaches the machine before it decides
+            called.push_back("before_wake");
+        }
+        void submit(JournalBatch&) { called.push_back("submit"); }
+        void answer(Envelope) { called.push_back("answer"); }
+        void after_turn() { called.push_back("after_turn"); }
     };
 
     struct World {
@@ -182,6 +221,19 @@ TEST_SUITE("loop") {
         world.network.advance(10ms);
         CHECK(world.node->driver.machine.notes == std::vector<std::string>{"due", "probed b"});
         CHECK(world.network.find("a")->paused == std::set<Address>{"b"});
+    }
+
+    TEST_CASE("S9: a turn submits its batch before an answer or an event leaves") {
+        World world;
+        std::shared_ptr<SubmitterNode> node;
+        node = std::make_shared<SubmitterNode>(detail::erase(ArchetypeTransport{world.network, "c"}),
+                                               [&](const Event&) { node->called.push_back("event"); });
+        detail::async_run(node, [](std::error_code) {});
+        world.network.settle();
+        node->called.clear();
+        node->driver.transport->wake();
+        world.network.settle();
+        CHECK(node->called == std::vector<std::string>{"before_wake", "submit", "answer", "event", "after_turn"});
     }
 
     TEST_CASE("the end of a connection reaches the machine") {
