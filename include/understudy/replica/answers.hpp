@@ -10,15 +10,17 @@
 #include <variant>
 #include <vector>
 
+#include <understudy/replica/calls.hpp>
 #include <understudy/replica/due_answers.hpp>
 #include <understudy/replica/dumps.hpp>
+#include <understudy/replica/waiting_reads.hpp>
 
 namespace understudy::replica {
 
 /// The result of an applied command. `session` and `seq` name its entry in the session table, where the result can be
 /// found again if it has to wait.
 struct CommandResult {
-    Call call;
+    Caller caller;
     Message message;
     SessionId session;
     Sequence seq = 0;
@@ -31,94 +33,95 @@ struct CommandResult {
 template <TextStore S>
 class Answers {
 public:
-    void begin(Step<S>& step, const Address& peer) { load_.begin(peer, step.options.max_calls_per_peer, step.out); }
+    void begin(const Address& peer, Turn<S>& turn) { load_.begin(peer, turn.options.max_calls_per_peer, turn.out); }
     /// Whether another request may begin (`max_calls`). A request whose answer waits for its connection counts for only
     /// a quarter. Otherwise a few clients that read slowly would use up the limit, and all other clients would be
     /// refused.
-    bool may_begin(const Step<S>& step) const {
+    bool may_begin(const Turn<S>& turn) const {
         const auto due = std::min(due_.count(), load_.total());
-        return load_.total() - due + due / 4 < step.options.max_calls;
+        return load_.total() - due + due / 4 < turn.options.max_calls;
     }
     /// Bytes of the answers that wait: results of commands, and the queries whose answers are not produced yet.
-    std::size_t bytes() const { return due_.bytes() + held_bytes_; }
+    std::size_t bytes() const { return due_.bytes() + deferred_bytes_; }
 
     /// Answers a read whose round or lease has confirmed it. If the connection cannot send now, the query waits and is
     /// answered later, from the newer state.
-    void read(Step<S>& step, WaitingRead&& read) {
+    void read(WaitingRead&& read, Turn<S>& turn) {
         const auto kind = read.dump ? Due::dump : Due::query;
-        if (!due_.may_answer(read.call.peer)) {
+        if (!due_.may_answer(read.caller.peer)) {
             const auto bytes = read.query.size();
-            return wait({.call = std::move(read.call), .kind = kind, .query = std::move(read.query), .bytes = bytes});
+            return wait(
+                {.caller = std::move(read.caller), .kind = kind, .query = std::move(read.query), .bytes = bytes});
         }
-        end(step, read.call.peer);
-        read.dump ? begin_dump(step, read.call) : query(step, read.call, read.query);
+        end(read.caller.peer, turn);
+        read.dump ? begin_dump(read.caller, turn) : query(read.caller, read.query, turn);
     }
     /// Sends one chunk of a snapshot export that is already open.
-    void piece(Step<S>& step, Call&& call, Position at, std::uint64_t chunk) {
-        if (due_.may_answer(call.peer)) return give_piece(step, call, at, chunk);
-        begin(step, call.peer);
-        wait({.call = std::move(call), .kind = Due::piece, .at = at, .number = chunk});
+    void piece(Caller&& caller, Position at, std::uint64_t chunk, Turn<S>& turn) {
+        if (due_.may_answer(caller.peer)) return give_piece(caller, at, chunk, turn);
+        begin(caller.peer, turn);
+        wait({.caller = std::move(caller), .kind = Due::piece, .at = at, .number = chunk});
     }
     /// Answers a command that was applied. If the connection cannot send now, the result waits. A result that the
     /// session table holds shares its text with the table; any other message is stored whole.
-    void result(Step<S>& step, CommandResult&& result) {
-        auto& [call, message, session, seq] = result;
+    void result(CommandResult&& result, Turn<S>& turn) {
+        auto& [caller, message, session, seq] = result;
         const auto* done = std::get_if<ExecuteResult>(&message);
         const auto bytes = done ? done->value.size() : 0;
-        if (due_.may_answer(call.peer)) {
+        if (due_.may_answer(caller.peer)) {
             due_.spend(bytes);
-            end(step, call.peer);
-            return step.out.send(std::move(call.peer), std::move(call.id), std::move(message));
+            end(caller.peer, turn);
+            return turn.out.send(std::move(caller.peer), std::move(caller.id), std::move(message));
         }
-        if (const auto* kept = done ? find(step, session, seq) : nullptr)
-            wait(due_result(std::move(call), *kept));
+        if (const auto* first = done ? find(session, seq, turn) : nullptr)
+            wait(due_result(std::move(caller), *first));
         else
-            wait({.call = std::move(call), .kind = Due::ready, .message = std::move(message), .bytes = bytes});
+            wait({.caller = std::move(caller), .kind = Due::ready, .message = std::move(message), .bytes = bytes});
     }
     /// Answers a repeated command that already took effect. The answer leaves at the end of the turn (S11), because a
     /// new view may arrive before that. Returns false, and does nothing, if `max_calls` requests are in progress.
-    bool repeated(Step<S>& step, const Call& call, const SessionResults::Result& first) {
-        if (!due_.may_answer(call.peer) && !may_begin(step)) return false;
-        begin(step, call.peer);
-        hold(due_result(Call{call}, first));
+    bool repeated(const Caller& caller, const SessionResults::Result& first, Turn<S>& turn) {
+        if (!due_.may_answer(caller.peer) && !may_begin(turn)) return false;
+        begin(caller.peer, turn);
+        defer(due_result(Caller{caller}, first));
         return true;
     }
     /// Whether results wait until enough backups are in sync (S11).
-    bool holds_results() const { return !held_.empty(); }
+    bool defers_results() const { return !deferred_.empty(); }
     /// S11: enough backups are in sync again. Sends the deferred results, or queues those whose connection cannot send
     /// now.
-    void release_results(Step<S>& step) {
-        held_bytes_ = 0;
-        for (auto& due : std::exchange(held_, {})) {
-            if (!due_.may_answer(due.call.peer)) {
+    void release_results(Turn<S>& turn) {
+        deferred_bytes_ = 0;
+        for (auto& due : std::exchange(deferred_, {})) {
+            if (!due_.may_answer(due.caller.peer)) {
                 wait(std::move(due));
                 continue;
             }
-            end(step, due.call.peer);
-            send(step, due);
+            end(due.caller.peer, turn);
+            send(due, turn);
         }
     }
     /// Ends a request with `not_primary` because the primary stops (S6).
-    void fail(Step<S>& step, const Call& call, const char* method, const std::string& why) {
-        end(step, call.peer);
-        step.answer_error(call, method, error::not_primary, why);
+    void fail(const Caller& caller, Method method, const std::string& why, Turn<S>& turn) {
+        end(caller.peer, turn);
+        turn.refuse(caller, method, {error::not_primary, why});
     }
 
     /// Gives this turn its budget of `answer_bytes`.
-    void begin_turn(const Step<S>& step) { due_.begin_turn(step.options.answer_bytes); }
+    void begin_turn(const Turn<S>& turn) { due_.begin_turn(turn.options.answer_bytes); }
     /// Whether an answer waits whose connection can send now, and the budget of this turn is not used up.
     bool can_produce() const { return due_.can_take(); }
     /// Produces one waiting answer. The result of a command is deferred again if too few backups are in sync (S11).
-    void produce(Step<S>& step, bool enough_in_sync) {
+    void produce(bool enough_in_sync, Turn<S>& turn) {
         auto due = due_.take();
-        if (is_result(due->kind) && !enough_in_sync) return hold(std::move(*due));
-        end(step, due->call.peer);
+        if (is_result(due->kind) && !enough_in_sync) return defer(std::move(*due));
+        end(due->caller.peer, turn);
         switch (due->kind) {
-            case Due::query: return query(step, due->call, due->query);
-            case Due::dump: return begin_dump(step, due->call);
-            case Due::piece: return give_piece(step, due->call, due->at, due->number);
+            case Due::query: return query(due->caller, due->query, turn);
+            case Due::dump: return begin_dump(due->caller, turn);
+            case Due::piece: return give_piece(due->caller, due->at, due->number, turn);
             case Due::result:
-            case Due::ready: return send(step, *due);
+            case Due::ready: return send(*due, turn);
         }
     }
     /// Whether an answer waits whose connection can send. The next turn, with a new budget, will produce it.
@@ -128,16 +131,16 @@ public:
     void backlog(const Address& peer, bool full) { due_.backlog(peer, full); }
     /// A connection ended. Nobody can receive its waiting answers, so they are dropped, and their requests no
     /// longer count.
-    void disconnected(Step<S>& step, const Address& peer) {
+    void disconnected(const Address& peer, Turn<S>& turn) {
         load_.disconnected(peer);
-        for (auto dropped = due_.disconnected(peer) + drop_held(peer); dropped > 0; --dropped) end(step, peer);
+        for (auto dropped = due_.disconnected(peer) + drop_deferred(peer); dropped > 0; --dropped) end(peer, turn);
         dumps_.disconnected(peer);
     }
     /// The primary stops (S6): every waiting answer is replaced by an error. Open snapshot exports are closed.
-    void step_down(Step<S>& step, const std::string& why) {
-        for (const auto& due : due_.take_all()) fail(step, due.call, method_of(due.kind), why);
-        for (const auto& due : std::exchange(held_, {})) fail(step, due.call, method_of(due.kind), why);
-        held_bytes_ = 0;
+    void step_down(const std::string& why, Turn<S>& turn) {
+        for (const auto& due : due_.take_all()) fail(due.caller, method_of(due.kind), why, turn);
+        for (const auto& due : std::exchange(deferred_, {})) fail(due.caller, method_of(due.kind), why, turn);
+        deferred_bytes_ = 0;
         dumps_.clear();
     }
     /// Closes snapshot exports that were unused for `dump_ttl`.
@@ -149,71 +152,73 @@ public:
 private:
     using Due = DueAnswer::Kind;
 
-    void end(Step<S>& step, const Address& peer) { load_.end(peer, step.options.max_calls_per_peer, step.out); }
+    void end(const Address& peer, Turn<S>& turn) { load_.end(peer, turn.options.max_calls_per_peer, turn.out); }
     void wait(DueAnswer&& due) {
         reached("C6: an answer waits until its connection takes it");
         due_.add(std::move(due));
     }
 
-    static const SessionResults::Result* find(const Step<S>& step, SessionId id, Sequence seq) {
-        const auto* session = step.state.sessions.find(id);
+    static const SessionResults::Result* find(SessionId id, Sequence seq, const Turn<S>& turn) {
+        const auto* session = turn.state.sessions.find(id);
         return session ? session->results->find(seq) : nullptr;
     }
     /// A due answer stores the result itself, not its place in the session table. The session may be closed before the
     /// connection can send. The client would then get `session_expired` for a command that took effect, send it again
     /// in a new session, and the command would take effect twice.
-    static DueAnswer due_result(Call&& call, const SessionResults::Result& kept) {
-        return {.call = std::move(call),
+    static DueAnswer due_result(Caller&& caller, const SessionResults::Result& first) {
+        return {.caller = std::move(caller),
                 .kind = Due::result,
-                .at = kept.at,
-                .result = kept.value,
-                .bytes = kept.value.size()};
+                .at = first.at,
+                .result = first.value,
+                .bytes = first.value.size()};
     }
-    void send(Step<S>& step, DueAnswer& due) {
+    void send(DueAnswer& due, Turn<S>& turn) {
         due_.spend(due.bytes);
-        auto& [peer, id] = due.call;
-        if (due.message) step.out.send(std::move(peer), std::move(id), std::move(*due.message));
-        else step.out.send(std::move(peer), std::move(id), ExecuteResult{due.at, due.result.text()});
+        auto& [peer, id] = due.caller;
+        if (due.message)
+            turn.out.send(std::move(peer), std::move(id), std::move(*due.message));
+        else
+            turn.out.send(std::move(peer), std::move(id), ExecuteResult{due.at, due.result.text()});
     }
 
     static bool is_result(Due kind) { return kind == Due::result || kind == Due::ready; }
-    void hold(DueAnswer&& due) {
-        held_bytes_ += due.bytes;
-        held_.push_back(std::move(due));
+    void defer(DueAnswer&& due) {
+        deferred_bytes_ += due.bytes;
+        deferred_.push_back(std::move(due));
     }
-    std::size_t drop_held(const Address& peer) {
-        return std::erase_if(held_, [&](const auto& due) {
-            if (due.call.peer != peer) return false;
-            held_bytes_ -= due.bytes;
+    std::size_t drop_deferred(const Address& peer) {
+        return std::erase_if(deferred_, [&](const auto& due) {
+            if (due.caller.peer != peer) return false;
+            deferred_bytes_ -= due.bytes;
             return true;
         });
     }
 
-    void query(Step<S>& step, const Call& call, const JsonText& text) {
-        auto outcome = step.state.store.query(text);
+    void query(const Caller& caller, const JsonText& text, Turn<S>& turn) {
+        auto outcome = turn.state.store.query(text);
         due_.spend(outcome.text.size());
-        if (!outcome.ok) return step.refuse(call, "pb.query", error::bad_request, std::move(outcome.text));
-        step.out.send(call.peer, call.id,
-                      QueryResult{{step.view().number, step.state.applied.index}, std::move(outcome.text)});
+        if (!outcome.ok) return turn.refuse(caller, Method::pb_query, {error::bad_request, std::move(outcome.text)});
+        turn.out.send(caller.peer, caller.id,
+                      QueryResult{{turn.view().number, turn.state.applied.index}, std::move(outcome.text)});
     }
-    void begin_dump(Step<S>& step, const Call& call) {
-        due_.spend(step.options.chunk_bytes);
-        dumps_.begin(step, call);
+    void begin_dump(const Caller& caller, Turn<S>& turn) {
+        due_.spend(turn.options.chunk_bytes);
+        dumps_.begin(caller, turn);
     }
-    void give_piece(Step<S>& step, const Call& call, Position at, std::uint64_t chunk) {
-        due_.spend(step.options.chunk_bytes);
-        dumps_.go_on(step, call, at, chunk);
+    void give_piece(const Caller& caller, Position at, std::uint64_t chunk, Turn<S>& turn) {
+        due_.spend(turn.options.chunk_bytes);
+        dumps_.go_on(caller, at, chunk, turn);
     }
-    static const char* method_of(Due kind) {
-        if (kind == Due::query) return "pb.query";
-        return is_result(kind) ? "pb.execute" : "pb.dump";
+    static Method method_of(Due kind) {
+        if (kind == Due::query) return Method::pb_query;
+        return is_result(kind) ? Method::pb_execute : Method::pb_dump;
     }
 
     PeerLoad load_;
     Dumps<S> dumps_;
     DueAnswers due_;
-    std::vector<DueAnswer> held_;  // results that wait until enough backups are in sync
-    std::size_t held_bytes_ = 0;
+    std::vector<DueAnswer> deferred_;  // results that wait until enough backups are in sync
+    std::size_t deferred_bytes_ = 0;
 };
 
 }  // namespace understudy::replica

@@ -12,7 +12,7 @@
 
 #include <understudy/replica/features.hpp>
 #include <understudy/replica/snapshot_transfer.hpp>
-#include <understudy/replica/step.hpp>
+#include <understudy/replica/turn.hpp>
 
 namespace understudy::replica {
 
@@ -25,27 +25,27 @@ public:
     /// are dropped. The new primary sends again what it needs to be acknowledged.
     void enter_view() {
         acknowledged_ = answered_ = 0;
-        heard_commit_ = 0;
+        known_commit_ = 0;
         limit_ = ~Index{0};
-        if (!withheld_.empty()) reached("S9: what is not on stable storage when its view ends is not acknowledged");
-        withheld_.clear();
+        if (!deferred_.empty()) reached("S9: what is not on stable storage when its view ends is not acknowledged");
+        deferred_.clear();
         announce_at_ = {};
     }
     /// Discards what was received of a snapshot.
-    void forget() { incoming_.reset(); }
+    void drop_snapshot() { incoming_.reset(); }
     /// Whether a snapshot is partly received.
     bool receives() const { return incoming_.has_value(); }
 
     /// Handles an append from the primary of this view (S2, S3). Answers `invalid_params` if the append is malformed,
     /// `mismatch` if the log lacks the entry before it, and `bad_request` if it conflicts with an entry that this
     /// backup must not replace.
-    void append(Step<S>& step, const Call& call, Append&& append) {
-        if (auto wrong = check(append, step.view().number); !wrong.empty())
-            return step.refuse(call, "replica.append", error::invalid_params, std::move(wrong));
-        auto& state = step.state;
+    void on(Caller&& caller, Append&& append, Turn<S>& turn) {
+        if (auto fault = check(append, turn.view().number))
+            return turn.refuse(caller, Method::replica_append, *std::move(fault));
+        auto& state = turn.state;
         if (!agrees(state, append.prev)) {
             reached("S3: an append whose predecessor is missing is refused");
-            return refuse_mismatch(step, call);
+            return refuse_mismatch(caller, turn);
         }
         for (auto& entry : append.entries) {
             if (entry.at.index <= state.commit && state.log.first() > entry.at.index)
@@ -54,15 +54,15 @@ public:
                 reached("S3: entries that agree stay");
                 continue;
             }
-            if (entry.at.index <= std::max(state.commit, acknowledged_)) return refuse_conflict(step, call, entry.at);
+            if (entry.at.index <= std::max(state.commit, acknowledged_)) return refuse_conflict(caller, entry.at, turn);
             // The position `prev` may have been trimmed here. Then it was not compared with the log, and `check` could
             // not see this fault.
             if (entry.at.view < state.log.position(entry.at.index - 1)->view)  // views never decrease
-                return step.refuse(call, "replica.append", error::invalid_params, "entries: a view is out of order");
+                return turn.refuse(caller, Method::replica_append, views_out_of_order());
             if (entry.at.index <= state.log.last().index) {
                 reached("S3: entries that conflict are truncated");
                 auto removed = state.cut(entry.at.index);
-                step.out.emit(LogTruncated{entry.at.index, removed, entry.at.index <= state.commit});
+                turn.out.emit(LogTruncated{entry.at.index, removed, entry.at.index <= state.commit});
             }
             state.log.append(std::move(entry));
         }
@@ -72,78 +72,80 @@ public:
         if (end < state.log.last().index) reached("S3: what was not compared is not acknowledged");
         acknowledged_ = std::max(acknowledged_, end);
         if (append.commit > acknowledged_) reached("S2: nothing is applied that was not acknowledged in this view");
-        heard_commit_ = std::max(heard_commit_, append.commit);
-        AppendResult result{step.view().number, end, append.round};
-        announce(step, result);
-        answer(step, call, end, std::move(result));
+        known_commit_ = std::max(known_commit_, append.commit);
+        AppendResult result{turn.view().number, end, append.round};
+        announce(result, turn);
+        answer(std::move(caller), end, std::move(result), 0, turn);
     }
 
     /// Handles one chunk of a snapshot (S8). Answers `bad_chunk`, with the chunk that is wanted, if this one does not
     /// continue the transfer or cannot be restored; `invalid_params` if the snapshot's position is impossible.
-    void install(Step<S>& step, const Call& call, const Install& install) {
-        auto& state = step.state;
+    void on(Caller&& caller, Install&& install, Turn<S>& turn) {
+        auto& state = turn.state;
         const auto& at = install.snapshot.at;
         // The state already contains the snapshot. The chunk is acknowledged so that the sender gets to the end.
         if (at.index <= state.commit) {
             reached("S8: a snapshot at or below the commit index changes nothing");
             incoming_.reset();
             acknowledged_ = std::max(acknowledged_, at.index);
-            return answer_chunk(step, call, at.index, chunk_result(step, install, install.chunk + 1));
+            return answer_chunk(std::move(caller), at.index, chunk_result(install, install.chunk + 1, turn), turn);
         }
         if (incoming_ && incoming_->id() == install.snapshot && install.chunk < incoming_->next())
-            return answer_chunk(step, call, 0, chunk_result(step, install, incoming_->next()));  // a repeat
-        if (auto wrong = check(state, at, step.view().number); !wrong.empty())
-            return step.refuse(call, "replica.install", error::invalid_params, std::move(wrong));
+            return answer_chunk(std::move(caller), 0, chunk_result(install, incoming_->next(), turn),
+                                turn);  // a repeat
+        if (auto fault = check(state, at, turn.view().number))
+            return turn.refuse(caller, Method::replica_install, *std::move(fault));
         // Chunk 0 begins a transfer. One that was in progress is dropped: its sender has given it up.
         if (install.chunk == 0) incoming_.emplace(install.snapshot, state.empty);
         if (!incoming_ || incoming_->id() != install.snapshot || install.chunk != incoming_->next())
-            return refuse_chunk(step, call, "the chunk does not continue what is being installed");
-        expires_ = after(step.now, step.options.transfer_ttl);
+            return refuse_chunk(std::move(caller), "the chunk does not continue what is being installed", turn);
+        expires_ = after(turn.now, turn.options.transfer_ttl);
         if (auto wrong = incoming_->feed(install.data, install.last); !wrong.empty()) {
             incoming_.reset();
-            step.out.emit(Refused{call.peer, error::bad_chunk, "the snapshot cannot be restored: " + wrong});
-            return refuse_chunk(step, call, "the snapshot cannot be restored: " + wrong);
+            auto text = "the snapshot cannot be restored: " + wrong;
+            turn.emit_refused(caller, {error::bad_chunk, text});
+            return refuse_chunk(std::move(caller), std::move(text), turn);
         }
         auto next = incoming_->next();
         if (state.durable.in_use()) {
             state.durable.add({at, install.chunk, install.data, install.last, !state.log.has(at)});
             // The piece is part of the next batch.
             pieces_.push_back(state.durable.batches() + 1);
-            if (pieces_.size() > step.options.chunk_window + 1) pieces_.pop_front();
+            if (pieces_.size() > turn.options.chunk_window + 1) pieces_.pop_front();
         }
         if (install.last) {
-            step.out.emit(SnapshotInstalled{at, incoming_->bytes()});
+            turn.out.emit(SnapshotInstalled{at, incoming_->bytes()});
             reached("S8: a snapshot replaces the state when its last chunk was read");
             incoming_->finish(state);
             incoming_.reset();
             acknowledged_ = std::max(acknowledged_, at.index);
         }
-        answer_chunk(step, call, install.last ? at.index : 0, chunk_result(step, install, next));
+        answer_chunk(std::move(caller), install.last ? at.index : 0, chunk_result(install, next, turn), turn);
     }
 
     /// Learns the commit index and sends the acknowledgements that are ready. S2: never commits beyond what this backup
     /// acknowledged in this view. `ahead` is the number of committed entries that may wait to be applied before this
     /// backup acknowledges more slowly.
-    void respond(Step<S>& step, Index ahead) {
-        auto& state = step.state;
-        state.commit = std::max(state.commit, std::min({heard_commit_, acknowledged_, state.durable_index()}));  // S9
-        acknowledge(step, ahead);
+    void respond(Index ahead, Turn<S>& turn) {
+        auto& state = turn.state;
+        state.commit = std::max(state.commit, std::min({known_commit_, acknowledged_, state.durable_index()}));  // S9
+        acknowledge(ahead, turn);
     }
     /// Sends the deferred answers whose entries are stable and are within the limit of `limit_acknowledgements`.
-    void acknowledge(Step<S>& step, Index ahead) {
-        const auto& state = step.state;
+    void acknowledge(Index ahead, Turn<S>& turn) {
+        const auto& state = turn.state;
         limit_acknowledgements(state, ahead);
-        const auto held = std::min(state.durable_index(), limit_);
-        std::erase_if(withheld_, [&](Withheld& one) {
-            if (one.through > held || one.batch > state.durable.persisted()) return false;
+        const auto ready = std::min(state.durable_index(), limit_);
+        std::erase_if(deferred_, [&](Deferred& one) {
+            if (one.through > ready || one.batch > state.durable.persisted()) return false;
             // The sender had to wait for this server's disk. That time must not count towards `transfer_ttl`.
-            if (one.batch != 0) expires_ = after(step.now, step.options.transfer_ttl);
+            if (one.batch != 0) expires_ = after(turn.now, turn.options.transfer_ttl);
             answered_ = std::max(answered_, one.through);
-            step.out.send(std::move(one.call.peer), std::move(one.call.id), std::move(one.result));
+            turn.out.send(std::move(one.caller.peer), std::move(one.caller.id), std::move(one.result));
             return true;
         });
         // Only the apply backlog, not the disk, limits what is acknowledged.
-        if (held == limit_) acknowledge_in_part(step, held);
+        if (ready == limit_) acknowledge_in_part(ready, turn);
     }
 
     /// Drops a partly received snapshot that was unused for `transfer_ttl`, in every role. The time does not run while
@@ -162,30 +164,33 @@ public:
 private:
     /// Adds this server's features to an answer, once per ping interval. The primary learns them soon, and the other
     /// answers stay short.
-    void announce(const Step<S>& step, AppendResult& result) {
-        if (step.now < announce_at_) return;
-        announce_at_ = after(step.now, step.node.info.ping_interval);
+    void announce(AppendResult& result, const Turn<S>& turn) {
+        if (turn.now < announce_at_) return;
+        announce_at_ = after(turn.now, turn.node.info.ping_interval);
         result.features = own_features();
     }
 
-    /// Finds faults that a correct primary never sends. Returns an empty string if the append is in order.
-    static std::string check(const Append& append, ViewNumber view) {
+    /// Finds faults that a correct primary never sends.
+    static std::optional<Fault> check(const Append& append, ViewNumber view) {
         auto before = append.prev;
         for (const auto& entry : append.entries) {
-            if (entry.at.index != before.index + 1) return "entries: an index does not follow the one before it";
-            if (entry.at.view < before.view || entry.at.view > view) return "entries: a view is out of order";
+            if (entry.at.index != before.index + 1)
+                return Fault{error::invalid_params, "entries: an index does not follow the one before it"};
+            if (entry.at.view < before.view || entry.at.view > view) return views_out_of_order();
             before = entry.at;
         }
-        return {};
+        return std::nullopt;
     }
+    static Fault views_out_of_order() { return {error::invalid_params, "entries: a view is out of order"}; }
 
     /// The same for a snapshot. Its view must not be later than this one, its index must leave room to grow, and it
     /// must not conflict with what this backup acknowledged.
-    std::string check(const ReplicatedState<S>& state, Position at, ViewNumber view) const {
-        if (at.view > view) return "snapshot: its view is not yet";
-        if (at.index > ~Index{0} / 2) return "snapshot: its index is out of range";
-        if (at.index <= acknowledged_ && !state.log.has(at)) return "snapshot: it conflicts with what was acknowledged";
-        return {};
+    std::optional<Fault> check(const ReplicatedState<S>& state, Position at, ViewNumber view) const {
+        if (at.view > view) return Fault{error::invalid_params, "snapshot: its view is not yet"};
+        if (at.index > ~Index{0} / 2) return Fault{error::invalid_params, "snapshot: its index is out of range"};
+        if (at.index <= acknowledged_ && !state.log.has(at))
+            return Fault{error::invalid_params, "snapshot: it conflicts with what was acknowledged"};
+        return std::nullopt;
     }
 
     /// S3: whether the log has the entry before the appended ones. An entry that was trimmed is committed, so it cannot
@@ -195,37 +200,37 @@ private:
     }
 
     /// The answer says what this backup has, so that the primary knows where to go on (S8).
-    void refuse_mismatch(Step<S>& step, const Call& call) const {
-        reached(error::mismatch);
-        Failure failure{"replica.append",   error::mismatch,   "the entry before the appended ones is not here",
-                        step.node.info, step.state.held(), {}};
-        step.out.send(call.peer, call.id, std::move(failure));
+    void refuse_mismatch(const Caller& caller, Turn<S>& turn) const {
+        auto failure =
+            turn.failure(Method::replica_append, {error::mismatch, "the entry before the appended ones is not here"});
+        failure.held = turn.state.held();
+        turn.out.send(caller.peer, caller.id, std::move(failure));
     }
 
     /// Refuses an entry that differs from a committed or an acknowledged one. This cannot happen among correct servers:
     /// committed entries never differ, and one primary never sends two different entries with the same index. Replacing
     /// the entry would lose an acknowledged command.
-    void refuse_conflict(Step<S>& step, const Call& call, Position at) const {
-        step.refuse(call, "replica.append", error::bad_request,
-                    "entry " + std::to_string(at.index) + " of view " + std::to_string(at.view) +
-                        " conflicts with one that was acknowledged");
+    void refuse_conflict(const Caller& caller, Position at, Turn<S>& turn) const {
+        turn.refuse(caller, Method::replica_append,
+                    {error::bad_request, "entry " + std::to_string(at.index) + " of view " + std::to_string(at.view) +
+                                             " conflicts with one that was acknowledged"});
     }
 
-    static InstallResult chunk_result(const Step<S>& step, const Install& install, std::uint64_t next) {
-        return {step.view().number, install.snapshot, next};
+    static InstallResult chunk_result(const Install& install, std::uint64_t next, const Turn<S>& turn) {
+        return {turn.view().number, install.snapshot, next};
     }
     /// Sends an answer that confirms all entries up to `through`, or defers it. S9: it must wait until these entries
     /// are on stable storage, and until the journal batch with the number `batch` is. Otherwise a crash could lose
     /// entries that the primary counts as replicated. It also waits while `through` is beyond the commit throttle.
-    void answer(Step<S>& step, const Call& call, Index through, Message result, std::uint64_t batch = 0) {
-        const bool held = through <= step.state.durable_index(), taken = batch <= step.state.durable.persisted();
-        if (held && taken && through <= limit_) {
+    void answer(Caller&& caller, Index through, Message result, std::uint64_t batch, Turn<S>& turn) {
+        const bool stable = through <= turn.state.durable_index(), taken = batch <= turn.state.durable.persisted();
+        if (stable && taken && through <= limit_) {
             answered_ = std::max(answered_, through);
-            return step.out.send(call.peer, call.id, std::move(result));
+            return turn.out.send(std::move(caller.peer), std::move(caller.id), std::move(result));
         }
-        if (!held) reached("S9: what is not on stable storage is not acknowledged");
+        if (!stable) reached("S9: what is not on stable storage is not acknowledged");
         if (!taken) reached("S8: a snapshot comes no faster than the disk takes it");
-        withheld_.push_back({through, batch, call, std::move(result)});
+        deferred_.push_back({through, batch, std::move(caller), std::move(result)});
     }
     /// Sets the commit throttle. If more than `ahead` entries wait to be applied, new entries are acknowledged half as
     /// fast as others are applied. So writes slow down to the speed of this store, but the primary still hears from
@@ -240,53 +245,51 @@ private:
     /// Acknowledges a part of the oldest deferred append: as much of it as the throttle allows. Without this, a slow
     /// backup that receives a large append would be silent until all of it may be acknowledged, and count as
     /// unreachable (S7).
-    void acknowledge_in_part(Step<S>& step, Index held) {
-        const auto waits = std::ranges::find_if(withheld_, [](const Withheld& one) {
-            return std::holds_alternative<AppendResult>(one.result);
-        });
-        if (waits == withheld_.end() || held <= answered_ || held >= waits->through) return;
+    void acknowledge_in_part(Index match, Turn<S>& turn) {
+        const auto waits = std::ranges::find_if(
+            deferred_, [](const Deferred& one) { return std::holds_alternative<AppendResult>(one.result); });
+        if (waits == deferred_.end() || match <= answered_ || match >= waits->through) return;
         reached("S2: a backup that applies slowly acknowledges no faster than it applies");
-        answered_ = held;
+        answered_ = match;
         auto part = std::get<AppendResult>(waits->result);
-        part.match = held;
-        step.out.send(waits->call.peer, waits->call.id, std::move(part));
+        part.match = match;
+        turn.out.send(waits->caller.peer, waits->caller.id, std::move(part));
     }
     /// S8: an answer to a chunk waits until all pieces but the newest `chunk_window` are on stable storage. This bounds
     /// the pieces that wait in the journal: at most these, and those that the primary sends ahead. The primary still
     /// hears from a backup whose disk is slow but works.
-    void answer_chunk(Step<S>& step, const Call& call, Index through, Message result) {
-        const bool full = pieces_.size() > step.options.chunk_window;
-        answer(step, call, through, std::move(result), full ? pieces_.front() : 0);
+    void answer_chunk(Caller&& caller, Index through, Message result, Turn<S>& turn) {
+        const bool full = pieces_.size() > turn.options.chunk_window;
+        answer(std::move(caller), through, std::move(result), full ? pieces_.front() : 0, turn);
     }
     /// Whether the sender of a snapshot has to wait for this server's disk.
     bool waits_for_pieces() const {
-        return std::ranges::any_of(withheld_, [](const Withheld& one) { return one.batch != 0; });
+        return std::ranges::any_of(deferred_, [](const Deferred& one) { return one.batch != 0; });
     }
-    void refuse_chunk(Step<S>& step, const Call& call, std::string text) {
+    void refuse_chunk(Caller&& caller, std::string text, Turn<S>& turn) {
         reached("S8: a chunk that does not continue the snapshot is refused");
-        reached(error::bad_chunk);
-        InstallResult wanted{step.view().number, {}, 0};
-        if (incoming_) wanted = {step.view().number, incoming_->id(), incoming_->next()};
-        Failure failure{"replica.install", error::bad_chunk, std::move(text), step.node.info, {}, wanted};
+        auto failure = turn.failure(Method::replica_install, {error::bad_chunk, std::move(text)});
+        failure.install = InstallResult{turn.view().number, {}, 0};
+        if (incoming_) failure.install = InstallResult{turn.view().number, incoming_->id(), incoming_->next()};
         // Deferred like any other answer to a chunk, because `wanted` also confirms what was received.
-        answer_chunk(step, call, 0, std::move(failure));
+        answer_chunk(std::move(caller), 0, std::move(failure), turn);
     }
 
     /// A deferred answer.
-    struct Withheld {
+    struct Deferred {
         Index through = 0;
         std::uint64_t batch = 0;
-        Call call;
+        Caller caller;
         Message result;
-        friend bool operator==(const Withheld&, const Withheld&) = default;
+        friend bool operator==(const Deferred&, const Deferred&) = default;
     };
 
     Index acknowledged_ = 0;  // in this view: compared with the primary's log, acknowledged as soon as it is stable
-    Index heard_commit_ = 0;   // the primary's commit index, in this view
+    Index known_commit_ = 0;  // the primary's commit index, in this view
     Index answered_ = 0;      // what was acknowledged in this view
     Index limit_ = ~Index{0};  // nothing beyond it is acknowledged for now, so that the apply backlog stays bounded
     Index applied_before_ = 0;  // the applied index when the limit was last set
-    std::vector<Withheld> withheld_;
+    std::vector<Deferred> deferred_;
     std::optional<IncomingSnapshot<S>> incoming_;
     std::deque<std::uint64_t> pieces_;  // batches of the newest pieces, of any snapshot: at most `chunk_window` + 1
     Time expires_ = never;

@@ -1,5 +1,5 @@
 // The requests that a primary has in progress: which request waits for which log entry, and the limits per connection
-// (rule C6).
+// (rule C6). Reads are in waiting_reads.hpp.
 #pragma once
 
 #include <cstddef>
@@ -9,16 +9,10 @@
 #include <utility>
 #include <vector>
 
+#include <understudy/protocol/caller.hpp>
 #include <understudy/replica/output.hpp>
 
 namespace understudy::replica {
-
-/// Where to send an answer, and the request's id.
-struct Call {
-    Address peer;
-    CallId id;
-    friend bool operator==(const Call&, const Call&) = default;
-};
 
 /// Counts the requests in progress of each connection. Requests to stop reading from a connection at `max` requests,
 /// and to go on when half of them are answered, so that no request has to be refused (C6).
@@ -27,8 +21,8 @@ public:
     void begin(const Address& peer, std::size_t max, Output& out) {
         ++total_;
         auto& load = peers_[peer];
-        if (++load.calls < max || load.held) return;
-        load.held = true;
+        if (++load.calls < max || load.paused) return;
+        load.paused = true;
         out.holds.push_back({peer, true});
     }
     void end(const Address& peer, std::size_t max, Output& out) {
@@ -37,8 +31,8 @@ public:
         if (found == peers_.end()) return;  // the connection ended before the call
         auto& load = found->second;
         --load.calls;
-        if (load.held && load.calls <= max / 2) {
-            load.held = false;
+        if (load.paused && load.calls <= max / 2) {
+            load.paused = false;
             out.holds.push_back({peer, false});
         }
         if (load.calls == 0) peers_.erase(found);
@@ -52,7 +46,7 @@ public:
 private:
     struct Load {
         std::size_t calls = 0;
-        bool held = false;
+        bool paused = false;
         friend bool operator==(const Load&, const Load&) = default;
     };
     std::map<Address, Load> peers_;
@@ -64,7 +58,7 @@ private:
 class WaitingForEntries {
 public:
     struct Waiting {
-        std::optional<Call> call;      ///< None if the primary made the entry itself.
+        std::optional<Caller> caller;  ///< None if the primary made the entry itself.
         std::size_t result_bytes = 0;  ///< Bytes reserved for the result until it is known (`ResultRoom`).
         friend bool operator==(const Waiting&, const Waiting&) = default;
     };
@@ -92,16 +86,6 @@ public:
 private:
     Index first_ = 1;
     std::deque<Waiting> calls_;
-};
-
-/// A read that waits for its round, or for entries to be applied (Reads, confirm).
-struct WaitingRead {
-    Call call;
-    Index needed = 0;  ///< The commit index when the read arrived. The state must include it.
-    Round round = 0;   ///< 0: no round was sent for it in this view.
-    bool dump = false;
-    JsonText query;
-    friend bool operator==(const WaitingRead&, const WaitingRead&) = default;
 };
 
 }  // namespace understudy::replica

@@ -12,8 +12,8 @@
 #include <set>
 #include <utility>
 
+#include <understudy/protocol/caller.hpp>
 #include <understudy/protocol/message.hpp>
-#include <understudy/replica/calls.hpp>
 #include <understudy/replica/session_results.hpp>
 
 namespace understudy::replica {
@@ -23,7 +23,7 @@ namespace understudy::replica {
 struct DueAnswer {
     enum class Kind { query, dump, piece, result, ready };
 
-    Call call;
+    Caller caller;
     Kind kind = Kind::query;
     JsonText query{};                 ///< The text of a query.
     Position at{};                    ///< Of a piece: its snapshot. Of a result: where the command took effect.
@@ -51,8 +51,8 @@ public:
 
     /// Adds an answer. It is produced after the earlier ones to the same connection.
     void add(DueAnswer due) {
-        auto& peer = peers_[due.call.peer];
-        if (!peer.full) ready_.insert(due.call.peer);
+        auto& peer = peers_[due.caller.peer];
+        if (!peer.full) ready_.insert(due.caller.peer);
         bytes_ += due.bytes;
         ++count_;
         peer.due.push_back(std::move(due));

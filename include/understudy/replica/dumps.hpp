@@ -9,7 +9,7 @@
 #include <string>
 #include <utility>
 
-#include <understudy/replica/step.hpp>
+#include <understudy/replica/turn.hpp>
 
 namespace understudy::replica {
 
@@ -19,37 +19,37 @@ class Dumps {
 public:
     /// Takes a snapshot of the applied state and answers with its first chunk; `overloaded` if `max_dumps` exports are
     /// open and none of them was read to its end.
-    void begin(Step<S>& step, const Call& call) {
-        make_room(step.options.max_dumps);
-        if (open_.size() >= step.options.max_dumps)
-            return step.answer_error(call, "pb.dump", error::overloaded,
-                                     "max_dumps is " + std::to_string(step.options.max_dumps));
-        Position at{step.view().number, step.state.applied.index};
-        Open begun{step.state.store.snapshot(), {}, 0, {}};
-        read_next(step, begun);
-        auto [dump, fresh] = open_.try_emplace({call.peer, at}, begun);
+    void begin(const Caller& caller, Turn<S>& turn) {
+        make_room(turn.options.max_dumps);
+        if (open_.size() >= turn.options.max_dumps)
+            return turn.refuse(caller, Method::pb_dump,
+                               {error::overloaded, "max_dumps is " + std::to_string(turn.options.max_dumps)});
+        Position at{turn.view().number, turn.state.applied.index};
+        Open begun{turn.state.store.snapshot(), {}, 0, {}};
+        read_next(begun, turn);
+        auto [dump, fresh] = open_.try_emplace({caller.peer, at}, begun);
         // A repeated first call may arrive after later ones. An export that is being read then stays as it is, so that
         // its reader can go on.
         if (fresh || dump->second.chunk == 0 || dump->second.data.empty()) {
             dump->second = std::move(begun);
-            answer(step, call, dump);
+            answer(caller, dump, turn);
         } else {
-            step.out.send(call.peer, call.id, DumpResult{at, 0, begun.data, begun.data.empty()});
+            turn.out.send(caller.peer, caller.id, DumpResult{at, 0, begun.data, begun.data.empty()});
         }
     }
 
     /// Sends the chunk that was asked for: the last one again, or the next. Answers `bad_chunk` for any other chunk,
     /// and if no such export is open.
-    void go_on(Step<S>& step, const Call& call, Position at, std::uint64_t chunk) {
-        auto dump = open_.find({call.peer, at});
+    void go_on(const Caller& caller, Position at, std::uint64_t chunk, Turn<S>& turn) {
+        auto dump = open_.find({caller.peer, at});
         if (dump == open_.end() || (chunk != dump->second.chunk && chunk != dump->second.chunk + 1))
-            return step.answer_error(call, "pb.dump", error::bad_chunk,
-                                     "no such snapshot is open at this chunk; begin anew");
+            return turn.refuse(caller, Method::pb_dump,
+                               {error::bad_chunk, "no such snapshot is open at this chunk; begin anew"});
         if (chunk == dump->second.chunk + 1) {
             ++dump->second.chunk;
-            read_next(step, dump->second);
+            read_next(dump->second, turn);
         }
-        answer(step, call, dump);
+        answer(caller, dump, turn);
     }
 
     /// The connection ended. A reply address ends with its connection, so nobody can ask for more of its exports: they
@@ -89,13 +89,13 @@ private:
         if (open_.size() >= max) std::erase_if(open_, [](const auto& dump) { return dump.second.data.empty(); });
     }
 
-    void read_next(Step<S>& step, Open& dump) { dump.data = dump.reader.read(step.options.chunk_bytes); }
+    void read_next(Open& dump, Turn<S>& turn) { dump.data = dump.reader.read(turn.options.chunk_bytes); }
 
     /// Sends the last chunk that was read. The chunk after the last byte is empty and marked `last`.
-    void answer(Step<S>& step, const Call& call, typename Table::iterator dump) {
+    void answer(const Caller& caller, typename Table::iterator dump, Turn<S>& turn) {
         auto& open = dump->second;
-        open.expires = after(step.now, step.options.dump_ttl);
-        step.out.send(call.peer, call.id, DumpResult{dump->first.second, open.chunk, open.data, open.data.empty()});
+        open.expires = after(turn.now, turn.options.dump_ttl);
+        turn.out.send(caller.peer, caller.id, DumpResult{dump->first.second, open.chunk, open.data, open.data.empty()});
     }
 
     Table open_;

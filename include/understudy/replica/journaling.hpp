@@ -12,7 +12,7 @@
 #include <understudy/replica/compaction.hpp>
 #include <understudy/replica/own_delay.hpp>
 #include <understudy/replica/recovery.hpp>
-#include <understudy/replica/step.hpp>
+#include <understudy/replica/turn.hpp>
 
 namespace understudy::replica {
 

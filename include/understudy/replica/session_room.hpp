@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <utility>
@@ -12,6 +13,7 @@
 
 #include <understudy/options.hpp>
 #include <understudy/protocol/coverage.hpp>
+#include <understudy/protocol/fault.hpp>
 #include <understudy/replica/session_table.hpp>
 
 namespace understudy::replica {
@@ -275,15 +277,16 @@ public:
     }
     void disconnected(const Address& peer) { owners_.disconnected(peer); }
 
-    /// Why the connection may not open another session, as human-readable text; empty if it may (C6).
-    std::string objection(const SessionTable& table, const Address& peer, const ReplicaOptions& options) const {
+    /// Whether the connection may open another session (C6).
+    std::optional<Fault> check_open(const SessionTable& table, const Address& peer,
+                                    const ReplicaOptions& options) const {
         if (table.size() + opening_ >= options.max_sessions) {
             reached("C6: a session beyond max_sessions is refused");
-            return "max_sessions is " + std::to_string(options.max_sessions);
+            return Fault{error::overloaded, "max_sessions is " + std::to_string(options.max_sessions)};
         }
-        if (owners_.count(peer) < options.max_sessions_per_peer) return {};
+        if (owners_.count(peer) < options.max_sessions_per_peer) return std::nullopt;
         reached("C6: a session beyond max_sessions_per_peer is refused");
-        return "max_sessions_per_peer is " + std::to_string(options.max_sessions_per_peer);
+        return Fault{error::overloaded, "max_sessions_per_peer is " + std::to_string(options.max_sessions_per_peer)};
     }
     /// The entry that opens a session for `peer` was logged.
     void opening(const Address& peer) {

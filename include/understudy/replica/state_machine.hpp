@@ -1,15 +1,13 @@
 // The state machine of a replica (S1 to S11): which view it is in, what it may do there, and what it reports to the
 // view service. It checks incoming messages and passes them on; the work of each role is in primary.hpp and backup.hpp.
+// The bodies are in state_machine.ipp and state_machine_views.ipp.
 #pragma once
 
-#include <algorithm>
 #include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
-#include <type_traits>
 #include <utility>
-#include <variant>
 
 #include <understudy/base/check.hpp>
 #include <understudy/replica/backup.hpp>
@@ -38,11 +36,7 @@ public:
     /// Continues from a journal (S9). `promised`: the journal calls a batch `persisted` only when it is on stable
     /// storage. Only then may the next incarnation claim that it continues this one.
     ReplicaStateMachine(Recovered<S> from, ReplicaOptions options, Address name, Incarnation incarnation, Time now,
-                 bool promised)
-        : ReplicaStateMachine{std::move(from.state), std::move(options), std::move(name), incarnation, now} {
-        node_.info.cluster = from.hard_state.info.cluster;
-        journaling_.begin(from, state_, node_, promised);
-    }
+                        bool promised);
 
     /// Handles one message. Ignored after a failure.
     void receive(Envelope envelope, Time now, Output& out);
@@ -91,20 +85,12 @@ public:
     // ---- requests of the host ----
 
     /// Hands over and leaves the group (R6). A primary without a backup in sync goes on serving until there is one.
-    void leave(Time, Output&) {
-        leaving_ = true;
-        stopped_ = stopped_ || node_.role() != Role::primary;
-        pinger_.now_please();
-    }
+    void leave(Time, Output&);
     /// Cancels `leave`.
-    void stay(Time, Output&) {
-        leaving_ = false;
-        if (node_.role() != Role::primary) stopped_ = false;
-        pinger_.now_please();
-    }
+    void stay(Time, Output&);
     /// Whether it has left: the view that it knows does not name it, and the view service has answered a ping that said
     /// `leaving`.
-    bool left() const { return leaving_ && heard_leaving_ && node_.role() == Role::idle; }
+    bool left() const { return leaving_ && leaving_answered_ && node_.role() == Role::idle; }
 
     // ---- state ----
 
@@ -127,298 +113,74 @@ public:
     friend bool operator==(const ReplicaStateMachine&, const ReplicaStateMachine&) = default;
 
 private:
-    using ThisStep = Step<S>;
-
     ReplicaStateMachine(ReplicatedState<S> state, ReplicaOptions options, Address name, Incarnation incarnation,
-                        Time now)
-        : options_{std::move(options)}, state_{std::move(state)}, pinger_{options_.view_service, now} {
-        UNDERSTUDY_CHECK(options_.validate().empty());
-        node_.name = std::move(name);
-        node_.incarnation = incarnation;
-        node_.info.group = options_.group;
-        node_.info.ping_interval = ViewOptions{}.ping_interval;
-        node_.dead_after = ViewOptions{}.dead_after();
-        node_.ack_timeout = node_.dead_after / 2;
-    }
+                        Time now);
 
+    Turn<S> at(Time now, Output& out) { return {state_, node_, options_, now, out, lease_.holds(now)}; }
     /// Called at the end of `respond`, and again after the work: sends answers, trims the log, and notes whether work
     /// is left over.
-    void conclude(ThisStep& step) {
-        primary_.serving() ? primary_.end_turn(step) : state_.trim(options_.log_bytes, ~Index{0});
-        work_.look(step, primary_);
-    }
+    void conclude(Turn<S>& turn);
+    /// The store failed: requests in progress end, and this server handles no more messages.
+    void end_with_failure(Turn<S>& turn);
 
-    ThisStep at(Time now, Output& out) { return {state_, node_, options_, now, out, lease_.holds(now)}; }
+    // ---- messages ----
+    // A handler gets the caller by value: a request that has to wait takes it along without a copy.
 
-    // ---- requests of clients ----
+    void on(Caller&& caller, Open&& request, Turn<S>& turn);
+    void on(Caller&& caller, Close&& request, Turn<S>& turn);
+    void on(Caller&& caller, Execute&& request, Turn<S>& turn);
+    void on(Caller&& caller, Query&& request, Turn<S>& turn);
+    void on(Caller&& caller, Dump&& request, Turn<S>& turn);
+    void on(Caller&& caller, ReplicaStatus&& request, Turn<S>& turn);
+    void on(Caller&& caller, Append&& append, Turn<S>& turn);
+    void on(Caller&& caller, Install&& install, Turn<S>& turn);
+    void on(Caller&& caller, AppendResult&& result, Turn<S>& turn);
+    void on(Caller&& caller, InstallResult&& result, Turn<S>& turn);
+    void on(Caller&& caller, PingResult&& result, Turn<S>& turn);
+    void on(Caller&& caller, ViewChanged&& push, Turn<S>& turn);
+    void on(Caller&& caller, Failure&& failure, Turn<S>& turn);
+    /// All other messages are not for a replica. A request is answered with `unknown_method`; an answer that belongs to
+    /// no request emits an event.
+    template <typename Other>
+    void on(Caller&& caller, Other&&, Turn<S>& turn);
 
-    void handle(ThisStep& step, Call&& call, Open&& request) {
-        if (request.protocol != protocol_version) return step.refuse_version(call, "pb.open", request.protocol);
-        if (admit_client(step, call, "pb.open", request)) primary_.open(step, std::move(call));
-    }
-    void handle(ThisStep& step, Call&& call, Close&& request) {
-        if (admit_client(step, call, "pb.close", request)) primary_.close(step, std::move(call), request.session);
-    }
-    void handle(ThisStep& step, Call&& call, Execute&& request) {
-        if (admit_client(step, call, "pb.execute", request))
-            primary_.execute(step, std::move(call), std::move(request));
-    }
-    void handle(ThisStep& step, Call&& call, Query&& request) {
-        if (admit_client(step, call, "pb.query", request))
-            primary_.read(step, std::move(call), "pb.query", std::move(request.query));
-    }
-    void handle(ThisStep& step, Call&& call, Dump&& request) {
-        if (admit_client(step, call, "pb.dump", request)) primary_.dump(step, std::move(call), request);
-    }
-    void handle(ThisStep& step, Call&& call, ReplicaStatus&& request) {
-        if (request.group && *request.group != options_.group)
-            return step.refuse_group(call, "pb.status", *request.group);
-        if (auto& cluster = request.cluster; cluster && foreign(*cluster))
-            return step.refuse_cluster(call, "pb.status", *cluster);
-        step.out.send(std::move(call.peer), std::move(call.id), status(step.now));
-    }
-
+    /// Passes a client's request to the primary's side if it is for this group and this server serves.
     template <typename Request>
-    bool admit_client(ThisStep& step, const Call& call, const char* method, const Request& request) {
-        if (!admit_group(step, call, method, request)) return false;
-        if (primary_.serving()) return true;
-        step.answer_error(call, method, error::not_primary,
-                          stopped_ ? "stopped in this view" : "this server is " + std::string{to_string(role())});
-        return false;
-    }
-
+    void serve(Caller&& caller, Method method, Request&& request, Turn<S>& turn);
+    /// S1: adopts a newer view and refuses an older one. Whether the message is to be obeyed: it is of the current view
+    /// and this server is a backup in it. Otherwise a replaced primary could still change logs.
     template <typename Request>
-    bool admit_group(ThisStep& step, const Call& call, const char* method, const Request& request) {
-        if (request.group != options_.group) {
-            step.refuse_group(call, method, request.group);
-            return false;
-        }
-        if (!foreign(request.cluster)) return true;
-        step.refuse_cluster(call, method, request.cluster);
-        return false;
-    }
-    bool foreign(ClusterId cluster) const { return node_.knows_cluster() && cluster != node_.info.cluster; }
-
-    // ---- messages of the primary ----
-
-    void handle(ThisStep& step, Call&& call, Append&& append) {
-        if (admit_primary(step, call, "replica.append", append)) backup_.append(step, call, std::move(append));
-    }
-    void handle(ThisStep& step, Call&& call, Install&& install) {
-        if (install.protocol != protocol_version)
-            return step.refuse_version(call, "replica.install", install.protocol);
-        if (!admit_primary(step, call, "replica.install", install)) return;
-        const auto before = state_.applied;
-        backup_.install(step, call, install);
-        if (backup_.receives() || state_.applied != before) journaling_.replaced(state_);
-    }
-
-    /// S1: adopts a newer view and refuses an older one. A message is obeyed only if it is of the current view and this
-    /// server is a backup in it. Otherwise a replaced primary could still change logs.
-    template <typename Request>
-    bool admit_primary(ThisStep& step, const Call& call, const char* method, const Request& request) {
-        if (!admit_group(step, call, method, request)) return false;
-        if (request.view.whole) adopt(step, call.peer, *request.view.whole);
-        auto mine = step.view().number;
-        if (request.view.number != mine) {
-            reached(request.view.number < mine ? "S1: a message of an older view is refused"
-                                               : "S1: a message of a newer view waits until that is known");
-            step.answer_error(call, method, error::stale_view,
-                              "this server is in view " + std::to_string(mine) + ", the message is of view " +
-                                  std::to_string(request.view.number));
-            return false;
-        }
-        if (role() == Role::backup) return true;
-        reached("S1: a server that is no backup of the view takes no appends");
-        step.refuse(call, method, error::bad_request,
-                    "this server is " + std::string{to_string(role())} + " in view " + std::to_string(mine));
-        return false;
-    }
-
-    // ---- answers of backups ----
-
-    void handle(ThisStep& step, Call&& call, AppendResult&& result) {
-        auto* link = admit_answer(step, call, result.view);
-        if (!link) return;
-        if (result.match > state_.log.last().index)
-            return step.out.emit(Refused{call.peer, error::bad_request, "acknowledges entries that were never sent"});
-        link->answered(call.id, result, step);
-    }
-    void handle(ThisStep& step, Call&& call, InstallResult&& result) {
-        if (auto* link = admit_answer(step, call, result.view)) link->answered_chunk(call.id, result, step);
-    }
-
+    bool obeys(const Caller& caller, Method method, const Request& request, Turn<S>& turn);
     /// The link of a backup that answered in this view, or null (S4: an answer counts only in the view that it names).
     /// An answer of an older view says nothing about the log as it is now.
-    BackupLink<S>* admit_answer(ThisStep& step, const Call& call, ViewNumber view) {
-        if (!primary_.serving() || view != step.view().number) {
-            reached("S4: an acknowledgement of another view does not count");
-            return nullptr;
-        }
-        auto* link = primary_.find(call.peer);
-        if (!link) step.refuse_unasked(call);
-        return link;
-    }
+    BackupLink<S>* admit_answer(const Caller& caller, ViewNumber view, Turn<S>& turn);
+    /// A backup refused an append or a chunk, or does not have the view yet.
+    void backup_refused(const Caller& caller, const Failure& failure, Turn<S>& turn);
+    void ping_refused(const Caller& caller, const Failure& failure, Turn<S>& turn);
 
-    // ---- the view service ----
+    // ---- checks: what is wrong with a request, if something is ----
 
-    void handle(ThisStep& step, Call&& call, PingResult&& result) {
-        if (!pinger_.knows(call.peer)) return step.refuse_unasked(call);
-        pinger_.answered(call.peer, step.out);
-        if (result.lease > Duration{}) node_.dead_after = workable(result.lease);
-        adopt(step, call.peer, result.info);
-        // View 0 is not adopted, but its ping interval counts: the group has no other one yet.
-        if (result.info.view.number == 0) node_.info.ping_interval = workable(result.info.ping_interval);
-        // An answer counts only if the ping said it: `leave` may have been called since.
-        heard_leaving_ = leaving_ && sent_leaving_;
-        if (options_.reads == Reads::lease && primary_.serving())
-            lease_.answered(call_number(call.id), result, node_.info, node_.dead_after, options_.lease_margin);
-        if (!result.stop || result.info.view.number != step.view().number || !primary_.serving()) return;
-        reached("R6: a primary that the view service asks to stop stops");
-        stopped_ = true;
-        lease_.end();
-        primary_.step_down(step, "told to stop");
-        pinger_.now_please();
-    }
-    void handle(ThisStep& step, Call&& call, ViewChanged&& push) {
-        if (!pinger_.knows(call.peer)) return step.refuse_unasked(call);
-        adopt(step, call.peer, push.info);
-    }
-
-    void handle(ThisStep& step, Call&& call, Failure&& failure) {
-        if (failure.to == "view.ping") return ping_refused(step, call, failure);
-        if (failure.view) adopt(step, call.peer, *failure.view);  // S6: a refusal teaches the newer view
-        auto* link = primary_.serving() ? primary_.find(call.peer) : nullptr;
-        if (!link) return;
-        auto theirs = failure.view ? failure.view->view.number : 0;
-        // A refusal counts only if it fits the view that the backup names: an old one must not move the link back.
-        if (failure.code == error::stale_view && theirs < step.view().number)
-            link->lacks_view(call.id, step);
-        else if (failure.code == error::mismatch && failure.held && theirs == step.view().number)
-            link->refused_append(call.id, *failure.held, step);
-        else if (failure.code == error::bad_chunk && failure.install && theirs == step.view().number)
-            link->refused_chunk(call.id, *failure.install, step);
-        else if (failure.code != error::stale_view)
-            step.out.emit(Refused{call.peer, failure.code, "a backup refused: " + failure.text});
-    }
-
-    void ping_refused(ThisStep& step, const Call& call, const Failure& failure) {
-        if (!pinger_.knows(call.peer)) return step.refuse_unasked(call);
-        if (failure.view) {
-            reached("S6: a refused ping teaches the newer view");
-            adopt(step, call.peer, *failure.view);  // a replaced incarnation is sent no other view
-        }
-        // The same refusal is emitted once, not with every ping.
-        if (pinger_.refused(call.peer, failure.code))
-            step.out.emit(Refused{call.peer, failure.code, "the view service refused the ping: " + failure.text});
-    }
-
-    /// All other messages are not for a replica. A request is answered with `unknown_method`; an answer that belongs to
-    /// no request emits an event. A client may ask a replica for the view while the view service is down: the refusal
-    /// carries it.
-    template <typename Other>
-    void handle(ThisStep& step, Call&& call, Other&&) {
-        constexpr auto text = "this is a replica; the method belongs to a view service";
-        if constexpr (std::is_same_v<Other, ViewGet> || std::is_same_v<Other, ViewWatch>)
-            step.answer_error(call, {}, error::unknown_method, text);
-        else if constexpr (std::is_same_v<Other, ViewStatus> || std::is_same_v<Other, ViewPromote> ||
-                           std::is_same_v<Other, ViewForce> || std::is_same_v<Other, ViewAdopt> ||
-                           std::is_same_v<Other, ViewRemove> ||
-                           std::is_same_v<Other, Ping>)
-            step.refuse(call, {}, error::unknown_method, text);
-        else
-            step.refuse_unasked(call);
-    }
+    static std::optional<Fault> check_version(int theirs);
+    std::optional<Fault> check_group(const std::string& theirs) const;
+    std::optional<Fault> check_cluster(ClusterId theirs) const;
+    std::optional<Fault> check_serving() const;
+    /// Whether a message of the primary of `view` counts here.
+    std::optional<Fault> check_view(ViewNumber view) const;
 
     // ---- views ----
 
     /// S1: takes over a view if it is newer, and enters the role that it gives to this server. A view of another
     /// cluster or group is refused. A view older than one that an earlier incarnation adopted is not adopted (S9).
-    void adopt(ThisStep& step, const Address& from, const ViewInfo& info) {
-        if (info.group != options_.group || (node_.knows_cluster() && info.cluster != node_.info.cluster)) {
-            if (info.view.number != 0)
-                step.out.emit(Refused{from, error::wrong_cluster, "a view of another cluster or group"});
-            return;
-        }
-        if (!is_newer(info.view, step.view()) || info.view.number < journaling_.former_view()) {
-            if (info.view.number < std::max(step.view().number, journaling_.former_view()))
-                reached("S1: an older view is not adopted");
-            if (info.view.number == step.view().number && info.view.number != 0)
-                node_.info.ping_interval = workable(info.ping_interval);
-            return;
-        }
-        auto seen = step.view().number;
-        auto before = role();
-        reached("S1: a newer view is adopted");
-        node_.info = info;
-        node_.info.ping_interval = workable(info.ping_interval);
-        journaling_.adopted(state_, node_);
-        if (info.view.number == seen) return;  // only more backups in sync
-        if (auto forced = info.view.forced; forced > std::max(seen, journaling_.former_view())) {
-            // S3: after `view.force` others may have dropped entries that this server has. It drops all of them, unless
-            // the view relies on its state.
-            reached("S3: after a forced view a server drops what it has");
-            if (primary_.serving()) primary_.step_down(step, "view " + std::to_string(forced) + " was forced");
-            if (!journaling_.is_relied_on(node_)) drop_everything(step);
-        }
-        enter_view(step, before, seen == 0);
-        pinger_.now_please();
-    }
-
+    void adopt(const Address& from, const ViewInfo& info, Turn<S>& turn);
+    /// S3: after `view.force` others may have dropped entries that this server has. It drops all of them, unless the
+    /// view relies on its state.
+    void follow_forced_view(ViewNumber forced, Turn<S>& turn);
     /// Starts the role of a new view. `news`: emits the role even if it is the same as before.
-    void enter_view(ThisStep& step, Role before, bool news) {
-        stopped_ = leaving_ && role() != Role::primary;
-        lease_.end();
-        backup_.enter_view();
-        if (role() == Role::primary)
-            primary_.serving() ? primary_.go_on(step) : primary_.take_over(step);  // S6, S5
-        else if (primary_.serving())
-            primary_.step_down(step, "view " + std::to_string(step.view().number) + " has another primary");  // S6
-        if (role() != before || news) step.out.emit(RoleChanged{options_.group, role(), step.view().number});
-    }
-
+    void enter_view(Role before, bool news, Turn<S>& turn);
     /// S3: after `view.force` the log of this server may conflict with that of the forced primary. Drops all state.
-    void drop_everything(ThisStep& step) {
-        if (state_.log.last().index != 0) step.out.emit(LogTruncated{1, state_.log.last().index, state_.commit > 0});
-        state_.clear();
-        backup_.forget();
-        journaling_.replaced(state_);
-    }
-
+    void drop_everything(Turn<S>& turn);
     /// Sends a ping with everything that the view service decides by (section 2).
-    void ping(Time now, Output& out) {
-        Ping ping;
-        ping.group = options_.group;
-        ping.server = node_.name;
-        ping.incarnation = node_.incarnation;
-        ping.viewnum = node_.info.view.number;  // 0 after a start
-        ping.features = own_features();
-        journaling_.describe(ping);
-        if (!ping.recovered.empty()) reached("S9: a server says whose state it continues");
-        else if (ping.viewnum == 0) reached("S9: a server starts empty and says so");
-        if (node_.knows_cluster()) ping.cluster = node_.info.cluster;
-        if (role() == Role::primary && primary_.serving()) {
-            ping.synced = primary_.required();
-            ping.unreachable = primary_.unreachable();
-        }
-        ping.stopped = stopped_;
-        ping.leaving = sent_leaving_ = leaving_;
-        ping.lease = options_.reads == Reads::lease;
-        // A view service of another cluster, or one whose record is behind (R7), needs the newest view for
-        // `view.adopt`.
-        if (pinger_.is_foreign()) {
-            const auto& newest = ping.viewnum != 0 ? node_.info : journaling_.former();
-            if (newest.view.number != 0) ping.known = newest;
-        }
-        auto n = pinger_.send(std::move(ping), now, node_.info.ping_interval, node_.dead_after, out);
-        if (options_.reads == Reads::lease) lease_.sent(n, now);
-    }
-
-    /// The store failed: requests in progress end, and this server handles no more messages.
-    void end_with_failure(ThisStep& step) {
-        step.out.emit(StoreFailed{state_.store_failure});
-        primary_.step_down(step, "the store failed");
-    }
+    void ping(Time now, Output& out);
 
     ReplicaOptions options_;
     NodeState node_;
@@ -429,100 +191,13 @@ private:
     Lease lease_;
     Journaling<S> journaling_;
     StoreWork<S> work_;
-    bool leaving_ = false;
-    bool sent_leaving_ = false;
-    bool heard_leaving_ = false;
+    bool leaving_ = false;           // `leave` was called
+    bool leaving_sent_ = false;      // the last ping said so
+    bool leaving_answered_ = false;  // the view service has answered such a ping
     bool stopped_ = false;  // serves no more in this view
 };
 
-// The functions that a driver calls are defined outside of the class, so that their instance for an erased store can be
-// compiled once (runtime/replica_machine.ipp).
-
-template <TextStore S>
-void ReplicaStateMachine<S>::receive(Envelope envelope, Time now, Output& out) {
-    if (failed()) return;
-    auto step = at(now, out);
-    Call call{std::move(envelope.peer), std::move(envelope.id)};
-    std::visit([&](auto& message) { handle(step, std::move(call), std::move(message)); }, envelope.message);
-}
-
-template <TextStore S>
-void ReplicaStateMachine<S>::disconnected(const Address& peer, Time now, Output& out) {
-    auto step = at(now, out);
-    primary_.disconnected(step, peer);
-    pinger_.disconnected(peer);
-}
-
-template <TextStore S>
-void ReplicaStateMachine<S>::wake(Time now, Output& out) {
-    respond(now, out);
-    while (has_work()) work(now, out);
-    end_work(now, out);
-}
-
-template <TextStore S>
-void ReplicaStateMachine<S>::respond(Time now, Output& out) {
-    if (failed()) return;
-    work_.begin_turn(node_, journaling_.own_delay(state_, now), state_.log.base().index, now);
-    auto step = at(now, out);
-    if (primary_.serving())
-        primary_.respond(step);
-    else if (node_.role() == Role::backup)
-        backup_.respond(step, work_.ahead());
-    primary_.expire(now);
-    backup_.expire(now);
-    if (primary_.take_ping_now()) pinger_.now_please();
-    if (pinger_.due(now) && journaling_.introduced()) ping(now, out);
-    journaling_.end_turn(state_, options_, node_.incarnation, backup_.receives(), now, out);
-    conclude(step);
-}
-
-template <TextStore S>
-void ReplicaStateMachine<S>::work(Time now, Output& out) {
-    auto step = at(now, out);
-    work_.go_on(step, primary_, lease_);
-    if (failed()) end_with_failure(step);
-}
-
-template <TextStore S>
-void ReplicaStateMachine<S>::end_work(Time now, Output& out) {
-    if (failed()) return;
-    auto step = at(now, out);
-    work_.end_turn(step);
-    conclude(step);
-    if (role() == Role::backup) backup_.acknowledge(step, work_.ahead());
-}
-
-template <TextStore S>
-void ReplicaStateMachine<S>::journal_failed(const std::string& why, Time now, Output& out) {
-    if (failed()) return;
-    reached("S9: a server whose stable storage fails is done");
-    journaling_.fail(why);
-    out.emit(JournalFailed{why});
-    auto step = at(now, out);
-    primary_.step_down(step, "stable storage failed");
-}
-
-template <TextStore S>
-void ReplicaStateMachine<S>::persisted(std::uint64_t batch) {
-    journaling_.persisted(batch, state_);
-}
-
-template <TextStore S>
-Time ReplicaStateMachine<S>::deadline() const {
-    if (failed()) return never;
-    if (work_.left_over()) return Time{};
-    if (state_.durable.waits(state_.log) || (journaling_.due(options_) && !backup_.receives())) return Time{};
-    auto next = std::min(primary_.deadline(node_), backup_.deadline());
-    if (journaling_.introduced()) next = std::min(next, pinger_.deadline());
-    return primary_.relies_on_lease() ? std::min(next, lease_.until()) : next;
-}
-
-template <TextStore S>
-ReplicaStatusResult ReplicaStateMachine<S>::status(Time) const {
-    return {node_.info,         node_.name,          node_.incarnation, role(),
-            state_.log.first(),     state_.log.last().index, state_.commit,         state_.applied.index,
-            state_.sessions.size(), state_.log.bytes(),      primary_.backups()};
-}
-
 }  // namespace understudy::replica
+
+#include <understudy/replica/state_machine.ipp>
+#include <understudy/replica/state_machine_views.ipp>

@@ -35,31 +35,31 @@ public:
         if (pace_.may_read() && primary.has_ready_read(state, lease.holds(told_))) return Work::read;
         return behind && pace_.may_apply_more() ? Work::apply : Work::none;
     }
-    /// Does one unit of work. `step.now` is the time now, not that when the turn began.
-    void go_on(Step<S>& step, Primary<S>& primary, const Lease& lease) {
-        told_ = step.now;
-        const auto work = next(step.state, primary, lease);
+    /// Does one unit of work. `turn.now` is the time now, not that when the turn began.
+    void go_on(Primary<S>& primary, const Lease& lease, Turn<S>& turn) {
+        told_ = turn.now;
+        const auto work = next(turn.state, primary, lease);
         if (work == Work::none) return;  // the lease has ended since the caller asked
-        pace_.begin(work, step.state.applied.index + 1, step.now);
-        if (work == Work::read) return primary.answer_read(step);
-        primary.serving() ? primary.apply_next(step) : void(step.state.apply_next(step.now));
+        pace_.begin(work, turn.state.applied.index + 1, turn.now);
+        if (work == Work::read) return primary.answer_read(turn);
+        primary.serving() ? primary.apply_next(turn) : void(turn.state.apply_next(turn.now));
     }
     /// Notes whether work is left over. If so, the next turn follows at once (`left_over`).
-    void look(Step<S>& step, const Primary<S>& primary) {
-        left_over_ = step.state.applied.index < step.state.commit || primary.has_ready_read(step.state, step.leased);
+    void look(const Primary<S>& primary, Turn<S>& turn) {
+        left_over_ = turn.state.applied.index < turn.state.commit || primary.has_ready_read(turn.state, turn.leased);
     }
     /// The turn's work ends. Emits `StoreBehind` and `SlowStore` where that is due.
-    void end_turn(Step<S>& step) {
-        const auto& state = step.state;
-        const auto dead_after = step.node.dead_after;
-        told_ = step.now;
+    void end_turn(Turn<S>& turn) {
+        const auto& state = turn.state;
+        const auto dead_after = turn.node.dead_after;
+        told_ = turn.now;
         const bool behind = state.applied.index < state.commit;
         if (behind) reached("S7: a store that takes long is given its work in slices");
-        pace_.end_turn(step.now, behind, dead_after);
-        if (pace_.take_behind(step.now, dead_after)) step.out.emit(StoreBehind{state.commit - state.applied.index});
-        const auto slowest = pace_.take_slowest(step.now, dead_after);
+        pace_.end_turn(turn.now, behind, dead_after);
+        if (pace_.take_behind(turn.now, dead_after)) turn.out.emit(StoreBehind{state.commit - state.applied.index});
+        const auto slowest = pace_.take_slowest(turn.now, dead_after);
         if (slowest.work != Work::none)
-            step.out.emit(SlowStore{slowest.work == Work::apply ? "apply" : "query", slowest.took});
+            turn.out.emit(SlowStore{slowest.work == Work::apply ? "apply" : "query", slowest.took});
     }
 
     /// Whether work was left over when `look` was last called.
