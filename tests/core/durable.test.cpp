@@ -31,9 +31,9 @@ TEST_SUITE("durable") {
         void append(ViewNumber view, int count = 1) {
             for (; count > 0; --count) log.append({{view, log.last().index + 1}, EntryKind::command, {}, 0, 0, "x"});
         }
-        void cut(Index from) {
-            durable.cut(from);
-            log.cut(from);
+        void truncate(Index from) {
+            durable.truncate(from);
+            log.truncate(from);
         }
         void install(Position at) {
             durable.add({at, 0, "state", true, true});
@@ -59,7 +59,7 @@ TEST_SUITE("durable") {
             }
             durable.persisted(number);
         }
-        Index held() const { return durable.held(log); }
+        Index held() const { return durable.stable(log); }
         /// Whether a restart would find every entry that counts as stable.
         bool is_honest() const {
             if (held() > log.last().index) return false;
@@ -76,7 +76,7 @@ TEST_SUITE("durable") {
         Keeper keeper;
         keeper.append(1, 3);
         const auto older = keeper.give_out();
-        keeper.cut(2);
+        keeper.truncate(2);
         keeper.append(2, 3);
         const auto newer = keeper.give_out();
         keeper.persist(older);
@@ -109,7 +109,7 @@ TEST_SUITE("durable") {
             for (int step = 0; step < 40; ++step) {
                 const auto base = keeper.log.base().index, last = keeper.log.last().index;
                 switch (below(8)) {
-                    case 0: keeper.cut(base + 1 + below(last - base + 1)), ++view; break;
+                    case 0: keeper.truncate(base + 1 + below(last - base + 1)), ++view; break;
                     case 1:
                         if (below(3) == 0) keeper.install({view, below(last + 3)}), ++view;
                         break;

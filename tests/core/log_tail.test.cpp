@@ -30,9 +30,9 @@ TEST_SUITE("log_tail") {
             tail.append(entry);
             log.append(Entry{entry});
         }
-        void cut(Index from) {
-            tail.cut(from);
-            log.cut(from);
+        void truncate(Index from) {
+            tail.truncate(from);
+            log.truncate(from);
         }
         void reset(Position base) {
             tail.reset(base);
@@ -55,7 +55,7 @@ TEST_SUITE("log_tail") {
         for (int step = 0; step < 3'000; ++step) {
             switch (below(10)) {
                 case 0:
-                    pair.cut(pair.log.first() + below(pair.log.last().index - pair.log.base().index + 1));
+                    pair.truncate(pair.log.first() + below(pair.log.last().index - pair.log.base().index + 1));
                     ++pair.view;
                     break;
                 case 1: pair.append(below(200'000)); break;

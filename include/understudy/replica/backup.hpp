@@ -61,7 +61,7 @@ public:
                 return turn.refuse(caller, Method::replica_append, views_out_of_order());
             if (entry.at.index <= state.log.last().index) {
                 reached("S3: entries that conflict are truncated");
-                auto removed = state.cut(entry.at.index);
+                auto removed = state.truncate(entry.at.index);
                 turn.out.emit(LogTruncated{entry.at.index, removed, entry.at.index <= state.commit});
             }
             state.log.append(std::move(entry));

@@ -130,8 +130,8 @@ public:
     /// When `take_resend`, `idle` or `overdue` has something to say.
     Time deadline(const NodeState& node) const {
         if (unanswered_.empty()) return last_sent_ + node.info.ping_interval;
-        auto look = unreachable_ ? never : second_look_ != never ? second_look_ : unanswered_since() + node.ack_timeout;
-        return std::min(resend_at_, look);
+        if (unreachable_) return resend_at_;
+        return std::min(resend_at_, second_look_ != never ? second_look_ : unanswered_since() + node.ack_timeout);
     }
     /// When the last message was sent.
     Time last_sent() const { return last_sent_; }

@@ -15,8 +15,8 @@ namespace understudy::replica {
 
 /// Tracks which entries are stable. Without a journal every entry counts as stable at once. With a journal, the new
 /// entries of a turn are submitted as one batch when the turn ends; they count as stable when `persisted` names that
-/// batch. All operations are O(1) or cost what they submit, except `cut` and `reset`, which visit the batches on their
-/// way to the disk.
+/// batch. All operations are O(1) or cost what they submit, except `truncate` and `reset`, which visit the batches on
+/// their way to the disk.
 class Durable {
 public:
     /// Starts to use a journal. All entries of the log, up to `last`, are on stable storage already.
@@ -27,10 +27,10 @@ public:
     bool in_use() const { return in_use_; }
 
     /// Entries up to this index count as stable.
-    Index held(const Log& log) const { return in_use_ ? durable_ : log.last().index; }
+    Index stable(const Log& log) const { return in_use_ ? durable_ : log.last().index; }
 
     /// The log was truncated at `from`; later entries must be submitted to the journal again.
-    void cut(Index from) {
+    void truncate(Index from) {
         submitted_ = std::min(submitted_, from - 1);
         durable_ = std::min(durable_, from - 1);
         // A batch on its way to the disk may contain entries that were removed. When it is persisted, the new entries
@@ -46,7 +46,7 @@ public:
     }
 
     /// Submits a new hard state with the next batch.
-    void note(HardState hard_state) { next_.hard_state = std::move(hard_state); }
+    void set_hard_state(HardState hard_state) { next_.hard_state = std::move(hard_state); }
     /// Submits a piece of a snapshot with the next batch.
     void add(SnapshotPiece piece) { next_.pieces.push_back(std::move(piece)); }
 

@@ -32,7 +32,7 @@ public:
         introduced_ = false;
         former_ = from.hard_state.info;
         state_view_ = from.hard_state.state_view != 0 ? from.hard_state.state_view : former_.view.number;
-        stable_ = noted_ = {0, state_view_};
+        stable_ = submitted_ = {0, state_view_};
         if (promised) {
             recovered_ = from.hard_state.incarnations;
             while (recovered_.size() >= max_incarnations) recovered_.erase(recovered_.begin() + 1);
@@ -41,7 +41,7 @@ public:
         }
         compaction_.restore(from.entry_bytes, from.snapshot_bytes);
         // The view of this incarnation is still 0. The journal must keep the newest view that was known.
-        note(state, node, from.hard_state.info.view);
+        submit_hard_state(state, node, from.hard_state.info.view);
     }
 
     /// Whether the journal has recorded this incarnation. No ping may leave before that: a later incarnation could
@@ -81,7 +81,7 @@ public:
             recovered_.clear();
             incarnations_ = {node.incarnation};
         }
-        note(state, node, node.info.view);
+        submit_hard_state(state, node, node.info.view);
     }
     /// A received snapshot, or an empty state, replaces the whole state.
     void replaced(const ReplicatedState<S>& state) { compaction_.abandon(state); }
@@ -89,7 +89,7 @@ public:
     /// All batches up to `batch` are on stable storage.
     void persisted(std::uint64_t batch, ReplicatedState<S>& state) {
         introduced_ = true;
-        if (batch >= noted_in_) stable_ = noted_;
+        if (batch >= submitted_in_) stable_ = submitted_;
         state.durable.persisted(batch);
         compaction_.persisted(batch);
     }
@@ -107,12 +107,12 @@ public:
         if (!receives) compaction_.wake(state, options, incarnation);
         out.journal = state.durable.take(state.log, state.commit);
         if (!out.journal) return;
-        disk_.gave(out.journal->number, now);
+        disk_.submitted(out.journal->number, now);
         if (!out.journal->hard_state) return;
-        noted_in_ = out.journal->number;
+        submitted_in_ = out.journal->number;
         const auto& node = *out.journal->hard_state;
         const auto known = node.info.view.number;
-        noted_ = {known, node.state_view != 0 ? node.state_view : known};
+        submitted_ = {known, node.state_view != 0 ? node.state_view : known};
     }
     /// Whether the next turn is due at once, to submit another piece of a snapshot.
     bool due(const ReplicaOptions& options) const { return compaction_.due(options); }
@@ -121,13 +121,13 @@ public:
 
 private:
     /// Submits the hard state with `view`.
-    void note(ReplicatedState<S>& state, const NodeState& node, const View& view) {
+    void submit_hard_state(ReplicatedState<S>& state, const NodeState& node, const View& view) {
         auto info = node.info;
         info.view = view;
         // An incarnation that no view names only hears of new views; its state takes no part in them. Without this
         // distinction, an older copy of a directory would pass for the newest one as soon as its server has heard of
         // the current view.
-        state.durable.note({node.name, std::move(info), incarnations_, recovered_.empty() ? 0 : state_view_});
+        state.durable.set_hard_state({node.name, std::move(info), incarnations_, recovered_.empty() ? 0 : state_view_});
     }
 
     /// The newest view that is known, and the newest one that the state takes part in.
@@ -141,8 +141,8 @@ private:
     std::vector<Incarnation> recovered_;
     ViewNumber state_view_ = 0;       // the newest view that the recovered state takes part in
     std::vector<Incarnation> incarnations_;  // `recovered_` and this one; empty if no later incarnation may continue it
-    Views noted_;                     // the views in the hard state that was submitted last,
-    std::uint64_t noted_in_ = 0;      // the batch that contains it,
+    Views submitted_;                     // the views in the hard state that was submitted last,
+    std::uint64_t submitted_in_ = 0;      // the batch that contains it,
     Views stable_;                    // and the views in the newest one that is on stable storage
     Compaction<S> compaction_;
     OwnDelay disk_;

@@ -14,7 +14,7 @@
 namespace understudy::replica {
 
 /// The entries from `first()` to `last().index`. Earlier entries were trimmed, or are contained in a snapshot.
-/// All operations take O(1), except `cut`, `trim` and `reset`, which take O(entries removed).
+/// All operations take O(1), except `truncate`, `trim` and `reset`, which take O(entries removed).
 class Log {
 public:
     /// The position of the entry before `first()`; {0, 0} if nothing was trimmed and no snapshot was installed.
@@ -48,7 +48,7 @@ public:
     }
 
     /// Truncates the log: removes the entries from `from` on, and returns how many it removed.
-    Index cut(Index from) {
+    Index truncate(Index from) {
         UNDERSTUDY_CHECK(from >= first());
         Index removed = 0;
         for (; last().index >= from && !slots_.empty(); ++removed) slots_.pop_back();

@@ -42,7 +42,7 @@ public:
         bytes_ += Log::size_of(command);
     }
     /// Truncates: removes the entries from `from` on. O(entries removed).
-    void cut(Index from) {
+    void truncate(Index from) {
         while (last().index >= from && !blocks_.empty()) {
             bytes_ -= Log::size_of(blocks_.back().entries().back().command.size());
             blocks_.back().drop_last();
@@ -65,15 +65,15 @@ public:
                 if (!visit(block->entries()[static_cast<std::size_t>(n)])) return;
     }
 
-    /// Drops the oldest blocks whose entries are all applied, that is, have an index up to `applied`. At least `keep`
-    /// bytes of such blocks stay, if there are so many. O(blocks not applied + blocks dropped).
-    void trim(std::size_t keep, Index applied) {
+    /// Drops the oldest blocks whose entries are all applied, that is, have an index up to `applied`. At least
+    /// `least_bytes` bytes of such blocks stay, if there are so many. O(blocks not applied + blocks dropped).
+    void trim(std::size_t least_bytes, Index applied) {
         auto applied_bytes = bytes_;  // bytes of the blocks whose entries are all applied
         for (auto block = blocks_.rbegin(); block != blocks_.rend() && !ends_by(*block, applied); ++block)
             applied_bytes -= block->bytes();
         for (; !blocks_.empty() && ends_by(blocks_.front(), applied); blocks_.pop_front()) {
             auto& oldest = blocks_.front();
-            if (applied_bytes - oldest.bytes() < keep) return;
+            if (applied_bytes - oldest.bytes() < least_bytes) return;
             applied_bytes -= oldest.bytes();
             bytes_ -= oldest.bytes();
             base_ = oldest.entries().back().at;

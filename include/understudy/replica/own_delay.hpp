@@ -14,20 +14,20 @@ namespace understudy::replica {
 class OwnDelay {
 public:
     /// Batch number `batch` is submitted to the journal. Numbers start at 1.
-    void gave(std::uint64_t batch, Time now) {
+    void submitted(std::uint64_t batch, Time now) {
         if (batch_ != 0) return;  // one batch at a time is measured
         batch_ = batch;
-        given_at_ = now;
+        submitted_at_ = now;
     }
     /// Batches up to and including number `batch` are on stable storage at `now`.
     void persisted(std::uint64_t batch, Time now) {
         if (batch_ == 0 || batch < batch_) return;
-        recent_ = std::max(now - given_at_, recent_ - recent_ / 8);
+        recent_ = std::max(now - submitted_at_, recent_ - recent_ / 8);
         batch_ = 0;
     }
     /// The delay as known at `now`. A batch that is still being written counts with the time that it has taken so far,
     /// so that a disk that hangs shows before it answers.
-    Duration so_far(Time now) const { return batch_ == 0 ? recent_ : std::max(recent_, now - given_at_); }
+    Duration so_far(Time now) const { return batch_ == 0 ? recent_ : std::max(recent_, now - submitted_at_); }
 
     /// S7: how long a backup may confirm nothing before it is reported unreachable. `own` is this server's own delay,
     /// `dead_after` is D. The result is three times `own`, but at least D/2 and at most 10 D. Because of the upper
@@ -40,7 +40,7 @@ public:
 
 private:
     std::uint64_t batch_ = 0;  // the batch that is being measured; 0: none
-    Time given_at_{};
+    Time submitted_at_{};
     Duration recent_{};
 };
 

@@ -27,7 +27,7 @@ public:
     bool due(Time now) const { return now >= next_; }
     Time deadline() const { return next_; }
     /// Makes the next ping due at once, because the view service should learn something without delay.
-    void now_please() { next_ = Time::min(); }
+    void make_due() { next_ = Time::min(); }
 
     /// The address that is pinged at present.
     const Address& address() const { return addresses_[current_]; }
@@ -37,7 +37,7 @@ public:
 
     /// Sends `ping`, and returns its number, which grows by 1 with each ping. It goes to the present address, or to the
     /// next one if the present one did not answer for D (`dead_after`), its connection broke, or it refused the last
-    /// ping. So the address changes with a ping only: once per `interval`, unless `now_please` asks for an earlier
+    /// ping. So the address changes with a ping only: once per `interval`, unless `make_due` asks for an earlier
     /// ping. Emits `ViewServiceSilent` when an address is silent or its connection broke.
     std::uint64_t send(Ping ping, Time now, Duration interval, Duration dead_after, Output& out) {
         const bool silent = broken_ || (unanswered_since_ != never && now >= unanswered_since_ + dead_after);

@@ -110,11 +110,11 @@ private:
         if (state().commit > base_.index && prev.index < state().commit)
             return "entries from " + std::to_string(prev.index + 1) + " on are replaced, which were committed";
         if (prev.index <= base_.index) {  // nothing after the snapshot's last entry survives this batch
-            if (log_.last().index > base_.index) log_.cut(base_.index + 1);
+            if (log_.last().index > base_.index) log_.truncate(base_.index + 1);
             continues_ = prev == base_;
         } else if (continues_) {
             if (!log_.has(prev)) return missing(log_.last().index + 1, prev.index);
-            if (log_.last().index > prev.index) log_.cut(prev.index + 1);
+            if (log_.last().index > prev.index) log_.truncate(prev.index + 1);
         }
         for (const auto& entry : entries) {
             if (entry.at.index != prev.index + 1 || entry.at.view < prev.view) return "entries are out of order";

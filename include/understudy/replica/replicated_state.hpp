@@ -44,12 +44,12 @@ struct ReplicatedState {
     Held held() const { return {log.last(), commit}; }
     /// The log counts up to here, for confirmations and for the primary itself. With a journal: what is on stable
     /// storage (S9). Without one: everything.
-    Index durable_index() const { return durable.held(log); }
+    Index durable_index() const { return durable.stable(log); }
 
     /// Truncates the log: removes the entries from `from` on, also from what counts as stable. Returns their number.
-    Index cut(Index from) {
-        durable.cut(from);
-        return log.cut(from);
+    Index truncate(Index from) {
+        durable.truncate(from);
+        return log.truncate(from);
     }
     /// Empties the log; the next entry follows `base`, the last entry contained in a snapshot.
     void reset(Position base) {
@@ -74,11 +74,12 @@ struct ReplicatedState {
         return outcome;
     }
 
-    /// Trims the log. At most `keep` bytes of applied entries stay, so that backups can catch up from them, but entries
-    /// after `through` always stay. An entry that is not applied, or not on stable storage yet, is never trimmed.
-    void trim(std::size_t keep, Index through) {
+    /// Trims the log. At most `max_bytes` bytes of applied entries stay, so that backups can catch up from them, but
+    /// entries after `through` always stay. An entry that is not applied, or not on stable storage yet, is never
+    /// trimmed.
+    void trim(std::size_t max_bytes, Index through) {
         through = std::min({through, applied.index, durable_index()});
-        while (log.first() <= through && log.bytes(log.base().index, applied.index) > keep) log.trim(log.first());
+        while (log.first() <= through && log.bytes(log.base().index, applied.index) > max_bytes) log.trim(log.first());
     }
 
     /// Drops the whole state, as if this server had just been started. The journal stays in use: the next
@@ -128,16 +129,16 @@ private:
             reached("S10: a command of a closed session has no effect");
             return {entry.at, {}, error::session_expired};
         }
-        switch (session->judge(entry.seq)) {  // S10
-            case SessionTable::Verdict::forgotten:
+        switch (session->classify(entry.seq)) {  // S10
+            case SessionTable::SequenceState::dropped:
                 reached("S10: a command below the session's low has no effect");
                 return {entry.at, {}, error::bad_request};
-            case SessionTable::Verdict::repeated: {
+            case SessionTable::SequenceState::repeated: {
                 reached("S10: a command has no second effect");
                 const auto* first = session->results.find(entry.seq);
                 return {first->at, first->value.text(), {}};
             }
-            case SessionTable::Verdict::fresh: break;
+            case SessionTable::SequenceState::fresh: break;
         }
         reached("C3: results below low are forgotten");
         // A `low` above `seq` counts as `seq` (C3): the command's own result must not be dropped.

@@ -47,8 +47,8 @@ public:
         const auto more = expected_of(session, all);
         auto own = session.results.bytes() + session.reserved + more;
         if (own <= of_one(all) && table.bytes() + reserved_ + more <= of_many(all)) return true;
-        const auto forgotten = session.results->bytes_below(low);
-        own -= forgotten;
+        const auto dropped = session.results->bytes_below(low);
+        own -= dropped;
         if (own <= always_kept(options)) return true;
         // `seq == low` is the lowest command without an answer. It is not refused because of its session's own results:
         // until it is answered the client cannot raise `low`, so the session would be blocked for ever.
@@ -56,7 +56,7 @@ public:
             reached("C6: a session whose results take much has to acknowledge some");
             return false;
         }
-        if (table.bytes() + reserved_ + more <= of_many(all) + forgotten) return true;
+        if (table.bytes() + reserved_ + more <= of_many(all) + dropped) return true;
         reached("C6: a command whose result has no room is refused");
         return false;
     }

@@ -19,9 +19,9 @@ namespace understudy::replica {
 class SessionTable {
 public:
     /// The state of a command before it is applied. `fresh`: it has not taken effect yet. `repeated`: it has taken
-    /// effect, and its result is retained. `forgotten`: it is below its session's low, so it is not known whether it
+    /// effect, and its result is retained. `dropped`: it is below its session's low, so it is not known whether it
     /// took effect.
-    enum class Verdict { fresh, repeated, forgotten };
+    enum class SequenceState { fresh, repeated, dropped };
 
     struct Session {
         Sequence low = 0;  ///< The client has an answer to each call below it, or gave it up.
@@ -33,11 +33,11 @@ public:
         std::size_t expected = 0;   ///< Estimated bytes of its next result; 0: no result yet.
         bool closing = false;       ///< This primary has logged an entry that closes it.
 
-        /// Classifies the command with this number. If its result is retained it is `repeated`. Else it is `forgotten`
+        /// Classifies the command with this number. If its result is retained it is `repeated`. Else it is `dropped`
         /// below `low`, and `fresh` from there on.
-        Verdict judge(Sequence seq) const {
-            if (results.find(seq)) return Verdict::repeated;
-            return seq < low ? Verdict::forgotten : Verdict::fresh;
+        SequenceState classify(Sequence seq) const {
+            if (results.find(seq)) return SequenceState::repeated;
+            return seq < low ? SequenceState::dropped : SequenceState::fresh;
         }
         /// Whether no command has ever taken effect in it.
         bool never_used() const { return low == 0 && results.size() == 0; }

@@ -73,7 +73,7 @@ void ReplicaStateMachine<S>::respond(Time now, Output& out) {
         backup_.respond(work_.ahead(), turn);
     primary_.expire(now);
     backup_.expire(now);
-    if (primary_.take_ping_now()) pinger_.now_please();
+    if (primary_.take_ping_now()) pinger_.make_due();
     if (pinger_.due(now) && journaling_.introduced()) ping(now, out);
     journaling_.end_turn(state_, options_, node_.incarnation, backup_.receives(), now, out);
     conclude(turn);
@@ -130,7 +130,7 @@ ReplicaStatusResult ReplicaStateMachine<S>::status(Time) const {
 template <TextStore S>
 void ReplicaStateMachine<S>::conclude(Turn<S>& turn) {
     primary_.serving() ? primary_.end_turn(turn) : state_.trim(options_.log_bytes, ~Index{0});
-    work_.look(primary_, turn);
+    work_.find_left_over(primary_, turn);
 }
 
 template <TextStore S>
@@ -143,14 +143,14 @@ template <TextStore S>
 void ReplicaStateMachine<S>::leave(Time, Output&) {
     leaving_ = true;
     stopped_ = stopped_ || node_.role() != Role::primary;
-    pinger_.now_please();
+    pinger_.make_due();
 }
 
 template <TextStore S>
 void ReplicaStateMachine<S>::stay(Time, Output&) {
     leaving_ = false;
     if (node_.role() != Role::primary) stopped_ = false;
-    pinger_.now_please();
+    pinger_.make_due();
 }
 
 // ---- requests of clients ----
@@ -290,7 +290,7 @@ void ReplicaStateMachine<S>::on(Caller&& caller, PingResult&& result, Turn<S>& t
     stopped_ = true;
     lease_.end();
     primary_.step_down("told to stop", turn);
-    pinger_.now_please();
+    pinger_.make_due();
 }
 
 template <TextStore S>

@@ -34,7 +34,7 @@ void ReplicaStateMachine<S>::adopt(const Address& from, const ViewInfo& info, Tu
     if (auto forced = info.view.forced; forced > std::max(seen, journaling_.former_view()))
         follow_forced_view(forced, turn);
     enter_view(before, seen == 0, turn);
-    pinger_.now_please();
+    pinger_.make_due();
 }
 
 template <TextStore S>

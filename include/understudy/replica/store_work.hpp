@@ -20,7 +20,7 @@ public:
     /// that its store took for one unit lately, or for one of the entries in the log, which starts after `base`. The
     /// store's budget of this turn is a quarter of the ping interval.
     void begin_turn(NodeState& node, Duration own_disk, Index base, Time now) {
-        told_ = now;
+        now_ = now;
         const auto own = std::max(own_disk, pace_.longest(base));
         node.ack_timeout = OwnDelay::ack_timeout(own, node.dead_after);
         if (node.ack_timeout > node.dead_after / 2)
@@ -32,12 +32,12 @@ public:
     Work next(const ReplicatedState<S>& state, const Primary<S>& primary, const Lease& lease) const {
         const bool behind = state.applied.index < state.commit;
         if (behind && pace_.may_apply()) return Work::apply;
-        if (pace_.may_read() && primary.has_ready_read(state, lease.holds(told_))) return Work::read;
+        if (pace_.may_read() && primary.has_ready_read(state, lease.holds(now_))) return Work::read;
         return behind && pace_.may_apply_more() ? Work::apply : Work::none;
     }
     /// Does one unit of work. `turn.now` is the time now, not that when the turn began.
     void go_on(Primary<S>& primary, const Lease& lease, Turn<S>& turn) {
-        told_ = turn.now;
+        now_ = turn.now;
         const auto work = next(turn.state, primary, lease);
         if (work == Work::none) return;  // the lease has ended since the caller asked
         pace_.begin(work, turn.state.applied.index + 1, turn.now);
@@ -45,14 +45,14 @@ public:
         primary.serving() ? primary.apply_next(turn) : void(turn.state.apply_next(turn.now));
     }
     /// Notes whether work is left over. If so, the next turn follows at once (`left_over`).
-    void look(const Primary<S>& primary, Turn<S>& turn) {
+    void find_left_over(const Primary<S>& primary, Turn<S>& turn) {
         left_over_ = turn.state.applied.index < turn.state.commit || primary.has_ready_read(turn.state, turn.leased);
     }
     /// The turn's work ends. Emits `StoreBehind` and `SlowStore` where that is due.
     void end_turn(Turn<S>& turn) {
         const auto& state = turn.state;
         const auto dead_after = turn.node.dead_after;
-        told_ = turn.now;
+        now_ = turn.now;
         const bool behind = state.applied.index < state.commit;
         if (behind) reached("S7: a store that takes long is given its work in slices");
         pace_.end_turn(turn.now, behind, dead_after);
@@ -62,7 +62,7 @@ public:
             turn.out.emit(SlowStore{slowest.work == Work::apply ? "apply" : "query", slowest.took});
     }
 
-    /// Whether work was left over when `look` was last called.
+    /// Whether work was left over when `find_left_over` was last called.
     bool left_over() const { return left_over_; }
     /// As `WorkPace::slow`.
     bool slow() const { return pace_.slow(); }
@@ -74,7 +74,7 @@ public:
 
 private:
     WorkPace pace_;
-    Time told_{};  // the time of the last call
+    Time now_{};  // the time of the last call
     bool left_over_ = false;
 };
 
