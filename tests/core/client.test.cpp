@@ -351,7 +351,7 @@ TEST_SUITE("client") {
         fixture.execute(1);
         fixture.begin();
         auto copy = fixture.clerk;
-        Output other;
+        client::Output other;
         for (auto* each : {&fixture.clerk, &copy}) each->disconnected("tcp://a", fixture.now, fixture.out);
         CHECK(copy == fixture.clerk);
         fixture.turn(5s);

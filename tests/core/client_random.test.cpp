@@ -197,7 +197,7 @@ TEST_SUITE("client_random") {
         ClientStateMachine clerk_;
         ViewInfo view_;
         Time now_{Duration{10s}};
-        Output out_;
+        client::Output out_;
         std::multimap<Time, std::pair<Envelope, bool>> network_;
         bool calm_ = false, watched_ = false;
         std::uint64_t primary_ = 1;

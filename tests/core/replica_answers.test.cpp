@@ -28,7 +28,7 @@ TEST_SUITE("replica_answers") {
     TEST_CASE("C6: many large answers take many turns and pings go out between them") {
         auto group = alone();
         group.put("a", std::string(900'000, 'x'));
-        Output effects;
+        replica::Output effects;
         for (int i = 0; i < 40; ++i)
             group["a"].receive({client(), std::to_string(1000 + i), Query{ReplicaGroup::cluster, "main", "all"}},
                                group.now, effects);
@@ -60,7 +60,7 @@ TEST_SUITE("replica_answers") {
         const auto late = group.query("a");
         CHECK(group.outcome(late) == "none");
         CHECK(group["a"].deadline() > group.now);  // the primary does not wake up again and again
-        Output effects;
+        replica::Output effects;
         group["a"].receive({"other", "1", Query{ReplicaGroup::cluster, "main", "all"}}, group.now, effects);
         group["a"].receive({"other", "2", Execute{ReplicaGroup::cluster, "main", {}, 0, 0, "y"}}, group.now, effects);
         group["a"].wake(group.now, effects);
@@ -124,7 +124,7 @@ TEST_SUITE("replica_answers") {
         const auto session = group.open("a");
         group.put("a", "x", session, 1, 1);
         group["a"].backlog(client(), true);
-        Output effects;
+        replica::Output effects;
         for (int i = 0; i < 3; ++i)
             group["a"].receive({client(), std::to_string(1000 + i),
                                 Execute{ReplicaGroup::cluster, "main", session, 1, 1, "x"}},

@@ -503,7 +503,7 @@ TEST_SUITE("replica_journal") {
     TEST_CASE("S9: what a turn adds is given out in batches that a journal can take") {
         auto group = pair();
         group.keep_up = true;
-        Output effects;
+        replica::Output effects;
         for (int n = 0; n < 40; ++n)
             group["a"].receive({"local", std::to_string(n), Execute{ReplicaGroup::cluster, "main", {}, 0, 0,
                                                                     std::string(1u << 20, 'x')}},
@@ -543,7 +543,7 @@ TEST_SUITE("replica_journal") {
     TEST_CASE("S9: a server whose stable storage fails steps down and says nothing more") {
         auto group = pair();
         const auto call = group.put("a", "x");
-        Output effects;
+        replica::Output effects;
         group["a"].journal_failed("no space left on device", group.now, effects);
         REQUIRE(!effects.events.empty());
         CHECK(describe(effects.events.front()) == "stable storage failed: no space left on device");

@@ -63,7 +63,7 @@ TEST_SUITE("replica_reads") {
 
     TEST_CASE("one round serves all reads that wait when it is sent") {
         auto group = pair_in_sync();
-        Output effects;
+        replica::Output effects;
         for (int i = 0; i < 50; ++i)
             group["a"].receive({"client", std::to_string(i), Query{ReplicaGroup::cluster, "main", "all"}}, group.now,
                                effects);
@@ -221,14 +221,14 @@ TEST_SUITE("replica_reads") {
         ReplicaOptions options{.view_service = {ReplicaGroup::views}};
         options.max_calls_per_peer = 4;
         auto group = pair_in_sync(options);
-        Output effects;
+        replica::Output effects;
         for (int i = 0; i < 4; ++i)
             group["a"].receive({"client", std::to_string(i), Execute{ReplicaGroup::cluster, "main", {}, 0, 0, "x"}},
                                group.now, effects);
         REQUIRE(effects.holds.size() == 1);
         CHECK(effects.holds[0].on);
         group["a"].wake(group.now, effects);
-        Output later;
+        replica::Output later;
         group["a"].receive({"b", make_call_id(Method::replica_append, 2), AppendResult{1, 2, 0}}, group.now, later);
         group["a"].wake(group.now, later);
         REQUIRE(later.holds.size() == 1);

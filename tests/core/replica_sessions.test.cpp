@@ -250,7 +250,7 @@ TEST_SUITE("replica_sessions") {
         auto group = pair_in_sync(options);
         const auto session = group.open("a");
         CHECK(put(group, "x", session, 1, 1) == "2");
-        Output effects;
+        replica::Output effects;
         group["a"].receive({ReplicaGroup::client, "77", Execute{ReplicaGroup::cluster, "main", session, 1, 1, "x"}},
                            group.now, effects);
         CHECK(effects.outbox.empty());

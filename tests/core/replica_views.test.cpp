@@ -222,7 +222,7 @@ TEST_SUITE("replica_views") {
         group.give("a", ReplicaGroup::views, {}, ViewChanged{group.info()});
         CHECK(group["a"].view().view.backups[0].synced);
         expect_stopped("the same view with more in sync");
-        Output effects;
+        replica::Output effects;
         group["a"].leave(group.now, effects);
         group.turn("a");
         expect_stopped("leave");
@@ -249,7 +249,7 @@ TEST_SUITE("replica_views") {
     TEST_CASE("R6: a leaving primary serves on until it is told to stop and a leaving backup is stopped at once") {
         auto group = pair_in_sync();
         for (const auto* name : {"a", "b"}) {
-            Output effects;
+            replica::Output effects;
             group[name].leave(group.now, effects);
             group.turn(name);
         }
@@ -262,7 +262,7 @@ TEST_SUITE("replica_views") {
         group.give("b", ReplicaGroup::views, "33", PingResult{group.info(), std::chrono::milliseconds{500}, false});
         CHECK(group["b"].left());
         CHECK(group.outcome(group.put("a", "x")) == "2");
-        Output effects;
+        replica::Output effects;
         group["a"].stay(group.now, effects);
         group.turn("a");
         CHECK_FALSE(group.pings["a"].leaving);

@@ -80,7 +80,7 @@ TEST_SUITE("core/view_pings") {
         };
         auto refused = [&](std::size_t incarnation) {
             auto copy = harness.machine;
-            Output effects;
+            view_service::Output effects;
             copy.receive({"conn:late", "1", incarnations[incarnation]}, harness.now, effects);
             auto* failure = std::get_if<Failure>(&effects.outbox.back().message);
             return failure && failure->code == error::superseded;

@@ -164,9 +164,9 @@ public:
     /// The process dies, its connection breaks and its address refuses a new one.
     void die(std::size_t server) {
         state.servers[server].up = false;
-        auto gone = step([&](Output& out) { rules_.disconnected(connection(server), now_, out); });
+        auto gone = step([&](view_service::Output& out) { rules_.disconnected(connection(server), now_, out); });
         for (const auto& probe : gone.probes)
-            step([&](Output& out) { rules_.probed(probe, ProbeResult::refused, now_, out); });
+            step([&](view_service::Output& out) { rules_.probed(probe, ProbeResult::refused, now_, out); });
         end_turn();
     }
     /// Whether such a ping would report, or its answer would bring, anything that the last ping did not.
@@ -182,7 +182,7 @@ public:
         auto ping = make_ping(server, says);
         if (state.went_back && ping.viewnum > view().number && !is_adopted()) state.proved = ping.viewnum;
         auto out = step(
-            [&](Output& effects) {
+            [&](view_service::Output& effects) {
                 rules_.receive({connection(server), "1", ping}, now_, effects);
             },
             &ping);
@@ -217,7 +217,7 @@ public:
     // ---- operators and time ----
 
     void wish(Message message) {
-        step([&](Output& out) { rules_.receive({"operator", "1", std::move(message)}, now_, out); });
+        step([&](view_service::Output& out) { rules_.receive({"operator", "1", std::move(message)}, now_, out); });
         end_turn();
     }
     /// Lets time pass; the view service is woken at its deadlines.
@@ -304,7 +304,7 @@ public:
                 late.viewnum = view().number;
                 late.n = 1000;
                 auto before = rules_;
-                Output out;
+                view_service::Output out;
                 rules_.receive({"late", "1", late}, now_, out);
                 const auto* member = view().member(name(server));
                 const bool named = member && member->incarnation == late.incarnation;
@@ -362,22 +362,22 @@ private:
     }
 
     template <typename Act>
-    Output step(Act act, const Ping* ping = nullptr) {
+    view_service::Output step(Act act, const Ping* ping = nullptr) {
         auto before = view();
-        Output out;
+        view_service::Output out;
         act(out);
         rules_.deep_invariants();
         check(before, out, ping);
         return out;
     }
     void end_turn() {
-        step([&](Output& out) { rules_.wake(now_, out); });
+        step([&](view_service::Output& out) { rules_.wake(now_, out); });
     }
     void wrong(std::string what) {
         if (fault_.empty()) fault_ = std::move(what) + ": " + describe(view());
     }
 
-    void check(const View& before, const Output& out, const Ping* ping) {
+    void check(const View& before, const view_service::Output& out, const Ping* ping) {
         const auto& next = view();
         model_.highest_ = std::max(model_.highest_, next.number);
         if (next == before) return;
@@ -399,7 +399,7 @@ private:
         }
         check_successor(before, next, out, synced(next.primary));
     }
-    void check_successor(const View& before, const View& next, const Output& out, bool heir_synced) {
+    void check_successor(const View& before, const View& next, const view_service::Output& out, bool heir_synced) {
         if (before.number + view_service::adoption_leap <= next.number) return;  // an operator adopted the group
         if (state.proved > before.number && !is_adopted())
             wrong("what was answered in view " + std::to_string(state.proved) + ", which was named, is lost");

@@ -28,7 +28,7 @@ inline ViewInfo view(ViewNumber number, const Address& primary, std::uint64_t in
 struct Fixture {
     ClientStateMachine clerk;
     Time now{Duration{10s}};
-    Output out;
+    client::Output out;
 
     explicit Fixture(ClerkOptions options = {}) : clerk(with_service(std::move(options)), 1) {}
     static ClerkOptions with_service(ClerkOptions options) {
@@ -43,7 +43,7 @@ struct Fixture {
         clerk.deep_invariants();
         CHECK(clerk.deadline() > now);
         auto again = clerk;
-        Output nothing;
+        client::Output nothing;
         again.wake(now, nothing);
         CHECK(again == clerk);  // waking early changes nothing
         CHECK(nothing.outbox.empty());

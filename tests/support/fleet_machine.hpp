@@ -104,7 +104,7 @@ private:
     std::size_t next_ = 0;
     std::unique_ptr<ViewStateMachine> machine_;
     std::vector<Envelope> arrived_;
-    Output output_;
+    view_service::Output output_;
 };
 
 }  // namespace understudy::test

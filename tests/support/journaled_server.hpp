@@ -109,7 +109,7 @@ private:
     ReplicaOptions options_{.view_service = {"views"}};
     std::unique_ptr<Files> files_;
     std::optional<Machine> machine_;
-    Output output_;
+    replica::Output output_;
     Time now_{std::chrono::seconds{1}};
     std::uint64_t incarnations_ = 0;
     std::uint64_t heard_ = 0;     // the last incarnation that pinged

@@ -16,7 +16,7 @@ using namespace replica;
 /// The name of a backup that may be promoted and is not in the in-sync set; empty if there is none. `sent`: the
 /// messages of the turn that just ended.
 template <typename S>
-Address not_counted_on(const ReplicaStateMachine<S>& machine, const Output& sent, Time now) {
+Address not_counted_on(const ReplicaStateMachine<S>& machine, const replica::Output& sent, Time now) {
     if (!machine.serving()) return {};
     const auto backups = machine.status(now).backups;
     const auto counts = [&](const Address& name) {

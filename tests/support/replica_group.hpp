@@ -82,17 +82,17 @@ struct ReplicaGroup {
 
     /// Delivers a message to a server and carries out the output of its turn.
     void give(const Address& to, const Address& from, CallId id, Message message) {
-        Output effects;
+        replica::Output effects;
         servers.at(to).receive({from, std::move(id), std::move(message)}, now, effects);
         finish(to, effects);
     }
     void turn(const Address& name) {
-        Output effects;
+        replica::Output effects;
         finish(name, effects);
     }
     /// Reports to a server that its connection with `peer` ended.
     void lose(const Address& name, const Address& peer) {
-        Output effects;
+        replica::Output effects;
         servers.at(name).disconnected(peer, now, effects);
         finish(name, effects);
     }
@@ -164,13 +164,13 @@ struct ReplicaGroup {
     }
 
 private:
-    void work(Replica& server, Duration each, Output& effects) {
+    void work(Replica& server, Duration each, replica::Output& effects) {
         const auto begun = now;
         for (server.respond(now, effects); server.has_work(); now += each) server.work(now, effects);
         server.end_work(now, effects);
         longest_turn = std::max(longest_turn, now - begun);
     }
-    void finish(const Address& name, Output& effects) {
+    void finish(const Address& name, replica::Output& effects) {
         auto& server = servers.at(name);
         work_takes.contains(name) ? work(server, work_takes[name], effects) : server.wake(now, effects);
         server.deep_invariants();

@@ -202,7 +202,7 @@ private:
     std::map<Address, Process> incarnations_;
     std::uint64_t next_incarnation_ = 1;
     std::uint64_t calls_ = 0;
-    Output output_;
+    view_service::Output output_;
 };
 
 /// The error of an answer, and its text.
