@@ -172,12 +172,16 @@ TEST_SUITE("usual") {
             return taken(ping, Method::view_ping);
         };
         CHECK(pinged([](Ping&) {}));
-        CHECK_FALSE(pinged([](Ping& it) { it.unreachable = {"b"}; }));
-        CHECK_FALSE(pinged([](Ping& it) { it.stopped = true; }));
-        CHECK_FALSE(pinged([](Ping& it) { it.leaving = true; }));
-        CHECK_FALSE(pinged([](Ping& it) { it.recovered = {Incarnation{1}}; }));
-        CHECK_FALSE(pinged([](Ping& it) { it.protocol = 2; }));
+        CHECK(pinged([](Ping& it) { it.unreachable = {"b"}; }));
+        CHECK(pinged([](Ping& it) { it.stopped = true; }));
+        CHECK(pinged([](Ping& it) { it.leaving = true; }));
+        CHECK(pinged([](Ping& it) { it.recovered = {Incarnation{1}, Incarnation{2}}; }));
+        CHECK(pinged([](Ping& it) { it.protocol = 2; }));
+        CHECK_FALSE(pinged([](Ping& it) { it.protocol = -1; }));
+        CHECK_FALSE(pinged([](Ping& it) { it.protocol = 1000; }));
         CHECK_FALSE(pinged([](Ping& it) { it.known = ViewInfo{}; }));
+        CHECK_FALSE(taken(R"({"jsonrpc":"2.0","id":7,"method":"pb.executepb.query",)"
+                          R"("params":{"cluster":"0000000000000001","group":"main","query":1}})"));
         CHECK_FALSE(taken(R"({"jsonrpc":"2.0","id":"a","result":{"at":[1,2],"value":1}})"));
         CHECK_FALSE(taken(R"({"jsonrpc":"2.0","id":18446744073709551615,"result":{"view":1,"match":2}})"));
     }

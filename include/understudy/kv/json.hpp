@@ -15,7 +15,7 @@
 
 #include <understudy/kv_types.hpp>
 #include <understudy/wire/bytes.hpp>
-#include <understudy/wire/fast_decoder.hpp>
+#include <understudy/wire/fast_scanner.hpp>
 #include <understudy/wire/scan.hpp>
 #include <understudy/wire/text.hpp>
 
@@ -115,7 +115,7 @@ struct FastKvCommand {
 
     /// Nothing if the text has another form. That does not mean that it is wrong: then the general decoder decides.
     static std::optional<FastKvCommand> read(std::string_view text) {
-        wire::FastDecoder form{text};
+        wire::FastScanner form{text};
         FastKvCommand it;
         it.put = form.literal(R"({"op":"put","key":)");
         if (!it.put && !form.literal(R"({"op":"append","key":)")) return std::nullopt;
@@ -151,7 +151,7 @@ inline kv::Command decode_kv_command(std::string_view text) {
 /// The fast path for queries: the key of a `get` in exactly the form that `encode_kv` writes, with a key that needs no
 /// escapes. Nothing if the text has another form; then the general decoder decides.
 inline std::optional<std::string_view> fast_kv_get(std::string_view text) {
-    wire::FastDecoder form{text};
+    wire::FastScanner form{text};
     std::string_view key;
     const bool good = form.literal(R"({"op":"get","key":)") && form.plain(key) && form.literal("}") && form.at_end();
     return good ? std::optional{key} : std::nullopt;
@@ -179,7 +179,7 @@ inline kv::Record decode_kv_record(std::string_view line) {
 /// The fast path for replies: `null`, or a string without escapes. Nothing if the text has another form.
 inline std::optional<kv::Reply> fast_kv_reply(std::string_view text) {
     if (text == "null") return std::monostate{};
-    wire::FastDecoder form{text};
+    wire::FastScanner form{text};
     std::string_view value;
     if (!form.plain(value) || !form.at_end()) return std::nullopt;
     return std::string{value};

@@ -14,7 +14,7 @@
 #include <understudy/kv/json.hpp>
 #include <understudy/kv/snapshot.hpp>
 #include <understudy/kv_types.hpp>
-#include <understudy/wire/fast_decoder.hpp>
+#include <understudy/wire/fast_scanner.hpp>
 
 namespace understudy::kv {
 
@@ -104,7 +104,7 @@ UNDERSTUDY_DECL void KvLoader::line(std::string_view text) try {
 /// The fast path: reads a line in exactly the form that `append_kv_line` writes. False does not mean that the line is
 /// wrong: then the general decoder decides.
 UNDERSTUDY_DECL bool KvLoader::fast(std::string_view text, std::string_view& key, std::string_view& value) {
-    wire::FastDecoder form{text};
+    wire::FastScanner form{text};
     return form.literal(R"({"key":)") && form.bytes(key, key_room_) && form.literal(R"(,"value":)") &&
            form.bytes(value, value_room_) && form.literal("}") && form.at_end();
 }
