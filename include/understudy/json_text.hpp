@@ -13,13 +13,13 @@ namespace understudy {
 /// The result of `view.status` (docs/protocol.md) as one line of JSON.
 inline std::string json_text(const ViewStatusResult& status) {
     std::string text;
-    wire::write(wire::Writer{text}, status);
+    wire::append_json(text, status);
     return text;
 }
 /// The result of `pb.status` (docs/protocol.md) as one line of JSON.
 inline std::string json_text(const ReplicaStatusResult& status) {
     std::string text;
-    wire::write(wire::Writer{text}, status);
+    wire::append_json(text, status);
     return text;
 }
 /// Arbitrary bytes as JSON: a string if they are valid UTF-8, otherwise `{"b64":"..."}`.

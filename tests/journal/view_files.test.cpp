@@ -270,7 +270,7 @@ TEST_SUITE("view_files") {
             log.recover([](std::uint64_t, std::string_view) {});
             for (const std::uint64_t version : {1u, 3u}) {
                 std::string payload;
-                wire::write(wire::Writer{payload}, journal::ViewFrame{version, version == 1, change(version)});
+                wire::append_json(payload, journal::ViewFrame{version, version == 1, change(version)});
                 log.append(payload);
             }
             log.sync();

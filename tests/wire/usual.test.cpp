@@ -12,7 +12,6 @@
 #include <understudy/protocol/call_id.hpp>
 #include <understudy/protocol/message.hpp>
 #include <understudy/wire/fast_decoder.hpp>
-#include <understudy/wire/fast_encoder.hpp>
 #include <understudy/wire/json.hpp>
 
 #include "tests/wire/random_messages.hpp"
@@ -103,25 +102,38 @@ TEST_SUITE("usual") {
         const Member one{"tcp://127.0.0.1:7001", Incarnation{1}, false}, two{"unix:///two", Incarnation{2}, true},
             three{std::string(128, '3'), Incarnation{3}, false};
         using namespace std::chrono_literals;
+        // Once from the view, and once from lists as they are read.
         const auto same = [](const View& view, Duration lease, bool stop) {
-            const PingResult answer{{"main", ClusterId{0xab}, 100ms, view}, lease, stop};
-            std::string usual, any;
-            if (!wire::FastEncoder{usual}.write("33", Message{answer})) return false;
-            wire::encode_any(any, "33", answer);
-            CHECK(usual == any);
-            return true;
+            const ViewInfo info{"main", ClusterId{0xab}, 100ms, view};
+            wire::FlatView flat{"main", info.cluster, info.ping_interval, view.number, {}, {}, {}, {}, view.forced};
+            if (view.number != 0) {
+                flat.primary = view.primary.name;
+                flat.incarnations.emplace_back(view.primary.name, view.primary.incarnation);
+            }
+            for (const auto& backup : view.backups) {
+                flat.backups.push_back(backup.name);
+                flat.incarnations.emplace_back(backup.name, backup.incarnation);
+                if (backup.synced) flat.synced.push_back(backup.name);
+            }
+            std::string any;
+            wire::append_json(any, flat);
+            const auto usual = wire::encode("33", PingResult{info, lease, stop});
+            const auto start = R"({"jsonrpc":"2.0","id":33,"result":{"view":)" + any + ",\"lease_ms\":";
+            CHECK(usual.substr(0, start.size()) == start);
+            return usual.substr(start.size());
         };
-        CHECK(same({}, 500ms, false));
-        CHECK(same({1, one, {}, 0}, 500ms, false));
-        CHECK(same({7, one, {two}, 0}, 0ms, true));
-        CHECK(same({18446744073709551615u, three, {one, two}, 6}, 500ms, false));
-        CHECK(same({8, one, {two, three, {"four", Incarnation{4}, true}}, 6}, 500ms, true));
-        CHECK_FALSE(same({7, one, {two}, 0}, 1500us, false));
-        CHECK_FALSE(same({7, one, {two}, 0}, -1ms, false));
-        CHECK_FALSE(same({0, {}, {two}, 0}, 500ms, false));
-        CHECK_FALSE(same({7, one, {{"caf\xc3\xa9", Incarnation{4}, true}}, 0}, 500ms, false));
-        CHECK_FALSE(same({7, {"a\"b", Incarnation{4}, false}, {}, 0}, 500ms, false));
-        CHECK_FALSE(same({7, {std::string(129, 'x'), Incarnation{4}, false}, {}, 0}, 500ms, false));
+        CHECK(same({}, 500ms, false) == "500}}");
+        CHECK(same({1, one, {}, 0}, 500ms, false) == "500}}");
+        CHECK(same({7, one, {two}, 0}, 0ms, true) == "0,\"stop\":true}}");
+        CHECK(same({18446744073709551615u, three, {one, two}, 6}, 500ms, false) == "500}}");
+        CHECK(same({8, one, {two, three, {"four", Incarnation{4}, true}}, 6}, 500ms, true) == "500,\"stop\":true}}");
+        CHECK(same({7, one, {two}, 0}, 1500us, false) == "1.5}}");
+        CHECK(same({7, one, {two}, 0}, 1000010ns, false) == "1.00001}}");
+        CHECK(same({7, one, {two}, 0}, -1ms, false) == "0}}");
+        CHECK(same({0, {}, {two}, 0}, 500ms, false) == "500}}");
+        CHECK(same({7, one, {{"caf\xc3\xa9", Incarnation{4}, true}}, 0}, 500ms, false) == "500}}");
+        CHECK(same({7, {"a\"b", Incarnation{4}, false}, {}, 0}, 500ms, false) == "500}}");
+        CHECK(same({7, {std::string(129, 'x'), Incarnation{4}, false}, {}, 0}, 500ms, false) == "500}}");
     }
 
     TEST_CASE("every message has one text whichever way it is written") {
@@ -130,16 +142,43 @@ TEST_SUITE("usual") {
         for (int round = 0; round < 200; ++round)
             for (std::size_t kind = 0; kind < RandomMessages::kinds; ++kind) {
                 const auto envelope = random.make(kind);
-                std::string usual, any;
-                if (!wire::FastEncoder{usual}.write(envelope.id, envelope.message)) {
-                    CHECK(usual.empty());
-                    continue;
-                }
-                wire::encode_any(any, envelope.id, envelope.message);
-                CHECK(usual == any);
+                const auto usual = wire::encode(envelope.id, envelope.message);
+                std::string any(static_cast<std::size_t>(round % 3), '{');  // what was written before has no influence
+                const auto before = any.size();
+                wire::encode(any, envelope);
+                CHECK(usual == any.substr(before));
+                const auto read = wire::decode(usual);  // nor the way that the message came
+                REQUIRE(std::holds_alternative<wire::Decoded>(read));
+                const auto& [id, message] = std::get<wire::Decoded>(read);
+                CHECK(usual == wire::encode(id, message));
                 kinds.insert(kind);
             }
-        CHECK(kinds.size() == 7);
+        CHECK(kinds.size() == RandomMessages::kinds);
+    }
+
+    TEST_CASE("texts of any length are written whole") {
+        for (std::size_t length = 0; length < 700; ++length) {  // shorter and longer than the buffer
+            const std::string id = "\"" + std::string(length % 130, 'i') + "\"";
+            const std::string text(length, 't'), json(length + 1, '1');
+            const std::string escaped = length % 7 == 0 ? "\n" : "";
+            const Message messages[] = {Query{ClusterId{1}, text + escaped, json},
+                                        ViewPromote{text, text + escaped},
+                                        AppendResult{1, 2, 3, std::vector<std::string>(length % 40, "feature")},
+                                        Failure{{}, error::internal, text + escaped, {}, {}, {}}};
+            const std::string quoted = "\"" + text + (escaped.empty() ? "\"" : "\\n\"");
+            std::string names;
+            for (std::size_t n = 0; n < length % 40; ++n) names += n ? ",\"feature\"" : "\"feature\"";
+            if (!names.empty()) names = ",\"features\":[" + names + "]";
+            const std::string bodies[] = {
+                R"(,"method":"pb.query","params":{"cluster":"0000000000000001","group":)" + quoted + R"(,"query":)" +
+                    json,
+                R"(,"method":"view.promote","params":{"group":")" + text + R"(","server":)" + quoted,
+                R"(,"result":{"view":1,"match":2,"round":3)" + names,
+                R"(,"error":{"code":)" + std::to_string(wire_code(error::internal)) + R"(,"message":)" + quoted +
+                    R"(,"data":{"name":")" + std::string{to_string(error::internal)} + "\"}"};
+            for (std::size_t n = 0; n < std::size(messages); ++n)
+                CHECK(wire::encode(id, messages[n]) == R"({"jsonrpc":"2.0","id":)" + id + bodies[n] + "}}");
+        }
     }
 
     TEST_CASE("names of features that are too many or too long or not printable are skipped") {

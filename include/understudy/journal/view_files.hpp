@@ -84,7 +84,7 @@ public:
         if (expected != version_) return false;
         const bool complete = !begun_ || is_large();
         std::string payload;
-        wire::write(wire::Writer{payload}, ViewFrame{version_ + 1, complete, complete ? all_with(changes) : changes});
+        wire::append_json(payload, ViewFrame{version_ + 1, complete, complete ? all_with(changes) : changes});
         const auto number = log_.append(payload);
         log_.sync();
         apply(record_, changes);

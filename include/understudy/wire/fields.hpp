@@ -31,17 +31,18 @@ bool has_default(const T& value) {
     else return value == T{};
 }
 
-/// The visitor that writes the members.
+/// The visitor that writes the members. Its functions are inlined, so that a name is written by a few stores.
 struct FieldWriter {
-    Writer to;
+    Writer& to;
+    char before = '{';  // what stands before the name of the next member
 
     template <typename T>
-    void required(std::string_view name, const T& member) {
-        to.name(name);
+    [[gnu::always_inline]] void required(std::string_view name, const T& member) {
+        to.name(std::exchange(before, ','), name);
         write(to, member);
     }
     template <typename T>
-    void optional(std::string_view name, const T& member) {
+    [[gnu::always_inline]] void optional(std::string_view name, const T& member) {
         if (!has_default(member)) required(name, member);
     }
 };
@@ -103,11 +104,17 @@ concept HasFields = requires(FieldCheck check, T& value) { fields(check, value);
 
 /// Writes a value as a JSON object.
 template <HasFields T>
-void write(Writer to, const T& value) {
-    to.out.push_back('{');
+void write(Writer& to, const T& value) {
     FieldWriter writer{to};
     fields(writer, value);
-    to.out.push_back('}');
+    to.put(writer.before == '{' ? "{}" : "}");
+}
+/// Appends a value as a JSON object.
+template <HasFields T>
+void append_json(std::string& out, const T& value) {
+    Writer to{out};
+    write(to, value);
+    to.flush();
 }
 
 /// Reads a JSON object with its members in any order. Members that are not in the list are skipped, so that a later

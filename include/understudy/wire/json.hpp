@@ -16,9 +16,7 @@ namespace understudy::wire {
 // ---- writing ---------------------------------------------------------------------------------------------
 
 /// Appends the JSON-RPC message. A request or an answer needs an id; an error without an id gets `null`. A notification
-/// has none. Writes each message by its field list.
-void encode_any(std::string& out, const CallId& id, const Message& message);
-/// The same text, written faster for the frequent messages (fast_encoder.hpp).
+/// has none.
 void encode(std::string& out, const CallId& id, const Message& message);
 inline void encode(std::string& out, const Envelope& envelope) { encode(out, envelope.id, envelope.message); }
 std::string encode(const CallId& id, const Message& message);

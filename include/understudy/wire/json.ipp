@@ -14,7 +14,6 @@
 #include <understudy/protocol/message.hpp>
 #include <understudy/version.hpp>
 #include <understudy/wire/fast_decoder.hpp>
-#include <understudy/wire/fast_encoder.hpp>
 #include <understudy/wire/json.hpp>
 #include <understudy/wire/messages.hpp>
 #include <understudy/wire/methods.hpp>
@@ -24,18 +23,25 @@ namespace understudy::wire {
 
 // ---- writing ---------------------------------------------------------------------------------------------
 
-UNDERSTUDY_DECL void encode_any(std::string& out, const CallId& id, const Message& message) {
-    out += R"({"jsonrpc":"2.0")";
-    if (!id.empty() || is_response(message)) out.append(R"(,"id":)").append(id.empty() ? "null" : id);
-    if (!is_response(message))
-        out.append(R"(,"method":")").append(method_of(message)).append(R"(","params":)");
-    else
-        out += std::holds_alternative<Failure>(message) ? R"(,"error":)" : R"(,"result":)";
-    std::visit([&](const auto& it) { write(Writer{out}, it); }, message);
-    out.push_back('}');
+namespace detail {
+template <typename M>
+void encode_as(Writer& to, const CallId& id, const M& message) {
+    constexpr auto method = std::same_as<M, ViewChanged> ? Method::view_changed : requested_by<M>();
+    constexpr bool is_response = method == Method::none;
+    to.put(R"({"jsonrpc":"2.0")");
+    if (!id.empty()) to.put(R"(,"id":)").put(id);
+    else if (is_response) to.put(R"(,"id":null)");
+    if constexpr (!is_response) to.put(R"(,"method":")").put(to_string(method)).put(R"(","params":)");
+    else to.put(std::same_as<M, Failure> ? R"(,"error":)" : R"(,"result":)");
+    write(to, message);
+    to.put("}");
 }
+}  // namespace detail
+
 UNDERSTUDY_DECL void encode(std::string& out, const CallId& id, const Message& message) {
-    if (!FastEncoder{out}.write(id, message)) encode_any(out, id, message);
+    Writer to{out};
+    std::visit([&](const auto& it) { detail::encode_as(to, id, it); }, message);
+    to.flush();
 }
 UNDERSTUDY_DECL std::string encode(const CallId& id, const Message& message) {
     std::string out;

@@ -20,7 +20,7 @@ struct FeatureNames {
     bool has_value() const { return !list.empty(); }
 };
 template <typename F> FeatureNames(F&) -> FeatureNames<F>;
-inline void write(Writer to, FeatureNames<const Features> it) { write(to, it.list); }
+inline void write(Writer& to, FeatureNames<const Features> it) { write(to, it.list); }
 inline bool read(Reader& in, FeatureNames<Features> it) {
     if (in.scan.peek() != Kind::array) return in.refuse("an array");
     it.list.clear();
@@ -263,7 +263,7 @@ struct Code {
     E& code;
 };
 template <typename E> Code(E&) -> Code<E>;
-inline void write(Writer to, Code<const error> it) { append_number(to.out, wire_code(it.code)); }
+inline void write(Writer& to, Code<const error> it) { to.number(wire_code(it.code)); }
 inline bool read(Reader& in, Code<error> it) {
     int number = 0;
     const bool good = read(in, number);
@@ -295,7 +295,7 @@ struct FailureData {
     static constexpr bool has_value() { return true; }
 };
 template <typename F> FailureData(F&) -> FailureData<F>;
-inline void write(Writer to, FailureData<const Failure> it) { write(to, FailureDetails{it.failure}); }
+inline void write(Writer& to, FailureData<const Failure> it) { write(to, FailureDetails{it.failure}); }
 inline bool read(Reader& in, FailureData<Failure> it) {
     if (in.scan.peek() == Kind::object) return read(in, FailureDetails{it.failure});
     return !in.scan.value().empty();

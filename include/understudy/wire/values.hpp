@@ -20,24 +20,11 @@
 #include <understudy/wire/bytes.hpp>
 #include <understudy/wire/scan.hpp>
 #include <understudy/wire/text.hpp>
+#include <understudy/wire/writer.hpp>
 
 namespace understudy::wire {
 
-// ---- where to and where from -----------------------------------------------------------------------------
-
-/// Appends JSON to a string.
-struct Writer {
-    std::string& out;
-
-    /// Appends a member's name, with a comma where one is due. Names are literals that need no escapes.
-    [[gnu::noinline]] void name(std::string_view member) {
-        // No JSON value ends with an opening brace. So if the text does, this is the object's first member.
-        if (out.back() != '{') out.push_back(',');
-        out.push_back('"');
-        out.append(member);
-        out.append("\":");
-    }
-};
+// ---- where from ------------------------------------------------------------------------------------------
 
 /// Reads typed values from a scanner. A `read` that fails returns false. Then either the scanner has failed (the text
 /// is no JSON), or `problem` says what was expected and found, and `place` says where. The functions that set these
@@ -95,29 +82,31 @@ template <typename S> Json(S&) -> Json<S>;
 template <typename S> Bytes(S&) -> Bytes<S>;
 template <typename S> HumanText(S&) -> HumanText<S>;
 
-inline void write(Writer to, Json<const std::string> it) { to.out += it.text.empty() ? "null" : it.text; }
+inline void write(Writer& to, Json<const std::string> it) {
+    to.put(it.text.empty() ? std::string_view{"null"} : std::string_view{it.text});
+}
 inline bool read(Reader& in, Json<std::string> it) {
     const auto text = in.scan.value();
     it.text.assign(text);
     return !text.empty();
 }
-inline void write(Writer to, Bytes<const std::string> it) { encode_bulk(to.out, it.text); }
+inline void write(Writer& to, Bytes<const std::string> it) { encode_bulk(to.out(), it.text); }
 inline bool read(Reader& in, Bytes<std::string> it) {
     const auto kind = in.scan.peek();
     if (kind != Kind::string && kind != Kind::object) return in.refuse("a string or {\"b64\": ...}");
     return scan_bytes(in.scan, it.text) || in.complain("expected the one member b64 with strict base64");
 }
-inline void write(Writer to, HumanText<const std::string> it) { append_prose(to.out, it.text); }
+inline void write(Writer& to, HumanText<const std::string> it) { append_prose(to.out(), it.text); }
 inline bool read(Reader& in, HumanText<std::string> it) {
     return in.scan.peek() == Kind::string ? in.scan.string(it.text) : in.refuse("a string");
 }
 
 // ---- scalars ---------------------------------------------------------------------------------------------
 
-inline void write(Writer to, const std::string& text) { encode_bytes(to.out, text); }
+inline void write(Writer& to, const std::string& text) { to.string(text); }
 inline bool read(Reader& in, std::string& text) { return read(in, HumanText{text}); }
 
-inline void write(Writer to, bool value) { to.out += value ? "true" : "false"; }
+inline void write(Writer& to, bool value) { to.put(value ? "true" : "false"); }
 inline bool read(Reader& in, bool& value) {
     if (in.scan.peek() != Kind::boolean) return in.refuse("a boolean");
     const auto text = in.scan.value();
@@ -130,8 +119,8 @@ template <typename T>
 concept Whole = std::same_as<T, std::uint64_t> || std::same_as<T, int>;
 
 template <Whole T>
-void write(Writer to, T value) {
-    append_number(to.out, value);
+void write(Writer& to, T value) {
+    to.number(value);
 }
 /// Reads a whole number and never rounds: a fraction or an exponent is refused even if the value is whole (`1.0`).
 template <Whole T>
@@ -152,8 +141,8 @@ template <typename T>
 concept Token = std::same_as<T, Incarnation> || std::same_as<T, ClusterId>;
 
 template <Token T>
-void write(Writer to, T token) {
-    to.out.append("\"").append(to_hex(token)).append("\"");
+void write(Writer& to, T token) {
+    to.hex(static_cast<std::uint64_t>(token));
 }
 template <Token T>
 bool read(Reader& in, T& token) {
@@ -166,14 +155,14 @@ bool read(Reader& in, T& token) {
 }
 
 /// Writes a duration in milliseconds with up to six decimals, that is, to the nanosecond. A negative one becomes 0.
-inline void write(Writer to, Duration duration) {
+inline void write(Writer& to, Duration duration) {
     const auto count = std::max<Duration::rep>(duration.count(), 0);
-    append_number(to.out, count / 1'000'000);
+    to.number(count / 1'000'000);
     auto rest = count % 1'000'000;
     if (rest == 0) return;
-    to.out.push_back('.');
+    to.put(".");
     for (auto unit = 100'000; rest > 0; unit /= 10) {
-        to.out.push_back(static_cast<char>('0' + rest / unit));
+        to.number(rest / unit);
         rest %= unit;
     }
 }
@@ -205,8 +194,8 @@ constexpr std::string_view to_string(EntryKind kind) {
     return kind == EntryKind::open ? "open" : kind == EntryKind::close ? "close" : "command";
 }
 template <Named T>
-void write(Writer to, T value) {
-    to.out.append("\"").append(to_string(value)).append("\"");
+void write(Writer& to, T value) {
+    to.put("\"").put(to_string(value)).put("\"");
 }
 // The names found wrong on the way are the ones that the error text lists.
 template <Named T>
@@ -225,13 +214,7 @@ bool read(Reader& in, T& value) {
 // ---- pairs and lists -------------------------------------------------------------------------------------
 
 /// Writes a position as [view, index].
-inline void write(Writer to, const Position& position) {
-    to.out.push_back('[');
-    append_number(to.out, position.view);
-    to.out.push_back(',');
-    append_number(to.out, position.index);
-    to.out.push_back(']');
-}
+inline void write(Writer& to, const Position& position) { to.pair(position.view, position.index); }
 inline bool read(Reader& in, Position& position) {
     if (in.scan.peek() != Kind::array) return in.refuse("[view, index]");
     int count = 0;
@@ -244,7 +227,7 @@ inline bool read(Reader& in, Position& position) {
 
 // An absent value is never written: `FieldWriter` leaves its member out.
 template <typename T>
-void write(Writer to, const std::optional<T>& value) {
+void write(Writer& to, const std::optional<T>& value) {
     write(to, *value);
 }
 template <typename T>
@@ -253,19 +236,31 @@ bool read(Reader& in, std::optional<T>& value) {
 }
 
 template <typename T>
-void write(Writer to, const std::vector<T>& list) {
-    to.out.push_back('[');
+void write(Writer& to, const std::vector<T>& list) {
+    to.put("[");
     for (const auto& element : list) {
-        if (&element != list.data()) to.out.push_back(',');
+        if (&element != list.data()) to.put(",");
         write(to, element);
     }
-    to.out.push_back(']');
+    to.put("]");
 }
 template <typename T>
 bool read(Reader& in, std::vector<T>& list) {
     if (in.scan.peek() != Kind::array) return in.refuse("an array");
     list.clear();
     return in.scan.elements([&] { return read(in, list.emplace_back()) || in.within(list.size() - 1); });
+}
+
+/// Writes pairs of a name and a value as one object.
+void write_pairs(Writer& to, const auto& pairs) {
+    to.put("{");
+    for (bool first = true; const auto& [name, value] : pairs) {
+        if (!std::exchange(first, false)) to.put(",");
+        write(to, name);
+        to.put(":");
+        write(to, value);
+    }
+    to.put("}");
 }
 
 }  // namespace understudy::wire

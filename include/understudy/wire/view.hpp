@@ -18,16 +18,7 @@ namespace understudy::wire {
 /// The incarnation of each member of a view, written as {"name": "16 hexadecimal digits", ...}.
 using Incarnations = std::vector<std::pair<Address, Incarnation>>;
 
-inline void write(Writer to, const Incarnations& list) {
-    to.out.push_back('{');
-    for (const auto& [name, incarnation] : list) {
-        if (&name != &list.front().first) to.out.push_back(',');
-        write(to, name);
-        to.out.push_back(':');
-        write(to, incarnation);
-    }
-    to.out.push_back('}');
-}
+inline void write(Writer& to, const Incarnations& list) { write_pairs(to, list); }
 inline bool read(Reader& in, Incarnations& list) {
     if (in.scan.peek() != Kind::object) return in.refuse("an object");
     list.clear();
@@ -37,7 +28,7 @@ inline bool read(Reader& in, Incarnations& list) {
     });
 }
 
-/// A view with the members of its JSON object.
+/// A view as it is read: with the members of its JSON object.
 struct FlatView {
     std::string group;
     ClusterId cluster = ClusterId::none;
@@ -49,7 +40,75 @@ struct FlatView {
     Incarnations incarnations;
     ViewNumber forced = 0;
 };
-void fields(auto& visit, Like<FlatView> auto& view) {
+
+// Parts of a view as they are written: nothing is copied, since views are in the answers to pings.
+
+/// The primary's name. View 0 has none.
+struct PrimaryName {
+    const View& view;
+    bool has_value() const { return view.number != 0; }
+};
+inline void write(Writer& to, PrimaryName it) { to.string(it.view.primary.name); }
+
+/// The names of all backups, or only of the synced ones.
+struct BackupNames {
+    const View& view;
+    bool only_synced;
+};
+inline void write(Writer& to, BackupNames it) {
+    to.put("[");
+    for (bool first = true; const auto& backup : it.view.backups) {
+        if (it.only_synced && !backup.synced) continue;
+        if (!std::exchange(first, false)) to.put(",");
+        to.string(backup.name);
+    }
+    to.put("]");
+}
+
+/// The incarnation of each member. View 0 has no primary.
+struct MemberIncarnations {
+    const View& view;
+};
+inline void write(Writer& to, MemberIncarnations it) {
+    bool first = true;
+    const auto write_one = [&](const Member& member) {
+        if (!std::exchange(first, false)) to.put(",");
+        to.string(member.name);
+        to.put(":");
+        write(to, member.incarnation);
+    };
+    to.put("{");
+    if (it.view.number != 0) write_one(it.view.primary);
+    for (const auto& backup : it.view.backups) write_one(backup);
+    to.put("}");
+}
+
+/// A view as it is written.
+struct WrittenView {
+    explicit WrittenView(const ViewInfo& info)
+        : group{info.group},
+          cluster{info.cluster},
+          ping_interval{info.ping_interval},
+          viewnum{info.view.number},
+          primary{info.view},
+          backups{info.view, false},
+          synced{info.view, true},
+          incarnations{info.view},
+          forced{info.view.forced} {}
+
+    const std::string& group;
+    ClusterId cluster;
+    Duration ping_interval;
+    ViewNumber viewnum;
+    PrimaryName primary;
+    BackupNames backups, synced;
+    MemberIncarnations incarnations;
+    ViewNumber forced;
+};
+
+template <typename T>
+concept ViewMembers = Like<T, FlatView> || Like<T, WrittenView>;
+void fields(auto& visit, ViewMembers auto& view) {
     visit.required("group", view.group);
     visit.required("cluster", view.cluster);
     visit.required("ping_interval", view.ping_interval);
@@ -62,19 +121,7 @@ void fields(auto& visit, Like<FlatView> auto& view) {
 }
 
 /// Writes a view. View 0 means that there is no view; it has neither a primary nor incarnations.
-inline void write(Writer to, const ViewInfo& info) {
-    FlatView flat{info.group, info.cluster, info.ping_interval, info.view.number, {}, {}, {}, {}, info.view.forced};
-    if (info.view.number != 0) {
-        flat.primary = info.view.primary.name;
-        flat.incarnations.emplace_back(info.view.primary.name, info.view.primary.incarnation);
-    }
-    for (const auto& backup : info.view.backups) {
-        flat.backups.push_back(backup.name);
-        flat.incarnations.emplace_back(backup.name, backup.incarnation);
-        if (backup.synced) flat.synced.push_back(backup.name);
-    }
-    write(to, flat);
-}
+inline void write(Writer& to, const ViewInfo& info) { write(to, WrittenView{info}); }
 
 inline bool lacks_incarnation(Reader& in, const Address& name) {
     return in.complain("no incarnation of " + wire::quoted(name)) || in.within("incarnations");
@@ -119,7 +166,7 @@ inline bool read(Reader& in, ViewInfo& info) {
 }
 
 /// A reference to a view: its number, or the whole view for a receiver that may not have it.
-inline void write(Writer to, const ViewRef& view) { view.whole ? write(to, *view.whole) : write(to, view.number); }
+inline void write(Writer& to, const ViewRef& view) { view.whole ? write(to, *view.whole) : write(to, view.number); }
 inline bool read(Reader& in, ViewRef& view) {
     const auto kind = in.scan.peek();
     if (kind != Kind::number && kind != Kind::object) return in.refuse("a view's number or a view");

@@ -15,17 +15,7 @@ namespace understudy::wire {
 /// The incarnations of each server, written as {"name": ["16 hexadecimal digits", ...], ...}.
 using Lives = std::map<Address, std::vector<Incarnation>>;
 
-inline void write(Writer to, const Lives& incarnations) {
-    to.out.push_back('{');
-    for (bool first = true; const auto& [name, tokens] : incarnations) {
-        if (!first) to.out.push_back(',');
-        first = false;
-        write(to, name);
-        to.out.push_back(':');
-        write(to, tokens);
-    }
-    to.out.push_back('}');
-}
+inline void write(Writer& to, const Lives& incarnations) { write_pairs(to, incarnations); }
 inline bool read(Reader& in, Lives& incarnations) {
     if (in.scan.peek() != Kind::object) return in.refuse("an object");
     incarnations.clear();
@@ -38,17 +28,7 @@ inline bool read(Reader& in, Lives& incarnations) {
 /// The newest view that each member had in its journal (R5), written as {"name": number, ...}.
 using Noted = std::map<Address, ViewNumber, std::less<>>;
 
-inline void write(Writer to, const Noted& noted) {
-    to.out.push_back('{');
-    for (bool first = true; const auto& [name, number] : noted) {
-        if (!first) to.out.push_back(',');
-        first = false;
-        write(to, name);
-        to.out.push_back(':');
-        write(to, number);
-    }
-    to.out.push_back('}');
-}
+inline void write(Writer& to, const Noted& noted) { write_pairs(to, noted); }
 inline bool read(Reader& in, Noted& noted) {
     if (in.scan.peek() != Kind::object) return in.refuse("an object");
     noted.clear();
