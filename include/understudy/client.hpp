@@ -52,7 +52,7 @@ class Clerk;
 /// GCC 12 destroys an aggregate temporary twice if it is made within a `co_await` expression. To avoid that, let the
 /// call make the command, as in `co_await client.async_execute<Acquire>(name, owner)`, or give the command a name
 /// first.
-template <Store S, Transport T>
+template <StoreApi S, Transport T>
 class Client : public detail::InPlace<Client<S, T>, S> {
     using InPlace = detail::InPlace<Client<S, T>, S>;
 

@@ -27,18 +27,14 @@ using test::MemoryNetwork;
 TEST_SUITE("client") {
     namespace {
 
-    // A store with nlohmann's JSON: a counter.
-    struct Counter {
+    // What a client knows of a counter, with nlohmann's JSON. It needs no store.
+    struct CounterApi {
         using Command = int;
         using Query = std::string;
         using Reply = int;
-        int total = 0;
-        Reply apply(Command by) { return total += by; }
-        Reply query(const Query&) const { return total; }
-        std::string snapshot() const { return std::to_string(total); }
-        void restore(std::string_view) {}
     };
-    using CounterClient = Client<Counter, ArchetypeTransport>;
+    static_assert(StoreApi<CounterApi> && !Store<CounterApi>);
+    using CounterClient = Client<CounterApi, ArchetypeTransport>;
 
     ClerkOptions client_options() {
         ClerkOptions options;

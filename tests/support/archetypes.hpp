@@ -49,8 +49,6 @@ private:
 inline void from_json(const nlohmann::json& json, StoreArchetype::Query&) { json.get<nlohmann::json::object_t>(); }
 inline void to_json(nlohmann::json& json, const StoreArchetype::Reply& reply) { json = reply.sum; }
 
-static_assert(Store<StoreArchetype> && SimpleSnapshot<StoreArchetype> && !StreamingSnapshot<StoreArchetype>);
-
 }  // namespace understudy::test
 
 /// A type without a default constructor is read through the serializer (nlohmann's documentation, arbitrary types).
@@ -60,3 +58,11 @@ struct nlohmann::adl_serializer<understudy::test::StoreArchetype::Command> {
         return understudy::test::StoreArchetype::Command::make(value.get<int>());
     }
 };
+
+namespace understudy::test {
+
+static_assert(Store<StoreArchetype> && SimpleSnapshot<StoreArchetype> && !StreamingSnapshot<StoreArchetype>);
+// A client of it would need the other half of the JSON.
+static_assert(!StoreApi<StoreArchetype>);
+
+}  // namespace understudy::test

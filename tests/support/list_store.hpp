@@ -5,7 +5,7 @@
 #include <string>
 #include <string_view>
 
-#include <understudy/store.hpp>
+#include <understudy/text_store.hpp>
 
 namespace understudy::test {
 

@@ -14,7 +14,7 @@
 #include <understudy/replica/durable.hpp>
 #include <understudy/replica/log.hpp>
 #include <understudy/replica/session_table.hpp>
-#include <understudy/store.hpp>
+#include <understudy/text_store.hpp>
 
 namespace understudy::replica {
 

@@ -1,4 +1,4 @@
-// A type-erased `TextStore` (store.hpp), so that the replica's state machine is compiled once for all stores.
+// A type-erased `TextStore` (text_store.hpp), so that the replica's state machine is compiled once for all stores.
 #pragma once
 
 #include <cstddef>
@@ -9,6 +9,7 @@
 #include <utility>
 
 #include <understudy/store.hpp>
+#include <understudy/text_store.hpp>
 #include <understudy/wire/typed_store.hpp>
 
 namespace understudy::detail {

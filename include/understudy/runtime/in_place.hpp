@@ -13,7 +13,6 @@
 #include <asio/use_awaitable.hpp>
 
 #include <understudy/result.hpp>
-#include <understudy/store.hpp>
 #include <understudy/view.hpp>
 
 namespace understudy::detail {
@@ -112,7 +111,7 @@ auto use_made(Use use, std::tuple<Args...> args) {
 /// They call the functions of `Self` that take a value. Each has a deprecated second form for arguments that GCC 12
 /// would destroy twice, and so has each function that takes a value. The deprecated forms exist only with such
 /// compilers.
-template <typename Self, Store S>
+template <typename Self, typename S>
 class InPlace {
     using Command = typename S::Command;
     using Query = typename S::Query;

@@ -42,7 +42,7 @@ CallText try_encode(Encode encode, const Value& value) {
 }
 
 /// Decodes the store's reply. A reply that cannot be decoded completes the call with `error::internal`.
-template <Store S>
+template <StoreApi S>
 struct TakeReply {
     using Value = typename S::Reply;
 

@@ -2,7 +2,6 @@
 // TypedStore, the replica's half, so that a client compiles nothing of that.
 #pragma once
 
-#include <concepts>
 #include <string>
 #include <string_view>
 
@@ -15,26 +14,23 @@ namespace understudy::wire {
 // (host_json.hpp). Each throws what these throw.
 
 /// The JSON text of a command.
-template <Store S>
+template <StoreApi S>
 std::string encode_command(const typename S::Command& command) {
-    if constexpr (requires { { S::encode_command(command) } -> std::convertible_to<std::string>; })
-        return S::encode_command(command);
+    if constexpr (understudy::detail::store_part::EncodesCommand<S>) return S::encode_command(command);
     else return host_json_text(command);
 }
 
 /// The JSON text of a query.
-template <Store S>
+template <StoreApi S>
 std::string encode_query(const typename S::Query& query) {
-    if constexpr (requires { { S::encode_query(query) } -> std::convertible_to<std::string>; })
-        return S::encode_query(query);
+    if constexpr (understudy::detail::store_part::EncodesQuery<S>) return S::encode_query(query);
     else return host_json_text(query);
 }
 
 /// The reply of a JSON text.
-template <Store S>
+template <StoreApi S>
 typename S::Reply decode_reply(std::string_view text) {
-    if constexpr (requires { { S::decode_reply(text) } -> std::convertible_to<typename S::Reply>; })
-        return S::decode_reply(text);
+    if constexpr (understudy::detail::store_part::DecodesReply<S>) return S::decode_reply(text);
     else return host_json_value<typename S::Reply>(text);
 }
 

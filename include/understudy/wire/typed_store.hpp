@@ -1,5 +1,5 @@
-// Adapts a host's typed Store to the TextStore (store.hpp) that the replica's state machine works with: JSON text in
-// and out, and faults as text instead of exceptions.
+// Adapts a typed Store of a host to the TextStore (text_store.hpp) that the state machine of a replica works with: JSON
+// text in and out, and faults as text instead of exceptions.
 #pragma once
 
 #include <concepts>
@@ -10,6 +10,7 @@
 #include <utility>
 
 #include <understudy/store.hpp>
+#include <understudy/text_store.hpp>
 #include <understudy/wire/host_json.hpp>
 
 namespace understudy::wire {
@@ -73,7 +74,6 @@ std::string guarded(std::string_view about, Step&& step) {
 /// taking or reading a snapshot is passed on: if the snapshot just ended early, it would look complete, and a backup
 /// would restore a part of the state as if it were all.
 template <Store S>
-    requires SimpleSnapshot<S> || StreamingSnapshot<S>
 class TypedStore {
 public:
     explicit TypedStore(S store, TypedStoreOptions options = {})
@@ -162,19 +162,17 @@ public:
     // ---- the replica's half of the store's JSON; each throws what the store's own or nlohmann's functions throw ----
 
     static typename S::Command decode_command(std::string_view text) {
-        if constexpr (requires { { S::decode_command(text) } -> std::convertible_to<typename S::Command>; })
-            return S::decode_command(text);
+        if constexpr (understudy::detail::store_part::DecodesCommand<S>) return S::decode_command(text);
         else return host_json_value<typename S::Command>(text);
     }
     static typename S::Query decode_query(std::string_view text) {
-        if constexpr (requires { { S::decode_query(text) } -> std::convertible_to<typename S::Query>; })
-            return S::decode_query(text);
+        if constexpr (understudy::detail::store_part::DecodesQuery<S>) return S::decode_query(text);
         else return host_json_value<typename S::Query>(text);
     }
     // Throws if a string in the reply is not UTF-8: JSON cannot carry it, and a reply with replaced bytes would be
     // wrong.
     static std::string encode(const typename S::Reply& reply) {
-        if constexpr (requires { { S::encode(reply) } -> std::convertible_to<std::string>; }) return S::encode(reply);
+        if constexpr (understudy::detail::store_part::EncodesReply<S>) return S::encode(reply);
         else return host_json_text(reply);
     }
 
