@@ -42,7 +42,7 @@ asio::awaitable<void> announce(Replica& replica, const char* name) {
 asio::awaitable<void> lesson(us::Clerk<TcpTransport>& clerk, Replica& one, Replica& two) {
     Printer printer;
     const std::optional<std::string> nobody;
-    us::Result<us::kv::CasResult> ada = co_await clerk.async_compare_and_set_at("lock", nobody, "ada");
+    us::Result<us::kv::CasResult> ada = co_await clerk.async_compare_and_set("lock", nobody, "ada", us::with_position);
     printer.print(ada.at, "a page of ada's");
 
     co_await two.async_wait_role(us::Role::backup);
@@ -51,7 +51,8 @@ asio::awaitable<void> lesson(us::Clerk<TcpTransport>& clerk, Replica& one, Repli
     // Ada is delayed, and the lock is given to Bob. Bob's token is greater, although another primary gave
     // it.
     const std::optional<std::string> held_by_ada{"ada"};
-    us::Result<us::kv::CasResult> bob = co_await clerk.async_compare_and_set_at("lock", held_by_ada, "bob");
+    us::Result<us::kv::CasResult> bob =
+        co_await clerk.async_compare_and_set("lock", held_by_ada, "bob", us::with_position);
     if (!bob.value.ok || !printer.print(bob.at, "a page of bob's")) std::exit(1);
 
     // Ada goes on and believes that she still holds the lock.

@@ -12,8 +12,6 @@
 #include <variant>
 #include <vector>
 
-#include <asio/use_awaitable.hpp>
-
 #include <understudy/client.hpp>
 #include <understudy/kv_store.hpp>
 
@@ -59,102 +57,107 @@ struct TakeFound {
 
 /// A `Client` of `KvStore` with one function for each command and query. Keys and values are arbitrary bytes.
 ///
-/// Completion, errors, cancellation and threading are those of `Client`. Each function has a second form whose name
-/// ends in `_at`. It completes with `Result<T>`: the same value together with its position in the log. To give one call
-/// a deadline of its own, use `client()`.
+/// Completion, errors, cancellation and threading are those of `Client`. Each of these functions has a second form that
+/// takes a deadline for this call alone, in place of `ClerkOptions::give_up_after`. `async_get`, `async_keys` and
+/// `async_dump` are the calls that read.
 template <Transport T>
 class Clerk {
+    using DefaultToken = detail::DefaultToken<detail::ExecutorOf<T>>;
+
 public:
+    using executor_type = detail::ExecutorOf<T>;
+
     /// Throws `std::system_error` with `error::invalid_options` and a text that says what is wrong.
     explicit Clerk(T transport, ClerkOptions options = {}, Observer observer = {})
         : client_{std::move(transport), std::move(options), std::move(observer)} {}
 
     /// Sets the value of a key. Completes with `void(std::error_code)`: `bad_request` if the key is longer than
     /// `kv::max_key` or the value is longer than `kv::max_value`.
-    template <typename Token = asio::use_awaitable_t<>>
+    template <detail::AnswerTokenFor<void> Token = DefaultToken>
     auto async_put(std::string key, std::string value, Token&& token = Token()) {
         return client_.template execute<detail::TakeDone>(
             kv::Put{std::move(key), std::move(value)}, {}, std::forward<Token>(token));
     }
-    template <typename Token = asio::use_awaitable_t<>>
-    auto async_put_at(std::string key, std::string value, Token&& token = Token()) {
-        return client_.template execute<At<detail::TakeDone>>(
-            kv::Put{std::move(key), std::move(value)}, {}, std::forward<Token>(token));
+    template <detail::AnswerTokenFor<void> Token = DefaultToken>
+    auto async_put(std::string key, std::string value, Duration give_up_after, Token&& token = Token()) {
+        return client_.template execute<detail::TakeDone>(
+            kv::Put{std::move(key), std::move(value)}, give_up_after, std::forward<Token>(token));
     }
 
     /// Appends to the value of a key, or sets it if the key does not exist. Completes with the new length in bytes, or
     /// with `too_large` if the value would exceed `kv::max_value`. In that case nothing was changed.
-    template <typename Token = asio::use_awaitable_t<>>
+    template <detail::AnswerTokenFor<std::uint64_t> Token = DefaultToken>
     auto async_append(std::string key, std::string value, Token&& token = Token()) {
         return client_.template execute<detail::Take<std::uint64_t>>(
             kv::Append{std::move(key), std::move(value)}, {}, std::forward<Token>(token));
     }
-    template <typename Token = asio::use_awaitable_t<>>
-    auto async_append_at(std::string key, std::string value, Token&& token = Token()) {
-        return client_.template execute<At<detail::Take<std::uint64_t>>>(
-            kv::Append{std::move(key), std::move(value)}, {}, std::forward<Token>(token));
+    template <detail::AnswerTokenFor<std::uint64_t> Token = DefaultToken>
+    auto async_append(std::string key, std::string value, Duration give_up_after, Token&& token = Token()) {
+        return client_.template execute<detail::Take<std::uint64_t>>(
+            kv::Append{std::move(key), std::move(value)}, give_up_after, std::forward<Token>(token));
     }
 
     /// Removes a key. Completes with true if the key existed.
-    template <typename Token = asio::use_awaitable_t<>>
+    template <detail::AnswerTokenFor<bool> Token = DefaultToken>
     auto async_erase(std::string key, Token&& token = Token()) {
         return client_.template execute<detail::Take<bool>>(kv::Erase{std::move(key)}, {}, std::forward<Token>(token));
     }
-    template <typename Token = asio::use_awaitable_t<>>
-    auto async_erase_at(std::string key, Token&& token = Token()) {
-        return client_.template execute<At<detail::Take<bool>>>(
-            kv::Erase{std::move(key)}, {}, std::forward<Token>(token));
+    template <detail::AnswerTokenFor<bool> Token = DefaultToken>
+    auto async_erase(std::string key, Duration give_up_after, Token&& token = Token()) {
+        return client_.template execute<detail::Take<bool>>(
+            kv::Erase{std::move(key)}, give_up_after, std::forward<Token>(token));
     }
 
     /// Sets the value of a key if its present value is `expected`. If `expected` is empty, sets the value only if the
     /// key does not exist. Completes with `kv::CasResult`: whether the value was set, and the value that the key has
     /// now.
-    template <typename Token = asio::use_awaitable_t<>>
+    template <detail::AnswerTokenFor<kv::CasResult> Token = DefaultToken>
     auto async_compare_and_set(std::string key, std::optional<std::string> expected, std::string value,
                                Token&& token = Token()) {
         return client_.template execute<detail::Take<kv::CasResult>>(
             kv::Cas{std::move(key), std::move(value), std::move(expected)}, {}, std::forward<Token>(token));
     }
-    template <typename Token = asio::use_awaitable_t<>>
-    auto async_compare_and_set_at(std::string key, std::optional<std::string> expected, std::string value,
-                                  Token&& token = Token()) {
-        return client_.template execute<At<detail::Take<kv::CasResult>>>(
-            kv::Cas{std::move(key), std::move(value), std::move(expected)}, {}, std::forward<Token>(token));
+    template <detail::AnswerTokenFor<kv::CasResult> Token = DefaultToken>
+    auto async_compare_and_set(std::string key, std::optional<std::string> expected, std::string value,
+                               Duration give_up_after, Token&& token = Token()) {
+        return client_.template execute<detail::Take<kv::CasResult>>(
+            kv::Cas{std::move(key), std::move(value), std::move(expected)}, give_up_after, std::forward<Token>(token));
     }
 
     /// Reads the value of a key. Completes with `error::key_not_found` if the key does not exist.
-    template <typename Token = asio::use_awaitable_t<>>
+    template <detail::AnswerTokenFor<std::string> Token = DefaultToken>
     auto async_get(std::string key, Token&& token = Token()) {
         return client_.template ask<detail::TakeFound>(kv::Get{std::move(key)}, {}, std::forward<Token>(token));
     }
-    template <typename Token = asio::use_awaitable_t<>>
-    auto async_get_at(std::string key, Token&& token = Token()) {
-        return client_.template ask<At<detail::TakeFound>>(kv::Get{std::move(key)}, {}, std::forward<Token>(token));
+    template <detail::AnswerTokenFor<std::string> Token = DefaultToken>
+    auto async_get(std::string key, Duration give_up_after, Token&& token = Token()) {
+        return client_.template ask<detail::TakeFound>(
+            kv::Get{std::move(key)}, give_up_after, std::forward<Token>(token));
     }
 
     /// Reads one page of keys, in the order of their bytes: keys that start with `prefix` and come after `after`, at
     /// most `limit` of them. A page may have fewer keys than `limit` although more follow; only an empty page says that
     /// no keys are left. For the next page, pass the last key as `after`.
-    template <typename Token = asio::use_awaitable_t<>>
+    template <detail::AnswerTokenFor<kv::Page> Token = DefaultToken>
     auto async_keys(std::string prefix, std::optional<std::string> after, std::size_t limit, Token&& token = Token()) {
         return client_.template ask<detail::Take<kv::Page>>(
             kv::Keys{std::move(prefix), std::move(after), limit}, {}, std::forward<Token>(token));
     }
-    template <typename Token = asio::use_awaitable_t<>>
-    auto async_keys_at(std::string prefix, std::optional<std::string> after, std::size_t limit,
-                       Token&& token = Token()) {
-        return client_.template ask<At<detail::Take<kv::Page>>>(
-            kv::Keys{std::move(prefix), std::move(after), limit}, {}, std::forward<Token>(token));
+    template <detail::AnswerTokenFor<kv::Page> Token = DefaultToken>
+    auto async_keys(std::string prefix, std::optional<std::string> after, std::size_t limit, Duration give_up_after,
+                    Token&& token = Token()) {
+        return client_.template ask<detail::Take<kv::Page>>(
+            kv::Keys{std::move(prefix), std::move(after), limit}, give_up_after, std::forward<Token>(token));
     }
 
     /// As `Client::async_dump`: exports a snapshot. Each line is a JSON object with `key` and `value`, which
     /// `KvStore::decode_record` decodes.
-    template <typename Token = asio::use_awaitable_t<>>
+    template <detail::TokenFor<Position> Token = DefaultToken>
     auto async_dump(std::function<void(std::string_view)> sink, Token&& token = Token()) {
         return client_.async_dump(std::move(sink), std::forward<Token>(token));
     }
 
-    /// The underlying client. It takes any command and query, each with its own deadline if wanted.
+    /// The underlying client. It takes any command and query.
     Client<KvStore, T>& client() { return client_; }
 
     /// The newest view that the clerk knows. Its number is 0 if the clerk has not learned any view.
@@ -162,12 +165,9 @@ public:
     /// As `Client::stop`: ends every pending call with `operation_aborted`, each later call with `error::closed`, and
     /// closes the session.
     void stop() { client_.stop(); }
-    asio::any_io_executor get_executor() const { return client_.get_executor(); }
+    executor_type get_executor() const noexcept { return client_.get_executor(); }
 
 private:
-    template <typename Take>
-    using At = detail::WithPosition<Take>;
-
     Client<KvStore, T> client_;
 };
 

@@ -9,15 +9,11 @@
 #include <system_error>
 #include <utility>
 
-#include <asio/any_io_executor.hpp>
-#include <asio/awaitable.hpp>
-#include <asio/use_awaitable.hpp>
-
 #include <understudy/async/initiate.hpp>
+#include <understudy/async/token.hpp>
 #include <understudy/event.hpp>
 #include <understudy/options.hpp>
 #include <understudy/result.hpp>
-#include <understudy/runtime/call_table.hpp>
 #include <understudy/runtime/client_node.hpp>
 #include <understudy/runtime/in_place.hpp>
 #include <understudy/runtime/typed_call.hpp>
@@ -35,14 +31,17 @@ class Clerk;
 /// pending at once. Calls that are started one after the other, without waiting for the first, may take effect in any
 /// order.
 ///
-/// Each call takes a completion token (default: `asio::use_awaitable`) and completes with `void(std::error_code, T)`.
-/// The handler runs through its own executor, and never from within the call that started the operation. Errors:
+/// Each call takes a completion token and completes with `void(std::error_code, T)`. The default is the executor's
+/// token if it has one (`executor_type::default_completion_token_type`), otherwise `asio::use_awaitable`. With the
+/// token `with_position` a command or query completes with `Result<T>`, which also has its position in the log. The
+/// handler runs through its own executor, and never from within the call that started the operation. Errors:
 ///  - `error::outcome_unknown`: the deadline (`give_up_after`) passed after the command was sent. The command may have
 ///    taken effect, or may not, or may still do so (C2);
 ///  - `error::deadline_passed`: the deadline passed, and the call had no effect;
 ///  - `bad_request`, `too_large`, `wrong_cluster`, `unauthorized` and other refusals that a retry cannot change;
-///  - `operation_aborted`: the call was cancelled (terminal cancellation) or the client was stopped. If the command had
-///    been sent, it may take effect nevertheless;
+///  - `operation_aborted`: the call was cancelled or the client was stopped. If a command had been sent, it may take
+///    effect nevertheless. Terminal cancellation ends every call. Partial and total cancellation end only those that
+///    read (`async_query`, `async_dump`), as these have no effect;
 ///  - `error::closed`: the client was stopped before the call.
 /// Before a failed call completes, the observer gets a `CallFailed` event if anything is known about the cause.
 ///
@@ -55,14 +54,15 @@ class Clerk;
 template <StoreApi S, Transport T>
 class Client : public detail::InPlace<Client<S, T>, S> {
     using InPlace = detail::InPlace<Client<S, T>, S>;
+    using DefaultToken = detail::DefaultToken<detail::ExecutorOf<T>>;
 
 public:
+    using executor_type = detail::ExecutorOf<T>;
+
     /// Each function that takes a command or query has another form that makes it:
     /// `async_execute<Acquire>(arguments..., token)`.
     using InPlace::async_execute;
-    using InPlace::async_execute_at;
     using InPlace::async_query;
-    using InPlace::async_query_at;
 
     using Command = typename S::Command;
     using Query = typename S::Query;
@@ -71,46 +71,31 @@ public:
     /// Throws `std::system_error` with `error::invalid_options` and a text that says what is wrong. An address of the
     /// view service that the transport can never dial is such an error too.
     explicit Client(T transport, ClerkOptions options = {}, Observer observer = {})
-        : node_{detail::make_client_node(detail::erase(std::move(transport)), options, std::move(observer))} {}
+        : executor_{transport.get_executor()},
+          node_{detail::make_client_node(detail::erase(std::move(transport)), options, std::move(observer))} {}
 
     /// Executes a command exactly once, or at least once if `ClerkOptions::session` is false. Completes with its
-    /// `Reply`.
-    template <detail::Token Token = asio::use_awaitable_t<>>
+    /// `Reply`. Its position is that of the command in the log.
+    template <detail::AnswerTokenFor<Reply> Token = DefaultToken>
     auto async_execute(const Command& command, Token&& token = Token()) {
         return execute<detail::TakeReply<S>>(command, {}, std::forward<Token>(token));
     }
     /// As above, with a deadline for this call alone in place of `ClerkOptions::give_up_after`.
-    template <detail::Token Token = asio::use_awaitable_t<>>
+    template <detail::AnswerTokenFor<Reply> Token = DefaultToken>
     auto async_execute(const Command& command, Duration give_up_after, Token&& token = Token()) {
         return execute<detail::TakeReply<S>>(command, give_up_after, std::forward<Token>(token));
     }
-    /// As above. Completes with `Result<Reply>`, which also has the position of the command in the log.
-    template <detail::Token Token = asio::use_awaitable_t<>>
-    auto async_execute_at(const Command& command, Token&& token = Token()) {
-        return execute<detail::WithPosition<detail::TakeReply<S>>>(command, {}, std::forward<Token>(token));
-    }
-    template <detail::Token Token = asio::use_awaitable_t<>>
-    auto async_execute_at(const Command& command, Duration give_up_after, Token&& token = Token()) {
-        return execute<detail::WithPosition<detail::TakeReply<S>>>(command, give_up_after, std::forward<Token>(token));
-    }
 
-    /// Executes a linearizable read. Completes with the store's `Reply`. A query that fails had no effect.
-    template <detail::Token Token = asio::use_awaitable_t<>>
+    /// Executes a linearizable read. Completes with the store's `Reply`. A query that fails had no effect. The state
+    /// that was read includes the log up to the position of the answer.
+    template <detail::AnswerTokenFor<Reply> Token = DefaultToken>
     auto async_query(const Query& query, Token&& token = Token()) {
         return ask<detail::TakeReply<S>>(query, {}, std::forward<Token>(token));
     }
-    template <detail::Token Token = asio::use_awaitable_t<>>
+    /// As above, with a deadline for this call alone.
+    template <detail::AnswerTokenFor<Reply> Token = DefaultToken>
     auto async_query(const Query& query, Duration give_up_after, Token&& token = Token()) {
         return ask<detail::TakeReply<S>>(query, give_up_after, std::forward<Token>(token));
-    }
-    /// As above. Completes with `Result<Reply>`. The state that was read includes the log up to this position.
-    template <detail::Token Token = asio::use_awaitable_t<>>
-    auto async_query_at(const Query& query, Token&& token = Token()) {
-        return ask<detail::WithPosition<detail::TakeReply<S>>>(query, {}, std::forward<Token>(token));
-    }
-    template <detail::Token Token = asio::use_awaitable_t<>>
-    auto async_query_at(const Query& query, Duration give_up_after, Token&& token = Token()) {
-        return ask<detail::WithPosition<detail::TakeReply<S>>>(query, give_up_after, std::forward<Token>(token));
     }
 
     /// Exports a consistent snapshot of the store while the store continues to work. Calls `sink` with one piece after
@@ -118,7 +103,7 @@ public:
     /// Ends with `error::bad_chunk` if the primary changed in between; then start again from the beginning. An
     /// exception of `sink` ends the operation. If it is not a `std::system_error`, it also leaves the executor's
     /// `run()`.
-    template <typename Token = asio::use_awaitable_t<>>
+    template <detail::TokenFor<Position> Token = DefaultToken>
     auto async_dump(std::function<void(std::string_view)> sink, Token&& token = Token()) {
         detail::MakeDump make{node_.share(), std::move(sink)};
         return detail::async_spawn(get_executor(), std::move(make), std::forward<Token>(token));
@@ -135,7 +120,7 @@ public:
     /// between. Without `stop`, a client that is destroyed ends at once, and its session stays open until `session_ttl`
     /// has passed.
     void stop() { node_->leave(); }
-    asio::any_io_executor get_executor() const { return node_->executor(); }
+    executor_type get_executor() const noexcept { return executor_; }
 
 private:
     template <Transport>
@@ -145,14 +130,15 @@ private:
     template <typename Take, typename Token>
     auto execute(const Command& command, std::optional<Duration> give_up_after, Token&& token) {
         detail::ExecuteCall call{detail::try_encode(&wire::encode_command<S>, command), give_up_after};
-        return detail::async_call(node_.share(), std::move(call), Take{}, std::forward<Token>(token));
+        return detail::async_answer<DefaultToken>(node_.share(), std::move(call), Take{}, std::forward<Token>(token));
     }
     template <typename Take, typename Token>
     auto ask(const Query& query, std::optional<Duration> give_up_after, Token&& token) {
         detail::QueryCall call{detail::try_encode(&wire::encode_query<S>, query), give_up_after};
-        return detail::async_call(node_.share(), std::move(call), Take{}, std::forward<Token>(token));
+        return detail::async_answer<DefaultToken>(node_.share(), std::move(call), Take{}, std::forward<Token>(token));
     }
 
+    executor_type executor_;
     detail::Handle<Node> node_;
 };
 

@@ -6,9 +6,7 @@
 #include <system_error>
 #include <utility>
 
-#include <asio/any_io_executor.hpp>
-#include <asio/use_awaitable.hpp>
-
+#include <understudy/async/token.hpp>
 #include <understudy/event.hpp>
 #include <understudy/journal.hpp>
 #include <understudy/options.hpp>
@@ -29,10 +27,11 @@ namespace understudy {
 /// the transport's `local()`. Its incarnation is drawn when it is constructed. It works while its `async_run` is under
 /// way.
 ///
-/// Every `async_` function takes a completion token (default: `asio::use_awaitable`) and supports terminal
-/// cancellation. The handler runs through its own executor, and never from within the call that started the operation.
-/// Functions other than `async_run` end with `error::closed` if `async_run` is not under way, and with
-/// `operation_aborted` when it ends.
+/// Every `async_` function takes a completion token, whose default is that of `Client`. With the token `with_position`
+/// a command or query completes with `Result<T>`. Every function supports terminal cancellation. Those that only wait
+/// or read (`async_wait_...`, `async_query`) have no effect and support partial and total cancellation too. The handler
+/// runs through its own executor, and never from within the call that started the operation. Functions other than
+/// `async_run` end with `error::closed` if `async_run` is not under way, and with `operation_aborted` when it ends.
 ///
 /// Without a journal the state is in memory only, and a server that is started again is new and empty. With a journal
 /// it continues from its previous state (protocol, S9): even if all members of a group died, the group comes back with
@@ -44,14 +43,15 @@ namespace understudy {
 template <Store S, Transport T, Journal J = NoJournal>
 class PBService : public detail::InPlace<PBService<S, T, J>, S> {
     using InPlace = detail::InPlace<PBService<S, T, J>, S>;
+    using DefaultToken = detail::DefaultToken<detail::ExecutorOf<T>>;
 
 public:
+    using executor_type = detail::ExecutorOf<T>;
+
     /// Each function that takes a command or query has another form that makes it:
     /// `async_execute<Acquire>(arguments..., token)`.
     using InPlace::async_execute;
-    using InPlace::async_execute_at;
     using InPlace::async_query;
-    using InPlace::async_query_at;
 
     using Command = typename S::Command;
     using Query = typename S::Query;
@@ -63,14 +63,16 @@ public:
     /// `run()` and has no other effect.
     PBService(S store, T transport, ReplicaOptions options, Observer observer = {})
         requires std::same_as<J, NoJournal>
-        : node_{make(std::move(store), std::move(transport), NoJournal{}, std::move(options), std::move(observer))} {}
+        : executor_{transport.get_executor()},
+          node_{make(std::move(store), std::move(transport), NoJournal{}, std::move(options), std::move(observer))} {}
 
     /// Reads the journal and continues from it. This may block, and takes as long as the store needs to apply the
     /// journal's content. Throws as above, and what the journal throws if it is damaged. Also throws
     /// `std::system_error` with `error::wrong_journal` if a server of another name or group wrote the journal.
     PBService(S store, T transport, J journal, ReplicaOptions options, Observer observer = {})
         requires(!std::same_as<J, NoJournal>)
-        : node_{make(std::move(store), std::move(transport), std::move(journal), std::move(options),
+        : executor_{transport.get_executor()},
+          node_{make(std::move(store), std::move(transport), std::move(journal), std::move(options),
                      std::move(observer))} {}
 
     /// Serves until `stop()` or a failure. Completes with `void(std::error_code)`:
@@ -81,7 +83,7 @@ public:
     ///    before;
     ///  - `operation_aborted` after terminal cancellation. The server keeps its state, and `async_run` can be called
     ///    again.
-    template <typename Token = asio::use_awaitable_t<>>
+    template <detail::TokenFor<void> Token = DefaultToken>
     auto async_run(Token&& token = Token()) {
         return detail::async_run(node_.share(), std::forward<Token>(token));
     }
@@ -94,26 +96,26 @@ public:
     /// names this server; then it can be stopped without an effect on the group. Ends with `error::deadline_passed`
     /// after `timeout` (by the transport's clock), and with `operation_aborted` if it is cancelled. In both cases the
     /// server stays in the group and continues to serve.
-    template <detail::Token Token = asio::use_awaitable_t<>>
+    template <detail::TokenFor<void> Token = DefaultToken>
     auto async_leave(Duration timeout, Token&& token = Token()) {
         Wait what{[](const Node& node) { return node.left(); }, timeout, true};
         return wait(std::move(what), std::forward<Token>(token));
     }
 
     /// Completes with `void(std::error_code)` when this server serves as primary; at once if it already does.
-    template <typename Token = asio::use_awaitable_t<>>
+    template <detail::TokenFor<void> Token = DefaultToken>
     auto async_wait_primary(Token&& token = Token()) {
         return wait(Wait{[](const Node& node) { return node.serving(); }}, std::forward<Token>(token));
     }
     /// Completes with `void(std::error_code)` when this server does not serve as primary; at once if it already does
     /// not. Another server may have become primary before this completes. So it does not protect an external resource
     /// from two primaries; use `Result::at` as a fencing token for that.
-    template <typename Token = asio::use_awaitable_t<>>
+    template <detail::TokenFor<void> Token = DefaultToken>
     auto async_wait_not_primary(Token&& token = Token()) {
         return wait(Wait{[](const Node& node) { return !node.serving(); }}, std::forward<Token>(token));
     }
     /// Completes with `void(std::error_code)` when this server has the role `role`; at once if it already has.
-    template <typename Token = asio::use_awaitable_t<>>
+    template <detail::TokenFor<void> Token = DefaultToken>
     auto async_wait_role(Role role, Token&& token = Token()) {
         return wait(Wait{[role](const Node& node) { return node.role() == role; }}, std::forward<Token>(token));
     }
@@ -122,25 +124,15 @@ public:
     /// applied. The command has no session (C5). Ends with `error::not_primary` if this server is not primary or stops
     /// being primary. In the second case the command may or may not have taken effect, and may take effect twice if it
     /// is executed again.
-    template <typename Token = asio::use_awaitable_t<>>
+    template <detail::AnswerTokenFor<Reply> Token = DefaultToken>
     auto async_execute(const Command& command, Token&& token = Token()) {
         return execute<detail::TakeReply<S>>(command, std::forward<Token>(token));
     }
-    /// As above. Completes with `Result<Reply>`, which also has the position of the command in the log.
-    template <typename Token = asio::use_awaitable_t<>>
-    auto async_execute_at(const Command& command, Token&& token = Token()) {
-        return execute<detail::WithPosition<detail::TakeReply<S>>>(command, std::forward<Token>(token));
-    }
     /// Executes a linearizable read if this server is primary, otherwise ends with `error::not_primary`. Completes with
-    /// the store's `Reply`.
-    template <typename Token = asio::use_awaitable_t<>>
+    /// the store's `Reply`. The state that was read includes the log up to the position of the answer.
+    template <detail::AnswerTokenFor<Reply> Token = DefaultToken>
     auto async_query(const Query& query, Token&& token = Token()) {
         return ask<detail::TakeReply<S>>(query, std::forward<Token>(token));
-    }
-    /// As above. Completes with `Result<Reply>`. The state that was read includes the log up to this position.
-    template <typename Token = asio::use_awaitable_t<>>
-    auto async_query_at(const Query& query, Token&& token = Token()) {
-        return ask<detail::WithPosition<detail::TakeReply<S>>>(query, std::forward<Token>(token));
     }
 
     Role role() const { return node_->role(); }
@@ -158,7 +150,7 @@ public:
 
     /// The name of this server: the address at which others reach it.
     Address local() const { return node_->local(); }
-    asio::any_io_executor get_executor() const { return node_->executor(); }
+    executor_type get_executor() const noexcept { return executor_; }
 
 private:
     using Node = detail::ReplicaNode;
@@ -176,14 +168,15 @@ private:
     template <typename Take, typename Token>
     auto execute(const Command& command, Token&& token) {
         detail::LocalExecute call{detail::try_encode(&wire::encode_command<S>, command)};
-        return detail::async_call(node_.share(), std::move(call), Take{}, std::forward<Token>(token));
+        return detail::async_answer<DefaultToken>(node_.share(), std::move(call), Take{}, std::forward<Token>(token));
     }
     template <typename Take, typename Token>
     auto ask(const Query& query, Token&& token) {
         detail::LocalQuery call{detail::try_encode(&wire::encode_query<S>, query)};
-        return detail::async_call(node_.share(), std::move(call), Take{}, std::forward<Token>(token));
+        return detail::async_answer<DefaultToken>(node_.share(), std::move(call), Take{}, std::forward<Token>(token));
     }
 
+    executor_type executor_;
     detail::Handle<Node> node_;
 };
 

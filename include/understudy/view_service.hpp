@@ -8,9 +8,7 @@
 #include <system_error>
 #include <utility>
 
-#include <asio/any_io_executor.hpp>
-#include <asio/use_awaitable.hpp>
-
+#include <understudy/async/token.hpp>
 #include <understudy/event.hpp>
 #include <understudy/options.hpp>
 #include <understudy/protocol/message.hpp>
@@ -32,26 +30,33 @@ namespace understudy {
 template <Transport T, typename S = NoViewStore>
     requires std::same_as<S, NoViewStore> || ViewStore<S>
 class ViewService {
+    using DefaultToken = detail::DefaultToken<detail::ExecutorOf<T>>;
+
 public:
+    using executor_type = detail::ExecutorOf<T>;
+
     /// Throws `std::system_error` with `error::invalid_options` and a text that says what is wrong; it is also an error
     /// if the transport does not listen. The observer is called for every event. An exception of the observer leaves
     /// the executor's `run()` and has no other effect.
     explicit ViewService(T transport, ViewOptions options = {}, Observer observer = {})
         requires std::same_as<S, NoViewStore>
-        : node_{detail::make_view_node(detail::erase(std::move(transport)), nullptr, options, std::move(observer))} {}
+        : executor_{transport.get_executor()},
+          node_{detail::make_view_node(detail::erase(std::move(transport)), nullptr, options, std::move(observer))} {}
 
     /// Continues from the `record()` of a former view service, with the same cluster and the same views. Every member
     /// counts as having just pinged. Otherwise the time without a view service would count as silence, and members
     /// would be declared dead.
     ViewService(T transport, const view_service::ViewRecord& record, ViewOptions options = {}, Observer observer = {})
         requires std::same_as<S, NoViewStore>
-        : node_{detail::make_view_node(detail::erase(std::move(transport)), &record, options, std::move(observer))} {}
+        : executor_{transport.get_executor()},
+          node_{detail::make_view_node(detail::erase(std::move(transport)), &record, options, std::move(observer))} {}
 
     /// Continues, as above, from the view service that used this store before. If the store is empty, begins a new
     /// cluster. The store is read when `async_run` begins.
     ViewService(T transport, S store, ViewOptions options = {}, Observer observer = {})
         requires ViewStore<S>
-        : node_{detail::make_lasting_view_node(detail::erase(std::move(transport)), detail::erase(std::move(store)),
+        : executor_{transport.get_executor()},
+          node_{detail::make_lasting_view_node(detail::erase(std::move(transport)), detail::erase(std::move(store)),
                                                options, std::move(observer))} {}
 
     /// Serves until `stop()` or a failure of the transport or the store. Completes with `void(std::error_code)`:
@@ -61,7 +66,7 @@ public:
     ///    it, `error::invalid_options` if it holds more groups than `max_groups` (an event has the details);
     ///  - `operation_aborted` after terminal cancellation. The view service keeps its state, and `async_run` can be
     ///    called again.
-    template <typename Token = asio::use_awaitable_t<>>
+    template <detail::TokenFor<void> Token = DefaultToken>
     auto async_run(Token&& token = Token()) {
         return detail::async_run(node_.share(), std::forward<Token>(token));
     }
@@ -86,9 +91,10 @@ public:
 
     /// The address at which servers and clients reach it.
     Address local() const { return node_->local(); }
-    asio::any_io_executor get_executor() const { return node_->executor(); }
+    executor_type get_executor() const noexcept { return executor_; }
 
 private:
+    executor_type executor_;
     detail::Handle<detail::ViewNode> node_;
 };
 

@@ -98,7 +98,7 @@ TEST_SUITE("client") {
 
     asio::awaitable<void> await_one(CounterClient& client, int& value) {
         value = co_await client.async_execute(3);
-        Result<int> read = co_await client.async_query_at("total");
+        Result<int> read = co_await client.async_query("total", with_position);
         value += read.value * 10 + static_cast<int>(read.at.index) * 1000;
     }
 
@@ -231,6 +231,29 @@ TEST_SUITE("client") {
         signal.emit(asio::cancellation_type::terminal);  // too late to have an effect
         server.client.reset();
         signal.emit(asio::cancellation_type::terminal);
+    }
+
+    TEST_CASE("partial and total cancellation end what reads and no command") {
+        for (const auto type : {asio::cancellation_type::partial, asio::cancellation_type::total}) {
+            Server server;
+            asio::cancellation_signal of_command, of_query, of_dump;
+            Outcome command, query;
+            std::optional<std::error_code> dumped;
+            server.client->async_execute(3, asio::bind_cancellation_slot(of_command.slot(), command.keep()));
+            server.client->async_query("total", asio::bind_cancellation_slot(of_query.slot(), query.keep()));
+            server.client->async_dump([](std::string_view) {},
+                                      asio::bind_cancellation_slot(of_dump.slot(), [&](std::error_code ec, Position) {
+                                          dumped = ec;
+                                      }));
+            server.serve();
+            for (auto* signal : {&of_command, &of_query, &of_dump}) signal->emit(type);
+            server.serve();
+            CHECK(!command.ec);
+            CHECK(query.ec == asio::error::operation_aborted);
+            CHECK(dumped == asio::error::operation_aborted);
+            server.answer("7");
+            CHECK(command.value == 7);
+        }
     }
 
     TEST_CASE("stop ends calls with operation_aborted and later ones with closed") {

@@ -19,11 +19,11 @@ TEST_SUITE("group") {
         co_await clerk.async_put("colour", "blue");
         std::string colour = co_await clerk.async_get("colour");
         CHECK(colour == "blue");
-        Result<std::string> found = co_await clerk.async_get_at("colour");
+        Result<std::string> found = co_await clerk.async_get("colour", with_position);
         CHECK(found.value == "blue");
         auto length = co_await clerk.async_append("colour", "ish");
         CHECK(length == 7);
-        Result<std::uint64_t> longer = co_await clerk.async_append_at("colour", "!");
+        Result<std::uint64_t> longer = co_await clerk.async_append("colour", "!", with_position);
         CHECK(longer.value == 8);
         CHECK(longer.at > found.at);
         const std::string bytes("\xff\0\n\"", 4);
@@ -116,7 +116,7 @@ TEST_SUITE("group") {
         CHECK(appended.value() == KvStore::Reply{std::uint64_t{5}});
         CHECK(refused.ec() == error::not_primary);
         primary.async_query(kv::Get{"k"}, read);
-        primary.async_query_at(kv::Get{"k"}, read_at);
+        primary.async_query(kv::Get{"k"}, with_position(read_at));
         CHECK(world.network.until([&] { return read.done() && read_at.done(); }, 1s));
         CHECK(read.value() == KvStore::Reply{std::string{"value"}});
         CHECK(read_at.value().at.index == 1);

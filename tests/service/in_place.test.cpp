@@ -165,7 +165,7 @@ TEST_SUITE("commands in place") {
     }
     asio::awaitable<void> acquire_with_texts(LockClient& client, Ended& ec) {
         Text owner = "me";
-        co_await client.async_execute_at<Acquire>(Text{"door"}, owner, into(ec));
+        co_await client.async_execute<Acquire>(Text{"door"}, owner, with_position(into(ec)));
     }
     asio::awaitable<void> release(LockClient& client, Ended& ec) {
         co_await client.async_execute<Release>("door", into(ec));
@@ -182,7 +182,7 @@ TEST_SUITE("commands in place") {
         co_await client.async_query<Query>("door", 7, into(ec));
     }
     asio::awaitable<void> owner_at(LockClient& client, Ended& ec) {
-        co_await client.async_query_at<Query>("door", into(ec));
+        co_await client.async_query<Query>("door", with_position(into(ec)));
     }
     asio::awaitable<void> named(LockClient& client, Ended& ec) {
         const Acquire named{"door", "me"};
@@ -218,7 +218,8 @@ TEST_SUITE("commands in place") {
         static int emitted = 0;
         emitted = 0;
         client.async_execute<Acquire>("door", "me", [](std::error_code, int) { ++emitted; });
-        client.async_execute_at<Acquire>("door", "me", true, [&](std::error_code, Result<int>) { ++ended; });
+        client.async_execute<Acquire>("door", "me", true,
+                                      with_position([&](std::error_code, Result<int>) { ++ended; }));
         client.async_query<Query>("door", [&](std::error_code, int) { ++ended; });
         auto future = client.async_execute<Release>("door", asio::use_future);
         client.async_execute<Count>(5, asio::detached);
@@ -242,9 +243,9 @@ TEST_SUITE("commands in place") {
         const auto keep = [&](Ended ec, auto&&) { ended.push_back(ec); };
         server.async_execute<Acquire>("door", "me", keep);
         CHECK(locks::encoded == "acquire door me");
-        server.async_execute_at<Release>("door", keep);
+        server.async_execute<Release>("door", with_position(keep));
         server.async_query<Query>("door", keep);
-        server.async_query_at<Query>("door", 2, keep);
+        server.async_query<Query>("door", 2, with_position(keep));
         CHECK(locks::encoded == "query door2");
         io.poll();
         CHECK(ended == std::vector<Ended>(4, error::closed));

@@ -188,10 +188,14 @@ TEST_SUITE("services") {
         a.async_wait_not_primary(asio::bind_cancellation_slot(waiting.slot(), wait));
         a.async_leave(10s, asio::bind_cancellation_slot(leaving.slot(), leave));
         world.network.advance(300ms);
-        waiting.emit(asio::cancellation_type::terminal);
-        leaving.emit(asio::cancellation_type::terminal);
+        // A wait has no effect, so the weakest kind of cancellation ends it. A leave has one.
+        waiting.emit(asio::cancellation_type::total);
+        leaving.emit(asio::cancellation_type::total);
         world.network.settle();
         CHECK(wait.ec() == asio::error::operation_aborted);
+        CHECK(!leave.done());
+        leaving.emit(asio::cancellation_type::terminal);
+        world.network.settle();
         CHECK(leave.ec() == asio::error::operation_aborted);
         world.start("b");
         REQUIRE(world.ready(1));

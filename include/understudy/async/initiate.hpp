@@ -13,18 +13,11 @@
 #include <asio/async_result.hpp>
 #include <asio/awaitable.hpp>
 #include <asio/co_spawn.hpp>
-#include <asio/use_awaitable.hpp>
 
+#include <understudy/async/token.hpp>
 #include <understudy/error.hpp>
 
 namespace understudy::detail {
-
-/// Whether a token turns a failure into an exception. Such a call completes with the exception itself, because its text
-/// says more than a code: the group, the server, the cause.
-template <typename Token>
-inline constexpr bool throws_failures = false;
-template <typename Executor>
-inline constexpr bool throws_failures<asio::use_awaitable_t<Executor>> = true;
 
 /// Completes a handler of `void(std::exception_ptr, values...)`. A failure given as a code becomes an exception.
 template <typename Handler>
@@ -95,16 +88,10 @@ struct SpawnThrowing {
 };
 
 template <typename Awaitable>
-struct SpawnSignature;
+struct AwaitedValue;
 template <typename T, typename Executor>
-struct SpawnSignature<asio::awaitable<T, Executor>> {
-    using type = void(std::error_code, T);
-    using throwing = void(std::exception_ptr, T);
-};
-template <typename Executor>
-struct SpawnSignature<asio::awaitable<void, Executor>> {
-    using type = void(std::error_code);
-    using throwing = void(std::exception_ptr);
+struct AwaitedValue<asio::awaitable<T, Executor>> {
+    using type = T;
 };
 
 /// When the operation is initiated, calls `make()` and runs the `awaitable<T>` that it returns on `executor`. Completes
@@ -113,13 +100,9 @@ struct SpawnSignature<asio::awaitable<void, Executor>> {
 /// awaits.
 template <typename Make, typename Token>
 auto async_spawn(asio::any_io_executor executor, Make make, Token&& token) {
-    using Signature = SpawnSignature<decltype(make())>;
-    if constexpr (throws_failures<std::decay_t<Token>>)
-        return asio::async_initiate<Token, typename Signature::throwing>(SpawnThrowing{}, token, std::move(executor),
-                                                                         std::move(make));
-    else
-        return asio::async_initiate<Token, typename Signature::type>(Spawn{}, token, std::move(executor),
-                                                                     std::move(make));
+    using Signature = SignatureFor<Token, typename AwaitedValue<decltype(make())>::type>;
+    using Start = std::conditional_t<throws_failures<std::decay_t<Token>>, SpawnThrowing, Spawn>;
+    return asio::async_initiate<Token, Signature>(Start{}, token, std::move(executor), std::move(make));
 }
 
 }  // namespace understudy::detail

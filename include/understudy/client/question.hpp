@@ -19,6 +19,8 @@ struct Question {
     /// Send it again when no answer comes or the connection is lost. False for a request that must not be executed
     /// twice; if its answer is lost, it ends with `outcome_unknown`.
     bool repeatable = true;
+
+    bool only_reads() const { return repeatable; }
 };
 
 /// Called with each view of a watched group.
@@ -28,6 +30,8 @@ struct Watch {
     Address view_service;
     std::string group;
     Watcher watcher;
+
+    bool only_reads() const { return true; }
 };
 
 }  // namespace understudy::client

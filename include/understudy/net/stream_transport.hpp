@@ -72,6 +72,9 @@ private:
     std::shared_ptr<ConnectionManager> board_;
 };
 
+template <typename T, typename Executor>
+class OnExecutor;
+
 /// A `Transport` over sockets. In addition to the laws of that concept:
 ///  - A frame is a 4-byte big-endian length and a payload (protocol, section 6). If a peer violates the framing or
 ///    exceeds `max_frame`, it gets an error and its connection is closed: `ProtocolError` arrives, then `Disconnected`.
@@ -95,6 +98,13 @@ private:
 template <Schemes schemes>
 class StreamTransport : public SocketTransport {
 public:
+    using executor_type = asio::any_io_executor;
+    /// As with Asio's sockets: `asio::use_awaitable_t<>::as_default_on_t<TcpTransport>` and the like.
+    template <typename Executor>
+    struct rebind_executor {
+        using other = OnExecutor<StreamTransport, Executor>;
+    };
+
     /// Creates the transport. If `options.listen` is empty it only dials. Otherwise it listens already when this
     /// returns, and accepts peers as soon as the context runs; resolving a host name to listen on blocks for 10 s at
     /// most. Throws `std::system_error`: with `error::invalid_options`, or with the reason why it cannot listen at the
@@ -111,6 +121,19 @@ private:
         options.listen = std::move(address);
         return options;
     }
+};
+
+/// The transport `T` with another executor type, which is then also that of the services and clients over it. So they
+/// can have another default token.
+template <typename T, typename Executor>
+class OnExecutor : public T {
+public:
+    using executor_type = Executor;
+
+    using T::T;
+    explicit OnExecutor(T transport) : T{std::move(transport)} {}
+
+    executor_type get_executor() const { return executor_type{T::get_executor()}; }
 };
 
 }  // namespace understudy::net

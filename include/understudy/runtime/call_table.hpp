@@ -3,7 +3,6 @@
 #pragma once
 
 #include <cstdint>
-#include <exception>
 #include <functional>
 #include <memory>
 #include <system_error>
@@ -18,6 +17,7 @@
 
 #include <understudy/async/completion_handler.hpp>
 #include <understudy/async/initiate.hpp>
+#include <understudy/async/token.hpp>
 #include <understudy/base/recycling_allocator.hpp>
 
 namespace understudy::detail {
@@ -65,21 +65,22 @@ private:
     std::uint64_t last_key_ = 0;
 };
 
-/// Terminal cancellation of one call. It holds only a weak pointer, because the cancellation slot may outlive the
-/// service.
+/// Cancellation of one call by the kinds that it accepts. It holds only a weak pointer, because the cancellation slot
+/// may outlive the service.
 template <typename P>
 struct CancelCall {
     std::weak_ptr<P> driver;
     std::uint64_t key;
+    asio::cancellation_type accepted;
 
     void operator()(asio::cancellation_type type) const {
-        if ((type & asio::cancellation_type::terminal) == asio::cancellation_type::none) return;
+        if ((type & accepted) == asio::cancellation_type::none) return;
         if (auto alive = driver.lock()) alive->cancel(key);
     }
 };
 
 /// Initiates a call that waits in a table. `P` has `calls`, `executor()`, `cancel(key)`, and `start(key, request)`,
-/// which may complete the call at once.
+/// which may complete the call at once. `request.only_reads()` says whether the call has no effect.
 template <typename P>
 struct StartCall {
     std::shared_ptr<P> driver;
@@ -90,7 +91,7 @@ struct StartCall {
         auto& calls = driver->calls;
         const auto key = calls.next_key();
         if (auto slot = asio::get_associated_cancellation_slot(handler); slot.is_connected())
-            slot.assign(CancelCall<P>{driver, key});
+            slot.assign(CancelCall<P>{driver, key, cancellation_of(request)});
         calls.add(key, {std::move(handler), driver->executor(), std::move(translate)});
         driver->start(key, std::move(request));
     }
@@ -107,29 +108,15 @@ struct StartThrowingCall {
     }
 };
 
-template <typename Value>
-struct CallSignature {
-    using type = void(std::error_code, Value);
-    using throwing = void(std::exception_ptr, Value);
-};
-template <>
-struct CallSignature<void> {
-    using type = void(std::error_code);
-    using throwing = void(std::exception_ptr);
-};
-
 /// Starts a call. Completes `token` with `void(std::error_code, T)`, where `T` is `Translate::Value`, which `translate`
 /// makes of the answer; or with `void(std::error_code)` if `T` is void. A token that throws gets an exception whose
 /// text has the cause.
 template <typename P, typename Request, typename Translate, typename Token>
 auto async_call(std::shared_ptr<P> driver, Request request, Translate translate, Token&& token) {
-    using Signature = CallSignature<typename Translate::Value>;
-    if constexpr (throws_failures<std::decay_t<Token>>)
-        return asio::async_initiate<Token, typename Signature::throwing>(
-            StartThrowingCall<P>{std::move(driver)}, token, std::move(request), std::move(translate));
-    else
-        return asio::async_initiate<Token, typename Signature::type>(StartCall<P>{std::move(driver)}, token,
-                                                                     std::move(request), std::move(translate));
+    using Signature = SignatureFor<Token, typename Translate::Value>;
+    using Start = std::conditional_t<throws_failures<std::decay_t<Token>>, StartThrowingCall<P>, StartCall<P>>;
+    return asio::async_initiate<Token, Signature>(Start{std::move(driver)}, token, std::move(request),
+                                                  std::move(translate));
 }
 
 }  // namespace understudy::detail

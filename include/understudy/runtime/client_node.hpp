@@ -24,14 +24,17 @@ namespace understudy::detail {
 struct ExecuteCall {
     CallText command;
     std::optional<Duration> give_up_after{};
+    bool only_reads() const { return false; }
 };
 struct QueryCall {
     CallText query;
     std::optional<Duration> give_up_after{};
+    bool only_reads() const { return true; }
 };
 struct DumpCall {
     std::optional<Position> at{};
     std::uint64_t chunk = 0;
+    bool only_reads() const { return true; }
 };
 
 class ClientNode : public Node {

@@ -10,7 +10,9 @@
 
 #include <asio/any_io_executor.hpp>
 #include <asio/awaitable.hpp>
+#include <asio/cancellation_state.hpp>
 #include <asio/error.hpp>
+#include <asio/this_coro.hpp>
 #include <asio/use_awaitable.hpp>
 
 #include <understudy/client/state_machine.hpp>
@@ -133,6 +135,7 @@ std::shared_ptr<ClientNode> make_client_node(std::unique_ptr<TransportBase> tran
 
 template <typename Lazy>
 asio::awaitable<Position> dump(std::shared_ptr<ClientNode> node, std::function<void(std::string_view)> sink) {
+    co_await asio::this_coro::reset_cancellation_state(asio::enable_total_cancellation());  // it only reads
     DumpCall call;
     for (;; ++call.chunk) {
         Answer piece = co_await async_call(node, call, TakeAnswer{}, asio::use_awaitable);

@@ -12,6 +12,7 @@
 
 #include <asio/use_awaitable.hpp>
 
+#include <understudy/async/token.hpp>
 #include <understudy/result.hpp>
 #include <understudy/view.hpp>
 
@@ -40,6 +41,8 @@ template <typename T>
 struct AwaitedToken : std::bool_constant<requires { T::values(0); }> {};
 template <typename Executor>
 struct AwaitedToken<asio::use_awaitable_t<Executor>> : std::true_type {};
+template <>
+struct AwaitedToken<WithPosition<void>> : std::true_type {};
 template <template <typename...> typename Wrapper, typename T, typename... More>
 struct AwaitedToken<Wrapper<T, More...>> : AwaitedToken<T> {};
 
@@ -52,14 +55,15 @@ struct Awaited<Last>
 template <typename First, typename Second, typename... Rest>
 struct Awaited<First, Second, Rest...> : Awaited<Second, Rest...> {};
 
-/// Whether the last argument is a token and the others make a `C`. A handler of the answer is a token. Any other
-/// argument is one if no `C` can be made of all the arguments.
+/// Whether the last argument is a token and the others make a `C`. A handler of the answer is a token, and so is
+/// `with_position` of anything. Any other argument is one if no `C` can be made of all the arguments.
 template <typename C, typename Answer, typename... Args>
 struct EndsInToken : std::false_type {};
 template <typename C, typename Answer, typename First, typename... Rest>
 struct EndsInToken<C, Answer, First, Rest...> {
     using Last = std::tuple_element_t<sizeof...(Rest), std::tuple<First, Rest...>>;
-    static constexpr bool value = std::invocable<std::decay_t<Last>&, std::error_code, Answer> ||
+    static constexpr bool value = asks_position<std::remove_cvref_t<Last>> ||
+                                  std::invocable<std::decay_t<Last>&, std::error_code, Answer> ||
                                   !std::is_constructible_v<C, First, Rest...>;
 };
 
@@ -124,21 +128,11 @@ public:
     auto async_execute(Args&&... args) {
         return make<C, Reply>(Execute{self()}, std::forward<Args>(args)...);
     }
-    template <typename C, typename... Args>
-        requires MadeOf<C, Command, Result<Reply>, Args...>
-    auto async_execute_at(Args&&... args) {
-        return make<C, Result<Reply>>(ExecuteAt{self()}, std::forward<Args>(args)...);
-    }
     /// Makes a `Q` as `Q(arguments...)` and executes the query. `Q` is the store's `Query` or converts to it.
     template <typename Q, typename... Args>
         requires MadeOf<Q, Query, Reply, Args...>
     auto async_query(Args&&... args) {
         return make<Q, Reply>(Ask{self()}, std::forward<Args>(args)...);
-    }
-    template <typename Q, typename... Args>
-        requires MadeOf<Q, Query, Result<Reply>, Args...>
-    auto async_query_at(Args&&... args) {
-        return make<Q, Result<Reply>>(AskAt{self()}, std::forward<Args>(args)...);
     }
 
     template <typename C, typename... Args>
@@ -147,23 +141,11 @@ public:
     auto async_execute(Args&&... args) {
         return make<C, Reply>(Execute{self()}, std::forward<Args>(args)...);
     }
-    template <typename C, typename... Args>
-        requires MadeOf<C, Command, Result<Reply>, Args...> && AwaitedWithFragile<Args...>
-    [[deprecated("GCC 12 destroys an aggregate temporary twice in a co_await expression: name this argument first")]]
-    auto async_execute_at(Args&&... args) {
-        return make<C, Result<Reply>>(ExecuteAt{self()}, std::forward<Args>(args)...);
-    }
     template <typename Q, typename... Args>
         requires MadeOf<Q, Query, Reply, Args...> && AwaitedWithFragile<Args...>
     [[deprecated("GCC 12 destroys an aggregate temporary twice in a co_await expression: name this argument first")]]
     auto async_query(Args&&... args) {
         return make<Q, Reply>(Ask{self()}, std::forward<Args>(args)...);
-    }
-    template <typename Q, typename... Args>
-        requires MadeOf<Q, Query, Result<Reply>, Args...> && AwaitedWithFragile<Args...>
-    [[deprecated("GCC 12 destroys an aggregate temporary twice in a co_await expression: name this argument first")]]
-    auto async_query_at(Args&&... args) {
-        return make<Q, Result<Reply>>(AskAt{self()}, std::forward<Args>(args)...);
     }
 
     template <std::convertible_to<Command> C = Command, typename... Rest>
@@ -173,26 +155,12 @@ public:
     auto async_execute(C&& command, Rest&&... rest) {
         return self().async_execute(std::as_const(command), std::forward<Rest>(rest)...);
     }
-    template <std::convertible_to<Command> C = Command, typename... Rest>
-        requires Fragile<C> && (Awaited<Rest...>::value)
-    [[deprecated("GCC 12 destroys an aggregate temporary twice in a co_await expression: "
-                 "async_execute_at<Command>(arguments...) makes it in place; or name it first")]]
-    auto async_execute_at(C&& command, Rest&&... rest) {
-        return self().async_execute_at(std::as_const(command), std::forward<Rest>(rest)...);
-    }
     template <std::convertible_to<Query> Q = Query, typename... Rest>
         requires Fragile<Q> && (Awaited<Rest...>::value)
     [[deprecated("GCC 12 destroys an aggregate temporary twice in a co_await expression: "
                  "async_query<Query>(arguments...) makes it in place; or name it first")]]
     auto async_query(Q&& query, Rest&&... rest) {
         return self().async_query(std::as_const(query), std::forward<Rest>(rest)...);
-    }
-    template <std::convertible_to<Query> Q = Query, typename... Rest>
-        requires Fragile<Q> && (Awaited<Rest...>::value)
-    [[deprecated("GCC 12 destroys an aggregate temporary twice in a co_await expression: "
-                 "async_query_at<Query>(arguments...) makes it in place; or name it first")]]
-    auto async_query_at(Q&& query, Rest&&... rest) {
-        return self().async_query_at(std::as_const(query), std::forward<Rest>(rest)...);
     }
 
 protected:
@@ -205,22 +173,10 @@ private:
             return self.async_execute(command, std::forward<decltype(token)>(token)...);
         }
     };
-    struct ExecuteAt {
-        Self& self;
-        auto operator()(const Command& command, auto&&... token) const {
-            return self.async_execute_at(command, std::forward<decltype(token)>(token)...);
-        }
-    };
     struct Ask {
         Self& self;
         auto operator()(const Query& query, auto&&... token) const {
             return self.async_query(query, std::forward<decltype(token)>(token)...);
-        }
-    };
-    struct AskAt {
-        Self& self;
-        auto operator()(const Query& query, auto&&... token) const {
-            return self.async_query_at(query, std::forward<decltype(token)>(token)...);
         }
     };
 

@@ -26,9 +26,11 @@ namespace understudy::detail {
 
 struct LocalExecute {
     CallText command;
+    bool only_reads() const { return false; }
 };
 struct LocalQuery {
     CallText query;
+    bool only_reads() const { return true; }
 };
 
 class ReplicaNode : public Node {
@@ -38,6 +40,7 @@ public:
         std::function<bool(const ReplicaNode&)> until;
         Duration timeout = Duration::max();
         bool leaving = false;  ///< The server leaves the group meanwhile. If that takes too long, it stays.
+        bool only_reads() const { return !leaving; }
     };
 
     CallTable<Answer> calls;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <exception>
+#include <memory>
 #include <optional>
 #include <string>
 #include <system_error>
@@ -9,8 +10,10 @@
 #include <utility>
 
 #include <understudy/async/completion_handler.hpp>
+#include <understudy/async/token.hpp>
 #include <understudy/error.hpp>
 #include <understudy/result.hpp>
+#include <understudy/runtime/call_table.hpp>
 #include <understudy/view.hpp>
 #include <understudy/wire/store_text.hpp>
 
@@ -69,7 +72,7 @@ struct TakeAnswer {
 
 /// The value that `Take` extracts, together with its position.
 template <typename Take>
-struct WithPosition {
+struct TakeWithPosition {
     using Value = Result<typename Take::Value>;
     Take take{};
 
@@ -85,8 +88,18 @@ struct WithPosition {
     }
 };
 
-/// A completion token. The constraint keeps a `Duration` argument from being taken for a token.
-template <typename T>
-concept Token = !std::is_convertible_v<T, Duration>;
+/// As `async_call`, for an answer with a position: completes with `Take::Value`, or with `Result<Take::Value>` if the
+/// token is `with_position` of another one. `Default` is that other one for `with_position` alone.
+template <typename Default, typename P, typename Request, typename Take, typename Token>
+auto async_answer(std::shared_ptr<P> node, Request request, Take take, Token&& token) {
+    using Given = std::decay_t<Token>;
+    if constexpr (std::is_same_v<Given, WithPosition<void>>)
+        return async_call(std::move(node), std::move(request), TakeWithPosition<Take>{take}, Default{});
+    else if constexpr (asks_position<Given>)
+        return async_call(std::move(node), std::move(request), TakeWithPosition<Take>{take},
+                          std::forward<Token>(token).token);
+    else
+        return async_call(std::move(node), std::move(request), take, std::forward<Token>(token));
+}
 
 }  // namespace understudy::detail

@@ -126,9 +126,9 @@ public:
             if (pending == pending_) this->ended(id, command, ec, std::move(result));
         };
         if (auto* command = std::get_if<0>(&input))
-            client_->async_execute_at(*command, timeout, std::move(ended));
+            client_->async_execute(*command, timeout, with_position(std::move(ended)));
         else
-            client_->async_query_at(std::get<1>(input), timeout, std::move(ended));
+            client_->async_query(std::get<1>(input), timeout, with_position(std::move(ended)));
     }
 
     /// Exports a snapshot of the store and records it.
