@@ -9,6 +9,7 @@
 #include <asio/detached.hpp>
 #include <asio/io_context.hpp>
 
+#include <understudy/clerk.hpp>
 #include <understudy/net/any.hpp>
 #include <understudy/understudy.hpp>
 

@@ -9,6 +9,7 @@
 #include <asio/detached.hpp>
 #include <asio/redirect_error.hpp>
 
+#include <understudy/clerk.hpp>
 #include <understudy/sim/world/world.hpp>
 #include <understudy/understudy.hpp>
 

@@ -10,6 +10,7 @@
 #include <asio/detached.hpp>
 #include <asio/io_context.hpp>
 
+#include <understudy/clerk.hpp>
 #include <understudy/net/tcp.hpp>
 #include <understudy/understudy.hpp>
 

@@ -12,6 +12,7 @@
 #include <asio/io_context.hpp>
 
 #include <understudy/admin.hpp>
+#include <understudy/clerk.hpp>
 #include <understudy/net/any.hpp>
 #include <understudy/understudy.hpp>
 

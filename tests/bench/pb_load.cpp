@@ -17,6 +17,7 @@
 #include <asio/use_awaitable.hpp>
 
 #include <understudy/admin.hpp>
+#include <understudy/clerk.hpp>
 #include <understudy/net/any.hpp>
 #include <understudy/understudy.hpp>
 

@@ -10,6 +10,7 @@
 #include <asio/detached.hpp>
 #include <valgrind/callgrind.h>
 
+#include <understudy/clerk.hpp>
 #include <understudy/sim/world/world.hpp>
 #include <understudy/understudy.hpp>
 

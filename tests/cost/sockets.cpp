@@ -8,6 +8,7 @@
 #include <asio/detached.hpp>
 #include <asio/io_context.hpp>
 
+#include <understudy/clerk.hpp>
 #include <understudy/net/unix.hpp>
 #include <understudy/understudy.hpp>
 

@@ -7,6 +7,7 @@
 #include <asio/io_context.hpp>
 
 #include <tests/support/net.hpp>
+#include <understudy/clerk.hpp>
 #include <understudy/net/unix.hpp>
 #include <understudy/understudy.hpp>
 

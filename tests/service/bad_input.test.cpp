@@ -10,6 +10,7 @@
 #include <asio/io_context.hpp>
 
 #include <tests/support/net.hpp>
+#include <understudy/clerk.hpp>
 #include <understudy/net/tcp.hpp>
 #include <understudy/protocol/call_id.hpp>
 #include <understudy/understudy.hpp>

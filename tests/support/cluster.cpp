@@ -6,6 +6,7 @@
 
 #include <asio/detached.hpp>
 
+#include <understudy/clerk.hpp>
 #include <understudy/understudy.hpp>
 
 namespace understudy::test {

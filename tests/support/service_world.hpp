@@ -11,6 +11,7 @@
 #include <asio/io_context.hpp>
 
 #include <tests/support/transport_archetype.hpp>
+#include <understudy/clerk.hpp>
 #include <understudy/understudy.hpp>
 
 namespace understudy::test {

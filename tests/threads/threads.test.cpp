@@ -27,6 +27,7 @@
 #include <asio/strand.hpp>
 #include <asio/use_future.hpp>
 
+#include <understudy/clerk.hpp>
 #include <understudy/net/any.hpp>
 #include <understudy/understudy.hpp>
 
