@@ -124,7 +124,7 @@ private:
     void end_with_failure(Turn<S>& turn);
 
     // ---- messages ----
-    // A handler gets the caller by value: a request that has to wait takes it along without a copy.
+    // A handler may move from the caller: a request that has to wait takes it along without a copy.
 
     void on(Caller&& caller, Open&& request, Turn<S>& turn);
     void on(Caller&& caller, Close&& request, Turn<S>& turn);
@@ -194,7 +194,7 @@ private:
     bool leaving_ = false;           // `leave` was called
     bool leaving_sent_ = false;      // the last ping said so
     bool leaving_answered_ = false;  // the view service has answered such a ping
-    bool stopped_ = false;  // serves no more in this view
+    bool stopped_ = false;           // serves no more in this view
 };
 
 }  // namespace understudy::replica
