@@ -49,29 +49,29 @@ private:
 /// share (an append, a read round) is sent by `wake`. An early `wake` is harmless. A state machine whose answers can be
 /// deferred may have `backlog(peer, full)`, which says whether the connection takes more at present.
 template <typename M>
-concept StateMachine = std::derived_from<typename M::Output, CommonOutput> &&
-                       requires(M machine, const M& fixed, Envelope envelope, const Address& peer, Time now,
-                                typename M::Output& output) {
-    machine.receive(std::move(envelope), now, output);
-    machine.disconnected(peer, now, output);
-    machine.probed(peer, ProbeResult::alive, now, output);
-    machine.wake(now, output);
-    { fixed.deadline() } -> std::same_as<Time>;
-    fixed.invariants();
-};
+concept StateMachine =
+    std::derived_from<typename M::Output, CommonOutput> &&
+    requires(M machine, const M& fixed, Envelope envelope, const Address& peer, Time now, typename M::Output& output) {
+        machine.receive(std::move(envelope), now, output);
+        machine.disconnected(peer, now, output);
+        machine.probed(peer, ProbeResult::alive, now, output);
+        machine.wake(now, output);
+        { fixed.deadline() } -> std::same_as<Time>;
+        fixed.invariants();
+    };
 
 /// A state machine that also calls the host's store, which may take long. A driver that has a clock calls `respond` in
 /// place of `wake` and carries out that output at once. Then, if `has_work()`, it calls `work` with the present time
 /// until `has_work()` is false, and at last `end_work`. So messages that are due do not wait for the store, and a turn
 /// ends in time.
 template <typename M>
-concept WorkingStateMachine = StateMachine<M> && requires(M machine, const M& fixed, Time now,
-                                                          typename M::Output& output) {
-    machine.respond(now, output);
-    { fixed.has_work() } -> std::same_as<bool>;
-    { fixed.works_slowly() } -> std::same_as<bool>;
-    machine.work(now, output);
-    machine.end_work(now, output);
-};
+concept WorkingStateMachine =
+    StateMachine<M> && requires(M machine, const M& fixed, Time now, typename M::Output& output) {
+        machine.respond(now, output);
+        { fixed.has_work() } -> std::same_as<bool>;
+        { fixed.works_slowly() } -> std::same_as<bool>;
+        machine.work(now, output);
+        machine.end_work(now, output);
+    };
 
 }  // namespace understudy::protocol

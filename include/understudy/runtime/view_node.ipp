@@ -137,6 +137,7 @@ struct NoStorage {
     explicit NoStorage(Driver<view_service::ViewStateMachine>&) {}
 };
 
+/// `Storage` is a `RecordStorage` or `NoStorage`.
 template <typename Storage>
 class RunningViewService final : public ViewNode {
 public:
