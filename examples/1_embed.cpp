@@ -40,7 +40,7 @@ int main() {
     us::ReplicaOptions options{.view_service = {views.local()}};
     us::PBService one{us::KvStore{}, TcpTransport{io, "tcp://127.0.0.1:0"}, options};
     us::PBService two{us::KvStore{}, TcpTransport{io, "tcp://127.0.0.1:0"}, options};
-    us::Clerk clerk{TcpTransport{io}, us::ClerkOptions{.view_service = {views.local()}, .give_up_after = 30s}};
+    us::Clerk clerk{TcpTransport{io}, us::ClientOptions{.view_service = {views.local()}, .give_up_after = 30s}};
 
     views.async_run(asio::detached);  // a service works while its async_run is under way
     one.async_run(asio::detached);    // a clerk starts with its first call

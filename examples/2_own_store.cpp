@@ -44,7 +44,7 @@ int main() {
     us::ReplicaOptions options{.view_service = {views.local()}, .group = "bank"};
     us::PBService one{ledger::Ledger{}, TcpTransport{io, "tcp://127.0.0.1:0"}, options};
     us::PBService two{ledger::Ledger{}, TcpTransport{io, "tcp://127.0.0.1:0"}, options};
-    us::ClerkOptions client_options{.view_service = {views.local()}, .group = "bank"};
+    us::ClientOptions client_options{.view_service = {views.local()}, .group = "bank"};
     us::Client<ledger::Ledger, TcpTransport> bank{TcpTransport{io}, client_options};
 
     views.async_run(asio::detached);

@@ -43,7 +43,7 @@ int main() {
     us::ReplicaOptions options{.view_service = {views.local()}};
     us::PBService one{us::KvStore{}, AnyTransport{io, here("one")}, options};
     us::PBService two{us::KvStore{}, AnyTransport{io, "tcp://127.0.0.1:0"}, options};  // a group may mix both kinds
-    us::Clerk clerk{AnyTransport{io}, us::ClerkOptions{.view_service = {views.local()}}};
+    us::Clerk clerk{AnyTransport{io}, us::ClientOptions{.view_service = {views.local()}}};
 
     views.async_run(asio::detached);
     one.async_run(asio::detached);

@@ -52,7 +52,7 @@ int main() {
     us::ViewService views{world.network().transport("views")};
     us::PBService server{us::KvStore{}, world.network().transport("server"),
                          us::ReplicaOptions{.view_service = {"views"}}};
-    us::ClerkOptions options{.view_service = {"views"}, .give_up_after = 2s};
+    us::ClientOptions options{.view_service = {"views"}, .give_up_after = 2s};
     us::Clerk clerk{world.network().client("clerk"), options};
     views.async_run(asio::detached);
     server.async_run(asio::detached);

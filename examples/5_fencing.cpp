@@ -66,7 +66,7 @@ int main() {
     us::ReplicaOptions options{.view_service = {views.local()}};
     us::PBService one{us::KvStore{}, TcpTransport{io, "tcp://127.0.0.1:0"}, options};
     us::PBService two{us::KvStore{}, TcpTransport{io, "tcp://127.0.0.1:0"}, options};
-    us::Clerk clerk{TcpTransport{io}, us::ClerkOptions{.view_service = {views.local()}}};
+    us::Clerk clerk{TcpTransport{io}, us::ClientOptions{.view_service = {views.local()}}};
 
     views.async_run(asio::detached);
     one.async_run(asio::detached);

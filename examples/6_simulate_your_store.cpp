@@ -23,7 +23,7 @@ struct Bank {
     us::ViewService<SimTransport> views{world.network().transport("views")};
     std::map<std::string, std::unique_ptr<us::PBService<ledger::Ledger, SimTransport>>> servers;
     us::Client<ledger::Ledger, SimTransport> client{world.network().client("client"),
-                                                    us::ClerkOptions{.view_service = {"views"}}};
+                                                    us::ClientOptions{.view_service = {"views"}}};
     bool finished = false, right = false;
 
     explicit Bank(std::uint64_t seed) : world{seed} {

@@ -337,8 +337,8 @@ private:
         return shown("idle", Style::dim);
     }
 
-    understudy::ClerkOptions clerk_options() const {
-        understudy::ClerkOptions options;
+    understudy::ClientOptions clerk_options() const {
+        understudy::ClientOptions options;
         options.view_service = {group_.view_service()};
         options.give_up_after = 1min;
         return options;

@@ -46,7 +46,7 @@ struct Record {
 
 class Writer {
 public:
-    Writer(asio::io_context& io, understudy::ClerkOptions options, unsigned number, Pulse& pulse)
+    Writer(asio::io_context& io, understudy::ClientOptions options, unsigned number, Pulse& pulse)
         : clerk_{understudy::net::AnyTransport{io}, std::move(options)}, number_{number}, pulse_{pulse} {}
 
     void start() { asio::co_spawn(clerk_.get_executor(), run(), asio::detached); }

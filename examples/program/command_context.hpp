@@ -78,8 +78,8 @@ struct CommandContext {
     }
 
 private:
-    understudy::ClerkOptions clerk_options() const {
-        understudy::ClerkOptions options;
+    understudy::ClientOptions clerk_options() const {
+        understudy::ClientOptions options;
         options.view_service = target.view_service;
         options.group = target.group;
         options.give_up_after = target.data_timeout() - target.explaining();

@@ -58,7 +58,7 @@ struct TakeFound {
 /// A `Client` of `KvStore` with one function for each command and query. Keys and values are arbitrary bytes.
 ///
 /// Completion, errors, cancellation and threading are those of `Client`. Each of these functions has a second form that
-/// takes a deadline for this call alone, in place of `ClerkOptions::give_up_after`. `async_get`, `async_keys` and
+/// takes a deadline for this call alone, in place of `ClientOptions::give_up_after`. `async_get`, `async_keys` and
 /// `async_dump` are the calls that read.
 template <Transport T>
 class Clerk {
@@ -68,7 +68,7 @@ public:
     using executor_type = detail::ExecutorOf<T>;
 
     /// Throws `std::system_error` with `error::invalid_options` and a text that says what is wrong.
-    explicit Clerk(T transport, ClerkOptions options = {}, Observer observer = {})
+    explicit Clerk(T transport, ClientOptions options = {}, Observer observer = {})
         : client_{std::move(transport), std::move(options), std::move(observer)} {}
 
     /// Sets the value of a key. Completes with `void(std::error_code)`: `bad_request` if the key is longer than

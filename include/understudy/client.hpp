@@ -70,17 +70,17 @@ public:
 
     /// Throws `std::system_error` with `error::invalid_options` and a text that says what is wrong. An address of the
     /// view service that the transport can never dial is such an error too.
-    explicit Client(T transport, ClerkOptions options = {}, Observer observer = {})
+    explicit Client(T transport, ClientOptions options = {}, Observer observer = {})
         : executor_{transport.get_executor()},
           node_{detail::make_client_node(detail::erase(std::move(transport)), options, std::move(observer))} {}
 
-    /// Executes a command exactly once, or at least once if `ClerkOptions::session` is false. Completes with its
+    /// Executes a command exactly once, or at least once if `ClientOptions::session` is false. Completes with its
     /// `Reply`. Its position is that of the command in the log.
     template <detail::AnswerTokenFor<Reply> Token = DefaultToken>
     auto async_execute(const Command& command, Token&& token = Token()) {
         return execute<detail::TakeReply<S>>(command, {}, std::forward<Token>(token));
     }
-    /// As above, with a deadline for this call alone in place of `ClerkOptions::give_up_after`.
+    /// As above, with a deadline for this call alone in place of `ClientOptions::give_up_after`.
     template <detail::AnswerTokenFor<Reply> Token = DefaultToken>
     auto async_execute(const Command& command, Duration give_up_after, Token&& token = Token()) {
         return execute<detail::TakeReply<S>>(command, give_up_after, std::forward<Token>(token));

@@ -81,8 +81,8 @@ struct ReplicaOptions {
     std::string group = "main";
     std::size_t min_in_sync = 0;                  ///< Writes are refused while fewer backups are in sync (S11).
     std::size_t log_bytes = 64u << 20;  ///< Applied entries retained so that backups can catch up from the log.
-    /// Retained log while a backup receives a snapshot. Beyond it the log is trimmed, and the backup needs a new
-    /// snapshot.
+    /// Retained log while a backup catches up, from the log or by snapshot. Beyond it the log is trimmed to
+    /// `log_bytes`, and the backup needs a new snapshot.
     std::size_t transfer_log_bytes = 256u << 20;
     std::size_t max_command = 1u << 20;  ///< A larger command is refused with `too_large`.
     std::size_t append_bytes = 256u << 10;    ///< Commands in one append; at least one command.
@@ -115,7 +115,7 @@ struct ReplicaOptions {
 };
 
 /// Options of a client.
-struct ClerkOptions {
+struct ClientOptions {
     std::vector<Address> view_service{};  ///< Addresses of the view service, tried in turn (C7).
     std::string group = "main";
     /// Deadline of a call, which then ends with `outcome_unknown` or `deadline_passed`. `Duration::max()`: none.
@@ -125,7 +125,7 @@ struct ClerkOptions {
     Duration retry_last = 1s;              ///< The longest such wait.
     Duration resend_after = 1s;            ///< A request without an answer is sent again after this time.
     std::size_t max_calls = 65536;         ///< Pending calls. A further one ends with `overloaded`.
-    bool session = true;                   ///< True: commands take effect exactly once. False: at least once (C5).
+    bool session = true;                   ///< True: commands take effect at most once. False: at least once (C5).
     /// Calls sent and not yet answered; the others wait in order. A window larger than the primary's
     /// `max_calls_per_peer` has no use: the primary would leave the excess unread in the connection.
     std::size_t window = 1024;
@@ -135,7 +135,7 @@ struct ClerkOptions {
     std::size_t max_command = 8u << 20;
 
     std::string validate() const;
-    friend bool operator==(const ClerkOptions&, const ClerkOptions&) = default;
+    friend bool operator==(const ClientOptions&, const ClientOptions&) = default;
 };
 
 inline std::string TransportOptions::validate() const {
@@ -171,7 +171,7 @@ inline std::string ReplicaOptions::validate() const {
     if (lease_margin == 0 || lease_margin >= 100) return "lease_margin must be 1 to 99 percent";
     return {};
 }
-inline std::string ClerkOptions::validate() const {
+inline std::string ClientOptions::validate() const {
     if (view_service.empty()) return "view_service names no address";
     if (!is_group_name(group)) return "group must have 1 to 255 bytes and no control character";
     if (give_up_after <= 0s || retry_first <= 0s || retry_last < retry_first || resend_after <= 0s)

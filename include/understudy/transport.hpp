@@ -52,8 +52,14 @@ using TransportEvent =
     std::variant<Delivered, Disconnected, Probed, ProtocolError, ConnectionsRefused, ConnectionsAccepted, Backlog>;
 using TransportEvents = std::vector<TransportEvent>;
 
-/// A **Transport** carries payloads between addresses. Laws:
-///  - it may lose, delay, repeat and reorder payloads. It never alters one, and never delivers one to another address;
+/// A **Transport** carries payloads between addresses. `sim::broken_transport_laws` (sim/laws/transport_laws.hpp)
+/// checks its laws. A **turn** begins when `next` completes, and ends when the coroutine that awaited it waits again.
+/// Laws:
+///  - over one connection payloads keep their order, and none is lost while it stands. Where connections break,
+///    payloads may be lost, and those of different connections may arrive in any order. A transport never alters a
+///    payload, and never delivers one to another address;
+///  - a payload that cannot be JSON by its beginning, or that exceeds the limit of a frame, ends the connection with
+///    `ProtocolError`. `Disconnected` comes after all `Delivered` of a connection, also for a dial that is refused;
 ///  - it is fair: turns take from all connections in rotation, so that a peer that sends much does not delay others;
 ///  - `send` never waits and never reports an outcome. What one turn sends to one peer leaves in one write. Connections
 ///    are dialled when needed, with backoff. Queues are bounded;
@@ -67,7 +73,8 @@ using TransportEvents = std::vector<TransportEvent>;
 ///  - `pause(peer)` stops reading from a connection, `resume(peer)` continues;
 ///  - `local()` is the address that peers dial. It is empty if the transport only dials. It does not change after
 ///    construction;
-///  - `close()` ends everything: the listener, the connections and a pending `next`;
+///  - `close()` ends everything: the listener, the connections and a pending `next`. Later calls have no effect. The
+///    destructor ends a pending `next` too;
 ///  - optional: `Backlog` arrives when much data waits to be sent over an accepted connection, and when that is over;
 ///  - optional: `reuse(arrivals)` takes back the vector that `next` returned, to reuse its memory;
 ///  - optional: `malformed(peer)` tells the transport that the last payload of a peer was not a message;

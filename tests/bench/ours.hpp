@@ -122,7 +122,7 @@ public:
     /// Gives each key a value of `bytes` bytes.
     void fill(std::size_t bytes) const {
         asio::io_context io{1};
-        ClerkOptions options;
+        ClientOptions options;
         options.view_service = {view_service_};
         Clerk<net::AnyTransport> clerk{net::AnyTransport{io}, options};
         std::size_t left = keys(bytes);
@@ -137,7 +137,7 @@ public:
     /// Makes calls as `shape` says, until the meter has measured enough.
     void load(const Shape& shape, Meter& meter) const {
         asio::io_context io{1};
-        ClerkOptions options;
+        ClientOptions options;
         options.view_service = {view_service_};
         std::vector<std::unique_ptr<Lane>> lanes;
         for (std::size_t n = 0; n < shape.connections; ++n) {

@@ -41,7 +41,7 @@ struct Load {
 };
 
 asio::awaitable<void> client(Load& load, asio::io_context& io, std::size_t n) {
-    us::ClerkOptions options;
+    us::ClientOptions options;
     options.view_service = {load.view_service};
     us::Clerk clerk{AnyTransport{io}, options};
     const std::string key = "key" + std::to_string(n);

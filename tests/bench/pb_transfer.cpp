@@ -68,7 +68,7 @@ private:
 /// Runs clients of a group, each with a connection of its own and one put in flight.
 void write_puts(const Address& view_service, const Settings& settings, const Writers::Done& done) {
     asio::io_context io{1};
-    ClerkOptions options;
+    ClientOptions options;
     options.view_service = {view_service};
     Names names{settings.content};
     const std::string value(settings.written_bytes, 'w');

@@ -44,7 +44,7 @@ inline void write_for_ever(const Address& view_service, std::size_t clients, Dur
         }
     };
     asio::io_context io{1};
-    ClerkOptions options;
+    ClientOptions options;
     options.view_service = {view_service};
     std::vector<std::unique_ptr<Writer>> writers;
     for (std::size_t n = 0; n < clients; ++n) {

@@ -38,7 +38,7 @@ int main() {
     us::ViewService views{TcpTransport{executor, "tcp://127.0.0.1:0"}};
     us::ReplicaOptions replica_options{.view_service = {views.local()}};
     us::PBService replica{us::KvStore{}, TcpTransport{executor, "tcp://127.0.0.1:0"}, replica_options};
-    us::ClerkOptions clerk_options{.view_service = {views.local()}};
+    us::ClientOptions clerk_options{.view_service = {views.local()}};
     us::Clerk clerk{TcpTransport{executor}, clerk_options};
     views.async_run(asio::detached);
     replica.async_run(asio::detached);

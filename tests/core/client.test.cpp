@@ -247,7 +247,7 @@ TEST_SUITE("client") {
         const auto sent = fixture.turn();
         REQUIRE(sent.size() == 1);
         CHECK(std::get<Close>(sent[0].message) == Close{cluster, "main", {1, 1}});
-        CHECK(only<Close>(fixture.turn(ClerkOptions{}.resend_after)).size() == 1);
+        CHECK(only<Close>(fixture.turn(ClientOptions{}.resend_after)).size() == 1);
         fixture.answer(sent[0], CloseResult{{1, 6}});
         CHECK(!fixture.clerk.leaving());
         CHECK(fixture.turn().empty());
@@ -268,7 +268,7 @@ TEST_SUITE("client") {
         fixture.refuse(sent[0], error::not_primary, view(3, "tcp://c"));
         CHECK(only<Close>(fixture.turn()).at(0).peer == "tcp://c");
         fixture.clerk.disconnected("tcp://c", fixture.now, fixture.out);
-        CHECK(only<Close>(fixture.turn(ClerkOptions{}.retry_last)).at(0).peer == "tcp://c");
+        CHECK(only<Close>(fixture.turn(ClientOptions{}.retry_last)).at(0).peer == "tcp://c");
     }
 
     TEST_CASE("C4: a client that ends does not wait for long and not at all without a session") {
@@ -278,7 +278,7 @@ TEST_SUITE("client") {
         fixture.clerk.leave(fixture.now);
         for (int i = 0; i < 100 && fixture.clerk.deadline() != never; ++i) fixture.sleep();
         CHECK(!fixture.clerk.leaving());
-        CHECK(fixture.now <= Fixture{}.now + 2 * ClerkOptions{}.resend_after);
+        CHECK(fixture.now <= Fixture{}.now + 2 * ClientOptions{}.resend_after);
 
         Fixture idle;
         idle.query(1);
@@ -312,7 +312,7 @@ TEST_SUITE("client") {
     }
 
     TEST_CASE("C6: a dump that cannot begin for want of room keeps those that go on from nothing") {
-        ClerkOptions options;
+        ClientOptions options;
         options.window = 1;
         Fixture fixture{options};
         fixture.clerk.dump(1, {}, 0, {}, fixture.now);
@@ -342,7 +342,7 @@ TEST_SUITE("client") {
 
     TEST_CASE("a client with wrong options is not made") {
         auto old = set_check_handler([](const char*, const char*, int) { throw 1; });
-        CHECK_THROWS_AS((ClientStateMachine{ClerkOptions{}, 1}), int);
+        CHECK_THROWS_AS((ClientStateMachine{ClientOptions{}, 1}), int);
         set_check_handler(old);
     }
 

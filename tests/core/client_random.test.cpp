@@ -55,8 +55,8 @@ TEST_SUITE("client_random") {
             Time used{};
         };
 
-        static ClerkOptions options(Kind kind) {
-            ClerkOptions options;
+        static ClientOptions options(Kind kind) {
+            ClientOptions options;
             options.view_service = {"v"};
             options.give_up_after = 3s;
             options.resend_after = 100ms;

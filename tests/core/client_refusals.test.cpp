@@ -150,7 +150,7 @@ TEST_SUITE("client_refusals") {
     }
 
     TEST_CASE("a window that admits no call is refused") {
-        ClerkOptions options{.view_service = {"views"}};
+        ClientOptions options{.view_service = {"views"}};
         CHECK(options.validate().empty());
         options.window_bytes = 0;
         CHECK(options.validate() == "max_calls, window, window_bytes and max_command must be positive");
@@ -249,7 +249,7 @@ TEST_SUITE("client_refusals") {
     }
 
     TEST_CASE("C3: a server that gives out one session twice takes nothing from the numbers of the second") {
-        ClerkSession session;
+        ClientSession session;
         session.open({1, 1});
         for (Sequence seq = 1; seq <= 5'000; ++seq) CHECK(session.take() == seq);
         session.forget();

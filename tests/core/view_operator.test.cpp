@@ -337,14 +337,14 @@ TEST_SUITE("view_service/operator") {
         harness.clear();
         harness.disconnected("conn:b");
         harness.probed("b", ProbeResult::refused);  // one turn
-        CHECK(harness.pushed().size() == view_service::push_slice + 1);  // plus one: the primary
+        CHECK(harness.pushed().size() == view_service::max_pushed + 1);  // plus one: the primary
         std::set<Address> reached;
         std::size_t most = 0, turns = 1;
         while (harness.machine.deadline() <= harness.now) {
             std::ranges::copy(harness.pushed(), std::inserter(reached, reached.end()));
             harness.clear();
             harness.ack();  // between two slices
-            CHECK(harness.sent.size() <= view_service::push_slice + 1);
+            CHECK(harness.sent.size() <= view_service::max_pushed + 1);
             most = std::max(most, harness.pushed().size());
             ++turns;
             if (turns == 4) harness.disconnected("watcher999");  // this watcher is not reached any more
@@ -352,8 +352,8 @@ TEST_SUITE("view_service/operator") {
         std::ranges::copy(harness.pushed(), std::inserter(reached, reached.end()));
         CHECK(reached.size() == many);  // all watchers but one, plus the primary
         CHECK(!reached.contains("watcher999"));
-        CHECK(most <= view_service::push_slice);
-        CHECK(turns >= many / view_service::push_slice);
+        CHECK(most <= view_service::max_pushed);
+        CHECK(turns >= many / view_service::max_pushed);
         CHECK(harness.machine.deadline() > harness.now);
     }
 
@@ -378,7 +378,7 @@ TEST_SUITE("view_service/operator") {
             once += numbers.size() == 1;
         }
         CHECK(emitted.size() == 501);
-        CHECK(once >= 500 - 4 * view_service::push_slice);
+        CHECK(once >= 500 - 4 * view_service::max_pushed);
     }
 
     TEST_CASE("A group may be watched before it exists") {

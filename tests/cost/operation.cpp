@@ -75,7 +75,7 @@ private:
     us::ReplicaOptions options_{.view_service = {"views"}, .log_bytes = 1u << 20};
     us::PBService<us::KvStore, SimTransport> one_{us::KvStore{}, world_.network().transport("one"), options_};
     us::PBService<us::KvStore, SimTransport> two_{us::KvStore{}, world_.network().transport("two"), options_};
-    us::Clerk<SimTransport> clerk_{world_.network().client("clerk"), us::ClerkOptions{.view_service = {"views"}}};
+    us::Clerk<SimTransport> clerk_{world_.network().client("clerk"), us::ClientOptions{.view_service = {"views"}}};
     std::size_t in_flight_;
     Operation operation_ = Operation::put;
     std::size_t left_ = 0, under_way_ = 0;

@@ -27,7 +27,7 @@ int run_sockets(int argc, char** argv) {
     const us::ReplicaOptions options{.view_service = {views.local()}};
     us::PBService one{us::KvStore{}, UnixTransport{io, at + "one"}, options};
     us::PBService two{us::KvStore{}, UnixTransport{io, at + "two"}, options};
-    us::Clerk clerk{UnixTransport{io}, us::ClerkOptions{.view_service = {views.local()}}};
+    us::Clerk clerk{UnixTransport{io}, us::ClientOptions{.view_service = {views.local()}}};
     views.async_run(asio::detached);
     for (auto* server : {&one, &two}) server->async_run(asio::detached);
     while (views.view().view.synced_count() == 0) io.run_one();

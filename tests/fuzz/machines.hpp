@@ -117,7 +117,7 @@ inline void fuzz_replica_rules(std::string_view bytes) {
 inline void fuzz_clerk_rules(std::string_view bytes) {
     using namespace std::chrono_literals;
     Bytes in{bytes};
-    ClerkOptions options;
+    ClientOptions options;
     options.view_service = {"v", "w"};
     options.group = "g";
     options.give_up_after = in.pick<Duration>({4s, 10ms, Duration::max()});

@@ -24,7 +24,7 @@ TEST_CASE("an honest client that pipelines large reads gets all answers") {
     options.full_send_queue = 256u << 10;
     PBService<KvStore, net::UnixTransport> server{KvStore{}, net::UnixTransport{io, options},
                                                   ReplicaOptions{.view_service = {views.local()}}};
-    Clerk<net::UnixTransport> clerk{net::UnixTransport{io}, ClerkOptions{.view_service = {views.local()}}};
+    Clerk<net::UnixTransport> clerk{net::UnixTransport{io}, ClientOptions{.view_service = {views.local()}}};
     views.async_run(asio::detached);
     server.async_run(asio::detached);
     const std::string value(500'000, 'v');

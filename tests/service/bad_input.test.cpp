@@ -37,7 +37,7 @@ TEST_SUITE("bad_input") {
         ViewService<net::TcpTransport> views{net::TcpTransport{io, "tcp://127.0.0.1:0"}, {}, note};
         PBService<KvStore, net::TcpTransport> server{KvStore{}, net::TcpTransport{io, "tcp://127.0.0.1:0"},
                                                      ReplicaOptions{.view_service = {views.local()}}, note};
-        Clerk<net::TcpTransport> clerk{net::TcpTransport{io}, ClerkOptions{.view_service = {views.local()}}};
+        Clerk<net::TcpTransport> clerk{net::TcpTransport{io}, ClientOptions{.view_service = {views.local()}}};
         bool running = (views.async_run(asio::detached), server.async_run(asio::detached), true);
 
         bool put() {
@@ -181,7 +181,7 @@ TEST_SUITE("bad_input") {
                     client ? net::TcpTransport{io} : net::TcpTransport{io, "tcp://127.0.0.1:0"};
                 const std::vector<Address> both{"tcp://127.0.0.1:1", views};
                 if (client)
-                    Clerk<net::TcpTransport>{std::move(transport), ClerkOptions{.view_service = both}};
+                    Clerk<net::TcpTransport>{std::move(transport), ClientOptions{.view_service = both}};
                 else
                     PBService{KvStore{}, std::move(transport), ReplicaOptions{.view_service = both}};
                 return {};

@@ -36,8 +36,8 @@ TEST_SUITE("client") {
     static_assert(StoreApi<CounterApi> && !Store<CounterApi>);
     using CounterClient = Client<CounterApi, ArchetypeTransport>;
 
-    ClerkOptions client_options() {
-        ClerkOptions options;
+    ClientOptions client_options() {
+        ClientOptions options;
         options.view_service = {"server"};
         return options;
     }
@@ -400,7 +400,7 @@ TEST_SUITE("client") {
 
     TEST_CASE("invalid options are refused with a sentence") {
         Server server;
-        ClerkOptions options;
+        ClientOptions options;
         try {
             CounterClient client{ArchetypeTransport{server.network}, options};
             FAIL("no view service was named");

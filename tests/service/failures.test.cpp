@@ -64,8 +64,8 @@ TEST_SUITE("failures") {
             return true;
         }
     };
-    ClerkOptions hasty() {
-        ClerkOptions options;
+    ClientOptions hasty() {
+        ClientOptions options;
         options.give_up_after = 2s;
         return options;
     }

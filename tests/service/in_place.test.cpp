@@ -123,8 +123,8 @@ TEST_SUITE("commands in place") {
     using LockServer = PBService<Locks, ArchetypeTransport>;
     using Ended = std::error_code;
 
-    ClerkOptions options() {
-        ClerkOptions options;
+    ClientOptions options() {
+        ClientOptions options;
         options.view_service = {"server"};
         return options;
     }

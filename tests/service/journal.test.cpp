@@ -57,7 +57,7 @@ TEST_SUITE("journal") {
                     [this](const Event& event) { events.push_back(event); }};
         }
         Clerk<AnyTransport> clerk() {
-            return Clerk{AnyTransport{io}, ClerkOptions{.view_service = {folder.address("views")}}};
+            return Clerk{AnyTransport{io}, ClientOptions{.view_service = {folder.address("views")}}};
         }
         /// Stops the server and waits for its loop to end: until then the loop holds the server's directory.
         void end(Server server, Kept<void>& ended) {

@@ -96,7 +96,7 @@ TEST_SUITE("services") {
         options.view_service = {"views"};
         ViewService views{ArchetypeTransport{world.network, "v"}};
         PBService replica{KvStore{}, ArchetypeTransport{world.network, "s"}, options};
-        Clerk clerk{ArchetypeTransport{world.network}, ClerkOptions{.view_service = {"v"}}};
+        Clerk clerk{ArchetypeTransport{world.network}, ClientOptions{.view_service = {"v"}}};
         CHECK(replica.local() == "s");
         CHECK(views.local() == "v");
         CHECK(views.view("main").view.number == 0);

@@ -73,7 +73,7 @@ TEST_SUITE("slow_store") {
         }};
         Housed<PBService<BurningKv, AnyTransport>> a{server("a")}, b{server("b")};
         asio::io_context io{1};
-        Clerk clerk{AnyTransport{io}, ClerkOptions{.view_service = {folder.address("views")}}};
+        Clerk clerk{AnyTransport{io}, ClientOptions{.view_service = {folder.address("views")}}};
         int answered = 0, ended = 0;
         const auto put = [&](int n) {
             clerk.async_put("k" + std::to_string(n), "v", [&](std::error_code ec) {

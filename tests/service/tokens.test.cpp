@@ -56,7 +56,7 @@ TEST_SUITE("completion tokens") {
     struct Fixture {
         asio::io_context io;
         MemoryNetwork network{io};
-        ClerkOptions options{.view_service = {"server"}};
+        ClientOptions options{.view_service = {"server"}};
         Plain clerk{ArchetypeTransport{network}, options};
 
         std::error_code ec;
@@ -85,7 +85,7 @@ TEST_SUITE("completion tokens") {
         asio::io_context io;
         MemoryNetwork network{io};
         DetachingTransport transport{ArchetypeTransport{network}};
-        Detached clerk{std::move(transport), ClerkOptions{.view_service = {"server"}}};
+        Detached clerk{std::move(transport), ClientOptions{.view_service = {"server"}}};
         static_assert(std::is_void_v<decltype(clerk.async_put("key", "value"))>);
         static_assert(std::is_void_v<decltype(clerk.async_get("key", 1s))>);
         static_assert(std::is_void_v<decltype(clerk.async_get("key", with_position))>);

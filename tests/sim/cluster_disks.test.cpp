@@ -36,8 +36,8 @@ TEST_SUITE("cluster_disks") {
             options.disks.assign(2, sim::ServerDiskOptions{.sync = sync});
             return options;
         }
-        static ClerkOptions clerk_options() {
-            ClerkOptions options{.view_service = {"views"}, .group = "g1"};
+        static ClientOptions clerk_options() {
+            ClientOptions options{.view_service = {"views"}, .group = "g1"};
             options.resend_after = 100ms;
             return options;
         }

@@ -98,7 +98,7 @@ TEST_SUITE("slow_store") {
         std::shared_ptr<Duration> times[2];
         std::vector<Event> events;
         std::optional<Server> a, b;
-        Clerk<SimTransport> clerk{world.network().client("clerk"), ClerkOptions{.view_service = {"views"}}};
+        Clerk<SimTransport> clerk{world.network().client("clerk"), ClientOptions{.view_service = {"views"}}};
         int begun = 0, answered = 0, failed = 0;
     };
 
@@ -185,7 +185,7 @@ TEST_SUITE("slow_store") {
                                       }};
         REQUIRE(world.run_until([&] { return cluster.is_well("g1"); }, 20s));
         CHECK(cluster.view("g1").number == 2);
-        Clerk clerk{world.network().client("clerk"), ClerkOptions{.view_service = {"views"}, .group = "g1"}};
+        Clerk clerk{world.network().client("clerk"), ClientOptions{.view_service = {"views"}, .group = "g1"}};
         int answered = 0;
         for (int round = 1; round <= 20; ++round) {
             for (int n = 0; n < round; ++n) clerk.async_put("k", "v", [&](std::error_code ec) { answered += !ec; });

@@ -59,7 +59,7 @@ TEST_SUITE("sim/view_store") {
               cluster{world, KvStore{}, {.store_latency = latency}, [this](auto&, auto& event) { see(event); }} {
             REQUIRE(world.run_until([&] { return cluster.is_well("g1"); }, 60s));
             clerk.emplace(world.network().client("c"),
-                          ClerkOptions{.view_service = {Cluster<KvStore>::views_name}, .group = "g1"});
+                          ClientOptions{.view_service = {Cluster<KvStore>::views_name}, .group = "g1"});
             world.spawn(write());
             lost = 0;
         }

@@ -30,8 +30,8 @@ struct Fixture {
     Time now{Duration{10s}};
     client::Output out;
 
-    explicit Fixture(ClerkOptions options = {}) : clerk(with_service(std::move(options)), 1) {}
-    static ClerkOptions with_service(ClerkOptions options) {
+    explicit Fixture(ClientOptions options = {}) : clerk(with_service(std::move(options)), 1) {}
+    static ClientOptions with_service(ClientOptions options) {
         if (options.view_service.empty()) options.view_service = {view_service};
         return options;
     }

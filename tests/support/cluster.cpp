@@ -43,7 +43,7 @@ struct Cluster::Parts {
     Clerk<Carrier>& clerk(int n) {
         auto& [clerk, faults] = clerks[n];
         if (!clerk) {
-            ClerkOptions options;
+            ClientOptions options;
             options.view_service = {views.local()};
             options.give_up_after = Duration::max();
             options.resend_after = 100ms;

@@ -54,8 +54,8 @@ inline ReplicaOptions draw_replica_options(Dice& dice) {
     return options;
 }
 
-inline ClerkOptions draw_clerk_options(Dice& dice) {
-    ClerkOptions options;
+inline ClientOptions draw_clerk_options(Dice& dice) {
+    ClientOptions options;
     options.view_service = {"v"};
     options.give_up_after = 4s;
     options.resend_after = 100ms;

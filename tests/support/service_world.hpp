@@ -42,7 +42,7 @@ struct ServiceWorld {
     }
     void kill(const std::string& name) { replicas.erase(name); }
 
-    Clerk<T> clerk(ClerkOptions options = {}) {
+    Clerk<T> clerk(ClientOptions options = {}) {
         options.view_service = {"views"};
         return Clerk<T>{T{network}, options};
     }

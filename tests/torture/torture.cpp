@@ -152,8 +152,8 @@ private:
         }
     }
 
-    understudy::ClerkOptions clerk_options() const {
-        understudy::ClerkOptions options;
+    understudy::ClientOptions clerk_options() const {
+        understudy::ClientOptions options;
         options.view_service = {group_.view_service()};
         options.give_up_after = 2min;
         return options;

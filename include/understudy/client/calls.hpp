@@ -44,7 +44,7 @@ enum class CallKind : std::uint8_t { command, read, snapshot };
 inline constexpr CallKind call_kinds[] = {CallKind::command, CallKind::read, CallKind::snapshot};
 
 /// One call under way.
-struct ClerkCall {
+struct ClientCall {
     CallKey key = 0;
     Method method = Method::none;      ///< `pb_execute`, `pb_query` or `pb_dump`.
     JsonText text{};                   ///< The command or query.
@@ -68,18 +68,18 @@ struct ClerkCall {
     bool is_command() const { return kind() == CallKind::command; }
     /// True if the call may have taken effect. A read never has an effect.
     bool maybe() const { return is_command() && possible > 0; }
-    friend bool operator==(const ClerkCall&, const ClerkCall&) = default;
+    friend bool operator==(const ClientCall&, const ClientCall&) = default;
 };
 
 /// All calls under way. An operation on one call costs O(log n) with n calls, averaged over many (TimerQueue);
 /// `requeue_all` and `keys` go over all of them.
-class ClerkCalls {
+class ClientCalls {
 public:
     using Keys = std::set<CallKey, std::less<>, RecyclingAllocator<CallKey>>;
 
     /// Attempts of one call that are retained. An answer to an older attempt is ignored, like any late answer; without
     /// a bound a call without a deadline would collect attempts for as long as an outage lasts.
-    static constexpr std::size_t max_sendings = 8;
+    static constexpr std::size_t max_attempts = 8;
 
     std::size_t size() const { return calls_.size(); }
     /// Calls that were sent and whose answers are awaited.
@@ -87,7 +87,7 @@ public:
     /// Bytes of the commands and queries of these calls.
     std::size_t in_flight_bytes() const { return in_flight_bytes_; }
     bool has(CallKey key) const { return calls_.contains(key); }
-    ClerkCall& at(CallKey key) { return calls_.at(key); }
+    ClientCall& at(CallKey key) { return calls_.at(key); }
 
     /// The calls of a kind that wait to be sent, in the order of sending: the order of their keys.
     const Keys& waiting(CallKind kind) const { return waiting_[static_cast<std::size_t>(kind)]; }
@@ -96,13 +96,13 @@ public:
     bool made(std::uint64_t n) const { return n > 0 && n < next_; }
 
     /// The call that attempt `n` belongs to; null if the call has ended or the attempt is no longer retained.
-    ClerkCall* by_sending(std::uint64_t n) {
-        auto found = sendings_.find(n);
-        return found == sendings_.end() ? nullptr : &calls_.at(found->second);
+    ClientCall* by_attempt(std::uint64_t n) {
+        auto found = attempts_.find(n);
+        return found == attempts_.end() ? nullptr : &calls_.at(found->second);
     }
 
     /// Adds a call that waits to be sent. Its key must be greater than that of every call before it.
-    void add(ClerkCall call) {
+    void add(ClientCall call) {
         auto key = call.key;
         UNDERSTUDY_CHECK(!calls_.contains(key));
         call.timer = call.deadline;
@@ -112,13 +112,13 @@ public:
     }
 
     /// Records that a waiting call is sent now and its answer is awaited until `until`. Returns the attempt's number.
-    std::uint64_t fly(ClerkCall& call, Time until) {
+    std::uint64_t note_sent(ClientCall& call, Time until) {
         UNDERSTUDY_CHECK(!call.in_flight);
         queue(call).erase(call.key);
         auto n = next_++;
-        sendings_.emplace(n, call.key);
-        if (call.attempts.size() == max_sendings) {
-            sendings_.erase(call.attempts.front());
+        attempts_.emplace(n, call.key);
+        if (call.attempts.size() == max_attempts) {
+            attempts_.erase(call.attempts.front());
             call.attempts.erase(call.attempts.begin());
         }
         call.attempts.push_back(n);
@@ -132,17 +132,17 @@ public:
     }
 
     /// True if the call awaits the answer to attempt `n`, its newest one.
-    bool awaits(const ClerkCall& call, std::uint64_t n) const { return call.in_flight && call.attempts.back() == n; }
+    bool awaits(const ClientCall& call, std::uint64_t n) const { return call.in_flight && call.attempts.back() == n; }
 
     /// Records that attempt `n` of the call was refused. `definite`: it has not been executed and will not be.
-    void refused(ClerkCall& call, std::uint64_t n, bool definite) {
+    void refused(ClientCall& call, std::uint64_t n, bool definite) {
         std::erase(call.attempts, n);
-        sendings_.erase(n);
+        attempts_.erase(n);
         if (definite) --call.possible;
     }
 
     /// Requeues a call that was sent: its answer is no longer awaited, but still counts if it comes.
-    void requeue(ClerkCall& call) {
+    void requeue(ClientCall& call) {
         UNDERSTUDY_CHECK(call.in_flight);
         settle(call);
         queue(call).insert(call.key);
@@ -150,15 +150,15 @@ public:
     }
     /// Requeues every call that was sent. O(attempts).
     void requeue_all() {
-        for (const auto& [n, key] : sendings_)
+        for (const auto& [n, key] : attempts_)
             if (auto& call = calls_.at(key); call.in_flight) requeue(call);
     }
 
     /// Awaits the answer until `until` instead, or until the call's deadline if that is earlier.
-    void postpone(ClerkCall& call, Time until) { set_timer(call, until); }
+    void postpone(ClientCall& call, Time until) { set_timer(call, until); }
 
     /// The call whose timer is due first, or null if none is due.
-    ClerkCall* due(Time now) { return timers_.deadline() > now ? nullptr : &calls_.at(timers_.first()); }
+    ClientCall* due(Time now) { return timers_.deadline() > now ? nullptr : &calls_.at(timers_.first()); }
     /// When the next timer is due.
     Time deadline() const { return timers_.deadline(); }
 
@@ -171,13 +171,13 @@ public:
     }
 
     /// Removes a call that has ended; the reference is invalid afterwards.
-    void remove(ClerkCall& call) {
+    void remove(ClientCall& call) {
         const auto key = call.key;
         if (call.in_flight)
             settle(call);
         else
             queue(call).erase(key);
-        for (auto n : call.attempts) sendings_.erase(n);
+        for (auto n : call.attempts) attempts_.erase(n);
         const auto timer = call.timer;
         calls_.erase(key);
         end_timer(timer, key);
@@ -185,7 +185,7 @@ public:
 
     void invariants() const {
         UNDERSTUDY_CHECK(calls_.size() == in_flight_ + waiting_[0].size() + waiting_[1].size() + waiting_[2].size());
-        UNDERSTUDY_CHECK(in_flight_ <= sendings_.size());
+        UNDERSTUDY_CHECK(in_flight_ <= attempts_.size());
     }
     /// Checks every call and every index. O(calls): for simulation and tests.
     void deep_invariants() const {
@@ -193,37 +193,37 @@ public:
         for (const auto& [key, call] : calls_) {
             UNDERSTUDY_CHECK(key == call.key && call.timer <= call.deadline && timers_.contains(call.timer, key));
             UNDERSTUDY_CHECK(call.in_flight != waiting(call.kind()).contains(key));
-            UNDERSTUDY_CHECK(call.possible <= call.sent && call.attempts.size() <= max_sendings);
-            for (auto n : call.attempts) UNDERSTUDY_CHECK(sendings_.at(n) == key);
+            UNDERSTUDY_CHECK(call.possible <= call.sent && call.attempts.size() <= max_attempts);
+            for (auto n : call.attempts) UNDERSTUDY_CHECK(attempts_.at(n) == key);
             in_flight += call.in_flight;
             bytes += call.in_flight ? call.text.size() : 0;
             attempts += call.attempts.size();
         }
-        UNDERSTUDY_CHECK(in_flight == in_flight_ && bytes == in_flight_bytes_ && attempts == sendings_.size());
+        UNDERSTUDY_CHECK(in_flight == in_flight_ && bytes == in_flight_bytes_ && attempts == attempts_.size());
         UNDERSTUDY_CHECK(timers_.deadline() == never || is_current(timers_.deadline(), timers_.first()));
     }
     /// Timers and queues are not compared: they follow from the calls.
-    friend bool operator==(const ClerkCalls& a, const ClerkCalls& b) {
-        return a.calls_ == b.calls_ && a.sendings_ == b.sendings_ && a.next_ == b.next_;
+    friend bool operator==(const ClientCalls& a, const ClientCalls& b) {
+        return a.calls_ == b.calls_ && a.attempts_ == b.attempts_ && a.next_ == b.next_;
     }
 
 private:
-    Keys& queue(const ClerkCall& call) { return waiting_[static_cast<std::size_t>(call.kind())]; }
+    Keys& queue(const ClientCall& call) { return waiting_[static_cast<std::size_t>(call.kind())]; }
     // The answer is no longer awaited.
-    void settle(ClerkCall& call) {
+    void settle(ClientCall& call) {
         call.in_flight = false;
         --in_flight_;
         in_flight_bytes_ -= call.text.size();
     }
     // The new time is stored before the old timer ends: `is_current` recognizes ended timers by the stored time.
-    void set_timer(ClerkCall& call, Time time) {
+    void set_timer(ClientCall& call, Time time) {
         time = std::min(time, call.deadline);
         if (time == call.timer) return;
         const auto former = std::exchange(call.timer, time);
         start_timer(call);
         end_timer(former, call.key);
     }
-    void start_timer(const ClerkCall& call) { timers_.start(call.timer, call.key); }
+    void start_timer(const ClientCall& call) { timers_.start(call.timer, call.key); }
     void end_timer(Time time, CallKey key) {
         timers_.end(time, key, calls_.size(), [this](Time at, CallKey of) { return is_current(at, of); });
     }
@@ -236,8 +236,8 @@ private:
     using Map = std::unordered_map<std::uint64_t, Value, std::hash<std::uint64_t>, std::equal_to<>,
                                    RecyclingAllocator<std::pair<const std::uint64_t, Value>>>;
 
-    Map<ClerkCall> calls_;
-    Map<CallKey> sendings_;  // from the number of each retained attempt to its call
+    Map<ClientCall> calls_;
+    Map<CallKey> attempts_;  // from the number of each retained attempt to its call
     TimerQueue timers_;      // one for each call whose `timer` is not `never`
     std::array<Keys, std::size(call_kinds)> waiting_;
     std::size_t in_flight_ = 0, in_flight_bytes_ = 0;

@@ -11,9 +11,9 @@
 namespace understudy::client {
 
 /// A session and its sequence numbers.
-class ClerkSession {
+class ClientSession {
 public:
-    ClerkSession() = default;
+    ClientSession() = default;
 
     bool is_open() const { return id_ != SessionId{}; }
     SessionId id() const { return id_; }
@@ -43,7 +43,7 @@ public:
     Sequence low() const { return low_; }
     std::size_t unanswered() const { return unanswered_; }
 
-    friend bool operator==(const ClerkSession&, const ClerkSession&) = default;
+    friend bool operator==(const ClientSession&, const ClientSession&) = default;
 
 private:
     SessionId id_;

@@ -53,7 +53,7 @@ public:
     using Output = client::Output;
 
     /// `options` must be valid (checked). `seed` decides the jitter of the waits between retries and nothing else.
-    ClientStateMachine(ClerkOptions options, std::uint64_t seed)
+    ClientStateMachine(ClientOptions options, std::uint64_t seed)
         : options_(checked(std::move(options))),
           chance_(seed),
           follower_(options_),
@@ -62,18 +62,18 @@ public:
     /// Starts a command. It is executed at most once, or without a session at least once (C5). Without `give_up_after`
     /// the value of the options counts; the call ends then at the latest.
     void execute(CallKey key, JsonText command, std::optional<Duration> give_up_after, Time now) {
-        ClerkCall call{.key = key, .method = Method::pb_execute, .text = std::move(command)};
+        ClientCall call{.key = key, .method = Method::pb_execute, .text = std::move(command)};
         start(std::move(call), give_up_after, now);
     }
     /// Starts a read. It is linearizable.
     void query(CallKey key, JsonText query, std::optional<Duration> give_up_after, Time now) {
-        ClerkCall call{.key = key, .method = Method::pb_query, .text = std::move(query)};
+        ClientCall call{.key = key, .method = Method::pb_query, .text = std::move(query)};
         start(std::move(call), give_up_after, now);
     }
     /// Starts the read of one piece of an exported snapshot (`Dump`). Without `at` the primary takes a new snapshot.
     void dump(CallKey key, std::optional<Position> at, std::uint64_t chunk, std::optional<Duration> give_up_after,
               Time now) {
-        ClerkCall call{.key = key, .method = Method::pb_dump, .dump_at = at, .dump_chunk = chunk};
+        ClientCall call{.key = key, .method = Method::pb_dump, .dump_at = at, .dump_chunk = chunk};
         start(std::move(call), give_up_after, now);
     }
     /// Drops a call: it is not reported. If it was sent, it may still take effect.
@@ -100,7 +100,7 @@ public:
     std::vector<Finished> take_finished() { return std::exchange(finished_, {}); }
     /// The newest view known; its number is 0 if none is known.
     const ViewInfo& view() const { return view_; }
-    const ClerkOptions& options() const { return options_; }
+    const ClientOptions& options() const { return options_; }
     /// Calls under way.
     std::size_t pending() const { return calls_.size(); }
 
@@ -116,7 +116,7 @@ public:
         if (!has_view() || peer != primary().name) return;
         // The primary may have failed, or only the connection. Ask for a newer view, and repeat what was unanswered
         // after a wait: a server that closes each connection at once must not be dialled in a loop.
-        follower_.suspect(now);
+        follower_.ask_again(now);
         if (leaving()) farewell_.send_at(after(now, queue(CallKind::command).backoff.next(chance_)));
         if (calls_.in_flight() == 0 && !opening_.awaited()) return;
         calls_.requeue_all();
@@ -138,7 +138,7 @@ public:
             else {
                 reached("C2: what is not answered in time is asked again");
                 calls_.requeue(*call);
-                follower_.suspect(now);
+                follower_.ask_again(now);
             }
         }
         open_session(now, out);
@@ -175,7 +175,7 @@ private:
         friend bool operator==(const RetryQueue&, const RetryQueue&) = default;
     };
 
-    static ClerkOptions checked(ClerkOptions options) {
+    static ClientOptions checked(ClientOptions options) {
         UNDERSTUDY_CHECK(options.validate().empty());
         return options;
     }
@@ -186,11 +186,11 @@ private:
     RetryQueue new_queue() const { return {Backoff{options_.retry_first, options_.retry_last}}; }
     RetryQueue& queue(CallKind kind) { return queues_[static_cast<std::size_t>(kind)]; }
     const RetryQueue& queue(CallKind kind) const { return queues_[static_cast<std::size_t>(kind)]; }
-    RetryQueue& queue(const ClerkCall& call) { return queue(call.kind()); }
+    RetryQueue& queue(const ClientCall& call) { return queue(call.kind()); }
 
     // ---- calls begin and end -----------------------------------------------------------------------------
 
-    void start(ClerkCall call, std::optional<Duration> give_up_after, Time now) {
+    void start(ClientCall call, std::optional<Duration> give_up_after, Time now) {
         UNDERSTUDY_CHECK(!calls_.has(call.key));
         auto refuse = [&](error code, std::string why) {
             finished_.push_back({.key = call.key, .error = code, .detail = std::move(why)});
@@ -207,27 +207,27 @@ private:
         calls_.add(std::move(call));
         follower_.want(now);
     }
-    void remove(ClerkCall& call) {
+    void remove(ClientCall& call) {
         if (call.seq != 0) session_.end(call.session, call.seq);  // C3: a call that is given up counts as answered
         calls_.remove(call);
     }
-    void finish(ClerkCall& call, Finished&& how) {
+    void finish(ClientCall& call, Finished&& how) {
         how.key = call.key;
         finished_.push_back(std::move(how));
         remove(call);
     }
     // Ends a call with an error whose meaning is "no effect". If an attempt may have been executed, that would be a
     // false promise, so the call ends with `outcome_unknown`.
-    void fail(ClerkCall& call, error code, std::string why) {
+    void fail(ClientCall& call, error code, std::string why) {
         finish(call, {.error = call.maybe() ? error::outcome_unknown : code, .detail = std::move(why)});
     }
-    void give_up(ClerkCall& call) {
+    void give_up(ClientCall& call) {
         reached("C2: a call whose deadline passes ends with what is known of its outcome");
         auto code = call.is_command() && call.refusal ? *call.refusal : error::deadline_passed;
         fail(call, code, call.detail.empty() ? why_unanswered(call) : std::move(call.detail));
     }
     // Human-readable text for a call that ends without a refusal of its own.
-    std::string why_unanswered(const ClerkCall& call) const {
+    std::string why_unanswered(const ClientCall& call) const {
         auto trouble = trouble_.empty() ? "" : ": " + trouble_;
         if (!has_view())
             return "no view of group " + options_.group + " is known" +
@@ -272,7 +272,7 @@ private:
                 if (auto key = *calls_.waiting(kind).begin(); !first || key < *first) first = key;
         return first;
     }
-    void send(ClerkCall& call, Time now, Output& out) {
+    void send(ClientCall& call, Time now, Output& out) {
         // The new session does not have the results of the old one, so it cannot recognize a command that was executed
         // there: repeated in the new session, the command could take effect twice.
         if (call.seq != 0 && call.session != session_.id()) {
@@ -283,17 +283,17 @@ private:
             call.session = session_.id();
             call.seq = session_.take();
         }
-        auto n = calls_.fly(call, after(now, patience(call)));
+        auto n = calls_.note_sent(call, after(now, patience(call)));
         out.send(primary().name, make_call_id(call.method, n), request(call));
     }
     // How long to await the answer to the next attempt: 1, 2, then 4 times `resend_after`. The primary may be late
     // because it is overloaded, and repeating at a constant pace would add to its load.
-    Duration patience(const ClerkCall& call) const {
+    Duration patience(const ClientCall& call) const {
         auto length = options_.resend_after;
         return length > Duration::max() / 4 ? length : length * (1 << std::min<std::uint64_t>(call.sent, 2));
     }
     // `low` is that of the moment of sending, also in a repeated request (C3): servers drop results earlier.
-    Message request(const ClerkCall& call) const {
+    Message request(const ClientCall& call) const {
         auto cluster = view_.cluster;
         const auto& group = options_.group;
         switch (call.method) {
@@ -314,7 +314,7 @@ private:
     }
     void open_session(Time now, Output& out) {
         if (open_time() > now) return;
-        if (opening_.awaited()) follower_.suspect(now);  // the last request was not answered in time
+        if (opening_.awaited()) follower_.ask_again(now);  // the last request was not answered in time
         reached("C3: a session is opened by one replicated command");
         auto n = opening_.send(after(now, options_.resend_after));
         out.send(primary().name, make_call_id(Method::pb_open, n),
@@ -354,7 +354,7 @@ private:
             if (follower_.is_view_service(from))
                 end_all(error::wrong_cluster, std::move(why));
             else
-                follower_.suspect(now);
+                follower_.ask_again(now);
             return false;
         }
         if (!is_newer(info.view, view_.view)) return false;
@@ -423,7 +423,7 @@ private:
     }
     void answer(const Envelope& envelope, Method method, Finished&& how, Output& out) {
         auto name = read_call_id(envelope.id);
-        auto* call = calls_.by_sending(name.n);
+        auto* call = calls_.by_attempt(name.n);
         if (name.method != method || !calls_.made(name.n) || (call && call->method != method))
             return refuse(envelope.peer, error::invalid_request, "an answer that nobody asked for", out);
         if (!call) return;  // late: the call has ended, or the attempt is no longer retained
@@ -445,8 +445,8 @@ private:
     void view_refused(const Address& peer, std::uint64_t n, Failure& failure, Time now, Output& out);
     void open_refused(const Address& peer, std::uint64_t n, Failure& failure, Time now, Output& out);
     void call_refused(const Envelope& envelope, Failure& failure, Time now, Output& out);
-    void refused(ClerkCall& call, Failure& failure, Time now);
-    void change_session(ClerkCall& call, Time now);
+    void refused(ClientCall& call, Failure& failure, Time now);
+    void change_session(ClientCall& call, Time now);
     void look_elsewhere(const Address& peer, const Failure& failure, Time now, Output& out);
 
     // ---- the end (state_machine_farewell.ipp) ------------------------------------------------------------
@@ -454,12 +454,12 @@ private:
     void say_farewell(Time now, Output& out);
     void farewell_refused(const Address& peer, Failure& failure, Time now, Output& out);
 
-    ClerkOptions options_;
+    ClientOptions options_;
     Prng chance_;
     ViewInfo view_;
     ViewFollower follower_;
-    ClerkCalls calls_;
-    ClerkSession session_;
+    ClientCalls calls_;
+    ClientSession session_;
     SessionOpening opening_;
     SessionFarewell farewell_;
     std::array<RetryQueue, std::size(call_kinds)> queues_;

@@ -44,7 +44,7 @@ inline void ClientStateMachine::farewell_refused(const Address& peer, Failure& f
     }
     farewell_.send_at(after(now, queue(CallKind::command).backoff.next(chance_)));
     look_elsewhere(peer, failure, now, out);
-    if (retry_action_of(failure.code) == RetryAction::elsewhere) follower_.suspect(now);
+    if (retry_action_of(failure.code) == RetryAction::elsewhere) follower_.ask_again(now);
 }
 
 }  // namespace understudy::client

@@ -63,7 +63,7 @@ inline void ClientStateMachine::open_refused(const Address& peer, std::uint64_t 
 
 inline void ClientStateMachine::call_refused(const Envelope& envelope, Failure& failure, Time now, Output& out) {
     auto n = read_call_id(envelope.id).n;
-    if (auto* call = calls_.by_sending(n); call && call->method == call_method(envelope.id)) {
+    if (auto* call = calls_.by_attempt(n); call && call->method == call_method(envelope.id)) {
         auto awaited = calls_.awaits(*call, n);
         // A read has no session.
         auto expired = retry_action_of(failure.code) == RetryAction::session && call->is_command();
@@ -81,7 +81,7 @@ inline void ClientStateMachine::call_refused(const Envelope& envelope, Failure& 
     look_elsewhere(envelope.peer, failure, now, out);
 }
 // The attempt whose answer was awaited was refused: end the call, or requeue it.
-inline void ClientStateMachine::refused(ClerkCall& call, Failure& failure, Time now) {
+inline void ClientStateMachine::refused(ClientCall& call, Failure& failure, Time now) {
     auto action = retry_action_of(failure.code);
     if (action == RetryAction::none) return fail(call, failure.code, std::move(failure.text));
     if (action == RetryAction::session && call.is_command()) return change_session(call, now);
@@ -96,7 +96,7 @@ inline void ClientStateMachine::refused(ClerkCall& call, Failure& failure, Time 
 }
 // C4: requeues the command for the next session if it had no effect. Otherwise its outcome is unknown: repeated in
 // another session it could take effect twice.
-inline void ClientStateMachine::change_session(ClerkCall& call, Time now) {
+inline void ClientStateMachine::change_session(ClientCall& call, Time now) {
     if (call.maybe()) return fail(call, error::outcome_unknown, "the session expired");
     call.seq = 0;
     call.sent = 0;
@@ -107,7 +107,7 @@ inline void ClientStateMachine::change_session(ClerkCall& call, Time now) {
 inline void ClientStateMachine::look_elsewhere(const Address& peer, const Failure& failure, Time now, Output& out) {
     auto learned = failure.view && learn(*failure.view, peer, now, out);
     if (learned) reached("C1: a refusal that carries a newer view saves the question");
-    if (!learned && !ended_ && retry_action_of(failure.code) == RetryAction::elsewhere) follower_.suspect(now);
+    if (!learned && !ended_ && retry_action_of(failure.code) == RetryAction::elsewhere) follower_.ask_again(now);
 }
 
 }  // namespace understudy::client

@@ -21,7 +21,7 @@ namespace understudy::client {
 /// The part of a client that asks the view service: when, and at which address. ClientStateMachine reads the answers.
 class ViewFollower {
 public:
-    explicit ViewFollower(const ClerkOptions& options)
+    explicit ViewFollower(const ClientOptions& options)
         : addresses_(options.view_service),
           group_(options.group),
           silence_(options.resend_after),
@@ -32,8 +32,8 @@ public:
         if (!settled_) ask(now);
     }
     /// Something seems wrong. Asks again, but not before the growing wait since the last question has passed.
-    void suspect(Time now) { ask(now); }
-    /// A newer view was learned. The next `want` or `suspect` asks at once.
+    void ask_again(Time now) { ask(now); }
+    /// A newer view was learned. The next `want` or `ask_again` asks at once.
     void helped() {
         backoff_.reset();
         not_before_ = Time{};

@@ -51,19 +51,19 @@ public:
     /// `std::system_error`.
     static std::shared_ptr<ConnectionManager> open(const asio::any_io_executor& executor, TransportOptions options,
                                              Schemes schemes) {
-        auto board = std::make_shared<ConnectionManager>(Private{}, executor, std::move(options), schemes);
-        board->queue_ =
-            std::make_shared<ReceiveQueue>(executor, board->options_.max_turn, [weak = board->weak_from_this()] {
+        auto manager = std::make_shared<ConnectionManager>(Private{}, executor, std::move(options), schemes);
+        manager->queue_ =
+            std::make_shared<ReceiveQueue>(executor, manager->options_.max_turn, [weak = manager->weak_from_this()] {
                 if (auto self = weak.lock()) self->after_turn();
             });
-        const auto emit = [weak = board->weak_from_this()](TransportEvent arrival) {
+        const auto emit = [weak = manager->weak_from_this()](TransportEvent arrival) {
             if (auto self = weak.lock()) self->queue_->push(std::move(arrival));
         };
         // A plain pointer is safe: the limits call this only until `close`, and nothing calls them after it.
-        const auto open = [board = board.get()] { return board->accepted_; };
-        board->limits_ = std::make_shared<ConnectionLimits>(executor, board->options_, emit, open);
-        board->listen();
-        return board;
+        const auto open = [manager = manager.get()] { return manager->accepted_; };
+        manager->limits_ = std::make_shared<ConnectionLimits>(executor, manager->options_, emit, open);
+        manager->listen();
+        return manager;
     }
 
     struct Private {};

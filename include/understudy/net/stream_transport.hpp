@@ -69,7 +69,7 @@ protected:
     ~SocketTransport();
 
 private:
-    std::shared_ptr<ConnectionManager> board_;
+    std::shared_ptr<ConnectionManager> manager_;
 };
 
 template <typename T, typename Executor>

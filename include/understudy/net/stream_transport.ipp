@@ -22,24 +22,24 @@ namespace understudy::net {
 
 UNDERSTUDY_DECL SocketTransport::SocketTransport(const asio::any_io_executor& executor, TransportOptions options,
                                                  Schemes schemes)
-    : board_{ConnectionManager::open(executor, std::move(options), schemes)} {}
+    : manager_{ConnectionManager::open(executor, std::move(options), schemes)} {}
 UNDERSTUDY_DECL SocketTransport& SocketTransport::operator=(SocketTransport&& other) noexcept {
-    if (board_ && board_ != other.board_) board_->close();
-    board_ = std::move(other.board_);
+    if (manager_ && manager_ != other.manager_) manager_->close();
+    manager_ = std::move(other.manager_);
     return *this;
 }
 UNDERSTUDY_DECL SocketTransport::~SocketTransport() {
-    if (board_) board_->close();
+    if (manager_) manager_->close();
 }
 
-UNDERSTUDY_DECL asio::any_io_executor SocketTransport::get_executor() const { return board_->executor(); }
-UNDERSTUDY_DECL const Address& SocketTransport::local() const { return board_->local(); }
-UNDERSTUDY_DECL std::size_t SocketTransport::max_frame() const { return board_->max_frame(); }
+UNDERSTUDY_DECL asio::any_io_executor SocketTransport::get_executor() const { return manager_->executor(); }
+UNDERSTUDY_DECL const Address& SocketTransport::local() const { return manager_->local(); }
+UNDERSTUDY_DECL std::size_t SocketTransport::max_frame() const { return manager_->max_frame(); }
 UNDERSTUDY_DECL Time SocketTransport::now() const { return boot_time(); }
 UNDERSTUDY_DECL std::string SocketTransport::objection(const Address& address) const {
-    return board_->objection(address);
+    return manager_->objection(address);
 }
-UNDERSTUDY_DECL std::uint64_t SocketTransport::random() { return board_->random(); }
+UNDERSTUDY_DECL std::uint64_t SocketTransport::random() { return manager_->random(); }
 
 UNDERSTUDY_DECL std::string SocketTransport::name_fault(const Address& name) {
     const auto parsed = parse_address(name);
@@ -49,16 +49,16 @@ UNDERSTUDY_DECL std::string SocketTransport::name_fault(const Address& name) {
     return target.scheme == Schemes::tcp && target.port == 0 ? name + " has no port" : std::string{};
 }
 
-UNDERSTUDY_DECL void SocketTransport::send(const Address& to, std::string_view payload) { board_->send(to, payload); }
+UNDERSTUDY_DECL void SocketTransport::send(const Address& to, std::string_view payload) { manager_->send(to, payload); }
 UNDERSTUDY_DECL asio::awaitable<TransportEvents> SocketTransport::next(Time deadline) {
-    return board_->queue().next(deadline);
+    return manager_->queue().next(deadline);
 }
-UNDERSTUDY_DECL void SocketTransport::reuse(TransportEvents&& used) { board_->queue().reuse(std::move(used)); }
-UNDERSTUDY_DECL void SocketTransport::wake() { board_->queue().wake(); }
-UNDERSTUDY_DECL void SocketTransport::probe(const Address& address) { board_->probe(address); }
-UNDERSTUDY_DECL void SocketTransport::pause(const Address& peer) { board_->pause(peer); }
-UNDERSTUDY_DECL void SocketTransport::resume(const Address& peer) { board_->resume(peer); }
-UNDERSTUDY_DECL void SocketTransport::malformed(const Address& peer) { board_->malformed(peer); }
-UNDERSTUDY_DECL void SocketTransport::close() { board_->close(); }
+UNDERSTUDY_DECL void SocketTransport::reuse(TransportEvents&& used) { manager_->queue().reuse(std::move(used)); }
+UNDERSTUDY_DECL void SocketTransport::wake() { manager_->queue().wake(); }
+UNDERSTUDY_DECL void SocketTransport::probe(const Address& address) { manager_->probe(address); }
+UNDERSTUDY_DECL void SocketTransport::pause(const Address& peer) { manager_->pause(peer); }
+UNDERSTUDY_DECL void SocketTransport::resume(const Address& peer) { manager_->resume(peer); }
+UNDERSTUDY_DECL void SocketTransport::malformed(const Address& peer) { manager_->malformed(peer); }
+UNDERSTUDY_DECL void SocketTransport::close() { manager_->close(); }
 
 }  // namespace understudy::net

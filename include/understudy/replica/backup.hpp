@@ -24,7 +24,7 @@ public:
     /// A new view begins. Acknowledgements of the old view do not count in it (S2), so those that were still deferred
     /// are dropped. The new primary sends again what it needs to be acknowledged.
     void enter_view() {
-        acknowledged_ = answered_ = 0;
+        matched_ = acknowledged_ = 0;
         known_commit_ = 0;
         limit_ = ~Index{0};
         if (!deferred_.empty()) reached("S9: what is not on stable storage when its view ends is not acknowledged");
@@ -54,7 +54,7 @@ public:
                 reached("S3: entries that agree stay");
                 continue;
             }
-            if (entry.at.index <= std::max(state.commit, acknowledged_)) return refuse_conflict(caller, entry.at, turn);
+            if (entry.at.index <= std::max(state.commit, matched_)) return refuse_conflict(caller, entry.at, turn);
             // The position `prev` may have been trimmed here. Then it was not compared with the log, and `check` could
             // not see this fault.
             if (entry.at.view < state.log.position(entry.at.index - 1)->view)  // views never decrease
@@ -70,8 +70,8 @@ public:
         // be acknowledged.
         auto end = append.prev.index + append.entries.size();  // S3: the end of what was compared
         if (end < state.log.last().index) reached("S3: what was not compared is not acknowledged");
-        acknowledged_ = std::max(acknowledged_, end);
-        if (append.commit > acknowledged_) reached("S2: nothing is applied that was not acknowledged in this view");
+        matched_ = std::max(matched_, end);
+        if (append.commit > matched_) reached("S2: nothing is applied that was not acknowledged in this view");
         known_commit_ = std::max(known_commit_, append.commit);
         AppendResult result{turn.view().number, end, append.round};
         announce(result, turn);
@@ -87,7 +87,7 @@ public:
         if (at.index <= state.commit) {
             reached("S8: a snapshot at or below the commit index changes nothing");
             incoming_.reset();
-            acknowledged_ = std::max(acknowledged_, at.index);
+            matched_ = std::max(matched_, at.index);
             return answer_chunk(std::move(caller), at.index, chunk_result(install, install.chunk + 1, turn), turn);
         }
         if (incoming_ && incoming_->id() == install.snapshot && install.chunk < incoming_->next())
@@ -118,7 +118,7 @@ public:
             reached("S8: a snapshot replaces the state when its last chunk was read");
             incoming_->finish(state);
             incoming_.reset();
-            acknowledged_ = std::max(acknowledged_, at.index);
+            matched_ = std::max(matched_, at.index);
         }
         answer_chunk(std::move(caller), install.last ? at.index : 0, chunk_result(install, next, turn), turn);
     }
@@ -128,7 +128,7 @@ public:
     /// backup acknowledges more slowly.
     void respond(Index ahead, Turn<S>& turn) {
         auto& state = turn.state;
-        state.commit = std::max(state.commit, std::min({known_commit_, acknowledged_, state.durable_index()}));  // S9
+        state.commit = std::max(state.commit, std::min({known_commit_, matched_, state.durable_index()}));  // S9
         acknowledge(ahead, turn);
     }
     /// Sends the deferred answers whose entries are stable and are within the limit of `limit_acknowledgements`.
@@ -140,7 +140,7 @@ public:
             if (one.through > ready || one.batch > state.durable.persisted()) return false;
             // The sender had to wait for this server's disk. That time must not count towards `transfer_ttl`.
             if (one.batch != 0) expires_ = after(turn.now, turn.options.transfer_ttl);
-            answered_ = std::max(answered_, one.through);
+            acknowledged_ = std::max(acknowledged_, one.through);
             turn.out.send(std::move(one.caller.peer), std::move(one.caller.id), std::move(one.result));
             return true;
         });
@@ -188,7 +188,7 @@ private:
     std::optional<Fault> check(const ReplicatedState<S>& state, Position at, ViewNumber view) const {
         if (at.view > view) return Fault{error::invalid_params, "snapshot: its view is not yet"};
         if (at.index > ~Index{0} / 2) return Fault{error::invalid_params, "snapshot: its index is out of range"};
-        if (at.index <= acknowledged_ && !state.log.has(at))
+        if (at.index <= matched_ && !state.log.has(at))
             return Fault{error::invalid_params, "snapshot: it conflicts with what was acknowledged"};
         return std::nullopt;
     }
@@ -221,36 +221,37 @@ private:
     }
     /// Sends an answer that confirms all entries up to `through`, or defers it. S9: it must wait until these entries
     /// are on stable storage, and until the journal batch with the number `batch` is. Otherwise a crash could lose
-    /// entries that the primary counts as replicated. It also waits while `through` is beyond the commit throttle.
+    /// entries that the primary counts as replicated. It also waits while `through` is beyond the acknowledgement
+    /// limit.
     void answer(Caller&& caller, Index through, Message result, std::uint64_t batch, Turn<S>& turn) {
         const bool stable = through <= turn.state.durable_index(), taken = batch <= turn.state.durable.persisted();
         if (stable && taken && through <= limit_) {
-            answered_ = std::max(answered_, through);
+            acknowledged_ = std::max(acknowledged_, through);
             return turn.out.send(std::move(caller.peer), std::move(caller.id), std::move(result));
         }
         if (!stable) reached("S9: what is not on stable storage is not acknowledged");
         if (!taken) reached("S8: a snapshot comes no faster than the disk takes it");
         deferred_.push_back({through, batch, std::move(caller), std::move(result)});
     }
-    /// Sets the commit throttle. If more than `ahead` entries wait to be applied, new entries are acknowledged half as
-    /// fast as others are applied. So writes slow down to the speed of this store, but the primary still hears from
-    /// this backup and does not take it for unreachable (S7). Entries that are already committed are always
+    /// Sets the acknowledgement limit. If more than `ahead` entries wait to be applied, new entries are acknowledged
+    /// half as fast as others are applied. So writes slow down to the speed of this store, but the primary still hears
+    /// from this backup and does not take it for unreachable (S7). Entries that are already committed are always
     /// acknowledged, because this does not increase what has to be applied.
     void limit_acknowledgements(const ReplicatedState<S>& state, Index ahead) {
         const auto applied = state.applied.index;
         const auto more = (applied - std::min(applied_before_, applied) + 1) / 2;
-        limit_ = std::max({answered_ + more, state.commit, applied + ahead});
+        limit_ = std::max({acknowledged_ + more, state.commit, applied + ahead});
         applied_before_ = applied;
     }
-    /// Acknowledges a part of the oldest deferred append: as much of it as the throttle allows. Without this, a slow
+    /// Acknowledges a part of the oldest deferred append: as much of it as the limit allows. Without this, a slow
     /// backup that receives a large append would be silent until all of it may be acknowledged, and count as
     /// unreachable (S7).
     void acknowledge_in_part(Index match, Turn<S>& turn) {
         const auto waits = std::ranges::find_if(
             deferred_, [](const Deferred& one) { return std::holds_alternative<AppendResult>(one.result); });
-        if (waits == deferred_.end() || match <= answered_ || match >= waits->through) return;
+        if (waits == deferred_.end() || match <= acknowledged_ || match >= waits->through) return;
         reached("S2: a backup that applies slowly acknowledges no faster than it applies");
-        answered_ = match;
+        acknowledged_ = match;
         auto part = std::get<AppendResult>(waits->result);
         part.match = match;
         turn.out.send(waits->caller.peer, waits->caller.id, std::move(part));
@@ -271,7 +272,7 @@ private:
         auto failure = turn.failure(Method::replica_install, {error::bad_chunk, std::move(text)});
         failure.install = InstallResult{turn.view().number, {}, 0};
         if (incoming_) failure.install = InstallResult{turn.view().number, incoming_->id(), incoming_->next()};
-        // Deferred like any other answer to a chunk, because `wanted` also confirms what was received.
+        // Deferred like any other answer to a chunk, because `Failure::install` also confirms what was received.
         answer_chunk(std::move(caller), 0, std::move(failure), turn);
     }
 
@@ -284,9 +285,9 @@ private:
         friend bool operator==(const Deferred&, const Deferred&) = default;
     };
 
-    Index acknowledged_ = 0;  // in this view: compared with the primary's log, acknowledged as soon as it is stable
+    Index matched_ = 0;  // in this view: compared with the primary's log, acknowledged as soon as it is stable
     Index known_commit_ = 0;  // the primary's commit index, in this view
-    Index answered_ = 0;      // what was acknowledged in this view
+    Index acknowledged_ = 0;      // what was acknowledged in this view
     Index limit_ = ~Index{0};  // nothing beyond it is acknowledged for now, so that the apply backlog stays bounded
     Index applied_before_ = 0;  // the applied index when the limit was last set
     std::vector<Deferred> deferred_;

@@ -71,8 +71,8 @@ public:
     /// Adds the request of the entry that was just appended.
     void push(Waiting&& waiting) { calls_.push_back(std::move(waiting)); }
 
-    /// Removes and returns the request of the entry at `index`. Entries must be taken in order. The result has no call
-    /// if the entry was in the log before `reset` (uncommitted at takeover).
+    /// Removes and returns the request of the entry at `index`. Entries must be taken in order. The result has no
+    /// caller if the entry was in the log before `reset` (uncommitted at takeover).
     Waiting take(Index index) {
         if (index < first_ || calls_.empty()) return {};
         auto waiting = std::move(calls_.front());

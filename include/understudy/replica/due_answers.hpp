@@ -36,7 +36,7 @@ struct DueAnswer {
 };
 
 /// Chooses which waiting answer is produced next. Connections that can send are served in turn, up to a number of bytes
-/// in each turn. Costs O(log n) in the number of connections, except `gone` and `take_all`.
+/// in each turn. Costs O(log n) in the number of connections, except `disconnected` and `take_all`.
 class DueAnswers {
 public:
     /// Whether an answer to that connection may be produced at once: the turn has bytes left, the connection is not

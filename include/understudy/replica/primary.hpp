@@ -397,8 +397,8 @@ private:
     }
     bool has_log_room(const Turn<S>& turn) const { return under_way(turn) <= turn.options.max_call_bytes; }
 
-    /// The last entry that may be trimmed. Entries that a backup will need after its transfer are kept, unless the log
-    /// then exceeds `transfer_log_bytes`: one slow backup must not fill the memory.
+    /// The last entry that may be trimmed. Entries that a backup needs to catch up, also after its transfer, are kept,
+    /// unless the log then exceeds `transfer_log_bytes`: one slow backup must not fill the memory.
     Index trimmable(const Turn<S>& turn) const {
         const auto& log = turn.state.log;
         return log.bytes() > turn.options.transfer_log_bytes ? ~Index{0} : backups_.pinned();

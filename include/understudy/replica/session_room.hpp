@@ -112,7 +112,7 @@ private:
 
 /// Which connection opened which session. It bounds the sessions of one connection, so that one client cannot fill the
 /// whole table. Only sessions that were opened through this primary are known; after a takeover nothing is.
-/// Operations take O(log n); `gone` takes O(log n) for each session of the connection.
+/// Operations take O(log n); `disconnected` takes O(log n) for each session of the connection.
 class SessionOwners {
 public:
     /// How many sessions the connection has open, or is opening.

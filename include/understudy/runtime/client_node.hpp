@@ -56,7 +56,7 @@ public:
 /// Throws `std::system_error` with `error::invalid_options`. It is a template so that in the header-only form only
 /// those translation units compile it that use it.
 template <typename Lazy = void>
-std::shared_ptr<ClientNode> make_client_node(std::unique_ptr<TransportBase> transport, const ClerkOptions& options,
+std::shared_ptr<ClientNode> make_client_node(std::unique_ptr<TransportBase> transport, const ClientOptions& options,
                                              Observer observer);
 
 /// Exports a snapshot of the store, piece by piece.

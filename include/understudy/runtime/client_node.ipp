@@ -125,7 +125,7 @@ private:
 };
 
 template <typename Lazy>
-std::shared_ptr<ClientNode> make_client_node(std::unique_ptr<TransportBase> transport, const ClerkOptions& options,
+std::shared_ptr<ClientNode> make_client_node(std::unique_ptr<TransportBase> transport, const ClientOptions& options,
                                              Observer observer) {
     require_valid(options.validate());
     require_dialable(*transport, options.view_service);
@@ -146,7 +146,7 @@ asio::awaitable<Position> dump(std::shared_ptr<ClientNode> node, std::function<v
 }
 
 #if defined(UNDERSTUDY_SEPARATE_COMPILATION)
-template std::shared_ptr<ClientNode> make_client_node<>(std::unique_ptr<TransportBase>, const ClerkOptions&, Observer);
+template std::shared_ptr<ClientNode> make_client_node<>(std::unique_ptr<TransportBase>, const ClientOptions&, Observer);
 template asio::awaitable<Position> dump<>(std::shared_ptr<ClientNode>, std::function<void(std::string_view)>);
 #endif
 

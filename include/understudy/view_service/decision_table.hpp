@@ -237,7 +237,7 @@ inline std::optional<Decision> add_one(const GroupState& now) {
 }
 
 /// The decision table: the view that follows from the present state, or nothing if the present view stays.
-/// One call is enough: the new view in the same group_state, before its ack, leads to no further view.
+/// One call is enough: asked again for the group with its new view, before that is acknowledged, it gives nothing.
 inline std::optional<Decision> decide(const GroupState& now) {
     if (now.view.number == 0) return first_view(now);
     if (now.primary.health == Health::dead) return replace_primary(now);

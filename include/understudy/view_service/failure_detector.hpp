@@ -45,7 +45,7 @@ struct PingOutcome {
     Verdict verdict = Verdict::counts;
     bool shared = false;     ///< Two processes live under this name, and the event about it is due now.
     Loss lost = Loss::none;  ///< Why the server, or its former incarnation, counts as lost from now on.
-    bool seen = false;       ///< The incarnation is not the one of the last ping.
+    bool new_incarnation = false;       ///< The incarnation is not the one of the last ping.
     bool news = false;       ///< Something changed that a new view may follow from; if superseded: a member lives.
     bool grew = false;       ///< More backups of the view are in sync.
     bool noted = false;      ///< A member's journal has a newer view than before.
@@ -127,13 +127,13 @@ public:
     /// Whether two processes ping under this name: the other one pinged less than D ago, and this one pinged again at
     /// least `grace` after the first ping of the other.
     bool is_shared(const Server& server, Time now) const {
-        return server.rival && server.loss == Loss::none && now - server.rival->until < timeouts_.dead &&
+        return server.rival && server.loss == Loss::none && now - server.rival->last_ping < timeouts_.dead &&
                server.heard >= server.rival->since + timeouts_.grace;
     }
     /// When this server must be looked at again if no ping comes; `never` for a dead member of the view.
     Time next_due(const Address& name, const Server& server, const View& view) const {
         if (server.loss == Loss::none)
-            return std::min(server.probe, server.lost_from != never ? server.lost_from : silent_from(server));
+            return std::min(server.probe_at, server.lost_from != never ? server.lost_from : silent_from(server));
         return view.member(name) ? never : server.heard + timeouts_.dead_retention;
     }
     /// When any server or report must be looked at again.
@@ -154,13 +154,13 @@ private:
         return server.heard + timeouts_.dead + (server.restored ? timeouts_.returning : Duration{});
     }
     bool is_silent(const Server& server, Time now) const { return now >= silent_from(server); }
-    bool is_lost_by_silence(Server& server, Time now, bool late, Time caught_up) const;
+    bool note_silence(Server& server, Time now, bool late, Time caught_up) const;
     static void accept(Server& server, const Ping& ping, const Address& peer, Time now);
     PingOutcome take_name(Server& server, const Ping& ping, const Address& peer, const View& view, Time now) const;
     bool keeps_name(const Server& server, Incarnation other, const Address& from, Time now) const;
-    bool contend(Server& server, Incarnation other, const Address& from, Time now) const;
+    bool note_rival(Server& server, Incarnation other, const Address& from, Time now) const;
     bool replace(Server& server, Time now) const;
-    bool comes_back(Server& server, const Ping& ping, bool named, Time now) const;
+    bool take_back(Server& server, const Ping& ping, bool named, Time now) const;
     Time suspect_until(const Member& member, const View& view) const;
     bool refusal_proves(const Address& name, const Server& server, const View& view) const;
 

@@ -18,11 +18,11 @@ namespace understudy::view_service {
 UNDERSTUDY_DECL DueServers FailureDetector::pass_time(Time now, bool late, Time caught_up) {
     DueServers due;
     for (auto& [name, server] : servers_) {
-        if (server.probe <= now) {
-            server.probe = never;
+        if (server.probe_at <= now) {
+            server.probe_at = never;
             due.to_probe.push_back(name);
         }
-        if (is_lost_by_silence(server, now, late, caught_up)) due.lost.push_back(name);
+        if (note_silence(server, now, late, caught_up)) due.lost.push_back(name);
     }
     std::erase_if(unreachable_, [&](const auto& report) { return now - report.at >= timeouts_.retention; });
     return due;
@@ -32,7 +32,7 @@ UNDERSTUDY_DECL DueServers FailureDetector::pass_time(Time now, bool late, Time 
 /// ping that could be read has been read before (section 2). A late turn starts the grace again, at most
 /// `late_turns_max` - 1 times. While the service catches up after a stall (`caught_up`), the grace begins only when
 /// that ends. Returns whether the server was lost just now.
-UNDERSTUDY_DECL bool FailureDetector::is_lost_by_silence(Server& server, Time now, bool late, Time caught_up) const {
+UNDERSTUDY_DECL bool FailureDetector::note_silence(Server& server, Time now, bool late, Time caught_up) const {
     if (server.loss != Loss::none || !is_silent(server, now)) return false;
     const bool excused = server.lost_from != never && late && ++server.late_turns < late_turns_max;
     if (excused) reached("R1: a turn that begins late declares no server dead");
@@ -56,7 +56,7 @@ UNDERSTUDY_DECL bool FailureDetector::disconnected(const Address& name, Time now
     server.peer.clear();
     if (server.loss != Loss::none) return false;
     server.probing = true;
-    server.probe = never;
+    server.probe_at = never;
     server.probe_end = now + timeouts_.dead;
     server.probe_wait = timeouts_.grace;
     return true;
@@ -70,9 +70,9 @@ UNDERSTUDY_DECL bool FailureDetector::probed(const Address& name, ProbeResult re
         server.stop_probing();
     } else {
         reached("R1: a probe that gets through is repeated");
-        server.probe = now + server.probe_wait;
+        server.probe_at = now + server.probe_wait;
         server.probe_wait *= 2;
-        if (server.probe >= server.probe_end) server.stop_probing();
+        if (server.probe_at >= server.probe_end) server.stop_probing();
     }
     if (result != ProbeResult::refused) return false;
     if (!refusal_proves(name, server, view)) {
@@ -97,13 +97,14 @@ UNDERSTUDY_DECL bool FailureDetector::refusal_proves(const Address& name, const 
 UNDERSTUDY_DECL PingOutcome FailureDetector::hear(const Ping& ping, const Address& peer, const View& view, Time now) {
     PingOutcome outcome;
     auto& server = servers_[ping.server];
-    outcome.seen = server.incarnation != ping.incarnation;
-    if (!outcome.seen && ping.n <= server.n) {
+    outcome.new_incarnation = server.incarnation != ping.incarnation;
+    if (!outcome.new_incarnation && ping.n <= server.n) {
         reached("R1: a ping that is not newer than the last does not count");
         return {.verdict = PingOutcome::Verdict::stale};
     }
     auto before = server.loss;
-    if (outcome.seen) {  // a new incarnation proves that the old process has ended, unless that one is seen to live
+    // a new incarnation proves that the old process has ended, unless that one is seen to live
+    if (outcome.new_incarnation) {
         const bool back = server.was_replaced(ping.incarnation);
         if (auto refused = take_name(server, ping, peer, view, now); refused.verdict != PingOutcome::Verdict::counts)
             return refused;
@@ -112,7 +113,7 @@ UNDERSTUDY_DECL PingOutcome FailureDetector::hear(const Ping& ping, const Addres
         server.forgot = false;
         server.viewnum = 0;
     }
-    outcome.news = outcome.seen || before != Loss::none || is_silent(server, now) || server.differs(ping);
+    outcome.news = outcome.new_incarnation || before != Loss::none || is_silent(server, now) || server.differs(ping);
 
     const auto* member = find_member(view, ping.server, ping.incarnation);
     // A member that names view 0 after a higher one has lost its state, although its incarnation is the same.
@@ -122,7 +123,7 @@ UNDERSTUDY_DECL PingOutcome FailureDetector::hear(const Ping& ping, const Addres
     const bool left = server.leaving && server.stopped && (!member || ping.viewnum == view.number);
     server.loss = server.forgot ? Loss::forgot : left ? Loss::left : Loss::none;
     if (server.loss != Loss::none && before == Loss::none) outcome.lost = server.loss;
-    if (server.loss == Loss::none && (outcome.seen || before != Loss::none)) server.arrival = ++arrivals_;
+    if (server.loss == Loss::none && (outcome.new_incarnation || before != Loss::none)) server.arrival = ++arrivals_;
     return outcome;
 }
 
@@ -157,18 +158,18 @@ UNDERSTUDY_DECL PingOutcome FailureDetector::take_name(Server& server, const Pin
     using Verdict = PingOutcome::Verdict;
     const auto* named = find_member(view, ping.server, ping.incarnation);
     if (server.was_replaced(ping.incarnation)) {
-        if (!comes_back(server, ping, named != nullptr, now)) {
+        if (!take_back(server, ping, named != nullptr, now)) {
             reached("R1: a ping of an incarnation that was replaced is refused");
             const bool lives = named && suspect_until(*named, view) > now;
             if (lives)
                 reached(
                     "R4: a member that the view names and that still pings is not given up though its name was taken");
-            const bool shared = contend(server, ping.incarnation, peer, now);
+            const bool shared = note_rival(server, ping.incarnation, peer, now);
             return {.verdict = Verdict::superseded, .shared = shared, .news = lives};
         }
     } else if (keeps_name(server, ping.incarnation, peer, now)) {
         reached("R1: a process that takes the name of a live one is refused");
-        return {.verdict = Verdict::in_use, .shared = contend(server, ping.incarnation, peer, now)};
+        return {.verdict = Verdict::in_use, .shared = note_rival(server, ping.incarnation, peer, now)};
     }
     return {.verdict = replace(server, now) ? Verdict::counts : Verdict::crowded};
 }
@@ -186,13 +187,14 @@ UNDERSTUDY_DECL bool FailureDetector::keeps_name(const Server& server, Incarnati
 
 /// Takes down a ping that is refused because another process has the name. Returns true when the event is due, once for
 /// each `rival`: the rival has pinged for D, and this server pinged in that time too (`is_shared`).
-UNDERSTUDY_DECL bool FailureDetector::contend(Server& server, Incarnation other, const Address& from, Time now) const {
+UNDERSTUDY_DECL bool FailureDetector::note_rival(Server& server, Incarnation other, const Address& from,
+                                                 Time now) const {
     auto& rival = server.rival;
-    const bool over = !rival || now - rival->until >= timeouts_.dead;
+    const bool over = !rival || now - rival->last_ping >= timeouts_.dead;
     if (over) rival = Rival{other, from, now, now, false};
     if (rival->incarnation != other) return false;
     rival->peer = from;
-    rival->until = now;
+    rival->last_ping = now;
     if (rival->reported || !is_shared(server, now) || now - rival->since < timeouts_.dead) return false;
     return rival->reported = true;
 }
@@ -220,12 +222,12 @@ UNDERSTUDY_DECL bool FailureDetector::replace(Server& server, Time now) const {
 /// the late ping of an old process can arrive after the first ping of its successor, and then the living process is the
 /// one that is refused. It goes on pinging. When it has done so for D, it is reinstated if the other one is lost, or if
 /// the present view names it (`named`). This is safe: it is the same process with its memory intact.
-UNDERSTUDY_DECL bool FailureDetector::comes_back(Server& server, const Ping& ping, bool named, Time now) const {
+UNDERSTUDY_DECL bool FailureDetector::take_back(Server& server, const Ping& ping, bool named, Time now) const {
     auto old = std::ranges::find(server.replaced, ping.incarnation, &Replaced::incarnation);
     if (ping.n <= old->n) return false;
-    const bool pings_on = old->since != never && now - old->until < timeouts_.dead;
+    const bool pings_on = old->since != never && now - old->last_ping < timeouts_.dead;
     if (!pings_on) old->since = now;
-    old->until = now;
+    old->last_ping = now;
     old->n = ping.n;
     if ((!named && server.loss == Loss::none) || now - old->since < timeouts_.dead) return false;
     server.replaced.erase(old);
@@ -241,7 +243,7 @@ UNDERSTUDY_DECL Time FailureDetector::suspect_until(const Member& member, const 
     auto old = std::ranges::find(server->replaced, member.incarnation, &Replaced::incarnation);
     if (old == server->replaced.end()) return {};
     const auto lease = &member == &view.primary ? old->lease_until : Time{};
-    return old->since == never ? lease : std::max(lease, old->until + timeouts_.dead);
+    return old->since == never ? lease : std::max(lease, old->last_ping + timeouts_.dead);
 }
 
 UNDERSTUDY_DECL Liveness FailureDetector::judge(const Member& member, const View& view, Time now) const {

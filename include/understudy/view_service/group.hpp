@@ -45,7 +45,7 @@ struct Group {
 
     ViewInfo info;
     bool acked = false;         ///< The primary has acked the view: in its ping, all backups were in sync.
-    bool acknowledged = false;  ///< Some member has pinged with the number of the present view.
+    bool taken_up = false;  ///< Some member has pinged with the number of the present view.
     ViewNumber founded = 0;     ///< The number of the first view; 0 if it is not known, as after a restart.
     FailureDetector detector;   ///< The servers, and which of them live.
     Time members_heard{};       ///< The last ping of a primary or a backup in sync, in any view.
@@ -88,7 +88,7 @@ struct Group {
     bool is_abandoned(Time now) const { return now >= abandoned_at(); }
     Time abandoned_at() const {
         const auto& servers = detector.servers();
-        if (view().number == 0 || view().number != founded || acknowledged || request || servers.size() != 1)
+        if (view().number == 0 || view().number != founded || taken_up || request || servers.size() != 1)
             return never;
         const auto& [name, server] = *servers.begin();
         const bool is_dead_member = server.loss != Loss::none && view().member(name);
@@ -116,7 +116,7 @@ inline PingOutcome Group::hear(const Ping& ping, const Address& peer, Time now) 
     if (outcome.verdict != PingOutcome::Verdict::counts || !member) return outcome;
 
     const bool current = ping.viewnum == view().number;  // a statement about a view counts only while it is current
-    acknowledged = acknowledged || current;
+    taken_up = taken_up || current;
     if (find(ping.server)->loss != Loss::none) return outcome;
     member_pinged(*member, now);
     if (ping.journal && ping.state_view > noted_by(ping.server)) {
@@ -203,7 +203,7 @@ inline GroupState Group::group_state(Time now, std::size_t wanted) const {
 inline void Group::change_view(const View& next, bool any_primary) {
     if (view().number == 0) founded = next.number;
     else UNDERSTUDY_CHECK(may_follow(view(), next, any_primary));
-    acknowledged = false;
+    taken_up = false;
     detector.change_view(view(), next);
     std::erase_if(noted, [&](const auto& one) {
         const auto* before = view().member(one.first);

@@ -21,7 +21,7 @@ struct Replaced {
     std::uint64_t n = 0;  ///< Number of its last ping.
     Time lease_until{};   ///< Until then it may answer reads by lease.
     Time since = never;   ///< First of its pings after it was replaced, if no gap between them reached D.
-    Time until{};         ///< The last of these pings.
+    Time last_ping{};     ///< The last of these pings.
     friend bool operator==(const Replaced&, const Replaced&) = default;
 };
 
@@ -30,13 +30,15 @@ struct Rival {
     Incarnation incarnation = Incarnation::none;
     Address peer;           ///< The connection of its last ping.
     Time since{};           ///< First of its refused pings, if no gap between them reached D.
-    Time until{};           ///< The last of these pings.
+    Time last_ping{};       ///< The last of these pings.
     bool reported = false;  ///< The event about it was emitted.
     friend bool operator==(const Rival&, const Rival&) = default;
 };
 
 /// Whether the address always means the machine that uses it: the path of a Unix socket, or a numeric loopback address.
-/// A host name such as `localhost` does not count, since it can mean another machine.
+/// A host name such as `localhost` does not count, since it can mean another machine. This is the only place where a
+/// state machine reads an address. An address of another scheme is never near: a refused probe then does not prove the
+/// death of a primary that reads by lease.
 inline bool is_near(std::string_view address) {
     if (address.starts_with("unix://") || address.starts_with("tcp://[::1]:")) return true;
     constexpr std::string_view loopback = "tcp://127.";
@@ -73,7 +75,7 @@ struct Server {
 
     // Its probe.
     bool probing = false;   ///< Its connection broke, no ping came since, and it is being probed.
-    Time probe = never;     ///< When to probe again; `never` while no probe is scheduled.
+    Time probe_at = never;  ///< When to probe again; `never` while no probe is scheduled.
     Time probe_end{};       ///< No probe is scheduled from here on.
     Duration probe_wait{};  ///< The wait before the next probe; doubles with each.
 
@@ -90,7 +92,7 @@ struct Server {
     }
     void stop_probing() {
         probing = false;
-        probe = never;
+        probe_at = never;
     }
 
     friend bool operator==(const Server&, const Server&) = default;

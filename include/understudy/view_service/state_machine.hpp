@@ -40,7 +40,7 @@ namespace understudy::view_service {
 
 /// A view is pushed to so many watchers in one turn. Pings are read between the turns, so that a long push does not
 /// delay them.
-inline constexpr std::size_t push_slice = 64;
+inline constexpr std::size_t max_pushed = 64;
 
 /// The parts of a view service's record that a store does not have yet.
 struct Unstored {
@@ -48,11 +48,12 @@ struct Unstored {
     std::set<std::string> groups;  ///< The names of groups that changed or no longer exist.
     friend bool operator==(const Unstored&, const Unstored&) = default;
 };
+
 /// The view service (protocol, section 2) as a StateMachine, with any number of groups and k backups: R0 to R6 decide
 /// views, R7 refuses to. It reads no clock: each call gets the host time `now`, and appends to `output`.
 ///
 /// Silence is measured in running time, which leaves out time in which the service did not run (`RunningClock`). A
-/// server that is overdue is lost only after a further grace of `ping_interval / 10`, in a turn that began on time.
+/// suspect server is lost only after a further grace of `ping_interval / 10`, in a turn that began on time.
 class ViewStateMachine {
 public:
     using Output = view_service::Output;

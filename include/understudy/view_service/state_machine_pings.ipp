@@ -115,10 +115,10 @@ UNDERSTUDY_DECL void ViewStateMachine::on(const Caller& caller, Ping&& ping, Tur
 /// What follows from a ping that counts: events, what must be stored, and a look at the group if there is news.
 UNDERSTUDY_DECL void ViewStateMachine::ping_counts(Group& group, const Ping& ping, const PingOutcome& outcome,
                                                    const Caller& caller, Turn& turn) {
-    if (outcome.seen || outcome.grew || outcome.noted) mark_unstored(group);
+    if (outcome.new_incarnation || outcome.grew || outcome.noted) mark_unstored(group);
     if (outcome.lost != Loss::none)
         emit(ServerLost{ping.group, ping.server, std::string{describe(outcome.lost)}}, turn);
-    if (outcome.seen) emit(ServerSeen{ping.group, ping.server, ping.incarnation}, turn);
+    if (outcome.new_incarnation) emit(ServerSeen{ping.group, ping.server, ping.incarnation}, turn);
     const bool blank = ping.viewnum == 0 && !ping.cluster && !ping.leaving;  // R0; no former incarnation was in a view
     std::optional<Member> newcomer;
     const bool first = blank && group.view().number == 0;

@@ -51,7 +51,7 @@ UNDERSTUDY_DECL void ViewStateMachine::change_view(Group& group, Decision decisi
 }
 
 /// Pushes the view over every connection that pings, at once, and over every connection that watches. If there are more
-/// than `push_slice` watchers, each turn pushes to a slice of them. A watcher that still waits for an earlier view gets
+/// than `max_pushed` watchers, each turn pushes to a slice of them. A watcher that still waits for an earlier view gets
 /// only the present one.
 UNDERSTUDY_DECL void ViewStateMachine::announce(const Group& group, const Address& informed, Turn& turn) {
     std::set<Address> peers;
@@ -61,7 +61,7 @@ UNDERSTUDY_DECL void ViewStateMachine::announce(const Group& group, const Addres
     if (auto found = watchers_.find(group.info.group); found != watchers_.end()) {
         auto waiting = found->second;
         waiting.erase(informed);
-        if (waiting.size() <= view_service::push_slice) {
+        if (waiting.size() <= max_pushed) {
             unpushed_.erase(group.info.group);
             peers.merge(waiting);
         } else {
@@ -72,9 +72,9 @@ UNDERSTUDY_DECL void ViewStateMachine::announce(const Group& group, const Addres
     for (const auto& peer : peers) turn.out.send(peer, {}, ViewChanged{group.info});
 }
 
-/// Pushes the present views to the next `push_slice` waiting watchers.
+/// Pushes the present views to the next `max_pushed` waiting watchers.
 UNDERSTUDY_DECL void ViewStateMachine::push_slice(Turn& turn) {
-    for (auto left = view_service::push_slice; left > 0 && !unpushed_.empty(); --left) {
+    for (auto left = max_pushed; left > 0 && !unpushed_.empty(); --left) {
         const auto waiting = unpushed_.begin();
         auto peer = waiting->second.extract(waiting->second.begin());
         turn.out.send(std::move(peer.value()), {}, ViewChanged{find_group(waiting->first)->info});

@@ -27,7 +27,7 @@ namespace understudy::sim {
 
 /// The client profile: how one client behaves.
 struct ClientProfile {
-    ClerkOptions options{};
+    ClientOptions options{};
     Duration think = 50ms;    ///< Mean time between two calls.
     std::size_t at_once = 1;  ///< Most calls under way; further ones are skipped.
     // The timeout of each call is drawn between these two.
