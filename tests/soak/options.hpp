@@ -30,7 +30,7 @@ struct Options {
 
     sim::RunLimits limits() const {
         sim::RunLimits limits;
-        limits.trouble = Duration{static_cast<Duration::rep>(trouble * 1e9)};
+        limits.fault_phase = Duration{static_cast<Duration::rep>(trouble * 1e9)};
         if (clients) limits.clients = *clients;
         limits.disks = disks;
         limits.every_fault = !keep;

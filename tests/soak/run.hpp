@@ -19,7 +19,7 @@ inline double seconds(Duration duration) { return std::chrono::duration<double>(
 inline std::string command(const Options& options, std::uint64_t seed, const sim::RunLimits& limits) {
     std::ostringstream text;
     text << "sim_soak" << (options.store == "kv" ? "" : " --store " + options.store) << " --seed " << seed;
-    if (limits.trouble != sim::RunLimits{}.trouble) text << " --trouble " << seconds(limits.trouble);
+    if (limits.fault_phase != sim::RunLimits{}.fault_phase) text << " --trouble " << seconds(limits.fault_phase);
     if (limits.clients < 100) text << " --clients " << limits.clients;
     for (const auto& [name, disks] : disk_choices())
         if (limits.disks == disks && disks != sim::Disks::drawn) text << " --disks " << name;
