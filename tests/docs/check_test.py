@@ -10,7 +10,7 @@ import tempfile
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 OPTIONS = "include/understudy/options.hpp"
-TESTS = [".test.cpp", "_test.py"]
+TESTS = [".test.cpp", "_test.py", ".sh"]
 SOURCES = ["error.hpp", "event.hpp", "options.hpp"]
 
 # The fault, the file, the text in it, its replacement, a part of the expected error.

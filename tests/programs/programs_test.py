@@ -335,7 +335,7 @@ class Failover(Case):
         alone = self.start("pbd", self.views.address, self.path("alone"), "--leave-timeout", "0.1")
         alone.wait_for("primary in view 1")
         self.assertEqual(alone.end(signal.SIGTERM), 0)
-        self.assertIn("nobody took over", alone.text())
+        self.assertIn("no server took over", alone.text())
         self.assertNotIn("lost", alone.text())  # nothing was ever written
 
     def test_the_last_server_says_that_it_takes_the_state_along(self):
@@ -495,7 +495,7 @@ class Told(Case):
         for daemon in (self.views, self.two):
             daemon.end(signal.SIGKILL)
         self.assertEqual(one.end(signal.SIGTERM), 1)
-        self.assertIn("nobody took over in time", one.text())
+        self.assertIn("no server took over in time", one.text())
 
     def test_the_status_says_first_what_loses_nothing(self):
         self.views = self.start("viewd", self.path("views"), "--dead-pings", "1000")
@@ -658,7 +658,7 @@ class Mistakes(Case):
         self.program("pbc", self.views.address, "--timeout", "0.3", "get", "k", code=5)
         self.assertIn("get k: ", self.complaint)
         self.assertIn(one.address, self.complaint)
-        self.assertIn("status` tells more", self.complaint)
+        self.assertIn("status` says more", self.complaint)
 
     def test_the_second_of_two_view_services_answers(self):
         self.views = self.start("viewd", "tcp://127.0.0.1:0")
