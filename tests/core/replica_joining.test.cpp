@@ -258,6 +258,35 @@ TEST_SUITE("replica_joining") {
         CHECK(group.pings["c"].synced == std::vector<Address>{"b"});
     }
 
+    TEST_CASE("S8: an answer that acknowledges less than an earlier one completes no transfer") {
+        auto joined = trimmed();
+        std::uint64_t chunks = 0;
+        joined.lost = [&](auto&, auto&, auto& message) {
+            const auto* install = std::get_if<Install>(&message);
+            if (install && install->last) chunks = install->chunk + 1;
+            return false;
+        };
+        joined.decide(joined.member("a"), {joined.member("b")});
+        joined.settle();
+        REQUIRE(chunks > 3);
+
+        // The same transfer, to a backup that refuses the first chunk and in the refusal claims to have all of them.
+        auto group = trimmed();
+        const auto b = group.member("b");
+        group.servers.erase("b");
+        group.decide(group.member("a"), {b});
+        auto sent = std::move(group.wire.back().second);
+        group.give("a", "b", sent.id, Failure{"replica.append", error::mismatch, {}, group.info(), Held{}, {}});
+        sent = std::move(group.wire.back().second);
+        const auto snapshot = std::get<Install>(sent.message).snapshot;
+        const InstallResult all{2, snapshot, chunks}, none{2, snapshot, 0};
+        group.give("a", "b", sent.id, Failure{"replica.install", error::bad_chunk, {}, group.info(), {}, all});
+        group.give("a", "b", sent.id, none);
+        CHECK(group["a"].status(group.now).backups.at(0).match == 0);
+        group.give("a", "b", sent.id, all);
+        CHECK(group["a"].status(group.now).backups.at(0).match == snapshot.at.index);
+    }
+
     TEST_CASE("S8: a snapshot at or below the commit index changes nothing") {
         auto group = trimmed();
         group.decide(group.member("a"), {group.member("b")});

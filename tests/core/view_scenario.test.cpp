@@ -6,7 +6,7 @@
 using namespace understudy;
 using namespace understudy::test;
 
-TEST_SUITE("core/view_story") {
+TEST_SUITE("core/view_scenario") {
     TEST_CASE("R0 R3: the first server leads alone and the second becomes its backup after the ack") {
         ViewHarness harness;
         CHECK(harness.ping("1", 0).info.view.number == 1);

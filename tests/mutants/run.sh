@@ -41,8 +41,8 @@ if [ "${1:-}" = --one ]; then # called by itself, for one patch
     tests_of_machines() {
         case $(sed -n 's|^+++ .*/understudy/||p' "$here/$name.patch" 2>/dev/null) in
             view_service/*) set -- -E 'core/(view_|group_random)' ;;
-            client/*) set -- -E 'core/(clerk_|group_random)' ;;
-            replica/*) set -- -vE 'core/(view_|clerk_)' ;;
+            client/*) set -- -E 'core/(client|group_random)' ;;
+            replica/*) set -- -vE 'core/(view_|client)' ;;
             *) set -- . ;;
         esac
         find "$work/tests/core" -name '*.test.cpp' ! -name 'layers.*' | LC_ALL=C sort | grep "$@" |

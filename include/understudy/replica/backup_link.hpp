@@ -109,7 +109,7 @@ public:
     void acknowledged_chunk(const CallId& id, const InstallResult& result, Turn<S>& turn) {
         pacing_.answered(call_number(id), turn.node, turn.now);
         progress_.answered();
-        if (mode_ != Mode::snapshot || result.snapshot != snapshot_.id()) return;
+        if (mode_ != Mode::snapshot || result.snapshot != snapshot_.id() || snapshot_.is_old(result.next)) return;
         if (!snapshot_.acknowledge(result.next, turn.options.chunk_bytes)) return begin_snapshot(turn);
         if (!snapshot_.complete()) return;
         progress_.restored(snapshot_.id().at.index);

@@ -36,10 +36,11 @@ public:
     std::optional<OutgoingSnapshot<S>> take() { return std::exchange(transfer_, std::nullopt); }
     void give(OutgoingSnapshot<S> transfer) { transfer_ = std::move(transfer); }
 
-    /// The backup has all chunks before `next`. An older answer changes nothing. Returns false if that chunk cannot be
-    /// given (`OutgoingSnapshot::acknowledge`).
+    /// Whether an answer acknowledges less than an earlier one did. Such an answer must have no effect.
+    bool is_old(std::uint64_t next) const { return next < transfer_->acknowledged(); }
+    /// The backup has all chunks before `next`, which must not be old. Returns false if that chunk cannot be given
+    /// (`OutgoingSnapshot::acknowledge`).
     bool acknowledge(std::uint64_t next, std::size_t chunk_bytes) {
-        if (next < transfer_->acknowledged()) return true;
         if (!transfer_->acknowledge(next, chunk_bytes)) return false;
         next_chunk_ = std::max(next_chunk_, transfer_->acknowledged());
         return true;

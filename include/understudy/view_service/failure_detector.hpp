@@ -9,8 +9,8 @@
 //                                            pings it may be alive again
 // silence for D                              suspect; lost after a further grace, in a turn on time  pass_time
 // its connection broke                       it is probed                                            disconnected
-// then its address refuses a connection      lost, unless it may read by lease and the refusal may   probed
-//                                            be forged
+// then its address refuses a connection      lost, unless it is the primary, may read by lease, and  probed
+//                                            the refusal may be forged
 // the primary reports it unreachable         unreachable, and quarantined for 10 D (S7)              report_unreachable
 // the view service restarted                 members are suspect until they ping; all others count   restore
 //                                            as silent
