@@ -9,6 +9,7 @@
 #include <tests/support/object_histories.hpp>
 #include <tests/support/setting.hpp>
 #include <understudy/sim/check/counterexample.hpp>
+#include <understudy/sim/check/explore.hpp>
 #include <understudy/sim/check/kv_model.hpp>
 #include <understudy/sim/check/linearizability.hpp>
 
@@ -60,6 +61,11 @@ TEST_SUITE("linearizability") {
     std::uint64_t first_seed() { return test::setting("UNDERSTUDY_SEED", 1); }
 
     }  // namespace
+
+    TEST_CASE("a file may include the explorer and the checker of histories") {
+        CHECK(sim::Model<KvModel>);
+        CHECK_FALSE(sim::StateSpace<KvModel>);
+    }
 
     TEST_CASE("an empty history and one call are fine") {
         CHECK(Scenario{}.good());

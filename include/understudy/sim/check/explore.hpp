@@ -26,7 +26,7 @@ struct Successor {
     State state;
 };
 
-/// A **Model** defines the state space. It names a `State` with `==` and has
+/// A **StateSpace** defines what is explored. It names a `State` with `==` and has
 ///  - `successors(state)`: all steps that are possible in this state. Equal states must give the same steps in the same
 ///    order.
 ///  - `violated(state)`: what is wrong with the state; no value if nothing is.
@@ -40,7 +40,7 @@ struct Successor {
 /// rates and stalls, even impossible ones. Not covered: what happens between two such steps, and durations for which
 /// there is no step.
 template <typename M>
-concept Model = std::equality_comparable<typename M::State> && std::copyable<typename M::State> &&
+concept StateSpace = std::equality_comparable<typename M::State> && std::copyable<typename M::State> &&
     requires(M& model, const typename M::State& state) {
     { model.successors(state) } -> std::same_as<std::vector<Successor<typename M::State>>>;
     { model.violated(state) } -> std::same_as<std::optional<std::string>>;
@@ -142,7 +142,7 @@ namespace detail {
 
 /// The breadth-first search. Each state is stored once, with two numbers that say how it was reached: its predecessor
 /// and the step. The labels of a counterexample are recomputed from them, which saves memory.
-template <Model M>
+template <StateSpace M>
 class Search {
 public:
     using State = typename M::State;
@@ -225,7 +225,7 @@ private:
 /// Visits every state that can be reached from `start`, breadth first, until a state is violated or a bound is reached.
 /// Runs on the caller's thread and returns at the end. Cost: about one call of `successors` per state and one of
 /// `digest` per transition; memory: the state and about 24 bytes per state.
-template <Model M>
+template <StateSpace M>
 Exploration explore(M& model, typename M::State start, const ExploreBounds& bounds = {}) {
     return detail::Search<M>{model, bounds}.run(std::move(start));
 }
