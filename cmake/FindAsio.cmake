@@ -1,6 +1,7 @@
 # Finds standalone Asio, which comes with neither a CMake package nor a pkg-config file in most distributions.
 # Defines the target asio::asio, Asio_FOUND, Asio_VERSION and Asio_INCLUDE_DIR; set the last to name a place yourself.
-# Where there is a target asio::asio already, only its version is checked.
+# Where there is a target asio::asio already, only its version is checked, if the folder of its Asio can be read.
+cmake_policy(VERSION 3.24)  # a host may ask for less
 
 # Sets `variable` to the folder in which asio::asio, or a target that it links, has Asio.
 function(asio_folder_of_target variable)
@@ -14,10 +15,12 @@ function(asio_folder_of_target variable)
         list(APPEND seen "${target}")
         get_target_property(folders "${target}" INTERFACE_INCLUDE_DIRECTORIES)
         get_target_property(linked "${target}" INTERFACE_LINK_LIBRARIES)
-        # A target that is also installed says $<BUILD_INTERFACE:...> for what holds here. Of an expression that cannot
-        # be read here something is left that is neither a folder nor a target.
+        # A target that is also installed says $<BUILD_INTERFACE:...> for what holds here, and package managers say
+        # $<$<CONFIG:Release>:...>. Of an expression that cannot be read here something is left that is neither a folder
+        # nor a target.
+        set(wrapper "BUILD_INTERFACE|BUILD_LOCAL_INTERFACE|LINK_ONLY|\\$<CONFIG:[^>]*>")
         foreach(list folders linked)
-            string(REGEX REPLACE "\\$<(BUILD_INTERFACE|BUILD_LOCAL_INTERFACE|LINK_ONLY):|>" "" ${list} "${${list}}")
+            string(REGEX REPLACE "\\$<(${wrapper}):|>" "" ${list} "${${list}}")
         endforeach()
         foreach(folder IN LISTS folders)
             if(EXISTS "${folder}/asio/version.hpp")
@@ -34,6 +37,10 @@ if(NOT TARGET asio::asio)
 endif()
 if(TARGET asio::asio)
     asio_folder_of_target(Asio_INCLUDE_DIR)
+    if(NOT Asio_INCLUDE_DIR)
+        set(Asio_FOUND TRUE)  # as the host has it; another Asio of this system would say nothing about it
+        return()
+    endif()
 elseif(Asio_INCLUDE_DIR AND NOT EXISTS "${Asio_INCLUDE_DIR}/asio/version.hpp")
     message(FATAL_ERROR "Asio_INCLUDE_DIR is ${Asio_INCLUDE_DIR}, which has no asio/version.hpp. Name the folder that "
                         "has asio.hpp and the folder asio, or unset it (-UAsio_INCLUDE_DIR) to have Asio looked for.")

@@ -41,7 +41,7 @@ class Clerk;
 ///  - `bad_request`, `too_large`, `wrong_cluster`, `unauthorized` and other refusals that a retry cannot change;
 ///  - `operation_aborted`: the call was cancelled or the client was stopped. If a command had been sent, it may take
 ///    effect nevertheless. Terminal cancellation ends every call. Partial and total cancellation end only those that
-///    read (`async_query`, `async_dump`), as these have no effect;
+///    read (`async_query`, `async_dump`), as these have no effect; `async_dump` once it has begun to run;
 ///  - `error::closed`: the client was stopped before the call.
 /// Before a failed call completes, the observer gets a `CallFailed` event if anything is known about the cause.
 ///

@@ -6,6 +6,7 @@
 #include <string_view>
 #include <utility>
 
+#include <understudy/clerk.hpp>
 #include <understudy/net/tcp.hpp>
 #include <understudy/understudy.hpp>
 
