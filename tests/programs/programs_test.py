@@ -371,6 +371,7 @@ class Failover(Case):
         one.end(signal.SIGKILL)
         two = self.start("pbd", self.views.address, self.path("two"))
         self.views.wait_for("waits for")
+        self.views.wait_for(f"heard {two.address}")
         text = self.pbc("status").decode()
         self.assertIn(f"WAITS for {one.address}", text)
         self.assertIn("force SERVER", text)
@@ -393,6 +394,7 @@ class Failover(Case):
         two.end(signal.SIGKILL)
         three = self.start("pbd", self.views.address, self.path("three"))
         self.views.wait_for("waits for .*two")
+        self.views.wait_for(f"heard {three.address}")  # the wait may begin before its first ping
         self.assertIn(f"primary {three.address}", self.pbc("force", "--yes", three.address).decode())
 
     def test_view_service_goes_on_from_its_directory(self):
