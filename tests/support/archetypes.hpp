@@ -12,8 +12,8 @@
 
 namespace understudy::test {
 
-/// A Store that can only be moved: it cannot be copied, compared, default-constructed or printed. Its types can do no
-/// more than convert to and from JSON. It adds numbers up.
+/// A Store with no more than the concept asks for: it can be copied, but not compared, default-constructed or printed.
+/// Its types can only be moved, and converted to and from JSON. It adds numbers up.
 class StoreArchetype {
 public:
     struct Command {
