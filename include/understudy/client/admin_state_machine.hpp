@@ -16,7 +16,9 @@
 #include <understudy/base/check.hpp>
 #include <understudy/client/output.hpp>
 #include <understudy/client/question.hpp>
+#include <understudy/client/turn.hpp>
 #include <understudy/protocol/call_id.hpp>
+#include <understudy/protocol/caller.hpp>
 
 namespace understudy::client {
 
@@ -55,23 +57,10 @@ public:
     /// The reports since the last call, in order.
     std::vector<Answer> take_answers() { return std::exchange(answers_, {}); }
 
-    void receive(Envelope envelope, Time, Output& out) {
-        if (auto* changed = std::get_if<ViewChanged>(&envelope.message))
-            return report_to_watchers(envelope.peer, *changed);
-        const auto name = read_call_id(envelope.id);
-        auto found = asked_.find(name.n);
-        // The id alone proves nothing: an answer counts only from the peer that was asked, and for that method.
-        const auto* question = found == asked_.end() ? nullptr : &found->second.question;
-        if (!question || question->to != envelope.peer || question->method != name.method)
-            return out.emit(Refused{envelope.peer, error::invalid_request, "an answer that nobody waits for"});
-        if (auto* failure = std::get_if<Failure>(&envelope.message)) {
-            out.emit(Refused{envelope.peer, failure->code, failure->text});
-            failure->text = envelope.peer + ": " + failure->text;
-            return finish(found, {name.n, failure->code, std::move(envelope.message)});
-        }
-        if (name.method != Method::view_watch) return finish(found, {name.n, {}, std::move(envelope.message)});
-        found->second.next = never;  // later views are pushed over this connection; ask again only if it is lost
-        answers_.push_back({name.n, {}, std::move(envelope.message)});
+    void receive(Envelope envelope, Time now, Output& out) {
+        Turn turn{now, out};
+        const Caller caller{std::move(envelope.peer), std::move(envelope.id)};
+        std::visit([&](auto& message) { on(caller, std::move(message), turn); }, envelope.message);
     }
     void disconnected(const Address& peer, Time now, Output&) {
         for (auto next = asked_.begin(); next != asked_.end();) {
@@ -122,11 +111,39 @@ private:
         asked_.erase(entry);
         answers_.push_back(std::move(answer));
     }
+    // The question that the message answers. The id alone proves nothing: an answer counts only from the peer that was
+    // asked, and for that method.
+    Table::iterator answered_by(const Caller& caller, Turn& turn) {
+        const auto name = read_call_id(caller.id);
+        auto found = asked_.find(name.n);
+        if (found != asked_.end() && found->second.question.to == caller.peer &&
+            found->second.question.method == name.method)
+            return found;
+        turn.refuse(caller.peer, {error::invalid_request, "an answer that nobody waits for"});
+        return asked_.end();
+    }
+    template <typename Result>
+    void on(const Caller& caller, Result&& result, Turn& turn) {
+        auto found = answered_by(caller, turn);
+        if (found == asked_.end()) return;
+        if (found->second.question.method != Method::view_watch)
+            return finish(found, {found->first, {}, std::move(result)});
+        found->second.next = never;  // later views are pushed over this connection; ask again only if it is lost
+        answers_.push_back({found->first, {}, std::move(result)});
+    }
+    void on(const Caller& caller, Failure&& failure, Turn& turn) {
+        auto found = answered_by(caller, turn);
+        if (found == asked_.end()) return;
+        const auto code = failure.code;
+        turn.refuse(caller.peer, {code, failure.text});
+        failure.text = caller.peer + ": " + failure.text;
+        finish(found, {found->first, code, std::move(failure)});
+    }
     // A `view.changed` has no id. It belongs to every watch of that group at that peer.
-    void report_to_watchers(const Address& peer, const ViewChanged& changed) {
+    void on(const Caller& caller, ViewChanged&& changed, Turn&) {
         for (const auto& [key, asked] : asked_) {
             const auto* watch = std::get_if<ViewWatch>(&asked.question.message);
-            if (watch && asked.question.to == peer && watch->group == changed.info.group)
+            if (watch && asked.question.to == caller.peer && watch->group == changed.info.group)
                 answers_.push_back({key, {}, ViewResult{changed.info}});
         }
     }

@@ -21,9 +21,12 @@
 #include <understudy/client/output.hpp>
 #include <understudy/client/refusals.hpp>
 #include <understudy/client/session.hpp>
+#include <understudy/client/turn.hpp>
 #include <understudy/client/view_follower.hpp>
 #include <understudy/options.hpp>
+#include <understudy/protocol/caller.hpp>
 #include <understudy/protocol/coverage.hpp>
+#include <understudy/protocol/fault.hpp>
 
 namespace understudy::client {
 
@@ -108,7 +111,9 @@ public:
 
     void receive(Envelope envelope, Time now, Output& out) {
         if (ended_ && !leaving()) return;
-        std::visit([&](auto& message) { handle(envelope, message, now, out); }, envelope.message);
+        Turn turn{now, out};
+        const Caller caller{std::move(envelope.peer), std::move(envelope.id)};
+        std::visit([&](auto& message) { on(caller, std::move(message), turn); }, envelope.message);
     }
     void disconnected(const Address& peer, Time now, Output& out) {
         if (ended_ && !leaving()) return;
@@ -128,7 +133,8 @@ public:
 
     /// Ends the calls whose deadline has passed, requeues those whose answer is overdue, and sends what may be sent.
     void wake(Time now, Output& out) {
-        if (leaving()) say_farewell(now, out);
+        Turn turn{now, out};
+        if (leaving()) say_farewell(turn);
         if (ended_) return;
         while (auto* call = calls_.due(now)) {
             if (call->deadline <= now)
@@ -141,8 +147,8 @@ public:
                 follower_.ask_again(now);
             }
         }
-        open_session(now, out);
-        while (auto key = next_call(now)) send(calls_.at(*key), now, out);
+        open_session(turn);
+        while (auto key = next_call(now)) send(calls_.at(*key), turn);
         if (wants_view()) follower_.wake(now, chance_, out);
         invariants();
     }
@@ -272,7 +278,7 @@ private:
                 if (auto key = *calls_.waiting(kind).begin(); !first || key < *first) first = key;
         return first;
     }
-    void send(ClientCall& call, Time now, Output& out) {
+    void send(ClientCall& call, Turn& turn) {
         // The new session does not have the results of the old one, so it cannot recognize a command that was executed
         // there: repeated in the new session, the command could take effect twice.
         if (call.seq != 0 && call.session != session_.id()) {
@@ -283,8 +289,8 @@ private:
             call.session = session_.id();
             call.seq = session_.take();
         }
-        auto n = calls_.note_sent(call, after(now, patience(call)));
-        out.send(primary().name, make_call_id(call.method, n), request(call));
+        auto n = calls_.note_sent(call, after(turn.now, patience(call)));
+        turn.out.send(primary().name, make_call_id(call.method, n), request(call));
     }
     // How long to await the answer to the next attempt: 1, 2, then 4 times `resend_after`. The primary may be late
     // because it is overloaded, and repeating at a constant pace would add to its load.
@@ -312,13 +318,13 @@ private:
         if (!has_view() || session_ready() || calls_.waiting(CallKind::command).empty()) return never;
         return std::max(opening_.until(), queue(CallKind::command).resume_at);
     }
-    void open_session(Time now, Output& out) {
-        if (open_time() > now) return;
-        if (opening_.awaited()) follower_.ask_again(now);  // the last request was not answered in time
+    void open_session(Turn& turn) {
+        if (open_time() > turn.now) return;
+        if (opening_.awaited()) follower_.ask_again(turn.now);  // the last request was not answered in time
         reached("C3: a session is opened by one replicated command");
-        auto n = opening_.send(after(now, options_.resend_after));
-        out.send(primary().name, make_call_id(Method::pb_open, n),
-                 Open{.cluster = view_.cluster, .group = options_.group});
+        auto n = opening_.send(after(turn.now, options_.resend_after));
+        turn.out.send(primary().name, make_call_id(Method::pb_open, n),
+                      Open{.cluster = view_.cluster, .group = options_.group});
     }
 
     // Holds back the calls of a kind for the next wait of its backoff. A queue that waits already is left alone:
@@ -341,20 +347,20 @@ private:
     // ---- the view (C1) -----------------------------------------------------------------------------------
 
     // Adopts the view if it is newer than the known one (`is_newer`), and returns true then.
-    bool learn(const ViewInfo& info, const Address& from, Time now, Output& out) {
+    bool learn(const ViewInfo& info, const Address& from, Turn& turn) {
         if (info.group != options_.group) {
-            refuse(from, error::wrong_group, "a view of group " + info.group, out);
+            turn.refuse(from, {error::wrong_group, "a view of group " + info.group});
             return false;
         }
         if (has_view() && info.cluster != view_.cluster && (info.view.number != 0 || info.cluster != ClusterId::none)) {
             auto why = "a view of cluster " + to_hex(info.cluster) + ", this client is of " + to_hex(view_.cluster);
-            refuse(from, error::wrong_cluster, why, out);
+            turn.refuse(from, {error::wrong_cluster, why});
             // Only the view service decides that the cluster is lost. From a server the view proves nothing: that
             // server may belong to another cluster by mistake.
             if (follower_.is_view_service(from))
                 end_all(error::wrong_cluster, std::move(why));
             else
-                follower_.ask_again(now);
+                follower_.ask_again(turn.now);
             return false;
         }
         if (!is_newer(info.view, view_.view)) return false;
@@ -368,48 +374,48 @@ private:
             calls_.requeue_all();
             opening_.lost();
         }
-        if (moved && leaving()) farewell_.send_at(now);
+        if (moved && leaving()) farewell_.send_at(turn.now);
         if (moved || lost_) resume_all();
         return true;
     }
-    void handle(const Envelope& envelope, ViewResult& result, Time now, Output& out) {
-        auto name = read_call_id(envelope.id);
+    void on(const Caller& caller, ViewResult&& result, Turn& turn) {
+        auto name = read_call_id(caller.id);
         if ((name.method != Method::view_watch && name.method != Method::view_get) || !follower_.made(name.n))
-            return refuse(envelope.peer, error::invalid_request, "a view that nobody asked for", out);
+            return turn.refuse(caller.peer, {error::invalid_request, "a view that nobody asked for"});
         follower_.answered(name.n, result.info.view.number != 0);
         no_view_why_ = std::move(result.trouble);
-        learn(result.info, envelope.peer, now, out);
+        learn(result.info, caller.peer, turn);
     }
-    void handle(const Envelope& envelope, ViewChanged& news, Time now, Output& out) {
-        if (!follower_.is_view_service(envelope.peer))
-            return refuse(envelope.peer, error::unauthorized, "view.changed not from the view service", out);
-        if (learn(news.info, envelope.peer, now, out)) reached("C1: a client follows the views that are pushed");
+    void on(const Caller& caller, ViewChanged&& news, Turn& turn) {
+        if (!follower_.is_view_service(caller.peer))
+            return turn.refuse(caller.peer, {error::unauthorized, "view.changed not from the view service"});
+        if (learn(news.info, caller.peer, turn)) reached("C1: a client follows the views that are pushed");
     }
 
     // ---- answers -----------------------------------------------------------------------------------------
 
-    void handle(const Envelope& envelope, OpenResult& result, Time, Output& out) {
-        auto name = read_call_id(envelope.id);
+    void on(const Caller& caller, OpenResult&& result, Turn& turn) {
+        auto name = read_call_id(caller.id);
         if (name.method != Method::pb_open || !opening_.made(name.n))
-            return refuse(envelope.peer, error::invalid_request, "a session that nobody asked for", out);
+            return turn.refuse(caller.peer, {error::invalid_request, "a session that nobody asked for"});
         if (!opening_.answered(name.n)) return;  // another request was answered first; this session expires unused
         session_.open(result.session);
         trouble_.clear();
         answered(queue(CallKind::command));
     }
-    void handle(const Envelope& envelope, CloseResult&, Time, Output& out);
-    void handle(const Envelope& envelope, ExecuteResult& result, Time now, Output& out) {
-        note_large(result.value.size(), now);
-        answer(envelope, Method::pb_execute, {.at = result.at, .value = std::move(result.value)}, out);
+    void on(const Caller& caller, CloseResult&&, Turn& turn);
+    void on(const Caller& caller, ExecuteResult&& result, Turn& turn) {
+        note_large(result.value.size(), turn.now);
+        answer(caller, Method::pb_execute, {.at = result.at, .value = std::move(result.value)}, turn);
     }
-    void handle(const Envelope& envelope, QueryResult& result, Time now, Output& out) {
-        note_large(result.value.size(), now);
-        answer(envelope, Method::pb_query, {.at = result.at, .value = std::move(result.value)}, out);
+    void on(const Caller& caller, QueryResult&& result, Turn& turn) {
+        note_large(result.value.size(), turn.now);
+        answer(caller, Method::pb_query, {.at = result.at, .value = std::move(result.value)}, turn);
     }
-    void handle(const Envelope& envelope, DumpResult& result, Time now, Output& out) {
-        note_large(result.data.size(), now);
+    void on(const Caller& caller, DumpResult&& result, Turn& turn) {
+        note_large(result.data.size(), turn.now);
         auto at = result.at;
-        answer(envelope, Method::pb_dump, {.at = at, .dump = std::move(result)}, out);
+        answer(caller, Method::pb_dump, {.at = at, .dump = std::move(result)}, turn);
     }
     // The answers queued behind a large one in the connection are late, not lost. If their requests were repeated after
     // `resend_after`, the answers would come twice and make those behind them later still.
@@ -421,38 +427,35 @@ private:
         queue.backoff.reset();
         lost_ = false;
     }
-    void answer(const Envelope& envelope, Method method, Finished&& how, Output& out) {
-        auto name = read_call_id(envelope.id);
+    void answer(const Caller& caller, Method method, Finished&& how, Turn& turn) {
+        auto name = read_call_id(caller.id);
         auto* call = calls_.by_attempt(name.n);
         if (name.method != method || !calls_.made(name.n) || (call && call->method != method))
-            return refuse(envelope.peer, error::invalid_request, "an answer that nobody asked for", out);
+            return turn.refuse(caller.peer, {error::invalid_request, "an answer that nobody asked for"});
         if (!call) return;  // late: the call has ended, or the attempt is no longer retained
         answered(queue(*call));
         finish(*call, std::move(how));
     }
     template <typename Other>
-    void handle(const Envelope& envelope, Other&, Time, Output& out) {
-        refuse(envelope.peer, error::unknown_method, "a message that is not for a client", out);
+    void on(const Caller& caller, Other&&, Turn& turn) {
+        turn.refuse(caller.peer, {error::unknown_method, "a message that is not for a client"});
     }
     static std::string said_by(const Address& peer, const std::string& text) { return peer + ": " + text; }
-    static void refuse(const Address& peer, error code, std::string what, Output& out) {
-        out.emit(Refused{peer, code, std::move(what)});
-    }
 
     // ---- refusals (state_machine_refusals.ipp) -----------------------------------------------------------
 
-    void handle(const Envelope& envelope, Failure& failure, Time now, Output& out);
-    void view_refused(const Address& peer, std::uint64_t n, Failure& failure, Time now, Output& out);
-    void open_refused(const Address& peer, std::uint64_t n, Failure& failure, Time now, Output& out);
-    void call_refused(const Envelope& envelope, Failure& failure, Time now, Output& out);
+    void on(const Caller& caller, Failure&& failure, Turn& turn);
+    void view_refused(const Address& peer, std::uint64_t n, Failure& failure, Turn& turn);
+    void open_refused(const Address& peer, std::uint64_t n, Failure& failure, Turn& turn);
+    void call_refused(const Caller& caller, Failure& failure, Turn& turn);
     void refused(ClientCall& call, Failure& failure, Time now);
     void change_session(ClientCall& call, Time now);
-    void look_elsewhere(const Address& peer, const Failure& failure, Time now, Output& out);
+    void look_elsewhere(const Address& peer, const Failure& failure, Turn& turn);
 
     // ---- the end (state_machine_farewell.ipp) ------------------------------------------------------------
 
-    void say_farewell(Time now, Output& out);
-    void farewell_refused(const Address& peer, Failure& failure, Time now, Output& out);
+    void say_farewell(Turn& turn);
+    void farewell_refused(const Address& peer, Failure& failure, Turn& turn);
 
     ClientOptions options_;
     Prng chance_;

@@ -9,41 +9,39 @@
 
 namespace understudy::client {
 
-inline void ClientStateMachine::handle(const Envelope& envelope, Failure& failure, Time now, Output& out) {
-    auto name = read_call_id(envelope.id);
+inline void ClientStateMachine::on(const Caller& caller, Failure&& failure, Turn& turn) {
+    auto name = read_call_id(caller.id);
     switch (name.method) {
         case Method::view_get:
         case Method::view_watch:
-            if (follower_.made(name.n)) return view_refused(envelope.peer, name.n, failure, now, out);
+            if (follower_.made(name.n)) return view_refused(caller.peer, name.n, failure, turn);
             break;
         case Method::pb_open:
-            if (opening_.made(name.n)) return open_refused(envelope.peer, name.n, failure, now, out);
+            if (opening_.made(name.n)) return open_refused(caller.peer, name.n, failure, turn);
             break;
         case Method::pb_close:
-            if (farewell_.made(name.n)) return farewell_refused(envelope.peer, failure, now, out);
+            if (farewell_.made(name.n)) return farewell_refused(caller.peer, failure, turn);
             break;
         default:
-            if (calls_.made(name.n)) return call_refused(envelope, failure, now, out);
+            if (calls_.made(name.n)) return call_refused(caller, failure, turn);
     }
-    refuse(envelope.peer, failure.code, failure.text, out);
+    turn.refuse(caller.peer, {failure.code, std::move(failure.text)});
 }
 
 // A refusal by the view service ends calls only if no view is known and every address refused in a way that a retry
 // cannot cure (C7). With a view the client goes on: its servers may serve although the view service does not.
-inline void ClientStateMachine::view_refused(const Address& peer, std::uint64_t n, Failure& failure, Time now,
-                                             Output& out) {
-    refuse(peer, failure.code, failure.text, out);
+inline void ClientStateMachine::view_refused(const Address& peer, std::uint64_t n, Failure& failure, Turn& turn) {
+    turn.refuse(peer, {failure.code, failure.text});
     trouble_ = std::string{to_string(failure.code)} + " from " + peer + ": " + failure.text;
     auto by_all = follower_.refused(n, failure.code);
-    if (failure.view) learn(*failure.view, peer, now, out);
+    if (failure.view) learn(*failure.view, peer, turn);
     if (ended_ || has_view() || !by_all) return;
     for (const auto key : calls_.keys()) fail(calls_.at(key), failure.code, trouble_);
 }
 
 // `pb.open` was refused. Only commands need a session: with `RetryAction::none` the waiting commands fail, reads go on.
 // A refusal of an earlier request changes nothing, since the answer to the newest one is still awaited.
-inline void ClientStateMachine::open_refused(const Address& peer, std::uint64_t n, Failure& failure, Time now,
-                                             Output& out) {
+inline void ClientStateMachine::open_refused(const Address& peer, std::uint64_t n, Failure& failure, Turn& turn) {
     if (opening_.is_last(n)) {
         opening_.lost();
         switch (retry_action_of(failure.code)) {
@@ -52,18 +50,18 @@ inline void ClientStateMachine::open_refused(const Address& peer, std::uint64_t 
                     fail(calls_.at(*calls_.waiting(CallKind::command).begin()), failure.code,
                          said_by(peer, failure.text));
                 break;
-            case RetryAction::wait: pause(queue(CallKind::command), now); break;
+            case RetryAction::wait: pause(queue(CallKind::command), turn.now); break;
             case RetryAction::session:
-            case RetryAction::elsewhere: pause_all(now); break;
+            case RetryAction::elsewhere: pause_all(turn.now); break;
         }
         trouble_ = said_by(peer, failure.text);
     }
-    look_elsewhere(peer, failure, now, out);
+    look_elsewhere(peer, failure, turn);
 }
 
-inline void ClientStateMachine::call_refused(const Envelope& envelope, Failure& failure, Time now, Output& out) {
-    auto n = read_call_id(envelope.id).n;
-    if (auto* call = calls_.by_attempt(n); call && call->method == call_method(envelope.id)) {
+inline void ClientStateMachine::call_refused(const Caller& caller, Failure& failure, Turn& turn) {
+    auto [method, n] = read_call_id(caller.id);
+    if (auto* call = calls_.by_attempt(n); call && call->method == method) {
         auto awaited = calls_.awaits(*call, n);
         // A read has no session.
         auto expired = retry_action_of(failure.code) == RetryAction::session && call->is_command();
@@ -71,14 +69,14 @@ inline void ClientStateMachine::call_refused(const Envelope& envelope, Failure& 
         // in time that the session expired, and no other attempt may have been executed, the command had no effect and
         // may be sent in the next session. If there was another attempt, or the refusal is late, the command may have
         // been executed before the session expired.
-        auto unsent = expired && awaited && now < call->timer && call->possible == 1;
+        auto unsent = expired && awaited && turn.now < call->timer && call->possible == 1;
         if (expired) reached("C4: a client whose session has expired opens another");
         if (expired && call->session == session_.id()) session_.forget();
         calls_.refused(*call, n, expired ? unsent : is_definite(failure.code));
-        failure.text = said_by(envelope.peer, failure.text);
-        if (awaited) refused(*call, failure, now);
+        failure.text = said_by(caller.peer, failure.text);
+        if (awaited) refused(*call, failure, turn.now);
     }
-    look_elsewhere(envelope.peer, failure, now, out);
+    look_elsewhere(caller.peer, failure, turn);
 }
 // The attempt whose answer was awaited was refused: end the call, or requeue it.
 inline void ClientStateMachine::refused(ClientCall& call, Failure& failure, Time now) {
@@ -104,10 +102,10 @@ inline void ClientStateMachine::change_session(ClientCall& call, Time now) {
     pause(queue(call), now);
 }
 // C1: a refusal may carry the newer view that explains it. If not, and another server may help, ask the view service.
-inline void ClientStateMachine::look_elsewhere(const Address& peer, const Failure& failure, Time now, Output& out) {
-    auto learned = failure.view && learn(*failure.view, peer, now, out);
+inline void ClientStateMachine::look_elsewhere(const Address& peer, const Failure& failure, Turn& turn) {
+    auto learned = failure.view && learn(*failure.view, peer, turn);
     if (learned) reached("C1: a refusal that carries a newer view saves the question");
-    if (!learned && !ended_ && retry_action_of(failure.code) == RetryAction::elsewhere) follower_.ask_again(now);
+    if (!learned && !ended_ && retry_action_of(failure.code) == RetryAction::elsewhere) follower_.ask_again(turn.now);
 }
 
 }  // namespace understudy::client
