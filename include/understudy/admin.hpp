@@ -62,6 +62,7 @@ class Admin {
 public:
     using executor_type = detail::ExecutorOf<T>;
 
+    /// `timeout`: how long each call may take. `observer` gets the events, among them the text of each refusal.
     explicit Admin(T transport, Duration timeout = std::chrono::seconds{5}, Observer observer = {})
         : executor_{transport.get_executor()},
           node_{detail::make_admin_node(detail::erase(std::move(transport)), std::move(observer))},

@@ -19,6 +19,7 @@ struct Result {
     friend bool operator==(const Result&, const Result&) = default;
 };
 
+/// The result of a call that has no value.
 template <>
 struct Result<void> {
     Position at;
@@ -34,6 +35,7 @@ public:
 
     Token token;
 };
+/// `with_position` alone: the default token of the call.
 template <>
 class WithPosition<void> {
 public:

@@ -21,10 +21,11 @@ struct ServerStatus {
     std::string trouble{};   ///< A sentence about a problem (two processes use this name), or empty.
     friend bool operator==(const ServerStatus&, const ServerStatus&) = default;
 };
+/// The state of one group as the view service sees it.
 struct GroupStatus {
-    ViewInfo info;
-    bool acked = false;
-    std::vector<ServerStatus> servers;
+    ViewInfo info;                      ///< The present view; its number is 0 if the group has none yet.
+    bool acked = false;                 ///< The primary has reported that it leads this view, with all backups in sync.
+    std::vector<ServerStatus> servers;  ///< Those that the view service has heard of, also the dead among them.
     std::vector<Address> waiting_for;  ///< The group waits for any of these to return (R4); empty if it does not wait.
     std::string waiting_why;           ///< A sentence that says why it waits; empty if it does not wait.
     friend bool operator==(const GroupStatus&, const GroupStatus&) = default;
@@ -38,11 +39,13 @@ struct RefusedServer {
     Duration last_ping{};    ///< Age of its last ping.
     friend bool operator==(const RefusedServer&, const RefusedServer&) = default;
 };
+/// A decision of the view service, for people to read.
 struct PastEvent {
-    Duration age{};
-    std::string text;
+    Duration age{};    ///< How long ago it was made.
+    std::string text;  ///< One sentence.
     friend bool operator==(const PastEvent&, const PastEvent&) = default;
 };
+/// The state of a view service (`view.status`).
 struct ViewStatusResult {
     std::vector<GroupStatus> groups;
     std::vector<PastEvent> events;  ///< Recent decisions, oldest first.
@@ -51,8 +54,8 @@ struct ViewStatusResult {
 };
 /// The result of `ViewForce` and of `ViewAdopt`.
 struct ViewForceResult {
-    ViewInfo info;
-    std::string may_be_lost;
+    ViewInfo info;            ///< The view that was made.
+    std::string may_be_lost;  ///< The warning (`may_be_lost`): which answered writes may be lost.
     friend bool operator==(const ViewForceResult&, const ViewForceResult&) = default;
 };
 /// The warning for an operator who has made `forced` primary in place of `old`: which answered writes may be lost.
@@ -79,22 +82,23 @@ inline std::string may_be_lost(const View& old, const Member& forced) {
 struct BackupStatus {
     Address name;
     std::string state;  ///< `in_sync`, `log` (catching up from the log), `snapshot`, or `unreachable`.
-    Index match = 0;
+    Index match = 0;         ///< The last index that the backup has acknowledged.
     std::uint64_t sent = 0;  ///< Bytes of the snapshot that the backup has acknowledged.
     friend bool operator==(const BackupStatus&, const BackupStatus&) = default;
 };
+/// The state of a server of a group, as it reports it (`pb.status`).
 struct ReplicaStatusResult {
-    ViewInfo info;
-    Address server;
+    ViewInfo info;   ///< The newest view that the server knows.
+    Address server;  ///< Its own name.
     Incarnation incarnation = Incarnation::none;
     Role role = Role::idle;
     Index first = 0;  ///< The first index that is still in the log; `last + 1` if the log is empty.
-    Index last = 0;
-    Index commit = 0;
-    Index applied = 0;
+    Index last = 0;     ///< The last index in the log.
+    Index commit = 0;   ///< The last index that every backup in sync has.
+    Index applied = 0;  ///< The last index whose command the store has executed.
     std::uint64_t sessions = 0;
     std::uint64_t log_bytes = 0;
-    std::vector<BackupStatus> backups;
+    std::vector<BackupStatus> backups;  ///< Of a primary: its backups.
     friend bool operator==(const ReplicaStatusResult&, const ReplicaStatusResult&) = default;
 };
 
