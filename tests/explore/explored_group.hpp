@@ -101,9 +101,7 @@ private:
         return pool_.replica(state.nodes[server] - 1);
     }
     const View& view(const State& state) const {
-        static const View none;
-        const auto* info = pool_.views(state.nodes[service]).view(NodePool::group);
-        return info ? info->view : none;
+        return view_of(pool_.views(state.nodes[service]).view(NodePool::group));
     }
 
     void act(State& state, std::uint8_t process, Input input, std::uint32_t argument);

@@ -1,5 +1,6 @@
 // The nodes of a group to explore: each is a state machine with its own clock, kept in a pool and named by a number.
-// What a node does with an input depends on nothing else, so each such turn is computed once and cached.
+// What a node does with an input depends on nothing else, so each such turn is computed once and cached. The turns are
+// those of hand_driver.hpp.
 #pragma once
 
 #include <algorithm>
@@ -13,6 +14,7 @@
 #include <variant>
 #include <vector>
 
+#include <tests/support/hand_driver.hpp>
 #include <tests/support/list_store.hpp>
 #include <understudy/replica/state_machine.hpp>
 #include <understudy/sim/check/explore.hpp>
@@ -141,7 +143,7 @@ public:
 
     /// A flight that informs the view service of a dead process.
     std::uint32_t broken(std::uint8_t server, std::uint8_t incarnation) {
-        return keep(Flight{server, service, 0, true, {with_life(server, incarnation), {}, {}}});
+        return keep(Flight{server, service, 0, true, {process_name(name(server), incarnation), {}, {}}});
     }
     static Address name(std::uint8_t process) { return Address(1, process == service ? 'v' : char('a' + process - 1)); }
     static std::uint8_t process(const Address& name) {
@@ -162,10 +164,6 @@ public:
 
 private:
     static constexpr Time began{1h};
-
-    static Address with_life(std::uint8_t process, std::uint8_t incarnation) {
-        return name(process) + "#" + std::to_string(incarnation);
-    }
 
     template <typename Act>
     Turn guarded(Act act) {
@@ -190,21 +188,18 @@ private:
             view_service::Output out;
             auto& [machine, now, incarnation] = node;
             const auto* flight = input == Input::silence ? nullptr : &flights_[argument];
-            if (input == Input::receive) machine.receive(flight->envelope, now, out);
+            if (input == Input::receive) arrive(machine, flight->envelope, now, out);
             if (input == Input::refused || input == Input::alive) {
-                machine.disconnected(flight->envelope.peer, now, out);
+                arrive(machine, ConnectionEnded{flight->envelope.peer}, now, out);
+                const auto result = input == Input::refused ? ProbeResult::refused : ProbeResult::alive;
                 for (const auto& address : std::exchange(out.probes, {}))
-                    machine.probed(address, input == Input::refused ? ProbeResult::refused : ProbeResult::alive, now,
-                                 out);
+                    arrive(machine, ProbeEnded{address, result}, now, out);
             }
-            if (input == Input::silence)
-                for (auto end = now + ViewOptions{}.dead_after() + 3 * ViewOptions{}.ping_interval;
-                     machine.deadline() <= end;) {
-                    now = std::max(now, machine.deadline());
-                    machine.wake(now, out);
-                }
-            machine.wake(now, out);
-            machine.deep_invariants();
+            if (input == Input::silence) {
+                const auto end = now + ViewOptions{}.dead_after() + 3 * ViewOptions{}.ping_interval;
+                turn_at_deadlines(machine, now, end, [&] { take_turn(machine, now, out); });
+            }
+            take_turn(machine, now, out);
             carry_out(service, 0, out, nullptr, turn);
             turn.node = keep(std::move(node));
         });
@@ -221,18 +216,17 @@ private:
             const Message* asked = nullptr;
             if (input == Input::receive) {
                 asked = &flights_[argument].envelope.message;
-                node.machine.receive(flights_[argument].envelope, node.now, out);
+                arrive(node.machine, flights_[argument].envelope, node.now, out);
             }
             if (input == Input::request)
-                node.machine.receive({client, std::to_string(argument), request(argument)}, node.now, out);
+                arrive(node.machine, Envelope{client, std::to_string(argument), request(argument)}, node.now, out);
             if (input == Input::interval) node.now += ViewOptions{}.ping_interval;
             if (input == Input::stall) {
                 node.now += ViewOptions{}.dead_after() / 2;
-                node.machine.wake(node.now, out);
+                take_turn(node.machine, node.now, out);
                 node.now += ViewOptions{}.dead_after() / 50;
             }
-            node.machine.wake(node.now, out);
-            node.machine.deep_invariants();
+            take_turn(node.machine, node.now, out);
             carry_out(process, node.incarnation, out, asked, turn);
             turn.node = keep(std::move(node));
         });
@@ -246,29 +240,22 @@ private:
     }
 
     void carry_out(std::uint8_t from, std::uint8_t incarnation, CommonOutput& out, const Message* asked, Turn& turn) {
-        for (const auto& event : out.events) {
-            bool bad = std::holds_alternative<StoreFailed>(event);
-            if (const auto* cut = std::get_if<LogTruncated>(&event)) bad = cut->committed;
-            if (const auto* refused = std::get_if<Refused>(&event))
-                for (const auto* never :
-                     {"conflicts with a committed", "never sent", "out of order", "cannot be restored"})
-                    bad = bad || refused->what.find(never) != std::string::npos;
-            if (bad) turn.fault = name(from) + ": " + describe(event);
-        }
-        for (auto& envelope : out.outbox) {
+        const auto send = [&](Envelope& envelope) {
             if (envelope.peer == client) {
                 auto id = std::stoul(envelope.id);
                 turn.replies.push_back({id / 16, id % 16, std::move(envelope.message)});
-                continue;
+                return;
             }
             if (tamper_) tamper_(asked, envelope.message);
-            auto to = process(envelope.peer);
-            auto hash = envelope.peer.find('#');  // an answer goes to one incarnation of its receiver
-            bool answer = hash != Address::npos;
-            auto to_life = answer ? static_cast<std::uint8_t>(std::stoul(envelope.peer.substr(hash + 1))) : 0;
-            envelope.peer = answer ? name(from) : with_life(from, incarnation);
-            turn.sent.push_back(keep(Flight{from, to, static_cast<std::uint8_t>(to_life), false, std::move(envelope)}));
-        }
+            auto [to, life] = pass_on(envelope, name(from), incarnation);
+            auto to_life = static_cast<std::uint8_t>(life.value_or(0));
+            turn.sent.push_back(keep(Flight{from, process(to), to_life, false, std::move(envelope)}));
+        };
+        const auto emit = [&](const Event& event) {
+            const auto* cut = std::get_if<LogTruncated>(&event);
+            if ((cut && cut->committed) || is_never_right(event)) turn.fault = name(from) + ": " + describe(event);
+        };
+        test::carry_out(out, Overloaded{send, emit});
     }
 
     // ---- what is kept, found by a partial digest -----------------------------------------------------------

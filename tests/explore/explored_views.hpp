@@ -1,6 +1,6 @@
 // A view service and three servers as a model to explore: the servers send what a correct server would send, and die,
 // restart, fall silent, leave and are promoted at any moment. No replica runs: only the view service's own invariants
-// are checked.
+// are checked. It is driven with hand_driver.hpp, but its rules are checked after each step of a turn.
 #pragma once
 
 #include <algorithm>
@@ -11,6 +11,7 @@
 #include <variant>
 #include <vector>
 
+#include <tests/support/hand_driver.hpp>
 #include <understudy/sim/check/explore.hpp>
 #include <understudy/view_service/state_machine.hpp>
 
@@ -143,11 +144,7 @@ public:
         return state;
     }
     const std::string& fault() const { return fault_; }
-    const View& view() const {
-        static const View none;
-        const auto* info = rules_.view("main");
-        return info ? info->view : none;
-    }
+    const View& view() const { return view_of(rules_.view("main")); }
     const View& known(std::size_t server) const { return model_.views_[state.servers[server].view]; }
     bool leads(std::size_t server) const {
         const auto& primary = known(server).primary;
@@ -222,11 +219,8 @@ public:
     }
     /// Lets time pass; the view service is woken at its deadlines.
     void pass(Duration length) {
-        auto end = now_ + length;
-        while (rules_.deadline() <= end) {
-            now_ = std::max(now_, rules_.deadline());
-            end_turn();
-        }
+        const auto end = now_ + length;
+        turn_at_deadlines(rules_, now_, end, [&] { end_turn(); });
         now_ = end;
     }
     void copy_record() {

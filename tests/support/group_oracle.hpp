@@ -12,6 +12,7 @@
 
 #include <doctest/doctest.h>
 
+#include <tests/support/hand_driver.hpp>
 #include <tests/support/list_store.hpp>
 #include <tests/support/promotable.hpp>
 #include <understudy/client/state_machine.hpp>
@@ -103,15 +104,12 @@ public:
                    "an answered write is lost: " + text);
     }
     void emitted(const Event& event) {
-        ensure(!std::holds_alternative<StoreFailed>(event), "a store failed");
         snapshots_ += std::holds_alternative<SnapshotInstalled>(event);
         if (auto* cut = std::get_if<LogTruncated>(&event)) {
             ++cuts_;
             ensure(forced_ || !cut->committed, "committed entries were cut");
         }
-        if (auto* refused = std::get_if<Refused>(&event))
-            for (const auto* never : {"conflicts with a committed", "never sent", "out of order", "cannot be restored"})
-                ensure(refused->what.find(never) == std::string::npos, describe(event));
+        ensure(!is_never_right(event), describe(event));
     }
 
     // ---- how much was tried -----------------------------------------------------------------------------

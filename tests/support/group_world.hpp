@@ -1,5 +1,6 @@
 // A whole group as values: the view service, its servers and clients, a network and a clock, all driven by one seed. It
-// injects every fault that the protocol allows, and checks every answer and every replica all the same.
+// injects every fault that the protocol allows, and checks every answer and every replica all the same. The turns are
+// those of hand_driver.hpp; what is added is when things arrive, or that they never do.
 #pragma once
 
 #include <algorithm>
@@ -8,10 +9,12 @@
 #include <set>
 #include <string>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include <tests/support/group_chance.hpp>
 #include <tests/support/group_oracle.hpp>
+#include <tests/support/hand_driver.hpp>
 #include <tests/support/list_store.hpp>
 #include <understudy/client/state_machine.hpp>
 #include <understudy/replica/state_machine.hpp>
@@ -84,7 +87,7 @@ public:
     /// An operator forces a live server to be primary; writes that were answered before may be lost.
     void force() {
         auto name = view().primary.name;
-        post({"v", {"operator#0", "1", ViewForce{group, name}}, {}, {}}, 1ms);
+        post({"v", Envelope{"operator#0", "1", ViewForce{group, name}}}, 1ms);
         oracle_.forced();
         run(2s);
     }
@@ -136,12 +139,9 @@ private:
         Time stalled{};
         bool leaving = false;
     };
-    /// A message on its way, or the news of a lost connection or of a probe's result.
     struct Arriving {
         Address to;
-        Envelope envelope;  // `peer` is the sender, as the receiver knows it
-        std::optional<Address> gone;
-        std::optional<std::pair<Address, ProbeResult>> probed;
+        Input what;
     };
 
     // ---- nodes ------------------------------------------------------------------------------------------
@@ -163,8 +163,8 @@ private:
     /// Reports to `name` that its connections with `other` ended.
     void part(const Address& name, const Address& other) {
         if (name == other) return;
-        post({name, {}, other, {}}, travel());
-        post({name, {}, with_process(other), {}}, travel());
+        post({name, ConnectionEnded{other}}, travel());
+        post({name, ConnectionEnded{process_name(other, process_of(other))}}, travel());
     }
     std::vector<Address> everybody() const {
         std::vector<Address> names{"v"};
@@ -172,17 +172,13 @@ private:
         for (const auto& [name, clerk] : clients_) names.push_back(name);
         return names;
     }
-    Address with_process(const Address& name) const {
+    /// The number of the process that has the name now.
+    std::uint64_t process_of(const Address& name) const {
         auto server = servers_.find(name);
-        return name + "#" + std::to_string(server == servers_.end() ? 0 : server->second.incarnation);
+        return server == servers_.end() ? 0 : server->second.incarnation;
     }
-    static Address without_process(const Address& peer) { return peer.substr(0, peer.find('#')); }
 
-    const View& view() const {
-        static const View none;
-        const auto* info = view_service_.view(group);
-        return info ? info->view : none;
-    }
+    const View& view() const { return view_of(view_service_.view(group)); }
     /// The process that the view names, if it is running.
     const Replica* process(const Member& member) const {
         auto server = servers_.find(member.name);
@@ -224,7 +220,7 @@ private:
                 break;
             case 7: disconnect(); break;
             case 8:
-                if (dice_.one_in(3)) post({"v", {"operator#0", "1", ViewPromote{group, name}}, {}, {}}, 1ms);
+                if (dice_.one_in(3)) post({"v", Envelope{"operator#0", "1", ViewPromote{group, name}}}, 1ms);
                 break;
             case 9:
                 if (server.machine && dice_.one_in(3)) leave_or_stay(name);
@@ -271,9 +267,10 @@ private:
         auto names = everybody();
         auto one = names[dice_.below(names.size())], other = names[dice_.below(names.size())];
         std::erase_if(network_, [&](const auto& entry) {
-            const auto& [to, envelope, gone, probed] = entry.second;
-            auto from = without_process(envelope.peer);
-            return !gone && !probed && ((from == one && to == other) || (from == other && to == one));
+            const auto* envelope = std::get_if<Envelope>(&entry.second.what);
+            if (!envelope) return false;
+            const auto from = without_process(envelope->peer), to = entry.second.to;
+            return (from == one && to == other) || (from == other && to == one);
         });
         part(one, other);
         part(other, one);
@@ -352,12 +349,7 @@ private:
         auto& name = event.to;
         auto give = [&]<typename M>(M& machine) {
             typename M::Output out;
-            if (event.gone)
-                machine.disconnected(*event.gone, now_, out);
-            else if (event.probed)
-                machine.probed(event.probed->first, event.probed->second, now_, out);
-            else
-                machine.receive(std::move(event.envelope), now_, out);
+            arrive(machine, std::move(event.what), now_, out);
             touched_.insert(name);
             carry_out(name, out);
         };
@@ -365,11 +357,10 @@ private:
         if (auto clerk = clients_.find(name); clerk != clients_.end()) return give(clerk->second);
         auto server = servers_.find(name);
         if (server == servers_.end() || !server->second.machine) return;
-        auto held = held_.find({name, event.envelope.peer});
-        if (event.gone)
-            held_.erase({name, *event.gone});
-        else if (held != held_.end())
-            return held->second.push_back(std::move(event));
+        if (const auto* gone = std::get_if<ConnectionEnded>(&event.what)) held_.erase({name, gone->peer});
+        if (const auto* envelope = std::get_if<Envelope>(&event.what))
+            if (auto held = held_.find({name, envelope->peer}); held != held_.end())
+                return held->second.push_back(std::move(event));
         give(*server->second.machine);
     }
     void turns() {
@@ -379,8 +370,7 @@ private:
         auto turn = [&]<typename M>(const Address& name, M& machine) {
             touched_.erase(name);
             typename M::Output out;
-            machine.wake(now_, out);
-            machine.deep_invariants();
+            take_turn(machine, now_, out);
             if constexpr (std::is_same_v<M, Replica>)
                 oracle_.see(machine, out, now_, options_.max_sessions);
             carry_out(name, out);
@@ -395,36 +385,29 @@ private:
         }
         std::erase_if(touched_, [&](const auto& name) { return stalled(name) <= now_; });
     }
-    void carry_out(const Address& from, CommonOutput& out) {
-        for (const auto& event : out.events) oracle_.emitted(event);
-        for (auto& envelope : out.outbox) send(from, std::move(envelope));
+    template <typename Output>
+    void carry_out(const Address& from, Output& out) {
+        test::carry_out(out, Overloaded{[&](Envelope& sent) { send(from, std::move(sent)); },
+                                        [&](const Address& name) { probe(name); },
+                                        [&](const replica::Hold& hold) { pause_or_resume(from, hold); },
+                                        [&](const Event& event) { oracle_.emitted(event); }});
     }
-    void carry_out(const Address& from, view_service::Output& out) {
-        carry_out(from, static_cast<CommonOutput&>(out));
-        for (const auto& name : out.probes) probe(name);
+    void pause_or_resume(const Address& reader, const replica::Hold& hold) {
+        if (hold.on)
+            held_.try_emplace({reader, hold.peer});
+        else if (auto found = held_.extract({reader, hold.peer}))
+            for (auto& event : found.mapped()) post(std::move(event), {});
     }
-    void carry_out(const Address& from, replica::Output& out) {
-        carry_out(from, static_cast<CommonOutput&>(out));
-        for (const auto& hold : out.holds) {
-            if (hold.on)
-                held_.try_emplace({from, hold.peer});
-            else if (auto found = held_.extract({from, hold.peer}))
-                for (auto& event : found.mapped()) post(std::move(event), {});
-        }
-    }
-    /// An answer reaches only the incarnation that it is addressed to; a request reaches any process with that name.
     void send(const Address& from, Envelope envelope) {
-        auto to = without_process(envelope.peer);
-        bool answer = to != envelope.peer;
-        if (answer && envelope.peer != with_process(to)) return;
+        const auto [to, process] = pass_on(envelope, from, process_of(from));
+        if (process && process != process_of(to)) return;
         if (blocked_.contains({from, to}) || (!streams_ && !calm_ && dice_.one_in(20))) return;
-        envelope.peer = answer ? from : with_process(from);
         int copies = !streams_ && !calm_ && dice_.one_in(20) ? 2 : 1;
-        for (; copies > 1; --copies) post({to, envelope, {}, {}}, travel());
-        if (!streams_) return post({to, std::move(envelope), {}, {}}, travel());
+        for (; copies > 1; --copies) post({to, envelope}, travel());
+        if (!streams_) return post({to, std::move(envelope)}, travel());
         auto& last = last_arrival_[{from, to}];
         last = std::max(last, now_ + travel());
-        network_.emplace(last, Arriving{to, std::move(envelope), {}, {}});
+        network_.emplace(last, Arriving{to, std::move(envelope)});
     }
     Duration travel() {
         if (calm_) return Duration{1'000'000 + dice_.below(2'000'000)};
@@ -435,7 +418,7 @@ private:
         auto result = servers_.at(name).machine ? ProbeResult::alive : ProbeResult::refused;
         if (!calm_ && dice_.one_in(8)) result = ProbeResult::refused;  // a wrong result: the process may be running
         if (blocked_.contains({"v", name})) result = ProbeResult::unknown;
-        post({"v", {}, {}, std::pair{name, result}}, travel());
+        post({"v", ProbeEnded{name, result}}, travel());
     }
 
     Dice dice_;
