@@ -1,5 +1,5 @@
-// A primary without backups whose journal is on a simulated disk: what it answered before a power cut must be there
-// after the restart.
+// A primary without backups, driven by hand (hand_driver.hpp), whose journal is on a simulated disk: what it answered
+// before a power cut must be there after the restart.
 #pragma once
 
 #include <algorithm>
@@ -16,6 +16,7 @@
 #include <understudy/replica/state_machine.hpp>
 #include <understudy/sim/disk/disk.hpp>
 
+#include "hand_driver.hpp"
 #include "list_store.hpp"
 
 namespace understudy::test {
@@ -77,13 +78,12 @@ private:
 
     void enter(const View& view) { give({"views", {}, ViewChanged{{"main", ClusterId{5}, 100ms, view}}}); }
     void give(Envelope envelope) {
-        machine_->receive(std::move(envelope), now_, output_);
+        arrive(*machine_, std::move(envelope), now_, output_);
         turn();
     }
     void turn() {
         for (bool again = true; again;) {
-            machine_->wake(now_, output_);
-            machine_->deep_invariants();
+            take_turn(*machine_, now_, output_);
             auto done = std::exchange(output_, {});
             for (const auto& sent : done.outbox) {
                 answered_ = answered_ || std::holds_alternative<ExecuteResult>(sent.message);

@@ -1,5 +1,5 @@
-// A ViewStateMachine on a harness: servers ping and time passes only when a test says so, and all output is kept for
-// the test. Time moves from deadline to deadline, as in the driver.
+// A ViewStateMachine driven by hand (hand_driver.hpp): servers ping and time passes only when a test says so, and all
+// output is kept for the test.
 #pragma once
 
 #include <algorithm>
@@ -10,6 +10,7 @@
 #include <variant>
 #include <vector>
 
+#include <tests/support/hand_driver.hpp>
 #include <understudy/view_service/state_machine.hpp>
 
 namespace understudy::test {
@@ -94,8 +95,7 @@ public:
     /// Makes a call and ends its turn; returns the answer, or a Failure with an empty text if there was none.
     Message call(const Address& peer, Message message) {
         auto id = std::to_string(++calls_);
-        receive({peer, id, std::move(message)});
-        wake();
+        turn(Envelope{peer, id, std::move(message)});
         return answer_to(id);
     }
     std::string last_id() const { return std::to_string(calls_); }
@@ -104,29 +104,16 @@ public:
         return found == sent.end() ? Message{Failure{}} : found->message;
     }
     void receive(Envelope envelope) {
-        machine.receive(std::move(envelope), now, output_);
+        arrive(machine, std::move(envelope), now, output_);
         collect();
     }
-    void disconnected(const Address& peer) {
-        machine.disconnected(peer, now, output_);
-        wake();
-    }
-    void probed(const Address& name, ProbeResult result) {
-        machine.probed(name, result, now, output_);
-        wake();
-    }
-    void wake() {
-        machine.wake(now, output_);
-        machine.deep_invariants();
-        collect();
-    }
+    void disconnected(const Address& peer) { turn(ConnectionEnded{peer}); }
+    void probed(const Address& name, ProbeResult result) { turn(ProbeEnded{name, result}); }
+    void wake() { turn(); }
     /// Lets time pass; the service wakes at its deadlines.
     void pass(Duration length) {
-        auto end = now + length;
-        while (machine.deadline() <= end) {
-            now = std::max(now, machine.deadline());
-            wake();
-        }
+        const auto end = now + length;
+        turn_at_deadlines(machine, now, end, [&] { turn(); });
         now = end;
     }
     /// Lets time pass while each of these servers acts once per interval.
@@ -139,11 +126,7 @@ public:
 
     // ---- what came of it ----
 
-    const View& view() const {
-        static const View none;
-        const auto* info = machine.view(group);
-        return info ? info->view : none;
-    }
+    const View& view() const { return view_of(machine.view(group)); }
     std::string shown() const { return describe(view()); }
     GroupStatus status() const {
         auto all = machine.status(group, now);
@@ -193,11 +176,15 @@ private:
         std::uint64_t token = 0;
         std::uint64_t n = 0;
     };
+    template <typename... Arrived>
+    void turn(Arrived... arrived) {
+        take_turn(machine, now, output_, std::move(arrived)...);
+        collect();
+    }
     void collect() {
-        std::ranges::move(output_.outbox, std::back_inserter(sent));
-        std::ranges::move(output_.events, std::back_inserter(events));
-        std::ranges::move(output_.probes, std::back_inserter(probes));
-        output_.clear();
+        carry_out(output_, Overloaded{[&](Envelope& one) { sent.push_back(std::move(one)); },
+                                      [&](Address& one) { probes.push_back(std::move(one)); },
+                                      [&](Event& one) { events.push_back(std::move(one)); }});
     }
     std::map<Address, Process> incarnations_;
     std::uint64_t next_incarnation_ = 1;
