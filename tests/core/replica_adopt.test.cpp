@@ -11,10 +11,7 @@ using namespace understudy::test;
 TEST_SUITE("replica_adopt") {
     namespace {
     ReplicaGroup pair_with_state() {
-        ReplicaGroup group;
-        group.start("a", 1);
-        group.start("b", 2);
-        group.decide(group.member("a"), {group.member("b", true)});
+        auto group = pair_in_sync();
         group.put("a", "x");
         group.settle();
         group.pass(300ms);

@@ -10,13 +10,6 @@ using namespace std::chrono_literals;
 
 TEST_SUITE("replica_answers") {
     namespace {
-    ReplicaGroup alone(ReplicaOptions options = {.view_service = {ReplicaGroup::views}}) {
-        ReplicaGroup group;
-        group.options = options;
-        group.start("a", 1);
-        group.decide(group.member("a"));
-        return group;
-    }
     Address client() { return ReplicaGroup::client; }
     std::size_t answered(const ReplicaGroup& group, const std::vector<CallId>& ids) {
         std::size_t count = 0;

@@ -32,18 +32,7 @@ TEST_SUITE("replica_joining") {
     }
     /// Delivers the messages in flight now, and nothing that is sent in response: half a round trip.
     void one_way(ReplicaGroup& group) {
-        for (auto now = std::exchange(group.wire, {}); auto& [from, envelope] : now) {
-            auto to = envelope.peer;
-            group.give(to, from, envelope.id, std::move(envelope.message));
-        }
-    }
-    /// Delivers the oldest message in flight.
-    void one_message(ReplicaGroup& group) {
-        REQUIRE_FALSE(group.wire.empty());
-        auto [from, envelope] = std::move(group.wire.front());
-        group.wire.pop_front();
-        auto to = envelope.peer;
-        if (group.servers.contains(to)) group.give(to, from, envelope.id, std::move(envelope.message));
+        for (auto& [from, envelope] : std::exchange(group.wire, {})) group.deliver(from, std::move(envelope));
     }
     const Install* next_install(const ReplicaGroup& group) {
         for (const auto& [from, envelope] : group.wire)
@@ -53,11 +42,7 @@ TEST_SUITE("replica_joining") {
     }  // namespace
 
     TEST_CASE("S8: a backup whose last entry the primary has is sent only what follows") {
-        ReplicaGroup group;
-        group.start("a", 1);
-        group.start("b", 2);
-        group.decide(group.member("a"), {group.member("b", true)});
-        group.settle();
+        auto group = pair_in_sync();
         for (int i = 0; i < 5; ++i) group.put("a", "x");
         group.settle();
         group.decide(group.member("a"), {});
@@ -111,7 +96,7 @@ TEST_SUITE("replica_joining") {
         group.decide(group.member("a"), {group.member("b")});
         int written = 0;
         for (int steps = 0; !group.wire.empty(); ++steps) {
-            one_message(group);
+            group.deliver_oldest();
             if (steps % 5 == 0 && written < 10)
                 CHECK(group.outcome(group.put("a", "w" + std::to_string(written++))) != "none");
         }
@@ -124,7 +109,7 @@ TEST_SUITE("replica_joining") {
     TEST_CASE("S8: a turn sends one chunk and the next turn follows at once") {
         auto group = trimmed();
         group.decide(group.member("a"), {group.member("b")});
-        while (!next_install(group)) one_message(group);
+        while (!next_install(group)) group.deliver_oldest();
         const auto installs = [&] {
             return std::ranges::count_if(
                 group.wire, [](const auto& sent) { return std::holds_alternative<Install>(sent.second.message); });
@@ -154,7 +139,7 @@ TEST_SUITE("replica_joining") {
     TEST_CASE("S8: a chunk that does not continue the same snapshot is refused and says what is wanted") {
         auto group = trimmed();
         group.decide(group.member("a"), {group.member("b")}, {"a", "b"});
-        while (!next_install(group)) one_message(group);
+        while (!next_install(group)) group.deliver_oldest();
         auto install = *next_install(group);
         install.view.whole.reset();
         group.wire.clear();
@@ -208,7 +193,7 @@ TEST_SUITE("replica_joining") {
             CAPTURE(chunk);
             auto group = trimmed();
             group.decide(group.member("a"), {group.member("b")}, {"a", "b"});
-            while (!next_install(group) || next_install(group)->chunk < chunk) one_message(group);
+            while (!next_install(group) || next_install(group)->chunk < chunk) group.deliver_oldest();
             const Install late{ReplicaGroup::cluster, "main", {2, {}}, {Incarnation{55}, {1, 25}}, 0,
                                "2 0  mixed;",         false};
             const auto id = group.ask("b", late);
@@ -247,7 +232,7 @@ TEST_SUITE("replica_joining") {
         int steps = 0;
         for (; !group.wire.empty() && group.count<SnapshotInstalled>() == installed; ++steps) {
             CHECK(group["b"].state() == before);
-            one_message(group);
+            group.deliver_oldest();
         }
         CHECK(steps > 10);
         group.settle();
@@ -368,10 +353,10 @@ TEST_SUITE("replica_joining") {
                 return append && !append->entries.empty() && append->entries.back().at.index == 40;
             });
         };
-        while (!all_sent()) one_message(group);
+        while (!all_sent()) group.deliver_oldest();
         const auto call = group.put("a", "");
         CHECK(group.outcome(call) == "none");
-        while (group.outcome(call) == "none") one_message(group);
+        while (group.outcome(call) == "none") group.deliver_oldest();
         CHECK(group["a"].status(group.now).backups.at(0).match < 40);
         CHECK(group.count<BackupInSync>() == 0);
         group.settle();
@@ -397,9 +382,7 @@ TEST_SUITE("replica_joining") {
             for (; trips < 50 && group.count<BackupInSync>() == 0; ++trips) {
                 for (int i = 0; i < 5; ++i) group.put("a", "");
                 std::swap(under_way, group.wire);
-                for (auto& [from, envelope] : std::exchange(under_way, {}))
-                    if (const auto to = envelope.peer; group.servers.contains(to))
-                        group.give(to, from, envelope.id, std::move(envelope.message));
+                for (auto& [from, envelope] : std::exchange(under_way, {})) group.deliver(from, std::move(envelope));
                 group.now += 1ms;
                 group.turn("a");
             }

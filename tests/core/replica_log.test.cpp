@@ -10,15 +10,6 @@ using namespace std::chrono_literals;
 
 TEST_SUITE("replica_log") {
     namespace {
-    ReplicaGroup pair_in_sync(ReplicaOptions options = {.view_service = {ReplicaGroup::views}}) {
-        ReplicaGroup group;
-        group.options = options;
-        group.start("a", 1);
-        group.start("b", 2);
-        group.decide(group.member("a"), {group.member("b", true)});
-        group.settle();
-        return group;
-    }
     Entry entry(ViewNumber view, Index index, std::string command) {
         return {{view, index}, EntryKind::command, {}, 0, 0, std::move(command)};
     }
@@ -103,9 +94,7 @@ TEST_SUITE("replica_log") {
     }
 
     TEST_CASE("S4: a joining backup enters Q when it has caught up and the primary pings at once") {
-        ReplicaGroup group;
-        group.start("a", 1);
-        group.decide(group.member("a"));
+        auto group = alone();
         group.put("a", "x");
         group.settle();
         group.start("b", 2);

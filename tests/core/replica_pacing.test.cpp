@@ -44,7 +44,7 @@ TEST_SUITE("replica_pacing") {
                 if (envelope.peer == "b")
                     waiting.emplace_back(from, std::move(envelope));
                 else
-                    group.give("a", from, envelope.id, std::move(envelope.message));
+                    group.deliver(from, std::move(envelope));
             }
             while (!waiting.empty() && free_at <= group.now) {
                 auto [from, envelope] = std::move(waiting.front());
@@ -52,7 +52,7 @@ TEST_SUITE("replica_pacing") {
                 const auto* append = std::get_if<Append>(&envelope.message);
                 if (append && !append->entries.empty()) free_at = group.now + per_append;
                 if (std::holds_alternative<Install>(envelope.message)) free_at = group.now + per_chunk;
-                group.give("b", from, envelope.id, std::move(envelope.message));
+                group.deliver(from, std::move(envelope));
             }
             group.now += 1ms;
         }

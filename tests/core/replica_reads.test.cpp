@@ -10,25 +10,6 @@ using namespace understudy::test;
 using namespace std::chrono_literals;
 
 TEST_SUITE("replica_reads") {
-    namespace {
-    ReplicaGroup pair_in_sync(ReplicaOptions options = {.view_service = {ReplicaGroup::views}}) {
-        ReplicaGroup group;
-        group.options = options;
-        group.start("a", 1);
-        group.start("b", 2);
-        group.decide(group.member("a"), {group.member("b", true)});
-        group.settle();
-        return group;
-    }
-    ReplicaGroup alone(ReplicaOptions options = {.view_service = {ReplicaGroup::views}}) {
-        ReplicaGroup group;
-        group.options = options;
-        group.start("a", 1);
-        group.decide(group.member("a"));
-        return group;
-    }
-    }  // namespace
-
     TEST_CASE("a read is answered once every backup in Q has said that the view stands") {
         auto group = pair_in_sync();
         group.put("a", "x");

@@ -11,15 +11,6 @@ using namespace std::chrono_literals;
 
 TEST_SUITE("replica_sessions") {
     namespace {
-    ReplicaGroup pair_in_sync(ReplicaOptions options) {
-        ReplicaGroup group;
-        group.options = options;
-        group.start("a", 1);
-        group.start("b", 2);
-        group.decide(group.member("a"), {group.member("b", true)});
-        group.settle();
-        return group;
-    }
     /// Room for 64 KiB of results, of which one session gets 8 KiB; a session is never refused its first 512 bytes.
     ReplicaGroup with_little_room() {
         ReplicaOptions options{.view_service = {ReplicaGroup::views}};

@@ -9,14 +9,6 @@ using namespace understudy::test;
 
 TEST_SUITE("replica_views") {
     namespace {
-    ReplicaGroup pair_in_sync() {
-        ReplicaGroup group;
-        group.start("a", 1);
-        group.start("b", 2);
-        group.decide(group.member("a"), {group.member("b", true)});
-        group.settle();
-        return group;
-    }
     const Failure& failure(const ReplicaGroup& group, const CallId& id) { return std::get<Failure>(*group.answer(id)); }
     std::vector<LogTruncated> cuts(const ReplicaGroup& group) {
         std::vector<LogTruncated> found;
@@ -294,9 +286,7 @@ TEST_SUITE("replica_views") {
 
     TEST_CASE(
         "S3: an old primary that lives on during a forced view serves until it hears of that and then joins empty") {
-        ReplicaGroup group;
-        group.start("a", 1);
-        group.decide(group.member("a"));
+        auto group = alone();
         CHECK(group.outcome(group.put("a", "x")) == "2");
         group.start("c", 3);
         group.view.forced = 2;

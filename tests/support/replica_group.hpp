@@ -1,4 +1,5 @@
-// A few replicas side by side, without transport or view service: the test decides the views and what is delivered.
+// A few replicas side by side, driven by hand (hand_driver.hpp) and without a view service: the test decides the views
+// and what is delivered.
 #pragma once
 
 #include <deque>
@@ -12,6 +13,7 @@
 
 #include <doctest/doctest.h>
 
+#include "hand_driver.hpp"
 #include "journal_model.hpp"
 #include "list_store.hpp"
 #include "promotable.hpp"
@@ -82,29 +84,40 @@ struct ReplicaGroup {
 
     /// Delivers a message to a server and carries out the output of its turn.
     void give(const Address& to, const Address& from, CallId id, Message message) {
-        replica::Output effects;
-        servers.at(to).receive({from, std::move(id), std::move(message)}, now, effects);
-        finish(to, effects);
-    }
-    void turn(const Address& name) {
-        replica::Output effects;
-        finish(name, effects);
+        turn(to, Envelope{from, std::move(id), std::move(message)});
     }
     /// Reports to a server that its connection with `peer` ended.
-    void lose(const Address& name, const Address& peer) {
+    void lose(const Address& name, const Address& peer) { turn(name, ConnectionEnded{peer}); }
+    template <typename... Arrived>
+    void turn(const Address& name, Arrived... arrived) {
+        auto& server = servers.at(name);
         replica::Output effects;
-        servers.at(name).disconnected(peer, now, effects);
-        finish(name, effects);
+        (arrive(server, std::move(arrived), now, effects), ...);
+        work_takes.contains(name) ? work(server, work_takes[name], effects) : take_turn(server, now, effects);
+        CHECK(not_counted_on(server, effects, now) == "");
+        const bool wrote = effects.journal.has_value();
+        const auto write = [&](const JournalBatch& batch) { journals.at(name).write(batch, server.state().log); };
+        carry_out(effects, Overloaded{write, [&](Envelope& sent) { send(name, std::move(sent)); },
+                                      [&](Event& event) { events.push_back(std::move(event)); }});
+        if (wrote && keep_up) persist(name);
     }
 
+    /// Delivers a message that was in flight, if its receiver runs.
+    void deliver(const Address& from, Envelope envelope) {
+        const auto to = std::exchange(envelope.peer, from);
+        if (servers.contains(to)) turn(to, std::move(envelope));
+    }
+    void deliver_oldest() {
+        REQUIRE_FALSE(wire.empty());
+        auto [from, envelope] = std::move(wire.front());
+        wire.pop_front();
+        deliver(from, std::move(envelope));
+    }
     /// Delivers messages until none is in flight.
     void settle() {
         for (int steps = 0; !wire.empty(); ++steps) {
             REQUIRE(steps < 100000);
-            auto [from, envelope] = std::move(wire.front());
-            wire.pop_front();
-            auto to = envelope.peer;
-            if (servers.contains(to)) give(to, from, envelope.id, std::move(envelope.message));
+            deliver_oldest();
         }
     }
     /// Lets time pass, wakes each server at its deadlines, and delivers all messages.
@@ -168,27 +181,37 @@ private:
         const auto begun = now;
         for (server.respond(now, effects); server.has_work(); now += each) server.work(now, effects);
         server.end_work(now, effects);
+        server.deep_invariants();
         longest_turn = std::max(longest_turn, now - begun);
     }
-    void finish(const Address& name, replica::Output& effects) {
-        auto& server = servers.at(name);
-        work_takes.contains(name) ? work(server, work_takes[name], effects) : server.wake(now, effects);
-        server.deep_invariants();
-        CHECK(not_counted_on(server, effects, now) == "");
-        const bool wrote = effects.journal.has_value();
-        if (wrote) journals.at(name).write(*effects.journal, server.state().log);
-        for (auto& event : effects.events) events.push_back(std::move(event));
-        for (auto& envelope : effects.outbox) {
-            if (lost && lost(name, envelope.peer, envelope.message)) continue;
-            if (envelope.peer == views)
-                pings[name] = std::get<Ping>(envelope.message);
-            else if (envelope.peer.starts_with(client))
-                answers.push_back(std::move(envelope));
-            else
-                wire.emplace_back(name, std::move(envelope));
-        }
-        if (wrote && keep_up) persist(name);
+    void send(const Address& from, Envelope envelope) {
+        if (lost && lost(from, envelope.peer, envelope.message)) return;
+        if (envelope.peer == views)
+            pings[from] = std::get<Ping>(envelope.message);
+        else if (envelope.peer.starts_with(client))
+            answers.push_back(std::move(envelope));
+        else
+            wire.emplace_back(from, std::move(envelope));
     }
 };
+
+/// "a" leads without backups.
+inline ReplicaGroup alone(ReplicaOptions options = {.view_service = {ReplicaGroup::views}}) {
+    ReplicaGroup group;
+    group.options = std::move(options);
+    group.start("a", 1);
+    group.decide(group.member("a"));
+    return group;
+}
+/// "a" leads, and "b" is its backup in sync.
+inline ReplicaGroup pair_in_sync(ReplicaOptions options = {.view_service = {ReplicaGroup::views}}) {
+    ReplicaGroup group;
+    group.options = std::move(options);
+    group.start("a", 1);
+    group.start("b", 2);
+    group.decide(group.member("a"), {group.member("b", true)});
+    group.settle();
+    return group;
+}
 
 }  // namespace understudy::test
