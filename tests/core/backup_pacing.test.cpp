@@ -106,6 +106,18 @@ TEST_SUITE("backup_pacing") {
         CHECK_FALSE(backup.pacing.waits());
     }
 
+    TEST_CASE("S7: messages beyond those that are tracked are silent since the oldest of them") {
+        Backup backup;
+        for (int n = 0; n < 255; ++n) backup.send();
+        backup.send(5);
+        backup.now += 100ms;
+        backup.send(5);
+        backup.pacing.acknowledged(backup.last, 0, 0, backup.node, backup.now);  // but not the entries
+        CHECK_FALSE(backup.pacing.overdue(backup.node, backup.now + 149ms));
+        CHECK_FALSE(backup.pacing.overdue(backup.node, backup.now + 150ms));
+        CHECK(backup.pacing.overdue(backup.node, backup.now + 160ms));
+    }
+
     TEST_CASE("a refusal of what was sent before a restart is out of date") {
         Backup backup;
         backup.send();

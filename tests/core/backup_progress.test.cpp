@@ -54,6 +54,8 @@ TEST_SUITE("backup_progress") {
         CHECK(progress.sent() == 7);
         CHECK(progress.acknowledged({1, 10, 0}, log) == log.bytes(7, 10));
         CHECK(progress.match() == 10);
+        progress.resume_after(8);  // what it once acknowledged it has
+        CHECK(progress.resume() == 10);
     }
 
     TEST_CASE("S6: a new view keeps the match and forgets what was sent and confirmed in the old one") {
@@ -71,6 +73,16 @@ TEST_SUITE("backup_progress") {
         CHECK(progress.round_acknowledged() == 0);
         progress.acknowledged({2, 4, 3}, log);
         CHECK(progress.round_acknowledged() == 0);  // a round that was not sent in this view confirms nothing
+    }
+
+    TEST_CASE("S6: a backup whose connection broke may have restarted and is told the view again") {
+        const auto log = log_of(10);
+        auto progress = sent_all(log);
+        progress.acknowledged({1, 4, 0}, log);
+        CHECK(progress.knows_view());
+        progress.disconnected();
+        CHECK_FALSE(progress.knows_view());
+        CHECK(progress.match() == 4);
     }
 
     TEST_CASE("S7: what was trimmed and not acknowledged is under way") {

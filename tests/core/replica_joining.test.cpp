@@ -266,8 +266,10 @@ TEST_SUITE("replica_joining") {
         const auto snapshot = std::get<Install>(sent.message).snapshot;
         const InstallResult all{2, snapshot, chunks}, none{2, snapshot, 0};
         group.give("a", "b", sent.id, Failure{"replica.install", error::bad_chunk, {}, group.info(), {}, all});
+        const auto before = group.wire.size();
         group.give("a", "b", sent.id, none);
         CHECK(group["a"].status(group.now).backups.at(0).match == 0);
+        CHECK(group.wire.size() == before);  // nor does it begin another one
         group.give("a", "b", sent.id, all);
         CHECK(group["a"].status(group.now).backups.at(0).match == snapshot.at.index);
     }
