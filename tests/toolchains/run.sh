@@ -138,8 +138,9 @@ in_trixie() {
     (cd "$source" && cp -R CMakeLists.txt cmake docs examples include tests "$within")
     [ -z "$asio" ] || cp -R "$(holds "$asio" asio.hpp)" "$within/asio"
     [ -z "$json" ] || cp -R "$(holds "$json" nlohmann/json.hpp)" "$within/json"
-    chroot "$trixie" env -u TRIXIE_DIR WITHIN_TRIXIE=yes \
-        UNDERSTUDY_BUILD_DIR=/understudy/build UNDERSTUDY_JOBS="$jobs" \
+    # Tests read /proc. It is mounted for these commands alone, so none stays behind.
+    unshare --mount sh -c 'mount -t proc proc "$1/proc" && exec chroot "$@"' sh "$trixie" \
+        env -u TRIXIE_DIR WITHIN_TRIXIE=yes UNDERSTUDY_BUILD_DIR=/understudy/build UNDERSTUDY_JOBS="$jobs" \
         ${asio:+ASIO_DIR=/understudy/asio} ${json:+JSON_DIR=/understudy/json} \
         sh /understudy/tests/toolchains/run.sh ${short:+--short} "$name" >"$build/within" || true
     cp "$within/build/$name.log" "$log" 2>/dev/null || true
