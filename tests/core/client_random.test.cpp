@@ -5,6 +5,7 @@
 #include <map>
 #include <set>
 
+#include <tests/support/hand_driver.hpp>
 #include <understudy/client/state_machine.hpp>
 
 using namespace understudy;
@@ -103,8 +104,7 @@ TEST_SUITE("client_random") {
                 else
                     clerk_.receive(std::move(envelope), now_, out_);
             }
-            clerk_.wake(now_, out_);
-            clerk_.deep_invariants();
+            test::take_turn(clerk_, now_, out_);
             CHECK(clerk_.deadline() > now_);
             for (auto& end : clerk_.take_finished()) check_end(end);
             for (auto& envelope : out_.outbox) {

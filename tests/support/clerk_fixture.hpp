@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include <tests/support/hand_driver.hpp>
 #include <understudy/client/state_machine.hpp>
 
 namespace understudy::test {
@@ -39,8 +40,7 @@ struct Fixture {
     /// Runs one turn and returns what the client sent.
     std::vector<Envelope> turn(Duration later = {}) {
         now += later;
-        clerk.wake(now, out);
-        clerk.deep_invariants();
+        take_turn(clerk, now, out);
         CHECK(clerk.deadline() > now);
         auto again = clerk;
         client::Output nothing;
