@@ -9,11 +9,10 @@
 #include <string>
 #include <system_error>
 
-#include <CLI/CLI.hpp>
-
 #include "demo/process.hpp"
 #include "demo/scenario.hpp"
 #include "demo/text.hpp"
+#include "program/command_line.hpp"
 
 namespace {
 
@@ -96,19 +95,18 @@ int run(const Options& options, const std::filesystem::path& programs) {
 int main(int argc, char** argv) {
     Options options;
     bool quick = false, tcp = false;
-    CLI::App app{"Shows failovers: kills the primary of a replicated store twice while clients write, then everything\n"
-                 "at once, and looks for every answered write. Exit code 0 only if none is lost and none doubled.",
-                 "demo"};
-    app.add_option("--seconds", options.seconds, "How long the clients write")->check(CLI::Range(1.0, 86400.0))
-        ->capture_default_str();
-    app.add_flag("--quick", quick, "The same as --seconds 5");
-    app.add_option("--clients", options.clients, "How many clients write")->check(CLI::Range(1, 1000))
-        ->capture_default_str();
-    auto* over_tcp = app.add_flag("--tcp", tcp, "Over TCP on the loopback interface, as it is by default");
-    app.add_flag("--unix", options.unix_sockets, "Over unix sockets")->excludes(over_tcp);
-    app.add_flag("--plain", options.plain, "No live display, also on a terminal");
-    app.add_flag("--keep", options.keep, "Keep the servers' logs, and say where they are");
-    CLI11_PARSE(app, argc, argv);
+    const program::CommandLine line{
+        "demo",
+        "Shows failovers: kills the primary of a replicated store twice while clients write, then everything\n"
+        "at once, and looks for every answered write. Exit code 0 only if none is lost and none doubled."};
+    line.seconds("--seconds", options.seconds, "How long the clients write").between(1.0, 86400.0);
+    line.flag("--quick", quick, "The same as --seconds 5");
+    line.count("--clients", options.clients, "How many clients write").between(1, 1000);
+    const auto over_tcp = line.flag("--tcp", tcp, "Over TCP on the loopback interface, as it is by default");
+    line.flag("--unix", options.unix_sockets, "Over unix sockets").excludes(over_tcp);
+    line.flag("--plain", options.plain, "No live display, also on a terminal");
+    line.flag("--keep", options.keep, "Keep the servers' logs, and say where they are");
+    if (const auto end = line.parse(argc, argv)) return static_cast<int>(*end);
     if (quick) options.seconds = 5;
     try {
         std::signal(SIGPIPE, SIG_IGN);  // a reader of our output that disconnects must not prevent the cleanup

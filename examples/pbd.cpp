@@ -2,6 +2,7 @@
 // or idle.
 #include <algorithm>
 #include <chrono>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -35,67 +36,62 @@ constexpr auto examples =
     "  pbc tcp://127.0.0.1:7000 put colour blue\n"
     "  pbc tcp://127.0.0.1:7000 get colour\n";
 
-void add_limits(CLI::App& app, us::ReplicaOptions& replica) {
-    program::add_count(app, "--min-in-sync", replica.min_in_sync, "Refuse writes with fewer backups in sync");
+void add_limits(const program::Arguments& arguments, us::ReplicaOptions& replica) {
+    arguments.count("--min-in-sync", replica.min_in_sync, "Refuse writes with fewer backups in sync");
     const auto set_reads = [&replica](const std::string& how) {
         replica.reads = how == "lease" ? us::Reads::lease : us::Reads::confirm;
     };
-    app.add_option_function<std::string>("--reads", set_reads,
-                                         "Reads ask the backups, or rely on a lease of the view service [confirm]")
-        ->check(CLI::IsMember({"confirm", "lease"}));
-    program::add_size(app, "--log-bytes", replica.log_bytes, "Of the log, kept for servers that come back [64MiB]");
-    program::add_size(app, "--transfer-log-bytes", replica.transfer_log_bytes,
-                      "The same while a snapshot is sent [256MiB]");
-    program::add_size(app, "--max-command", replica.max_command, "A larger command is refused [1MiB]");
-    program::add_seconds(app, "--session-ttl", replica.session_ttl, "A client unused for so long is forgotten [600]");
+    arguments.choice("--reads", {"confirm", "lease"}, set_reads,
+                     "Reads ask the backups, or rely on a lease of the view service [confirm]");
+    arguments.size("--log-bytes", replica.log_bytes, "Of the log, kept for servers that come back [64MiB]");
+    arguments.size("--transfer-log-bytes", replica.transfer_log_bytes,
+                   "The same while a snapshot is sent [256MiB]");
+    arguments.size("--max-command", replica.max_command, "A larger command is refused [1MiB]");
+    arguments.seconds("--session-ttl", replica.session_ttl, "A client unused for so long is forgotten [600]");
 }
 
-void add_journal(CLI::App& app, Settings& settings) {
-    app.add_option("--data", settings.data, "Keep the state in this directory, and go on from what is there")
-        ->type_name("DIR");
-    const auto set_sync = [&settings](const std::string& when) {
-        using us::journal::SyncPolicy;
-        if (when == "always" || when == "never") {
-            settings.journal.sync = when == "always" ? SyncPolicy::always() : SyncPolicy::never();
-            return;
-        }
-        double seconds = 0;
-        if (!CLI::detail::lexical_cast(when, seconds))
-            throw CLI::ValidationError{"--sync", "expected always, never, or a number of seconds, not " + when};
-        settings.journal.sync = SyncPolicy::every(program::to_duration("--sync", seconds));
-    };
-    app.add_option_function<std::string>("--sync", set_sync,
-                                         "With --data: bring it to stable storage before anything is answered,\n"
-                                         "every so many seconds, or when the system likes [always]")
-        ->type_name("always|SECONDS|never");
-    program::add_size(app, "--journal-bytes", settings.replica.journal_bytes,
-                      "With --data: begin anew with a snapshot after so much [64MiB]");
+us::journal::SyncPolicy read_sync(const std::string& when) {
+    using us::journal::SyncPolicy;
+    if (when == "always") return SyncPolicy::always();
+    if (when == "never") return SyncPolicy::never();
+    if (const auto period = program::read_seconds(when)) return SyncPolicy::every(*period);
+    throw program::Mistake{"expected always, never, or a number of seconds, not " + when};
+}
+
+void add_journal(const program::Arguments& arguments, Settings& settings) {
+    arguments.text("--data", settings.data, "Keep the state in this directory, and go on from what is there")
+        .called("DIR");
+    const auto set_sync = [&settings](const std::string& when) { settings.journal.sync = read_sync(when); };
+    arguments
+        .text("--sync", set_sync,
+              "With --data: bring it to stable storage before anything is answered,\n"
+              "every so many seconds, or when the system likes [always]")
+        .called("always|SECONDS|never");
+    arguments.size("--journal-bytes", settings.replica.journal_bytes,
+                   "With --data: begin anew with a snapshot after so much [64MiB]");
 }
 
 std::optional<program::Exit> read(Settings& settings, int argc, char** argv) {
-    CLI::App app{
+    const program::CommandLine line{
+        "pbd",
         "A server of a replicated key/value store: primary, backup or idle, as the view service decides.\n"
         "Prints one line on stdout when it is ready, and events on stderr. On SIGTERM, SIGINT or SIGHUP it\n"
         "hands over and leaves; a second signal stops it at once. Its state is in memory, and a server that\n"
         "starts anew is empty, unless --data names a directory to keep it in.",
-        "pbd"};
-    program::describe(app, examples);
-    program::add_addresses(app, "VIEW_SERVICE", settings.replica.view_service,
-                           "The view service (viewd); several are tried in turn")
-        ->required();
-    program::add_address(app, "LISTEN", settings.transport.listen,
-                         "Where to listen: tcp://HOST:PORT (port 0: a free one) or unix:///PATH")
-        ->required();
-    program::add_address(app, "--advertise", settings.transport.advertise,
-                         "The address at which others reach it, which is its name; needed for 0.0.0.0");
-    app.add_option("--group", settings.replica.group, "The group that it serves")
-        ->type_name("NAME")
-        ->capture_default_str();
-    program::add_seconds(app, "--leave-timeout", settings.leave_timeout,
-                         "How long to try to hand over before it stops [5]");
-    add_journal(app, settings);
-    add_limits(app, settings.replica);
-    return program::parse(app, argc, argv);
+        examples};
+    line.addresses("VIEW_SERVICE", settings.replica.view_service,
+                   "The view service (viewd); several are tried in turn")
+        .required();
+    line.address("LISTEN", settings.transport.listen,
+                 "Where to listen: tcp://HOST:PORT (port 0: a free one) or unix:///PATH")
+        .required();
+    line.address("--advertise", settings.transport.advertise,
+                 "The address at which others reach it, which is its name; needed for 0.0.0.0");
+    line.text("--group", settings.replica.group, "The group that it serves").called("NAME").shows_default();
+    line.seconds("--leave-timeout", settings.leave_timeout, "How long to try to hand over before it stops [5]");
+    add_journal(line, settings);
+    add_limits(line, settings.replica);
+    return line.parse(argc, argv);
 }
 
 /// Whether the state is lost when this process ends: something was written, and no other server has all of it.

@@ -1,6 +1,6 @@
 // viewd: a view service as a program. It monitors the servers of any number of groups and decides which server is
 // primary.
-#include <chrono>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -30,30 +30,25 @@ constexpr auto examples =
     "  pbc tcp://127.0.0.1:7000 status\n";
 
 std::optional<program::Exit> read(Settings& settings, int argc, char** argv) {
-    CLI::App app{
+    const program::CommandLine line{
+        "viewd",
         "A view service: watches servers and decides which of them is primary and which are backups.\n"
         "Prints one line on stdout when it is ready, and events on stderr. SIGTERM, SIGINT or SIGHUP ends\n"
         "it.\n"
         "What it decides is in memory, and one that starts anew refuses the servers of before, unless --data names\n"
         "a directory to keep it in.",
-        "viewd"};
-    program::describe(app, examples);
-    program::add_address(app, "LISTEN", settings.transport.listen,
-                         "Where to listen: tcp://HOST:PORT (port 0: a free one) or unix:///PATH")
-        ->required();
-    program::add_address(app, "--advertise", settings.transport.advertise,
-                         "The address at which others reach it; needed for 0.0.0.0");
-    const auto take = [&](unsigned ms) { settings.views.ping_interval = std::chrono::milliseconds{ms}; };
-    app.add_option_function<unsigned>("--ping-interval", take, "How often servers ping [100]")
-        ->check(program::not_negative())
-        ->type_name("MS");
-    app.add_option("--dead-pings", settings.views.dead_pings, "After so many silent intervals a server is dead")
-        ->type_name("N")
-        ->capture_default_str();
-    program::add_count(app, "--backups", settings.views.backups, "Backups wanted in each group")->type_name("K");
-    app.add_option("--data", settings.data, "Keep what is decided in this directory, and go on from what is there")
-        ->type_name("DIR");
-    return program::parse(app, argc, argv);
+        examples};
+    line.address("LISTEN", settings.transport.listen,
+                 "Where to listen: tcp://HOST:PORT (port 0: a free one) or unix:///PATH")
+        .required();
+    line.address("--advertise", settings.transport.advertise,
+                 "The address at which others reach it; needed for 0.0.0.0");
+    line.milliseconds("--ping-interval", settings.views.ping_interval, "How often servers ping [100]");
+    line.count("--dead-pings", settings.views.dead_pings, "After so many silent intervals a server is dead");
+    line.count("--backups", settings.views.backups, "Backups wanted in each group").called("K");
+    line.text("--data", settings.data, "Keep what is decided in this directory, and go on from what is there")
+        .called("DIR");
+    return line.parse(argc, argv);
 }
 
 template <typename Views>

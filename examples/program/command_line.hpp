@@ -1,110 +1,106 @@
-// The parts of a command line that the programs share: addresses, --version, and the report of a mistake.
+// The command line of a program: its arguments, the text of --help, and the report of a mistake. The parser, CLI11,
+// takes longer to compile than the rest of a program; only command_line.cpp includes it.
 #pragma once
 
-#include <chrono>
+#include <cstddef>
 #include <functional>
-#include <iostream>
+#include <memory>
 #include <optional>
+#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include <CLI/CLI.hpp>
-
-#include <understudy/net/address.hpp>
-#include <understudy/version.hpp>
+#include <understudy/options.hpp>
 
 #include "exit_codes.hpp"
 
+namespace CLI {
+class App;
+class Option;
+}  // namespace CLI
+
 namespace program {
 
-inline void require_address(const std::string& text) {
-    const auto parsed = understudy::net::parse_address(text);
-    if (const auto* wrong = std::get_if<std::string>(&parsed)) throw CLI::ValidationError{*wrong};
-}
+/// A function that takes the text of an option throws this if it is wrong. The report names the option.
+struct Mistake : std::runtime_error {
+    using runtime_error::runtime_error;
+};
 
-/// `tcp://…` or `unix:///…`.
-inline CLI::Option* add_address(CLI::App& app, const std::string& name, understudy::Address& target,
-                                const std::string& what) {
-    const auto take = [&target](const std::string& text) {
-        require_address(text);
-        target = text;
-    };
-    return app.add_option_function<std::string>(name, take, what)->type_name("ADDRESS");
-}
+/// A length of time in seconds, as the programs accept it, or nothing if the text is no number. Throws `Mistake` if it
+/// is out of range.
+std::optional<understudy::Duration> read_seconds(const std::string& text);
 
-/// One or more addresses, separated by commas.
-inline CLI::Option* add_addresses(CLI::App& app, const std::string& name, std::vector<understudy::Address>& target,
-                                  const std::string& what) {
-    const auto take = [&target](const std::string& text) {
-        target.clear();
-        for (std::string_view rest = text;;) {
-            const auto comma = rest.find(',');
-            require_address(target.emplace_back(rest.substr(0, comma)));
-            if (comma == rest.npos) return;
-            rest.remove_prefix(comma + 1);
-        }
-    };
-    return app.add_option_function<std::string>(name, take, what)->type_name("ADDRESS[,...]");
-}
+/// One argument, with what there is to say of it beyond its kind.
+class Option {
+public:
+    explicit Option(CLI::Option* option) : option_{option} {}
 
-/// Throws `CLI::ValidationError`, naming the option, if the value is out of range.
-inline understudy::Duration to_duration(const std::string& name, double seconds) {
-    if (!(seconds >= 0.001 && seconds <= 1e9)) throw CLI::ValidationError{name, "expected 0.001 to 1e9 seconds"};
-    return std::chrono::duration_cast<understudy::Duration>(std::chrono::duration<double>{seconds});
-}
+    const Option& required() const;
+    const Option& shows_default() const;
+    const Option& called(const std::string& value) const;  ///< What --help names its value.
+    const Option& between(double least, double most) const;
+    const Option& between(int least, int most) const;
+    const Option& excludes(const Option& other) const;
 
-/// A length of time in seconds; fractions are allowed. `target` is a Duration, or an optional one.
-template <typename Target>
-CLI::Option* add_seconds(CLI::App& app, const std::string& name, Target& target, const std::string& what) {
-    const auto take = [name, &target](double seconds) { target = to_duration(name, seconds); };
-    return app.add_option_function<double>(name, take, what)->type_name("SECONDS");
-}
+private:
+    CLI::Option* option_;
+};
 
-/// For unsigned options: without this check a negative number would be taken as a huge one.
-inline CLI::Validator not_negative() {
-    const auto judge = [](std::string& text) {
-        return text.find('-') == text.npos ? std::string{} : text + " is negative";
-    };
-    return CLI::Validator{judge, ""};
-}
+/// The arguments of a program, or of one of its commands. A name with dashes is an option, without it is a place. Each
+/// function adds one of a kind. What it writes to must live until all is parsed.
+class Arguments {
+public:
+    using Take = std::function<void(const std::string&)>;
 
-/// A number that is not negative. `target` is unsigned.
-template <typename Unsigned>
-CLI::Option* add_count(CLI::App& app, const std::string& name, Unsigned& target, const std::string& what) {
-    return app.add_option(name, target, what)->check(not_negative())->type_name("N")->capture_default_str();
-}
+    explicit Arguments(CLI::App* app) : app_{app} {}
 
-/// A number of bytes: 4096, 64KiB, 1MiB.
-inline CLI::Option* add_size(CLI::App& app, const std::string& name, std::size_t& target, const std::string& what) {
-    auto* option = app.add_option(name, target, what)->transform(CLI::AsSizeValue{false})->type_name("SIZE");
-    return option->transform(not_negative());  // the last transform sees the text first
-}
+    Option flag(const std::string& name, bool& target, const std::string& what) const;
+    Option text(const std::string& name, std::string& target, const std::string& what = {}) const;
+    Option text(const std::string& name, std::optional<std::string>& target, const std::string& what = {}) const;
+    Option text(const std::string& name, const Take& take, const std::string& what) const;
+    Option choice(const std::string& name, const std::vector<std::string>& words, const Take& take,
+                  const std::string& what) const;
 
-/// Adds what every program has: version, help and examples. `examples` can be pasted into a shell.
-inline void describe(CLI::App& app, std::string_view examples) {
-    app.get_formatter()->column_width(34);
-    app.set_version_flag("--version", std::string{"understudy " UNDERSTUDY_VERSION_STRING},
-                         "Print the version and exit");
-    app.footer("Examples:\n" + std::string{examples} + "\n" + std::string{exit_table});
-}
+    /// A number that is not negative.
+    Option count(const std::string& name, int& target, const std::string& what) const;
+    Option count(const std::string& name, unsigned& target, const std::string& what) const;
+    Option count(const std::string& name, std::size_t& target, const std::string& what) const;
+    /// A number of bytes: 4096, 64KiB, 1MiB.
+    Option size(const std::string& name, std::size_t& target, const std::string& what) const;
 
-/// Returns nothing if the program should go on; otherwise the exit code, after printing the message. `say` may describe
-/// a mistake better than the parser does, given the words of the command line; or return an empty text.
-using Sayer = std::function<std::string(const CLI::App&, const std::vector<std::string>&)>;
-inline std::optional<Exit> parse(CLI::App& app, int argc, const char* const* argv, const Sayer& say = {}) {
-    try {
-        app.parse(argc, argv);
-        return std::nullopt;
-    } catch (const CLI::Success& asked) {  // --help, --version
-        app.exit(asked);
-        return Exit::done;
-    } catch (const CLI::ParseError& wrong) {
-        const auto better = say ? say(app, {argv + 1, argv + argc}) : std::string{};
-        std::cerr << app.get_name() << ": " << (better.empty() ? wrong.what() : better) << "\nTry `" << app.get_name()
-                  << " --help`.\n";
-        return Exit::usage;
-    }
-}
+    /// A length of time in seconds; fractions are allowed.
+    Option seconds(const std::string& name, double& target, const std::string& what) const;
+    Option seconds(const std::string& name, understudy::Duration& target, const std::string& what) const;
+    Option seconds(const std::string& name, std::optional<understudy::Duration>& target, const std::string& what) const;
+    Option milliseconds(const std::string& name, understudy::Duration& target, const std::string& what) const;
+
+    /// `tcp://…` or `unix:///…`.
+    Option address(const std::string& name, understudy::Address& target, const std::string& what) const;
+    /// One or more addresses, separated by commas.
+    Option addresses(const std::string& name, std::vector<understudy::Address>& target, const std::string& what) const;
+
+protected:
+    CLI::App* app_;
+};
+
+class CommandLine : public Arguments {
+public:
+    /// With --help and --version. `examples` can be pasted into a shell; the exit codes follow them in the help.
+    CommandLine(const std::string& program, const std::string& about, std::string_view examples = {});
+    ~CommandLine();
+    CommandLine(const CommandLine&) = delete;
+    CommandLine& operator=(const CommandLine&) = delete;
+
+    /// A command, one of which must follow the program's places. The program's options may also come after it. If it
+    /// was chosen, `chosen` is called when all is parsed.
+    Arguments command(const std::string& name, const std::string& what, const std::function<void()>& chosen) const;
+
+    /// Returns nothing if the program should go on; otherwise the exit code, after printing the message.
+    std::optional<Exit> parse(int argc, const char* const* argv) const;
+
+private:
+    std::unique_ptr<CLI::App> owned_;
+};
 
 }  // namespace program

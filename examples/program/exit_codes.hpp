@@ -6,8 +6,6 @@
 #include <string_view>
 #include <system_error>
 
-#include <asio/error.hpp>
-
 #include <understudy/error.hpp>
 
 namespace program {
