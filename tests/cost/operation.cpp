@@ -4,7 +4,6 @@
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
-#include <new>
 #include <string>
 
 #include <asio/detached.hpp>
@@ -15,20 +14,6 @@
 #include <understudy/understudy.hpp>
 
 #include "cost.hpp"
-
-namespace {
-
-std::size_t allocations = 0;
-
-}  // namespace
-
-[[gnu::noinline]] void* operator new(std::size_t size) {
-    ++allocations;
-    if (void* memory = std::malloc(size)) return memory;
-    throw std::bad_alloc{};
-}
-[[gnu::noinline]] void operator delete(void* memory) noexcept { std::free(memory); }
-[[gnu::noinline]] void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
 
 namespace us = understudy;
 using us::SimTransport;
@@ -92,6 +77,6 @@ int run_operation(int argc, char** argv) {
     // does nothing without callgrind; the warm-up before it is not counted, which is faster
     CALLGRIND_START_INSTRUMENTATION;
     script.run(operation, count);
-    std::printf("%zu\n", allocations);
+    std::printf("%zu\n", all_allocations);
     return 0;
 }
