@@ -236,10 +236,9 @@ TEST_SUITE("listen") {
                 --holders;
             }
         };
-        {
-            std::vector<std::jthread> claimants;
-            for (int i = 0; i < 3; ++i) claimants.emplace_back(claim_often);
-        }
+        std::vector<std::thread> claimants;
+        for (int i = 0; i < 3; ++i) claimants.emplace_back(claim_often);
+        for (auto& claimant : claimants) claimant.join();
         CHECK(clashes == 0);
         CHECK(std::filesystem::is_empty(folder.file("")));
     }
