@@ -26,8 +26,8 @@ struct GroupStatus {
     ViewInfo info;                      ///< The present view; its number is 0 if the group has none yet.
     bool acked = false;                 ///< The primary has reported that it leads this view, with all backups in sync.
     std::vector<ServerStatus> servers;  ///< Those that the view service has heard of, also the dead among them.
-    std::vector<Address> waiting_for;  ///< The group waits for any of these to return (R4); empty if it does not wait.
-    std::string waiting_why;           ///< A sentence that says why it waits; empty if it does not wait.
+    std::vector<Address> waiting_for;   ///< The group waits for any of these to return (R4); empty if it does not wait.
+    std::string waiting_why;            ///< A sentence that says why it waits; empty if it does not wait.
     friend bool operator==(const GroupStatus&, const GroupStatus&) = default;
 };
 /// A server that is refused because it has state of a former view service. `view.adopt` could continue from that state.
@@ -81,7 +81,7 @@ inline std::string may_be_lost(const View& old, const Member& forced) {
 /// The state of one backup as the primary sees it.
 struct BackupStatus {
     Address name;
-    std::string state;  ///< `in_sync`, `log` (catching up from the log), `snapshot`, or `unreachable`.
+    std::string state;       ///< `in_sync`, `log` (catching up from the log), `snapshot`, or `unreachable`.
     Index match = 0;         ///< The last index that the backup has acknowledged.
     std::uint64_t sent = 0;  ///< Bytes of the snapshot that the backup has acknowledged.
     friend bool operator==(const BackupStatus&, const BackupStatus&) = default;
@@ -92,7 +92,7 @@ struct ReplicaStatusResult {
     Address server;  ///< Its own name.
     Incarnation incarnation = Incarnation::none;
     Role role = Role::idle;
-    Index first = 0;  ///< The first index that is still in the log; `last + 1` if the log is empty.
+    Index first = 0;    ///< The first index that is still in the log; `last + 1` if the log is empty.
     Index last = 0;     ///< The last index in the log.
     Index commit = 0;   ///< The last index that every backup in sync has.
     Index applied = 0;  ///< The last index whose command the store has executed.

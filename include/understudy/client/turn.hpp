@@ -5,7 +5,6 @@
 
 #include <understudy/client/output.hpp>
 #include <understudy/event.hpp>
-#include <understudy/options.hpp>
 #include <understudy/protocol/fault.hpp>
 #include <understudy/view.hpp>
 
