@@ -20,6 +20,7 @@
 #include <asio/detached.hpp>
 #include <asio/executor_work_guard.hpp>
 #include <asio/io_context.hpp>
+#include <asio/post.hpp>
 #include <asio/steady_timer.hpp>
 #include <valgrind/callgrind.h>
 
@@ -129,7 +130,9 @@ public:
         reads_ = reads;
         left_ = count;
         under_way_ = load_.connections * load_.in_flight;
-        for (std::size_t n = 0; n < load_.connections * load_.in_flight; ++n) next(n);
+        asio::post(client_.io(), [this, lanes = under_way_] {  // in a turn of the client, where it is counted
+            for (std::size_t n = 0; n < lanes; ++n) next(n);
+        });
         client_.note_started();
         while (under_way_ != 0) take_turns();
     }
@@ -200,12 +203,12 @@ int run_parties(int argc, char** argv) {
     if (argc != 8)
         return std::fprintf(stderr, "cost parties FOLDER put|get CONNECTIONS IN_FLIGHT BYTES COUNT\n"), 2;
     const Load load{std::string_view{argv[3]} == "get", number(argv[4]), number(argv[5]), number(argv[6])};
-    Group script{argv[2], load};
-    script.run(false, std::max<std::size_t>(5'000'000 / (load.bytes + 500), 200));  // until buffers have their size
-    script.start_counting();
+    Group group{argv[2], load};
+    group.run(false, std::max<std::size_t>(5'000'000 / (load.bytes + 500), 200));  // until buffers have their size
+    group.start_counting();
     CALLGRIND_START_INSTRUMENTATION;  // nothing without callgrind; what was before is not counted, which is faster
-    script.run(load.reads, number(argv[7]));
+    group.run(load.reads, number(argv[7]));
     CALLGRIND_STOP_INSTRUMENTATION;
-    script.print();
+    group.print();
     return 0;
 }
