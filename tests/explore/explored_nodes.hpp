@@ -242,7 +242,7 @@ private:
     void carry_out(std::uint8_t from, std::uint8_t incarnation, CommonOutput& out, const Message* asked, Turn& turn) {
         const auto send = [&](Envelope& envelope) {
             if (envelope.peer == client) {
-                auto id = std::stoul(envelope.id);
+                auto id = envelope.id.number();
                 turn.replies.push_back({id / 16, id % 16, std::move(envelope.message)});
                 return;
             }
@@ -291,7 +291,7 @@ private:
     }
     std::uint32_t keep(Flight flight) {
         auto hash =
-            sim::mix(std::uint64_t{flight.from} << 16 | flight.to << 8 | flight.incarnation, flight.envelope.id);
+            sim::mix(std::uint64_t{flight.from} << 16 | flight.to << 8 | flight.incarnation, flight.envelope.id.json());
         hash = sim::mix(hash, sim::mix(flight.envelope.message.index(), std::uint64_t{flight.broken}));
         auto text = show(flight);
         hash = sim::mix(hash, text);

@@ -189,7 +189,8 @@ TEST_SUITE("decode") {
 
     TEST_CASE("an answer that nobody here asked for is refused and not answered") {
         const auto notification = make_call_id(Method::view_changed, 3);
-        for (const std::string id : {"null", "\"x\"", "31", "64", "-2", "99999999999999999999", notification.c_str()}) {
+        for (const std::string& id : {std::string{"null"}, std::string{"\"x\""}, std::string{"31"}, std::string{"64"},
+                                      std::string{"-2"}, std::string{"99999999999999999999"}, notification.json()}) {
             const auto error = refused(R"({"jsonrpc":"2.0","id":)" + id + R"(,"result":{}})");
             CHECK(error.code == error::invalid_request);
             CHECK(error.text.starts_with("an answer to a call that was not made here"));
@@ -207,7 +208,7 @@ TEST_SUITE("decode") {
              {"", R"(,"data":null)", R"(,"data":"text")", R"(,"data":[1])", R"(,"data":{"name":5})"}) {
             const auto id = make_call_id(Method::pb_query, 4);
             const auto result = wire::decode(R"({"jsonrpc":"2.0","error":{"code":-32099,"message":"no")" +
-                                             std::string{data} + R"(},"id":)" + id + "}");
+                                             std::string{data} + R"(},"id":)" + id.json() + "}");
             if (std::string_view{data}.find("name") != std::string_view::npos) {
                 CHECK(result.index() == 1);  // a member of this protocol with a wrong type
                 continue;

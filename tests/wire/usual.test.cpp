@@ -184,7 +184,7 @@ TEST_SUITE("usual") {
     TEST_CASE("names of features that are too many or too long or not printable are skipped") {
         const auto read = [](const std::string& names) {
             const auto text =
-                R"({"jsonrpc":"2.0","id":)" + make_call_id(Method::replica_append, 7) +
+                R"({"jsonrpc":"2.0","id":)" + make_call_id(Method::replica_append, 7).json() +
                 R"(,"result":{"view":1,"match":2,"features":[)" + names + "]}}";
             const auto decoded = wire::decode(text);
             REQUIRE(std::holds_alternative<wire::Decoded>(decoded));

@@ -14,6 +14,7 @@
 
 #include <understudy/base/namespaces.hpp>
 #include <understudy/error.hpp>
+#include <understudy/protocol/call_id.hpp>
 #include <understudy/status.hpp>
 #include <understudy/view.hpp>
 
@@ -21,9 +22,6 @@ namespace understudy::protocol {
 
 /// JSON text that the library passes on unparsed: a command, a query, or a reply of the store.
 using JsonText = std::string;
-
-/// The JSON-RPC id as its JSON text (`17`, `"abc"`). It is echoed unchanged. Empty for a notification.
-using CallId = std::string;
 
 /// The names of what a peer can do beyond version 1. A reader skips names that break these bounds, and names beyond
 /// `max_features`.

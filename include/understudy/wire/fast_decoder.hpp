@@ -129,10 +129,9 @@ public:
     /// Reads a frequent message. After a false, `id` and `message` have unspecified values.
     bool read(CallId& id, Message& message) {
         if (!in_.literal(R"({"jsonrpc":"2.0","id":)")) return false;
-        const char* const start = in_.mark();
         std::uint64_t number = 0;
         if (!in_.number(number)) return false;
-        id.assign(start, in_.mark());
+        id = CallId{number};
         return (in_.literal(R"(,"method":")") ? request(message) : answer(id, message)) && in_.literal("}") &&
                in_.at_end();
     }

@@ -24,12 +24,14 @@ namespace understudy::wire {
 // ---- writing ---------------------------------------------------------------------------------------------
 
 namespace detail {
+inline void write(Writer& to, const CallId& id) { id.is_number() ? to.number(id.number()) : to.put(id.text()); }
+
 template <typename M>
 void encode_as(Writer& to, const CallId& id, const M& message) {
     constexpr auto method = std::same_as<M, ViewChanged> ? Method::view_changed : requested_by<M>();
     constexpr bool is_response = method == Method::none;
     to.put(R"({"jsonrpc":"2.0")");
-    if (!id.empty()) to.put(R"(,"id":)").put(id);
+    if (!id.empty()) write(to.put(R"(,"id":)"), id);
     else if (is_response) to.put(R"(,"id":null)");
     if constexpr (!is_response) to.put(R"(,"method":")").put(to_string(method)).put(R"(","params":)");
     else to.put(std::same_as<M, Failure> ? R"(,"error":)" : R"(,"result":)");
@@ -214,7 +216,7 @@ private:
         if (method_ != Method::none && method_ != Method::view_changed && id_.empty())
             return "id: " + wire::quoted(method_name_) + " needs one, an integer or a string";
         if (body_name_ == "result" && answered() == Method::none)
-            return "an answer to a call that was not made here, id " + (id_.empty() ? "null" : wire::quoted(id_));
+            return "an answer to a call that was not made here, id " + (id_.empty() ? "null" : wire::quoted(id_.json()));
         return {};
     }
 
