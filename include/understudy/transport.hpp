@@ -4,7 +4,9 @@
 
 #include <concepts>
 #include <cstdint>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <type_traits>
 #include <utility>
 #include <variant>
@@ -52,6 +54,25 @@ using TransportEvent =
     std::variant<Delivered, Disconnected, Probed, ProtocolError, ConnectionsRefused, ConnectionsAccepted, Backlog>;
 using TransportEvents = std::vector<TransportEvent>;
 
+/// What a transport may call in place of completing `next` (`Transport`, `handle_turns`): a turn as a plain function.
+/// A coroutine that is resumed for each turn, and events that own what they carry, cost more than the rest of a turn
+/// with one message. All functions are called on the executor, and never from within a call of the transport.
+class TurnHandler {
+public:
+    /// A message of the coming turn. The payload is valid during this call only. `now` is when it was received.
+    virtual void message(const Address& from, std::string_view payload, Time now) = 0;
+    /// The other events of the coming turn, and messages that had to wait.
+    virtual void arrived(TransportEvents&& events) = 0;
+    /// Runs what the host waits for. It may throw what the host's handlers throw, and other turns may come within it.
+    virtual void complete() = 0;
+    /// Ends the turn, and returns the deadline of the next one; or nothing if the coroutine that awaits `next` has to
+    /// go on. Then `next` completes without events.
+    virtual std::optional<Time> turn() = 0;
+
+protected:
+    ~TurnHandler() = default;
+};
+
 /// A **Transport** carries payloads between addresses. `sim::broken_transport_laws` (sim/laws/transport_laws.hpp)
 /// checks its laws. A **turn** begins when `next` completes, and ends when the coroutine that awaited it waits again.
 /// Laws:
@@ -77,6 +98,8 @@ using TransportEvents = std::vector<TransportEvent>;
 ///    destructor ends a pending `next` too;
 ///  - optional: `Backlog` arrives when much data waits to be sent over an accepted connection, and when that is over;
 ///  - optional: `reuse(arrivals)` takes back the vector that `next` returned, to reuse its memory;
+///  - optional: `handle_turns(handler)`: while a `next` is pending, turns go to this `TurnHandler*` and not to `next`,
+///    until `handle_turns(nullptr)`. A turn is then: any number of `message`, `arrived`, `complete`, and `turn`;
 ///  - optional: `malformed(peer)` tells the transport that the last payload of a peer was not a message;
 ///  - optional: `max_frame()` is the largest payload in bytes. A replica whose messages would not fit is refused;
 ///  - optional: `objection(address)`, a `std::string`, says why this address can never be dialled, or is empty. A

@@ -172,6 +172,24 @@ public:
         asio::post(service, Step{this->shared_from_this(), service});
     }
 
+    /// Runs all that were added. The caller runs on the service's executor and within no call of the host.
+    ///
+    /// It posts the rest before it calls a handler: the handler may throw, stop its context, or run it itself. The rest
+    /// must run in each of these cases.
+    void run(const asio::any_io_executor& service) {
+        const auto* in_context = service.target<asio::io_context::executor_type>();
+        while (done_ < due_.size()) {
+            if (in_context && in_context->context().stopped()) return post(service);
+            auto next = std::move(due_[done_++]);
+            if (done_ == due_.size()) {
+                due_.clear();
+                done_ = 0;
+            }
+            post(service);
+            next.completion.run(next.ec, std::move(next.result));
+        }
+    }
+
 private:
     struct Due {
         CompletionHandler<Result> completion;
@@ -190,7 +208,11 @@ private:
         ~Step() {
             if (due_) due_->drop();
         }
-        void operator()() { std::exchange(due_, nullptr)->run(service_); }
+        void operator()() {
+            const auto due = std::exchange(due_, nullptr);
+            due->posted_ = false;
+            due->run(service_);
+        }
 
     private:
         std::shared_ptr<DueCompletions> due_;
@@ -201,23 +223,6 @@ private:
         posted_ = false;
         done_ = 0;
         const auto dropped = std::exchange(due_, {});
-    }
-
-    // Posts the rest before it calls a handler: the handler may throw, stop its context, or run it itself. The rest
-    // must run in each of these cases.
-    void run(const asio::any_io_executor& service) {
-        posted_ = false;
-        const auto* in_context = service.target<asio::io_context::executor_type>();
-        while (done_ < due_.size()) {
-            if (in_context && in_context->context().stopped()) return post(service);
-            auto next = std::move(due_[done_++]);
-            if (done_ == due_.size()) {
-                due_.clear();
-                done_ = 0;
-            }
-            post(service);
-            next.completion.run(next.ec, std::move(next.result));
-        }
     }
 
     std::vector<Due> due_;

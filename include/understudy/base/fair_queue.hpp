@@ -46,7 +46,7 @@ public:
     explicit FairQueue(std::size_t max_turn) : max_turn_{std::max<std::size_t>(max_turn, 1)} {}
 
     /// Whether the next turn would be empty.
-    bool empty() const { return front_.empty() && preferred_.empty() && others_.empty(); }
+    bool empty() const { return front_.empty() && !passed_by_ && preferred_.empty() && others_.empty(); }
 
     /// Whether the source may add more items. A source that has reached its own bound must be served first. If the
     /// bound on all sources together is reached, a source without waiting items may still add one, so that other
@@ -59,13 +59,16 @@ public:
 
     /// Adds an item that belongs to no source. It comes with the next turn.
     void push(Item item) { front_.push_back(std::move(item)); }
+    /// Whether an item of that weight can be handled at once, and counts it to the next turn if so. It can if it may go
+    /// into the next turn, and would be the first item there.
+    bool pass_by(const SourcePointer& source, std::size_t weight) {
+        if (!front_.empty() || !joins_next_turn(*source, weight)) return false;
+        front_weight_ += weight;
+        return passed_by_ = true;
+    }
     /// Adds an item behind all items of its source. The caller must ask `may_add` first; it is not checked here.
     void push(const SourcePointer& source, Item item, std::size_t weight) {
-        // The item goes directly into the next turn only if it fits and no item of its class waits: otherwise it would
-        // overtake items that came before it.
-        const bool overtakes = source->preferred_ ? preferred_.empty() : !anybody_queued();
-        const bool fits = front_.empty() || front_weight_ + weight <= max_turn_;
-        if (source->waiting_.empty() && !source->barred_ && overtakes && fits) {
+        if (joins_next_turn(*source, weight)) {
             front_weight_ += weight;
             return front_.push_back(std::move(item));
         }
@@ -96,8 +99,9 @@ public:
     std::vector<Item> take(std::vector<Item> fresh = {}) {
         auto turn = std::exchange(front_, std::move(fresh));
         auto taken = std::exchange(front_weight_, 0);
+        const bool begun = std::exchange(passed_by_, false);
         if (!anybody_queued()) return turn;
-        if (serve(preferred_, turn, taken)) serve(others_, turn, taken);
+        if (serve(preferred_, turn, taken, begun)) serve(others_, turn, taken, begun);
         return turn;
     }
 
@@ -106,6 +110,7 @@ public:
         for (auto* row : {&preferred_, &others_})
             for (const auto& source : std::exchange(*row, {})) *source = Source{source->preferred_};
         front_weight_ = weight_ = 0;
+        passed_by_ = false;
     }
 
 private:
@@ -116,6 +121,13 @@ private:
     // A source may take up to this weight of a turn, and at least one item, before the next source follows.
     std::size_t quantum() const { return max_turn_ / 16; }
 
+    /// Whether an item may go directly into the next turn: if it fits and no item of its class waits. Otherwise it
+    /// would overtake items that came before it.
+    bool joins_next_turn(const Source& source, std::size_t weight) const {
+        const bool in_order = source.preferred_ ? preferred_.empty() : !anybody_queued();
+        const bool fits = (front_.empty() && !passed_by_) || front_weight_ + weight <= max_turn_;
+        return source.waiting_.empty() && !source.barred_ && in_order && fits;
+    }
     bool anybody_queued() const { return !preferred_.empty() || !others_.empty(); }
     Rotation& rotation(const Source& source) { return source.preferred_ ? preferred_ : others_; }
     void enqueue(const SourcePointer& source) {
@@ -123,13 +135,14 @@ private:
         rotation(*source).push_back(source);
     }
 
-    /// Returns false when the turn is full. The source whose item did not fit stays first for the next turn.
-    bool serve(Rotation& row, std::vector<Item>& turn, std::size_t& taken) {
+    /// Returns false when the turn is full. The source whose item did not fit stays first for the next turn. `begun`:
+    /// items of the turn were handled already.
+    bool serve(Rotation& row, std::vector<Item>& turn, std::size_t& taken, bool begun) {
         while (!row.empty()) {
             const auto source = row.front();
             for (std::size_t given = 0; !source->waiting_.empty() && given <= quantum();) {
                 auto& first = source->waiting_.front();
-                if (!turn.empty() && taken + first.weight > max_turn_) return false;
+                if ((begun || !turn.empty()) && taken + first.weight > max_turn_) return false;
                 turn.push_back(std::move(first.item));
                 taken += first.weight;
                 given += first.weight;
@@ -147,6 +160,7 @@ private:
     std::size_t max_turn_;
     std::vector<Item> front_;
     std::size_t front_weight_ = 0;
+    bool passed_by_ = false;       // an item of the next turn was handled at once
     Rotation preferred_, others_;  // the sources that have waiting items
     std::size_t weight_ = 0;       // of all items that wait beyond the next turn
 };

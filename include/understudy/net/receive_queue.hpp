@@ -8,6 +8,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <exception>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -68,8 +69,15 @@ public:
         notify();
     }
     /// Adds a message. It does not notify the waiter; `delivered` does, once the connection has added all it has read.
+    /// A message that may be in the next turn is handled at once, if turns are handled (`handle_turns`) and none is
+    /// under way: so it need not be copied.
     void deliver(const Source& source, const Address& from, std::string_view payload) {
-        if (!closed_) queue_.push(source, pool_.fill(from, payload), sizeof(TransportEvent) + payload.size());
+        if (closed_) return;
+        const auto weight = sizeof(TransportEvent) + payload.size();
+        if (!handler_ || !waiter_ || in_turn_ || cancelled_ || !queue_.pass_by(source, weight))
+            return queue_.push(source, pool_.fill(from, payload), weight);
+        if (!read_at_) read_at_ = boot_time();
+        handler_->message(from, payload, *read_at_);
     }
     /// Holds back (`on`) or releases the events of this connection that wait beyond the next turn.
     void bar(const Source& source, bool on) {
@@ -79,18 +87,21 @@ public:
     /// One connection has added all it has read. Notifies the waiter. If recent turns had a single active connection,
     /// the turn begins at once, within this call: waiting for others would only add latency.
     void delivered() {
+        read_at_.reset();
         if (queue_.empty()) return;
         ++reads_;
         if (waiter_ && !notified_ && alone_.at_once()) return answer();
         notify();
     }
+    /// From now on turns go to `handler` while a `next` is pending; see the concept `Transport`. Null: to `next` again.
+    void handle_turns(TurnHandler* handler) { handler_ = handler; }
     /// Takes back the events that `next` returned, to use their memory again.
     void reuse(TransportEvents&& used) { pool_.take_back(std::move(used)); }
 
     /// Completes the pending call of `next`, or the following one if none is pending.
     void wake() {
         woken_ = true;
-        notify();
+        if (!completing_) notify();  // else the turn follows anyway
     }
 
     /// Drops all events. The pending `next`, and each later one, ends with `error::closed`.
@@ -170,8 +181,11 @@ private:
                 if (queue && (type & asio::cancellation_type::terminal) != asio::cancellation_type::none)
                     queue->cancel();
             });
+        await_turn(deadline);
+    }
+    void await_turn(Time deadline) {
         arm(deadline);
-        if (!queue_.empty() || woken_ || closed_ || boot_time() >= deadline) notify();
+        if (!queue_.empty() || woken_ || closed_ || cancelled_ || boot_time() >= deadline) notify();
     }
 
     void cancel() {
@@ -192,15 +206,43 @@ private:
 
     void answer() {
         reads_ = 0;
+        if (!waiter_ || in_turn_) return;
+        if (handler_ && !closed_ && !cancelled_) return handle_turn();
+        finish();
+    }
+    void finish() {
+        if (closed_) return complete(error::closed, {});
+        if (cancelled_) return complete(asio::error::operation_aborted, {});
+        complete({}, queue_.take(pool_.empty_turn()));
+    }
+
+    // What the host does in `complete` may close this queue, or run its executor, so that other turns come within.
+    void handle_turn() {
+        {
+            InTurn turn{in_turn_};
+            handler_->arrived(queue_.take(pool_.empty_turn()));
+        }
+        {
+            Completing completing{*this};
+            handler_->complete();
+        }
         if (!waiter_) return;
-        if (closed_) return complete(error::closed);
-        if (cancelled_) return complete(asio::error::operation_aborted);
-        complete({});
+        if (closed_ || cancelled_) return finish();
+        woken_ = false;
+        std::optional<Time> next;
+        {
+            Turn turn{*this};
+            next = handler_->turn();
+        }
+        if (closed_ || cancelled_) return finish();
+        if (!next) return complete({}, {});
+        waiter_->deadline = *next;
+        await_turn(*next);
     }
 
     // Order matters: everything about the old waiter is reset first, since the handler may call `next` again at once.
     // `woken_` stays set if this call failed: the wake-up then applies to the following `next`.
-    void complete(std::error_code fault) {
+    void complete(std::error_code fault, TransportEvents events) {
         auto handler = std::move(waiter_->handler);
         waiter_.reset();
         if (auto slot = asio::get_associated_cancellation_slot(handler); slot.is_connected()) slot.clear();
@@ -208,7 +250,7 @@ private:
         if (closed_) disarm();
         if (!fault) woken_ = false;
         Turn turn{*this};
-        handler(fault, fault ? TransportEvents{} : queue_.take(pool_.empty_turn()));
+        handler(fault, std::move(events));
     }
 
     // The coroutine runs within the handler until it suspends; so the end of this scope is the end of the turn.
@@ -219,6 +261,22 @@ private:
             if (queue_.after_turn_) queue_.after_turn_();
         }
         ReceiveQueue& queue_;
+    };
+
+    struct InTurn {
+        explicit InTurn(bool& flag) : flag_{flag} { flag_ = true; }
+        ~InTurn() { flag_ = false; }
+        bool& flag_;
+    };
+    // A turn follows `complete`, so a wake-up within it needs no notification; unless a handler of the host throws.
+    struct Completing {
+        explicit Completing(ReceiveQueue& queue) : queue_{queue} { queue_.completing_ = true; }
+        ~Completing() {
+            queue_.completing_ = false;
+            if (std::uncaught_exceptions() > uncaught_) queue_.notify();
+        }
+        ReceiveQueue& queue_;
+        int uncaught_ = std::uncaught_exceptions();
     };
 
     // A timer that expires early costs one extra wait; to set it anew for each turn would cost more.
@@ -266,6 +324,8 @@ private:
     Alone alone_;
     std::size_t reads_ = 0;  // connections that delivered since the last turn
     std::optional<Waiter> waiter_;
+    TurnHandler* handler_ = nullptr;
+    std::optional<Time> read_at_;  // when the connection was read that delivers now
     Time armed_until_{};
     std::uint64_t armed_ = 0;  // the number of the current wait; handlers of older waits do nothing; 0: none
     std::uint64_t waits_ = 0;
@@ -273,6 +333,7 @@ private:
     bool woken_ = false;
     bool cancelled_ = false;
     bool in_turn_ = false;
+    bool completing_ = false;
     bool closed_ = false;
 };
 

@@ -56,6 +56,7 @@ public:
 
     void send(const Address& to, std::string_view payload);
     asio::awaitable<TransportEvents> next(Time deadline);
+    void handle_turns(TurnHandler* handler);
     void reuse(TransportEvents&& used);
     void wake();
     void probe(const Address& address);

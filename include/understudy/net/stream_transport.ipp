@@ -53,6 +53,7 @@ UNDERSTUDY_DECL void SocketTransport::send(const Address& to, std::string_view p
 UNDERSTUDY_DECL asio::awaitable<TransportEvents> SocketTransport::next(Time deadline) {
     return manager_->queue().next(deadline);
 }
+UNDERSTUDY_DECL void SocketTransport::handle_turns(TurnHandler* handler) { manager_->queue().handle_turns(handler); }
 UNDERSTUDY_DECL void SocketTransport::reuse(TransportEvents&& used) { manager_->queue().reuse(std::move(used)); }
 UNDERSTUDY_DECL void SocketTransport::wake() { manager_->queue().wake(); }
 UNDERSTUDY_DECL void SocketTransport::probe(const Address& address) { manager_->probe(address); }

@@ -38,6 +38,9 @@ public:
         if (auto completion = take(key)) due_->add(std::move(completion), ec, std::move(answer));
     }
     void post_finished(const asio::any_io_executor& service) { due_->post(service); }
+    /// In place of `post_finished`, where the caller runs on the service's executor and within no call of the host. It
+    /// throws what a handler throws; then the others run later.
+    void run_finished(const asio::any_io_executor& service) { due_->shared_from_this()->run(service); }
     void finish_all(std::error_code ec) {
         auto finished = std::exchange(calls_, {});
         for (auto& [key, completion] : finished) completion.post(ec, {});

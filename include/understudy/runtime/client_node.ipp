@@ -84,8 +84,14 @@ public:
     // ---- for the loop (see `Driven`) ----
 
     Time deadline() const { return driver.machine.deadline(); }
+    /// Runs the handlers of the calls that the messages of this turn have finished. The calls that they start leave
+    /// with the same turn.
+    void complete_calls() {
+        take_finished();
+        calls.run_finished(executor());
+    }
     void after_turn() {
-        for (auto& done : driver.machine.take_finished()) finish(done);
+        take_finished();
         calls.post_finished(executor());
         if (leaving_ && !driver.machine.leaving()) stop();
     }
@@ -107,6 +113,9 @@ private:
         run_in_background(*this);
     }
 
+    void take_finished() {
+        for (auto& done : driver.machine.take_finished()) finish(done);
+    }
     void finish(client::Finished& done) {
         if (done.error) {
             // In place of a value, the text of the exception: see `FailureText`.

@@ -7,7 +7,9 @@
 #include <cstddef>
 #include <exception>
 #include <memory>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <system_error>
 #include <utility>
 #include <variant>
@@ -90,6 +92,17 @@ public:
             std::visit([&](auto& one) { take(one, now); }, arrival);
         transport->reuse(std::move(arrivals));
     }
+    /// Passes one message to the state machine. The payload is not kept.
+    void receive(const Address& from, std::string_view payload, Time now) {
+        auto decoded = wire::decode(payload);
+        if (auto* wrong = std::get_if<wire::DecodeError>(&decoded)) return refuse(from, *wrong);
+        auto& [id, content] = std::get<wire::Decoded>(decoded);
+        if (const auto* ping = std::get_if<Ping>(&content))
+            // The view service would announce this name to other nodes, and they could not dial it.
+            if (auto wrong = transport->name_fault(ping->server); !wrong.empty())
+                return refuse(from, {id, error::bad_request, std::move(wrong), "view.ping"});
+        machine.receive({from, std::move(id), std::move(content)}, now, output_);
+    }
     /// Lets the state machine do what is due, except for work of the host's store.
     void wake(Time now) {
         if constexpr (WorkingStateMachine<M>) machine.respond(now, output_);
@@ -128,16 +141,7 @@ public:
 private:
     // ---- what arrives ----
 
-    void take(Delivered& message, Time now) {
-        auto decoded = wire::decode(message.payload);
-        if (auto* wrong = std::get_if<wire::DecodeError>(&decoded)) return refuse(message.from, *wrong);
-        auto& [id, content] = std::get<wire::Decoded>(decoded);
-        if (const auto* ping = std::get_if<Ping>(&content))
-            // The view service would announce this name to other nodes, and they could not dial it.
-            if (auto wrong = transport->name_fault(ping->server); !wrong.empty())
-                return refuse(message.from, {id, error::bad_request, std::move(wrong), "view.ping"});
-        machine.receive({std::move(message.from), std::move(id), std::move(content)}, now, output_);
-    }
+    void take(Delivered& message, Time now) { receive(message.from, message.payload, now); }
     void take(Disconnected& gone, Time now) { machine.disconnected(gone.peer, now, output_); }
     void take(Probed& probed, Time now) { machine.probed(probed.address, probed.result, now, output_); }
     void take(Backlog& backlog, Time) {
@@ -228,6 +232,7 @@ private:
 /// | `submit(batch)` | replica | before any message of the turn leaves |
 /// | `answer(envelope)` | replica | for each answer to a call of the host |
 /// | `after_turn()` | all | when the output was carried out: complete what the state machine has finished |
+/// | `complete_calls()` | client | before a turn that the transport calls: run the handlers of finished calls |
 /// | `end_calls()` | all | when the loop has ended: complete the calls that wait |
 /// | `drop_calls()` | all | when the loop was destroyed: destroy the calls that wait |
 template <typename N>
@@ -267,39 +272,152 @@ private:
     std::shared_ptr<N> node_;
 };
 
+// ---- the steps of a turn ----
+
+template <Driven N>
+void receive(N& node, TransportEvents arrivals) {
+    node.threads.turn();
+    node.driver.receive(std::move(arrivals), node.driver.transport->now());
+}
+template <Driven N>
+void wake(N& node) {
+    auto& driver = node.driver;
+    const Time now = driver.transport->now();
+    if constexpr (Replicates<typename N::Machine>) node.before_wake(now, driver.output());
+    driver.wake(now);
+}
+template <Driven N>
+bool must_store(const N& node) {
+    if constexpr (StoresChanges<N>) return node.driver.machine.has_changes();
+    else return false;
+}
+template <Driven N>
+void finish_turn(N& node) {
+    node.driver.carry_out(node);
+    node.after_turn();
+}
+template <Driven N>
+bool has_work(const N& node) {
+    if constexpr (WorkingStateMachine<typename N::Machine>) return node.driver.machine.has_work();
+    else return false;
+}
+template <Driven N>
+void work(N& node) {
+    if constexpr (WorkingStateMachine<typename N::Machine>) {
+        node.driver.work();
+        finish_turn(node);
+    }
+}
+/// Whether the messages of the turn should leave before its work. They leave only when the turn ends.
+template <Driven N>
+bool works_slowly(const N& node) {
+    if constexpr (WorkingStateMachine<typename N::Machine>) return node.driver.machine.works_slowly();
+    else return false;
+}
+
+/// Takes the turns of a node that its transport calls (`TurnHandler`). What needs a coroutine is left to `run`.
+template <Driven N>
+class CalledTurns final : public TurnHandler {
+public:
+    /// The step with which the coroutine goes on when `next` has completed.
+    enum class Step { receive, store, work };
+
+    explicit CalledTurns(N& node) : node_{node}, called_{transport().handle_turns(this)} {}
+    CalledTurns(const CalledTurns&) = delete;
+    CalledTurns& operator=(const CalledTurns&) = delete;
+    ~CalledTurns() {
+        if (called_) transport().handle_turns(nullptr);
+    }
+
+    /// Where the last turn was left off. Throws what was thrown in it.
+    Step left_off() {
+        if (thrown_) std::rethrow_exception(thrown_);
+        return std::exchange(left_off_, Step::receive);
+    }
+
+    void message(const Address& from, std::string_view payload, Time now) override {
+        guarded([&] {
+            node_.threads.turn();
+            node_.driver.receive(from, payload, now);
+        });
+    }
+    void arrived(TransportEvents&& events) override {
+        guarded([&] { receive(node_, std::move(events)); });
+    }
+    void complete() override {
+        if constexpr (requires { node_.complete_calls(); }) node_.complete_calls();
+    }
+    std::optional<Time> turn() override {
+        std::optional<Time> next;
+        guarded([&] { next = take_turn(); });
+        return next;
+    }
+
+private:
+    TransportBase& transport() const { return *node_.driver.transport; }
+
+    std::optional<Time> take_turn() {
+        wake(node_);
+        if (must_store(node_)) return leave_off(Step::store);
+        finish_turn(node_);
+        if (!node_.driver.stopped() && has_work(node_)) {
+            if (works_slowly(node_)) return leave_off(Step::work);
+            work(node_);
+        }
+        return node_.deadline();
+    }
+    std::optional<Time> leave_off(Step step) {
+        left_off_ = step;
+        return std::nullopt;
+    }
+    // An exception ends the loop, so the coroutine has to get it. Nothing is done after it.
+    template <typename Step>
+    void guarded(Step step) {
+        if (thrown_) return;
+        try {
+            step();
+        } catch (...) {
+            thrown_ = std::current_exception();
+        }
+    }
+
+    N& node_;
+    Step left_off_ = Step::receive;
+    std::exception_ptr thrown_;
+    bool called_;
+};
+
 /// The loop, turn by turn. It ends when the driver is stopped, or with the exception of its transport. If that means
-/// cancellation, the loop can be started again.
+/// cancellation, the loop can be started again. A transport that can call turns itself does so; then `next` completes
+/// only for what a plain function cannot do: to wait.
 template <Driven N>
 asio::awaitable<void> run(RunGuard<N> node) {
-    using M = typename N::Machine;
+    using Step = typename CalledTurns<N>::Step;
     auto& driver = node->driver;
     std::exception_ptr thrown;
     try {
         if constexpr (StoresChanges<N>) co_await node->storage.load();
+        CalledTurns<N> turns{*node};
         while (!driver.stopped()) {
             TransportEvents arrivals = co_await driver.transport->next(node->deadline());
-            node->threads.turn();
-            const Time now = driver.transport->now();
-            driver.receive(std::move(arrivals), now);
-            if constexpr (Replicates<M>) node->before_wake(now, driver.output());
-            driver.wake(now);
-            if constexpr (StoresChanges<N>) {
-                if (driver.machine.has_changes()) co_await node->storage.store();
-                // Stopped while storing: no message may leave and no event may be emitted any more.
-                if (driver.stopped()) break;
+            const auto step = turns.left_off();
+            if (step == Step::receive) {
+                receive(*node, std::move(arrivals));
+                wake(*node);
             }
-            driver.carry_out(*node);
-            node->after_turn();
-            if constexpr (WorkingStateMachine<M>) {
-                if (!driver.machine.has_work()) continue;
-                // The messages sent so far leave only when this coroutine waits. If the store is slow, let them leave
-                // first.
-                if (driver.machine.works_slowly()) co_await asio::post(node->executor(), asio::use_awaitable);
-                if (driver.stopped()) break;
-                driver.work();
-                driver.carry_out(*node);
-                node->after_turn();
+            if (step != Step::work) {
+                if constexpr (StoresChanges<N>) {
+                    if (must_store(*node)) co_await node->storage.store();
+                    // Stopped while storing: no message may leave and no event may be emitted any more.
+                    if (driver.stopped()) break;
+                }
+                finish_turn(*node);
+                if (!has_work(*node)) continue;
+                // If the store is slow, let the messages leave first: they do when this coroutine waits.
+                if (works_slowly(*node)) co_await asio::post(node->executor(), asio::use_awaitable);
             }
+            if (driver.stopped()) break;
+            work(*node);
         }
     } catch (...) {
         thrown = std::current_exception();

@@ -32,6 +32,8 @@ public:
     virtual void resume(const Address& peer) = 0;
     virtual void close() = 0;
 
+    /// Returns false if the transport cannot call turns.
+    virtual bool handle_turns(TurnHandler*) { return false; }
     virtual void reuse(TransportEvents&&) {}
     virtual void malformed(const Address&) {}
     virtual std::optional<std::size_t> max_frame() const { return std::nullopt; }
@@ -56,6 +58,10 @@ public:
     void resume(const Address& peer) override { transport_.resume(peer); }
     void close() override { transport_.close(); }
 
+    bool handle_turns(TurnHandler* handler) override {
+        if constexpr (requires { transport_.handle_turns(handler); }) return transport_.handle_turns(handler), true;
+        else return false;
+    }
     void reuse(TransportEvents&& used) override {
         if constexpr (requires { transport_.reuse(std::move(used)); }) transport_.reuse(std::move(used));
     }

@@ -216,7 +216,8 @@ private:
         if (method_ != Method::none && method_ != Method::view_changed && id_.empty())
             return "id: " + wire::quoted(method_name_) + " needs one, an integer or a string";
         if (body_name_ == "result" && answered() == Method::none)
-            return "an answer to a call that was not made here, id " + (id_.empty() ? "null" : wire::quoted(id_.json()));
+            return "an answer to a call that was not made here, id " +
+                   (id_.empty() ? "null" : wire::quoted(id_.json()));
         return {};
     }
 
