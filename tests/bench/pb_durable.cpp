@@ -198,7 +198,7 @@ Index write_journal(const std::string& folder, const Settings& settings) {
         for (int n = 0; n < 64; ++n) {
             auto entry = put_entry(log.last().index + 1, settings.bytes);
             bytes += entry.command.size();
-            log.append(std::move(entry));
+            log.append(entry);
         }
         batch.through = batch.commit = log.last().index;
         files.write(journal::make_pending(batch, log));

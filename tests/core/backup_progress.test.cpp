@@ -14,7 +14,7 @@ TEST_SUITE("backup_progress") {
         for (Index index = 1; index <= entries; ++index) {
             Entry entry;
             entry.at = {1, index};
-            log.append(std::move(entry));
+            log.append(entry);
         }
         return log;
     }

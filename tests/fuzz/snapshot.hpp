@@ -79,7 +79,7 @@ inline State build_state(Bytes& in) {
         if (entry.kind == EntryKind::command)
             entry.command = in.one_in(4) ? KvStore::encode_command(kv::Erase{key})
                                          : KvStore::encode_command(kv::Append{key, value});
-        state.log.append(std::move(entry));
+        state.log.append(entry);
         ++state.commit;
         state.apply_next(Time{});
     }

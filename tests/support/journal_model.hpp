@@ -20,7 +20,7 @@ class JournalModel {
 public:
     void write(const JournalBatch& batch, const Log& log) {
         Kept kept{batch, {}};
-        for (auto index = batch.prev.index + 1; index <= batch.through; ++index) kept.entries.push_back(log[index]);
+        for (const auto& entry : log.share(batch.prev.index, batch.through)) kept.entries.push_back(Entry(entry));
         kept_.push_back(std::move(kept));
     }
     /// Makes everything written so far stable; returns the number of the last batch.

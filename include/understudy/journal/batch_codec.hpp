@@ -76,7 +76,7 @@ inline HardState read_hard_state(VarintReader& in) {
 
 // The view is stored as the difference to the view of the entry before. The index is not stored: entries are
 // consecutive.
-inline void put_entry(std::string& out, const Entry& entry, ViewNumber view_before) {
+inline void put_entry(std::string& out, const EntryView& entry, ViewNumber view_before) {
     const bool session = entry.session != SessionId{};
     out += static_cast<char>(static_cast<std::uint8_t>(entry.kind) | (session ? has_session : 0));
     put_varint(out, entry.at.view - view_before);

@@ -18,8 +18,8 @@
 #include <utility>
 #include <vector>
 
-#include <understudy/replica/entry_block.hpp>
-#include <understudy/replica/recovery.hpp>
+#include <understudy/protocol/entry_block.hpp>
+#include <understudy/replica/journal_reader.hpp>
 
 namespace understudy::journal {
 
@@ -41,10 +41,10 @@ public:
     }
     std::string batch(const JournalBatch& batch, std::span<const EntryView> entries) override {
         std::size_t bytes = 0;
-        for (const auto& entry : entries) bytes += entry.command.size();
-        if (!filling_.entries.has_room(bytes) || filling_.batches.size() == most_batches) {
+        for (const auto& entry : entries) bytes += EntryBlock::size_of(entry.command.size());
+        if (!filling_.has_room(bytes) || filling_.batches.size() == most_batches) {
             if (!hand_over()) return stopped_text;
-            filling_.entries.begin(block_bytes, bytes);
+            filling_.begin(bytes);
         }
         filling_.add(batch, entries);
         filling_.to_come = to_come_;
@@ -106,26 +106,34 @@ private:
     static constexpr std::size_t most_bytes = 4 * block_bytes;  // may be queued when another block is added
     static constexpr auto stopped_text = "nobody wants to know";
 
-    /// A run of batches, and the entries of all of them.
+    /// A run of batches, and the entries of all of them. `begin` comes first.
     struct Block {
-        replica::EntryBlock entries;
+        EntryBlock::Pointer entries;
         std::vector<std::pair<JournalBatch, std::size_t>> batches;  // each with the number of its entries
         std::uint64_t to_come = 0;
 
-        std::size_t bytes() const { return entries.bytes() + batches.size() * sizeof(batches[0]); }
+        /// Makes room for at least `bytes` of entries. Memory that is there is used again.
+        void begin(std::size_t bytes) {
+            batches.clear();
+            if (entries && entries->room() >= std::max(block_bytes, bytes)) entries->shrink(0);
+            else entries = EntryBlock::make(std::max(block_bytes, bytes));
+        }
+        bool has_room(std::size_t bytes) const { return entries && entries->has_room(bytes); }
+        std::size_t bytes() const { return entries->bytes() + batches.size() * sizeof(batches[0]); }
         void add(const JournalBatch& batch, std::span<const EntryView> its) {
             batches.emplace_back(batch, its.size());
-            for (const auto& entry : its) entries.append(entry);
+            for (const auto& entry : its) entries->append(entry, 0);
         }
         template <typename Refuse>
         void deliver(replica::JournalReader& to, Refuse& refuse) {
             to.to_come(to_come);
-            std::span<const EntryView> left{entries.entries()};
+            std::vector<EntryView> its;
+            std::size_t next = 0;
             for (const auto& [batch, count] : batches) {
-                if (const auto wrong = to.batch(batch, left.first(count)); !wrong.empty()) refuse(batch.number, wrong);
-                left = left.subspan(count);
+                its.clear();
+                while (its.size() < count) its.push_back((*entries)[next++]);
+                if (const auto wrong = to.batch(batch, its); !wrong.empty()) refuse(batch.number, wrong);
             }
-            batches.clear();
         }
     };
 
@@ -140,7 +148,7 @@ private:
         if (!empty_.empty()) {
             filling_ = std::move(empty_.back());
             empty_.pop_back();
-            filling_.entries.begin(block_bytes, 0);
+            filling_.begin(0);
         }
         changed_.notify_all();
         return true;

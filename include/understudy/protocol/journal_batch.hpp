@@ -68,16 +68,14 @@ struct EntryView {
     std::string_view command;
 
     EntryView() = default;
+    EntryView(Position position, EntryKind what, SessionId of, Sequence number, Sequence lowest, std::string_view text)
+        : at{position}, kind{what}, session{of}, seq{number}, low{lowest}, command{text} {}
     // A temporary entry would leave `command` dangling.
     EntryView(Entry&&) = delete;
     EntryView(const Entry& entry)
-        : at{entry.at},
-          kind{entry.kind},
-          session{entry.session},
-          seq{entry.seq},
-          low{entry.low},
-          command{entry.command} {}
+        : EntryView{entry.at, entry.kind, entry.session, entry.seq, entry.low, entry.command} {}
     explicit operator Entry() const { return {at, kind, session, seq, low, JsonText{command}}; }
+    friend bool operator==(const EntryView&, const EntryView&) = default;
 };
 
 }  // namespace understudy::protocol

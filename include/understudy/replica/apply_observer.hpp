@@ -4,6 +4,7 @@
 
 #include <utility>
 
+#include <understudy/protocol/journal_batch.hpp>
 #include <understudy/protocol/message.hpp>
 
 namespace understudy::replica {
@@ -21,15 +22,8 @@ inline ApplyObserver set_apply_observer(ApplyObserver observer) {
     return std::exchange(apply_observer, observer);
 }
 
-/// Calls the observer of this thread, if there is one.
-inline void observe_applied(const void* replica, const Entry& entry, bool effective) {
-    if (apply_observer) [[unlikely]]
-        apply_observer(replica, entry, effective);
-}
-/// The same for any type that converts to `Entry`. The conversion copies the command, so it is done only if there is an
-/// observer.
-template <typename E>
-void observe_applied(const void* replica, const E& entry, bool effective) {
+/// Calls the observer of this thread, if there is one. Only then the entry is copied.
+inline void observe_applied(const void* replica, const EntryView& entry, bool effective) {
     if (apply_observer) [[unlikely]]
         apply_observer(replica, Entry(entry), effective);
 }

@@ -64,7 +64,7 @@ public:
                 auto removed = state.truncate(entry.at.index);
                 turn.out.emit(LogTruncated{entry.at.index, removed, entry.at.index <= state.commit});
             }
-            state.log.append(std::move(entry));
+            state.log.append(entry);
         }
         // Entries of the log after `end` may come from an older primary and may conflict with this one's. They must not
         // be acknowledged.

@@ -111,7 +111,7 @@ public:
         if (auto fault = check_command(request, session, turn))
             return turn.refuse(caller, Method::pb_execute, *std::move(fault));
         append(std::move(caller),
-               {{}, EntryKind::command, request.session, request.seq, request.low, std::move(request.command)},
+               {{}, EntryKind::command, request.session, request.seq, request.low, request.command},
                session ? room_.results.reserve(*session, turn.options) : 0, turn);
     }
 
@@ -294,11 +294,11 @@ private:
 
     /// Appends an entry to the log. `caller` waits for its answer; none if the primary made the entry itself.
     /// `result_bytes` are reserved for its result.
-    void append(std::optional<Caller>&& caller, Entry&& entry, std::size_t result_bytes, Turn<S>& turn) {
+    void append(std::optional<Caller>&& caller, EntryView entry, std::size_t result_bytes, Turn<S>& turn) {
         if (caller) answers_.begin(caller->peer, turn);
         entry.at = {turn.view().number, turn.state.log.last().index + 1};
         reached("S2: a command is logged before it is applied");
-        turn.state.log.append(std::move(entry));
+        turn.state.log.append(entry);
         waiting_.push({std::move(caller), result_bytes});
     }
 
@@ -338,7 +338,7 @@ private:
 
     /// Releases what was reserved for the entry's result, and updates the count of sessions. Emits an event if the
     /// primary itself closed a session.
-    void count_applied(const Entry& entry, const std::optional<Caller>& caller, std::size_t result_bytes,
+    void count_applied(const EntryView& entry, const std::optional<Caller>& caller, std::size_t result_bytes,
                        const Applied& applied, Turn<S>& turn) {
         if (result_bytes > 0)
             room_.results.release(turn.state.sessions.find(entry.session), result_bytes, applied.value.size());

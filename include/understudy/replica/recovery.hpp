@@ -12,7 +12,6 @@
 
 #include <understudy/protocol/journal_batch.hpp>
 #include <understudy/replica/journal_reader.hpp>
-#include <understudy/replica/log_tail.hpp>
 #include <understudy/replica/snapshot_transfer.hpp>
 
 namespace understudy::replica {
@@ -53,7 +52,7 @@ public:
         if (!empty_server) incoming_->finish(state());
         incoming_.reset();
         base_ = piece.at;
-        log_.reset(base_);
+        state().log.reset(base_);
         return {};
     }
 
@@ -69,17 +68,14 @@ public:
         if (batch.hard_state) hard_state(*batch.hard_state);
         if (auto wrong = take(batch.prev, entries); !wrong.empty()) return wrong;
         auto& to = state();
-        to.commit = std::max(to.commit, std::min(batch.commit, log_.last().index));
-        log_.for_each(to.applied.index, to.commit, [&](const EntryView& entry) {
-            to.apply(entry, {});
-            return to.store_failure.empty();
-        });
+        to.commit = std::max(to.commit, std::min(batch.commit, to.log.last().index));
+        while (to.applied.index < to.commit && to.store_failure.empty()) to.apply_next({});
         if (!to.store_failure.empty())
             return "the store cannot apply entry " + std::to_string(to.applied.index) + ": " + to.store_failure;
         // The entries of later batches will push these out of the retained log anyway. To retain them now would only
-        // cost memory, and the time to make a `Log` of them.
+        // cost memory.
         const auto pushed_out = static_cast<std::size_t>(std::min<std::uint64_t>(log_bytes_, to_come_));
-        log_.trim(log_bytes_ - pushed_out, to.applied.index);
+        to.trim(log_bytes_ - pushed_out, ~Index{0});
         return {};
     }
 
@@ -89,7 +85,6 @@ public:
 
     /// The recovered state. All of its log counts as stable, since it was read from stable storage.
     Recovered<S> finish() && {
-        state().log = std::move(log_).release();
         state().trim(log_bytes_, ~Index{0});
         state().durable.use_journal(state().log.last().index);
         return std::move(result_);
@@ -106,15 +101,16 @@ private:
     /// descend, and which was truncated later. Without this check, such entries would be appended behind a snapshot
     /// that they do not follow.
     std::string take(Position prev, std::span<const EntryView> entries) {
+        auto& log = state().log;
         // A committed entry is never truncated. A batch that says so shows that the journal is damaged.
         if (state().commit > base_.index && prev.index < state().commit)
             return "entries from " + std::to_string(prev.index + 1) + " on are replaced, which were committed";
         if (prev.index <= base_.index) {  // nothing after the snapshot's last entry survives this batch
-            if (log_.last().index > base_.index) log_.truncate(base_.index + 1);
+            if (log.last().index > base_.index) log.truncate(base_.index + 1);
             continues_ = prev == base_;
         } else if (continues_) {
-            if (!log_.has(prev)) return missing(log_.last().index + 1, prev.index);
-            if (log_.last().index > prev.index) log_.truncate(prev.index + 1);
+            if (!log.has(prev)) return missing(log.last().index + 1, prev.index);
+            if (log.last().index > prev.index) log.truncate(prev.index + 1);
         }
         for (const auto& entry : entries) {
             if (entry.at.index != prev.index + 1 || entry.at.view < prev.view) return "entries are out of order";
@@ -123,7 +119,7 @@ private:
                 continues_ = entry.at == base_;
             } else if (continues_) {
                 result_.entry_bytes += Log::size_of(entry.command.size());
-                log_.append(entry);
+                log.append(entry);
             }
         }
         return {};
@@ -135,7 +131,6 @@ private:
     Recovered<S> result_;
     std::optional<IncomingSnapshot<S>> incoming_;
     Position base_;          // the last entry contained in the snapshot
-    LogTail log_;
     bool continues_ = true;  // the log, as it was when the last batch was written, contains `base_`
     std::size_t log_bytes_;
     std::uint64_t to_come_ = 0;  // bytes after the next batch, at least

@@ -59,15 +59,10 @@ struct ReplicatedState {
 
     /// Applies the next committed entry. The caller has checked that there is one and that the store has not failed.
     /// `now` is noted in a session that the entry opens, or in which its command takes effect (`Session::executed`).
+    /// If the store fails, `store_failure` is set; the outcome is then meaningless.
     Applied apply_next(Time now) {
         UNDERSTUDY_CHECK(applied.index < commit);
-        return apply(log[applied.index + 1], now);
-    }
-    /// The same for an entry that need not be in the log, as during recovery. Its index must follow the last applied
-    /// one. If the store fails, `store_failure` is set; the outcome is then meaningless.
-    template <typename E>
-    Applied apply(const E& entry, Time now) {
-        UNDERSTUDY_CHECK(entry.at.index == applied.index + 1);
+        const auto& entry = log[applied.index + 1];
         applied = entry.at;
         auto outcome = take_effect(entry, now);
         observe_applied(this, entry, !outcome.failed && outcome.at == entry.at);
@@ -79,7 +74,9 @@ struct ReplicatedState {
     /// trimmed.
     void trim(std::size_t max_bytes, Index through) {
         through = std::min({through, applied.index, durable_index()});
-        while (log.first() <= through && log.bytes(log.base().index, applied.index) > max_bytes) log.trim(log.first());
+        auto base = log.base().index;
+        for (const auto end = log.end_of(applied.index); base < through && end - log.end_of(base) > max_bytes;) ++base;
+        log.trim(base);
     }
 
     /// Drops the whole state, as if this server had just been started. The journal stays in use: the next
@@ -102,8 +99,7 @@ struct ReplicatedState {
     }
 
 private:
-    template <typename E>
-    Applied take_effect(const E& entry, Time now) {
+    Applied take_effect(const StoredEntry& entry, Time now) {
         switch (entry.kind) {
             case EntryKind::open: sessions.open(entry.at, now); return {entry.at, {}, {}};
             case EntryKind::close: sessions.close(entry.session); return {entry.at, {}, {}};
@@ -112,8 +108,7 @@ private:
         return entry.session == SessionId{} ? apply_command(entry) : apply_in_session(entry, now);
     }
 
-    template <typename E>
-    Applied apply_command(const E& entry) {
+    Applied apply_command(const StoredEntry& entry) {
         auto outcome = store.apply(entry.command);
         if (!outcome.ok) store_failure = std::move(outcome.text);
         return {entry.at, std::move(outcome.text), {}};
@@ -122,8 +117,7 @@ private:
     /// S10: whether the command is new is decided here, when it is applied, and not when it is logged. A client may
     /// repeat a command to a new primary while the first copy is in the log and not applied. All replicas apply the
     /// same entries to the same session table, so all decide alike.
-    template <typename E>
-    Applied apply_in_session(const E& entry, Time now) {
+    Applied apply_in_session(const StoredEntry& entry, Time now) {
         auto* session = sessions.find(entry.session);
         if (!session) {
             reached("S10: a command of a closed session has no effect");

@@ -14,6 +14,7 @@
 #include <understudy/options.hpp>
 #include <understudy/protocol/coverage.hpp>
 #include <understudy/protocol/fault.hpp>
+#include <understudy/protocol/journal_batch.hpp>
 #include <understudy/replica/session_table.hpp>
 
 namespace understudy::replica {
@@ -295,7 +296,7 @@ public:
     }
     /// An entry was applied. `peer` is the connection that waits for its answer; null if none does, as with entries
     /// that were uncommitted at takeover, and with those that the primary logged by itself.
-    void applied(const Entry& entry, const Address* peer) {
+    void applied(const EntryView& entry, const Address* peer) {
         if (entry.kind == EntryKind::close) owners_.closed(entry.session);
         if (entry.kind != EntryKind::open || !peer) return;
         opening_ -= std::min<std::size_t>(opening_, 1);

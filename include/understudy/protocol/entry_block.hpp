@@ -1,0 +1,138 @@
+// Log entries in shared blocks of memory. A log, an append that is under way and a journal that is read back all hold
+// many entries; in a block an entry costs no allocation of its own, and sharing it costs a count.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <new>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include <understudy/base/check.hpp>
+#include <understudy/base/intrusive_ptr.hpp>
+#include <understudy/protocol/journal_batch.hpp>
+
+namespace understudy::protocol {
+
+/// An entry as a block keeps it. Its command lies in the same block.
+struct StoredEntry : EntryView {
+    std::uint64_t end = 0;  ///< The sum of the sizes of this entry and of all before it, as the owner counts them.
+};
+
+/// Entries with their commands, in one block of memory: the entries from the front, the commands from the back. A block
+/// only grows at its end, so what was read of it stays valid while anyone owns the block. Only a sole owner may remove
+/// entries. Owners are counted without atomics: they belong to one strand, or hand the block over as a whole.
+class EntryBlock {
+public:
+    using Pointer = understudy::detail::IntrusivePtr<EntryBlock>;
+    std::uint32_t owners = 0;
+
+    /// The bytes that an entry takes of a block.
+    static constexpr std::size_t size_of(std::size_t command) { return sizeof(StoredEntry) + command; }
+
+    /// An empty block with room for `room` bytes, as `size_of` counts them.
+    static Pointer make(std::size_t room) {
+        return Pointer{new (::operator new(sizeof(EntryBlock) + room)) EntryBlock{room}};
+    }
+    static void destroy(EntryBlock* block) { ::operator delete(block); }
+
+    std::size_t size() const { return size_; }
+    const StoredEntry& operator[](std::size_t n) const { return entries()[n]; }
+    /// Whether entries of `bytes` together fit.
+    bool has_room(std::size_t bytes) const { return text_ - size_ * sizeof(StoredEntry) >= bytes; }
+    /// The bytes for entries in all.
+    std::size_t room() const { return room_; }
+    /// The bytes that its entries take.
+    std::size_t bytes() const { return size_ * sizeof(StoredEntry) + room_ - text_; }
+
+    /// Adds a copy of an entry. There must be room for it.
+    const StoredEntry& append(const EntryView& entry, std::uint64_t end) {
+        UNDERSTUDY_CHECK(has_room(size_of(entry.command.size())));
+        text_ -= entry.command.size();
+        char* const text = memory() + text_;
+        entry.command.copy(text, entry.command.size());
+        auto* stored = new (memory() + size_++ * sizeof(StoredEntry)) StoredEntry{entry, end};
+        stored->command = {text, entry.command.size()};
+        return *stored;
+    }
+    /// Keeps the first `size` entries. No one else may own the block.
+    void shrink(std::size_t size) {
+        size_ = std::min(size_, size);
+        text_ = size_ == 0 ? room_ : static_cast<std::size_t>(entries()[size_ - 1].command.data() - memory());
+    }
+
+private:
+    explicit EntryBlock(std::size_t room) : room_{room}, text_{room} {}
+
+    char* memory() { return reinterpret_cast<char*>(this + 1); }
+    const char* memory() const { return reinterpret_cast<const char*>(this + 1); }
+    const StoredEntry* entries() const { return std::launder(reinterpret_cast<const StoredEntry*>(memory())); }
+
+    std::size_t room_;
+    std::size_t text_;  // where the commands begin: the offset of the newest one
+    std::size_t size_ = 0;
+};
+static_assert(std::is_trivially_destructible_v<StoredEntry> && sizeof(EntryBlock) % alignof(StoredEntry) == 0);
+
+/// A run of entries that shares the ownership of their blocks. A copy is cheap, and its entries stay as they are
+/// whatever the log that they were taken of does. As long as it lives it keeps the whole blocks alive.
+class SharedEntries {
+    struct Piece {
+        EntryBlock::Pointer block;
+        std::size_t first = 0, count = 0;
+    };
+
+public:
+    /// The next entries: `count` of `block`, from its entry `first` on. `count` must not be 0.
+    void add(EntryBlock::Pointer block, std::size_t first, std::size_t count) {
+        size_ += count;
+        Piece piece{std::move(block), first, count};
+        if (!first_.block)
+            first_ = std::move(piece);
+        else
+            others_.push_back(std::move(piece));
+    }
+    std::size_t size() const { return size_; }
+    bool empty() const { return size_ == 0; }
+
+    /// Goes through the entries in their order.
+    class Iterator {
+    public:
+        using difference_type = std::ptrdiff_t;
+        using value_type = StoredEntry;
+
+        Iterator() = default;
+        const StoredEntry& operator*() const { return (*piece().block)[piece().first + n_]; }
+        const StoredEntry* operator->() const { return &**this; }
+        Iterator& operator++() {
+            if (++n_ == piece().count) n_ = 0, ++piece_;
+            return *this;
+        }
+        Iterator operator++(int) {
+            auto before = *this;
+            ++*this;
+            return before;
+        }
+        friend bool operator==(const Iterator& a, const Iterator& b) { return a.piece_ == b.piece_ && a.n_ == b.n_; }
+
+    private:
+        friend class SharedEntries;
+        Iterator(const SharedEntries& of, std::size_t piece) : of_{&of}, piece_{piece} {}
+        const Piece& piece() const { return piece_ == 0 ? of_->first_ : of_->others_[piece_ - 1]; }
+
+        const SharedEntries* of_ = nullptr;
+        std::size_t piece_ = 0, n_ = 0;
+    };
+    Iterator begin() const { return {*this, 0}; }
+    Iterator end() const { return {*this, empty() ? 0 : others_.size() + 1}; }
+
+private:
+    Piece first_;  // mostly the only one; it needs no allocation
+    std::vector<Piece> others_;
+    std::size_t size_ = 0;
+};
+
+}  // namespace understudy::protocol
