@@ -9,6 +9,7 @@
 #include <understudy/kv/cow_map.hpp>
 #include <understudy/kv/snapshot.hpp>
 #include <understudy/kv_types.hpp>
+#include <understudy/text_store.hpp>
 
 namespace understudy {
 
@@ -37,14 +38,14 @@ public:
     /// Says why the command is invalid in every state of the store, or returns an empty string. The primary checks a
     /// command before it logs it.
     std::string check(const Command& command) const;
-    /// As `check`, for the JSON text of a command. The text is decoded only where that is needed. Throws as
-    /// `decode_command` does.
-    std::string check_text(std::string_view text) const;
+    /// As `check`, for the JSON text of a command. The text is decoded only where that is needed. Notes in `prepared`
+    /// where key and value are in it, if they can be taken from there as they are. Throws as `decode_command` does.
+    std::string prepare_text(std::string_view text, PreparedCommand& prepared) const;
 
     Reply apply(const Command& command);
-    /// As `apply`, for the JSON text of a command. The text is decoded only where that is needed. Throws as
-    /// `decode_command` does.
-    Reply apply_text(std::string_view text);
+    /// As `apply`, from the JSON text of a command to the JSON text of the reply. `prepared` is what `prepare_text`
+    /// noted for this text, or empty. Throws as `decode_command` does.
+    std::string apply_prepared(std::string_view text, const PreparedCommand& prepared);
 
     Reply query(const Query& query) const;
     /// As `query`, from the JSON text of the query to the JSON text of the reply. Throws as `decode_query` does.

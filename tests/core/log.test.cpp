@@ -173,7 +173,7 @@ TEST_SUITE("log") {
         const Entry entry{{1, 1}, EntryKind::command, {}, 0, 0, std::string(100, 'x')};
         for (std::size_t n = 1; n <= 3; ++n) {
             REQUIRE(block->has_room(size));
-            block->append(entry, n);
+            block->append(entry, {}, n);
             CHECK(block->bytes() == n * size);
         }
         CHECK_FALSE(block->has_room(1));

@@ -39,6 +39,8 @@ TEST_SUITE("store_laws") {
         restore_forgets,
         restore_by_chunks,
         throws_a_number,
+        prepares_by_state,
+        prepares_otherwise,
     };
 
     /// Counts words; `total` is stored beside them so that a restore can forget it. One type with all flaws compiles
@@ -81,6 +83,14 @@ TEST_SUITE("store_laws") {
             if (flaw == Flaw::throws) throw std::runtime_error("no more room");
             ++content_->total;
             return {++content_->words[word], flaw == Flaw::hidden_count ? calls : content_->total};
+        }
+        std::string prepare_text(std::string_view json, PreparedCommand& prepared) const {
+            prepared.words = {1, flaw == Flaw::prepares_by_state ? static_cast<std::uint32_t>(content_->total) : 0u};
+            return decode_command(json).size() > 100 ? "too long" : "";
+        }
+        std::string apply_prepared(std::string_view json, const PreparedCommand& prepared) {
+            const auto word = decode_command(json);
+            return encode(apply(flaw == Flaw::prepares_otherwise && prepared.words[0] == 1 ? word + "!" : word));
         }
         Reply query(const Query& word) const {
             if (flaw == Flaw::counting_queries) ++content_->total;
@@ -229,6 +239,8 @@ TEST_SUITE("store_laws") {
             {Flaw::restore_forgets, restored},
             {Flaw::restore_by_chunks, restored},
             {Flaw::throws_a_number, "a snapshot that cannot be read throws std::exception"},
+            {Flaw::prepares_by_state, "a prepared command has the effect of its JSON"},
+            {Flaw::prepares_otherwise, "a prepared command has the effect of its JSON"},
         };
         for (const auto& [flaw, law] : laws) {
             const auto broken = laws_that_tally_breaks(flaw);

@@ -108,14 +108,20 @@ TEST_SUITE("kv_store") {
                                         kv::Put{"a", long_value},    kv::Append{"a", long_value},
                                         kv::Cas{"a", "4", "12"},     kv::Erase{"b"},
                                         kv::Append{"d", ""},         kv::Put{"\xc3\xa4", "\xf0\x9f\x8c\x8d"}};
-        KvStore by_text, by_command;
+        KvStore by_text, prepared, by_command;
         for (const auto& command : commands) {
             const auto text = KvStore::encode_command(command);
             CAPTURE(text.substr(0, 60));
-            CHECK(by_text.apply_text(text) == by_command.apply(command));
+            const auto reply = KvStore::encode(by_command.apply(command));
+            CHECK(by_text.apply_prepared(text, {}) == reply);
             CHECK(by_text == by_command);
+            PreparedCommand found;
+            CHECK(prepared.prepare_text(text, found) == prepared.check(command));
+            CHECK(prepared.apply_prepared(text, found) == reply);
+            CHECK(prepared == by_command);
         }
-        CHECK(thrown([&] { by_text.apply_text(R"({"op":"put","key":"a"})"); }) == "put needs the member 'value'");
+        CHECK(thrown([&] { by_text.apply_prepared(R"({"op":"put","key":"a"})", {}); }) ==
+              "put needs the member 'value'");
         CHECK(by_text == by_command);
     }
 

@@ -22,8 +22,8 @@ struct ListStore {
 
     std::string all;
 
-    std::string check(std::string_view command) const { return command == "bad" ? "bad is no command" : ""; }
-    TextOutcome apply(std::string_view command) {
+    Preparation prepare(std::string_view command) const { return {command == "bad" ? "bad is no command" : "", {}}; }
+    TextOutcome apply(std::string_view command, const PreparedCommand& = {}) {
         if (command == "explode") return {false, "it exploded"};
         if (command.starts_with("answer ")) return {true, std::string(std::stoul(std::string{command.substr(7)}), 'a')};
         all += command;

@@ -31,8 +31,11 @@ public:
     static Reply decode_reply(std::string_view text) { return wire::decode_reply<S>(text); }
     static std::string encode(const Reply& reply) { return S::encode(reply); }
 
-    std::string check(const Command& command) const { return store_.check(encode_command(command)); }
-    Reply apply(const Command& command) { return reply(store_.apply(encode_command(command))); }
+    std::string check(const Command& command) const { return store_.prepare(encode_command(command)).wrong; }
+    Reply apply(const Command& command) {
+        const auto text = encode_command(command);
+        return reply(store_.apply(text, store_.prepare(text).command));
+    }
     Reply query(const Query& query) const { return reply(store_.query(encode_query(query))); }
     detail::ErasedSnapshot snapshot() const { return store_.snapshot(); }
     void restore_begin() { expect(store_.restore_begin()); }

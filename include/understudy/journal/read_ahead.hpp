@@ -122,7 +122,7 @@ private:
         std::size_t bytes() const { return entries->bytes() + batches.size() * sizeof(batches[0]); }
         void add(const JournalBatch& batch, std::span<const EntryView> its) {
             batches.emplace_back(batch, its.size());
-            for (const auto& entry : its) entries->append(entry, 0);
+            for (const auto& entry : its) entries->append(entry, {}, 0);
         }
         template <typename Refuse>
         void deliver(replica::JournalReader& to, Refuse& refuse) {

@@ -14,6 +14,7 @@
 #include <variant>
 
 #include <understudy/kv_types.hpp>
+#include <understudy/text_store.hpp>
 #include <understudy/wire/bytes.hpp>
 #include <understudy/wire/fast_scanner.hpp>
 #include <understudy/wire/scan.hpp>
@@ -117,16 +118,32 @@ struct FastKvCommand {
     static std::optional<FastKvCommand> read(std::string_view text) {
         wire::FastScanner form{text};
         FastKvCommand it;
-        it.put = form.literal(R"({"op":"put","key":)");
-        if (!it.put && !form.literal(R"({"op":"append","key":)")) return std::nullopt;
-        const bool good = form.plain(it.key) && form.literal(R"(,"value":)") && form.plain(it.value) &&
-                          form.literal("}") && form.at_end();
+        it.put = form.piece(put_head);
+        if (!it.put && !form.piece(append_head)) return std::nullopt;
+        const bool good =
+            form.plain(it.key) && form.piece(middle) && form.plain(it.value) && form.literal("}") && form.at_end();
         return good ? std::optional{it} : std::nullopt;
+    }
+    /// What `again` needs: which command it is, and the lengths of its key and value.
+    PreparedCommand prepared() const {
+        return {{put ? 1u : 2u, static_cast<std::uint32_t>(key.size()), static_cast<std::uint32_t>(value.size())}};
+    }
+    /// The same as `read` without reading: `prepared` is that of this text. Nothing if it is empty.
+    static std::optional<FastKvCommand> again(std::string_view text, const PreparedCommand& prepared) {
+        const auto& [what, key, value, unused] = prepared.words;
+        if (what == 0) return std::nullopt;
+        const bool put = what == 1;
+        const auto key_at = (put ? put_head : append_head).size() + 1;  // the quote
+        return FastKvCommand{put, text.substr(key_at, key), text.substr(key_at + key + middle.size() + 2, value)};
     }
     kv::Command command() const {
         if (put) return kv::Put{std::string{key}, std::string{value}};
         return kv::Append{std::string{key}, std::string{value}};
     }
+
+private:
+    static constexpr std::string_view put_head = R"({"op":"put","key":)", append_head = R"({"op":"append","key":)",
+                                      middle = R"(,"value":)";
 };
 
 /// The general decoder of commands: takes every form that the protocol allows. Throws `std::invalid_argument`.

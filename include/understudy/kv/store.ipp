@@ -17,6 +17,7 @@
 #include <understudy/kv/snapshot.ipp>
 #include <understudy/kv_store.hpp>
 #include <understudy/kv_types.hpp>
+#include <understudy/text_store.hpp>
 #include <understudy/wire/bytes.hpp>
 
 namespace understudy {
@@ -62,9 +63,10 @@ UNDERSTUDY_DECL std::string KvStore::encode_query(const Query& query) { return k
 UNDERSTUDY_DECL std::string KvStore::check(const Command& command) const {
     return kv::describe_kv_limit(kv::exceeded_by(command));
 }
-UNDERSTUDY_DECL std::string KvStore::check_text(std::string_view text) const {
+UNDERSTUDY_DECL std::string KvStore::prepare_text(std::string_view text, PreparedCommand& prepared) const {
     const auto fast = kv::FastKvCommand::read(text);
-    if (!fast) return check(decode_command(text));
+    if (!fast) return check(kv::decode_any_kv_command(text));
+    prepared = fast->prepared();
     return kv::describe_kv_limit(kv::exceeded_by(fast->key, fast->value));
 }
 
@@ -74,11 +76,14 @@ UNDERSTUDY_DECL kv::Reply KvStore::apply(const Command& command) {
     if (const auto limit = kv::exceeded_by(command)) return kv::TooLarge{limit};
     return std::visit([this](const auto& concrete) { return run(concrete); }, command);
 }
-UNDERSTUDY_DECL kv::Reply KvStore::apply_text(std::string_view text) {
-    const auto fast = kv::FastKvCommand::read(text);
-    if (!fast) return apply(decode_command(text));
-    if (const auto limit = kv::exceeded_by(fast->key, fast->value)) return kv::TooLarge{limit};
-    return fast->put ? put(fast->key, fast->value) : append(fast->key, fast->value);
+UNDERSTUDY_DECL std::string KvStore::apply_prepared(std::string_view text, const PreparedCommand& prepared) {
+    auto fast = kv::FastKvCommand::again(text, prepared);
+    if (!fast) fast = kv::FastKvCommand::read(text);
+    if (!fast) return encode(apply(kv::decode_any_kv_command(text)));
+    if (const auto limit = kv::exceeded_by(fast->key, fast->value)) return encode(kv::TooLarge{limit});
+    if (!fast->put) return encode(append(fast->key, fast->value));
+    map_.assign(fast->key, fast->value);
+    return "null";
 }
 
 UNDERSTUDY_DECL kv::Reply KvStore::query(const Query& query) const {

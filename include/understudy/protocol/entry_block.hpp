@@ -14,12 +14,14 @@
 #include <understudy/base/check.hpp>
 #include <understudy/base/intrusive_ptr.hpp>
 #include <understudy/protocol/journal_batch.hpp>
+#include <understudy/text_store.hpp>
 
 namespace understudy::protocol {
 
 /// An entry as a block keeps it. Its command lies in the same block.
 struct StoredEntry : EntryView {
-    std::uint64_t end = 0;  ///< The sum of the sizes of this entry and of all before it, as the owner counts them.
+    PreparedCommand prepared;  ///< Of the command, if the owner had it prepared.
+    std::uint64_t end = 0;     ///< The sum of the sizes of this entry and of all before it, as the owner counts them.
 };
 
 /// Entries with their commands, in one block of memory: the entries from the front, the commands from the back. A block
@@ -49,12 +51,12 @@ public:
     std::size_t bytes() const { return size_ * sizeof(StoredEntry) + room_ - text_; }
 
     /// Adds a copy of an entry. There must be room for it.
-    const StoredEntry& append(const EntryView& entry, std::uint64_t end) {
+    const StoredEntry& append(const EntryView& entry, const PreparedCommand& prepared, std::uint64_t end) {
         UNDERSTUDY_CHECK(has_room(size_of(entry.command.size())));
         text_ -= entry.command.size();
         char* const text = memory() + text_;
         entry.command.copy(text, entry.command.size());
-        auto* stored = new (memory() + size_++ * sizeof(StoredEntry)) StoredEntry{entry, end};
+        auto* stored = new (memory() + size_++ * sizeof(StoredEntry)) StoredEntry{entry, prepared, end};
         stored->command = {text, entry.command.size()};
         return *stored;
     }

@@ -13,6 +13,7 @@
 #include <understudy/base/check.hpp>
 #include <understudy/protocol/entry_block.hpp>
 #include <understudy/protocol/message.hpp>
+#include <understudy/text_store.hpp>
 
 namespace understudy::replica {
 
@@ -66,13 +67,14 @@ public:
     }
 
     /// Adds a copy of an entry. Its index must follow the last one, and its view must not be lower than the last one's.
-    void append(const EntryView& entry) {
+    /// `prepared` is what the store has found out about its command, if it was asked.
+    void append(const EntryView& entry, const PreparedCommand& prepared = {}) {
         UNDERSTUDY_CHECK(entry.at.index == last_.index + 1);
         UNDERSTUDY_CHECK(entry.at.view >= last_.view);
         const auto size = size_of(entry.command.size());
         if (parts_.empty() || !parts_.back().can_grow(size)) parts_.push_back({next_block(size), entry.at.index, 0});
         auto& part = parts_.back();
-        part.block->append(entry, end_ += size);
+        part.block->append(entry, prepared, end_ += size);
         ++part.count;
         last_ = entry.at;
     }
@@ -127,7 +129,7 @@ public:
     /// The same of an entry whose command has `command` bytes.
     static std::size_t size_of(std::size_t command) { return EntryBlock::size_of(command); }
 
-    /// Whether both have the same base and the same entries.
+    /// Whether both have the same base and the same entries. Whether a command was prepared makes no difference.
     friend bool operator==(const Log& a, const Log& b) {
         if (a.base_ != b.base_ || a.base_end_ != b.base_end_ || a.last_ != b.last_ || a.end_ != b.end_) return false;
         for (auto index = a.first(); index <= a.last_.index; ++index) {
@@ -157,7 +159,7 @@ private:
             if (count == block->size()) return;
             if (block.unique()) return block->shrink(count);
             auto kept = EntryBlock::make(block->room());
-            for (std::size_t n = 0; n < count; ++n) kept->append((*block)[n], (*block)[n].end);
+            for (std::size_t n = 0; n < count; ++n) kept->append((*block)[n], (*block)[n].prepared, (*block)[n].end);
             block = std::move(kept);
         }
     };

@@ -110,9 +110,12 @@ public:
         if (session && answer_repeated(caller, request, *session, turn)) return;
         if (auto fault = check_command(request, session, turn))
             return turn.refuse(caller, Method::pb_execute, *std::move(fault));
+        auto prepared = turn.state.store.prepare(request.command);
+        if (!prepared.wrong.empty())
+            return turn.refuse(caller, Method::pb_execute, {error::bad_request, std::move(prepared.wrong)});
         append(std::move(caller),
                {{}, EntryKind::command, request.session, request.seq, request.low, request.command},
-               session ? room_.results.reserve(*session, turn.options) : 0, turn);
+               session ? room_.results.reserve(*session, turn.options) : 0, turn, prepared.command);
     }
 
     /// Queues a query until it is confirmed (Reads). It must see everything that is committed now.
@@ -246,7 +249,8 @@ private:
             return Fault{error::invalid_params, "seq: missing; it starts at 1 in a session"};
         return std::nullopt;
     }
-    /// All that follows once it is known that the command was not answered before. `session` is null if it is unknown.
+    /// All that follows once it is known that the command was not answered before, but for what the store finds wrong
+    /// with it. `session` is null if it is unknown.
     std::optional<Fault> check_command(const Execute& request, const SessionTable::Session* session,
                                        const Turn<S>& turn) const {
         const auto& options = turn.options;
@@ -262,8 +266,6 @@ private:
         if (session && !room_.results.has_room(turn.state.sessions, *session, request.seq, low, options))
             return Fault{error::overloaded, "results take too much of max_result_bytes, which is " +
                                                 std::to_string(options.max_result_bytes)};
-        if (auto wrong = turn.state.store.check(request.command); !wrong.empty())
-            return Fault{error::bad_request, std::move(wrong)};
         return std::nullopt;
     }
 
@@ -293,12 +295,13 @@ private:
     }
 
     /// Appends an entry to the log. `caller` waits for its answer; none if the primary made the entry itself.
-    /// `result_bytes` are reserved for its result.
-    void append(std::optional<Caller>&& caller, EntryView entry, std::size_t result_bytes, Turn<S>& turn) {
+    /// `result_bytes` are reserved for its result. `prepared` is what the store found out about its command.
+    void append(std::optional<Caller>&& caller, EntryView entry, std::size_t result_bytes, Turn<S>& turn,
+                const PreparedCommand& prepared = {}) {
         if (caller) answers_.begin(caller->peer, turn);
         entry.at = {turn.view().number, turn.state.log.last().index + 1};
         reached("S2: a command is logged before it is applied");
-        turn.state.log.append(entry);
+        turn.state.log.append(entry, prepared);
         waiting_.push({std::move(caller), result_bytes});
     }
 

@@ -109,7 +109,7 @@ private:
     }
 
     Applied apply_command(const StoredEntry& entry) {
-        auto outcome = store.apply(entry.command);
+        auto outcome = store.apply(entry.command, entry.prepared);
         if (!outcome.ok) store_failure = std::move(outcome.text);
         return {entry.at, std::move(outcome.text), {}};
     }

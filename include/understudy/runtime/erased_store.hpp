@@ -26,8 +26,8 @@ class StoreBase {
 public:
     virtual ~StoreBase() = default;
     virtual std::unique_ptr<StoreBase> copy() const = 0;
-    virtual std::string check(std::string_view command) const = 0;
-    virtual TextOutcome apply(std::string_view command) = 0;
+    virtual Preparation prepare(std::string_view command) const = 0;
+    virtual TextOutcome apply(std::string_view command, const PreparedCommand& prepared) = 0;
     virtual TextOutcome query(std::string_view query) const = 0;
     virtual std::unique_ptr<SnapshotBase> snapshot() const = 0;
     virtual std::string restore_begin() = 0;
@@ -54,8 +54,10 @@ public:
     const S& store() const { return typed_.store(); }
 
     std::unique_ptr<StoreBase> copy() const override { return std::make_unique<StoreOf>(*this); }
-    std::string check(std::string_view command) const override { return typed_.check(command); }
-    TextOutcome apply(std::string_view command) override { return typed_.apply(command); }
+    Preparation prepare(std::string_view command) const override { return typed_.prepare(command); }
+    TextOutcome apply(std::string_view command, const PreparedCommand& prepared) override {
+        return typed_.apply(command, prepared);
+    }
     TextOutcome query(std::string_view query) const override { return typed_.query(query); }
     std::unique_ptr<SnapshotBase> snapshot() const override {
         auto taken = typed_.snapshot();
@@ -113,8 +115,10 @@ public:
         return static_cast<const StoreOf<S>*>(held_.operator->())->store();
     }
 
-    std::string check(std::string_view command) const { return held_->check(command); }
-    TextOutcome apply(std::string_view command) { return held_->apply(command); }
+    Preparation prepare(std::string_view command) const { return held_->prepare(command); }
+    TextOutcome apply(std::string_view command, const PreparedCommand& prepared) {
+        return held_->apply(command, prepared);
+    }
     TextOutcome query(std::string_view query) const { return held_->query(query); }
     ErasedSnapshot snapshot() const { return ErasedSnapshot{held_->snapshot()}; }
     std::string restore_begin() { return held_->restore_begin(); }

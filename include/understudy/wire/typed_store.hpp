@@ -67,8 +67,8 @@ std::string guarded(std::string_view about, Step&& step) {
 /// A TextStore over any Store. Commands, queries and replies are converted by the store's own static `decode_command`,
 /// `decode_query` and `encode` where it has them, and by nlohmann::json otherwise. A store may also have
 /// `std::string check(const Command&) const`, to refuse a well-formed command before it is logged; it returns the
-/// reason, or an empty string. With `check_text`, `apply_text` or `query_text` a store works on the JSON text itself,
-/// and the conversion is left out (docs/stores.md).
+/// reason, or an empty string. With `prepare_text`, `apply_prepared` or `query_text` a store works on the JSON text
+/// itself, and the conversion is left out (docs/stores.md).
 ///
 /// An exception from decoding, `check`, `apply`, `query`, encoding or restoring is returned as text. An exception from
 /// taking or reading a snapshot is passed on: if the snapshot just ended early, it would look complete, and a backup
@@ -86,31 +86,38 @@ public:
     S& store() { return store_; }
     const S& store() const { return store_; }
 
-    /// Checks a command without applying it. Returns the reason for which it must not be logged, or an empty string.
-    std::string check(std::string_view text) const {
-        std::string refusal;
+    /// Checks a command without applying it: the reason for which it must not be logged, if there is one, and what
+    /// `apply` may be given for the same text.
+    Preparation prepare(std::string_view text) const {
+        Preparation it;
         auto fault = detail::guarded("command: ", [&] {
-            if constexpr (checks_text) {
-                refusal = store_.check_text(text);
+            if constexpr (prepares_text) {
+                it.wrong = store_.prepare_text(text, it.command);
             } else {
                 [[maybe_unused]] const auto command = decode_command(text);
                 if constexpr (requires { { store_.check(command) } -> std::convertible_to<std::string>; })
-                    refusal = store_.check(command);
+                    it.wrong = store_.check(command);
             }
         });
-        return fault.empty() ? refusal : fault;
+        if (!fault.empty()) it.wrong = std::move(fault);
+        return it;
     }
+    /// The first half of it alone.
+    std::string check(std::string_view text) const { return prepare(text).wrong; }
 
     /// Applies a committed command. The outcome is the reply as JSON text, or a fault of the command or of the store.
-    TextOutcome apply(std::string_view text) {
-        if constexpr (applies_text)
-            return answer(
-                "command: ", [&] { return text; },
-                [&](std::string_view command) -> typename S::Reply { return store_.apply_text(command); });
-        else
+    TextOutcome apply(std::string_view text, [[maybe_unused]] const PreparedCommand& prepared = {}) {
+        if constexpr (applies_prepared) {
+            TextOutcome outcome;
+            auto fault = detail::guarded("the store threw: ",
+                                         [&] { outcome.text = store_.apply_prepared(text, prepared); });
+            if (!fault.empty()) outcome = {false, std::move(fault)};
+            return outcome;
+        } else {
             return answer(
                 "command: ", [&] { return decode_command(text); },
                 [&](const auto& command) -> typename S::Reply { return store_.apply(command); });
+        }
     }
     /// Answers a query. The outcome is the reply as JSON text, or a fault of the query or of the store.
     TextOutcome query(std::string_view text) const {
@@ -179,11 +186,12 @@ public:
 private:
     // True if the store itself declares the function. An inherited one does not count: a class derived from a store may
     // replace `check`, `apply` or `query`, and the base's text function would bypass the replacement.
-    static constexpr bool checks_text = requires {
-        requires std::same_as<decltype(&S::check_text), std::string (S::*)(std::string_view) const>;
+    static constexpr bool prepares_text = requires {
+        requires std::same_as<decltype(&S::prepare_text), std::string (S::*)(std::string_view, PreparedCommand&) const>;
     };
-    static constexpr bool applies_text = requires {
-        requires std::same_as<decltype(&S::apply_text), typename S::Reply (S::*)(std::string_view)>;
+    static constexpr bool applies_prepared = requires {
+        requires std::same_as<decltype(&S::apply_prepared),
+                              std::string (S::*)(std::string_view, const PreparedCommand&)>;
     };
     static constexpr bool queries_text = requires {
         requires std::same_as<decltype(&S::query_text), std::string (S::*)(std::string_view) const>;

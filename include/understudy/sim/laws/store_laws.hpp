@@ -44,6 +44,7 @@ public:
         law("the same commands give the same replies", [&] { return same_replies(); });
         law("the same commands give the same snapshot", [&] { return same_snapshot(); });
         law("a command survives its JSON", [&] { return commands_as_text(); });
+        law("a prepared command has the effect of its JSON", [&] { return prepared_commands(); });
         law("a query survives its JSON", [&] { return queries_as_text(); });
         law("a reply survives its JSON", [&] { return replies_as_text(); });
         law("queries change nothing", [&] { return idle_queries(); });
@@ -166,6 +167,19 @@ private:
             if (outcome.text != reply) return command(i) + " answers " + reply + ", its JSON " + outcome.text;
         }
         return snapshot_bytes(direct) != snapshot_bytes(text.store()) ? "it has another effect" : "";
+    }
+    /// A primary applies what it prepared before it logged it; a backup, and a server that recovers, the text alone.
+    std::string prepared_commands() {
+        const Text other{after(middle())};  // what is prepared must not depend on the state
+        Text bare{fresh_}, prepared{fresh_};
+        for (std::size_t i = 0; i < end(); ++i) {
+            const auto found = prepared.prepare(texts_[i]);
+            if (found.command != other.prepare(texts_[i]).command) return command(i) + " is prepared by the state";
+            const auto reply = bare.apply(texts_[i]), again = prepared.apply(texts_[i], found.command);
+            if (again.text != reply.text)
+                return command(i) + " answers " + reply.text + ", when it was prepared " + again.text;
+        }
+        return snapshot_bytes(bare.store()) != snapshot_bytes(prepared.store()) ? "it has another effect" : "";
     }
     std::string queries_as_text() {
         for (const auto point : {std::size_t{0}, middle(), end()}) {
