@@ -22,6 +22,24 @@ TEST_SUITE("session_results") {
 
     }  // namespace
 
+    TEST_CASE("a result has its text whatever its length and its copies have it too") {
+        for (std::size_t size : {0u, 1u, 22u, 23u, 24u, 64u, 1000u}) {
+            CAPTURE(size);
+            const std::string text(size, 'r');
+            ResultText one{text}, other;
+            CHECK(one.text() == text);
+            CHECK(one.size() == size);
+            CHECK((one == other) == (size == 0));
+            other = one;
+            one = ResultText{std::string{"another one, which is not short"}};
+            CHECK(other.text() == text);
+            if (other.shared()) {
+                const auto copy = other;
+                CHECK(copy.text().data() == other.text().data());
+            }
+        }
+    }
+
     TEST_CASE("results are found by their number until it is forgotten") {
         SessionResults results;
         CHECK(results.find(1) == nullptr);

@@ -144,7 +144,7 @@ TEST_SUITE("session_table") {
                 one.results->each([&](const auto& result) { sum += result.bytes(); });
             REQUIRE(table.bytes() == sum);
         }
-        const auto& results = *table.all().begin()->second.results;
+        const auto& results = *table.all().front().session.results;
         CHECK(results.bytes_below(~Sequence{0}) == results.bytes());
     }
 }

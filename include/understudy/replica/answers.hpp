@@ -178,7 +178,7 @@ private:
         if (due.message)
             turn.out.send(std::move(peer), std::move(id), std::move(*due.message));
         else
-            turn.out.send(std::move(peer), std::move(id), ExecuteResult{due.at, due.result.text()});
+            turn.out.send(std::move(peer), std::move(id), ExecuteResult{due.at, JsonText{due.result.text()}});
     }
 
     static bool is_result(Due kind) { return kind == Due::result || kind == Due::ready; }

@@ -130,7 +130,7 @@ private:
             case SessionTable::SequenceState::repeated: {
                 reached("S10: a command has no second effect");
                 const auto* first = session->results.find(entry.seq);
-                return {first->at, first->value.text(), {}};
+                return {first->at, JsonText{first->value.text()}, {}};
             }
             case SessionTable::SequenceState::fresh: break;
         }

@@ -3,40 +3,53 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
 #include <cstddef>
+#include <cstdint>
 #include <map>
 #include <memory>
 #include <span>
 #include <string_view>
 #include <utility>
-#include <variant>
 #include <vector>
 
+#include <understudy/base/intrusive_ptr.hpp>
 #include <understudy/protocol/message.hpp>
 #include <understudy/replica/text_fields.hpp>
 
 namespace understudy::replica {
 
-/// One result of a store, as JSON text. Copies of a text of more than 64 bytes share it; a shorter one is copied.
+/// One result of a store, as JSON text. Most are short, such as `null`: these lie in the object itself. Copies of a
+/// longer one share it. Not thread-safe, not even distinct copies.
 class ResultText {
 public:
     ResultText() = default;
-    ResultText(JsonText text) {
-        if (text.size() <= longest_own)
-            text_ = std::move(text);
+    ResultText(std::string_view text) {
+        if (text.size() > longest_own)
+            long_ = understudy::detail::IntrusivePtr{new Shared{0, JsonText{text}}};
         else
-            text_ = std::make_shared<const JsonText>(std::move(text));
+            size_ = static_cast<std::uint8_t>(text.copy(own_.data(), text.size()));
     }
+    ResultText(const JsonText& text) : ResultText{std::string_view{text}} {}
+
     /// Whether copies share the text.
-    bool shared() const { return text_.index() == 1; }
-    const JsonText& text() const { return shared() ? *std::get<1>(text_) : std::get<0>(text_); }
-    std::size_t size() const { return text().size(); }
+    bool shared() const { return bool{long_}; }
+    std::string_view text() const { return {shared() ? long_->text.data() : own_.data(), size()}; }
+    std::size_t size() const { return shared() ? long_->text.size() : size_; }
     friend bool operator==(const ResultText& a, const ResultText& b) { return a.text() == b.text(); }
     friend bool operator==(const ResultText& a, std::string_view b) { return a.text() == b; }
 
 private:
-    static constexpr std::size_t longest_own = 64;
-    std::variant<JsonText, std::shared_ptr<const JsonText>> text_;
+    struct Shared {
+        std::uint32_t owners = 0;
+        JsonText text;
+        static void destroy(Shared* shared) { delete shared; }
+    };
+    static constexpr std::size_t longest_own = 23;
+
+    understudy::detail::IntrusivePtr<Shared> long_;
+    std::array<char, longest_own> own_{};
+    std::uint8_t size_ = 0;
 };
 
 /// The results of a session by sequence number. Mostly they are recorded in the order of their numbers and dropped from
@@ -79,6 +92,10 @@ public:
         return sum;
     }
 
+    /// Whether a result has a number below `low`. O(1).
+    bool has_below(Sequence low) const {
+        return (!row().empty() && row().front().seq < low) || (!strays_.empty() && strays_.begin()->first < low);
+    }
     /// The result with this number; null if there is none.
     const Result* find(Sequence seq) const {
         if (!row().empty() && seq <= row_.back().seq) {
@@ -170,7 +187,7 @@ public:
     void record(SessionResults::Result result) { own().record(std::move(result)); }
     /// As `SessionResults::forget_below`, but copies nothing if nothing is below `low`.
     void forget_below(Sequence low) {
-        if (const auto* lowest = (*this)->from(0); lowest && lowest->seq < low) own().forget_below(low);
+        if (results_ && results_->has_below(low)) own().forget_below(low);
     }
 
     friend bool operator==(const SharedResults& a, const SharedResults& b) {

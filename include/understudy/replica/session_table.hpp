@@ -4,18 +4,20 @@
 
 #include <algorithm>
 #include <cstddef>
-#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <utility>
+#include <vector>
 
 #include <understudy/protocol/message.hpp>
 #include <understudy/replica/session_results.hpp>
 
 namespace understudy::replica {
 
-/// The open sessions of a group with their results. Finding a session takes O(log sessions).
+/// The open sessions of a group with their results. Finding a session takes O(1): it is done several times for each
+/// command. Where the order of sessions matters, `all` sorts them.
 class SessionTable {
 public:
     /// The state of a command before it is applied. `fresh`: it has not taken effect yet. `repeated`: it has taken
@@ -66,8 +68,9 @@ public:
     }
     /// Adds the result of a command that has just taken effect.
     void record(Session& session, SessionResults::Result result) {
-        bytes_ += result.bytes();
+        bytes_ -= session.results.bytes();
         session.results.record(std::move(result));
+        bytes_ += session.results.bytes();
     }
 
     /// The session; null if it is not open.
@@ -83,7 +86,22 @@ public:
     std::size_t size() const { return sessions_.size(); }
     /// The bytes of all results of all sessions (`SessionResults::bytes`). O(1).
     std::size_t bytes() const { return bytes_; }
-    const std::map<SessionId, Session>& all() const { return sessions_; }
+    /// A session with its name.
+    struct Named {
+        const SessionId& id;
+        const Session& session;
+    };
+    /// All sessions, in the order of their names. O(n log n).
+    std::vector<Named> all() const {
+        std::vector<const std::pair<const SessionId, Session>*> sorted;
+        sorted.reserve(sessions_.size());
+        for (const auto& one : sessions_) sorted.push_back(&one);
+        std::ranges::sort(sorted, {}, [](const auto* one) { return one->first; });
+        std::vector<Named> named;
+        named.reserve(sorted.size());
+        for (const auto* one : sorted) named.push_back({one->first, one->second});
+        return named;
+    }
 
     /// At a takeover: all sessions count as used at `now`, and what a primary notes of them is reset. The new primary
     /// does not know when they were last used, and must not close them too early (C4).
@@ -105,7 +123,11 @@ public:
 private:
     friend class SessionTableReader;
 
-    std::map<SessionId, Session> sessions_;
+    /// Sessions are named by positions in the log, and no client chooses one: their indexes spread well as they are.
+    struct Hash {
+        std::size_t operator()(SessionId id) const { return static_cast<std::size_t>(id.index ^ id.view << 40); }
+    };
+    std::unordered_map<SessionId, Session, Hash> sessions_;
     std::size_t bytes_ = 0;
 };
 

@@ -46,9 +46,9 @@ public:
         std::string piece;
         piece.reserve(std::min(max, left_));
         while (piece.size() < max && left_ > 0) {
-            const std::string& from = used_ < part_.size() ? part_ : value_.text();
+            const std::string_view from = used_ < part_.size() ? part_ : value_.text();
             const auto count = std::min(max - piece.size(), from.size() - used_);
-            piece.append(from, used_, count);
+            piece.append(from.substr(used_, count));
             used_ += count;
             left_ -= count;
             if (used_ == from.size()) go_on();
@@ -230,10 +230,10 @@ private:
         if (size >= left_) return Outcome::wrong;  // before waiting for so many bytes: they are not in the table
         if (fields.text.size() - fields.used <= size) return Outcome::too_short;
         auto& session = table_.sessions_.at(session_);
-        JsonText value{fields.text.substr(fields.used, size)};
+        const auto value = fields.text.substr(fields.used, size);
         fields.used += size + 1;
         if (fields.text[fields.used - 1] != ' ' || session.results.find(seq)) return Outcome::wrong;
-        table_.record(session, {seq, {view, index}, std::move(value)});
+        table_.record(session, {seq, {view, index}, value});
         --results_;
         return Outcome::taken;
     }

@@ -12,16 +12,17 @@
 
 namespace understudy::replica {
 
+inline constexpr auto powers_of_ten = [] {
+    std::array<std::uint64_t, 20> all{1};
+    for (std::size_t n = 1; n < all.size(); ++n) all[n] = all[n - 1] * 10;
+    return all;
+}();
+
 /// How many decimal digits a number has; 1 for 0. It is called for each result that is recorded, so it has no loop: the
 /// length in bits gives the number of digits, or one too few, and one comparison with a power of ten decides.
 constexpr std::size_t digits(std::uint64_t value) {
-    constexpr auto powers = [] {
-        std::array<std::uint64_t, 20> all{1};
-        for (std::size_t n = 1; n < all.size(); ++n) all[n] = all[n - 1] * 10;
-        return all;
-    }();
-    const auto about = static_cast<std::size_t>(std::bit_width(value | 1)) * 1233 >> 12;  // times log10(2)
-    return about + (about < powers.size() && value >= powers[about] ? 1 : 0) + (value == 0 ? 1 : 0);
+    const auto about = static_cast<std::size_t>(std::bit_width(value | 1)) * 1233 >> 12;  // times log10(2), at most 19
+    return about + (value >= powers_of_ten[about] ? 1 : 0) + (value == 0 ? 1 : 0);
 }
 /// The length of the text that `put_bytes` writes for `bytes` bytes.
 constexpr std::size_t size_of_bytes(std::size_t bytes) { return digits(bytes) + bytes + 2; }
