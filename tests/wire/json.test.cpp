@@ -50,7 +50,13 @@ TEST_SUITE("json") {
         void operator()(Query& it) const { text(it.query); }
         void operator()(QueryResult& it) const { text(it.value); }
         void operator()(Append& it) const {
-            for (auto& entry : it.entries) text(entry.command);
+            SharedEntries redumped;
+            for (const auto& entry : it.entries) {
+                Entry one(entry);
+                text(one.command);
+                redumped.push_back(one);
+            }
+            it.entries = redumped;
         }
         void operator()(auto&) const {}
     };
@@ -116,7 +122,7 @@ TEST_SUITE("json") {
         const auto query_id = make_call_id(Method::pb_query, 1);
         CHECK(std::get<0>(wire::decode(wire::encode(query_id, value))).message == Message{value});
         Append append;
-        append.entries.push_back({{1, 1}, EntryKind::command, {}, 0, 0, text});
+        append.entries.push_back({Position{1, 1}, EntryKind::command, {}, 0, 0, text});
         const auto append_id = make_call_id(Method::replica_append, 1);
         CHECK(std::get<0>(wire::decode(wire::encode(append_id, append))).message == Message{append});
     }

@@ -113,7 +113,21 @@ public:
         if (ended_ && !leaving()) return;
         Turn turn{now, out};
         const Caller caller{std::move(envelope.peer), std::move(envelope.id)};
-        std::visit([&](auto& message) { on(caller, std::move(message), turn); }, envelope.message);
+        const auto handle = [&](auto& message) {
+            if constexpr (requires { view_of(message); }) {
+                const auto& view = view_of(message);
+                on(caller, view, turn);
+            } else {
+                on(caller, std::move(message), turn);
+            }
+        };
+        std::visit(handle, envelope.message);
+    }
+    /// The same for a message whose texts belong to the caller.
+    void receive(const Caller& caller, const MessageView& message, Time now, Output& out) {
+        if (ended_ && !leaving()) return;
+        Turn turn{now, out};
+        std::visit([&](const auto& view) { on(caller, view, turn); }, message);
     }
     void disconnected(const Address& peer, Time now, Output& out) {
         if (ended_ && !leaving()) return;
@@ -404,13 +418,13 @@ private:
         answered(queue(CallKind::command));
     }
     void on(const Caller& caller, CloseResult&&, Turn& turn);
-    void on(const Caller& caller, ExecuteResult&& result, Turn& turn) {
+    void on(const Caller& caller, const ExecuteResultView& result, Turn& turn) {
         note_large(result.value.size(), turn.now);
-        answer(caller, Method::pb_execute, {.at = result.at, .value = std::move(result.value)}, turn);
+        answer(caller, Method::pb_execute, {.at = result.at, .value = JsonText{result.value}}, turn);
     }
-    void on(const Caller& caller, QueryResult&& result, Turn& turn) {
+    void on(const Caller& caller, const QueryResultView& result, Turn& turn) {
         note_large(result.value.size(), turn.now);
-        answer(caller, Method::pb_query, {.at = result.at, .value = std::move(result.value)}, turn);
+        answer(caller, Method::pb_query, {.at = result.at, .value = JsonText{result.value}}, turn);
     }
     void on(const Caller& caller, DumpResult&& result, Turn& turn) {
         note_large(result.data.size(), turn.now);

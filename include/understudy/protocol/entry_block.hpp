@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <initializer_list>
 #include <new>
 #include <string_view>
 #include <type_traits>
@@ -13,7 +14,7 @@
 
 #include <understudy/base/check.hpp>
 #include <understudy/base/intrusive_ptr.hpp>
-#include <understudy/protocol/journal_batch.hpp>
+#include <understudy/protocol/entry.hpp>
 #include <understudy/text_store.hpp>
 
 namespace understudy::protocol {
@@ -85,9 +86,34 @@ class SharedEntries {
     struct Piece {
         EntryBlock::Pointer block;
         std::size_t first = 0, count = 0;
+
+        bool can_grow(std::size_t size) const {
+            return block.unique() && block->size() == first + count && block->has_room(size);
+        }
     };
+    static constexpr std::size_t most_of_block = 64u << 10;
 
 public:
+    SharedEntries() = default;
+    /// Copies of these entries, in blocks of their own.
+    SharedEntries(const std::vector<Entry>& entries) {
+        for (const auto& entry : entries) push_back(entry);
+    }
+    SharedEntries(std::initializer_list<Entry> entries) : SharedEntries{std::vector<Entry>{entries}} {}
+
+    /// Adds a copy of an entry.
+    void push_back(const EntryView& entry) {
+        const auto size = EntryBlock::size_of(entry.command.size());
+        auto* last = empty() ? nullptr : others_.empty() ? &first_ : &others_.back();
+        if (!last || !last->can_grow(size)) {
+            bytes_ = std::min(2 * bytes_ + size, std::max(size, most_of_block));
+            add(EntryBlock::make(bytes_), 0, 0);
+            last = others_.empty() ? &first_ : &others_.back();
+        }
+        last->block->append(entry, {}, 0);
+        ++last->count;
+        ++size_;
+    }
     /// The next entries: `count` of `block`, from its entry `first` on. `count` must not be 0.
     void add(EntryBlock::Pointer block, std::size_t first, std::size_t count) {
         size_ += count;
@@ -131,10 +157,21 @@ public:
     Iterator begin() const { return {*this, 0}; }
     Iterator end() const { return {*this, empty() ? 0 : others_.size() + 1}; }
 
+    const StoredEntry& back() const {
+        const auto& last = others_.empty() ? first_ : others_.back();
+        return (*last.block)[last.first + last.count - 1];
+    }
+    friend bool operator==(const SharedEntries& a, const SharedEntries& b) {
+        return a.size_ == b.size_ && std::equal(a.begin(), a.end(), b.begin(), [](const EntryView& one, const EntryView& other) {
+                   return one == other;
+               });
+    }
+
 private:
     Piece first_;  // mostly the only one; it needs no allocation
     std::vector<Piece> others_;
     std::size_t size_ = 0;
+    std::size_t bytes_ = 0;  // the room of the block that `push_back` has made last
 };
 
 }  // namespace understudy::protocol

@@ -5,7 +5,6 @@
 #include <cstdint>
 #include <optional>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include <understudy/protocol/message.hpp>
@@ -56,26 +55,6 @@ struct JournalBatch {
     Index through = 0;
     Index commit = 0;  ///< The commit index as far as known, at most the last entry submitted so far.
     friend bool operator==(const JournalBatch&, const JournalBatch&) = default;
-};
-
-/// An entry without a copy of its command. The command belongs to another object, which must outlive the `EntryView`.
-struct EntryView {
-    Position at;
-    EntryKind kind = EntryKind::command;
-    SessionId session;
-    Sequence seq = 0;
-    Sequence low = 0;
-    std::string_view command;
-
-    EntryView() = default;
-    EntryView(Position position, EntryKind what, SessionId of, Sequence number, Sequence lowest, std::string_view text)
-        : at{position}, kind{what}, session{of}, seq{number}, low{lowest}, command{text} {}
-    // A temporary entry would leave `command` dangling.
-    EntryView(Entry&&) = delete;
-    EntryView(const Entry& entry)
-        : EntryView{entry.at, entry.kind, entry.session, entry.seq, entry.low, entry.command} {}
-    explicit operator Entry() const { return {at, kind, session, seq, low, JsonText{command}}; }
-    friend bool operator==(const EntryView&, const EntryView&) = default;
 };
 
 }  // namespace understudy::protocol

@@ -15,13 +15,12 @@
 #include <understudy/base/namespaces.hpp>
 #include <understudy/error.hpp>
 #include <understudy/protocol/call_id.hpp>
+#include <understudy/protocol/entry.hpp>
+#include <understudy/protocol/entry_block.hpp>
 #include <understudy/status.hpp>
 #include <understudy/view.hpp>
 
 namespace understudy::protocol {
-
-/// JSON text that the library passes on unparsed: a command, a query, or a reply of the store.
-using JsonText = std::string;
 
 /// The names of what a peer can do beyond version 1. A reader skips names that break these bounds, and names beyond
 /// `max_features`.
@@ -144,31 +143,43 @@ struct CloseResult {
     friend bool operator==(const CloseResult&, const CloseResult&) = default;
 };
 /// A command. With a session it takes effect once. Without a session it takes effect each time it is delivered (C5).
-struct Execute {
+template <typename Text>
+struct BasicExecute {
     ClusterId cluster = ClusterId::none;
-    std::string group;
+    Text group{};
     SessionId session;  ///< Zero: no session.
     Sequence seq = 0;
     Sequence low = 0;  ///< The lowest sequence number that has no answer yet (C3).
-    JsonText command;
-    friend bool operator==(const Execute&, const Execute&) = default;
+    Text command{};
+    friend bool operator==(const BasicExecute&, const BasicExecute&) = default;
 };
-struct ExecuteResult {
+using Execute = BasicExecute<std::string>;
+using ExecuteView = BasicExecute<std::string_view>;
+template <typename Text>
+struct BasicExecuteResult {
     Position at;
-    JsonText value;
-    friend bool operator==(const ExecuteResult&, const ExecuteResult&) = default;
+    Text value{};
+    friend bool operator==(const BasicExecuteResult&, const BasicExecuteResult&) = default;
 };
-struct Query {
+using ExecuteResult = BasicExecuteResult<std::string>;
+using ExecuteResultView = BasicExecuteResult<std::string_view>;
+template <typename Text>
+struct BasicQuery {
     ClusterId cluster = ClusterId::none;
-    std::string group;
-    JsonText query;
-    friend bool operator==(const Query&, const Query&) = default;
+    Text group{};
+    Text query{};
+    friend bool operator==(const BasicQuery&, const BasicQuery&) = default;
 };
-struct QueryResult {
+using Query = BasicQuery<std::string>;
+using QueryView = BasicQuery<std::string_view>;
+template <typename Text>
+struct BasicQueryResult {
     Position at;  ///< The view in which it was answered, and the index up to which the server had applied the log.
-    JsonText value;
-    friend bool operator==(const QueryResult&, const QueryResult&) = default;
+    Text value{};
+    friend bool operator==(const BasicQueryResult&, const BasicQueryResult&) = default;
 };
+using QueryResult = BasicQueryResult<std::string>;
+using QueryResultView = BasicQueryResult<std::string_view>;
 /// Exports a consistent snapshot of the store, piece by piece. The first request (without `at`) takes the snapshot by a
 /// linearizable read; the following requests name it. The primary drops it when it has not been used for `dump_ttl`.
 struct Dump {
@@ -201,20 +212,6 @@ struct ViewRef {
     friend bool operator==(const ViewRef&, const ViewRef&) = default;
 };
 
-enum class EntryKind : std::uint8_t { command, open, close };
-
-/// One entry of the replicated log. `open` opens the session that is named by the entry's position. `close` closes
-/// `session`.
-struct Entry {
-    Position at;
-    EntryKind kind = EntryKind::command;
-    SessionId session;
-    Sequence seq = 0;
-    Sequence low = 0;
-    JsonText command;
-    friend bool operator==(const Entry&, const Entry&) = default;
-};
-
 /// The state of a replica's log: the position of its last entry, and the commit index as far as the replica knows it.
 struct Held {
     Position last;
@@ -222,16 +219,19 @@ struct Held {
     friend bool operator==(const Held&, const Held&) = default;
 };
 
-struct Append {
+template <typename Text, typename Entries>
+struct BasicAppend {
     ClusterId cluster = ClusterId::none;
-    std::string group;
+    Text group{};
     ViewRef view;
     Position prev;  ///< The position of the entry before the first of `entries`.
-    std::vector<Entry> entries;
+    Entries entries{};
     Index commit = 0;
     Round round = 0;  ///< The newest round to be confirmed, for reads that wait (protocol, Reads).
-    friend bool operator==(const Append&, const Append&) = default;
+    friend bool operator==(const BasicAppend&, const BasicAppend&) = default;
 };
+using Append = BasicAppend<std::string, SharedEntries>;
+using AppendView = BasicAppend<std::string_view, std::vector<EntryView>>;
 struct AppendResult {
     ViewNumber view = 0;
     Index match = 0;
@@ -278,11 +278,48 @@ struct Failure {
     friend bool operator==(const Failure&, const Failure&) = default;
 };
 
+// Messages that every call takes have a form without texts of their own, `ExecuteView` and the like: for one that is
+// handled while its payload lies in the buffer that it was received in.
+using MessageView =
+    std::variant<ExecuteView, ExecuteResultView, QueryView, QueryResultView, AppendView, AppendResult>;
+
+inline ExecuteView view_of(const Execute& it) {
+    return {it.cluster, it.group, it.session, it.seq, it.low, it.command};
+}
+inline ExecuteResultView view_of(const ExecuteResult& it) { return {it.at, it.value}; }
+inline QueryView view_of(const Query& it) { return {it.cluster, it.group, it.query}; }
+inline QueryResultView view_of(const QueryResult& it) { return {it.at, it.value}; }
+inline const AppendResult& view_of(const AppendResult& it) { return it; }
+inline AppendView view_of(const Append& it) {
+    return {it.cluster, it.group, it.view, it.prev, {it.entries.begin(), it.entries.end()}, it.commit, it.round};
+}
+
 using Message =
     std::variant<Ping, PingResult, ViewGet, ViewWatch, ViewPromote, ViewForce, ViewAdopt, ViewResult, ViewForceResult,
                  ViewChanged, ViewStatus, ViewStatusResult, Open, OpenResult, Execute, ExecuteResult, Query,
                  QueryResult, Dump, DumpResult, ReplicaStatus, ReplicaStatusResult, Append, AppendResult, Install,
                  InstallResult, Close, CloseResult, ViewRemove, Failure>;
+
+/// The same message with texts of its own.
+inline Message owned(const MessageView& view) {
+    struct Owned {
+        Message operator()(const ExecuteView& it) const {
+            return Execute{it.cluster, std::string{it.group}, it.session, it.seq, it.low, JsonText{it.command}};
+        }
+        Message operator()(const ExecuteResultView& it) const { return ExecuteResult{it.at, JsonText{it.value}}; }
+        Message operator()(const QueryView& it) const {
+            return Query{it.cluster, std::string{it.group}, JsonText{it.query}};
+        }
+        Message operator()(const QueryResultView& it) const { return QueryResult{it.at, JsonText{it.value}}; }
+        Message operator()(const AppendView& it) const {
+            Append append{it.cluster, std::string{it.group}, it.view, it.prev, {}, it.commit, it.round};
+            for (const auto& entry : it.entries) append.entries.push_back(entry);
+            return append;
+        }
+        Message operator()(const AppendResult& it) const { return it; }
+    };
+    return std::visit(Owned{}, view);
+}
 
 /// A message with the other end. `peer` is the sender of a received message and the receiver of a sent one.
 struct Envelope {

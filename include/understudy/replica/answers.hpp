@@ -57,10 +57,10 @@ public:
         read.dump ? begin_dump(read.caller, turn) : query(read.caller, read.query, turn);
     }
     /// Sends one chunk of a snapshot export that is already open.
-    void piece(Caller&& caller, Position at, std::uint64_t chunk, Turn<S>& turn) {
+    void piece(const Caller& caller, Position at, std::uint64_t chunk, Turn<S>& turn) {
         if (due_.may_answer(caller.peer)) return give_piece(caller, at, chunk, turn);
         begin(caller.peer, turn);
-        wait({.caller = std::move(caller), .kind = Due::piece, .at = at, .number = chunk});
+        wait({.caller = caller, .kind = Due::piece, .at = at, .number = chunk});
     }
     /// Answers a command that was applied. If the connection cannot send now, the result waits. A result that the
     /// session table holds shares its text with the table; any other message is stored whole.
@@ -71,12 +71,12 @@ public:
         if (due_.may_answer(caller.peer)) {
             due_.spend(bytes);
             end(caller.peer, turn);
-            return turn.out.send(std::move(caller.peer), std::move(caller.id), std::move(message));
+            return turn.out.send(caller.peer, caller.id, std::move(message));
         }
         if (const auto* first = done ? find(session, seq, turn) : nullptr)
-            wait(due_result(std::move(caller), *first));
+            wait(due_result(caller, *first));
         else
-            wait({.caller = std::move(caller), .kind = Due::ready, .message = std::move(message), .bytes = bytes});
+            wait({.caller = caller, .kind = Due::ready, .message = std::move(message), .bytes = bytes});
     }
     /// Answers a repeated command that already took effect. The answer leaves at the end of the turn (S11), because a
     /// new view may arrive before that. Returns false, and does nothing, if `max_calls` requests are in progress.
@@ -165,8 +165,8 @@ private:
     /// A due answer stores the result itself, not its place in the session table. The session may be closed before the
     /// connection can send. The client would then get `session_expired` for a command that took effect, send it again
     /// in a new session, and the command would take effect twice.
-    static DueAnswer due_result(Caller&& caller, const SessionResults::Result& first) {
-        return {.caller = std::move(caller),
+    static DueAnswer due_result(const Caller& caller, const SessionResults::Result& first) {
+        return {.caller = caller,
                 .kind = Due::result,
                 .at = first.at,
                 .result = first.value,

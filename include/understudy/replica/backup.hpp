@@ -39,7 +39,7 @@ public:
     /// Handles an append from the primary of this view (S2, S3). Answers `invalid_params` if the append is malformed,
     /// `mismatch` if the log lacks the entry before it, and `bad_request` if it conflicts with an entry that this
     /// backup must not replace.
-    void on(Caller&& caller, Append&& append, Turn<S>& turn) {
+    void on(const Caller& caller, const AppendView& append, Turn<S>& turn) {
         if (auto fault = check(append, turn.view().number))
             return turn.refuse(caller, Method::replica_append, *std::move(fault));
         auto& state = turn.state;
@@ -47,7 +47,7 @@ public:
             reached("S3: an append whose predecessor is missing is refused");
             return refuse_mismatch(caller, turn);
         }
-        for (auto& entry : append.entries) {
+        for (const auto& entry : append.entries) {
             if (entry.at.index <= state.commit && state.log.first() > entry.at.index)
                 continue;  // trimmed, so committed
             if (state.log.has(entry.at)) {
@@ -75,12 +75,12 @@ public:
         known_commit_ = std::max(known_commit_, append.commit);
         AppendResult result{turn.view().number, end, append.round};
         announce(result, turn);
-        answer(std::move(caller), end, std::move(result), 0, turn);
+        answer(caller, end, std::move(result), 0, turn);
     }
 
     /// Handles one chunk of a snapshot (S8). Answers `bad_chunk`, with the chunk that is wanted, if this one does not
     /// continue the transfer or cannot be restored; `invalid_params` if the snapshot's position is impossible.
-    void on(Caller&& caller, Install&& install, Turn<S>& turn) {
+    void on(const Caller& caller, Install&& install, Turn<S>& turn) {
         auto& state = turn.state;
         const auto& at = install.snapshot.at;
         // The state already contains the snapshot. The chunk is acknowledged so that the sender gets to the end.
@@ -88,23 +88,23 @@ public:
             reached("S8: a snapshot at or below the commit index changes nothing");
             incoming_.reset();
             matched_ = std::max(matched_, at.index);
-            return answer_chunk(std::move(caller), at.index, chunk_result(install, install.chunk + 1, turn), turn);
+            return answer_chunk(caller, at.index, chunk_result(install, install.chunk + 1, turn), turn);
         }
         if (incoming_ && incoming_->id() == install.snapshot && install.chunk < incoming_->next())
-            return answer_chunk(std::move(caller), 0, chunk_result(install, incoming_->next(), turn),
+            return answer_chunk(caller, 0, chunk_result(install, incoming_->next(), turn),
                                 turn);  // a repeat
         if (auto fault = check(state, at, turn.view().number))
             return turn.refuse(caller, Method::replica_install, *std::move(fault));
         // Chunk 0 begins a transfer. One that was in progress is dropped: its sender has given it up.
         if (install.chunk == 0) incoming_.emplace(install.snapshot, state.empty);
         if (!incoming_ || incoming_->id() != install.snapshot || install.chunk != incoming_->next())
-            return refuse_chunk(std::move(caller), "the chunk does not continue what is being installed", turn);
+            return refuse_chunk(caller, "the chunk does not continue what is being installed", turn);
         expires_ = after(turn.now, turn.options.transfer_ttl);
         if (auto wrong = incoming_->feed(install.data, install.last); !wrong.empty()) {
             incoming_.reset();
             auto text = "the snapshot cannot be restored: " + wrong;
             turn.emit_refused(caller, {error::bad_chunk, text});
-            return refuse_chunk(std::move(caller), std::move(text), turn);
+            return refuse_chunk(caller, std::move(text), turn);
         }
         auto next = incoming_->next();
         if (state.durable.in_use()) {
@@ -120,7 +120,7 @@ public:
             incoming_.reset();
             matched_ = std::max(matched_, at.index);
         }
-        answer_chunk(std::move(caller), install.last ? at.index : 0, chunk_result(install, next, turn), turn);
+        answer_chunk(caller, install.last ? at.index : 0, chunk_result(install, next, turn), turn);
     }
 
     /// Learns the commit index and sends the acknowledgements that are ready. S2: never commits beyond what this backup
@@ -171,7 +171,7 @@ private:
     }
 
     /// Finds faults that a correct primary never sends.
-    static std::optional<Fault> check(const Append& append, ViewNumber view) {
+    static std::optional<Fault> check(const AppendView& append, ViewNumber view) {
         auto before = append.prev;
         for (const auto& entry : append.entries) {
             if (entry.at.index != before.index + 1)
@@ -223,15 +223,15 @@ private:
     /// are on stable storage, and until the journal batch with the number `batch` is. Otherwise a crash could lose
     /// entries that the primary counts as replicated. It also waits while `through` is beyond the acknowledgement
     /// limit.
-    void answer(Caller&& caller, Index through, Message result, std::uint64_t batch, Turn<S>& turn) {
+    void answer(const Caller& caller, Index through, Message result, std::uint64_t batch, Turn<S>& turn) {
         const bool stable = through <= turn.state.durable_index(), taken = batch <= turn.state.durable.persisted();
         if (stable && taken && through <= limit_) {
             acknowledged_ = std::max(acknowledged_, through);
-            return turn.out.send(std::move(caller.peer), std::move(caller.id), std::move(result));
+            return turn.out.send(caller.peer, caller.id, std::move(result));
         }
         if (!stable) reached("S9: what is not on stable storage is not acknowledged");
         if (!taken) reached("S8: a snapshot comes no faster than the disk takes it");
-        deferred_.push_back({through, batch, std::move(caller), std::move(result)});
+        deferred_.push_back({through, batch, caller, std::move(result)});
     }
     /// Sets the acknowledgement limit. If more than `ahead` entries wait to be applied, new entries are acknowledged
     /// half as fast as others are applied. So writes slow down to the speed of this store, but the primary still hears
@@ -259,21 +259,21 @@ private:
     /// S8: an answer to a chunk waits until all pieces but the newest `chunk_window` are on stable storage. This bounds
     /// the pieces that wait in the journal: at most these, and those that the primary sends ahead. The primary still
     /// hears from a backup whose disk is slow but works.
-    void answer_chunk(Caller&& caller, Index through, Message result, Turn<S>& turn) {
+    void answer_chunk(const Caller& caller, Index through, Message result, Turn<S>& turn) {
         const bool full = pieces_.size() > turn.options.chunk_window;
-        answer(std::move(caller), through, std::move(result), full ? pieces_.front() : 0, turn);
+        answer(caller, through, std::move(result), full ? pieces_.front() : 0, turn);
     }
     /// Whether the sender of a snapshot has to wait for this server's disk.
     bool waits_for_pieces() const {
         return std::ranges::any_of(deferred_, [](const Deferred& one) { return one.batch != 0; });
     }
-    void refuse_chunk(Caller&& caller, std::string text, Turn<S>& turn) {
+    void refuse_chunk(const Caller& caller, std::string text, Turn<S>& turn) {
         reached("S8: a chunk that does not continue the snapshot is refused");
         auto failure = turn.failure(Method::replica_install, {error::bad_chunk, std::move(text)});
         failure.install = InstallResult{turn.view().number, {}, 0};
         if (incoming_) failure.install = InstallResult{turn.view().number, incoming_->id(), incoming_->next()};
         // Deferred like any other answer to a chunk, because `Failure::install` also confirms what was received.
-        answer_chunk(std::move(caller), 0, std::move(failure), turn);
+        answer_chunk(caller, 0, std::move(failure), turn);
     }
 
     /// A deferred answer.

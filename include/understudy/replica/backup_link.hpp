@@ -222,11 +222,9 @@ private:
                       turn.node.info.group,
                       view_ref(turn),
                       *log.position(after_index),
-                      {},
+                      log.share(after_index, through),
                       turn.state.commit,
                       round};
-        append.entries.reserve(static_cast<std::size_t>(through - after_index));
-        for (auto index = after_index; index < through; ++index) append.entries.push_back(Entry(log[index + 1]));
         progress_.sent_append(through, round);
         pacing_.sent(++calls, turn.node, turn.now, through);
         turn.out.send(member_.name, make_call_id(Method::replica_append, calls), std::move(append));

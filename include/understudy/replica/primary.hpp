@@ -84,27 +84,27 @@ public:
     // ---- requests ----
 
     /// Logs an entry that opens a session (C3), if there is room for one.
-    void on(Caller&& caller, Open&&, Turn<S>& turn) {
+    void on(const Caller& caller, const Open&, Turn<S>& turn) {
         if (auto fault = check_open(caller.peer, turn)) return turn.refuse(caller, Method::pb_open, *std::move(fault));
         room_.opening(caller.peer);
-        append(std::move(caller), {{}, EntryKind::open, {}, 0, 0, {}}, 0, turn);
+        append(caller, {{}, EntryKind::open, {}, 0, 0, {}}, 0, turn);
     }
 
     /// Logs an entry that closes a session (C4). It stands behind everything that is logged, so it overtakes no
     /// command. It is logged although the session may be unknown: the entry that opens it may be uncommitted at
     /// takeover and not applied yet.
-    void on(Caller&& caller, Close&& request, Turn<S>& turn) {
+    void on(const Caller& caller, const Close& request, Turn<S>& turn) {
         const auto id = request.session;
         if (auto fault = check_close(id, turn)) return turn.refuse(caller, Method::pb_close, *std::move(fault));
         // Set now, so that the primary does not also close it as unused.
         if (auto* session = turn.state.sessions.find(id)) session->closing = true;
         reached("C4: a client that ends closes its session");
-        append(std::move(caller), {{}, EntryKind::close, id, 0, 0, {}}, 0, turn);
+        append(caller, {{}, EntryKind::close, id, 0, 0, {}}, 0, turn);
     }
 
     /// Logs a command if it passes all checks, which are in the order of section 7 of the protocol. A repeated command
     /// whose result is known is answered without being logged (S10).
-    void on(Caller&& caller, Execute&& request, Turn<S>& turn) {
+    void on(const Caller& caller, const ExecuteView& request, Turn<S>& turn) {
         if (auto fault = check_numbers(request)) return turn.refuse(caller, Method::pb_execute, *std::move(fault));
         auto* session = request.session == SessionId{} ? nullptr : turn.state.sessions.find(request.session);
         if (session && answer_repeated(caller, request, *session, turn)) return;
@@ -113,20 +113,20 @@ public:
         auto prepared = turn.state.store.prepare(request.command);
         if (!prepared.wrong.empty())
             return turn.refuse(caller, Method::pb_execute, {error::bad_request, std::move(prepared.wrong)});
-        append(std::move(caller),
+        append(caller,
                {{}, EntryKind::command, request.session, request.seq, request.low, request.command},
                session ? room_.results.reserve(*session, turn.options) : 0, turn, prepared.command);
     }
 
     /// Queues a query until it is confirmed (Reads). It must see everything that is committed now.
-    void on(Caller&& caller, Query&& request, Turn<S>& turn) {
-        read(std::move(caller), Method::pb_query, std::move(request.query), turn);
+    void on(const Caller& caller, const QueryView& request, Turn<S>& turn) {
+        read(caller, Method::pb_query, request.query, turn);
     }
 
     /// Queues the first call of a snapshot export (`pb.dump`) like a query, or sends the export's next chunk.
-    void on(Caller&& caller, Dump&& request, Turn<S>& turn) {
-        if (!request.at) return read(std::move(caller), Method::pb_dump, {}, turn);
-        answers_.piece(std::move(caller), *request.at, request.chunk, turn);
+    void on(const Caller& caller, const Dump& request, Turn<S>& turn) {
+        if (!request.at) return read(caller, Method::pb_dump, {}, turn);
+        answers_.piece(caller, *request.at, request.chunk, turn);
     }
 
     /// C6: the send queue of that connection became full, or has room again.
@@ -241,7 +241,7 @@ private:
     }
     /// C3, C5: a sequence number means nothing without a session. A command in a session needs one, because it could
     /// not be told from another command otherwise.
-    static std::optional<Fault> check_numbers(const Execute& request) {
+    static std::optional<Fault> check_numbers(const ExecuteView& request) {
         const bool numbered = request.seq != 0 || request.low != 0;
         if (request.session == SessionId{} && numbered)
             return Fault{error::invalid_params, "session: missing; seq and low go with one"};
@@ -251,7 +251,7 @@ private:
     }
     /// All that follows once it is known that the command was not answered before, but for what the store finds wrong
     /// with it. `session` is null if it is unknown.
-    std::optional<Fault> check_command(const Execute& request, const SessionTable::Session* session,
+    std::optional<Fault> check_command(const ExecuteView& request, const SessionTable::Session* session,
                                        const Turn<S>& turn) const {
         const auto& options = turn.options;
         if (auto fault = check_write(request.command.size(), turn)) return fault;
@@ -280,7 +280,7 @@ private:
     /// Answers a command that has taken effect from the session table; it need not be logged again (S10). Not while too
     /// few backups are in sync (S11): those that are in sync may lack the entry, so the result could still be lost.
     /// Returns false if the command has to pass the other checks, true if it was answered or refused.
-    bool answer_repeated(const Caller& caller, const Execute& request, SessionTable::Session& session, Turn<S>& turn) {
+    bool answer_repeated(const Caller& caller, const ExecuteView& request, SessionTable::Session& session, Turn<S>& turn) {
         session.used = turn.now;
         const auto* first = session.results.find(request.seq);
         if (!first) return false;
@@ -302,16 +302,16 @@ private:
         entry.at = {turn.view().number, turn.state.log.last().index + 1};
         reached("S2: a command is logged before it is applied");
         turn.state.log.append(entry, prepared);
-        waiting_.push({std::move(caller), result_bytes});
+        waiting_.push({caller, result_bytes});
     }
 
     /// Queues a read. A dump has no query.
-    void read(Caller&& caller, Method method, JsonText query, Turn<S>& turn) {
+    void read(const Caller& caller, Method method, std::string_view query, Turn<S>& turn) {
         if (auto fault = check_load(turn)) return turn.refuse(caller, method, *std::move(fault));
         if (auto fault = check_bytes(reads_.bytes() + query.size(), turn))
             return turn.refuse(caller, method, *std::move(fault));
         answers_.begin(caller.peer, turn);
-        reads_.add({std::move(caller), turn.state.commit, 0, method == Method::pb_dump, std::move(query)});
+        reads_.add({caller, turn.state.commit, 0, method == Method::pb_dump, JsonText{query}});
     }
 
     bool enough_in_sync(const Turn<S>& turn) const { return backups_.in_sync_count() >= turn.options.min_in_sync; }

@@ -40,6 +40,8 @@ public:
 
     /// Handles one message. Ignored after a failure.
     void receive(Envelope envelope, Time now, Output& out);
+    /// The same for a message whose texts belong to the caller.
+    void receive(const Caller& caller, const MessageView& message, Time now, Output& out);
 
     /// The connection to `peer` ended, or could not be made.
     void disconnected(const Address& peer, Time now, Output& out);
@@ -124,29 +126,30 @@ private:
     void end_with_failure(Turn<S>& turn);
 
     // ---- messages ----
-    // A handler may move from the caller: a request that has to wait takes it along without a copy.
 
-    void on(Caller&& caller, Open&& request, Turn<S>& turn);
-    void on(Caller&& caller, Close&& request, Turn<S>& turn);
-    void on(Caller&& caller, Execute&& request, Turn<S>& turn);
-    void on(Caller&& caller, Query&& request, Turn<S>& turn);
-    void on(Caller&& caller, Dump&& request, Turn<S>& turn);
-    void on(Caller&& caller, ReplicaStatus&& request, Turn<S>& turn);
-    void on(Caller&& caller, Append&& append, Turn<S>& turn);
-    void on(Caller&& caller, Install&& install, Turn<S>& turn);
-    void on(Caller&& caller, AppendResult&& result, Turn<S>& turn);
-    void on(Caller&& caller, InstallResult&& result, Turn<S>& turn);
-    void on(Caller&& caller, PingResult&& result, Turn<S>& turn);
-    void on(Caller&& caller, ViewChanged&& push, Turn<S>& turn);
-    void on(Caller&& caller, Failure&& failure, Turn<S>& turn);
+    void on(const Caller& caller, Open&& request, Turn<S>& turn);
+    void on(const Caller& caller, Close&& request, Turn<S>& turn);
+    void on(const Caller& caller, const ExecuteView& request, Turn<S>& turn);
+    void on(const Caller& caller, const QueryView& request, Turn<S>& turn);
+    void on(const Caller& caller, Dump&& request, Turn<S>& turn);
+    void on(const Caller& caller, ReplicaStatus&& request, Turn<S>& turn);
+    void on(const Caller& caller, const AppendView& append, Turn<S>& turn);
+    void on(const Caller& caller, Install&& install, Turn<S>& turn);
+    void on(const Caller& caller, const ExecuteResultView&, Turn<S>& turn) { turn.refuse_unasked(caller); }
+    void on(const Caller& caller, const QueryResultView&, Turn<S>& turn) { turn.refuse_unasked(caller); }
+    void on(const Caller& caller, const AppendResult& result, Turn<S>& turn);
+    void on(const Caller& caller, InstallResult&& result, Turn<S>& turn);
+    void on(const Caller& caller, PingResult&& result, Turn<S>& turn);
+    void on(const Caller& caller, ViewChanged&& push, Turn<S>& turn);
+    void on(const Caller& caller, Failure&& failure, Turn<S>& turn);
     /// All other messages are not for a replica. A request is answered with `unknown_method`; an answer that belongs to
     /// no request emits an event.
     template <typename Other>
-    void on(Caller&& caller, Other&&, Turn<S>& turn);
+    void on(const Caller& caller, Other&&, Turn<S>& turn);
 
     /// Passes a client's request to the primary's side if it is for this group and this server serves.
     template <typename Request>
-    void serve(Caller&& caller, Method method, Request&& request, Turn<S>& turn);
+    void serve(const Caller& caller, Method method, const Request& request, Turn<S>& turn);
     /// S1: adopts a newer view and refuses an older one. Whether the message is to be obeyed: it is of the current view
     /// and this server is a backup in it. Otherwise a replaced primary could still change logs.
     template <typename Request>
@@ -161,7 +164,7 @@ private:
     // ---- checks: what is wrong with a request, if something is ----
 
     static std::optional<Fault> check_version(int theirs);
-    std::optional<Fault> check_group(const std::string& theirs) const;
+    std::optional<Fault> check_group(std::string_view theirs) const;
     std::optional<Fault> check_cluster(ClusterId theirs) const;
     std::optional<Fault> check_serving() const;
     /// Whether a message of the primary of `view` counts here.

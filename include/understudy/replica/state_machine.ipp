@@ -44,8 +44,23 @@ template <TextStore S>
 void ReplicaStateMachine<S>::receive(Envelope envelope, Time now, Output& out) {
     if (failed()) return;
     auto turn = at(now, out);
-    Caller caller{std::move(envelope.peer), std::move(envelope.id)};
-    std::visit([&](auto& message) { on(std::move(caller), std::move(message), turn); }, envelope.message);
+    const Caller caller{std::move(envelope.peer), std::move(envelope.id)};
+    const auto handle = [&](auto& message) {
+        if constexpr (requires { view_of(message); }) {
+            const auto& view = view_of(message);
+            on(caller, view, turn);
+        } else {
+            on(caller, std::move(message), turn);
+        }
+    };
+    std::visit(handle, envelope.message);
+}
+
+template <TextStore S>
+void ReplicaStateMachine<S>::receive(const Caller& caller, const MessageView& message, Time now, Output& out) {
+    if (failed()) return;
+    auto turn = at(now, out);
+    std::visit([&](const auto& view) { on(caller, view, turn); }, message);
 }
 
 template <TextStore S>
@@ -157,63 +172,63 @@ void ReplicaStateMachine<S>::stay(Time, Output&) {
 
 template <TextStore S>
 template <typename Request>
-void ReplicaStateMachine<S>::serve(Caller&& caller, Method method, Request&& request, Turn<S>& turn) {
+void ReplicaStateMachine<S>::serve(const Caller& caller, Method method, const Request& request, Turn<S>& turn) {
     auto fault = check_group(request.group);
     if (!fault) fault = check_cluster(request.cluster);
     if (!fault) fault = check_serving();
     if (fault) return turn.refuse(caller, method, *std::move(fault));
-    primary_.on(std::move(caller), std::move(request), turn);
+    primary_.on(caller, request, turn);
 }
 
 template <TextStore S>
-void ReplicaStateMachine<S>::on(Caller&& caller, Open&& request, Turn<S>& turn) {
+void ReplicaStateMachine<S>::on(const Caller& caller, Open&& request, Turn<S>& turn) {
     if (auto fault = check_version(request.protocol)) return turn.refuse(caller, Method::pb_open, *std::move(fault));
-    serve(std::move(caller), Method::pb_open, std::move(request), turn);
+    serve(caller, Method::pb_open, request, turn);
 }
 
 template <TextStore S>
-void ReplicaStateMachine<S>::on(Caller&& caller, Close&& request, Turn<S>& turn) {
-    serve(std::move(caller), Method::pb_close, std::move(request), turn);
+void ReplicaStateMachine<S>::on(const Caller& caller, Close&& request, Turn<S>& turn) {
+    serve(caller, Method::pb_close, request, turn);
 }
 
 template <TextStore S>
-void ReplicaStateMachine<S>::on(Caller&& caller, Execute&& request, Turn<S>& turn) {
-    serve(std::move(caller), Method::pb_execute, std::move(request), turn);
+void ReplicaStateMachine<S>::on(const Caller& caller, const ExecuteView& request, Turn<S>& turn) {
+    serve(caller, Method::pb_execute, request, turn);
 }
 
 template <TextStore S>
-void ReplicaStateMachine<S>::on(Caller&& caller, Query&& request, Turn<S>& turn) {
-    serve(std::move(caller), Method::pb_query, std::move(request), turn);
+void ReplicaStateMachine<S>::on(const Caller& caller, const QueryView& request, Turn<S>& turn) {
+    serve(caller, Method::pb_query, request, turn);
 }
 
 template <TextStore S>
-void ReplicaStateMachine<S>::on(Caller&& caller, Dump&& request, Turn<S>& turn) {
-    serve(std::move(caller), Method::pb_dump, std::move(request), turn);
+void ReplicaStateMachine<S>::on(const Caller& caller, Dump&& request, Turn<S>& turn) {
+    serve(caller, Method::pb_dump, request, turn);
 }
 
 template <TextStore S>
-void ReplicaStateMachine<S>::on(Caller&& caller, ReplicaStatus&& request, Turn<S>& turn) {
+void ReplicaStateMachine<S>::on(const Caller& caller, ReplicaStatus&& request, Turn<S>& turn) {
     auto fault = request.group ? check_group(*request.group) : std::nullopt;
     if (!fault && request.cluster) fault = check_cluster(*request.cluster);
     if (fault) return turn.refuse(caller, Method::pb_status, *std::move(fault));
-    turn.out.send(std::move(caller.peer), std::move(caller.id), status(turn.now));
+    turn.out.send(caller.peer, caller.id, status(turn.now));
 }
 
 // ---- messages of the primary ----
 
 template <TextStore S>
-void ReplicaStateMachine<S>::on(Caller&& caller, Append&& append, Turn<S>& turn) {
+void ReplicaStateMachine<S>::on(const Caller& caller, const AppendView& append, Turn<S>& turn) {
     if (obeys(caller, Method::replica_append, append, turn))
-        backup_.on(std::move(caller), std::move(append), turn);
+        backup_.on(caller, append, turn);
 }
 
 template <TextStore S>
-void ReplicaStateMachine<S>::on(Caller&& caller, Install&& install, Turn<S>& turn) {
+void ReplicaStateMachine<S>::on(const Caller& caller, Install&& install, Turn<S>& turn) {
     if (auto fault = check_version(install.protocol))
         return turn.refuse(caller, Method::replica_install, *std::move(fault));
     if (!obeys(caller, Method::replica_install, install, turn)) return;
     const auto before = state_.applied;
-    backup_.on(std::move(caller), std::move(install), turn);
+    backup_.on(caller, std::move(install), turn);
     if (backup_.receives() || state_.applied != before) journaling_.replaced(state_);
 }
 
@@ -231,7 +246,7 @@ bool ReplicaStateMachine<S>::obeys(const Caller& caller, Method method, const Re
 // ---- answers of backups ----
 
 template <TextStore S>
-void ReplicaStateMachine<S>::on(Caller&& caller, AppendResult&& result, Turn<S>& turn) {
+void ReplicaStateMachine<S>::on(const Caller& caller, const AppendResult& result, Turn<S>& turn) {
     auto* link = admit_answer(caller, result.view, turn);
     if (!link) return;
     if (result.match > state_.log.last().index)
@@ -240,7 +255,7 @@ void ReplicaStateMachine<S>::on(Caller&& caller, AppendResult&& result, Turn<S>&
 }
 
 template <TextStore S>
-void ReplicaStateMachine<S>::on(Caller&& caller, InstallResult&& result, Turn<S>& turn) {
+void ReplicaStateMachine<S>::on(const Caller& caller, InstallResult&& result, Turn<S>& turn) {
     if (auto* link = admit_answer(caller, result.view, turn)) link->acknowledged_chunk(caller.id, result, turn);
 }
 
@@ -274,7 +289,7 @@ void ReplicaStateMachine<S>::backup_refused(const Caller& caller, const Failure&
 // ---- the view service ----
 
 template <TextStore S>
-void ReplicaStateMachine<S>::on(Caller&& caller, PingResult&& result, Turn<S>& turn) {
+void ReplicaStateMachine<S>::on(const Caller& caller, PingResult&& result, Turn<S>& turn) {
     if (!pinger_.knows(caller.peer)) return turn.refuse_unasked(caller);
     pinger_.answered(caller.peer, turn.out);
     if (result.lease > Duration{}) node_.dead_after = workable(result.lease);
@@ -294,13 +309,13 @@ void ReplicaStateMachine<S>::on(Caller&& caller, PingResult&& result, Turn<S>& t
 }
 
 template <TextStore S>
-void ReplicaStateMachine<S>::on(Caller&& caller, ViewChanged&& push, Turn<S>& turn) {
+void ReplicaStateMachine<S>::on(const Caller& caller, ViewChanged&& push, Turn<S>& turn) {
     if (!pinger_.knows(caller.peer)) return turn.refuse_unasked(caller);
     adopt(caller.peer, push.info, turn);
 }
 
 template <TextStore S>
-void ReplicaStateMachine<S>::on(Caller&& caller, Failure&& failure, Turn<S>& turn) {
+void ReplicaStateMachine<S>::on(const Caller& caller, Failure&& failure, Turn<S>& turn) {
     if (failure.to == to_string(Method::view_ping)) return ping_refused(caller, failure, turn);
     if (failure.view) adopt(caller.peer, *failure.view, turn);  // S6: a refusal teaches the newer view
     backup_refused(caller, failure, turn);
@@ -320,7 +335,7 @@ void ReplicaStateMachine<S>::ping_refused(const Caller& caller, const Failure& f
 
 template <TextStore S>
 template <typename Other>
-void ReplicaStateMachine<S>::on(Caller&& caller, Other&&, Turn<S>& turn) {
+void ReplicaStateMachine<S>::on(const Caller& caller, Other&&, Turn<S>& turn) {
     constexpr auto text = "this is a replica; the method belongs to a view service";
     // A client may ask a replica for the view while the view service is down: the refusal carries it. No event.
     if constexpr (std::is_same_v<Other, ViewGet> || std::is_same_v<Other, ViewWatch>)
@@ -344,9 +359,9 @@ std::optional<Fault> ReplicaStateMachine<S>::check_version(int theirs) {
 }
 
 template <TextStore S>
-std::optional<Fault> ReplicaStateMachine<S>::check_group(const std::string& theirs) const {
+std::optional<Fault> ReplicaStateMachine<S>::check_group(std::string_view theirs) const {
     if (theirs == options_.group) return std::nullopt;
-    return Fault{error::wrong_group, "this server belongs to group " + options_.group + ", not " + theirs};
+    return Fault{error::wrong_group, "this server belongs to group " + options_.group + ", not " + std::string{theirs}};
 }
 
 template <TextStore S>

@@ -23,6 +23,7 @@
 #include <asio/use_awaitable.hpp>
 
 #include <understudy/error.hpp>
+#include <understudy/protocol/caller.hpp>
 #include <understudy/protocol/coverage.hpp>
 #include <understudy/protocol/output.hpp>
 #include <understudy/replica/output.hpp>
@@ -94,6 +95,10 @@ public:
     }
     /// Passes one message to the state machine. The payload is not kept.
     void receive(const Address& from, std::string_view payload, Time now) {
+        if constexpr (requires { machine.receive(Caller{}, view_, now, output_); }) {
+            CallId id;
+            if (wire::decode_view(payload, id, view_)) return machine.receive(Caller{from, id}, view_, now, output_);
+        }
         auto decoded = wire::decode(payload);
         if (auto* wrong = std::get_if<wire::DecodeError>(&decoded)) return refuse(from, *wrong);
         auto& [id, content] = std::get<wire::Decoded>(decoded);
@@ -215,6 +220,7 @@ private:
     // Swapped each turn. These and the buffer keep their memory from turn to turn, up to a bound.
     Output output_, doing_;
     std::string buffer_;
+    MessageView view_;  // of the message that was received last
     RepeatedEvents repeated_;
     bool stopped_ = false;
     bool silent_ = false;

@@ -12,7 +12,9 @@
 #include <string>
 #include <string_view>
 #include <tuple>
+#include <type_traits>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include <understudy/protocol/call_id.hpp>
@@ -54,7 +56,8 @@ inline bool read(FastScanner& in, std::string& text) {
     text = found;
     return true;
 }
-inline bool read(FastScanner& in, Json<std::string> it) { return in.json(it.text); }
+inline bool read(FastScanner& in, std::string_view& text) { return in.plain(text); }
+inline bool read(FastScanner& in, Json<std::string_view> it) { return in.json(it.text); }
 /// The bytes may lie in the payload (no escapes) or in `it.text` already, so they are copied only in the first case.
 inline bool read(FastScanner& in, Bytes<std::string> it) {
     std::string_view found;
@@ -115,19 +118,71 @@ bool read(FastScanner& in, T& value) {
     return reader.good && in.literal("}");
 }
 
-/// The messages that have a fast path. The others cost compile time and are not worth it.
-template <typename M>
-concept Frequent = std::same_as<M, Execute> || std::same_as<M, ExecuteResult> || std::same_as<M, Query> ||
-                   std::same_as<M, QueryResult> || std::same_as<M, Append> || std::same_as<M, AppendResult> ||
-                   std::same_as<M, Install> || std::same_as<M, Ping>;
+namespace detail {
+/// The form in which a fast path reads the message `M`, as an alternative of `Into`; void if there is none. A message of
+/// every call is read as a view. The others cost compile time and are not worth it.
+template <typename M, typename Into>
+struct FastForm {
+    using type = void;
+};
+template <>
+struct FastForm<Execute, MessageView> {
+    using type = ExecuteView;
+};
+template <>
+struct FastForm<ExecuteResult, MessageView> {
+    using type = ExecuteResultView;
+};
+template <>
+struct FastForm<Query, MessageView> {
+    using type = QueryView;
+};
+template <>
+struct FastForm<QueryResult, MessageView> {
+    using type = QueryResultView;
+};
+template <>
+struct FastForm<Append, MessageView> {
+    using type = AppendView;
+};
+template <>
+struct FastForm<AppendResult, MessageView> {
+    using type = AppendResult;
+};
+template <>
+struct FastForm<Install, Message> {
+    using type = Install;
+};
+template <>
+struct FastForm<Ping, Message> {
+    using type = Ping;
+};
 
-/// Reads one payload.
+/// A fresh `F` in `into`. The list of an append keeps its memory.
+template <typename F, typename Into>
+F& fresh(Into& into) {
+    if constexpr (std::same_as<F, AppendView>) {
+        if (auto* former = std::get_if<F>(&into)) {
+            auto entries = std::move(former->entries);
+            entries.clear();
+            *former = F{};
+            former->entries = std::move(entries);
+            return *former;
+        }
+    }
+    return into.template emplace<F>();
+}
+}  // namespace detail
+
+/// Reads one payload into `Into`, which is `MessageView` for the messages of every call, or `Message` for others that
+/// are frequent.
+template <typename Into>
 class FastDecoder {
 public:
     explicit FastDecoder(std::string_view payload) : in_{payload} {}
 
-    /// Reads a frequent message. After a false, `id` and `message` have unspecified values.
-    bool read(CallId& id, Message& message) {
+    /// After a false, `id` and `message` have unspecified values.
+    bool read(CallId& id, Into& message) {
         if (!in_.literal(R"({"jsonrpc":"2.0","id":)")) return false;
         std::uint64_t number = 0;
         if (!in_.number(number)) return false;
@@ -137,7 +192,7 @@ public:
     }
 
 private:
-    bool request(Message& message) {
+    bool request(Into& message) {
         bool good = false;
         [&]<typename... C>(std::tuple<C...>*) {
             (void)(request_to<C>(message, good) || ...);
@@ -147,24 +202,23 @@ private:
     // Returns true if the method begins as that of the call `C` does. Then no other one is tried, and `good` says
     // whether the request was read.
     template <typename C>
-    bool request_to(Message& message, bool& good) {
-        if constexpr (Frequent<typename C::Request>) {
+    bool request_to(Into& message, bool& good) {
+        using Form = typename detail::FastForm<typename C::Request, Into>::type;
+        if constexpr (!std::is_void_v<Form>) {
             if (!in_.piece(to_string(C::method))) return false;
-            good = in_.literal(R"(","params":)") && body<typename C::Request>(message);
+            good = in_.literal(R"(","params":)") && wire::read(in_, detail::fresh<Form>(message));
             return true;
         }
         return false;
     }
     // An answer does not name its method. The id does, since this process made it (protocol/call_id.hpp).
-    bool answer(const CallId& id, Message& message) {
+    bool answer(const CallId& id, Into& message) {
         if (!in_.literal(R"(,"result":)")) return false;
-        return detail::with_call(call_method(id), false,
-                                 [&]<typename C>() { return body<typename C::Result>(message); });
-    }
-    template <typename M>
-    bool body(Message& message) {
-        if constexpr (Frequent<M>) return wire::read(in_, message.emplace<M>());
-        else return false;
+        return detail::with_call(call_method(id), false, [&]<typename C>() {
+            using Form = typename detail::FastForm<typename C::Result, Into>::type;
+            if constexpr (!std::is_void_v<Form>) return wire::read(in_, detail::fresh<Form>(message));
+            else return false;
+        });
     }
 
     FastScanner in_;

@@ -97,18 +97,17 @@ public:
         return true;
     }
 
-    /// Any JSON value, as its text. Most values are strings or objects of strings, which need no full scanner. Every
+    /// Any JSON value, as a view of its text. Most values are strings or objects of strings, which need no full scanner. Every
     /// other value is checked by the scanner: text that is no JSON must not reach a store or a log.
-    bool json(std::string& out) {
+    bool json(std::string_view& value) {
         const char* const start = at_;
         if (std::string_view text; !plain(text) && !object_of_strings()) {
             Scanner scan{{start, static_cast<std::size_t>(end_ - start)}};
-            const auto value = scan.value();
+            value = scan.value();
             at_ = scan.mark();
-            out = value;
             return !value.empty();
         }
-        out.assign(start, at_);
+        value = {start, static_cast<std::size_t>(at_ - start)};
         return true;
     }
 

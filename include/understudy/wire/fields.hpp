@@ -18,6 +18,9 @@ namespace understudy::wire {
 template <typename T, typename U>
 concept Like = std::same_as<std::remove_const_t<T>, U>;
 
+template <typename T, typename... U>
+concept LikeAny = (Like<T, U> || ...);
+
 // A field list is a function `fields(visitor, value)`. It calls `visitor.required(name, member)` or
 // `visitor.optional(name, member)` for each member of `value`, always in the same order. An optional member is not
 // written when it has its default value, and a `null` in its place is read as absent. A list has at most 32 members,

@@ -56,6 +56,11 @@ std::variant<Decoded, DecodeError> decode_any(std::string_view payload);
 /// The same result, read faster if the payload is a frequent message as `encode` writes it (fast_decoder.hpp).
 std::variant<Decoded, DecodeError> decode(std::string_view payload);
 
+/// Reads a message of every call (`MessageView`), as `encode` writes it, without a copy: its texts lie in the payload.
+/// False for any other payload; then `id` and `message` have unspecified values. A `message` that is used again keeps
+/// its memory.
+bool decode_view(std::string_view payload, CallId& id, MessageView& message);
+
 }  // namespace understudy::wire
 
 #if !defined(UNDERSTUDY_SEPARATE_COMPILATION)

@@ -254,8 +254,13 @@ UNDERSTUDY_DECL std::variant<Decoded, DecodeError> decode_any(std::string_view p
 UNDERSTUDY_DECL std::variant<Decoded, DecodeError> decode(std::string_view payload) {
     std::variant<Decoded, DecodeError> outcome;
     auto& [id, message] = std::get<Decoded>(outcome);
-    if (!FastDecoder{payload}.read(id, message)) outcome = decode_any(payload);
+    if (MessageView view; decode_view(payload, id, view)) message = owned(view);
+    else if (!FastDecoder<Message>{payload}.read(id, message)) outcome = decode_any(payload);
     return outcome;
+}
+
+UNDERSTUDY_DECL bool decode_view(std::string_view payload, CallId& id, MessageView& message) {
+    return FastDecoder<MessageView>{payload}.read(id, message);
 }
 
 }  // namespace understudy::wire

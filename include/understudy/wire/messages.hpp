@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include <understudy/protocol/message.hpp>
 #include <understudy/wire/fields.hpp>
@@ -137,7 +138,7 @@ void fields(auto& visit, Like<Close> auto& close) {
 }
 void fields(auto& visit, Like<CloseResult> auto& result) { visit.required("at", result.at); }
 
-void fields(auto& visit, Like<Execute> auto& execute) {
+void fields(auto& visit, LikeAny<Execute, ExecuteView> auto& execute) {
     visit.required("cluster", execute.cluster);
     visit.required("group", execute.group);
     visit.optional("session", execute.session);
@@ -145,16 +146,16 @@ void fields(auto& visit, Like<Execute> auto& execute) {
     visit.optional("low", execute.low);
     visit.required("command", Json{execute.command});
 }
-void fields(auto& visit, Like<ExecuteResult> auto& result) {
+void fields(auto& visit, LikeAny<ExecuteResult, ExecuteResultView> auto& result) {
     visit.required("at", result.at);
     visit.required("value", Json{result.value});
 }
-void fields(auto& visit, Like<Query> auto& query) {
+void fields(auto& visit, LikeAny<Query, QueryView> auto& query) {
     visit.required("cluster", query.cluster);
     visit.required("group", query.group);
     visit.required("query", Json{query.query});
 }
-void fields(auto& visit, Like<QueryResult> auto& result) {
+void fields(auto& visit, LikeAny<QueryResult, QueryResultView> auto& result) {
     visit.required("at", result.at);
     visit.required("value", Json{result.value});
 }
@@ -199,7 +200,7 @@ void fields(auto& visit, Like<ReplicaStatusResult> auto& result) {
 // ---- between replicas ------------------------------------------------------------------------------------
 
 // Only an entry of kind `command` has a command. If the text has another kind before a command, that is skipped.
-void fields(auto& visit, Like<Entry> auto& entry) {
+void fields(auto& visit, LikeAny<Entry, EntryView> auto& entry) {
     visit.required("at", entry.at);
     visit.optional("kind", entry.kind);
     visit.optional("session", entry.session);
@@ -214,7 +215,21 @@ inline bool read(Reader& in, Entry& entry) {
     if (entry.kind != EntryKind::command) entry.command.clear();
     return true;
 }
-void fields(auto& visit, Like<Append> auto& append) {
+inline void write(Writer& to, const SharedEntries& entries) {
+    to.put("[");
+    for (bool first = true; const EntryView& entry : entries) {
+        if (!std::exchange(first, false)) to.put(",");
+        write(to, entry);
+    }
+    to.put("]");
+}
+inline bool read(Reader& in, SharedEntries& entries) {
+    std::vector<Entry> all;
+    const bool good = read(in, all);
+    entries = all;
+    return good;
+}
+void fields(auto& visit, LikeAny<Append, AppendView> auto& append) {
     visit.required("cluster", append.cluster);
     visit.required("group", append.group);
     visit.required("view", append.view);

@@ -82,8 +82,12 @@ template <typename S> Json(S&) -> Json<S>;
 template <typename S> Bytes(S&) -> Bytes<S>;
 template <typename S> HumanText(S&) -> HumanText<S>;
 
+inline void write(Writer& to, Json<const std::string_view> it) {
+    to.put(it.text.empty() ? std::string_view{"null"} : it.text);
+}
 inline void write(Writer& to, Json<const std::string> it) {
-    to.put(it.text.empty() ? std::string_view{"null"} : std::string_view{it.text});
+    const std::string_view text{it.text};
+    write(to, Json{text});
 }
 inline bool read(Reader& in, Json<std::string> it) {
     const auto text = in.scan.value();
