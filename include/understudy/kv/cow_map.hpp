@@ -17,6 +17,7 @@
 #include <vector>
 
 #include <understudy/base/intrusive_ptr.hpp>
+#include <understudy/kv/key_index.hpp>
 
 namespace understudy::kv {
 
@@ -64,19 +65,65 @@ struct CowNode {
     std::vector<detail::IntrusivePtr<CowRecord>> records;
     std::vector<detail::IntrusivePtr<CowNode>> children;
     std::vector<std::string> bounds;
+    KeyIndex index;  ///< Of the keys of a leaf, or of the bounds.
 
     static void destroy(CowNode* node) { delete node; }  // recurses, but only as deep as the tree is high
 
     bool leaf() const { return children.empty(); }
     std::size_t size() const { return leaf() ? records.size() : children.size(); }
-    /// The index of the first record whose key is not below `key`; `records.size()` if there is none.
-    std::size_t place(std::string_view key) const {
-        auto below = [](const auto& record, std::string_view wanted) { return record->key() < wanted; };
-        return static_cast<std::size_t>(std::lower_bound(records.begin(), records.end(), key, below) - records.begin());
+    /// The index of the first record whose key is not below `key`, `records.size()` if there is none; and whether its
+    /// key is that key.
+    std::pair<std::size_t, bool> place(std::string_view key) const {
+        auto [first, last] = index.range(key);
+        while (first < last) {
+            const auto middle = (first + last) / 2;
+            const int order = records[middle]->key().compare(key);
+            if (order == 0) return {middle, true};
+            order < 0 ? first = middle + 1 : last = middle;
+        }
+        return {first, false};
     }
     /// The index of the child in whose range `key` lies.
     std::size_t branch(std::string_view key) const {
-        return static_cast<std::size_t>(std::upper_bound(bounds.begin(), bounds.end(), key) - bounds.begin());
+        auto [first, last] = index.range(key);
+        while (first < last) {
+            const auto middle = (first + last) / 2;
+            bounds[middle] <= key ? first = middle + 1 : last = middle;
+        }
+        return first;
+    }
+
+    void insert_record(std::size_t at, detail::IntrusivePtr<CowRecord> record) {
+        make_room(records);
+        const auto inserted = records.insert(records.begin() + static_cast<std::ptrdiff_t>(at), std::move(record));
+        index_new(at, (*inserted)->key());
+    }
+    /// Inserts a bound, and the child to the right of it.
+    void insert_bound(std::size_t at, std::string bound, detail::IntrusivePtr<CowNode> right) {
+        make_room(children);
+        make_room(bounds);
+        children.insert(children.begin() + static_cast<std::ptrdiff_t>(at) + 1, std::move(right));
+        index_new(at, *bounds.insert(bounds.begin() + static_cast<std::ptrdiff_t>(at), std::move(bound)));
+    }
+    /// Makes the index anew after several keys or bounds came or went.
+    void build_index() {
+        if (leaf())
+            index.build(records.size(), records.capacity(), [this](std::size_t n) { return records[n]->key(); });
+        else
+            index.build(bounds.size(), bounds.capacity(), [this](auto n) -> std::string_view { return bounds[n]; });
+    }
+
+private:
+    /// Makes room for one more element. The room grows by halves, up to that of a full node.
+    template <typename T>
+    static void make_room(std::vector<T>& vector) {
+        auto size = vector.size();
+        if (size < vector.capacity()) return;
+        vector.reserve(std::max(size + 1, std::min(most, size + size / 2 + 4)));
+    }
+    void index_new(std::size_t at, std::string_view key) {
+        index.reserve(leaf() ? records.capacity() : bounds.capacity());
+        if (!index.insert(at, key)) build_index();
     }
 };
 
@@ -100,8 +147,8 @@ public:
         if (!root_) return std::nullopt;
         const CowNode* node = root_.get();
         while (!node->leaf()) node = node->children[node->branch(key)].get();
-        auto at = node->place(key);
-        if (at == node->records.size() || node->records[at]->key() != key) return std::nullopt;
+        const auto [at, found] = node->place(key);
+        if (!found) return std::nullopt;
         return node->records[at]->value();
     }
 
@@ -131,7 +178,7 @@ public:
         if (records.back()->key() >= key) return false;
         if (records.size() == CowNode::most) return insert(key, value), true;
         records.reserve(CowNode::most);  // keys in ascending order fill each leaf
-        records.push_back(CowRecord::make(key, value, value.size()));
+        node->insert_record(records.size(), CowRecord::make(key, value, value.size()));
         payload_bytes_ += key.size() + value.size();
         ++size_;
         return true;
@@ -171,7 +218,9 @@ public:
             }
             node = &own(node->children[at]);
         }
-        node->records.erase(node->records.begin() + static_cast<std::ptrdiff_t>(node->place(key)));
+        const auto at = node->place(key).first;
+        node->records.erase(node->records.begin() + static_cast<std::ptrdiff_t>(at));
+        node->index.erase(at);
         while (!root_->leaf() && root_->children.size() == 1) root_ = detail::IntrusivePtr{root_->children.front()};
         return true;
     }
@@ -208,8 +257,8 @@ private:
         if (!root_) return nullptr;
         auto* node = &own(root_);
         while (!node->leaf()) node = &own(node->children[node->branch(key)]);
-        const auto at = node->place(key);
-        return at < node->records.size() && node->records[at]->key() == key ? &node->records[at] : nullptr;
+        const auto [at, found] = node->place(key);
+        return found ? &node->records[at] : nullptr;
     }
 
     /// Inserts a key that does not exist. Full nodes are split on the way down, so that a parent always has room for
@@ -231,19 +280,9 @@ private:
             }
             node = &own(node->children[at]);
         }
-        auto at = static_cast<std::ptrdiff_t>(node->place(key));
-        make_room(node->records);
-        node->records.insert(node->records.begin() + at, CowRecord::make(key, value, value.size()));
+        node->insert_record(node->place(key).first, CowRecord::make(key, value, value.size()));
         payload_bytes_ += key.size() + value.size();
         ++size_;
-    }
-
-    /// Makes room for one more element. The room grows by halves, up to that of a full node.
-    template <typename T>
-    static void make_room(std::vector<T>& vector) {
-        auto size = vector.size();
-        if (size < vector.capacity()) return;
-        vector.reserve(std::max(size + 1, std::min(CowNode::most, size + size / 2 + 4)));
     }
 
     /// Moves the elements of `left` from index `cut` on into a new vector.
@@ -260,12 +299,16 @@ private:
         detail::IntrusivePtr<CowNode> right{new CowNode};
         if (left.leaf()) {
             right->records = tail(left.records, cut);
+            left.build_index();
+            right->build_index();
             return {right, bound_between(left.records.back()->key(), right->records.front()->key())};
         }
         right->children = tail(left.children, cut);
         right->bounds = tail(left.bounds, cut);
         auto bound = std::move(left.bounds.back());  // the bound between the two parts belongs to neither
         left.bounds.pop_back();
+        left.build_index();
+        right->build_index();
         return {right, std::move(bound)};
     }
 
@@ -283,20 +326,17 @@ private:
     static void split(CowNode& parent, std::size_t at, std::string_view key) {
         auto& left = own(parent.children[at]);
         std::pair<detail::IntrusivePtr<CowNode>, std::string> cut;
-        if (left.leaf() && left.records.back()->key() < key)
+        if (left.leaf() && left.records.back()->key() < key) {
             cut = {detail::IntrusivePtr{new CowNode}, bound_between(left.records.back()->key(), key)};
-        else
+            left.build_index();  // the leaf was empty when it began: now it is known what its keys have in common
+        } else
             cut = cut_off(left, left.size() / 2);
         hang(parent, at, std::move(cut));
     }
 
     /// Inserts a new node with its bound to the right of child `at`.
     static void hang(CowNode& parent, std::size_t at, std::pair<detail::IntrusivePtr<CowNode>, std::string> cut) {
-        auto offset = static_cast<std::ptrdiff_t>(at);
-        make_room(parent.children);
-        make_room(parent.bounds);
-        parent.children.insert(parent.children.begin() + offset + 1, std::move(cut.first));
-        parent.bounds.insert(parent.bounds.begin() + offset, std::move(cut.second));
+        parent.insert_bound(at, std::move(cut.second), std::move(cut.first));
     }
 
     /// Merges child `at` and the one after it into one. If that has more than three quarters of `most`, it is divided
@@ -308,6 +348,7 @@ private:
         auto bound = std::move(parent.bounds[at]);
         parent.children.erase(parent.children.begin() + offset + 1);
         parent.bounds.erase(parent.bounds.begin() + offset);
+        parent.index.erase(at);
 
         own(right);
         if (!left.leaf()) left.bounds.push_back(std::move(bound));
@@ -315,6 +356,7 @@ private:
         move_to_end(left.children, right->children);
         move_to_end(left.bounds, right->bounds);
         if (left.size() > CowNode::most * 3 / 4) hang(parent, at, cut_off(left, left.size() / 2));
+        else left.build_index();
     }
 
     template <typename T>
@@ -353,7 +395,7 @@ private:
 
     Cursor(const CowNode* node, std::string_view key) {
         for (; node; node = node->children[path_[depth_ - 1].at].get()) {
-            path_[depth_++] = {node, node->leaf() ? node->place(key) : node->branch(key)};
+            path_[depth_++] = {node, node->leaf() ? node->place(key).first : node->branch(key)};
             if (node->leaf()) break;
         }
         settle();
