@@ -50,17 +50,18 @@ public:
     /// The entry at `index`, which must be in the log. It is valid until it is trimmed or the log is truncated.
     const StoredEntry& operator[](Index index) const {
         UNDERSTUDY_CHECK(index >= first() && index <= last_.index);
-        return part_of(index)->entry(index);
+        return part_of(index).entry(index);
     }
     /// The entries after `after`, up to and including `through`, which must be in the log.
     SharedEntries share(Index after, Index through) const {
         SharedEntries run;
         if (after >= through) return run;
         UNDERSTUDY_CHECK(after >= base_.index && through <= last_.index);
-        for (auto part = part_of(after + 1); after < through; ++part) {
-            const auto end = std::min(through, part->last());
-            run.add(part->block, static_cast<std::size_t>(after + 1 - part->first),
-                    static_cast<std::size_t>(end - after));
+        while (after < through) {
+            const auto& part = part_of(after + 1);
+            const auto end = std::min(through, part.last());
+            const auto count = static_cast<std::size_t>(end - after);
+            run.add(part.block, static_cast<std::size_t>(after + 1 - part.first), count);
             after = end;
         }
         return run;
@@ -114,7 +115,7 @@ public:
     /// differences between two counts mean something.
     std::uint64_t end_of(Index index) const {
         if (index == last_.index) return end_;
-        return index <= base_.index ? base_end_ : part_of(index)->entry(index).end;
+        return index <= base_.index ? base_end_ : part_of(index).entry(index).end;
     }
     /// The bytes that the entries after `after`, up to and including `through`, take in memory. Entries that were
     /// trimmed count as 0.
@@ -170,10 +171,10 @@ private:
         return EntryBlock::make(std::max(size, std::clamp(bytes(), least_block_bytes, block_bytes)));
     }
     /// The part with the entry at `index`, which must be in the log.
-    std::deque<Part>::const_iterator part_of(Index index) const {
-        if (index >= parts_.back().first) return std::prev(parts_.end());
-        if (index <= parts_.front().last()) return parts_.begin();
-        return std::prev(std::ranges::upper_bound(parts_, index, {}, &Part::first));
+    const Part& part_of(Index index) const {
+        if (const auto& newest = parts_.back(); index >= newest.first) return newest;
+        if (const auto& oldest = parts_.front(); index <= oldest.last()) return oldest;
+        return *std::prev(std::ranges::upper_bound(parts_, index, {}, &Part::first));
     }
 
     Position base_, last_;

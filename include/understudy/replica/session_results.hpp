@@ -180,11 +180,11 @@ public:
         return results_ ? *results_ : none;
     }
     const SessionResults* operator->() const { return &**this; }
-    std::size_t size() const { return (*this)->size(); }
-    std::size_t bytes() const { return (*this)->bytes(); }
-    const SessionResults::Result* find(Sequence seq) const { return (*this)->find(seq); }
+    std::size_t size() const { return results_ ? results_->size() : 0; }
+    std::size_t bytes() const { return results_ ? results_->bytes() : 0; }
+    const SessionResults::Result* find(Sequence seq) const { return results_ ? results_->find(seq) : nullptr; }
 
-    void record(SessionResults::Result result) { own().record(std::move(result)); }
+    void record(SessionResults::Result&& result) { own().record(std::move(result)); }
     /// As `SessionResults::forget_below`, but copies nothing if nothing is below `low`.
     void forget_below(Sequence low) {
         if (results_ && results_->has_below(low)) own().forget_below(low);
