@@ -236,8 +236,18 @@ TEST_SUITE("scan") {
         }
     }
 
-    TEST_CASE("a character is found at every offset of the eight-byte steps") {
-        for (std::size_t length = 0; length < 40; ++length)
+    TEST_CASE("every byte is plain or found as the grammar says") {
+        for (int byte = 0; byte < 256; ++byte) {
+            const bool plain = byte >= 0x20 && byte < 0x80 && byte != '"' && byte != '\\';
+            for (std::size_t length : {1u, 8u, 16u, 64u, 100u, 1000u}) {
+                const std::string text(length, static_cast<char>(byte));
+                REQUIRE(skip_plain(text.data(), text.data() + length) == text.data() + (plain ? length : 0));
+            }
+        }
+    }
+
+    TEST_CASE("a character is found at every offset of the steps of 64 and sixteen and eight bytes") {
+        for (std::size_t length = 0; length < 500; length += length < 40 ? 1 : 23)
             for (std::size_t at = 0; at < length; ++at)
                 for (const char special : {'"', '\\', '\x1F', '\0', '\x80', '\xFF'}) {
                     std::string text(length, '~');
