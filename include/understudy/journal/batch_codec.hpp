@@ -108,8 +108,7 @@ inline void encode_batch(std::string& out, const JournalBatch& batch, const repl
     for (const auto number : {batch.prev.view, batch.prev.index, batch.commit, batch.through - batch.prev.index})
         put_varint(out, number);
     auto view = batch.prev.view;
-    for (auto index = batch.prev.index + 1; index <= batch.through; ++index) {
-        const auto& entry = log[index];
+    for (const auto& entry : log.share(batch.prev.index, batch.through)) {
         detail::put_entry(out, entry, view);
         view = entry.at.view;
     }
