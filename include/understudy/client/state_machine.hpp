@@ -10,6 +10,7 @@
 #include <iterator>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -65,23 +66,20 @@ public:
     /// Starts a command. It is executed at most once, or without a session at least once (C5). Without `give_up_after`
     /// the value of the options counts; the call ends then at the latest.
     void execute(CallKey key, JsonText command, std::optional<Duration> give_up_after, Time now) {
-        ClientCall call{.key = key, .method = Method::pb_execute, .text = std::move(command)};
-        start(std::move(call), give_up_after, now);
+        start(key, {.method = Method::pb_execute, .text = std::move(command)}, give_up_after, now);
     }
     /// Starts a read. It is linearizable.
     void query(CallKey key, JsonText query, std::optional<Duration> give_up_after, Time now) {
-        ClientCall call{.key = key, .method = Method::pb_query, .text = std::move(query)};
-        start(std::move(call), give_up_after, now);
+        start(key, {.method = Method::pb_query, .text = std::move(query)}, give_up_after, now);
     }
     /// Starts the read of one piece of an exported snapshot (`Dump`). Without `at` the primary takes a new snapshot.
     void dump(CallKey key, std::optional<Position> at, std::uint64_t chunk, std::optional<Duration> give_up_after,
               Time now) {
-        ClientCall call{.key = key, .method = Method::pb_dump, .dump_at = at, .dump_chunk = chunk};
-        start(std::move(call), give_up_after, now);
+        start(key, {.method = Method::pb_dump, .dump_at = at, .dump_chunk = chunk}, give_up_after, now);
     }
     /// Drops a call: it is not reported. If it was sent, it may still take effect.
     void cancel(CallKey key, Time) {
-        if (calls_.has(key)) remove(calls_.at(key));
+        if (auto* call = calls_.find(key)) remove(*call);
     }
     /// Ends all calls with `closed`. Each later call ends with `closed` at once.
     void stop() {
@@ -99,8 +97,17 @@ public:
         follower_.want(now);
     }
 
+    /// An empty text, with the memory of a command that has ended if there is any. It is for the next command.
+    JsonText text_buffer() { return calls_.text_buffer(); }
+
     /// The calls that ended since the last call of this function, in order.
     std::vector<Finished> take_finished() { return std::exchange(finished_, {}); }
+    /// Takes back what `take_finished` returned, so that the next calls that end need no memory.
+    void reuse(std::vector<Finished>&& taken) {
+        if (!finished_.empty() || taken.capacity() > most_kept) return;
+        taken.clear();
+        finished_ = std::move(taken);
+    }
     /// The newest view known; its number is 0 if none is known.
     const ViewInfo& view() const { return view_; }
     const ClientOptions& options() const { return options_; }
@@ -162,7 +169,7 @@ public:
             }
         }
         open_session(turn);
-        while (auto key = next_call(now)) send(calls_.at(*key), turn);
+        while (const auto kind = next_kind(now)) send(calls_.first_waiting(*kind), turn);
         if (wants_view()) follower_.wake(now, chance_, out);
         invariants();
     }
@@ -187,6 +194,7 @@ public:
 
 private:
     static constexpr std::size_t large_answer = 64u << 10;
+    static constexpr std::size_t most_kept = 1024;  // finished calls for which memory is kept
 
     // The retry state that all calls of one kind share.
     struct RetryQueue {
@@ -210,36 +218,42 @@ private:
 
     // ---- calls begin and end -----------------------------------------------------------------------------
 
-    void start(ClientCall call, std::optional<Duration> give_up_after, Time now) {
-        UNDERSTUDY_CHECK(!calls_.has(call.key));
+    void start(CallKey key, CallRequest&& request, std::optional<Duration> give_up_after, Time now) {
+        UNDERSTUDY_CHECK(calls_.is_new(key));
         auto refuse = [&](error code, std::string why) {
-            finished_.push_back({.key = call.key, .error = code, .detail = std::move(why)});
+            finished_.push_back({.key = key, .error = code, .detail = std::move(why)});
         };
         if (ended_) return refuse(*ended_, ended_why_);
-        if (call.text.size() > options_.max_command)
-            return refuse(error::too_large, std::to_string(call.text.size()) + " bytes, max_command is " +
+        if (request.text.size() > options_.max_command)
+            return refuse(error::too_large, std::to_string(request.text.size()) + " bytes, max_command is " +
                                                 std::to_string(options_.max_command));
         if (calls_.size() >= options_.max_calls) {
             reached("C6: a client refuses a call beyond its max_calls");
             return refuse(error::overloaded, std::to_string(calls_.size()) + " calls are under way");
         }
-        call.deadline = after(now, give_up_after.value_or(options_.give_up_after));
-        calls_.add(std::move(call));
+        calls_.add(key, std::move(request), after(now, give_up_after.value_or(options_.give_up_after)));
         follower_.want(now);
     }
     void remove(ClientCall& call) {
         if (call.seq != 0) session_.end(call.session, call.seq);  // C3: a call that is given up counts as answered
         calls_.remove(call);
     }
-    void finish(ClientCall& call, Finished&& how) {
+    // Returns the result of the call, for the caller to fill in the rest.
+    Finished& finish(ClientCall& call) {
+        auto& how = finished_.emplace_back();
         how.key = call.key;
-        finished_.push_back(std::move(how));
         remove(call);
+        return how;
+    }
+    void finish(ClientCall& call, error code, std::string&& why) {
+        auto& how = finish(call);
+        how.error = code;
+        how.detail = std::move(why);
     }
     // Ends a call with an error whose meaning is "no effect". If an attempt may have been executed, that would be a
     // false promise, so the call ends with `outcome_unknown`.
     void fail(ClientCall& call, error code, std::string why) {
-        finish(call, {.error = call.maybe() ? error::outcome_unknown : code, .detail = std::move(why)});
+        finish(call, call.maybe() ? error::outcome_unknown : code, std::move(why));
     }
     void give_up(ClientCall& call) {
         reached("C2: a call whose deadline passes ends with what is known of its outcome");
@@ -260,9 +274,9 @@ private:
     void end_all(error code, std::string why) {
         if (ended_) return;
         for (const auto key : calls_.keys()) {
-            auto& call = calls_.at(key);
+            auto& call = *calls_.find(key);
             if (code == error::closed)  // it says nothing about the outcome, so it needs no `outcome_unknown`
-                finish(call, {.error = code, .detail = why});
+                finish(call, code, std::string{why});
             else
                 fail(call, code, why);
         }
@@ -280,16 +294,16 @@ private:
 
     // When the first waiting call of a kind may be sent; `never` while something other than time must happen first.
     Time send_time(CallKind kind) const {
-        if (!has_view() || !room() || calls_.waiting(kind).empty()) return never;
+        if (!has_view() || !room() || !calls_.has_waiting(kind)) return never;
         if (kind == CallKind::command && !session_ready()) return never;
         return queue(kind).resume_at;
     }
-    // The oldest of the calls that may be sent now: calls of different kinds keep the order in which they started.
-    std::optional<CallKey> next_call(Time now) const {
-        std::optional<CallKey> first;
+    // The kind of the oldest call that may be sent now: calls of different kinds keep the order in which they started.
+    std::optional<CallKind> next_kind(Time now) const {
+        std::optional<CallKind> first;
         for (const auto kind : call_kinds)
             if (send_time(kind) <= now)
-                if (auto key = *calls_.waiting(kind).begin(); !first || key < *first) first = key;
+                if (!first || calls_.first_key(kind) < calls_.first_key(*first)) first = kind;
         return first;
     }
     void send(ClientCall& call, Turn& turn) {
@@ -329,7 +343,7 @@ private:
     }
     // When to ask for a session; `never` if no command waits for one.
     Time open_time() const {
-        if (!has_view() || session_ready() || calls_.waiting(CallKind::command).empty()) return never;
+        if (!has_view() || session_ready() || !calls_.has_waiting(CallKind::command)) return never;
         return std::max(opening_.until(), queue(CallKind::command).resume_at);
     }
     void open_session(Turn& turn) {
@@ -420,16 +434,15 @@ private:
     void on(const Caller& caller, CloseResult&&, Turn& turn);
     void on(const Caller& caller, const ExecuteResultView& result, Turn& turn) {
         note_large(result.value.size(), turn.now);
-        answer(caller, Method::pb_execute, {.at = result.at, .value = JsonText{result.value}}, turn);
+        answer(caller, Method::pb_execute, result.at, result.value, turn);
     }
     void on(const Caller& caller, const QueryResultView& result, Turn& turn) {
         note_large(result.value.size(), turn.now);
-        answer(caller, Method::pb_query, {.at = result.at, .value = JsonText{result.value}}, turn);
+        answer(caller, Method::pb_query, result.at, result.value, turn);
     }
     void on(const Caller& caller, DumpResult&& result, Turn& turn) {
         note_large(result.data.size(), turn.now);
-        auto at = result.at;
-        answer(caller, Method::pb_dump, {.at = at, .dump = std::move(result)}, turn);
+        if (auto* how = answer(caller, Method::pb_dump, result.at, {}, turn)) how->dump = std::move(result);
     }
     // The answers queued behind a large one in the connection are late, not lost. If their requests were repeated after
     // `resend_after`, the answers would come twice and make those behind them later still.
@@ -441,14 +454,20 @@ private:
         queue.backoff.reset();
         lost_ = false;
     }
-    void answer(const Caller& caller, Method method, Finished&& how, Turn& turn) {
+    // Returns the result of the call that the answer ends; null if it ends none.
+    Finished* answer(const Caller& caller, Method method, Position at, std::string_view value, Turn& turn) {
         auto name = read_call_id(caller.id);
         auto* call = calls_.by_attempt(name.n);
-        if (name.method != method || !calls_.made(name.n) || (call && call->method != method))
-            return turn.refuse(caller.peer, {error::invalid_request, "an answer that nobody asked for"});
-        if (!call) return;  // late: the call has ended, or the attempt is no longer retained
+        if (name.method != method || !calls_.made(name.n) || (call && call->method != method)) {
+            turn.refuse(caller.peer, {error::invalid_request, "an answer that nobody asked for"});
+            return nullptr;
+        }
+        if (!call) return nullptr;  // late: the call has ended, or the attempt is no longer retained
         answered(queue(*call));
-        finish(*call, std::move(how));
+        auto& how = finish(*call);
+        how.at = at;
+        how.value = value;
+        return &how;
     }
     template <typename Other>
     void on(const Caller& caller, Other&&, Turn& turn) {

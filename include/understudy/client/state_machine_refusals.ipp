@@ -36,7 +36,7 @@ inline void ClientStateMachine::view_refused(const Address& peer, std::uint64_t 
     auto by_all = follower_.refused(n, failure.code);
     if (failure.view) learn(*failure.view, peer, turn);
     if (ended_ || has_view() || !by_all) return;
-    for (const auto key : calls_.keys()) fail(calls_.at(key), failure.code, trouble_);
+    for (const auto key : calls_.keys()) fail(*calls_.find(key), failure.code, trouble_);
 }
 
 // `pb.open` was refused. Only commands need a session: with `RetryAction::none` the waiting commands fail, reads go on.
@@ -46,9 +46,8 @@ inline void ClientStateMachine::open_refused(const Address& peer, std::uint64_t 
         opening_.lost();
         switch (retry_action_of(failure.code)) {
             case RetryAction::none:
-                while (!calls_.waiting(CallKind::command).empty())
-                    fail(calls_.at(*calls_.waiting(CallKind::command).begin()), failure.code,
-                         said_by(peer, failure.text));
+                while (calls_.has_waiting(CallKind::command))
+                    fail(calls_.first_waiting(CallKind::command), failure.code, said_by(peer, failure.text));
                 break;
             case RetryAction::wait: pause(queue(CallKind::command), turn.now); break;
             case RetryAction::session:

@@ -114,7 +114,9 @@ private:
     }
 
     void take_finished() {
-        for (auto& done : driver.machine.take_finished()) finish(done);
+        auto finished = driver.machine.take_finished();
+        for (auto& done : finished) finish(done);
+        driver.machine.reuse(std::move(finished));
     }
     void finish(client::Finished& done) {
         if (done.error) {
