@@ -14,7 +14,6 @@
 #include <understudy/async/completion_handler.hpp>
 
 using namespace understudy;
-using detail::CompletionHandler;
 using detail::DueCompletions;
 
 TEST_SUITE("due completions") {
@@ -26,12 +25,12 @@ TEST_SUITE("due completions") {
 
     struct Service {
         asio::io_context io;
-        std::shared_ptr<DueCompletions<int>> due = std::make_shared<DueCompletions<int>>();
+        std::shared_ptr<DueCompletions<int>> due = std::make_shared<DueCompletions<int>>(io.get_executor());
         std::string order;
 
         template <typename Handler>
         void add(int result, Handler handler) {
-            due->add(CompletionHandler<int>{std::move(handler), io.get_executor(), Take{}}, {}, result);
+            due->add(due->hold(std::move(handler), Take{}), {}, std::move(result));
         }
         void note(int result, std::function<void()> then = {}) {
             add(result, [this, then](std::error_code, int got) {
@@ -39,7 +38,7 @@ TEST_SUITE("due completions") {
                 if (then) then();
             });
         }
-        void post() { due->post(io.get_executor()); }
+        void post() { due->post(); }
     };
 
     }  // namespace

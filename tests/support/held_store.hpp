@@ -33,11 +33,11 @@ struct Shelf {
 
     bool waits() const { return static_cast<bool>(pending); }
     /// Performs the waiting call and completes it.
-    void answer() { std::exchange(pending, {}).post({}, do_it()); }
+    void answer() { std::exchange(pending, {}).post(executor, {}, do_it()); }
     /// Completes the waiting call with an error, after performing it or not.
     void fail(bool done) {
         if (done) do_it();
-        std::exchange(pending, {}).post(asio::error::no_buffer_space, false);
+        std::exchange(pending, {}).post(executor, asio::error::no_buffer_space, false);
     }
     /// Performs a call that was cancelled: cancellation does not prevent the effect.
     void do_late() { do_it(); }
@@ -93,7 +93,7 @@ private:
         std::weak_ptr<Shelf> shelf;
         void operator()(asio::cancellation_type) const {
             if (auto alive = shelf.lock(); alive && alive->pending)
-                std::exchange(alive->pending, {}).post(asio::error::operation_aborted, false);
+                std::exchange(alive->pending, {}).post(alive->executor, asio::error::operation_aborted, false);
         }
     };
     asio::awaitable<bool> wait() {

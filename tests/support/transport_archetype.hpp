@@ -132,8 +132,8 @@ inline void MemoryNode::ring() {
     }
     woken = false;
     deadline = never;
-    if (closed) return std::exchange(pending, {}).post(error::closed, {});
-    std::exchange(pending, {}).post({}, {});
+    if (closed) return std::exchange(pending, {}).post(executor, error::closed, {});
+    std::exchange(pending, {}).post(executor, {}, {});
 }
 inline void MemoryNode::close() {
     if (std::exchange(closed, true)) return;
@@ -149,7 +149,7 @@ struct NextOperation {
         std::weak_ptr<MemoryNode> node;
         void operator()(asio::cancellation_type) const {
             if (auto alive = node.lock(); alive && alive->pending)
-                std::exchange(alive->pending, {}).post(asio::error::operation_aborted, {});
+                std::exchange(alive->pending, {}).post(alive->executor, asio::error::operation_aborted, {});
         }
     };
     template <typename Handler>

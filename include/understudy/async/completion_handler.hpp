@@ -4,6 +4,8 @@
 
 #include <cstddef>
 #include <memory>
+#include <new>
+#include <optional>
 #include <string>
 #include <system_error>
 #include <tuple>
@@ -20,6 +22,8 @@
 #include <asio/io_context.hpp>
 #include <asio/post.hpp>
 
+#include <understudy/base/recycled_memory.hpp>
+
 namespace understudy::detail {
 
 /// Extracts the human-readable cause from the result of a failed call. Specialized for result types that have one.
@@ -28,39 +32,84 @@ struct FailureText {
     static std::string take(Result&) { return {}; }
 };
 
+/// The executor through which a handler runs, and which it keeps busy until then: its own if it has one, otherwise that
+/// of the service. The service's own executor needs no care, since a service keeps it busy as long as calls are
+/// pending: its loop waits there, and what was posted to it is work.
+template <typename Handler>
+class HandlerExecutor {
+public:
+    HandlerExecutor(const Handler& handler, const asio::any_io_executor& service) {
+        if constexpr (has_own) {
+            const Executor executor = asio::get_associated_executor(handler, service);
+            if (!is_same(executor, service)) work_.emplace(executor);
+        }
+    }
+
+    /// Whether it is the service's own.
+    bool is_service() const { return !work_; }
+    /// Calls a function through the executor. Runs in the service's own.
+    template <typename Allocator, typename Function>
+    void enter(const Allocator& allocator, Function&& function) {
+        if (!work_) return std::move(function)();
+        if constexpr (has_own) {
+            const auto executor = work_->get_executor();
+            asio::dispatch(executor, asio::bind_allocator(allocator, std::move(function)));
+        }
+    }
+
+private:
+    using Executor = asio::associated_executor_t<Handler, asio::any_io_executor>;
+    // A handler without an executor of its own gets whatever type is offered, also one that is no executor.
+    struct Nothing {};
+    static constexpr bool has_own = !std::is_same_v<asio::associated_executor_t<Handler, Nothing>, Nothing>;
+
+    static bool is_same(const Executor& executor, const asio::any_io_executor& service) {
+        if constexpr (std::is_same_v<Executor, asio::any_io_executor>)
+            return executor == service;
+        else
+            return false;
+    }
+
+    std::optional<asio::executor_work_guard<Executor>> work_;
+};
+
 /// Completes a handler of `void(std::error_code, T)`, or of `void(std::error_code)`. The value is what `T
-/// translate(std::error_code&, Result&&)` makes of a `Result`; `translate` may also turn success into an error. Until
-/// then it keeps the handler's executor busy. Its memory comes from the handler's allocator.
+/// translate(std::error_code&, Result&&)` makes of a `Result`; `translate` may also turn success into an error. Its
+/// memory comes from the handler's allocator, or from `memory` if the handler has none of its own; `memory` must then
+/// outlive it.
 template <typename Result>
 class CompletionHandler {
 public:
     CompletionHandler() = default;
 
     template <typename Handler, typename Translate>
-    CompletionHandler(Handler handler, const asio::any_io_executor& service, Translate translate)
-        : held_{Held<Handler, Translate>::make(std::move(handler), service, std::move(translate))} {}
+    CompletionHandler(Handler handler, const asio::any_io_executor& service, Translate translate,
+                      RecycledMemory* memory = nullptr)
+        : held_{Held<Handler, Translate>::make(std::move(handler), service, std::move(translate), memory)} {}
 
     explicit operator bool() const { return held_ != nullptr; }
 
     /// Passes the outcome to the handler through the handler's executor, never from within this call. Only once. It
     /// posts to the service's own executor, and enters the handler's executor from there: posted directly, `use_future`
-    /// would need a thread.
-    void post(std::error_code ec, Result result) { held_.release()->post(ec, std::move(result)); }
+    /// would need a thread. `service` is the executor that the constructor got.
+    void post(const asio::any_io_executor& service, std::error_code ec, Result&& result) {
+        held_.release()->post(service, ec, std::move(result));
+    }
 
     /// Whether the handler's executor is the service's own. If so, a function that runs there may call `run`.
     bool runs_in_service() const { return held_->in_service; }
     /// Calls the handler directly. Only once.
-    void run(std::error_code ec, Result result) { held_.release()->run(ec, std::move(result)); }
+    void run(std::error_code ec, Result&& result) { held_.release()->run(ec, std::move(result)); }
 
 private:
     struct Base {
-        virtual void post(std::error_code ec, Result&& result) = 0;  // destroys the object
-        virtual void run(std::error_code ec, Result&& result) = 0;   // destroys the object
+        // Each destroys the object.
+        virtual void post(const asio::any_io_executor& service, std::error_code ec, Result&& result) = 0;
+        virtual void run(std::error_code ec, Result&& result) = 0;
         virtual void destroy() = 0;
-        bool in_service;
+        bool in_service = false;
 
     protected:
-        explicit Base(bool here) : in_service{here} {}
         ~Base() = default;
     };
     struct Destroy {
@@ -76,61 +125,55 @@ private:
 template <typename Result>
 template <typename Handler, typename Translate>
 struct CompletionHandler<Result>::Held final : Base {
-    using Executor = asio::associated_executor_t<Handler, asio::any_io_executor>;
     using Allocator =
         typename std::allocator_traits<asio::associated_allocator_t<Handler>>::template rebind_alloc<Held>;
     using Traits = std::allocator_traits<Allocator>;
 
     static constexpr bool explains = requires { typename Handler::explains_failures; };
 
+    // Whether the handler has no allocator of its own, and this object needs no more than a plain block.
+    static constexpr bool plain =
+        std::is_same_v<Allocator, std::allocator<Held>> && alignof(Held) <= __STDCPP_DEFAULT_NEW_ALIGNMENT__;
+
+    HandlerExecutor<Handler> executor;
+    RecycledMemory* memory;
     Handler handler;
     Translate translate;
-    asio::any_io_executor own;
-    asio::executor_work_guard<Executor> work;
 
-    Held(Handler&& h, const Executor& executor, const asio::any_io_executor& service, Translate&& t)
-        : Base{is_same(executor, service)},
-          handler{std::move(h)},
-          translate{std::move(t)},
-          own{service},
-          work{executor} {}
-
-    static bool is_same(const Executor& executor, const asio::any_io_executor& service) {
-        if constexpr (std::is_same_v<Executor, asio::any_io_executor>)
-            return executor == service;
-        else
-            return false;
+    Held(Handler&& h, const asio::any_io_executor& service, Translate&& t, RecycledMemory* m)
+        : Base{}, executor{h, service}, memory{m}, handler{std::move(h)}, translate{std::move(t)} {
+        this->in_service = executor.is_service();
     }
 
-    static Held* make(Handler&& handler, const asio::any_io_executor& service, Translate&& translate) {
+    static Held* make(Handler&& handler, const asio::any_io_executor& service, Translate&& translate,
+                      RecycledMemory* memory) {
         Allocator allocator{asio::get_associated_allocator(handler)};
-        Executor executor = asio::get_associated_executor(handler, service);
-        auto* room = Traits::allocate(allocator, 1);  // nothing below throws: moving a handler does not throw
-        return ::new (static_cast<void*>(room)) Held{std::move(handler), executor, service, std::move(translate)};
+        void* const room = plain && memory ? memory->allocate(sizeof(Held)) : Traits::allocate(allocator, 1);
+        return ::new (room) Held{std::move(handler), service, std::move(translate), memory};  // moves do not throw
     }
 
     void destroy() override {
         Allocator allocator{asio::get_associated_allocator(handler)};
+        auto* const from = memory;
         std::destroy_at(this);
-        Traits::deallocate(allocator, this, 1);
+        if (plain && from) from->deallocate(this, sizeof(Held));
+        else Traits::deallocate(allocator, this, 1);
     }
 
-    void post(std::error_code ec, Result&& result) override {
+    void post(const asio::any_io_executor& service, std::error_code ec, Result&& result) override {
         auto allocator = asio::get_associated_allocator(handler);
-        auto step = std::move(own);
         auto call = [h = std::move(handler), t = std::move(translate), ec, r = std::move(result)]() mutable {
             complete(h, t, ec, std::move(r));
         };
-        auto enter = [busy = std::move(work), allocator, c = std::move(call)]() mutable {
-            auto executor = busy.get_executor();
-            asio::dispatch(executor, asio::bind_allocator(allocator, std::move(c)));
+        auto enter = [through = std::move(executor), allocator, c = std::move(call)]() mutable {
+            through.enter(allocator, std::move(c));
         };
         destroy();  // frees the memory before the handler runs, so that its next call can use it
-        asio::post(step, asio::bind_allocator(allocator, std::move(enter)));
+        asio::post(service, asio::bind_allocator(allocator, std::move(enter)));
     }
 
     void run(std::error_code ec, Result&& result) override {
-        const auto busy = std::move(work);
+        const auto busy = std::move(executor);
         auto h = std::move(handler);
         auto t = std::move(translate);
         destroy();
@@ -162,30 +205,42 @@ struct CompletionHandler<Result>::Held final : Base {
 template <typename Result>
 class DueCompletions : public std::enable_shared_from_this<DueCompletions<Result>> {
 public:
-    void add(CompletionHandler<Result> completion, std::error_code ec, Result result) {
-        if (!completion.runs_in_service()) return completion.post(ec, std::move(result));
+    explicit DueCompletions(asio::any_io_executor service)
+        : service_{std::move(service)}, io_{service_.target<asio::io_context::executor_type>()} {}
+
+    const asio::any_io_executor& service() const { return service_; }
+
+    /// A handler for a call that is pending. What is returned must not outlive this object.
+    template <typename Handler, typename Translate>
+    CompletionHandler<Result> hold(Handler handler, Translate translate) {
+        return {std::move(handler), service_, std::move(translate), &memory_};
+    }
+    void add(CompletionHandler<Result> completion, std::error_code ec, Result&& result) {
+        if (!completion.runs_in_service()) return completion.post(service_, ec, std::move(result));
         due_.push_back({std::move(completion), ec, std::move(result)});
     }
     /// Posts a function that runs all that were added. They never run from within this call.
-    void post(const asio::any_io_executor& service) {
-        if (due_.size() == done_ || std::exchange(posted_, true)) return;
-        asio::post(service, Step{this->shared_from_this(), service});
+    void post() {
+        if (due_.size() == done_ || posted_) return;
+        posted_ = true;
+        // Directly, the executor takes a function for a third of what it takes behind the type that erases it.
+        if (io_) asio::post(*io_, Step{this->shared_from_this()});
+        else asio::post(service_, Step{this->shared_from_this()});
     }
 
     /// Runs all that were added. The caller runs on the service's executor and within no call of the host.
     ///
     /// It posts the rest before it calls a handler: the handler may throw, stop its context, or run it itself. The rest
     /// must run in each of these cases.
-    void run(const asio::any_io_executor& service) {
-        const auto* in_context = service.target<asio::io_context::executor_type>();
-        while (done_ < due_.size()) {
-            if (in_context && in_context->context().stopped()) return post(service);
+    void run() {
+        for (bool first = true; done_ < due_.size(); first = false) {
+            if (!first && io_ && io_->context().stopped()) return post();
             auto next = std::move(due_[done_++]);
             if (done_ == due_.size()) {
                 due_.clear();
                 done_ = 0;
             }
-            post(service);
+            post();
             next.completion.run(next.ec, std::move(next.result));
         }
     }
@@ -197,26 +252,51 @@ private:
         Result result;
     };
 
+    // The memory of the posted function. Asio gives it back before it calls or destroys the function, which owns it.
+    template <typename T = void>
+    struct Memory {
+        using value_type = T;
+
+        RecycledMemory* from;
+
+        explicit Memory(RecycledMemory& memory) : from{&memory} {}
+        template <typename U>
+        Memory(const Memory<U>& other) : from{other.from} {}
+
+        T* allocate(std::size_t count) {
+            static_assert(alignof(T) <= __STDCPP_DEFAULT_NEW_ALIGNMENT__);
+            return static_cast<T*>(from->allocate(count * sizeof(T)));
+        }
+        void deallocate(T* memory, std::size_t count) noexcept { from->deallocate(memory, count * sizeof(T)); }
+
+        template <typename U>
+        friend bool operator==(const Memory& a, const Memory<U>& b) {
+            return a.from == b.from;
+        }
+    };
+
     // The posted function. If the executor is destroyed before it ran, it destroys the handlers, because one of them
     // may own this object (a cycle).
     class Step {
     public:
-        Step(std::shared_ptr<DueCompletions> due, asio::any_io_executor service)
-            : due_{std::move(due)}, service_{std::move(service)} {}
+        using allocator_type = Memory<>;
+
+        explicit Step(std::shared_ptr<DueCompletions> due) : memory_{&due->memory_}, due_{std::move(due)} {}
         Step(Step&&) noexcept = default;
         Step& operator=(Step&&) = delete;
         ~Step() {
             if (due_) due_->drop();
         }
+        allocator_type get_allocator() const noexcept { return allocator_type{*memory_}; }
         void operator()() {
             const auto due = std::exchange(due_, nullptr);
             due->posted_ = false;
-            due->run(service_);
+            due->run();
         }
 
     private:
+        RecycledMemory* memory_;  // that of `due_`, also after this object was moved from
         std::shared_ptr<DueCompletions> due_;
-        asio::any_io_executor service_;
     };
 
     void drop() {
@@ -225,6 +305,9 @@ private:
         const auto dropped = std::exchange(due_, {});
     }
 
+    const asio::any_io_executor service_;
+    const asio::io_context::executor_type* const io_;  // the same if it is of this kind, otherwise null
+    RecycledMemory memory_;                            // outlives the handlers in `due_`
     std::vector<Due> due_;
     std::size_t done_ = 0;
     bool posted_ = false;

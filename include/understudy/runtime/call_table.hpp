@@ -3,14 +3,11 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <system_error>
 #include <type_traits>
-#include <unordered_map>
 #include <utility>
 
-#include <asio/any_io_executor.hpp>
 #include <asio/associated_cancellation_slot.hpp>
 #include <asio/async_result.hpp>
 #include <asio/cancellation_type.hpp>
@@ -18,7 +15,7 @@
 #include <understudy/async/completion_handler.hpp>
 #include <understudy/async/initiate.hpp>
 #include <understudy/async/token.hpp>
-#include <understudy/base/recycling_allocator.hpp>
+#include <understudy/base/number_map.hpp>
 
 namespace understudy::detail {
 
@@ -27,44 +24,46 @@ class CallTable {
 public:
     /// A key that no earlier call had. Keys grow.
     std::uint64_t next_key() { return ++last_key_; }
-    void add(std::uint64_t key, CompletionHandler<Answer> completion) { calls_.emplace(key, std::move(completion)); }
+    /// `owner.executor()` is the service's executor.
+    template <typename Handler, typename Translate, typename Owner>
+    void add(std::uint64_t key, Handler handler, Translate translate, Owner& owner) {
+        if (!due_) due_ = std::make_shared<DueCompletions<Answer>>(owner.executor());
+        calls_.add(key, due_->hold(std::move(handler), std::move(translate)));
+    }
 
     /// Completes a call. Does nothing if the call is no longer pending. The handler runs later, through its executor.
     void finish(std::uint64_t key, std::error_code ec, Answer answer = {}) {
-        if (auto completion = take(key)) completion.post(ec, std::move(answer));
+        if (auto completion = calls_.take(key)) completion.post(due_->service(), ec, std::move(answer));
     }
     /// As `finish`, but the completions of one turn are collected. Call `post_finished` after the last of them.
-    void finish_with_others(std::uint64_t key, std::error_code ec, Answer answer) {
-        if (auto completion = take(key)) due_->add(std::move(completion), ec, std::move(answer));
+    void finish_with_others(std::uint64_t key, std::error_code ec, Answer&& answer) {
+        if (auto completion = calls_.take(key)) due_->add(std::move(completion), ec, std::move(answer));
     }
-    void post_finished(const asio::any_io_executor& service) { due_->post(service); }
+    void post_finished() {
+        if (due_) due_->post();
+    }
     /// In place of `post_finished`, where the caller runs on the service's executor and within no call of the host. It
     /// throws what a handler throws; then the others run later.
-    void run_finished(const asio::any_io_executor& service) { due_->shared_from_this()->run(service); }
+    void run_finished() {
+        if (const auto due = due_) due->run();
+    }
     void finish_all(std::error_code ec) {
+        const auto due = due_;
         auto finished = std::exchange(calls_, {});
-        for (auto& [key, completion] : finished) completion.post(ec, {});
+        finished.for_each([&](std::uint64_t, auto& completion) { completion.post(due->service(), ec, {}); });
     }
     /// Destroys the handlers without calling them, as an execution context does that ends with unfinished work. The
     /// table is emptied first, because a handler may own the object that contains this table.
-    void drop_all() { auto dropped = std::exchange(calls_, {}); }
+    void drop_all() {
+        const auto due = due_;  // its memory is that of the handlers
+        auto dropped = std::exchange(calls_, {});
+    }
 
     bool has(std::uint64_t key) const { return calls_.contains(key); }
 
 private:
-    CompletionHandler<Answer> take(std::uint64_t key) {
-        const auto found = calls_.find(key);
-        if (found == calls_.end()) return {};
-        auto completion = std::move(found->second);
-        calls_.erase(found);
-        return completion;
-    }
-
-    using Entry = std::pair<const std::uint64_t, CompletionHandler<Answer>>;
-    std::unordered_map<std::uint64_t, CompletionHandler<Answer>, std::hash<std::uint64_t>, std::equal_to<>,
-                       RecyclingAllocator<Entry>>
-        calls_;
-    std::shared_ptr<DueCompletions<Answer>> due_ = std::make_shared<DueCompletions<Answer>>();
+    std::shared_ptr<DueCompletions<Answer>> due_;  // none before the first call; outlives `calls_`
+    NumberMap<CompletionHandler<Answer>> calls_;
     std::uint64_t last_key_ = 0;
 };
 
@@ -89,13 +88,13 @@ struct StartCall {
     std::shared_ptr<P> driver;
 
     template <typename Handler, typename Request, typename Translate>
-    void operator()(Handler handler, Request request, Translate translate) const {
+    void operator()(Handler&& handler, Request request, Translate translate) const {
         driver->threads.called(*driver);
         auto& calls = driver->calls;
         const auto key = calls.next_key();
         if (auto slot = asio::get_associated_cancellation_slot(handler); slot.is_connected())
             slot.assign(CancelCall<P>{driver, key, cancellation_of(request)});
-        calls.add(key, {std::move(handler), driver->executor(), std::move(translate)});
+        calls.add(key, std::forward<Handler>(handler), std::move(translate), *driver);
         driver->start(key, std::move(request));
     }
 };
@@ -115,10 +114,10 @@ struct StartThrowingCall {
 /// makes of the answer; or with `void(std::error_code)` if `T` is void. A token that throws gets an exception whose
 /// text has the cause.
 template <typename P, typename Request, typename Translate, typename Token>
-auto async_call(std::shared_ptr<P> driver, Request request, Translate translate, Token&& token) {
+auto async_call(std::shared_ptr<P> driver, Request&& request, Translate translate, Token&& token) {
     using Signature = SignatureFor<Token, typename Translate::Value>;
     using Start = std::conditional_t<throws_failures<std::decay_t<Token>>, StartThrowingCall<P>, StartCall<P>>;
-    return asio::async_initiate<Token, Signature>(Start{std::move(driver)}, token, std::move(request),
+    return asio::async_initiate<Token, Signature>(Start{std::move(driver)}, token, std::forward<Request>(request),
                                                   std::move(translate));
 }
 

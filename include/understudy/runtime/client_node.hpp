@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <string>
 #include <string_view>
 #include <utility>
 
@@ -41,10 +42,12 @@ class ClientNode : public Node {
 public:
     CallTable<Answer> calls;
 
-    virtual void start(std::uint64_t key, ExecuteCall call) = 0;
-    virtual void start(std::uint64_t key, QueryCall call) = 0;
+    virtual void start(std::uint64_t key, ExecuteCall&& call) = 0;
+    virtual void start(std::uint64_t key, QueryCall&& call) = 0;
     virtual void start(std::uint64_t key, DumpCall call) = 0;
     virtual void cancel(std::uint64_t key) = 0;
+    /// An empty text for the next command, with the memory of a former one if there is any.
+    virtual std::string text_buffer() = 0;
 
     /// Stops in good order: the loop continues for a short time to close the session.
     virtual void leave() = 0;

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <string>
 #include <string_view>
 #include <system_error>
 #include <utility>
@@ -40,13 +41,13 @@ public:
     void stop(std::error_code by = {}) override { driver.stop(by); }
     const ViewInfo& view() const override { return driver.machine.view(); }
 
-    void start(std::uint64_t key, ExecuteCall call) override {
+    void start(std::uint64_t key, ExecuteCall&& call) override {
         if (!call.command) return calls.finish(key, error::bad_request);
         begin(key, [&](Machine& machine, Time now) {
             machine.execute(key, std::move(*call.command), call.give_up_after, now);
         });
     }
-    void start(std::uint64_t key, QueryCall call) override {
+    void start(std::uint64_t key, QueryCall&& call) override {
         if (!call.query) return calls.finish(key, error::bad_request);
         begin(key, [&](Machine& machine, Time now) {
             machine.query(key, std::move(*call.query), call.give_up_after, now);
@@ -55,6 +56,7 @@ public:
     void start(std::uint64_t key, DumpCall call) override {
         begin(key, [&](Machine& machine, Time now) { machine.dump(key, call.at, call.chunk, {}, now); });
     }
+    std::string text_buffer() override { return driver.machine.text_buffer(); }
     void cancel(std::uint64_t key) override {
         driver.machine.cancel(key, now());
         calls.finish(key, asio::error::operation_aborted);
@@ -88,11 +90,11 @@ public:
     /// with the same turn.
     void complete_calls() {
         take_finished();
-        calls.run_finished(executor());
+        calls.run_finished();
     }
     void after_turn() {
         take_finished();
-        calls.post_finished(executor());
+        calls.post_finished();
         if (leaving_ && !driver.machine.leaving()) stop();
     }
     void end_calls() { calls.finish_all(asio::error::operation_aborted); }

@@ -91,15 +91,15 @@ struct TakeWithPosition {
 /// As `async_call`, for an answer with a position: completes with `Take::Value`, or with `Result<Take::Value>` if the
 /// token is `with_position` of another one. `Default` is that other one for `with_position` alone.
 template <typename Default, typename P, typename Request, typename Take, typename Token>
-auto async_answer(std::shared_ptr<P> node, Request request, Take take, Token&& token) {
+auto async_answer(std::shared_ptr<P> node, Request&& request, Take take, Token&& token) {
     using Given = std::decay_t<Token>;
     if constexpr (std::is_same_v<Given, WithPosition<void>>)
-        return async_call(std::move(node), std::move(request), TakeWithPosition<Take>{take}, Default{});
+        return async_call(std::move(node), std::forward<Request>(request), TakeWithPosition<Take>{take}, Default{});
     else if constexpr (asks_position<Given>)
-        return async_call(std::move(node), std::move(request), TakeWithPosition<Take>{take},
+        return async_call(std::move(node), std::forward<Request>(request), TakeWithPosition<Take>{take},
                           std::forward<Token>(token).token);
     else
-        return async_call(std::move(node), std::move(request), take, std::forward<Token>(token));
+        return async_call(std::move(node), std::forward<Request>(request), take, std::forward<Token>(token));
 }
 
 }  // namespace understudy::detail

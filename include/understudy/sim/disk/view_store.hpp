@@ -129,7 +129,8 @@ private:
             using CompletionHandler = understudy::detail::CompletionHandler<bool>;
             auto waiting = std::make_shared<CompletionHandler>(std::move(handler), world->get_executor(),
                                                         [](std::error_code&, bool) {});
-            world->at(after(world->now(), length), [waiting] { waiting->post({}, true); });
+            world->at(after(world->now(), length),
+                      [waiting, world = world] { waiting->post(world->get_executor(), {}, true); });
         }
     };
 
