@@ -13,6 +13,7 @@
 #include <vector>
 
 #include <understudy/client.hpp>
+#include <understudy/kv/client_text.hpp>
 #include <understudy/kv_store.hpp>
 
 namespace understudy {
@@ -37,7 +38,9 @@ struct Take {
 /// Expects the empty reply of `put`.
 struct TakeDone {
     using Value = void;
-    void operator()(std::error_code& ec, Answer&& answer) const { Take<std::monostate>{}(ec, std::move(answer)); }
+    void operator()(std::error_code& ec, Answer&& answer) const {
+        if (ec || answer.text != "null") Take<std::monostate>{}(ec, std::move(answer));
+    }
 };
 
 /// Extracts the value of a key. A key without a value completes the call with `error::key_not_found`.
@@ -45,6 +48,7 @@ struct TakeFound {
     using Value = std::string;
 
     std::string operator()(std::error_code& ec, Answer&& answer) const {
+        if (!ec && kv::take_plain_string(answer.text)) return std::move(answer.text);
         auto reply = TakeReply<KvStore>{}(ec, std::move(answer));
         if (ec) return {};
         if (auto* value = std::get_if<std::string>(&reply)) return std::move(*value);
@@ -75,26 +79,23 @@ public:
     /// `kv::max_key` or the value is longer than `kv::max_value`.
     template <detail::AnswerTokenFor<void> Token = DefaultToken>
     auto async_put(std::string key, std::string value, Token&& token = Token()) {
-        return client_.template execute<detail::TakeDone>(
-            kv::Put{std::move(key), std::move(value)}, {}, std::forward<Token>(token));
+        return execute<detail::TakeDone>(kv::encode_put, key, value, {}, std::forward<Token>(token));
     }
     template <detail::AnswerTokenFor<void> Token = DefaultToken>
     auto async_put(std::string key, std::string value, Duration give_up_after, Token&& token = Token()) {
-        return client_.template execute<detail::TakeDone>(
-            kv::Put{std::move(key), std::move(value)}, give_up_after, std::forward<Token>(token));
+        return execute<detail::TakeDone>(kv::encode_put, key, value, give_up_after, std::forward<Token>(token));
     }
 
     /// Appends to the value of a key, or sets it if the key does not exist. Completes with the new length in bytes, or
     /// with `too_large` if the value would exceed `kv::max_value`. In that case nothing was changed.
     template <detail::AnswerTokenFor<std::uint64_t> Token = DefaultToken>
     auto async_append(std::string key, std::string value, Token&& token = Token()) {
-        return client_.template execute<detail::Take<std::uint64_t>>(
-            kv::Append{std::move(key), std::move(value)}, {}, std::forward<Token>(token));
+        return execute<detail::Take<std::uint64_t>>(kv::encode_append, key, value, {}, std::forward<Token>(token));
     }
     template <detail::AnswerTokenFor<std::uint64_t> Token = DefaultToken>
     auto async_append(std::string key, std::string value, Duration give_up_after, Token&& token = Token()) {
-        return client_.template execute<detail::Take<std::uint64_t>>(
-            kv::Append{std::move(key), std::move(value)}, give_up_after, std::forward<Token>(token));
+        return execute<detail::Take<std::uint64_t>>(kv::encode_append, key, value, give_up_after,
+                                                    std::forward<Token>(token));
     }
 
     /// Removes a key. Completes with true if the key existed.
@@ -127,12 +128,11 @@ public:
     /// Reads the value of a key. Completes with `error::key_not_found` if the key does not exist.
     template <detail::AnswerTokenFor<std::string> Token = DefaultToken>
     auto async_get(std::string key, Token&& token = Token()) {
-        return client_.template ask<detail::TakeFound>(kv::Get{std::move(key)}, {}, std::forward<Token>(token));
+        return get(key, {}, std::forward<Token>(token));
     }
     template <detail::AnswerTokenFor<std::string> Token = DefaultToken>
     auto async_get(std::string key, Duration give_up_after, Token&& token = Token()) {
-        return client_.template ask<detail::TakeFound>(
-            kv::Get{std::move(key)}, give_up_after, std::forward<Token>(token));
+        return get(key, give_up_after, std::forward<Token>(token));
     }
 
     /// Reads one page of keys, in the order of their bytes: keys that start with `prefix` and come after `after`, at
@@ -168,6 +168,23 @@ public:
     executor_type get_executor() const noexcept { return client_.get_executor(); }
 
 private:
+    // The commands and queries that come most often are written at once as text, into memory that was used before.
+    using Encode = void (&)(std::string& out, std::string_view key, std::string_view value);
+    template <typename Take, typename Token>
+    auto execute(Encode encode, std::string_view key, std::string_view value, std::optional<Duration> give_up_after,
+                 Token&& token) {
+        auto text = client_.text_buffer();
+        encode(text, key, value);
+        return client_.template execute_text<Take>(std::move(text), give_up_after, std::forward<Token>(token));
+    }
+    template <typename Token>
+    auto get(std::string_view key, std::optional<Duration> give_up_after, Token&& token) {
+        auto text = client_.text_buffer();
+        kv::encode_get(text, key);
+        return client_.template ask_text<detail::TakeFound>(std::move(text), give_up_after,
+                                                            std::forward<Token>(token));
+    }
+
     Client<KvStore, T> client_;
 };
 

@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <string>
 #include <string_view>
 #include <system_error>
 #include <utility>
@@ -129,13 +130,26 @@ private:
 
     template <typename Take, typename Token>
     auto execute(const Command& command, std::optional<Duration> give_up_after, Token&& token) {
-        detail::ExecuteCall call{detail::try_encode(&wire::encode_command<S>, command), give_up_after};
-        return detail::async_answer<DefaultToken>(node_.share(), std::move(call), Take{}, std::forward<Token>(token));
+        return execute_text<Take>(detail::try_encode(&wire::encode_command<S>, command), give_up_after,
+                                  std::forward<Token>(token));
     }
     template <typename Take, typename Token>
     auto ask(const Query& query, std::optional<Duration> give_up_after, Token&& token) {
-        detail::QueryCall call{detail::try_encode(&wire::encode_query<S>, query), give_up_after};
-        return detail::async_answer<DefaultToken>(node_.share(), std::move(call), Take{}, std::forward<Token>(token));
+        return ask_text<Take>(detail::try_encode(&wire::encode_query<S>, query), give_up_after,
+                              std::forward<Token>(token));
+    }
+
+    // The same for a command or query that is encoded already, as in `Clerk`. `text_buffer` has room for the text.
+    std::string text_buffer() { return node_->text_buffer(); }
+    template <typename Take, typename Token>
+    auto execute_text(detail::CallText&& command, std::optional<Duration> give_up_after, Token&& token) {
+        return detail::async_answer<DefaultToken>(node_.share(), detail::ExecuteCall{std::move(command), give_up_after},
+                                                  Take{}, std::forward<Token>(token));
+    }
+    template <typename Take, typename Token>
+    auto ask_text(detail::CallText&& query, std::optional<Duration> give_up_after, Token&& token) {
+        return detail::async_answer<DefaultToken>(node_.share(), detail::QueryCall{std::move(query), give_up_after},
+                                                  Take{}, std::forward<Token>(token));
     }
 
     executor_type executor_;

@@ -19,6 +19,7 @@
 #include <understudy/wire/fast_scanner.hpp>
 #include <understudy/wire/scan.hpp>
 #include <understudy/wire/text.hpp>
+#include <understudy/wire/writer.hpp>
 
 namespace understudy::kv {
 
@@ -243,6 +244,30 @@ inline kv::Reply decode_kv_reply(std::string_view text) {
     return finish(length);
 }
 
+/// About how long the text of a command with a key and a value becomes.
+inline std::size_t kv_text_size(std::string_view key, std::string_view value) { return key.size() + value.size() + 40; }
+
+// The commands and queries that come most often, in the form that the fast paths above read.
+inline void append_kv_put(std::string& out, std::string_view key, std::string_view value) {
+    out.reserve(out.size() + kv_text_size(key, value));
+    wire::Writer text{out};
+    text.put(R"({"op":"put","key":)").string(key);
+    text.put(R"(,"value":)").string(value);
+    text.put("}").flush();
+}
+inline void append_kv_append(std::string& out, std::string_view key, std::string_view value) {
+    out.reserve(out.size() + kv_text_size(key, value));
+    wire::Writer text{out};
+    text.put(R"({"op":"append","key":)").string(key);
+    text.put(R"(,"value":)").string(value);
+    text.put("}").flush();
+}
+inline void append_kv_get(std::string& out, std::string_view key) {
+    wire::Writer text{out};
+    text.put(R"({"op":"get","key":)").string(key);
+    text.put("}").flush();
+}
+
 /// Writes commands, queries and replies as JSON text. Each member has its fixed place and no blank is written: the fast
 /// paths above rely on this form.
 class KvWriter {
@@ -266,19 +291,16 @@ public:
         return *this;
     }
 
-    void operator()(const kv::Put& put) {
-        raw(R"({"op":"put")").bytes(R"(,"key":)", put.key).bytes(R"(,"value":)", put.value).raw("}");
-    }
-    void operator()(const kv::Append& append) {
-        raw(R"({"op":"append")").bytes(R"(,"key":)", append.key).bytes(R"(,"value":)", append.value).raw("}");
-    }
+    void operator()(const kv::Put& put) { append_kv_put(out_, put.key, put.value); }
+    void operator()(const kv::Append& append) { append_kv_append(out_, append.key, append.value); }
     void operator()(const kv::Erase& erase) { raw(R"({"op":"erase")").bytes(R"(,"key":)", erase.key).raw("}"); }
     void operator()(const kv::Cas& cas) {
+        out_.reserve(out_.size() + kv_text_size(cas.key, cas.value));
         raw(R"({"op":"cas")").bytes(R"(,"key":)", cas.key).bytes(R"(,"value":)", cas.value);
         if (cas.expect) bytes(R"(,"expect":)", *cas.expect);
         raw("}");
     }
-    void operator()(const kv::Get& get) { raw(R"({"op":"get")").bytes(R"(,"key":)", get.key).raw("}"); }
+    void operator()(const kv::Get& get) { append_kv_get(out_, get.key); }
     void operator()(const kv::Keys& keys) {
         raw(R"({"op":"keys")");
         if (!keys.prefix.empty()) bytes(R"(,"prefix":)", keys.prefix);
@@ -307,17 +329,10 @@ private:
     std::string& out_;
 };
 
-/// About how long the text becomes: of a command with a key and a value; of other things 0, which reserves nothing.
-inline std::size_t kv_text_size(const auto& it) {
-    if constexpr (requires { it.key.size() + it.value.size(); }) return it.key.size() + it.value.size() + 40;
-    else return 0;
-}
-
 /// Encodes a command, a query or a reply as JSON text.
 template <typename... Alternatives>
 std::string encode_kv(const std::variant<Alternatives...>& value) {
     std::string out;
-    out.reserve(std::visit([](const auto& it) { return kv_text_size(it); }, value));
     std::visit(KvWriter{out}, value);
     return out;
 }

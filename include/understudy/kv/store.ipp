@@ -13,6 +13,7 @@
 #include <variant>
 
 #include <understudy/base/config.hpp>
+#include <understudy/kv/client_text.ipp>
 #include <understudy/kv/json.hpp>
 #include <understudy/kv/snapshot.ipp>
 #include <understudy/kv_store.hpp>

@@ -1,0 +1,30 @@
+// The definitions of client_text.hpp.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include <understudy/base/config.hpp>
+#include <understudy/kv/client_text.hpp>
+#include <understudy/kv/json.hpp>
+#include <understudy/wire/fast_scanner.hpp>
+
+namespace understudy::kv {
+
+UNDERSTUDY_DECL void encode_put(std::string& out, std::string_view key, std::string_view value) {
+    append_kv_put(out, key, value);
+}
+UNDERSTUDY_DECL void encode_append(std::string& out, std::string_view key, std::string_view value) {
+    append_kv_append(out, key, value);
+}
+UNDERSTUDY_DECL void encode_get(std::string& out, std::string_view key) { append_kv_get(out, key); }
+
+UNDERSTUDY_DECL bool take_plain_string(std::string& text) {
+    wire::FastScanner form{text};
+    if (std::string_view value; !form.plain(value) || !form.at_end()) return false;
+    text.pop_back();
+    text.erase(0, 1);
+    return true;
+}
+
+}  // namespace understudy::kv
