@@ -17,6 +17,7 @@
 #include <understudy/async/awaitable.hpp>
 #include <understudy/error.hpp>
 #include <understudy/event.hpp>
+#include <understudy/peer.hpp>
 #include <understudy/probe_result.hpp>
 #include <understudy/view.hpp>
 
@@ -24,7 +25,7 @@ namespace understudy {
 
 /// The payload of one frame. `from` is an address or, for an accepted connection, its reply address. Answers go there.
 struct Delivered {
-    Address from;
+    Peer from;
     std::string payload;
 };
 /// A connection ended. `peer` is the `from` of its `Delivered` events, or the address that was dialled.
@@ -60,7 +61,7 @@ using TransportEvents = std::vector<TransportEvent>;
 class TurnHandler {
 public:
     /// A message of the coming turn. The payload is valid during this call only. `now` is when it was received.
-    virtual void message(const Address& from, std::string_view payload, Time now) = 0;
+    virtual void message(const Peer& from, std::string_view payload, Time now) = 0;
     /// The other events of the coming turn, and messages that had to wait.
     virtual void arrived(TransportEvents&& events) = 0;
     /// Runs what the host waits for. It may throw what the host's handlers throw, and other turns may come within it.
@@ -97,6 +98,8 @@ protected:
 ///  - `close()` ends everything: the listener, the connections and a pending `next`. Later calls have no effect. The
 ///    destructor ends a pending `next` too;
 ///  - optional: `Backlog` arrives when much data waits to be sent over an accepted connection, and when that is over;
+///  - optional: `send_to(peer, payload)`: the same as `send(peer.address(), payload)`, for a transport that notes in
+///    the peer where to send (`Peer::route`);
 ///  - optional: `reuse(arrivals)` takes back the vector that `next` returned, to reuse its memory;
 ///  - optional: `handle_turns(handler)`: while a `next` is pending, turns go to this `TurnHandler*` and not to `next`,
 ///    until `handle_turns(nullptr)`. A turn is then: any number of `message`, `arrived`, `complete`, and `turn`;

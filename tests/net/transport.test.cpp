@@ -75,7 +75,7 @@ TEST_SUITE("transport") {
         REQUIRE(run_until(io, [&] { return client->count<Delivered>() == 1; }));
         CHECK(client->all<Delivered>()[0].payload == message("hello"));
         CHECK(client->all<Delivered>()[0].from == server.local());
-        CHECK(net::is_reply_address(server->all<Delivered>()[0].from));
+        CHECK(net::is_reply_address(server->all<Delivered>()[0].from.address()));
         CHECK(client.local().empty());
     }
 

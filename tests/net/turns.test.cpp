@@ -25,7 +25,7 @@ TEST_SUITE("turns") {
         std::function<void()> completing = [] {};
         std::optional<Time> next = never;
 
-        void message(const Address&, std::string_view payload, Time) override { calls.emplace_back(payload); }
+        void message(const Peer&, std::string_view payload, Time) override { calls.emplace_back(payload); }
         void arrived(TransportEvents&& events) override {
             for (const auto& event : events) {
                 if (const auto* late = std::get_if<Delivered>(&event)) calls.push_back("late " + late->payload);

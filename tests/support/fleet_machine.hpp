@@ -84,7 +84,7 @@ private:
             const auto* answer = std::get_if<PingResult>(&sent.message);
             const auto* pushed = std::get_if<ViewChanged>(&sent.message);
             pings += answer != nullptr;
-            const auto server = static_cast<std::size_t>(std::stoul(sent.peer.substr(1)));
+            const auto server = static_cast<std::size_t>(std::stoul(sent.peer.address().substr(1)));
             if ((answer || pushed) && fleet_.tell(server, answer ? answer->info : pushed->info)) on_news(server);
         }
         for (const auto& event : output_.events) lost += std::holds_alternative<ServerLost>(event);

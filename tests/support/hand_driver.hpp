@@ -101,8 +101,8 @@ struct Receiver {
 /// with the name. The envelope's peer becomes the sender, as the receiver knows it.
 inline Receiver pass_on(Envelope& envelope, const Address& from, std::uint64_t n) {
     Receiver to{without_process(envelope.peer), {}};
-    const bool answer = to.name != envelope.peer;
-    if (answer) to.process = std::stoull(envelope.peer.substr(to.name.size() + 1));
+    const bool answer = envelope.peer != to.name;
+    if (answer) to.process = std::stoull(envelope.peer.address().substr(to.name.size() + 1));
     envelope.peer = answer ? from : process_name(from, n);
     return to;
 }

@@ -188,7 +188,7 @@ private:
         if (lost && lost(from, envelope.peer, envelope.message)) return;
         if (envelope.peer == views)
             pings[from] = std::get<Ping>(envelope.message);
-        else if (envelope.peer.starts_with(client))
+        else if (envelope.peer.address().starts_with(client))
             answers.push_back(std::move(envelope));
         else
             wire.emplace_back(from, std::move(envelope));

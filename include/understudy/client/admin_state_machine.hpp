@@ -136,7 +136,7 @@ private:
         if (found == asked_.end()) return;
         const auto code = failure.code;
         turn.refuse(caller.peer, {code, failure.text});
-        failure.text = caller.peer + ": " + failure.text;
+        failure.text = caller.peer.address() + ": " + failure.text;
         finish(found, {found->first, code, std::move(failure)});
     }
     // A `view.changed` has no id. It belongs to every watch of that group at that peer.

@@ -318,7 +318,7 @@ private:
             call.seq = session_.take();
         }
         auto n = calls_.note_sent(call, after(turn.now, patience(call)));
-        turn.out.send(primary().name, make_call_id(call.method, n), request(call));
+        turn.out.send(primary_peer_, make_call_id(call.method, n), request(call));
     }
     // How long to await the answer to the next attempt: 1, 2, then 4 times `resend_after`. The primary may be late
     // because it is overloaded, and repeating at a constant pace would add to its load.
@@ -351,7 +351,7 @@ private:
         if (opening_.awaited()) follower_.ask_again(turn.now);  // the last request was not answered in time
         reached("C3: a session is opened by one replicated command");
         auto n = opening_.send(after(turn.now, options_.resend_after));
-        turn.out.send(primary().name, make_call_id(Method::pb_open, n),
+        turn.out.send(primary_peer_, make_call_id(Method::pb_open, n),
                       Open{.cluster = view_.cluster, .group = options_.group});
     }
 
@@ -394,6 +394,7 @@ private:
         if (!is_newer(info.view, view_.view)) return false;
         auto moved = info.view.primary.name != primary().name || info.view.primary.incarnation != primary().incarnation;
         view_ = info;
+        primary_peer_ = primary().name;
         trouble_.clear();
         follower_.helped();
         // Answers of the former primary still count, but must not be awaited: it may have failed.
@@ -493,6 +494,7 @@ private:
     ClientOptions options_;
     Prng chance_;
     ViewInfo view_;
+    Peer primary_peer_;  // the primary's name
     ViewFollower follower_;
     ClientCalls calls_;
     ClientSession session_;

@@ -22,7 +22,7 @@ inline void ClientStateMachine::say_farewell(Turn& turn) {
     if (farewell_.due(turn.now)) {
         reached("C4: a client that ends asks for its session to be closed");
         auto n = farewell_.send(after(turn.now, options_.resend_after));
-        turn.out.send(primary().name, make_call_id(Method::pb_close, n),
+        turn.out.send(primary_peer_, make_call_id(Method::pb_close, n),
                       Close{view_.cluster, options_.group, farewell_.session()});
     }
     follower_.wake(turn.now, chance_, turn.out);

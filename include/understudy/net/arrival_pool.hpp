@@ -18,7 +18,7 @@ namespace understudy::net {
 class ArrivalPool {
 public:
     /// A message with these contents. Uses the memory of a spare message if there is one.
-    Delivered fill(const Address& from, std::string_view payload) {
+    Delivered fill(const Peer& from, std::string_view payload) {
         if (spare_.empty()) return {from, std::string{payload}};
         auto filled = std::move(spare_.back());
         spare_.pop_back();

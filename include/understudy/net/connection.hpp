@@ -116,7 +116,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
 public:
     static constexpr std::size_t largest_room = 256u << 10;  ///< Maximum bytes of one read.
 
-    Connection(const asio::any_io_executor& executor, std::shared_ptr<ConnectionOwner> owner, Address peer,
+    Connection(const asio::any_io_executor& executor, std::shared_ptr<ConnectionOwner> owner, Peer peer,
                bool dialled, const TransportOptions& options)
         : owner_{std::move(owner)},
           peer_{std::move(peer)},
@@ -127,7 +127,7 @@ public:
           full_send_queue_{std::min(options.full_send_queue, options.max_send_queue)},
           source_{std::make_shared<ReceiveQueue::Queue::Source>(dialled)} {}
 
-    const Address& peer() const { return peer_; }
+    const Peer& peer() const { return peer_; }
     bool dialled() const { return dialled_; }
     /// Whether the peer has sent at least one complete frame.
     bool heard() const { return frames_ > 0; }
@@ -266,6 +266,7 @@ public:
 
     /// Closes the socket and calls `ConnectionOwner::ended` with the reason.
     void end(std::string why) {
+        const auto keep_alive = shared_from_this();  // the owner may hold the last pointer
         const auto owner = owner_;
         close();
         if (owner) owner->ended(*this, std::move(why));
@@ -456,7 +457,7 @@ private:
     }
 
     std::shared_ptr<ConnectionOwner> owner_;
-    Address peer_;
+    Peer peer_;
     bool dialled_;
     Socket socket_;
     wire::FrameDecoder decoder_;

@@ -38,6 +38,7 @@
 #include <understudy/net/connection_limits.hpp>
 #include <understudy/net/listen.hpp>
 #include <understudy/net/receive_queue.hpp>
+#include <understudy/net/routes.hpp>
 #include <understudy/options.hpp>
 #include <understudy/transport.hpp>
 
@@ -91,6 +92,12 @@ public:
         const auto connection = found->second.connection ? found->second.connection : dial(to, found->second);
         connection->send(payload);
     }
+    /// The same, and notes in `to` which connection that is.
+    void send_to(const Peer& to, std::string_view payload) {
+        if (auto* connection = routes_.find(to.route())) return connection->send(payload);
+        send(to.address(), payload);
+        if (const auto connection = find(to)) to.route() = connection->peer().route();
+    }
 
     /// Why this address can never be dialled, or an empty text.
     std::string objection(const Address& address) const {
@@ -138,6 +145,7 @@ public:
         listening_path_.release();
         for (const auto& acceptor : std::exchange(acceptors_, {})) acceptor->close();
         for (const auto& connector : std::exchange(connectors_, {})) connector->cancel();
+        routes_.clear();
         for (const auto& [name, peer] : std::exchange(peers_, {}))
             if (peer.connection) peer.connection->close();
         for (const auto& connection : std::exchange(leaving_, {})) connection->close();
@@ -147,7 +155,7 @@ public:
     }
 
 private:
-    struct Peer {
+    struct Known {
         std::shared_ptr<Connection> connection;  // null: waits for a redial
         Backoff backoff;
         std::uint64_t number = 0;    // of an accepted connection; 0 for a dialled one
@@ -209,7 +217,7 @@ private:
 
     /// Begins to dial and returns the new connection. It may have ended already, because the coroutine may begin, and
     /// fail, within `co_spawn`. The dial starts after the remaining backoff of this peer.
-    std::shared_ptr<Connection> dial(const Address& to, Peer& peer) {
+    std::shared_ptr<Connection> dial(const Address& to, Known& peer) {
         auto connection = peer.connection = connect_to(to, true);
         const auto delay = peer.backoff.left(boot_time());
         asio::co_spawn(executor_, reach(shared_from_this(), connection, new_connector(), delay), asio::detached);
@@ -220,7 +228,7 @@ private:
                                        std::shared_ptr<Connector> connector, Duration delay) {
         if (delay > Duration{}) co_await connector->rest(delay);
         if (self->queue_->closed()) co_return;
-        auto parsed = parse_address(connection->peer(), self->schemes_);
+        auto parsed = parse_address(connection->peer().address(), self->schemes_);
         if (auto* wrong = std::get_if<std::string>(&parsed)) {
             connection->end(std::move(*wrong));
         } else {
@@ -251,7 +259,9 @@ private:
     }
 
     std::shared_ptr<Connection> connect_to(const Address& name, bool dialled) {
-        return std::make_shared<Connection>(executor_, shared_from_this(), name, dialled, options_);
+        auto connection = std::make_shared<Connection>(executor_, shared_from_this(), name, dialled, options_);
+        routes_.add(*connection);
+        return connection;
     }
 
     std::shared_ptr<Connection> find(const Address& peer) const {
@@ -336,6 +346,7 @@ private:
         const auto found = peers_.find(connection.peer());
         if (found == peers_.end() || found->second.connection.get() != &connection) return;
         const auto keep_alive = std::exchange(found->second.connection, nullptr);
+        routes_.remove(connection);
         limits_->ended(found->second.number);
         if (connection.dialled() && failed)
             found->second.backoff.lengthen(boot_time(), options_.redial_first, options_.redial_last, random());
@@ -399,7 +410,8 @@ private:
     UnixPath listening_path_;
     Address unix_name_;
     std::vector<std::shared_ptr<Acceptor>> acceptors_;
-    std::unordered_map<Address, Peer> peers_;
+    std::unordered_map<Address, Known> peers_;
+    Routes routes_;  // to the connections in `peers_`
     std::unordered_set<std::shared_ptr<Connector>> connectors_;
     std::unordered_set<std::shared_ptr<Connection>> leaving_;  // broken ones that still send the error and linger
     std::vector<std::shared_ptr<Connection>> stalled_;         // wait until the frames they delivered are handled

@@ -71,7 +71,7 @@ public:
     /// Adds a message. It does not notify the waiter; `delivered` does, once the connection has added all it has read.
     /// A message that may be in the next turn is handled at once, if turns are handled (`handle_turns`) and none is
     /// under way: so it need not be copied.
-    void deliver(const Source& source, const Address& from, std::string_view payload) {
+    void deliver(const Source& source, const Peer& from, std::string_view payload) {
         if (closed_) return;
         const auto weight = sizeof(TransportEvent) + payload.size();
         if (!handler_ || !waiter_ || in_turn_ || cancelled_ || !queue_.pass_by(source, weight))

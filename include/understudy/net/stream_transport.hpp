@@ -55,6 +55,7 @@ public:
     static std::string name_fault(const Address& name);
 
     void send(const Address& to, std::string_view payload);
+    void send_to(const Peer& to, std::string_view payload);
     asio::awaitable<TransportEvents> next(Time deadline);
     void handle_turns(TurnHandler* handler);
     void reuse(TransportEvents&& used);

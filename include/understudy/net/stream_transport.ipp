@@ -50,6 +50,9 @@ UNDERSTUDY_DECL std::string SocketTransport::name_fault(const Address& name) {
 }
 
 UNDERSTUDY_DECL void SocketTransport::send(const Address& to, std::string_view payload) { manager_->send(to, payload); }
+UNDERSTUDY_DECL void SocketTransport::send_to(const Peer& to, std::string_view payload) {
+    manager_->send_to(to, payload);
+}
 UNDERSTUDY_DECL asio::awaitable<TransportEvents> SocketTransport::next(Time deadline) {
     return manager_->queue().next(deadline);
 }

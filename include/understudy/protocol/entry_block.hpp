@@ -162,9 +162,8 @@ public:
         return (*last.block)[last.first + last.count - 1];
     }
     friend bool operator==(const SharedEntries& a, const SharedEntries& b) {
-        return a.size_ == b.size_ && std::equal(a.begin(), a.end(), b.begin(), [](const EntryView& one, const EntryView& other) {
-                   return one == other;
-               });
+        const auto same = [](const EntryView& one, const EntryView& other) { return one == other; };
+        return a.size_ == b.size_ && std::equal(a.begin(), a.end(), b.begin(), same);
     }
 
 private:

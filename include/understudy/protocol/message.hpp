@@ -14,6 +14,7 @@
 
 #include <understudy/base/namespaces.hpp>
 #include <understudy/error.hpp>
+#include <understudy/peer.hpp>
 #include <understudy/protocol/call_id.hpp>
 #include <understudy/protocol/entry.hpp>
 #include <understudy/protocol/entry_block.hpp>
@@ -323,7 +324,7 @@ inline Message owned(const MessageView& view) {
 
 /// A message with the other end. `peer` is the sender of a received message and the receiver of a sent one.
 struct Envelope {
-    Address peer;
+    Peer peer;
     CallId id;
     Message message;
     friend bool operator==(const Envelope&, const Envelope&) = default;

@@ -33,7 +33,7 @@ struct CommandResult {
 template <TextStore S>
 class Answers {
 public:
-    void begin(const Address& peer, Turn<S>& turn) { load_.begin(peer, turn.options.max_calls_per_peer, turn.out); }
+    void begin(const Peer& peer, Turn<S>& turn) { load_.begin(peer, turn.options.max_calls_per_peer, turn.out); }
     /// Whether another request may begin (`max_calls`). A request whose answer waits for its connection counts for only
     /// a quarter. Otherwise a few clients that read slowly would use up the limit, and all other clients would be
     /// refused.
@@ -131,7 +131,7 @@ public:
     void backlog(const Address& peer, bool full) { due_.backlog(peer, full); }
     /// A connection ended. Nobody can receive its waiting answers, so they are dropped, and their requests no
     /// longer count.
-    void disconnected(const Address& peer, Turn<S>& turn) {
+    void disconnected(const Peer& peer, Turn<S>& turn) {
         load_.disconnected(peer);
         for (auto dropped = due_.disconnected(peer) + drop_deferred(peer); dropped > 0; --dropped) end(peer, turn);
         dumps_.disconnected(peer);
@@ -152,7 +152,7 @@ public:
 private:
     using Due = DueAnswer::Kind;
 
-    void end(const Address& peer, Turn<S>& turn) { load_.end(peer, turn.options.max_calls_per_peer, turn.out); }
+    void end(const Peer& peer, Turn<S>& turn) { load_.end(peer, turn.options.max_calls_per_peer, turn.out); }
     void wait(DueAnswer&& due) {
         reached("C6: an answer waits until its connection takes it");
         due_.add(std::move(due));
@@ -186,7 +186,7 @@ private:
         deferred_bytes_ += due.bytes;
         deferred_.push_back(std::move(due));
     }
-    std::size_t drop_deferred(const Address& peer) {
+    std::size_t drop_deferred(const Peer& peer) {
         return std::erase_if(deferred_, [&](const auto& due) {
             if (due.caller.peer != peer) return false;
             deferred_bytes_ -= due.bytes;

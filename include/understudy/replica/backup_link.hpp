@@ -25,7 +25,7 @@ public:
     /// not reach back far enough, so the backup is sent a snapshot first.
     enum class Mode { asking, log, snapshot };
 
-    explicit BackupLink(const Member& member) : member_{member}, progress_{member.synced} {}
+    explicit BackupLink(const Member& member) : member_{member}, peer_{member.name}, progress_{member.synced} {}
 
     const Member& member() const { return member_; }
     Mode mode() const { return mode_; }
@@ -227,7 +227,7 @@ private:
                       round};
         progress_.sent_append(through, round);
         pacing_.sent(++calls, turn.node, turn.now, through);
-        turn.out.send(member_.name, make_call_id(Method::replica_append, calls), std::move(append));
+        turn.out.send(peer_, make_call_id(Method::replica_append, calls), std::move(append));
     }
 
     /// Sends one chunk. Other messages that have arrived meanwhile must not wait until the whole window is filled.
@@ -242,7 +242,7 @@ private:
         install.view = view_ref(turn);
         snapshot_.take_chunk(install, turn.options.chunk_bytes);
         pacing_.sent(++calls, turn.node, turn.now);
-        turn.out.send(member_.name, make_call_id(Method::replica_install, calls), std::move(install));
+        turn.out.send(peer_, make_call_id(Method::replica_install, calls), std::move(install));
     }
     bool chunk_due(const ReplicaOptions& options) const {
         return mode_ == Mode::snapshot && snapshot_.has_room(options.chunk_window);
@@ -256,6 +256,7 @@ private:
     }
 
     Member member_;
+    Peer peer_;  // its name
     Mode mode_ = Mode::asking;
     BackupProgress progress_;
     BackupPacing pacing_;

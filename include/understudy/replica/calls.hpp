@@ -2,10 +2,11 @@
 // (rule C6). Reads are in waiting_reads.hpp.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <deque>
-#include <map>
 #include <optional>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -18,30 +19,38 @@ namespace understudy::replica {
 /// and to go on when half of them are answered, so that no request has to be refused (C6).
 class PeerLoad {
 public:
-    void begin(const Address& peer, std::size_t max, Output& out) {
+    void begin(const Peer& peer, std::size_t max, Output& out) {
         ++total_;
         auto& load = peers_[peer];
         if (++load.calls < max || load.paused) return;
         load.paused = true;
         out.holds.push_back({peer, true});
     }
-    void end(const Address& peer, std::size_t max, Output& out) {
+    void end(const Peer& peer, std::size_t max, Output& out) {
         --total_;
         auto found = peers_.find(peer);
-        if (found == peers_.end()) return;  // the connection ended before the call
+        if (found == peers_.end() || found->second.calls == 0) return;  // the connection ended before the call
         auto& load = found->second;
         --load.calls;
-        if (load.paused && load.calls <= max / 2) {
-            load.paused = false;
-            out.holds.push_back({peer, false});
-        }
-        if (load.calls == 0) peers_.erase(found);
+        if (!load.paused || load.calls > max / 2) return;
+        load.paused = false;
+        out.holds.push_back({peer, false});
     }
     /// The connection ended. Its requests still count in the total until `end` is called for each.
-    void disconnected(const Address& peer) { peers_.erase(peer); }
+    void disconnected(const Peer& peer) { peers_.erase(peer); }
     std::size_t total() const { return total_; }
 
-    friend bool operator==(const PeerLoad&, const PeerLoad&) = default;
+    /// A connection without requests makes no difference.
+    friend bool operator==(const PeerLoad& a, const PeerLoad& b) {
+        const auto within = [](const PeerLoad& one, const PeerLoad& other) {
+            return std::ranges::all_of(one.peers_, [&](const auto& entry) {
+                const auto& [peer, load] = entry;
+                const auto found = other.peers_.find(peer);
+                return load == (found == other.peers_.end() ? Load{} : found->second);
+            });
+        };
+        return a.total_ == b.total_ && within(a, b) && within(b, a);
+    }
 
 private:
     struct Load {
@@ -49,7 +58,8 @@ private:
         bool paused = false;
         friend bool operator==(const Load&, const Load&) = default;
     };
-    std::map<Address, Load> peers_;
+    // A connection stays in it until it ends, also without requests: mostly another one follows soon.
+    std::unordered_map<Peer, Load, Peer::Hash> peers_;
     std::size_t total_ = 0;
 };
 

@@ -14,7 +14,7 @@ inline const Address local_peer = "local";
 
 /// A request to stop reading from a connection (`on`), or to continue (C6).
 struct Hold {
-    Address peer;
+    Peer peer;
     bool on = false;
 };
 

@@ -280,7 +280,8 @@ private:
     /// Answers a command that has taken effect from the session table; it need not be logged again (S10). Not while too
     /// few backups are in sync (S11): those that are in sync may lack the entry, so the result could still be lost.
     /// Returns false if the command has to pass the other checks, true if it was answered or refused.
-    bool answer_repeated(const Caller& caller, const ExecuteView& request, SessionTable::Session& session, Turn<S>& turn) {
+    bool answer_repeated(const Caller& caller, const ExecuteView& request, SessionTable::Session& session,
+                         Turn<S>& turn) {
         session.used = turn.now;
         const auto* first = session.results.find(request.seq);
         if (!first) return false;
@@ -346,7 +347,7 @@ private:
         if (result_bytes > 0)
             room_.results.release(turn.state.sessions.find(entry.session), result_bytes, applied.value.size());
         if (entry.kind == EntryKind::command) return;
-        room_.applied(entry, caller ? &caller->peer : nullptr);
+        room_.applied(entry, caller ? &caller->peer.address() : nullptr);
         if (entry.kind == EntryKind::close && !caller) turn.out.emit(SessionClosed{entry.session});
     }
 

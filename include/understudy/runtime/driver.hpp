@@ -94,7 +94,7 @@ public:
         transport->reuse(std::move(arrivals));
     }
     /// Passes one message to the state machine. The payload is not kept.
-    void receive(const Address& from, std::string_view payload, Time now) {
+    void receive(const Peer& from, std::string_view payload, Time now) {
         if constexpr (requires { machine.receive(Caller{}, view_, now, output_); }) {
             CallId id;
             if (wire::decode_view(payload, id, view_)) return machine.receive(Caller{from, id}, view_, now, output_);
@@ -341,7 +341,7 @@ public:
         return std::exchange(left_off_, Step::receive);
     }
 
-    void message(const Address& from, std::string_view payload, Time now) override {
+    void message(const Peer& from, std::string_view payload, Time now) override {
         guarded([&] {
             node_.threads.turn();
             node_.driver.receive(from, payload, now);

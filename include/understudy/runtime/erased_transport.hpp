@@ -24,7 +24,7 @@ public:
     virtual Address local() const = 0;
     virtual Time now() const = 0;
     virtual std::uint64_t random() = 0;
-    virtual void send(const Address& to, const std::string& payload) = 0;
+    virtual void send(const Peer& to, const std::string& payload) = 0;
     virtual asio::awaitable<TransportEvents> next(Time deadline) = 0;
     virtual void wake() = 0;
     virtual void probe(const Address& address) = 0;
@@ -50,7 +50,10 @@ public:
     Address local() const override { return transport_.local(); }
     Time now() const override { return transport_.now(); }
     std::uint64_t random() override { return transport_.random(); }
-    void send(const Address& to, const std::string& payload) override { transport_.send(to, payload); }
+    void send(const Peer& to, const std::string& payload) override {
+        if constexpr (requires { transport_.send_to(to, payload); }) transport_.send_to(to, payload);
+        else transport_.send(to.address(), payload);
+    }
     asio::awaitable<TransportEvents> next(Time deadline) override { return transport_.next(deadline); }
     void wake() override { transport_.wake(); }
     void probe(const Address& address) override { transport_.probe(address); }

@@ -126,7 +126,7 @@ UNDERSTUDY_DECL void ViewStateMachine::ping_counts(Group& group, const Ping& pin
     if (barred) reached("R0: no group is founded over servers of a former view service that are heard");
     else if (blank) newcomer = Member{ping.server, ping.incarnation, false};
     if (!outcome.news && !group.request && (!first || barred)) return;
-    evaluate(group, turn, caller.id.empty() ? Address{} : caller.peer, outcome.grew, newcomer);
+    evaluate(group, turn, caller.id.empty() ? Address{} : caller.peer.address(), outcome.grew, newcomer);
 }
 
 }  // namespace understudy::view_service

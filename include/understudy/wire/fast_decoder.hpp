@@ -119,8 +119,8 @@ bool read(FastScanner& in, T& value) {
 }
 
 namespace detail {
-/// The form in which a fast path reads the message `M`, as an alternative of `Into`; void if there is none. A message of
-/// every call is read as a view. The others cost compile time and are not worth it.
+/// The form in which a fast path reads the message `M`, as an alternative of `Into`; void if there is none. A message
+/// of every call is read as a view. The others cost compile time and are not worth it.
 template <typename M, typename Into>
 struct FastForm {
     using type = void;

@@ -1,0 +1,71 @@
+// Routes: which connection a peer has, without a look-up by name.
+#include <doctest/doctest.h>
+
+#include <memory>
+#include <optional>
+
+#include <understudy/net/unix.hpp>
+
+#include <tests/support/net.hpp>
+
+using namespace understudy;
+using namespace understudy::test;
+using net::UnixTransport;
+
+TEST_SUITE("routes") {
+    TEST_CASE("a peer leads to the same connection by route and by name") {
+        TemporaryFolder folder;
+        asio::io_context io;
+        Endpoint<UnixTransport> server{io, folder.address("server")}, client{io};
+        const Peer to = server.local();
+        client.transport.send_to(to, message("1"));
+        CHECK(to.route().transport != 0);
+        client.transport.send_to(to, message("2"));
+        client.transport.send(server.local(), message("3"));
+        client.transport.send_to(server.local(), message("4"));
+        REQUIRE(run_until(io, [&] { return server->count<Delivered>() == 4; }));
+        CHECK(server->payloads() == std::vector{message("1"), message("2"), message("3"), message("4")});
+        CHECK(server->all<Delivered>()[0].from == server->all<Delivered>()[3].from);
+    }
+
+    TEST_CASE("a route of a connection that ended leads nowhere and the name is dialled anew") {
+        TemporaryFolder folder;
+        asio::io_context io;
+        Endpoint<UnixTransport> client{io};
+        std::optional<Endpoint<UnixTransport>> server{std::in_place, io, folder.address("server")};
+        const Peer to = server->local();
+        client.transport.send_to(to, message("1"));
+        REQUIRE(run_until(io, [&] { return (*server)->count<Delivered>() == 1; }));
+        const Peer answered = (*server)->all<Delivered>()[0].from;
+        server->transport.send_to(answered, message("answer"));
+        REQUIRE(run_until(io, [&] { return client->count<Delivered>() == 1; }));
+        server.reset();
+        REQUIRE(run_until(io, [&] { return client->count<Disconnected>() == 1; }));
+        server.emplace(io, folder.address("server"));
+        server->transport.send_to(answered, message("of another transport"));
+        client.transport.send_to(to, message("2"));
+        REQUIRE(run_until(io, [&] { return (*server)->count<Delivered>() == 1; }));
+        CHECK((*server)->payloads() == std::vector{message("2")});
+        CHECK(client->count<Delivered>() == 1);
+    }
+
+    TEST_CASE("a connection that takes the place of another one is not mistaken for it") {
+        TemporaryFolder folder;
+        asio::io_context io;
+        Endpoint<UnixTransport> server{io, folder.address("server")};
+        auto first = std::make_unique<Endpoint<UnixTransport>>(io);
+        first->transport.send(server.local(), message("1"));
+        REQUIRE(run_until(io, [&] { return server->count<Delivered>() == 1; }));
+        const Peer gone = server->all<Delivered>()[0].from;
+        server.transport.send_to(gone, message("a"));
+        first.reset();
+        REQUIRE(run_until(io, [&] { return server->count<Disconnected>() == 1; }));
+        Endpoint<UnixTransport> second{io};
+        second.transport.send(server.local(), message("2"));
+        REQUIRE(run_until(io, [&] { return server->count<Delivered>() == 2; }));
+        server.transport.send_to(gone, message("for the first"));
+        server.transport.send_to(server->all<Delivered>()[1].from, message("for the second"));
+        REQUIRE(run_until(io, [&] { return second->count<Delivered>() == 1; }));
+        CHECK(second->payloads() == std::vector{message("for the second")});
+    }
+}
