@@ -97,8 +97,8 @@ public:
         return true;
     }
 
-    /// Any JSON value, as a view of its text. Most values are strings or objects of strings, which need no full scanner.
-    /// Every other value is checked by the scanner: text that is no JSON must not reach a store or a log.
+    /// Any JSON value, as a view of its text. Most values are strings or objects of strings, which need no full
+    /// scanner. Every other value is checked by the scanner: text that is no JSON must not reach a store or a log.
     bool json(std::string_view& value) {
         const char* const start = at_;
         if (std::string_view text; !plain(text) && !object_of_strings()) {
