@@ -56,8 +56,12 @@ TEST_SUITE("fair_queue") {
         CHECK_FALSE(queue.empty());
         CHECK_FALSE(queue.pass_by(b, 1));
         queue.push(b, "b0", 1);
+        CHECK_FALSE(queue.take_passed_by());
         CHECK(queue.take().empty());
         CHECK(queue.take() == Turn{"b0"});
+        CHECK(queue.empty());
+        CHECK(queue.pass_by(a, 500));
+        CHECK(queue.take_passed_by());
         CHECK(queue.empty());
         CHECK(queue.pass_by(a, 60));
         queue.push(a, "a1", 60);

@@ -94,6 +94,13 @@ public:
         if (queued) enqueue(source);
     }
 
+    /// Takes the next turn if all of it was handled at once, and returns whether that was so.
+    bool take_passed_by() {
+        if (!front_.empty() || anybody_queued()) return false;
+        front_weight_ = 0;
+        passed_by_ = false;
+        return true;
+    }
     /// Takes the next turn: at least one item if there is any, and no more than fit. The empty vector `fresh` becomes
     /// the new list for the next turn, so that its memory is used again.
     std::vector<Item> take(std::vector<Item> fresh = {}) {

@@ -218,7 +218,7 @@ private:
 
     // What the host does in `complete` may close this queue, or run its executor, so that other turns come within.
     void handle_turn() {
-        {
+        if (!queue_.take_passed_by()) {
             InTurn turn{in_turn_};
             handler_->arrived(queue_.take(pool_.empty_turn()));
         }

@@ -24,9 +24,10 @@ struct NodeState {
     bool knows_cluster() const { return info.cluster != ClusterId::none; }
     /// The role in the view. `idle` if the view names another incarnation of this server (S1).
     Role role() const {
-        const auto* me = info.view.member(name);
-        if (!me || me->incarnation != incarnation) return Role::idle;
-        return me == &info.view.primary ? Role::primary : Role::backup;
+        // Incarnations first: comparing names costs more, and this is asked several times a turn.
+        const auto is_me = [this](const Member& one) { return one.incarnation == incarnation && one.name == name; };
+        if (is_me(info.view.primary)) return Role::primary;
+        return std::ranges::any_of(info.view.backups, is_me) ? Role::backup : Role::idle;
     }
     friend bool operator==(const NodeState&, const NodeState&) = default;
 };

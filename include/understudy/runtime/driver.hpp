@@ -50,6 +50,9 @@ public:
     Driver(M state_machine, std::unique_ptr<TransportBase> carrier, Observer observer)
         : machine{std::move(state_machine)}, transport{std::move(carrier)}, observer_{std::move(observer)} {}
 
+    Driver(const Driver&) = delete;
+    Driver& operator=(const Driver&) = delete;
+
     M machine;
     std::unique_ptr<TransportBase> transport;
     bool running = false;  ///< Whether the loop runs, or is about to.
@@ -67,7 +70,7 @@ public:
     /// at once.
     template <typename Step>
     void ask(Step step) {
-        step(machine, transport->now(), output_);
+        step(machine, transport->now(), output());
         transport->wake();
     }
 
@@ -95,9 +98,9 @@ public:
     }
     /// Passes one message to the state machine. The payload is not kept.
     void receive(const Peer& from, std::string_view payload, Time now) {
-        if constexpr (requires { machine.receive(Caller{}, view_, now, output_); }) {
+        if constexpr (requires { machine.receive(Caller{}, view_, now, output()); }) {
             CallId id;
-            if (wire::decode_view(payload, id, view_)) return machine.receive(Caller{from, id}, view_, now, output_);
+            if (wire::decode_view(payload, id, view_)) return machine.receive(Caller{from, id}, view_, now, output());
         }
         auto decoded = wire::decode(payload);
         if (auto* wrong = std::get_if<wire::DecodeError>(&decoded)) return refuse(from, *wrong);
@@ -106,40 +109,40 @@ public:
             // The view service would announce this name to other nodes, and they could not dial it.
             if (auto wrong = transport->name_fault(ping->server); !wrong.empty())
                 return refuse(from, {id, error::bad_request, std::move(wrong), "view.ping"});
-        machine.receive({from, std::move(id), std::move(content)}, now, output_);
+        machine.receive({from, std::move(id), std::move(content)}, now, output());
     }
     /// Lets the state machine do what is due, except for work of the host's store.
     void wake(Time now) {
-        if constexpr (WorkingStateMachine<M>) machine.respond(now, output_);
-        else machine.wake(now, output_);
+        if constexpr (WorkingStateMachine<M>) machine.respond(now, output());
+        else machine.wake(now, output());
         // Checked before anything leaves: a state machine that is in a wrong state must not send its output.
         machine.invariants();
     }
     /// The rest of a turn: the state machine calls the host's store, as much as a turn has time for. Its output leaves
     /// as that of `wake` does.
     void work() {
-        while (machine.has_work()) machine.work(transport->now(), output_);
-        machine.end_work(transport->now(), output_);
+        while (machine.has_work()) machine.work(transport->now(), output());
+        machine.end_work(transport->now(), output());
         machine.invariants();
     }
     /// What the turn has asked for so far.
-    Output& output() { return output_; }
+    Output& output() { return *filling_; }
 
-    /// Carries out the output; `node` gets what is for the host or its journal. `output_` is swapped out first, because
-    /// an observer may call the service: what such a call adds waits for the next turn. The journal batch is submitted
-    /// before any message leaves, so that no message can depend on a batch that was never submitted (S9).
+    /// Carries out the output; `node` gets what is for the host or its journal. What an observer adds meanwhile by a
+    /// call of the service waits for the next turn. The journal batch is submitted before any message leaves, so that
+    /// no message can depend on a batch that was never submitted (S9).
     template <typename N>
     void carry_out(N& node) {
-        std::swap(output_, doing_);
+        std::swap(filling_, doing_);
         if constexpr (Replicates<M>)
-            if (doing_.journal) node.submit(*doing_.journal);
+            if (doing_->journal) node.submit(*doing_->journal);
         send_all(node);
-        if constexpr (requires { doing_.probes; })
-            for (const auto& address : doing_.probes) transport->probe(address);
-        if constexpr (requires { doing_.holds; })
-            for (const auto& hold : doing_.holds) pause_or_resume(hold);
-        emit_all(doing_.events);
-        doing_.clear();
+        if constexpr (requires { doing_->probes; })
+            for (const auto& address : doing_->probes) transport->probe(address);
+        if constexpr (requires { doing_->holds; })
+            for (const auto& hold : doing_->holds) pause_or_resume(hold);
+        emit_all(doing_->events);
+        doing_->clear();
         if (buffer_.capacity() > kept_buffer) std::string{}.swap(buffer_);
     }
 
@@ -147,24 +150,24 @@ private:
     // ---- what arrives ----
 
     void take(Delivered& message, Time now) { receive(message.from, message.payload, now); }
-    void take(Disconnected& gone, Time now) { machine.disconnected(gone.peer, now, output_); }
-    void take(Probed& probed, Time now) { machine.probed(probed.address, probed.result, now, output_); }
+    void take(Disconnected& gone, Time now) { machine.disconnected(gone.peer, now, output()); }
+    void take(Probed& probed, Time now) { machine.probed(probed.address, probed.result, now, output()); }
     void take(Backlog& backlog, Time) {
         if constexpr (requires { machine.backlog(backlog.peer, backlog.full); })
             machine.backlog(backlog.peer, backlog.full);
     }
     void take(ProtocolError& broken, Time) {
         reached(broken.code);
-        output_.emit(Malformed{std::move(broken.peer), broken.code, std::move(broken.what)});
+        output().emit(Malformed{std::move(broken.peer), broken.code, std::move(broken.what)});
     }
-    void take(ConnectionsRefused& refused, Time) { output_.emit(std::move(refused)); }
-    void take(ConnectionsAccepted& accepted, Time) { output_.emit(accepted); }
+    void take(ConnectionsRefused& refused, Time) { output().emit(std::move(refused)); }
+    void take(ConnectionsAccepted& accepted, Time) { output().emit(accepted); }
 
     void refuse(const Address& peer, const wire::DecodeError& wrong) {
         reached(wrong.code);
         transport->malformed(peer);
-        output_.emit(Malformed{peer, wrong.code, wrong.text});
-        if (wrong.answer) output_.send(peer, wrong.id, wire::to_failure(wrong));
+        output().emit(Malformed{peer, wrong.code, wrong.text});
+        if (wrong.answer) output().send(peer, wrong.id, wire::to_failure(wrong));
     }
 
     // ---- what leaves ----
@@ -172,7 +175,7 @@ private:
     template <typename N>
     void send_all(N& node) {
         const Envelope* before = nullptr;
-        for (auto& sent : doing_.outbox) {
+        for (auto& sent : doing_->outbox) {
             if constexpr (Replicates<M>)
                 if (sent.peer == replica::local_peer) {
                     node.answer(std::move(sent));
@@ -217,8 +220,10 @@ private:
     static constexpr std::size_t kept_buffer = 1u << 20;
 
     Observer observer_;
-    // Swapped each turn. These and the buffer keep their memory from turn to turn, up to a bound.
-    Output output_, doing_;
+    // One is filled while the other is carried out. These and the buffer keep their memory from turn to turn, up to a
+    // bound.
+    Output outputs_[2];
+    Output *filling_ = &outputs_[0], *doing_ = &outputs_[1];
     std::string buffer_;
     MessageView view_;  // of the message that was received last
     RepeatedEvents repeated_;
