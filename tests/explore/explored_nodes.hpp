@@ -301,7 +301,8 @@ private:
     }
     static std::string show(const Flight& flight) {
         auto text = name(flight.to) + " hears from " + name(flight.from) + ": ";
-        if (flight.broken) return name(flight.to) + " learns that the connection of " + flight.envelope.peer + " ended";
+        if (flight.broken)
+            return name(flight.to) + " learns that the connection of " + flight.envelope.peer.address() + " ended";
         return text + std::visit(ShowMessage{}, flight.envelope.message);
     }
 

@@ -45,7 +45,7 @@ public:
         if (hints_.asked.empty()) return any();
         const auto back = std::min(in_.below(8), hints_.asked.size() - 1);
         const auto& asked = hints_.asked[hints_.asked.size() - 1 - back];
-        Envelope envelope{in_.one_in(16) ? peer() : asked.peer, asked.id, {}};
+        Envelope envelope{in_.one_in(16) ? peer() : asked.peer.address(), asked.id, {}};
         const auto method = call_method(asked.id);
         if (in_.one_in(4)) {
             envelope.message = draw(static_cast<Failure*>(nullptr));
