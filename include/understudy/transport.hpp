@@ -100,6 +100,8 @@ protected:
 ///  - optional: `Backlog` arrives when much data waits to be sent over an accepted connection, and when that is over;
 ///  - optional: `send_to(peer, payload)`: the same as `send(peer.address(), payload)`, for a transport that notes in
 ///    the peer where to send (`Peer::route`);
+///  - optional: `begin_frame(peer)`, a `std::string*`, with `end_frame()` and `drop_frame()`: the driver appends a
+///    payload to that string, and ends or drops it before it calls anything else. Null: it has to `send` the payload;
 ///  - optional: `reuse(arrivals)` takes back the vector that `next` returned, to reuse its memory;
 ///  - optional: `handle_turns(handler)`: while a `next` is pending, turns go to this `TurnHandler*` and not to `next`,
 ///    until `handle_turns(nullptr)`. A turn is then: any number of `message`, `arrived`, `complete`, and `turn`;

@@ -68,4 +68,47 @@ TEST_SUITE("routes") {
         REQUIRE(run_until(io, [&] { return second->count<Delivered>() == 1; }));
         CHECK(second->payloads() == std::vector{message("for the second")});
     }
+
+    TEST_CASE("payloads that are written in place arrive like others and in order") {
+        TemporaryFolder folder;
+        asio::io_context io;
+        Endpoint<UnixTransport> server{io, folder.address("server")}, client{io};
+        const Peer to = server.local();
+        CHECK(client.transport.begin_frame(to) == nullptr);  // not known yet
+        client.transport.send_to(to, message("1"));
+        for (const auto* text : {"2", "3"}) {
+            auto* const frame = client.transport.begin_frame(to);
+            REQUIRE(frame);
+            *frame += message(text);
+            client.transport.end_frame();
+        }
+        *client.transport.begin_frame(to) += "{a part of";
+        client.transport.drop_frame();
+        client.transport.send_to(to, message("4"));
+        REQUIRE(run_until(io, [&] { return server->count<Delivered>() == 4; }));
+        CHECK(server->payloads() == std::vector{message("1"), message("2"), message("3"), message("4")});
+    }
+
+    TEST_CASE("a payload written in place for which the queue has no room ends the connection like another one") {
+        TemporaryFolder folder;
+        asio::io_context io;
+        Endpoint<UnixTransport> server{io, folder.address("server")};
+        TransportOptions options;
+        options.max_frame = 2u << 20;
+        options.max_send_queue = 4u << 20;
+        Endpoint<UnixTransport> client{io, options};
+        const Peer to = server.local();
+        client.transport.send_to(to, message("1"));
+        REQUIRE(run_until(io, [&] { return server->count<Delivered>() == 1; }));
+        const std::string large = message(std::string(1u << 20, 'x'));
+        int written = 0;
+        for (std::string* frame = nullptr; written < 64 && (frame = client.transport.begin_frame(to)); ++written) {
+            *frame += large;
+            client.transport.end_frame();
+        }
+        CHECK(written > 3);
+        CHECK(written < 64);
+        REQUIRE(run_until(io, [&] { return client->count<Disconnected>() == 1; }));
+        CHECK(client->all<Disconnected>()[0].why.starts_with("the peer reads too slowly"));
+    }
 }

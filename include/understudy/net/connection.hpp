@@ -80,6 +80,18 @@ protected:
 class SendBuffer {
 public:
     void append_frame(std::string_view payload) { wire::append_frame(bytes_, payload); }
+    /// Begins a frame. Append its payload to what this returns, and end or drop it before anything else is done.
+    std::string& begin_frame() {
+        frame_ = wire::begin_frame(bytes_);
+        return bytes_;
+    }
+    void end_frame() { wire::end_frame(bytes_, frame_); }
+    /// Removes the frame that was begun or ended last, and returns its payload.
+    std::string drop_frame() {
+        auto payload = bytes_.substr(frame_);
+        bytes_.resize(frame_ - wire::frame_header);
+        return payload;
+    }
     bool empty() const { return sent_ == bytes_.size(); }
     std::size_t size() const { return bytes_.size() - sent_; }
     asio::const_buffer data() const { return asio::buffer(bytes_.data() + sent_, size()); }
@@ -108,6 +120,7 @@ private:
     static constexpr std::size_t kept_when_empty = 256u << 10;
     std::string bytes_;
     std::size_t sent_ = 0;
+    std::size_t frame_ = 0;  // where the payload of the last frame begins that was written in place
 };
 
 /// A framed connection, dialled or accepted. It begins without a socket: frames sent before `open` wait in the send
@@ -171,15 +184,19 @@ public:
             return;
         }
         out_.append_frame(payload);
-        ++answers_;
-        if (awaits_room_) note_backlog();
-        sent_lately_ = true;
-        if (!attended_) attend();
-        if (state_ == State::open && !flush_due_ && !awaits_room_) {
-            flush_due_ = true;
-            owner_->flush_later(*this);
-        }
+        note_appended();
     }
+    /// The same for a payload that is written in place: append it to the string, then call `end_frame` or `drop_frame`.
+    /// Null if it would not be sent.
+    std::string* begin_frame() {
+        return state_ > State::open || write_fault_ ? nullptr : &out_.begin_frame();
+    }
+    void end_frame() {
+        out_.end_frame();
+        if (out_.size() - wire::frame_header <= max_send_queue_) return note_appended();
+        send(out_.drop_frame());  // which makes room, if that helps
+    }
+    void drop_frame() { out_.drop_frame(); }
 
     /// Writes to the kernel as much of the send buffer as it takes, and waits for room if some is left.
     void flush() {
@@ -291,6 +308,17 @@ private:
     static bool is_temporary(std::error_code fault) {
         return fault == asio::error::would_block || fault == asio::error::try_again ||
                fault == asio::error::interrupted;
+    }
+
+    void note_appended() {
+        ++answers_;
+        if (awaits_room_) note_backlog();
+        sent_lately_ = true;
+        if (!attended_) attend();
+        if (state_ == State::open && !flush_due_ && !awaits_room_) {
+            flush_due_ = true;
+            owner_->flush_later(*this);
+        }
     }
 
     // Waits for readability instead of starting a read: a pending read would have to own a buffer, and thousands of

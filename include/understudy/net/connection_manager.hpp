@@ -99,6 +99,15 @@ public:
         if (const auto connection = find(to)) to.route() = connection->peer().route();
     }
 
+    /// As `send_to`, for a payload that is written in place: append it to the string, then call `end_frame` or
+    /// `drop_frame` before anything else. Null if `send_to` has to be called instead.
+    std::string* begin_frame(const Peer& to) {
+        writing_ = routes_.find(to.route());
+        return writing_ ? writing_->begin_frame() : nullptr;
+    }
+    void end_frame() { std::exchange(writing_, nullptr)->end_frame(); }
+    void drop_frame() { std::exchange(writing_, nullptr)->drop_frame(); }
+
     /// Why this address can never be dialled, or an empty text.
     std::string objection(const Address& address) const {
         const auto parsed = parse_address(address, schemes_);
@@ -412,6 +421,7 @@ private:
     std::vector<std::shared_ptr<Acceptor>> acceptors_;
     std::unordered_map<Address, Known> peers_;
     Routes routes_;  // to the connections in `peers_`
+    Connection* writing_ = nullptr;  // in whose buffer a frame is being written
     std::unordered_set<std::shared_ptr<Connector>> connectors_;
     std::unordered_set<std::shared_ptr<Connection>> leaving_;  // broken ones that still send the error and linger
     std::vector<std::shared_ptr<Connection>> stalled_;         // wait until the frames they delivered are handled

@@ -56,6 +56,9 @@ public:
 
     void send(const Address& to, std::string_view payload);
     void send_to(const Peer& to, std::string_view payload);
+    std::string* begin_frame(const Peer& to);
+    void end_frame();
+    void drop_frame();
     asio::awaitable<TransportEvents> next(Time deadline);
     void handle_turns(TurnHandler* handler);
     void reuse(TransportEvents&& used);

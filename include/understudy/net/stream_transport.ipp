@@ -53,6 +53,9 @@ UNDERSTUDY_DECL void SocketTransport::send(const Address& to, std::string_view p
 UNDERSTUDY_DECL void SocketTransport::send_to(const Peer& to, std::string_view payload) {
     manager_->send_to(to, payload);
 }
+UNDERSTUDY_DECL std::string* SocketTransport::begin_frame(const Peer& to) { return manager_->begin_frame(to); }
+UNDERSTUDY_DECL void SocketTransport::end_frame() { manager_->end_frame(); }
+UNDERSTUDY_DECL void SocketTransport::drop_frame() { manager_->drop_frame(); }
 UNDERSTUDY_DECL asio::awaitable<TransportEvents> SocketTransport::next(Time deadline) {
     return manager_->queue().next(deadline);
 }

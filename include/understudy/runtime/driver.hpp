@@ -181,13 +181,30 @@ private:
                     node.answer(std::move(sent));
                     continue;
                 }
-            if (!is_same_push(before, sent)) {
-                buffer_.clear();
-                wire::encode(buffer_, sent);
+            if (!write_in_place(sent)) {
+                if (!is_same_push(before, sent)) {
+                    buffer_.clear();
+                    wire::encode(buffer_, sent);
+                }
+                transport->send(sent.peer, buffer_);
+                before = &sent;
             }
-            transport->send(sent.peer, buffer_);
-            before = &sent;
         }
+    }
+
+    /// Encodes a message where it is sent from, if the transport lets us and nobody else gets the same text.
+    bool write_in_place(const Envelope& sent) {
+        if (std::holds_alternative<ViewChanged>(sent.message)) return false;
+        auto* const frame = transport->begin_frame(sent.peer);
+        if (!frame) return false;
+        try {
+            wire::encode(*frame, sent);
+        } catch (...) {
+            transport->drop_frame();  // a part of a frame would spoil all that follows
+            throw;
+        }
+        transport->end_frame();
+        return true;
     }
 
     /// Whether this message pushes the same view as the one before. A view that is pushed to many peers is encoded

@@ -32,6 +32,10 @@ public:
     virtual void resume(const Address& peer) = 0;
     virtual void close() = 0;
 
+    /// Null if the transport cannot let a payload be written in place, or not for this peer at present.
+    virtual std::string* begin_frame(const Peer&) { return nullptr; }
+    virtual void end_frame() {}
+    virtual void drop_frame() {}
     /// Returns false if the transport cannot call turns.
     virtual bool handle_turns(TurnHandler*) { return false; }
     virtual void reuse(TransportEvents&&) {}
@@ -61,6 +65,16 @@ public:
     void resume(const Address& peer) override { transport_.resume(peer); }
     void close() override { transport_.close(); }
 
+    std::string* begin_frame(const Peer& to) override {
+        if constexpr (writes_in_place) return transport_.begin_frame(to);
+        else return nullptr;
+    }
+    void end_frame() override {
+        if constexpr (writes_in_place) transport_.end_frame();
+    }
+    void drop_frame() override {
+        if constexpr (writes_in_place) transport_.drop_frame();
+    }
     bool handle_turns(TurnHandler* handler) override {
         if constexpr (requires { transport_.handle_turns(handler); }) return transport_.handle_turns(handler), true;
         else return false;
@@ -93,6 +107,12 @@ public:
     }
 
 private:
+    static constexpr bool writes_in_place = requires(T transport, const Peer& to) {
+        { transport.begin_frame(to) } -> std::same_as<std::string*>;
+        transport.end_frame();
+        transport.drop_frame();
+    };
+
     T transport_;
 };
 
