@@ -55,7 +55,7 @@ TEST_SUITE("number_map") {
             std::map<std::uint64_t, std::uint64_t> model;
             std::uint64_t last = 0;
             const auto any = [&] { return (1 + random() % (last / stride + 1)) * stride; };
-            for (int step = 0; step < 40'000; ++step) {
+            for (std::uint64_t step = 0; step < 40'000; ++step) {
                 // Grows and shrinks by turns, so that long runs of entries arise and end.
                 const bool adds = random() % 8 < (step / 2'000 % 2 == 0 ? 5u : 3u);
                 if (adds) {

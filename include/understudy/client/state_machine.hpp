@@ -28,6 +28,7 @@
 #include <understudy/protocol/caller.hpp>
 #include <understudy/protocol/coverage.hpp>
 #include <understudy/protocol/fault.hpp>
+#include <understudy/protocol/message_view.hpp>
 
 namespace understudy::client {
 

@@ -107,10 +107,11 @@ struct CowNode {
     }
     /// Makes the index anew after several keys or bounds came or went.
     void build_index() {
+        const auto bound = [this](std::size_t n) { return std::string_view{bounds[n]}; };
         if (leaf())
             index.build(records.size(), records.capacity(), [this](std::size_t n) { return records[n]->key(); });
         else
-            index.build(bounds.size(), bounds.capacity(), [this](auto n) -> std::string_view { return bounds[n]; });
+            index.build(bounds.size(), bounds.capacity(), bound);
     }
 
 private:

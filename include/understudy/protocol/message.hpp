@@ -279,48 +279,11 @@ struct Failure {
     friend bool operator==(const Failure&, const Failure&) = default;
 };
 
-// Messages that every call takes have a form without texts of their own, `ExecuteView` and the like: for one that is
-// handled while its payload lies in the buffer that it was received in.
-using MessageView =
-    std::variant<ExecuteView, ExecuteResultView, QueryView, QueryResultView, AppendView, AppendResult>;
-
-inline ExecuteView view_of(const Execute& it) {
-    return {it.cluster, it.group, it.session, it.seq, it.low, it.command};
-}
-inline ExecuteResultView view_of(const ExecuteResult& it) { return {it.at, it.value}; }
-inline QueryView view_of(const Query& it) { return {it.cluster, it.group, it.query}; }
-inline QueryResultView view_of(const QueryResult& it) { return {it.at, it.value}; }
-inline const AppendResult& view_of(const AppendResult& it) { return it; }
-inline AppendView view_of(const Append& it) {
-    return {it.cluster, it.group, it.view, it.prev, {it.entries.begin(), it.entries.end()}, it.commit, it.round};
-}
-
 using Message =
     std::variant<Ping, PingResult, ViewGet, ViewWatch, ViewPromote, ViewForce, ViewAdopt, ViewResult, ViewForceResult,
                  ViewChanged, ViewStatus, ViewStatusResult, Open, OpenResult, Execute, ExecuteResult, Query,
                  QueryResult, Dump, DumpResult, ReplicaStatus, ReplicaStatusResult, Append, AppendResult, Install,
                  InstallResult, Close, CloseResult, ViewRemove, Failure>;
-
-/// The same message with texts of its own.
-inline Message owned(const MessageView& view) {
-    struct Owned {
-        Message operator()(const ExecuteView& it) const {
-            return Execute{it.cluster, std::string{it.group}, it.session, it.seq, it.low, JsonText{it.command}};
-        }
-        Message operator()(const ExecuteResultView& it) const { return ExecuteResult{it.at, JsonText{it.value}}; }
-        Message operator()(const QueryView& it) const {
-            return Query{it.cluster, std::string{it.group}, JsonText{it.query}};
-        }
-        Message operator()(const QueryResultView& it) const { return QueryResult{it.at, JsonText{it.value}}; }
-        Message operator()(const AppendView& it) const {
-            Append append{it.cluster, std::string{it.group}, it.view, it.prev, {}, it.commit, it.round};
-            for (const auto& entry : it.entries) append.entries.push_back(entry);
-            return append;
-        }
-        Message operator()(const AppendResult& it) const { return it; }
-    };
-    return std::visit(Owned{}, view);
-}
 
 /// A message with the other end. `peer` is the sender of a received message and the receiver of a sent one.
 struct Envelope {

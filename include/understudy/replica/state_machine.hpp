@@ -10,6 +10,7 @@
 #include <utility>
 
 #include <understudy/base/check.hpp>
+#include <understudy/protocol/message_view.hpp>
 #include <understudy/replica/backup.hpp>
 #include <understudy/replica/journaling.hpp>
 #include <understudy/replica/lease.hpp>

@@ -19,6 +19,7 @@
 
 #include <understudy/protocol/call_id.hpp>
 #include <understudy/protocol/message.hpp>
+#include <understudy/protocol/message_view.hpp>
 #include <understudy/wire/fast_scanner.hpp>
 #include <understudy/wire/fields.hpp>
 #include <understudy/wire/messages.hpp>

@@ -10,6 +10,7 @@
 #include <understudy/base/config.hpp>
 #include <understudy/error.hpp>
 #include <understudy/protocol/message.hpp>
+#include <understudy/protocol/message_view.hpp>
 
 namespace understudy::wire {
 
