@@ -22,6 +22,7 @@
 #include <asio/io_context.hpp>
 #include <asio/post.hpp>
 
+#include <understudy/async/executor_target.hpp>
 #include <understudy/base/recycled_memory.hpp>
 
 namespace understudy::detail {
@@ -206,7 +207,7 @@ template <typename Result>
 class DueCompletions : public std::enable_shared_from_this<DueCompletions<Result>> {
 public:
     explicit DueCompletions(asio::any_io_executor service)
-        : service_{std::move(service)}, io_{service_.target<asio::io_context::executor_type>()} {}
+        : service_{std::move(service)}, io_{target_of<asio::io_context::executor_type>(service_)} {}
 
     const asio::any_io_executor& service() const { return service_; }
 

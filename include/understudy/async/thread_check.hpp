@@ -10,6 +10,7 @@
 #include <asio/io_context.hpp>
 #include <asio/strand.hpp>
 
+#include <understudy/async/executor_target.hpp>
 #include <understudy/base/check.hpp>
 
 namespace understudy::detail {
@@ -25,9 +26,9 @@ inline Standpoint standpoint(const asio::any_io_executor& executor) {
     const auto of = [](const auto& kind) {
         return kind.running_in_this_thread() ? Standpoint::inside : Standpoint::outside;
     };
-    if (const auto* io = executor.target<asio::io_context::executor_type>())
+    if (const auto* io = target_of<asio::io_context::executor_type>(executor))
         return io->context().stopped() ? Standpoint::inside : of(*io);
-    if (const auto* strand = executor.target<asio::strand<asio::io_context::executor_type>>()) return of(*strand);
+    if (const auto* strand = target_of<asio::strand<asio::io_context::executor_type>>(executor)) return of(*strand);
     return Standpoint::unknown;
 }
 
