@@ -283,12 +283,24 @@ TEST_SUITE("client_calls") {
     TEST_CASE("after very many calls at once their memory is given back") {
         ClientCalls calls;
         for (CallKey key = 1; key <= 20'000; ++key) calls.add(key, command(), at(key));
-        CHECK(calls.slots() == 20'000);
+        CHECK(calls.slots() >= 20'000);
         for (CallKey key = 1; key <= 20'000; ++key) calls.remove(*calls.find(key));
         CHECK(calls.slots() == 0);
         calls.add(20'001, command(), at(1));
         calls.invariants();
         calls.deep_invariants();
         CHECK(calls.due(at(1))->key == 20'001);
+    }
+
+    TEST_CASE("long commands that have ended leave no memory behind") {
+        ClientCalls calls;
+        const auto run = [&](CallKey from, std::size_t bytes) {
+            for (CallKey key = from; key < from + 200; ++key) calls.add(key, command(std::string(bytes, 'x')), at(100));
+            for (CallKey key = from; key < from + 200; ++key) calls.remove(*calls.find(key));
+        };
+        run(1, 1u << 20);
+        CHECK(calls.text_bytes() < 1u << 20);
+        run(1000, 10);
+        CHECK(calls.text_bytes() < 1u << 20);
     }
 }

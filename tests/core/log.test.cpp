@@ -185,4 +185,14 @@ TEST_SUITE("log") {
         CHECK(block->bytes() == 0);
         CHECK(block->has_room(3 * size));
     }
+
+    TEST_CASE("a run of entries that was moved from is empty") {
+        SharedEntries run{Entry{{1, 1}, EntryKind::command, {}, 0, 0, "x"}};
+        const auto moved = std::move(run);
+        CHECK(moved.size() == 1);
+        CHECK(run.empty());
+        CHECK(run.begin() == run.end());
+        run.push_back(moved.back());
+        CHECK(run == moved);
+    }
 }

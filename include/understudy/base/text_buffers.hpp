@@ -14,6 +14,8 @@ class TextBuffers {
 public:
     /// Bytes that are kept.
     static constexpr std::size_t most_kept = 256u << 10;
+    /// Bytes of a text whose memory is kept. A short text would hold that of a longer one for as long as it lives.
+    static constexpr std::size_t longest = 4096;
 
     TextBuffers() = default;
     TextBuffers(const TextBuffers&) noexcept {}
@@ -32,7 +34,7 @@ public:
     }
     /// Takes over the memory of a string.
     void give(std::string&& text) {
-        if (text.capacity() < fewest || text.capacity() > most_kept - bytes_) return;
+        if (text.capacity() < fewest || text.capacity() > longest || text.capacity() > most_kept - bytes_) return;
         text.clear();
         bytes_ += text.capacity();
         kept_.push_back(std::move(text));

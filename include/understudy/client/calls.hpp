@@ -118,7 +118,13 @@ class ClientCalls {
 public:
     std::size_t size() const { return by_key_.size(); }
     /// Places for calls that there is memory for.
-    std::size_t slots() const { return slots_.size(); }
+    std::size_t slots() const { return slots_.capacity(); }
+    /// Bytes of the texts in these places. O(slots): for tests.
+    std::size_t text_bytes() const {
+        std::size_t bytes = 0;
+        for (const auto& call : slots_) bytes += call.text.capacity();
+        return bytes;
+    }
     /// Calls that were sent and whose answers are awaited.
     std::size_t in_flight() const { return in_flight_; }
     /// Bytes of the commands and queries of these calls.
@@ -287,7 +293,7 @@ private:
     // The slot is as a new one afterwards.
     void release(ClientCall& call) {
         buffers_.give(std::move(call.text));
-        call.text.clear();
+        std::string{}.swap(call.text);  // what was not taken over: nothing would bound it in a free slot
         call.key = 0;
         call.session = {};
         call.seq = 0;
@@ -300,8 +306,8 @@ private:
     }
     // After a time of very many calls.
     void give_memory_back() {
-        slots_ = {};
-        free_ = {};
+        std::vector<ClientCall>{}.swap(slots_);  // `= {}` would keep the capacity
+        std::vector<Slot>{}.swap(free_);
         timers_.clear();
         for (auto& waiting : waiting_) waiting.clear();
     }

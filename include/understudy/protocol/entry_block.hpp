@@ -95,6 +95,18 @@ class SharedEntries {
 
 public:
     SharedEntries() = default;
+    SharedEntries(const SharedEntries&) = default;
+    SharedEntries(SharedEntries&& other) noexcept { swap(other); }  // what was moved from is empty
+    SharedEntries& operator=(SharedEntries other) noexcept {
+        swap(other);
+        return *this;
+    }
+    void swap(SharedEntries& other) noexcept {
+        std::swap(first_, other.first_);
+        others_.swap(other.others_);
+        std::swap(size_, other.size_);
+        std::swap(bytes_, other.bytes_);
+    }
     /// Copies of these entries, in blocks of their own.
     SharedEntries(const std::vector<Entry>& entries) {
         for (const auto& entry : entries) push_back(entry);
