@@ -118,7 +118,7 @@ dependencies)
     nowhere="-DCMAKE_DISABLE_FIND_PACKAGE_asio=ON -DCMAKE_DISABLE_FIND_PACKAGE_Asio=ON"
     for from in "CMAKE_PREFIX_PATH=$work/moved" "UNDERSTUDY_SOURCE=$source"; do
         # A target of the host is judged by the version of its Asio, however the target names the folder.
-        for form in plain linked expression config; do
+        for form in plain linked linked_only expression config; do
             takes "$here/own_asio" -D"$from" -DFORM=$form -DASIO="$work/new"
             refuses "$here/own_asio" 'version "1\.18\.0".* at least "1\.22"' -D"$from" -DFORM=$form -DASIO="$work/old"
         done

@@ -97,7 +97,8 @@ TEST_SUITE("loop") {
         void probed(const Address&, ProbeResult, Time, Output&) {}
         void wake(Time, Output& out) {
             out.emit(ServerLost{});
-            out.send(replica::local_peer, make_call_id(Method::pb_execute, 1), ExecuteResult{});
+            for (const auto& peer : {replica::local_peer, Address{"b"}})
+                out.send(peer, make_call_id(Method::pb_execute, 1), ExecuteResult{});
             out.journal.emplace();
         }
         Time deadline() const { return never; }
@@ -109,13 +110,17 @@ TEST_SUITE("loop") {
         using NodeOf<Submitter>::NodeOf;
 
         std::vector<std::string> called;
+        std::shared_ptr<test::MemoryNode> peer;
 
         asio::awaitable<void> begin_run() override { return detail::begin_run_of(*this); }
         void before_wake(Time, replica::Output& out) {
             CHECK(!out.journal);  // what the journal has done reaches the machine before it decides
             called.push_back("before_wake");
         }
-        void submit(JournalBatch&) { called.push_back("submit"); }
+        void submit(JournalBatch&) {
+            CHECK(peer->arrived.empty());
+            called.push_back("submit");
+        }
         void answer(Envelope) { called.push_back("answer"); }
         void after_turn() { called.push_back("after_turn"); }
     };
@@ -223,14 +228,19 @@ TEST_SUITE("loop") {
         CHECK(world.network.find("a")->paused == std::set<Address>{"b"});
     }
 
-    TEST_CASE("S9: a turn submits its batch before an answer or an event leaves") {
+    TEST_CASE("S9: a turn submits its batch before a message or an answer or an event leaves") {
         World world;
         std::shared_ptr<SubmitterNode> node;
         node = std::make_shared<SubmitterNode>(detail::erase(ArchetypeTransport{world.network, "c"}),
-                                               [&](const Event&) { node->called.push_back("event"); });
+                                               [&](const Event&) {
+                                                   CHECK(node->peer->arrived.size() == 1);
+                                                   node->called.push_back("event");
+                                               });
+        node->peer = world.network.find("b");
         detail::async_run(node, [](std::error_code) {});
         world.network.settle();
         node->called.clear();
+        node->peer->arrived.clear();
         node->driver.transport->wake();
         world.network.settle();
         CHECK(node->called == std::vector<std::string>{"before_wake", "submit", "answer", "event", "after_turn"});
