@@ -38,7 +38,7 @@ public:
     }
     operator const Address&() const { return address(); }
     /// The hash of the address. O(1).
-    std::size_t hash() const { return record_ ? record_->hash : 0; }
+    std::size_t hash() const { return record_ ? record_->hash : std::hash<Address>{}({}); }
     /// For transports. There must be an address.
     PeerRoute& route() const { return record_->route; }
 

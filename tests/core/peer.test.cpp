@@ -24,6 +24,7 @@ TEST_SUITE("peer") {
         CHECK(Peer{}.address().empty());
         CHECK(Peer{} == Address{});
         CHECK(Peer{} == Peer{});
+        CHECK(Peer{} == Peer{""});
     }
 
     TEST_CASE("copies share what a transport notes in them") {

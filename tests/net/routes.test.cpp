@@ -111,4 +111,25 @@ TEST_SUITE("routes") {
         REQUIRE(run_until(io, [&] { return client->count<Disconnected>() == 1; }));
         CHECK(client->all<Disconnected>()[0].why.starts_with("the peer reads too slowly"));
     }
+
+    TEST_CASE("a peer that another transport has used leads its own to no connection that ended") {
+        TemporaryFolder folder;
+        asio::io_context io;
+        Endpoint<UnixTransport> one{io}, other{io};
+        std::optional<Endpoint<UnixTransport>> server{std::in_place, io, folder.address("server")};
+        const Peer to = server->local();
+        one.transport.send_to(to, message("1"));
+        REQUIRE(run_until(io, [&] { return (*server)->count<Delivered>() == 1; }));
+        server->transport.send_to((*server)->all<Delivered>()[0].from, message("2"));
+        REQUIRE(run_until(io, [&] { return one->count<Delivered>() == 1; }));
+        other.transport.send_to(one->all<Delivered>()[0].from, message("3"));
+        REQUIRE(run_until(io, [&] { return (*server)->count<Delivered>() == 2; }));
+        server.reset();
+        REQUIRE(run_until(io, [&] { return one->count<Disconnected>() == 1; }));
+        settle(io);
+        CHECK(one.transport.begin_frame(to) == nullptr);
+        one.transport.send_to(to, message("4"));
+        one.transport.send_to(Peer{}, message("5"));
+        settle(io);
+    }
 }

@@ -22,10 +22,15 @@ TEST_SUITE("turns") {
     /// Writes down what is called, in order, and does what the test asks for.
     struct Recorder : TurnHandler {
         std::vector<std::string> calls;
-        std::function<void()> completing = [] {};
+        std::vector<Peer> froms;
+        std::function<void()> completing = [] {}, handling = [] {};
         std::optional<Time> next = never;
 
-        void message(const Peer&, std::string_view payload, Time) override { calls.emplace_back(payload); }
+        void message(const Peer& from, std::string_view payload, Time) override {
+            froms.push_back(from);
+            handling();
+            calls.emplace_back(payload);
+        }
         void arrived(TransportEvents&& events) override {
             for (const auto& event : events) {
                 if (const auto* late = std::get_if<Delivered>(&event)) calls.push_back("late " + late->payload);
@@ -149,6 +154,27 @@ TEST_SUITE("turns") {
         it.peer.write(frame("{1}"));
         REQUIRE(it.runs_until([&] { return it.handler.turns() > 1; }));
         CHECK(it.handler.calls == Calls{"{1}", "{2}", "turn", "turn"});
+    }
+
+    TEST_CASE("a host that wakes the transport and runs its context while calls complete gets a turn within") {
+        Handled it;
+        bool within = false;
+        it.handler.completing = [&] {
+            if (std::exchange(within, true)) return;
+            it.transport.wake();
+            CHECK(it.runs_until([&] { return it.handler.turns() > 0; }));
+        };
+        it.peer.write(frame("{1}"));
+        CHECK(it.runs_until([&] { return it.handler.turns() > 1; }));
+    }
+
+    TEST_CASE("a transport that is closed while a message is handled lends its bytes until that returns") {
+        Handled it;
+        it.handler.handling = [&] { it.transport.close(); };
+        it.peer.write(frame("{1}") + frame("{2}"));
+        REQUIRE(it.runs_until([&] { return bool(it.ended); }));
+        CHECK(it.ended == error::closed);
+        CHECK(it.handler.calls == Calls{"{1}"});
     }
 
     TEST_CASE("a transport that is closed while calls complete ends next and has no other turn") {

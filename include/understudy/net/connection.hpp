@@ -141,6 +141,7 @@ public:
           source_{std::make_shared<ReceiveQueue::Queue::Source>(dialled)} {}
 
     const Peer& peer() const { return peer_; }
+    PeerRoute route;  ///< A note of the owner: where it keeps this connection.
     bool dialled() const { return dialled_; }
     /// Whether the peer has sent at least one complete frame.
     bool heard() const { return frames_ > 0; }

@@ -94,15 +94,16 @@ public:
     }
     /// The same, and notes in `to` which connection that is.
     void send_to(const Peer& to, std::string_view payload) {
+        if (to.address().empty()) return send(to.address(), payload);
         if (auto* connection = routes_.find(to.route())) return connection->send(payload);
         send(to.address(), payload);
-        if (const auto connection = find(to)) to.route() = connection->peer().route();
+        if (const auto connection = find(to)) to.route() = connection->route;
     }
 
     /// As `send_to`, for a payload that is written in place: append it to the string, then call `end_frame` or
     /// `drop_frame` before anything else. Null if `send_to` has to be called instead.
     std::string* begin_frame(const Peer& to) {
-        writing_ = routes_.find(to.route());
+        writing_ = to.address().empty() ? nullptr : routes_.find(to.route());
         return writing_ ? writing_->begin_frame() : nullptr;
     }
     void end_frame() { std::exchange(writing_, nullptr)->end_frame(); }
@@ -155,8 +156,13 @@ public:
         for (const auto& acceptor : std::exchange(acceptors_, {})) acceptor->close();
         for (const auto& connector : std::exchange(connectors_, {})) connector->cancel();
         routes_.clear();
-        for (const auto& [name, peer] : std::exchange(peers_, {}))
-            if (peer.connection) peer.connection->close();
+        const auto end = [peers = std::exchange(peers_, {})] {
+            for (const auto& [name, peer] : peers)
+                if (peer.connection) peer.connection->close();
+        };
+        // A connection whose message is being handled lends its buffer until that returns.
+        if (queue_->handling()) asio::post(executor_, end);
+        else end();
         for (const auto& connection : std::exchange(leaving_, {})) connection->close();
         stalled_.clear();
         limits_->close();

@@ -55,6 +55,8 @@ public:
     /// Whether a turn is running; `after_turn` follows.
     bool in_turn() const { return in_turn_; }
     bool closed() const { return closed_; }
+    /// Whether a message is being handled while it lies in the buffer of its connection.
+    bool handling() const { return handling_; }
 
     /// Adds an event that belongs to no connection; it comes with the next turn. Ignored after `close`.
     void push(TransportEvent arrival) {
@@ -77,6 +79,7 @@ public:
         if (!handler_ || !waiter_ || in_turn_ || cancelled_ || !queue_.pass_by(source, weight))
             return queue_.push(source, pool_.fill(from, payload), weight);
         if (!read_at_) read_at_ = boot_time();
+        InTurn handling{handling_};
         handler_->message(from, payload, *read_at_);
     }
     /// Holds back (`on`) or releases the events of this connection that wait beyond the next turn.
@@ -101,7 +104,7 @@ public:
     /// Completes the pending call of `next`, or the following one if none is pending.
     void wake() {
         woken_ = true;
-        if (!completing_) notify();  // else the turn follows anyway
+        notify();
     }
 
     /// Drops all events. The pending `next`, and each later one, ends with `error::closed`.
@@ -185,7 +188,10 @@ private:
     }
     void await_turn(Time deadline) {
         arm(deadline);
-        if (!queue_.empty() || woken_ || closed_ || cancelled_ || boot_time() >= deadline) notify();
+        if (turn_is_due()) notify();
+    }
+    bool turn_is_due() const {
+        return waiter_ && (!queue_.empty() || woken_ || closed_ || cancelled_ || boot_time() >= waiter_->deadline);
     }
 
     void cancel() {
@@ -200,7 +206,9 @@ private:
         asio::post(executor_, [queue = shared_from_this()] {
             queue->notified_ = false;
             if (queue->reads_ > 0) queue->alone_.waited(queue->reads_);
-            queue->answer();
+            // Mostly another turn came first: a wake-up while calls complete belongs to the turn that follows. It is
+            // posted all the same, for a host that waits in a handler, by running its context, for a call of its own.
+            if (queue->turn_is_due()) queue->answer();
         });
     }
 
@@ -268,12 +276,11 @@ private:
         ~InTurn() { flag_ = false; }
         bool& flag_;
     };
-    // A turn follows `complete`, so a wake-up within it needs no notification; unless a handler of the host throws.
+    // A handler of the host may throw. Then the turn that should follow `complete` is posted.
     struct Completing {
-        explicit Completing(ReceiveQueue& queue) : queue_{queue} { queue_.completing_ = true; }
+        explicit Completing(ReceiveQueue& queue) : queue_{queue} {}
         ~Completing() {
-            queue_.completing_ = false;
-            if (std::uncaught_exceptions() > uncaught_) queue_.notify();
+            if (std::uncaught_exceptions() > uncaught_) queue_.wake();
         }
         ReceiveQueue& queue_;
         int uncaught_ = std::uncaught_exceptions();
@@ -333,7 +340,7 @@ private:
     bool woken_ = false;
     bool cancelled_ = false;
     bool in_turn_ = false;
-    bool completing_ = false;
+    bool handling_ = false;
     bool closed_ = false;
 };
 

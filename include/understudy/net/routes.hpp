@@ -22,10 +22,11 @@ public:
         const auto slot = free_.back();
         free_.pop_back();
         slots_[slot].connection = &connection;
-        connection.peer().route() = {number_, slot, slots_[slot].generation};
+        connection.route = {number_, slot, slots_[slot].generation};
+        connection.peer().route() = connection.route;
     }
     void remove(const Connection& connection) {
-        const auto& route = connection.peer().route();
+        const auto& route = connection.route;  // not that of the peer, which another transport may have replaced
         if (find(route) != &connection) return;
         slots_[route.slot] = {nullptr, route.generation + 1};
         free_.push_back(route.slot);
