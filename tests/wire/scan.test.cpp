@@ -1,5 +1,8 @@
 // The JSON scanner against a list of texts, against nlohmann's parser on mutated texts, and against texts made to
 // exhaust it.
+#include <algorithm>
+#include <cstdint>
+#include <memory>
 #include <random>
 #include <string>
 #include <string_view>
@@ -8,7 +11,9 @@
 #include <doctest/doctest.h>
 #include <nlohmann/json.hpp>
 
+#include <understudy/wire/hex.hpp>
 #include <understudy/wire/scan.hpp>
+#include <understudy/wire/utf8.hpp>
 
 using namespace understudy::wire;
 using namespace std::string_view_literals;
@@ -254,6 +259,60 @@ TEST_SUITE("scan") {
                     text[at] = special;
                     REQUIRE(skip_plain(text.data(), text.data() + length) == text.data() + at);
                 }
+    }
+
+    TEST_CASE("what is plain is copied up to every offset") {
+        for (std::size_t length = 0; length < 200; length += length < 70 ? 1 : 23)
+            for (std::size_t at = 0; at <= length; ++at) {
+                std::string text(length, '\0');
+                for (std::size_t i = 0; i < length; ++i) text[i] = static_cast<char>('A' + i % 26);
+                if (at < length) text[at] = '\n';
+                std::string copy(length + 16, '?');
+                const char* from = text.data();
+                const char* const to = copy_plain(copy.data(), from, text.data() + length);
+                REQUIRE(from == text.data() + at);
+                REQUIRE(std::string_view{copy.data(), to} == std::string_view{text}.substr(0, at));
+            }
+    }
+
+    TEST_CASE("a search looks at no byte behind the text") {
+        for (std::size_t length = 0; length < 100; ++length) {
+            const auto text = std::make_unique<char[]>(length);  // of exactly this size, for a sanitizer
+            std::fill_n(text.get(), length, '~');
+            const char* at = text.get();
+            std::string copy(length + 16, '?');
+            CHECK(skip_plain(at, text.get() + length) == text.get() + length);
+            CHECK(copy_plain(copy.data(), at, text.get() + length) == copy.data() + length);
+        }
+    }
+
+    TEST_CASE("hexadecimal digits are read as they are written") {
+        const auto written = [](std::uint64_t value) {
+            std::string digits(16, '?');
+            write_hex(digits.data(), value);
+            return digits;
+        };
+        CHECK(written(0) == "0000000000000000");
+        CHECK(written(0x0123456789abcdef) == "0123456789abcdef");
+        CHECK(written(~std::uint64_t{0}) == "ffffffffffffffff");
+        std::mt19937_64 random{7};
+        for (int i = 0; i < 1000; ++i) {
+            const std::uint64_t value = random();
+            std::uint64_t back = 0;
+            REQUIRE(read_hex(written(value).data(), back));
+            REQUIRE(back == value);
+        }
+    }
+
+    TEST_CASE("every byte but a lower-case hexadecimal digit is refused at every place") {
+        for (std::size_t at = 0; at < 16; ++at)
+            for (int byte = 0; byte < 256; ++byte) {
+                std::string digits = "0123456789abcdef";
+                digits[at] = static_cast<char>(byte);
+                const bool is_digit = (byte >= '0' && byte <= '9') || (byte >= 'a' && byte <= 'f');
+                std::uint64_t value = 0;
+                REQUIRE(read_hex(digits.data(), value) == is_digit);
+            }
     }
 
     TEST_CASE("values nest to the limit and no deeper") {

@@ -13,6 +13,7 @@
 #include <utility>
 
 #include <understudy/wire/base64.hpp>
+#include <understudy/wire/hex.hpp>
 #include <understudy/wire/scan.hpp>
 #include <understudy/wire/utf8.hpp>
 
@@ -50,35 +51,35 @@ public:
 
     /// Reads a number of at most 19 digits, which cannot overflow. Leading zeros are no JSON.
     bool number(std::uint64_t& number) {
-        const char* const start = at_;
-        number = 0;
-        for (; at_ != end_ && *at_ >= '0' && *at_ <= '9'; ++at_) number = number * 10 + std::uint64_t(*at_ - '0');
-        const auto digits = at_ - start;
+        // In local variables: the compiler would store members and `number` again for each digit.
+        const char *const start = at_, *const end = end_;
+        const char* at = start;
+        std::uint64_t value = 0;
+        for (; at != end; ++at) {
+            const auto digit = static_cast<unsigned char>(*at - '0');
+            if (digit > 9) break;
+            value = value * 10 + digit;
+        }
+        at_ = at;
+        number = value;
+        const auto digits = at - start;
         return digits > 0 && digits <= 19 && (*start != '0' || digits == 1);
     }
 
     /// Reads 16 lower-case hexadecimal digits in quotes, 18 characters.
     bool hex(std::uint64_t& value) {
-        if (left() < 18 || at_[0] != '"' || at_[17] != '"') return false;
-        value = 0;
-        for (int i = 1; i <= 16; ++i) {
-            const char digit = at_[i];
-            if (digit >= '0' && digit <= '9') value = value << 4 | std::uint64_t(digit - '0');
-            else if (digit >= 'a' && digit <= 'f') value = value << 4 | std::uint64_t(digit - 'a' + 10);
-            else return false;
-        }
-        at_ += 18;
+        constexpr auto size = hex_digits + 2;
+        if (left() < size || at_[0] != '"' || at_[size - 1] != '"' || !read_hex(at_ + 1, value)) return false;
+        at_ += size;
         return true;
     }
 
     /// Reads a string of ASCII without escapes. `text` is a view into the text that is read.
     bool plain(std::string_view& text) {
-        if (at_ == end_ || *at_ != '"') return false;
-        const char* const start = at_ + 1;
-        const char* const stop = skip_plain(start, end_);
-        if (stop == end_ || *stop != '"') return false;
-        text = {start, static_cast<std::size_t>(stop - start)};
-        at_ = stop + 1;
+        const char* const stop = plain_end(at_, end_);
+        if (!stop) return false;
+        text = {at_ + 1, static_cast<std::size_t>(stop - at_ - 2)};
+        at_ = stop;
         return true;
     }
 
@@ -165,12 +166,26 @@ private:
     }
 
     bool object_of_strings() {
-        std::string_view text;
-        if (!literal("{")) return false;
+        const char* at = at_;
+        const char* const end = end_;
+        if (at == end || *at != '{') return false;
         do {
-            if (!plain(text) || !literal(":") || !plain(text)) return false;
-        } while (literal(","));
-        return literal("}");
+            at = plain_end(at + 1, end);
+            if (!at || at == end || *at != ':') return false;
+            at = plain_end(at + 1, end);
+            if (!at || at == end) return false;
+        } while (*at == ',');
+        if (*at != '}') return false;
+        at_ = at + 1;
+        return true;
+    }
+
+    /// The end of the string of ASCII without escapes that starts at `at`, behind its closing quote; null if there is
+    /// none.
+    [[gnu::always_inline]] static const char* plain_end(const char* at, const char* end) {
+        if (at == end || *at != '"') return nullptr;
+        const char* const stop = skip_plain(at + 1, end);
+        return stop != end && *stop == '"' ? stop + 1 : nullptr;
     }
 
     const char* at_;

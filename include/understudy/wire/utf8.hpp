@@ -73,17 +73,8 @@ inline __m128i sixteen_bytes(const char* at) { return _mm_loadu_si128(reinterpre
 }
 #endif
 
-/// Skips bytes that stand for themselves in a JSON string: ASCII from 0x20 on, without `"` and `\`. Returns the first
-/// other byte, or `end`. Looks at 64, sixteen or eight bytes at a time.
-inline const char* skip_plain(const char* at, const char* end) {
-#ifdef __SSE2__
-    // Most strings are short, and `end` is far behind them. Only a string that turns out to be long is worth looking at
-    // in blocks of 64 bytes: the last of them, which ends it, is looked at twice.
-    const char* const soon = end - at > 256 ? at + 256 : end;
-    for (; soon - at >= 16; at += 16)
-        if (const auto special = special_bytes(sixteen_bytes(at))) return at + std::countr_zero(special);
-    if (soon != end) at = skip_plain_blocks(at, end);
-#endif
+/// The same as `skip_plain`, below, for a few bytes: eight at a time.
+inline const char* skip_few_plain(const char* at, const char* end) {
     constexpr std::uint64_t ones = 0x0101010101010101u, tops = 0x8080808080808080u;
     for (; end - at >= 8; at += 8) {
         std::uint64_t word;
@@ -105,17 +96,59 @@ inline const char* skip_plain(const char* at, const char* end) {
     return at;
 }
 
+#ifdef __SSE2__
+/// Goes on where `skip_plain` has skipped 16 bytes: looks at sixteen bytes at a time, and from a while on at 64.
+[[gnu::noinline]] inline const char* skip_more_plain(const char* at, const char* end) {
+    // Most strings are short, and `end` is far behind them. Only a string that turns out to be long is worth looking at
+    // in blocks of 64 bytes: the last of them, which ends it, is looked at twice.
+    const char* const soon = end - at > 256 ? at + 256 : end;
+    for (; soon - at >= 16; at += 16)
+        if (const auto special = special_bytes(sixteen_bytes(at))) return at + std::countr_zero(special);
+    if (soon != end) {
+        at = skip_plain_blocks(at, end);
+        for (; end - at >= 16; at += 16)
+            if (const auto special = special_bytes(sixteen_bytes(at))) return at + std::countr_zero(special);
+    }
+    if (at == end) return end;
+    // The last 16 bytes, of which the first were skipped already.
+    const auto special = special_bytes(sixteen_bytes(end - 16)) >> (16 - (end - at));
+    return special ? at + std::countr_zero(special) : end;
+}
+#endif
+
+/// Skips bytes that stand for themselves in a JSON string: ASCII from 0x20 on, without `"` and `\`. Returns the first
+/// other byte, or `end`. Most strings end within sixteen bytes; these are not worth a call.
+[[gnu::always_inline]] inline const char* skip_plain(const char* at, const char* end) {
+#ifdef __SSE2__
+    if (end - at >= 16) {
+        const auto special = special_bytes(sixteen_bytes(at));
+        return special ? at + std::countr_zero(special) : skip_more_plain(at + 16, end);
+    }
+#endif
+    return skip_few_plain(at, end);
+}
+
 /// Copies what `skip_plain` would skip, moves `at` past it, and returns the end of the copy. It stores whole blocks, so
 /// up to 16 bytes behind the returned place may be overwritten; the caller provides room for these.
 inline char* copy_plain(char* to, const char*& at, const char* end) {
 #ifdef __SSE2__
-    for (; end - at >= 16; at += 16, to += 16) {
-        const auto block = sixteen_bytes(at);
-        _mm_storeu_si128(reinterpret_cast<__m128i*>(to), block);
-        if (const auto special = special_bytes(block)) {
-            at += std::countr_zero(special);
-            return to + std::countr_zero(special);
-        }
+    const auto copied = [&](std::ptrdiff_t count) {
+        at += count;
+        return to += count;
+    };
+    if (end - at >= 16) {
+        do {
+            const auto block = sixteen_bytes(at);
+            _mm_storeu_si128(reinterpret_cast<__m128i*>(to), block);
+            if (const auto special = special_bytes(block)) return copied(std::countr_zero(special));
+            copied(16);
+        } while (end - at >= 16);
+        // The last 16 bytes, of which the first were copied already.
+        const auto left = end - at;
+        const auto block = sixteen_bytes(end - 16);
+        _mm_storeu_si128(reinterpret_cast<__m128i*>(to + left - 16), block);
+        const auto special = special_bytes(block) >> (16 - left);
+        return copied(special ? std::countr_zero(special) : left);
     }
 #endif
     const char* const stop = skip_plain(at, end);

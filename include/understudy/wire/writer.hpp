@@ -11,6 +11,7 @@
 #include <string_view>
 
 #include <understudy/wire/bytes.hpp>
+#include <understudy/wire/hex.hpp>
 #include <understudy/wire/utf8.hpp>
 
 namespace understudy::wire {
@@ -48,12 +49,11 @@ public:
     }
     /// Appends 16 hexadecimal digits in quotes.
     void hex(std::uint64_t value) {
-        make_room(18);
-        char* to = at_;  // local: for the compiler each stored character may change a member
-        *to++ = '"';
-        for (int shift = 60; shift >= 0; shift -= 4) *to++ = "0123456789abcdef"[value >> shift & 15];
-        *to++ = '"';
-        at_ = to;
+        constexpr auto size = hex_digits + 2;
+        make_room(size);
+        at_[0] = at_[size - 1] = '"';
+        write_hex(at_ + 1, value);
+        at_ += size;
     }
     /// Appends two numbers as an array.
     void pair(std::uint64_t first, std::uint64_t second) {
