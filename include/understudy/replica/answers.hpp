@@ -91,6 +91,7 @@ public:
     /// S11: enough backups are in sync again. Sends the deferred results, or queues those whose connection cannot send
     /// now.
     void release_results(Turn<S>& turn) {
+        if (deferred_.empty()) return;
         deferred_bytes_ = 0;
         for (auto& due : std::exchange(deferred_, {})) {
             if (!due_.may_answer(due.caller.peer)) {

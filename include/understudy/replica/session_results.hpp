@@ -133,7 +133,7 @@ public:
         }
         for (; !row().empty() && row().front().seq < low; ++forgotten_) {
             text_size_ -= row_[forgotten_].text_size();
-            row_[forgotten_].value = {};
+            if (row_[forgotten_].value.shared()) row_[forgotten_].value = {};  // else it has no memory to give back
         }
         if (forgotten_ < row().size()) return;  // too few to pay for moving the others
         row_.erase(row_.begin(), row_.begin() + static_cast<std::ptrdiff_t>(std::exchange(forgotten_, 0)));
