@@ -120,43 +120,25 @@ bool read(FastScanner& in, T& value) {
 }
 
 namespace detail {
-/// The form in which a fast path reads the message `M`, as an alternative of `Into`; void if there is none. A message
-/// of every call is read as a view. The others cost compile time and are not worth it.
+/// A message that has a form without texts of its own, which `MessageView` holds.
+template <typename M>
+concept HasView = requires(const M& message) { view_of(message); };
+template <typename M>
+concept FrequentMessage = std::same_as<M, Install> || std::same_as<M, Ping>;
+
+/// The form in which the fast path reads the message `M`, as an alternative of `Into`; void if there is none. A message
+/// of every call is read as a view. Of the others only the frequent ones have a form: each costs compile time.
 template <typename M, typename Into>
 struct FastForm {
     using type = void;
 };
-template <>
-struct FastForm<Execute, MessageView> {
-    using type = ExecuteView;
+template <HasView M>
+struct FastForm<M, MessageView> {
+    using type = std::remove_cvref_t<decltype(view_of(std::declval<const M&>()))>;
 };
-template <>
-struct FastForm<ExecuteResult, MessageView> {
-    using type = ExecuteResultView;
-};
-template <>
-struct FastForm<Query, MessageView> {
-    using type = QueryView;
-};
-template <>
-struct FastForm<QueryResult, MessageView> {
-    using type = QueryResultView;
-};
-template <>
-struct FastForm<Append, MessageView> {
-    using type = AppendView;
-};
-template <>
-struct FastForm<AppendResult, MessageView> {
-    using type = AppendResult;
-};
-template <>
-struct FastForm<Install, Message> {
-    using type = Install;
-};
-template <>
-struct FastForm<Ping, Message> {
-    using type = Ping;
+template <FrequentMessage M>
+struct FastForm<M, Message> {
+    using type = M;
 };
 
 /// A fresh `F` in `into`. The list of an append keeps its memory.
