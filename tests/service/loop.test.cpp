@@ -88,6 +88,18 @@ TEST_SUITE("loop") {
         void after_turn() { at_end_of_turn(); }
     };
 
+    // Notes for how many entries the list of the last append has memory.
+    struct Measure : Echo {
+        std::size_t entries = 0, room = 0;
+
+        using Echo::receive;
+        void receive(const Caller&, const MessageView& message, Time, Output&) {
+            const auto& append = std::get<AppendView>(message);
+            entries = append.entries.size();
+            room = append.entries.capacity();
+        }
+    };
+
     // In one turn it asks for all that a replica can ask for.
     struct Submitter {
         using Output = replica::Output;
@@ -244,6 +256,30 @@ TEST_SUITE("loop") {
         node->driver.transport->wake();
         world.network.settle();
         CHECK(node->called == std::vector<std::string>{"before_wake", "submit", "answer", "event", "after_turn"});
+    }
+
+    TEST_CASE("a huge append leaves no memory behind") {
+        World world;
+        detail::Driver<Measure> driver{{}, detail::erase(ArchetypeTransport{world.network, "c"}), {}};
+        const auto& seen = driver.machine;
+        const auto receive = [&](std::size_t entries, EntryKind last) {
+            Append append;
+            for (Index n = 1; n <= entries; ++n)
+                append.entries.push_back({{1, n}, n == entries ? last : EntryKind::command, {}, 0, 0, "1"});
+            driver.receive("b", wire::encode(make_call_id(Method::replica_append, 1), append), Time{});
+        };
+        receive(20'000, EntryKind::command);
+        CHECK(seen.entries == 20'000);
+        receive(100, EntryKind::command);
+        CHECK(seen.entries == 100);
+        CHECK(seen.room < 5'000);
+        receive(20'000, EntryKind::open);  // its last entry makes it a message that is read in general
+        receive(10, EntryKind::command);
+        CHECK(seen.entries == 10);
+        CHECK(seen.room < 5'000);
+        receive(1'000, EntryKind::command);
+        receive(10, EntryKind::command);
+        CHECK(seen.room >= 1'000);
     }
 
     TEST_CASE("the end of a connection reaches the machine") {

@@ -98,10 +98,8 @@ public:
     }
     /// Passes one message to the state machine. The payload is not kept.
     void receive(const Peer& from, std::string_view payload, Time now) {
-        if constexpr (requires { machine.receive(Caller{}, view_, now, output()); }) {
-            CallId id;
-            if (wire::decode_view(payload, id, view_)) return machine.receive(Caller{from, id}, view_, now, output());
-        }
+        if constexpr (requires { machine.receive(Caller{}, view_, now, output()); })
+            if (receive_view(from, payload, now)) return;
         auto decoded = wire::decode(payload);
         if (auto* wrong = std::get_if<wire::DecodeError>(&decoded)) return refuse(from, *wrong);
         auto& [id, content] = std::get<wire::Decoded>(decoded);
@@ -149,6 +147,17 @@ public:
 private:
     // ---- what arrives ----
 
+    /// Passes on a message of every call. Returns false if the payload is none.
+    bool receive_view(const Peer& from, std::string_view payload, Time now) {
+        CallId id;
+        const bool is_view = wire::decode_view(payload, id, view_);
+        if (is_view) machine.receive(Caller{from, id}, view_, now, output());
+        // The list keeps its memory from append to append. One append of many small entries would have it keep more
+        // than the frame that it came in; so would a payload of which only the end is unusual.
+        if (const auto* append = std::get_if<AppendView>(&view_); append && append->entries.capacity() > kept_entries)
+            view_ = {};
+        return is_view;
+    }
     void take(Delivered& message, Time now) { receive(message.from, message.payload, now); }
     void take(Disconnected& gone, Time now) { machine.disconnected(gone.peer, now, output()); }
     void take(Probed& probed, Time now) { machine.probed(probed.address, probed.result, now, output()); }
@@ -235,6 +244,7 @@ private:
     }
 
     static constexpr std::size_t kept_buffer = 1u << 20;
+    static constexpr std::size_t kept_entries = 4096;
 
     Observer observer_;
     // One is filled while the other is carried out. These and the buffer keep their memory from turn to turn, up to a
