@@ -156,12 +156,12 @@ public:
         for (const auto& acceptor : std::exchange(acceptors_, {})) acceptor->close();
         for (const auto& connector : std::exchange(connectors_, {})) connector->cancel();
         routes_.clear();
-        const auto end = [peers = std::exchange(peers_, {})] {
+        auto end = [peers = std::exchange(peers_, {})] {
             for (const auto& [name, peer] : peers)
                 if (peer.connection) peer.connection->close();
         };
         // A connection whose message is being handled lends its buffer until that returns.
-        if (queue_->handling()) asio::post(executor_, end);
+        if (queue_->handling()) asio::post(executor_, std::move(end));
         else end();
         for (const auto& connection : std::exchange(leaving_, {})) connection->close();
         stalled_.clear();
