@@ -367,6 +367,8 @@ public:
         if (called_) transport().handle_turns(nullptr);
     }
 
+    /// What was thrown in the last turn. It is kept until the loop ends.
+    std::exception_ptr thrown() const { return thrown_; }
     /// Where the last turn was left off. Throws what was thrown in it.
     Step left_off() {
         if (thrown_) std::rethrow_exception(thrown_);
@@ -433,12 +435,13 @@ asio::awaitable<void> run(RunGuard<N> node) {
     using Step = typename CalledTurns<N>::Step;
     auto& driver = node->driver;
     std::exception_ptr thrown;
+    std::optional<CalledTurns<N>> turns;
     try {
         if constexpr (StoresChanges<N>) co_await node->storage.load();
-        CalledTurns<N> turns{*node};
+        turns.emplace(*node);
         while (!driver.stopped()) {
             TransportEvents arrivals = co_await driver.transport->next(node->deadline());
-            const auto step = turns.left_off();
+            const auto step = turns->left_off();
             if (step == Step::receive) {
                 receive(*node, std::move(arrivals));
                 wake(*node);
@@ -460,6 +463,9 @@ asio::awaitable<void> run(RunGuard<N> node) {
     } catch (...) {
         thrown = std::current_exception();
     }
+    // If the loop was cancelled while a turn was called, what was thrown in that turn is still to be told.
+    if (turns && turns->thrown()) thrown = turns->thrown();
+    turns.reset();
     // Calls complete however the loop ended. A deliberate stop takes precedence over an exception, since `stop` closes
     // the transport, which makes a pending `next` throw.
     node->end_calls();
