@@ -167,6 +167,15 @@ TEST_SUITE("log") {
         CHECK(SharedEntries{}.begin() == SharedEntries{}.end());
     }
 
+    TEST_CASE("there is no count of bytes beyond the last entry") {
+        Log log;
+        log.append({{1, 1}, EntryKind::command, {1, 1}, 1, 1, "12345"});
+        CHECK(log.end_of(1) == Log::size_of(5));
+        const auto before = set_check_handler([](const char*, const char*, int) { throw 1; });
+        CHECK_THROWS_AS(log.end_of(2), int);
+        set_check_handler(before);
+    }
+
     TEST_CASE("a block has the room that it was made with and shrinks to any of its entries") {
         const auto size = EntryBlock::size_of(100);
         auto block = EntryBlock::make(3 * size);

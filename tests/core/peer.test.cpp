@@ -49,4 +49,21 @@ TEST_SUITE("peer") {
         fresh.begin("b", 2, out);
         CHECK(load != fresh);
     }
+
+    TEST_CASE("C6: a connection that ended loads nothing and its requests count until they end") {
+        replica::Output out;
+        replica::PeerLoad load, fresh;
+        load.begin("a", 2, out);
+        load.begin("a", 2, out);
+        REQUIRE(out.holds.size() == 1);
+        load.disconnected("a");
+        CHECK(load.total() == 2);
+        load.end("a", 2, out);
+        load.end("a", 2, out);
+        CHECK(load.total() == 0);
+        CHECK(load == fresh);
+        CHECK(out.holds.size() == 1);  // nobody reads from that connection any more
+        load.begin("a", 2, out);
+        CHECK(out.holds.size() == 1);
+    }
 }

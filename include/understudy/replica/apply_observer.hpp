@@ -4,8 +4,7 @@
 
 #include <utility>
 
-#include <understudy/protocol/journal_batch.hpp>
-#include <understudy/protocol/message.hpp>
+#include <understudy/protocol/entry.hpp>
 
 namespace understudy::replica {
 

@@ -111,10 +111,11 @@ public:
         end_ = base_end_;
     }
 
-    /// The running byte count at the end of the entry at `index`; at the base, for any index up to the base. Only
-    /// differences between two counts mean something.
+    /// The running byte count at the end of the entry at `index`, which must not be beyond the last one; at the base,
+    /// for any index up to the base. Only differences between two counts mean something.
     std::uint64_t end_of(Index index) const {
         if (index == last_.index) return end_;
+        UNDERSTUDY_CHECK(index < last_.index);
         return index <= base_.index ? base_end_ : part_of(index).entry(index).end;
     }
     /// The bytes that the entries after `after`, up to and including `through`, take in memory. Entries that were

@@ -13,8 +13,8 @@
 
 #include <understudy/options.hpp>
 #include <understudy/protocol/coverage.hpp>
+#include <understudy/protocol/entry.hpp>
 #include <understudy/protocol/fault.hpp>
-#include <understudy/protocol/journal_batch.hpp>
 #include <understudy/replica/session_table.hpp>
 
 namespace understudy::replica {
