@@ -16,7 +16,7 @@
 namespace understudy {
 
 /// Where a transport last sent to a peer, so that it need not look for the name again. A transport that finds its own
-/// `number` in it trusts the rest; what that means is its own affair. Zero: nothing is known.
+/// number in `transport` trusts `slot` and `generation`, whose meaning is its own affair. 0: nothing is known.
 struct PeerRoute {
     std::uint64_t transport = 0;  ///< A number that no other transport of this process has.
     std::uint32_t slot = 0;

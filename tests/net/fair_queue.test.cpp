@@ -52,18 +52,18 @@ TEST_SUITE("fair_queue") {
     TEST_CASE("what is handled at once counts to the next turn") {
         Queue queue{100};
         const auto a = source(), b = source();
-        CHECK(queue.pass_by(a, 500));  // the first item of a turn may be larger than a turn
+        CHECK(queue.try_handle_now(a, 500));  // the first item of a turn may be larger than a turn
         CHECK_FALSE(queue.empty());
-        CHECK_FALSE(queue.pass_by(b, 1));
+        CHECK_FALSE(queue.try_handle_now(b, 1));
         queue.push(b, "b0", 1);
-        CHECK_FALSE(queue.take_passed_by());
+        CHECK_FALSE(queue.take_handled());
         CHECK(queue.take().empty());
         CHECK(queue.take() == Turn{"b0"});
         CHECK(queue.empty());
-        CHECK(queue.pass_by(a, 500));
-        CHECK(queue.take_passed_by());
+        CHECK(queue.try_handle_now(a, 500));
+        CHECK(queue.take_handled());
         CHECK(queue.empty());
-        CHECK(queue.pass_by(a, 60));
+        CHECK(queue.try_handle_now(a, 60));
         queue.push(a, "a1", 60);
         queue.push(b, "b1", 40);
         CHECK(queue.take() == Turn{});
@@ -74,11 +74,11 @@ TEST_SUITE("fair_queue") {
         Queue queue{100};
         const auto a = source(), b = source();
         queue.push(a, "a0", 10);
-        CHECK_FALSE(queue.pass_by(b, 10));
+        CHECK_FALSE(queue.try_handle_now(b, 10));
         CHECK(queue.take() == Turn{"a0"});
         queue.bar(a, true);
-        CHECK_FALSE(queue.pass_by(a, 10));
-        CHECK(queue.pass_by(b, 10));
+        CHECK_FALSE(queue.try_handle_now(a, 10));
+        CHECK(queue.try_handle_now(b, 10));
     }
 
     TEST_CASE("preferred sources come first") {

@@ -46,7 +46,7 @@ public:
     explicit FairQueue(std::size_t max_turn) : max_turn_{std::max<std::size_t>(max_turn, 1)} {}
 
     /// Whether the next turn would be empty.
-    bool empty() const { return front_.empty() && !passed_by_ && preferred_.empty() && others_.empty(); }
+    bool empty() const { return front_.empty() && !handled_ && preferred_.empty() && others_.empty(); }
 
     /// Whether the source may add more items. A source that has reached its own bound must be served first. If the
     /// bound on all sources together is reached, a source without waiting items may still add one, so that other
@@ -59,12 +59,13 @@ public:
 
     /// Adds an item that belongs to no source. It comes with the next turn.
     void push(Item item) { front_.push_back(std::move(item)); }
-    /// Whether an item of that weight can be handled at once, and counts it to the next turn if so. It can if it may go
-    /// into the next turn, and would be the first item there.
-    bool pass_by(const SourcePointer& source, std::size_t weight) {
+    /// For an item that need not wait at all: returns true if it may be handled at once, and then counts it to the next
+    /// turn. It may if it would join that turn and be the first item there. So it comes before whatever waits, but
+    /// before nothing of its own source, of which nothing waits.
+    bool try_handle_now(const SourcePointer& source, std::size_t weight) {
         if (!front_.empty() || !joins_next_turn(*source, weight)) return false;
         front_weight_ += weight;
-        return passed_by_ = true;
+        return handled_ = true;
     }
     /// Adds an item behind all items of its source. The caller must ask `may_add` first; it is not checked here.
     void push(const SourcePointer& source, Item item, std::size_t weight) {
@@ -95,10 +96,10 @@ public:
     }
 
     /// Takes the next turn if all of it was handled at once, and returns whether that was so.
-    bool take_passed_by() {
+    bool take_handled() {
         if (!front_.empty() || anybody_queued()) return false;
         front_weight_ = 0;
-        passed_by_ = false;
+        handled_ = false;
         return true;
     }
     /// Takes the next turn: at least one item if there is any, and no more than fit. The empty vector `fresh` becomes
@@ -106,7 +107,7 @@ public:
     std::vector<Item> take(std::vector<Item> fresh = {}) {
         auto turn = std::exchange(front_, std::move(fresh));
         auto taken = std::exchange(front_weight_, 0);
-        const bool begun = std::exchange(passed_by_, false);
+        const bool begun = std::exchange(handled_, false);
         if (!anybody_queued()) return turn;
         if (serve(preferred_, turn, taken, begun)) serve(others_, turn, taken, begun);
         return turn;
@@ -117,7 +118,7 @@ public:
         for (auto* row : {&preferred_, &others_})
             for (const auto& source : std::exchange(*row, {})) *source = Source{source->preferred_};
         front_weight_ = weight_ = 0;
-        passed_by_ = false;
+        handled_ = false;
     }
 
 private:
@@ -132,7 +133,7 @@ private:
     /// would overtake items that came before it.
     bool joins_next_turn(const Source& source, std::size_t weight) const {
         const bool in_order = source.preferred_ ? preferred_.empty() : !anybody_queued();
-        const bool fits = (front_.empty() && !passed_by_) || front_weight_ + weight <= max_turn_;
+        const bool fits = (front_.empty() && !handled_) || front_weight_ + weight <= max_turn_;
         return source.waiting_.empty() && !source.barred_ && in_order && fits;
     }
     bool anybody_queued() const { return !preferred_.empty() || !others_.empty(); }
@@ -167,7 +168,7 @@ private:
     std::size_t max_turn_;
     std::vector<Item> front_;
     std::size_t front_weight_ = 0;
-    bool passed_by_ = false;       // an item of the next turn was handled at once
+    bool handled_ = false;         // an item of the next turn was handled at once
     Rotation preferred_, others_;  // the sources that have waiting items
     std::size_t weight_ = 0;       // of all items that wait beyond the next turn
 };

@@ -13,8 +13,9 @@
 namespace understudy {
 
 /// A hash table with open addressing and linear probing. At least half of its cells are free, so an operation looks at
-/// few of them. Its memory follows the number of entries, whatever their numbers are: one that stays for long while
-/// others come and go costs nothing. `Value` needs a default, which stands for "no entry"; number 0 cannot be a key.
+/// few of them. Its memory follows the largest number of entries that it has had at once, whatever their numbers are:
+/// an entry that stays for long while others come and go costs nothing. Memory beyond 4096 cells is given back when the
+/// last entry is taken, and not before. `Value` needs a default, which stands for "no entry"; number 0 cannot be a key.
 template <typename Value>
 class NumberMap {
 public:

@@ -76,7 +76,7 @@ public:
     void deliver(const Source& source, const Peer& from, std::string_view payload) {
         if (closed_) return;
         const auto weight = sizeof(TransportEvent) + payload.size();
-        if (!handler_ || !waiter_ || in_turn_ || cancelled_ || !queue_.pass_by(source, weight))
+        if (!handler_ || !waiter_ || in_turn_ || cancelled_ || !queue_.try_handle_now(source, weight))
             return queue_.push(source, pool_.fill(from, payload), weight);
         if (!read_at_) read_at_ = boot_time();
         InTurn handling{handling_};
@@ -226,7 +226,7 @@ private:
 
     // What the host does in `complete` may close this queue, or run its executor, so that other turns come within.
     void handle_turn() {
-        if (!queue_.take_passed_by()) {
+        if (!queue_.take_handled()) {
             InTurn turn{in_turn_};
             handler_->arrived(queue_.take(pool_.empty_turn()));
         }
@@ -276,7 +276,9 @@ private:
         ~InTurn() { flag_ = false; }
         bool& flag_;
     };
-    // A handler of the host may throw. Then the turn that should follow `complete` is posted.
+    // Guards the call of `complete`, in which handlers of the host run. If one throws, the exception leaves the
+    // executor's `run()`, and `handle_turn` with it. Then this posts the turn that was to follow: without it, messages
+    // that were handled already would be answered only when something else starts a turn.
     struct Completing {
         explicit Completing(ReceiveQueue& queue) : queue_{queue} {}
         ~Completing() {

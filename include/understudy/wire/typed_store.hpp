@@ -102,7 +102,7 @@ public:
         if (!fault.empty()) it.wrong = std::move(fault);
         return it;
     }
-    /// The first half of it alone.
+    /// The reason alone.
     std::string check(std::string_view text) const { return prepare(text).wrong; }
 
     /// Applies a committed command. The outcome is the reply as JSON text, or a fault of the command or of the store.
