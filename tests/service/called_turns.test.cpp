@@ -14,7 +14,7 @@
 
 #include <understudy/async/completion_handler.hpp>
 #include <understudy/protocol/call_id.hpp>
-#include <understudy/runtime/driver.hpp>
+#include <understudy/runtime/loop.hpp>
 
 using namespace understudy;
 using namespace understudy::protocol;

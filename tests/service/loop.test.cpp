@@ -9,7 +9,7 @@
 
 #include <tests/support/transport_archetype.hpp>
 #include <understudy/protocol/call_id.hpp>
-#include <understudy/runtime/driver.hpp>
+#include <understudy/runtime/loop.hpp>
 
 using namespace understudy;
 using namespace understudy::protocol;

@@ -1,5 +1,5 @@
 // State machines as values, driven by hand: what the harnesses share, be it for one machine or for a whole group. A
-// machine takes its turns as under `runtime/driver.hpp`, but whoever holds it decides what arrives, when, and what
+// machine takes its turns as under `runtime/loop.hpp`, but whoever holds it decides what arrives, when, and what
 // becomes of the output. Without a transport and a real clock, a copy is another way that the same past goes on.
 #pragma once
 

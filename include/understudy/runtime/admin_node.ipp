@@ -17,6 +17,7 @@
 #include <understudy/error.hpp>
 #include <understudy/runtime/admin_node.hpp>
 #include <understudy/runtime/driver.hpp>
+#include <understudy/runtime/loop.hpp>
 
 namespace understudy::detail {
 

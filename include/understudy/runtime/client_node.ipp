@@ -20,6 +20,7 @@
 #include <understudy/runtime/checked_options.hpp>
 #include <understudy/runtime/client_node.hpp>
 #include <understudy/runtime/driver.hpp>
+#include <understudy/runtime/loop.hpp>
 
 namespace understudy::detail {
 

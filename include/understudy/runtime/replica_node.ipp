@@ -20,6 +20,7 @@
 #include <understudy/replica/recovery.hpp>
 #include <understudy/runtime/checked_options.hpp>
 #include <understudy/runtime/driver.hpp>
+#include <understudy/runtime/loop.hpp>
 #include <understudy/runtime/replica_machine.hpp>
 #include <understudy/runtime/replica_node.hpp>
 #include <understudy/runtime/running_journal.hpp>

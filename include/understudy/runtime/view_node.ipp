@@ -16,6 +16,7 @@
 #include <understudy/error.hpp>
 #include <understudy/runtime/checked_options.hpp>
 #include <understudy/runtime/driver.hpp>
+#include <understudy/runtime/loop.hpp>
 #include <understudy/runtime/view_node.hpp>
 #include <understudy/view_service/state_machine.hpp>
 
