@@ -373,104 +373,22 @@ private:
         lost_ = false;
     }
 
-    // ---- the view (C1) -----------------------------------------------------------------------------------
+    // ---- the view (state_machine_views.ipp) --------------------------------------------------------------
 
-    // Adopts the view if it is newer than the known one (`is_newer`), and returns true then.
-    bool learn(const ViewInfo& info, const Address& from, Turn& turn) {
-        if (info.group != options_.group) {
-            turn.refuse(from, {error::wrong_group, "a view of group " + info.group});
-            return false;
-        }
-        if (has_view() && info.cluster != view_.cluster && (info.view.number != 0 || info.cluster != ClusterId::none)) {
-            auto why = "a view of cluster " + to_hex(info.cluster) + ", this client is of " + to_hex(view_.cluster);
-            turn.refuse(from, {error::wrong_cluster, why});
-            // Only the view service decides that the cluster is lost. From a server the view proves nothing: that
-            // server may belong to another cluster by mistake.
-            if (follower_.is_view_service(from))
-                end_all(error::wrong_cluster, std::move(why));
-            else
-                follower_.ask_again(turn.now);
-            return false;
-        }
-        if (!is_newer(info.view, view_.view)) return false;
-        auto moved = info.view.primary.name != primary().name || info.view.primary.incarnation != primary().incarnation;
-        view_ = info;
-        primary_peer_ = primary().name;
-        trouble_.clear();
-        follower_.helped();
-        // Answers of the former primary still count, but must not be awaited: it may have failed.
-        if (moved) {
-            if (calls_.in_flight() > 0) reached("C2: what is unanswered is sent to the next primary too");
-            calls_.requeue_all();
-            opening_.lost();
-        }
-        if (moved && leaving()) farewell_.send_at(turn.now);
-        if (moved || lost_) resume_all();
-        return true;
-    }
-    void on(const Caller& caller, ViewResult&& result, Turn& turn) {
-        auto name = read_call_id(caller.id);
-        if ((name.method != Method::view_watch && name.method != Method::view_get) || !follower_.made(name.n))
-            return turn.refuse(caller.peer, {error::invalid_request, "a view that nobody asked for"});
-        follower_.answered(name.n, result.info.view.number != 0);
-        no_view_why_ = std::move(result.trouble);
-        learn(result.info, caller.peer, turn);
-    }
-    void on(const Caller& caller, ViewChanged&& news, Turn& turn) {
-        if (!follower_.is_view_service(caller.peer))
-            return turn.refuse(caller.peer, {error::unauthorized, "view.changed not from the view service"});
-        if (learn(news.info, caller.peer, turn)) reached("C1: a client follows the views that are pushed");
-    }
+    bool learn(const ViewInfo& info, const Address& from, Turn& turn);
+    void on(const Caller& caller, ViewResult&& result, Turn& turn);
+    void on(const Caller& caller, ViewChanged&& news, Turn& turn);
 
-    // ---- answers -----------------------------------------------------------------------------------------
+    // ---- answers (state_machine_answers.ipp) -------------------------------------------------------------
 
-    void on(const Caller& caller, OpenResult&& result, Turn& turn) {
-        auto name = read_call_id(caller.id);
-        if (name.method != Method::pb_open || !opening_.made(name.n))
-            return turn.refuse(caller.peer, {error::invalid_request, "a session that nobody asked for"});
-        if (!opening_.answered(name.n)) return;  // another request was answered first; this session expires unused
-        session_.open(result.session);
-        trouble_.clear();
-        answered(queue(CallKind::command));
-    }
-    void on(const Caller& caller, CloseResult&&, Turn& turn);
-    void on(const Caller& caller, const ExecuteResultView& result, Turn& turn) {
-        note_large(result.value.size(), turn.now);
-        answer(caller, Method::pb_execute, result.at, result.value, turn);
-    }
-    void on(const Caller& caller, const QueryResultView& result, Turn& turn) {
-        note_large(result.value.size(), turn.now);
-        answer(caller, Method::pb_query, result.at, result.value, turn);
-    }
-    void on(const Caller& caller, DumpResult&& result, Turn& turn) {
-        note_large(result.data.size(), turn.now);
-        if (auto* how = answer(caller, Method::pb_dump, result.at, {}, turn)) how->dump = std::move(result);
-    }
-    // The answers queued behind a large one in the connection are late, not lost. If their requests were repeated after
-    // `resend_after`, the answers would come twice and make those behind them later still.
-    void note_large(std::size_t bytes, Time now) {
-        if (bytes >= large_answer) large_until_ = after(now, options_.resend_after);
-    }
-    // An answer shows that the primary serves calls of this kind again, over a connection that works.
-    void answered(RetryQueue& queue) {
-        queue.backoff.reset();
-        lost_ = false;
-    }
-    // Returns the result of the call that the answer ends; null if it ends none.
-    Finished* answer(const Caller& caller, Method method, Position at, std::string_view value, Turn& turn) {
-        auto name = read_call_id(caller.id);
-        auto* call = calls_.by_attempt(name.n);
-        if (name.method != method || !calls_.made(name.n) || (call && call->method != method)) {
-            turn.refuse(caller.peer, {error::invalid_request, "an answer that nobody asked for"});
-            return nullptr;
-        }
-        if (!call) return nullptr;  // late: the call has ended, or the attempt is no longer retained
-        answered(queue(*call));
-        auto& how = finish(*call);
-        how.at = at;
-        how.value = value;
-        return &how;
-    }
+    void on(const Caller& caller, OpenResult&& result, Turn& turn);
+    void on(const Caller& caller, CloseResult&&, Turn& turn);  // state_machine_farewell.ipp
+    void on(const Caller& caller, const ExecuteResultView& result, Turn& turn);
+    void on(const Caller& caller, const QueryResultView& result, Turn& turn);
+    void on(const Caller& caller, DumpResult&& result, Turn& turn);
+    void note_large(std::size_t bytes, Time now);
+    void answered(RetryQueue& queue);
+    Finished* answer(const Caller& caller, Method method, Position at, std::string_view value, Turn& turn);
     template <typename Other>
     void on(const Caller& caller, Other&&, Turn& turn) {
         turn.refuse(caller.peer, {error::unknown_method, "a message that is not for a client"});
@@ -514,5 +432,7 @@ private:
 
 }  // namespace understudy::client
 
+#include <understudy/client/state_machine_answers.ipp>
 #include <understudy/client/state_machine_farewell.ipp>
 #include <understudy/client/state_machine_refusals.ipp>
+#include <understudy/client/state_machine_views.ipp>
