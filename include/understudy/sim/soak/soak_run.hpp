@@ -3,7 +3,6 @@
 #pragma once
 
 #include <algorithm>
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <exception>
@@ -11,75 +10,27 @@
 #include <map>
 #include <memory>
 #include <optional>
-#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
-#include <understudy/base/check.hpp>
 #include <understudy/sim/check/client_history.hpp>
 #include <understudy/sim/check/invariant_checker.hpp>
+#include <understudy/sim/soak/check_catcher.hpp>
 #include <understudy/sim/soak/cluster.hpp>
 #include <understudy/sim/soak/conditions.hpp>
 #include <understudy/sim/soak/fault.hpp>
 #include <understudy/sim/soak/nemesis.hpp>
+#include <understudy/sim/soak/outcome.hpp>
 #include <understudy/sim/soak/simulated_clients.hpp>
 #include <understudy/sim/soak/workload.hpp>
 #include <understudy/sim/world/world.hpp>
 
 namespace understudy::sim {
 
-/// The result of a run.
-struct Outcome {
-    std::uint64_t seed = 0;
-    std::string violation{};  ///< The first violation, as a sentence. Empty if there was none.
-    std::string evidence{};   ///< If a client history was wrong: the smallest wrong part of it.
-    std::vector<Fault> plan{};
-    std::array<std::uint64_t, fault_names.size()> faults{};
-    CallCounts calls{};
-    std::uint64_t view_changes = 0;
-    std::uint64_t snapshots = 0;
-    std::uint64_t waits = 0;         ///< Groups that had to wait for lost state (R4) and were forced.
-    std::uint64_t judged_again = 0;  ///< Forced groups whose client history was checked again at the end.
-    std::uint64_t recoveries = 0;    ///< Groups that continued from a member's journal (R5).
-    std::uint64_t adoptions = 0;     ///< Groups adopted after an older record was restored (R7).
-    DiskCounts disks{};
-    std::uint64_t undecided = 0;     ///< Keys whose history could not be checked within `bounds`.
-    Duration virtual_time{};
-    std::uint64_t event_hash = 0;
-
-    bool good() const { return violation.empty(); }
-};
-
 /// The trace: called with the virtual time and one line of text for each thing that happens.
 using Narrator = std::function<void(Time, const std::string&)>;
-
-namespace detail {
-/// While it exists, a failed check of the library does not end the process. It throws `std::logic_error`, and the text
-/// stays in `failure()` so that the run reports it as a violation. The text is stored separately because an exception
-/// may be swallowed between the check and the run.
-class CheckCatcher {
-public:
-    CheckCatcher() : before_{set_check_handler(&caught)} { failure().clear(); }
-    CheckCatcher(const CheckCatcher&) = delete;
-    CheckCatcher& operator=(const CheckCatcher&) = delete;
-    ~CheckCatcher() { set_check_handler(before_); }
-
-    static std::string& failure() {
-        thread_local std::string text;
-        return text;
-    }
-
-private:
-    [[noreturn]] static void caught(const char* condition, const char* file, int line) {
-        if (failure().empty())
-            failure() = std::string{"check failed: "} + condition + " (" + file + ":" + std::to_string(line) + ")";
-        throw std::logic_error{failure()};
-    }
-    CheckHandler before_;
-};
-}  // namespace detail
 
 /// One run. Call `run()` once. Equal seeds, workloads and limits give equal outcomes.
 template <Workload W>
