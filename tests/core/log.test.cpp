@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <deque>
+#include <iterator>
 #include <random>
 #include <string>
 #include <utility>
@@ -193,6 +194,17 @@ TEST_SUITE("log") {
         block->shrink(0);
         CHECK(block->bytes() == 0);
         CHECK(block->has_room(3 * size));
+    }
+
+    TEST_CASE("a run to which entries are added does not take in those that its block has besides") {
+        Log log;
+        for (Index n = 1; n <= 3; ++n) log.append({{1, n}, EntryKind::command, {1, 1}, n, 1, "12345"});
+        auto run = log.share(0, 2);
+        log.reset({1, 3});  // from now on the run alone owns the block
+        const Entry added{{2, 3}, EntryKind::command, {1, 1}, 4, 1, "another"};
+        run.push_back(added);
+        REQUIRE(run.size() == 3);
+        CHECK(Entry(*std::next(run.begin(), 2)) == added);
     }
 
     TEST_CASE("a run of entries that was moved from is empty") {

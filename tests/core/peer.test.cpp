@@ -48,6 +48,12 @@ TEST_SUITE("peer") {
         CHECK(fresh == load);
         fresh.begin("b", 2, out);
         CHECK(load != fresh);
+        load.begin("a", 2, out);
+        CHECK(load != fresh);  // as many, but of another connection
+        load.disconnected("a");
+        CHECK(load != fresh);
+        CHECK(fresh != load);
+        CHECK(load != replica::PeerLoad{});  // a request of a connection that ended counts
     }
 
     TEST_CASE("C6: a connection that ended loads nothing and its requests count until they end") {

@@ -63,14 +63,21 @@ TEST_SUITE("fair_queue") {
         CHECK(queue.try_handle_now(a, 500));
         CHECK(queue.take_handled());
         CHECK(queue.empty());
+        queue.push(a, "a0", 60);  // the new turn has its whole weight left
+        queue.push(b, "b1", 40);
+        CHECK_FALSE(queue.take_handled());
+        CHECK(queue.take() == Turn{"a0", "b1"});
         CHECK(queue.try_handle_now(a, 60));
         queue.push(a, "a1", 60);
         queue.push(b, "b1", 40);
         CHECK(queue.take() == Turn{});
         CHECK(queue.take() == Turn{"a1", "b1"});
+        CHECK(queue.try_handle_now(a, 60));
+        queue.clear();
+        CHECK(queue.empty());
     }
 
-    TEST_CASE("what is handled at once overtakes nothing") {
+    TEST_CASE("what is handled at once overtakes nothing that comes first") {
         Queue queue{100};
         const auto a = source(), b = source();
         queue.push(a, "a0", 10);
@@ -79,6 +86,18 @@ TEST_SUITE("fair_queue") {
         queue.bar(a, true);
         CHECK_FALSE(queue.try_handle_now(a, 10));
         CHECK(queue.try_handle_now(b, 10));
+    }
+
+    TEST_CASE("a preferred source need not wait for what waits of others") {
+        Queue queue{100};
+        const auto a = source(), member = source(true);
+        for (int i = 0; i < 3; ++i) queue.push(a, "a" + std::to_string(i), 100);
+        CHECK(queue.take() == Turn{"a0"});
+        CHECK_FALSE(queue.try_handle_now(a, 1));
+        CHECK(queue.try_handle_now(member, 10));
+        queue.push(member, "m0", 80);
+        CHECK(queue.take() == Turn{"m0"});
+        CHECK(queue.take() == Turn{"a1"});
     }
 
     TEST_CASE("preferred sources come first") {

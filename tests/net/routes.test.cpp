@@ -132,4 +132,31 @@ TEST_SUITE("routes") {
         one.transport.send_to(Peer{}, message("5"));
         settle(io);
     }
+
+    TEST_CASE("a route of one transport is none of another one") {
+        TemporaryFolder folder;
+        asio::io_context io;
+        Endpoint<UnixTransport> a{io, folder.address("a")}, b{io, folder.address("b")}, one{io}, other{io};
+        const Peer to_a = a.local(), to_b = b.local();
+        one.transport.send_to(to_a, message("1"));
+        other.transport.send_to(to_b, message("2"));  // in the same place there, and as often used
+        CHECK(other.transport.begin_frame(to_a) == nullptr);
+        other.transport.send_to(to_a, message("3"));
+        REQUIRE(run_until(io, [&] { return a->count<Delivered>() == 2 && b->count<Delivered>() == 1; }));
+        CHECK(b->payloads() == std::vector{message("2")});
+    }
+
+    TEST_CASE("a transport that was closed has no route") {
+        TemporaryFolder folder;
+        asio::io_context io;
+        Endpoint<UnixTransport> server{io, folder.address("server")}, client{io};
+        const Peer to = server.local();
+        client.transport.send_to(to, message("1"));
+        REQUIRE(run_until(io, [&] { return server->count<Delivered>() == 1; }));
+        client.transport.close();
+        CHECK(client.transport.begin_frame(to) == nullptr);
+        client.transport.send_to(to, message("2"));
+        settle(io);
+        CHECK(server->payloads() == std::vector{message("1")});
+    }
 }

@@ -1,5 +1,6 @@
 // Turns that a transport calls as plain functions, and what of them is left to the coroutine of the loop. The test is
 // the transport: it decides what arrives and how `next` ends.
+#include <chrono>
 #include <memory>
 #include <optional>
 #include <stdexcept>
@@ -18,6 +19,7 @@
 
 using namespace understudy;
 using namespace understudy::protocol;
+using namespace std::chrono_literals;
 
 TEST_SUITE("called_turns") {
     namespace {
@@ -70,6 +72,7 @@ TEST_SUITE("called_turns") {
         std::shared_ptr<Calls> calls = std::make_shared<Calls>();
         bool throws = false, changed = false, slow = false;
         int to_do = 0;
+        Time due = never;
 
         void receive(Envelope, Time, Output&) {
             calls->push_back("message");
@@ -87,7 +90,7 @@ TEST_SUITE("called_turns") {
             --to_do;
         }
         void end_work(Time, Output&) { calls->push_back("end_work"); }
-        Time deadline() const { return never; }
+        Time deadline() const { return due; }
         void invariants() const {}
     };
 
@@ -95,17 +98,18 @@ TEST_SUITE("called_turns") {
         using Machine = Script;
 
         struct Storage {
-            Script& machine;
+            ScriptNode& node;
             asio::awaitable<void> load() { co_return; }
             asio::awaitable<void> store() {
-                machine.calls->push_back("store");
-                machine.changed = false;
+                node.driver.machine.changed = false;
+                node.note("store");
                 co_return;
             }
         };
 
         detail::Driver<Script> driver;
-        Storage storage{driver.machine};
+        Storage storage{*this};
+        std::string stops_at;  // what stops the node when it is called
 
         explicit ScriptNode(asio::io_context& io) : driver{{}, std::make_unique<HandTransport>(io), {}} {}
 
@@ -114,16 +118,23 @@ TEST_SUITE("called_turns") {
         asio::awaitable<void> begin_run() override { return detail::begin_run_of(*this); }
         void stop(std::error_code by = {}) override { driver.stop(by); }
         Time deadline() const { return driver.machine.deadline(); }
-        void after_turn() { driver.machine.calls->push_back("after_turn"); }
-        void end_calls() {}
+        void complete_calls() { note("complete_calls"); }
+        void after_turn() { note("after_turn"); }
+        void end_calls() { note(transport().handler ? "end_calls amid turns" : "end_calls"); }
         void drop_calls() {}
+
+        HandTransport& transport() { return static_cast<HandTransport&>(*driver.transport); }
+        void note(const std::string& what) {
+            driver.machine.calls->push_back(what);
+            if (what == stops_at) stop();
+        }
     };
 
     struct Loop {
         asio::io_context io;
         std::shared_ptr<ScriptNode> node = std::make_shared<ScriptNode>(io);
         Script& machine = node->driver.machine;
-        HandTransport& transport = static_cast<HandTransport&>(*node->driver.transport);
+        HandTransport& transport = node->transport();
         std::optional<std::error_code> ended;
 
         Loop() { start(); }
@@ -136,15 +147,10 @@ TEST_SUITE("called_turns") {
             io.restart();
             io.poll();
         }
-        void message() {
-            const auto payload = wire::encode(make_call_id(Method::view_get, 1), ViewGet{"main"});
-            transport.handler->message("peer", payload, Time{});
-        }
+        const std::string payload = wire::encode(make_call_id(Method::view_get, 1), ViewGet{"main"});
+        void message() { transport.handler->message("peer", payload, Time{}); }
         /// Whether the turn was all, and nothing is left to the coroutine.
-        bool turn() {
-            transport.handler->complete();
-            return transport.handler->turn().has_value();
-        }
+        bool turn() { return transport.handler->turn().has_value(); }
         Calls taken() { return std::exchange(*machine.calls, {}); }
     };
 
@@ -162,6 +168,19 @@ TEST_SUITE("called_turns") {
         CHECK(loop.taken() == Calls{"respond", "after_turn", "work", "work", "end_work", "after_turn"});
         loop.settle();
         CHECK(loop.taken().empty());
+        loop.machine.due = Time{} + 7s;
+        CHECK(loop.transport.handler->turn() == loop.machine.due);
+    }
+
+    TEST_CASE("what had to wait and the calls of the host belong to the turn") {
+        Loop loop;
+        loop.message();
+        TransportEvents late;
+        late.push_back(Delivered{"peer", loop.payload});
+        loop.transport.handler->arrived(std::move(late));
+        loop.transport.handler->complete();
+        CHECK(loop.turn());
+        CHECK(loop.taken() == Calls{"message", "message", "complete_calls", "respond", "after_turn"});
     }
 
     TEST_CASE("a turn that has to store ends in the coroutine and not twice") {
@@ -206,7 +225,7 @@ TEST_SUITE("called_turns") {
         loop.transport.complete({});
         CHECK_THROWS_WITH_AS(loop.settle(), "of the machine", std::runtime_error);
         CHECK(loop.ended == make_error_code(error::internal));
-        CHECK(loop.taken().empty());
+        CHECK(loop.taken() == Calls{"end_calls"});
     }
 
     TEST_CASE("an exception of a message is not lost when the loop is cancelled before its turn") {
@@ -229,12 +248,45 @@ TEST_SUITE("called_turns") {
         }
     }
 
+    TEST_CASE("a loop that is stopped within a turn does nothing more") {
+        for (const bool slow : {false, true}) {
+            Loop loop;
+            loop.machine.to_do = 1;
+            loop.machine.slow = slow;
+            loop.node->stops_at = "after_turn";
+            loop.turn();
+            loop.settle();
+            CHECK(loop.ended == std::error_code{});
+            CHECK(loop.taken() == Calls{"respond", "after_turn", "end_calls"});
+        }
+        Loop loop;
+        loop.machine.changed = true;
+        loop.node->stops_at = "store";
+        CHECK_FALSE(loop.turn());
+        loop.transport.complete({});
+        loop.settle();
+        CHECK(loop.ended == std::error_code{});
+        CHECK(loop.taken() == Calls{"respond", "store", "end_calls"});
+    }
+
+    TEST_CASE("slow work is not begun if the loop is stopped before it") {
+        Loop loop;
+        loop.machine.to_do = 1;
+        loop.machine.slow = true;
+        loop.transport.complete({});
+        loop.node->stops_at = "after_turn";
+        loop.settle();
+        CHECK(loop.ended == std::error_code{});
+        CHECK(loop.taken() == Calls{"respond", "after_turn", "end_calls"});
+    }
+
     TEST_CASE("a cancelled loop gets no turns until it is started again") {
         Loop loop;
         loop.transport.complete(asio::error::operation_aborted);
         loop.settle();
         CHECK(loop.ended == std::error_code{asio::error::operation_aborted});
         CHECK(loop.transport.handler == nullptr);
+        CHECK(loop.taken() == Calls{"end_calls"});
         loop.start();
         REQUIRE(loop.transport.handler);
         CHECK(loop.turn());

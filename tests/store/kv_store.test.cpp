@@ -119,7 +119,13 @@ TEST_SUITE("kv_store") {
             CHECK(prepared.prepare_text(text, found) == prepared.check(command));
             CHECK(prepared.apply_prepared(text, found) == reply);
             CHECK(prepared == by_command);
+            PreparedCommand none;
+            CHECK(prepared.prepare_text(" " + text, none) == prepared.check(command));  // the general decoder reads it
+            CHECK(none == PreparedCommand{});
         }
+        PreparedCommand found;
+        CHECK(prepared.prepare_text(R"({"op":"put","key":"a","value":"1"})", found) == "");
+        CHECK(found != PreparedCommand{});
         CHECK(thrown([&] { by_text.apply_prepared(R"({"op":"put","key":"a"})", {}); }) ==
               "put needs the member 'value'");
         CHECK(by_text == by_command);
@@ -345,6 +351,8 @@ TEST_SUITE("kv_store") {
         CHECK(says(wrong("\n" + good), "snapshot line 1 is malformed"));
         CHECK(says(wrong("garbage\n"), "snapshot line 1 is malformed: offset 0"));
         CHECK(says(wrong(good + "{\"key\":\"" + std::string(kv::max_key + 1, 'k') + "\",\"value\":\"\"}\n"),
+                   "line 2 holds a key or value above"));
+        CHECK(says(wrong(good + "{\"key\":\"b\",\"value\":\"" + std::string(kv::max_value + 1, 'v') + "\"}\n"),
                    "line 2 holds a key or value above"));
         CHECK(says(thrown([&] { restore(store, std::string(20u << 20, 'x'), 1u << 20); }),
                    "snapshot line 1 is longer than"));
