@@ -84,7 +84,11 @@ private:
     static std::string style(std::string_view line) {
         if (line.starts_with("by ")) line.remove_prefix(3);
         const bool batch = line.starts_with("Redis, "), redis = line.starts_with("Redis");
-        const char* colour = batch ? "#e69f00" : redis ? "#d55e00" : line.starts_with("raw") ? "#7f7f7f" : "#0072b2";
+        const char* colour = batch                          ? "#e69f00"
+                             : redis                        ? "#d55e00"
+                             : line.starts_with("raw")       ? "#7f7f7f"
+                             : line.starts_with("prototype") ? "#009e73"
+                                                             : "#0072b2";
         return std::string{" lc rgb '"} + colour + "' lw 2 pt 7 ps 0.6";
     }
 

@@ -23,7 +23,7 @@ using namespace understudy::bench;
 struct Settings {
     std::vector<std::string> networks{"tcp", "unix"}, operations{"put"}, how{"connections"};
     std::vector<std::size_t> clients{1, 16, 64, 256}, bytes{100};
-    std::vector<std::string> systems{"ours", "raw", "redis"};
+    std::vector<std::string> systems{"ours", "raw", "prototype", "redis"};
     Turns turns;
     bool one_cpu = false, all = false;
     std::string json, plot;
@@ -82,8 +82,8 @@ int main(int argc, char** argv) {
              {"connections", "in_flight"});
     add_list(app, "--bytes", settings.bytes,
              "Length of a value, up to a mebibyte; what would have more than 16 MiB under way is left out");
-    add_list(app, "--systems", settings.systems, "What to measure beside this library: raw, redis",
-             {"ours", "raw", "redis"});
+    add_list(app, "--systems", settings.systems, "What to measure beside this library: raw, prototype, redis",
+             {"ours", "raw", "prototype", "redis"});
     app.add_option("--rounds", turns.rounds, "How often each is measured")
         ->check(CLI::PositiveNumber)
         ->capture_default_str();
@@ -103,6 +103,7 @@ int main(int argc, char** argv) {
     }
     const auto measured = [&](const char* name) { return std::ranges::count(settings.systems, name) > 0; };
     turns.raw = measured("raw");
+    turns.prototype = measured("prototype");
     turns.redis = measured("redis");
     try {
         if (std::ranges::any_of(settings.bytes, [](auto it) { return it == 0 || it > (1u << 20); }))

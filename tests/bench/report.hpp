@@ -29,7 +29,7 @@ public:
         for (const auto operation : operations) {
             shape.operation = operation;
             std::printf("%s\n", describe(shape).c_str());
-            for (const auto system : {System::ours, System::raw, System::redis, System::redis_batch})
+            for (const auto system : all_systems)
                 if (const auto found = rounds.find(peer(system, operation)); found != rounds.end())
                     add_row(shape, system, rounds.at({System::ours, operation}), found->second);
         }

@@ -9,11 +9,15 @@
 
 namespace understudy::bench {
 
-/// `raw`: a relay that parses nothing, the upper limit. `redis`: a Redis with one replica; writes are SET and WAIT 1.
-/// `redis_batch`: the best case of Redis, in which all commands of a connection and one WAIT are one write.
-enum class System { ours, raw, redis, redis_batch };
+/// `raw`: a relay that parses nothing, the upper limit. `prototype`: a bare data path over Asio that writes the
+/// library's frames, the limit of what Asio and this protocol allow. `redis`: a Redis with one replica; writes are SET
+/// and WAIT 1. `redis_batch`: the best case of Redis, in which all commands of a connection and one WAIT are one write.
+enum class System { ours, raw, prototype, redis, redis_batch };
+inline constexpr std::array all_systems{System::ours, System::raw, System::prototype, System::redis,
+                                        System::redis_batch};
 enum class Network { tcp, unix_sockets };
-/// `get` is confirmed by a round, `get_lease` needs no message to a backup; both are a GET for Redis.
+/// `get` is confirmed by a round, `get_lease` needs no message to a backup; both are a GET for Redis, and a read by
+/// lease for the prototype.
 enum class Operation { put, append, get, get_lease };
 inline constexpr std::array all_operations{Operation::put, Operation::append, Operation::get, Operation::get_lease};
 constexpr bool reads(Operation it) { return it == Operation::get || it == Operation::get_lease; }
@@ -35,6 +39,7 @@ constexpr std::string_view to_string(System system) {
     switch (system) {
         case System::ours: return "understudy";
         case System::raw: return "raw relay";
+        case System::prototype: return "prototype";
         case System::redis: return "Redis";
         case System::redis_batch: return "Redis, one WAIT";
     }

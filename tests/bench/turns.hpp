@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "tests/bench/ours.hpp"
+#include "tests/bench/prototype/group.hpp"
 #include "tests/bench/raw.hpp"
 #include "tests/bench/redis.hpp"
 
@@ -26,7 +27,7 @@ struct Turns {
     int rounds = 5;
     double seconds = 0.7;           ///< Of each measurement.
     double most_foreign = 0.1;      ///< Rounds in which other processes use more than this share of a CPU are repeated.
-    bool raw = true, redis = true;  ///< Which systems to measure besides this library.
+    bool raw = true, prototype = true, redis = true;  ///< Which systems to measure besides this library.
 };
 
 /// A system that takes a turn in each round, and its operation.
@@ -35,8 +36,8 @@ struct Entrant {
     Operation operation = Operation::put;
     auto operator<=>(const Entrant&) const = default;
 };
-/// The operation of another system that is compared with this operation of the library: the relay has writes only, and
-/// Redis one kind of read.
+/// The operation of another system that is compared with this operation of the library: the relay has writes only, the
+/// prototype and Redis have one kind of read.
 constexpr Entrant peer(System system, Operation operation) {
     if (system == System::ours) return {system, operation};
     if (reads(operation)) return {system, Operation::get};
@@ -60,6 +61,7 @@ public:
             replica.reads = reads;
             ours_[reads] = std::make_unique<Group>(network, folder, replica);
         }
+        if (turns.prototype) prototype_ = std::make_unique<PrototypeGroup>(network, folder_);
         if (turns.redis) redis_ = std::make_unique<RedisGroup>(network, folder_);
     }
     ~Bench() {
@@ -74,6 +76,7 @@ public:
         for (const auto operation : operations_) {
             all.insert({System::ours, operation});
             if (turns_.raw && !reads(operation)) all.insert(peer(System::raw, operation));
+            if (prototype_) all.insert(peer(System::prototype, operation));
             if (redis_) all.insert(peer(System::redis, operation));
             if (redis_ && shape.in_flight > 1) all.insert(peer(System::redis_batch, operation));
         }
@@ -81,6 +84,7 @@ public:
             raw = std::make_unique<RawGroup>(network_, folder_, RawSizes{shape.bytes});
         if (std::ranges::any_of(operations_, reads)) {
             for (const auto& [reads, group] : ours_) group->fill(shape.bytes);
+            if (prototype_) prototype_->fill(shape.bytes);
             if (redis_) redis_->fill(shape.bytes);
         }
         Rounds rounds;
@@ -97,6 +101,7 @@ public:
             for (const auto& [entrant, sample] : samples) rounds[entrant].push_back(sample);
             ++round;
         }
+        if (prototype_) prototype_->check(shape.bytes);
         std::error_code ignored;
         for (const char* name : {"/raw", "/raw_backup"}) std::filesystem::remove(folder_ + name, ignored);
         return rounds;
@@ -113,7 +118,10 @@ private:
             shape.in_flight = 1;
         }
         const Group* ours = system == System::ours ? ours_.at(reads_of(shape.operation)).get() : nullptr;
-        const auto servers = ours ? ours->processes() : system == System::raw ? raw->processes() : redis_->processes();
+        const auto servers = ours                           ? ours->processes()
+                             : system == System::raw       ? raw->processes()
+                             : system == System::prototype ? prototype_->processes()
+                                                           : redis_->processes();
         for (const auto server : servers) pin(server, shape.one_cpu);
         return to_sample(output_of([&](int to) {
             pin(0, shape.one_cpu);
@@ -121,6 +129,7 @@ private:
             switch (system) {
                 case System::ours: ours->load(shape, meter); break;
                 case System::raw: raw->load(shape, meter); break;
+                case System::prototype: prototype_->load(shape, meter); break;
                 case System::redis: redis_->load(shape, meter, false); break;
                 case System::redis_batch: redis_->load(shape, meter, true); break;
             }
@@ -134,6 +143,7 @@ private:
     std::vector<Operation> operations_;
     std::string folder_;
     std::map<Reads, std::unique_ptr<Group>> ours_;
+    std::unique_ptr<PrototypeGroup> prototype_;
     std::unique_ptr<RedisGroup> redis_;
     std::mt19937 random_{std::random_device{}()};
 };
