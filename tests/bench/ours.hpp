@@ -119,18 +119,22 @@ public:
     /// The number of the server that leads the view.
     std::size_t leader(const View& view) const { return view.primary.name == servers_[0].address ? 0 : 1; }
 
-    /// Gives each key a value of `bytes` bytes.
-    void fill(std::size_t bytes) const {
+    /// Gives each key a value of `bytes` bytes, so many times.
+    void fill(std::size_t bytes, std::size_t times = 1) const {
         asio::io_context io{1};
         ClientOptions options;
         options.view_service = {view_service_};
         Clerk<net::AnyTransport> clerk{net::AnyTransport{io}, options};
-        std::size_t left = keys(bytes);
-        for (std::size_t n = 0; n < keys(bytes); ++n)
-            clerk.async_put(key(n), std::string(bytes, 'v'), [&](std::error_code ec) {
+        const auto total = times * keys(bytes);
+        std::size_t next = 0, done = 0;
+        std::function<void()> put = [&] {
+            clerk.async_put(key(next++ % keys(bytes)), std::string(bytes, 'v'), [&](std::error_code ec) {
                 if (ec) throw std::system_error{ec, "understudy"};
-                if (--left == 0) io.stop();
+                if (next < total) put();
+                if (++done == total) io.stop();
             });
+        };
+        while (next < keys(bytes)) put();
         io.run();
     }
 

@@ -1,11 +1,13 @@
-// Replicated writes and reads of this library beside the limit (a relay that parses nothing) and beside Redis with one
-// replica, alternating: every round measures each system once, and the ratios within rounds are compared.
+// Replicated writes and reads of this library beside two limits (a relay that parses nothing, and a bare data path over
+// Asio) and beside Redis with one replica, alternating: every round measures each system once, and the ratios within
+// rounds are compared.
 #include <algorithm>
 #include <cstdio>
 #include <exception>
 #include <fstream>
 #include <iostream>
 #include <optional>
+#include <sstream>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -13,7 +15,9 @@
 #include <CLI/CLI.hpp>
 
 #include "tests/bench/charts.hpp"
+#include "tests/bench/plans.hpp"
 #include "tests/bench/report.hpp"
+#include "tests/bench/summary.hpp"
 #include "tests/bench/turns.hpp"
 
 namespace {
@@ -25,38 +29,58 @@ struct Settings {
     std::vector<std::size_t> clients{1, 16, 64, 256}, bytes{100};
     std::vector<std::string> systems{"ours", "raw", "prototype", "redis"};
     Turns turns;
-    bool one_cpu = false, all = false;
-    std::string json, plot;
+    bool one_cpu = false, all = false, targets = false;
+    std::string json, plot, summary;
 };
 
 /// The most bytes in flight at once: limits the memory of all processes.
 constexpr std::size_t most_bytes = 16u << 20;
 
-std::vector<Shape> shapes(const Settings& settings, Network network) {
-    std::vector<Shape> all;
+/// Every combination of what the settings name.
+Plan combinations(const Settings& settings, Network network) {
+    std::vector<Operation> operations;
+    for (const auto& name : settings.operations)
+        operations.push_back(*std::ranges::find(all_operations, name, [](auto it) { return to_string(it); }));
+    Plan plan{network, {}};
     for (const auto bytes : settings.bytes)
         for (const auto& how : settings.how)
             for (const auto clients : settings.clients) {
                 Shape shape{.network = network, .bytes = bytes, .one_cpu = settings.one_cpu};
                 (how == "connections" ? shape.connections : shape.in_flight) = clients;
                 const bool same = how == "in_flight" && clients == 1 && settings.how.size() > 1;
-                if (!same && clients * bytes <= most_bytes) all.push_back(shape);
+                if (!same && clients * bytes <= most_bytes) plan.steps.push_back({shape, operations});
             }
-    return all;
+    return plan;
+}
+
+/// A sentence about the rounds.
+std::string describe_rounds(const Turns& turns) {
+    std::ostringstream text;
+    text << "Medians of " << turns.rounds << " rounds of " << turns.seconds
+         << " s; a ratio is understudy's figure ÷ the other's within a round, with the 90% interval of its median.";
+    return text.str();
 }
 
 void run(const Settings& settings) {
     std::optional<Charts> charts;
     if (!settings.plot.empty()) charts.emplace(settings.plot);
-    std::vector<Operation> operations;
-    for (const auto& name : settings.operations)
-        operations.push_back(*std::ranges::find(all_operations, name, [](auto it) { return to_string(it); }));
+    std::vector<Plan> plans;
+    if (settings.targets)
+        plans = targets();
+    else
+        for (const auto& name : settings.networks)
+            plans.push_back(combinations(settings, name == "tcp" ? Network::tcp : Network::unix_sockets));
+    const auto uncounted = PerfCounters::missing();
+    if (!uncounted.empty()) std::printf("%s\n", uncounted.c_str());
     Report report;
-    for (const auto& name : settings.networks) {
-        const auto network = name == "tcp" ? Network::tcp : Network::unix_sockets;
-        Bench bench{network, settings.turns, operations};
-        for (const auto& shape : shapes(settings, network)) report.add(shape, operations, bench.measure(shape));
+    for (const auto& plan : plans) {
+        Bench bench{plan.network, settings.turns, plan.operations()};
+        for (const auto& [shape, operations] : plan.steps)
+            report.add(shape, operations, bench.measure(shape, operations));
     }
+    const auto summary = Summary{report.rows(), describe_rounds(settings.turns)}.text();
+    std::printf("\n%s", summary.c_str());
+    if (!settings.summary.empty()) std::ofstream{settings.summary} << summary;
     if (!settings.json.empty()) std::ofstream{settings.json} << report.rows().dump(2) << '\n';
     if (charts) charts->draw_all(report.rows());
 }
@@ -72,7 +96,9 @@ void add_list(CLI::App& app, const char* name, auto& list, const char* says, std
 int main(int argc, char** argv) {
     Settings settings;
     auto& turns = settings.turns;
-    CLI::App app{"Measures replicated writes and reads beside a raw relay and Redis, in turns"};
+    CLI::App app{
+        "Measures replicated writes and reads beside a raw relay, a bare data path over Asio (prototype) and Redis,\n"
+        "in turns. In the end it prints the figures as Markdown, with the machine that they are of."};
     add_list(app, "--network", settings.networks, "tcp, unix", {"tcp", "unix"});
     add_list(app, "--operation", settings.operations,
              "put, append, get (confirmed by a round), get_lease: in the same rounds, also compared with the first",
@@ -89,10 +115,15 @@ int main(int argc, char** argv) {
         ->capture_default_str();
     app.add_option("--seconds", turns.seconds, "How long each time")->check(CLI::PositiveNumber)->capture_default_str();
     app.add_flag("--one-cpu", settings.one_cpu, "Pin all processes to CPU 0");
-    app.add_flag("--all", settings.all, "All operations, sizes and ways of having calls under way");
+    auto* all = app.add_flag("--all", settings.all, "All operations, sizes and ways of having calls under way");
+    app.add_flag("--targets", settings.targets,
+                 "The shapes of docs/performance.md, in about eight minutes; whatever else names shapes counts for "
+                 "nothing, and a disturbed round is repeated once at most")
+        ->excludes(all);
     app.add_option("--most-foreign", turns.most_foreign,
                    "Rounds in which others use more than this share of a CPU are repeated")
         ->capture_default_str();
+    app.add_option("--summary", settings.summary, "A file for the tables that are printed in the end");
     app.add_option("--json", settings.json, "A file for the figures");
     app.add_option("--plot", settings.plot, "A folder for charts, drawn by gnuplot");
     CLI11_PARSE(app, argc, argv);
@@ -101,6 +132,7 @@ int main(int argc, char** argv) {
         settings.bytes = {16, 100, 1u << 10, 64u << 10, 1u << 20};
         settings.how = {"connections", "in_flight"};
     }
+    if (settings.targets) turns.most_repeated = 1;
     const auto measured = [&](const char* name) { return std::ranges::count(settings.systems, name) > 0; };
     turns.raw = measured("raw");
     turns.prototype = measured("prototype");

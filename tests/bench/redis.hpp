@@ -59,6 +59,12 @@ public:
             }
         }
     }
+    static constexpr std::size_t most_backlog = 256u << 20;
+    /// Bytes of commands that the primary keeps for replicas that come back, at most `most_backlog`.
+    std::size_t backlog() const {
+        const auto bytes = field("repl_backlog_histlen");
+        return bytes.empty() ? 0 : std::stoul(bytes);
+    }
     std::vector<pid_t> processes() const { return {primary_.id(), replica_.id()}; }
 
     /// Gives each key a value of `bytes` bytes.
@@ -211,6 +217,7 @@ private:
     static Process start(std::uint16_t port, const std::string& path, const std::string& folder,
                          std::vector<std::string> more) {
         std::vector<std::string> arguments{"redis-server", "--port", std::to_string(port), "--bind", "127.0.0.1"};
+        const auto backlog = std::to_string(most_backlog);
         for (const auto& [name, value] :
              std::initializer_list<std::pair<std::string, std::string>>{{"--unixsocket", path},
                                                                         {"--logfile", path + ".log"},
@@ -219,7 +226,7 @@ private:
                                                                         {"--dir", folder},
                                                                         {"--loglevel", "warning"},
                                                                         {"--repl-diskless-sync-delay", "0"},
-                                                                        {"--repl-backlog-size", "256mb"}})
+                                                                        {"--repl-backlog-size", backlog}})
             arguments.insert(arguments.end(), {name, value});
         arguments.insert(arguments.end(), more.begin(), more.end());
         return Process{[&] {

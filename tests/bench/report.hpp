@@ -29,9 +29,13 @@ public:
         for (const auto operation : operations) {
             shape.operation = operation;
             std::printf("%s\n", describe(shape).c_str());
-            for (const auto system : all_systems)
-                if (const auto found = rounds.find(peer(system, operation)); found != rounds.end())
-                    add_row(shape, system, rounds.at({System::ours, operation}), found->second);
+            if (rounds.disturbed > 0) std::printf("  (others used the machine in %d rounds)\n", rounds.disturbed);
+            for (const auto system : all_systems) {
+                const auto found = rounds.samples.find(peer(system, operation));
+                if (found == rounds.samples.end()) continue;
+                add_row(shape, system, rounds.samples.at({System::ours, operation}), found->second);
+                rows_.back()["disturbed"] = rounds.disturbed;
+            }
         }
         for (std::size_t n = 1; n < operations.size(); ++n) add_ratio(shape, operations[n], operations[0], rounds);
         std::fflush(stdout);
@@ -83,6 +87,12 @@ private:
         row["p99_us"] = to_json(p99);
         row["cpu_us"] = to_json(cpu);
         row["client_cpu_us"] = to_json(client);
+        for (std::size_t n = 0; n < perf_events.size(); ++n) {
+            const auto count = figure(samples, [n](const Sample& it) { return it.count_each(n); });
+            if (count.median < 0) continue;
+            std::printf("  %.1f %s", count.median, std::string{perf_events[n].name}.c_str());
+            row["counts"][std::string{perf_events[n].name}] = to_json(count);
+        }
         if (system != System::ours) {
             const auto rates = ratio(ours, samples, &Sample::rate), p50s = ratio(ours, samples, &Sample::p50),
                        cpus = ratio(ours, samples, &Sample::cpu_each);
@@ -98,8 +108,8 @@ private:
 
     /// The ratio of two operations of this library.
     void add_ratio(Shape shape, Operation one, Operation other, const Rounds& rounds) {
-        const auto& ones = rounds.at({System::ours, one});
-        const auto& others = rounds.at({System::ours, other});
+        const auto& ones = rounds.samples.at({System::ours, one});
+        const auto& others = rounds.samples.at({System::ours, other});
         const auto rate = ratio(ones, others, &Sample::rate), cpu = ratio(ones, others, &Sample::cpu_each);
         std::printf("  understudy, %s by %s:", std::string{to_string(one)}.c_str(),
                     std::string{to_string(other)}.c_str());

@@ -6,7 +6,6 @@
 #include <algorithm>
 #include <compare>
 #include <filesystem>
-#include <iostream>
 #include <map>
 #include <memory>
 #include <random>
@@ -25,8 +24,9 @@ using namespace view_service;
 
 struct Turns {
     int rounds = 5;
-    double seconds = 0.7;           ///< Of each measurement.
-    double most_foreign = 0.1;      ///< Rounds in which other processes use more than this share of a CPU are repeated.
+    double seconds = 0.7;       ///< Of each measurement.
+    double most_foreign = 0.1;  ///< Rounds in which other processes use more than this share of a CPU are repeated,
+    int most_repeated = 3;      ///< but no more than so many for each that counts.
     bool raw = true, prototype = true, redis = true;  ///< Which systems to measure besides this library.
 };
 
@@ -44,12 +44,16 @@ constexpr Entrant peer(System system, Operation operation) {
     return {system, system == System::raw ? Operation::put : operation};
 }
 
-using Rounds = std::map<Entrant, std::vector<Sample>>;
+struct Rounds {
+    std::map<Entrant, std::vector<Sample>> samples;
+    int disturbed = 0;  ///< In so many of them others used the machine.
+};
 
 class Bench {
 public:
+    /// Starts the groups that these operations need.
     Bench(Network network, const Turns& turns, const std::vector<Operation>& operations)
-        : network_{network}, turns_{turns}, operations_{operations} {
+        : network_{network}, turns_{turns} {
         folder_ = std::filesystem::temp_directory_path() / "pb_bench_XXXXXX";
         if (!mkdtemp(folder_.data())) fail("mkdtemp");
         for (const auto reads : {Reads::confirm, Reads::lease}) {
@@ -63,17 +67,18 @@ public:
         }
         if (turns.prototype) prototype_ = std::make_unique<PrototypeGroup>(network, folder_);
         if (turns.redis) redis_ = std::make_unique<RedisGroup>(network, folder_);
+        warm_up();
     }
     ~Bench() {
         std::error_code ignored;
         std::filesystem::remove_all(folder_, ignored);
     }
 
-    /// Measures each of the operations with this shape.
-    Rounds measure(const Shape& shape) {
+    /// Measures these operations with this shape.
+    Rounds measure(const Shape& shape, const std::vector<Operation>& operations) {
         std::unique_ptr<RawGroup> raw;
         std::set<Entrant> all;
-        for (const auto operation : operations_) {
+        for (const auto operation : operations) {
             all.insert({System::ours, operation});
             if (turns_.raw && !reads(operation)) all.insert(peer(System::raw, operation));
             if (prototype_) all.insert(peer(System::prototype, operation));
@@ -82,11 +87,8 @@ public:
         }
         if (std::ranges::any_of(all, [](const Entrant& it) { return it.system == System::raw; }))
             raw = std::make_unique<RawGroup>(network_, folder_, RawSizes{shape.bytes});
-        if (std::ranges::any_of(operations_, reads)) {
-            for (const auto& [reads, group] : ours_) group->fill(shape.bytes);
-            if (prototype_) prototype_->fill(shape.bytes);
-            if (redis_) redis_->fill(shape.bytes);
-        }
+        // Twice, so that the logs are full of values of this length.
+        for (int i = 0; i < 2; ++i) fill(shape.bytes, 1);
         Rounds rounds;
         std::vector<Entrant> order(all.begin(), all.end());
         for (int round = 0, dropped = 0; round < turns_.rounds;) {
@@ -96,9 +98,9 @@ public:
             const bool disturbed = std::ranges::any_of(samples, [&](const auto& it) {
                 return it.second.foreign_cpu / it.second.seconds > turns_.most_foreign;
             });
-            if (disturbed && ++dropped <= 3 * turns_.rounds) continue;
-            if (disturbed) std::cout << "  (others used the machine in this round)\n";
-            for (const auto& [entrant, sample] : samples) rounds[entrant].push_back(sample);
+            if (disturbed && ++dropped <= turns_.most_repeated * turns_.rounds) continue;
+            if (disturbed) ++rounds.disturbed;
+            for (const auto& [entrant, sample] : samples) rounds.samples[entrant].push_back(sample);
             ++round;
         }
         if (prototype_) prototype_->check(shape.bytes);
@@ -108,6 +110,18 @@ public:
     }
 
 private:
+    // Until a server's log has its full length, each write touches memory that the process did not have before. What
+    // the kernel, and where the machine is a virtual one its host, need for that can be more than the write itself.
+    void warm_up() {
+        fill(Shape{}.bytes, 400);  // what these take of a log is more than `log_bytes`
+        for (int i = 0; redis_ && redis_->backlog() < RedisGroup::most_backlog && i < 100; ++i) redis_->fill(1u << 20);
+    }
+    void fill(std::size_t bytes, std::size_t times) {
+        for (const auto& [reads, group] : ours_) group->fill(bytes, times);
+        if (prototype_) prototype_->fill(bytes, times);
+        if (redis_) redis_->fill(bytes);
+    }
+
     static Reads reads_of(Operation it) { return it == Operation::get_lease ? Reads::lease : Reads::confirm; }
 
     Sample measure(const Entrant& entrant, Shape shape, const RawGroup* raw) const {
@@ -118,7 +132,7 @@ private:
             shape.in_flight = 1;
         }
         const Group* ours = system == System::ours ? ours_.at(reads_of(shape.operation)).get() : nullptr;
-        const auto servers = ours                           ? ours->processes()
+        const auto servers = ours                          ? ours->processes()
                              : system == System::raw       ? raw->processes()
                              : system == System::prototype ? prototype_->processes()
                                                            : redis_->processes();
@@ -140,7 +154,6 @@ private:
 
     Network network_;
     Turns turns_;
-    std::vector<Operation> operations_;
     std::string folder_;
     std::map<Reads, std::unique_ptr<Group>> ours_;
     std::unique_ptr<PrototypeGroup> prototype_;

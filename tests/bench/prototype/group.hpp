@@ -45,10 +45,10 @@ public:
     }
     std::vector<pid_t> processes() const { return {primary_.id(), backup_.id()}; }
 
-    /// Gives each key a value of `bytes` bytes.
-    void fill(std::size_t bytes) const {
+    /// Gives each key a value of `bytes` bytes, so many times.
+    void fill(std::size_t bytes, std::size_t times = 1) const {
         Session session{primary_place_};
-        session.put_all(bytes, [&](std::size_t) { return std::string(bytes, 'v'); });
+        for (; times > 0; --times) session.put_all(bytes, [&](std::size_t) { return std::string(bytes, 'v'); });
     }
 
     /// Makes calls as `shape` says, until the meter has measured enough.
