@@ -117,8 +117,8 @@ int main(int argc, char** argv) {
     app.add_flag("--one-cpu", settings.one_cpu, "Pin all processes to CPU 0");
     auto* all = app.add_flag("--all", settings.all, "All operations, sizes and ways of having calls under way");
     app.add_flag("--targets", settings.targets,
-                 "The shapes of docs/performance.md, in about eight minutes; whatever else names shapes counts for "
-                 "nothing, and a disturbed round is repeated once at most")
+                 "The shapes of docs/performance.md, in seven to twelve minutes: instead of what the options say of "
+                 "them, and repeating no more rounds than count")
         ->excludes(all);
     app.add_option("--most-foreign", turns.most_foreign,
                    "Rounds in which others use more than this share of a CPU are repeated")
