@@ -118,7 +118,7 @@ private:
         if (line.between.empty()) write_anew(n);
         text_.clear();
         const auto start = wire::begin_frame(text_);
-        text_.append(before).append(make_call_id(Method::view_ping, number)).append(line.between);
+        text_.append(before).append(make_call_id(Method::view_ping, number).json()).append(line.between);
         wire::append_number(text_, number);
         text_.append(line.behind);
         wire::end_frame(text_, start);
@@ -128,7 +128,7 @@ private:
     /// Encodes the ping and splits its text into these parts.
     void write_anew(std::size_t n) {
         const auto& ping = fleet_.last_ping(n);
-        const auto id = make_call_id(Method::view_ping, ping.n), number = std::to_string(ping.n);
+        const auto id = make_call_id(Method::view_ping, ping.n).json(), number = std::to_string(ping.n);
         const auto text = wire::encode(id, ping);
         const std::string name = R"("n":)";
         const auto at = text.find(name) + name.size();

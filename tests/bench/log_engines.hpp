@@ -16,8 +16,6 @@
 
 namespace understudy::bench {
 
-using namespace protocol;
-
 /// The frame log of this library.
 class FrameEngine {
 public:

@@ -21,8 +21,6 @@
 
 namespace understudy::bench {
 
-using namespace view_service;
-
 /// Runs a server until its process is killed. Once it is primary it puts `content` into its store.
 template <typename Server>
 void live(asio::io_context& io, Server server, const Content& content) {

@@ -31,7 +31,6 @@ namespace {
 
 using namespace understudy;
 using namespace understudy::protocol;
-using namespace understudy::view_service;
 using namespace understudy::replica;
 using namespace understudy::bench;
 

@@ -25,9 +25,6 @@
 namespace {
 
 using namespace understudy;
-using namespace understudy::view_service;
-using namespace understudy::replica;
-using namespace understudy::client;
 using namespace understudy::bench;
 
 enum class How { kill, stop, partition, leave };

@@ -24,7 +24,6 @@
 namespace {
 
 using namespace understudy;
-using namespace understudy::view_service;
 using namespace understudy::bench;
 
 struct Settings {

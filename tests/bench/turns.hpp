@@ -20,8 +20,6 @@
 
 namespace understudy::bench {
 
-using namespace view_service;
-
 struct Turns {
     int rounds = 5;
     double seconds = 0.7;       ///< Of each measurement.

@@ -23,9 +23,6 @@
 
 namespace understudy::bench {
 
-using namespace view_service;
-using namespace replica;
-
 class Watch {
 public:
     Watch(Group& group, const Process& writers, int answers, std::size_t clients)
