@@ -226,11 +226,15 @@ TEST_SUITE("limits") {
         net::ReceiveMemory memory{
             wire::FrameRoom{net::Connection::largest_room + wire::FrameDecoder::most_moved}};
         std::vector<std::string> delivered_payloads;
-        int attended = 0;
+        int attended = 0, ends = 0;
+        bool flushes = true;
+        std::shared_ptr<net::Connection>* holds = nullptr;  ///< The last pointer, dropped when the connection ends.
 
         bool may_deliver(net::Connection&) override { return true; }
         void bar(net::Connection&, bool) override {}
-        void flush_later(net::Connection& connection) override { connection.flush(); }
+        void flush_later(net::Connection& connection) override {
+            if (flushes) connection.flush();
+        }
         bool deliver(net::Connection&, std::string_view payload) override {
             delivered_payloads.emplace_back(payload);
             return true;
@@ -240,7 +244,10 @@ TEST_SUITE("limits") {
         void half_closed(net::Connection&, std::string) override {}
         void delivered() override {}
         void broken(net::Connection&, error, std::string) override {}
-        void ended(net::Connection&, std::string) override {}
+        void ended(net::Connection&, std::string) override {
+            ++ends;
+            if (holds) holds->reset();
+        }
         void released(net::Connection&) override {}
         void exceeded(net::Connection&, error, std::string) override {}
         net::ReceiveMemory& receive_memory() override { return memory; }
@@ -250,11 +257,11 @@ TEST_SUITE("limits") {
     struct Couple {
         asio::io_context io;
         std::shared_ptr<Owner> owner = std::make_shared<Owner>();
-        std::shared_ptr<net::Connection> connection =
-            std::make_shared<net::Connection>(io.get_executor(), owner, "peer", false, TransportOptions{});
+        std::shared_ptr<net::Connection> connection;
         std::unique_ptr<RawPeer> peer;
 
-        Couple() {
+        explicit Couple(const TransportOptions& options = {})
+            : connection{std::make_shared<net::Connection>(io.get_executor(), owner, "peer", false, options)} {
             int ends[2];
             REQUIRE(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) == 0);
             peer = std::make_unique<RawPeer>(net::Descriptor{ends[0]});
@@ -300,6 +307,22 @@ TEST_SUITE("limits") {
         CHECK(couple.connection->memory() == 0);
         couple.connection->send(message("more"));
         CHECK(couple.owner->attended == 2);
+    }
+
+    TEST_CASE("a connection that ends while it makes room for a frame is there until send returns") {
+        TransportOptions options;
+        options.max_send_queue = 100;
+        Couple couple{options};
+        couple.owner->holds = &couple.connection;
+        auto& connection = *couple.connection;
+        connection.pause();
+        couple.owner->flushes = false;
+        connection.send(message(std::string(60, 'x')));
+        couple.peer.reset();
+        settle(couple.io);
+        connection.send(message(std::string(60, 'x')));  // the write fails, and the last pointer goes
+        CHECK(couple.owner->ends == 1);
+        CHECK_FALSE(couple.connection);
     }
 
 }  // TEST_SUITE

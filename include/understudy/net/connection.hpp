@@ -22,106 +22,14 @@
 
 #include <understudy/error.hpp>
 #include <understudy/net/connect.hpp>
+#include <understudy/net/connection_owner.hpp>
 #include <understudy/net/receive_queue.hpp>
+#include <understudy/net/send_buffer.hpp>
 #include <understudy/options.hpp>
 #include <understudy/view.hpp>
 #include <understudy/wire/frame.hpp>
 
 namespace understudy::net {
-
-class Connection;
-
-/// The receive memory of all connections of one transport: the shared read buffer, and counters of the memory that
-/// half-received frames hold in addition.
-struct ReceiveMemory {
-    wire::FrameRoom shared;
-    std::size_t held = 0;      ///< Bytes of memory of half-received frames.
-    std::uint64_t halves = 0;  ///< How many half-received frames there have been so far.
-};
-
-/// The interface through which a connection reports to its connection manager. An implementation must not call back
-/// into the connection from within one of these functions, except from `delivered`.
-class ConnectionOwner {
-public:
-    /// Whether the connection may deliver more frames now. If not, the owner calls `resume_reading` later.
-    virtual bool may_deliver(Connection& connection) = 0;
-    /// Holds back the delivered frames of this connection (`on`) until reading is resumed (`!on`).
-    virtual void bar(Connection& connection, bool on) = 0;
-    /// The send buffer has bytes to write. The owner calls `flush` at the end of the turn.
-    virtual void flush_later(Connection& connection) = 0;
-    /// Delivers one frame. Returns, as `may_deliver` does, whether another one may follow.
-    virtual bool deliver(Connection& connection, std::string_view payload) = 0;
-    /// The send queue of an accepted connection has become full (`full_send_queue`), or has drained to half of that.
-    virtual void backlog(Connection& connection, bool full) = 0;
-    /// The kernel did not take everything. The owner calls `check_progress` at intervals of half `write_timeout`.
-    virtual void awaits_room(Connection& connection) = 0;
-    /// The peer has shut down its sending side, and may still read the answers to its requests. `ended` follows.
-    virtual void half_closed(Connection& connection, std::string why) = 0;
-    /// The frames of one read have been delivered, as far as `may_deliver` allowed. This may end or close connections,
-    /// also the one that calls.
-    virtual void delivered() = 0;
-    /// The peer violated the framing. The connection sends the peer an error and calls `released` when it is closed.
-    virtual void broken(Connection& connection, error code, std::string what) = 0;
-    /// The connection is closed.
-    virtual void ended(Connection& connection, std::string why) = 0;
-    /// A connection that was reported by `broken` is closed.
-    virtual void released(Connection& connection) = 0;
-    /// The connection exceeded a limit; `ended` follows.
-    virtual void exceeded(Connection& connection, error code, std::string what) = 0;
-    virtual ReceiveMemory& receive_memory() = 0;
-    /// The connection holds memory or half a frame. The owner calls `tick` at intervals until it returns false.
-    virtual void attend(Connection& connection) = 0;
-
-protected:
-    ~ConnectionOwner() = default;
-};
-
-/// Bytes that were appended to send and that the kernel has not taken yet.
-class SendBuffer {
-public:
-    void append_frame(std::string_view payload) { wire::append_frame(bytes_, payload); }
-    /// Begins a frame. Append its payload to what this returns, and end or drop it before anything else is done.
-    std::string& begin_frame() {
-        frame_ = wire::begin_frame(bytes_);
-        return bytes_;
-    }
-    void end_frame() { wire::end_frame(bytes_, frame_); }
-    /// Removes the frame that was begun or ended last, and returns its payload.
-    std::string drop_frame() {
-        auto payload = bytes_.substr(frame_);
-        bytes_.resize(frame_ - wire::frame_header);
-        return payload;
-    }
-    bool empty() const { return sent_ == bytes_.size(); }
-    std::size_t size() const { return bytes_.size() - sent_; }
-    asio::const_buffer data() const { return asio::buffer(bytes_.data() + sent_, size()); }
-
-    void consume(std::size_t count) {
-        sent_ += count;
-        if (empty()) return clear();
-        if (sent_ < bytes_.size() / 2) return;  // moves at most as many bytes as were sent: amortized O(1) a byte
-        bytes_.erase(0, sent_);
-        sent_ = 0;
-    }
-    void clear() {
-        if (bytes_.capacity() > kept_when_empty) release();
-        bytes_.clear();
-        sent_ = 0;
-    }
-    /// Bytes of heap memory. The bytes inside the string object itself do not count.
-    std::size_t memory() const { return bytes_.capacity() > sizeof bytes_ ? bytes_.capacity() : 0; }
-    /// Frees the memory and drops its content.
-    void release() {
-        std::string{}.swap(bytes_);
-        sent_ = 0;
-    }
-
-private:
-    static constexpr std::size_t kept_when_empty = 256u << 10;
-    std::string bytes_;
-    std::size_t sent_ = 0;
-    std::size_t frame_ = 0;  // where the payload of the last frame begins that was written in place
-};
 
 /// A framed connection, dialled or accepted. It begins without a socket: frames sent before `open` wait in the send
 /// buffer. Not thread-safe: it runs on the executor. The owner is referenced until the connection is closed.
@@ -178,7 +86,11 @@ public:
     void send(std::string_view payload) {
         if (state_ > State::open || write_fault_) return;
         const auto has_room = [&] { return out_.size() + payload.size() <= max_send_queue_; };
-        if (!has_room()) flush();
+        std::shared_ptr<Connection> keep_alive;
+        if (!has_room()) {
+            keep_alive = shared_from_this();  // the caller may hold none, and both steps may end the connection
+            flush();
+        }
         if (!has_room()) {
             if (state_ != State::open) return;
             end("the peer reads too slowly: " + std::to_string(out_.size()) + " bytes wait for it");
