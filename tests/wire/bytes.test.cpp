@@ -82,6 +82,24 @@ TEST_SUITE("bytes") {
         }
     }
 
+    TEST_CASE("a long text comes back wherever in it characters need a closer look") {
+        constexpr std::size_t edges[] = {0, 1, 1023, 1024, 1025, 16'383, 16'384, 16'385, 17'408, 40'000, 65'535};
+        for (const std::size_t size : {1024u, 1025u, 16'385u, 65'536u})
+            for (const auto at : edges)
+                for (const std::string_view special : {"\"", "\n", "\x01", "\xC3\xA9", "\xE2\x82\xAC"}) {
+                    if (at + special.size() > size) continue;
+                    std::string text(size, 'x');
+                    text.replace(at, special.size(), special);
+                    std::string json = "before";
+                    encode_bytes(json, text);
+                    REQUIRE(json.starts_with("before\""));
+                    REQUIRE(decode_bytes(std::string_view{json}.substr(6)) == text);
+                    REQUIRE(nlohmann::json::parse(json.substr(6)).get<std::string>() == text);
+                    text[at] = '\xFF';  // no UTF-8
+                    REQUIRE(decode_bytes(encode_bytes(text)) == text);
+                }
+    }
+
     TEST_CASE("what is no byte string is refused in both ways of reading") {
         for (const auto* text : {"1", "null", "[]", "{}", R"({"b64":1})", R"({"b64":"Zg"})", R"({"b65":"Zg=="})",
                                  R"({"b64":"Zg==","x":1})", R"({"b64":{"b64":"Zg=="}})"}) {

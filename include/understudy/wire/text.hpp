@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <bit>
 #include <charconv>
 #include <concepts>
 #include <cstddef>
@@ -18,16 +19,30 @@ namespace understudy::wire {
 inline bool append_string(std::string& out, std::string_view text) {
     constexpr std::string_view hex = "0123456789abcdef";
     // One step adds at most a piece and one escape or character; `copy_plain` may write 16 bytes more.
-    constexpr std::size_t piece = 1024, slack = 32;
+    constexpr std::size_t piece = 1024, slack = 32, block = 16u << 10;
     char buffer[4096];
     char* to = buffer;
     const auto start = out.size();
     const char* at = text.data();
     const char* const end = at + text.size();
+    bool plain = text.size() > piece;  // the last piece had no character that needs a closer look
+    if (plain && out.capacity() < start + text.size() + 2) out.reserve(std::bit_ceil(start + text.size() + 2));
     *to++ = '"';
     while (at != end) {
+        if (plain && end - at > std::ptrdiff_t{piece}) {
+            // A long text without escapes is copied but once. A block is read twice, the second time from the cache.
+            const char* const stop = skip_plain(at, end - at > std::ptrdiff_t{block} ? at + block : end);
+            if (stop - at >= std::ptrdiff_t{piece}) {
+                out.append(buffer, to).append(at, stop);
+                to = buffer;
+                at = stop;
+                continue;
+            }
+        }
         if (buffer + sizeof buffer - to < std::ptrdiff_t{piece + slack}) out.append(buffer, to), to = buffer;
+        const char* const from = at;
         to = copy_plain(to, at, end - at > std::ptrdiff_t{piece} ? at + piece : end);
+        plain = at - from == std::ptrdiff_t{piece};
         if (at == end) break;
         const auto byte = static_cast<unsigned char>(*at);
         if (byte >= 0x80) {
