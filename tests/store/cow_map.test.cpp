@@ -220,4 +220,27 @@ TEST_SUITE("cow_map") {
         CHECK(order == "B a aa \x7f \x80 \xff ");
     }
 
+
+    TEST_CASE("the memory of large records is used again and copies keep theirs") {
+        std::mt19937 random{23};
+        CowMap map;
+        std::map<std::string, std::string, std::less<>> model;
+        std::vector<std::pair<CowMap, decltype(model)>> copies;
+        for (int round = 0; round < 600; ++round) {
+            const auto key = "key" + std::to_string(random() % 4);
+            const std::string value(random() % 120'000, static_cast<char>('a' + round % 26));
+            if (random() % 4 == 0 || model[key].size() > 1'000'000) {
+                map.assign(key, value);
+                model[key] = value;
+            } else {
+                model[key] += value;
+                CHECK(map.append(key, value) == model[key].size());
+            }
+            REQUIRE(map.find(key) == model[key]);
+            if (round % 50 == 0) copies.emplace_back(map, model);
+        }
+        for (const auto& [copy, then] : copies)
+            for (const auto& [key, value] : then)
+                if (copy.find(key)) CHECK(*copy.find(key) == value);
+    }
 }  // TEST_SUITE

@@ -27,6 +27,11 @@ public:
     }
 
     explicit operator bool() const { return target_ != nullptr; }
+    /// The sole owner gives the target up without destroying it.
+    T* release() {
+        target_->owners = 0;
+        return std::exchange(target_, nullptr);
+    }
     bool unique() const { return target_->owners == 1; }
     T* get() const { return target_; }
     T& operator*() const { return *target_; }

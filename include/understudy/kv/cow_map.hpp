@@ -9,7 +9,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
-#include <new>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -17,43 +16,10 @@
 #include <vector>
 
 #include <understudy/base/intrusive_ptr.hpp>
+#include <understudy/kv/cow_record.hpp>
 #include <understudy/kv/key_index.hpp>
 
 namespace understudy::kv {
-
-/// One key with its value, in one block of memory: this header, the key's bytes, the value's bytes, and unused room for
-/// the value to grow. It is changed in place only while it has one owner.
-struct CowRecord {
-    std::uint32_t owners = 0;
-    std::uint32_t key_size = 0;
-    std::uint32_t value_size = 0;
-    std::uint32_t value_capacity = 0;
-
-    /// A new record with room for a value of `capacity` bytes, which must be enough for `value`.
-    static detail::IntrusivePtr<CowRecord> make(std::string_view key, std::string_view value, std::size_t capacity) {
-        auto* memory = ::operator new(sizeof(CowRecord) + key.size() + capacity);
-        auto* record = new (memory) CowRecord{0, narrow(key.size()), 0, narrow(capacity)};
-        key.copy(record->bytes(), key.size());
-        record->extend(value);
-        return detail::IntrusivePtr<CowRecord>{record};
-    }
-    static void destroy(CowRecord* record) { ::operator delete(record); }
-
-    std::string_view key() const { return {bytes(), key_size}; }
-    std::string_view value() const { return {bytes() + key_size, value_size}; }
-    /// Empties the value; its room stays.
-    void clear() { value_size = 0; }
-    /// Appends to the value. There must be room for it.
-    void extend(std::string_view tail) {
-        tail.copy(bytes() + key_size + value_size, tail.size());
-        value_size += narrow(tail.size());
-    }
-
-private:
-    static std::uint32_t narrow(std::size_t size) { return static_cast<std::uint32_t>(size); }
-    const char* bytes() const { return reinterpret_cast<const char*>(this + 1); }
-    char* bytes() { return reinterpret_cast<char*>(this + 1); }
-};
 
 /// A node of the tree. A leaf holds records, in the order of their keys. Any other node holds children, and a bound
 /// between each two of them: all keys to the left of a bound are smaller than it, and all keys to the right are not.
@@ -165,7 +131,7 @@ public:
             record->clear();
             record->extend(value);
         } else {
-            record = CowRecord::make(key, value, value.size());
+            replace(record, key, value, value.size());
         }
     }
 
@@ -198,7 +164,7 @@ public:
         auto length = record->value_size + tail.size();
         payload_bytes_ += tail.size();
         if (!record.unique() || record->value_capacity < length)
-            record = CowRecord::make(key, record->value(), length + length / 2);
+            replace(record, key, record->value(), length + length / 2);
         record->extend(tail);
         return length;
     }
@@ -241,6 +207,15 @@ public:
     friend bool operator==(const CowMap& left, const CowMap& right);
 
 private:
+    /// Bytes of large records that are kept for others: a value that grows needs a larger one again and again.
+    static constexpr std::size_t most_spare = 2u << 20;
+
+    /// Makes the record anew, with room for a value of `capacity` bytes. `value` may be that of the old one.
+    void replace(detail::IntrusivePtr<CowRecord>& record, std::string_view key, std::string_view value,
+                 std::size_t capacity) {
+        CowRecord::recycle(std::exchange(record, CowRecord::make(key, value, capacity, spare_)), spare_);
+    }
+
     /// The node for a change: replaced by a clone first, if another owner shares it. The clone shares all children and
     /// records.
     static CowNode& own(detail::IntrusivePtr<CowNode>& node) {
@@ -369,6 +344,7 @@ private:
     detail::IntrusivePtr<CowNode> root_;
     std::size_t size_ = 0;
     std::size_t payload_bytes_ = 0;
+    SpareRecords spare_{most_spare};
 };
 
 /// A position in a map. It is valid until that map is changed or destroyed; changing a copy of the map does not matter.
