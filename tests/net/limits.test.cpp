@@ -223,7 +223,7 @@ TEST_SUITE("limits") {
     namespace {
 
     struct Owner final : net::ConnectionOwner {
-        net::ReceiveMemory memory{
+        net::ConnectionMemory shared{
             wire::FrameRoom{net::Connection::largest_room + wire::FrameDecoder::most_moved}};
         std::vector<std::string> delivered_payloads;
         int attended = 0, ends = 0;
@@ -250,7 +250,7 @@ TEST_SUITE("limits") {
         }
         void released(net::Connection&) override {}
         void exceeded(net::Connection&, error, std::string) override {}
-        net::ReceiveMemory& receive_memory() override { return memory; }
+        net::ConnectionMemory& memory() override { return shared; }
         void attend(net::Connection&) override { ++attended; }
     };
 
@@ -283,23 +283,57 @@ TEST_SUITE("limits") {
             couple.send(small + large.substr(0, 1'000'000));
             CHECK(couple.connection->memory() >= 1'000'000);
             CHECK(couple.connection->memory() <= 2'000'000 + net::Connection::largest_room);
-            CHECK(couple.owner->memory.held == couple.connection->memory());
+            CHECK(couple.owner->shared.held == couple.connection->memory());
             couple.send(large.substr(1'000'000) + small);
             CHECK(couple.connection->memory() == 0);
-            CHECK(couple.owner->memory.held == 0);
+            CHECK(couple.owner->shared.held == 0);
         }
         CHECK(couple.owner->delivered_payloads.size() == 9);
         couple.send(large.substr(0, 10));
         CHECK(couple.connection->memory() <= 10);
         couple.connection->close();
-        CHECK(couple.owner->memory.held == 0);
+        CHECK(couple.owner->shared.held == 0);
+    }
+
+    TEST_CASE("the memory of a large frame serves the next one and is freed when none comes") {
+        Couple couple;
+        const auto large = frame(message(std::string(1'000'000, 'x')));
+        auto& rooms = couple.owner->shared.rooms;
+        for (int round = 0; round < 5; ++round) {
+            couple.send(large.substr(0, 700'000));
+            CHECK(couple.connection->memory() <= 2 * 700'000);
+            CHECK(rooms.bytes() <= rooms.usual_most);
+            couple.send(large.substr(700'000));
+            CHECK(couple.connection->memory() == 0);
+            CHECK(rooms.bytes() >= large.size());
+            CHECK(rooms.bytes() <= rooms.usual_most);
+            couple.owner->shared.age();
+        }
+        CHECK(couple.owner->delivered_payloads == std::vector<std::string>(5, large.substr(4)));
+        couple.owner->shared.age();
+        CHECK(rooms.bytes() == 0);
+    }
+
+    TEST_CASE("a frame that has only begun holds no memory for the rest of it") {
+        Couple couple;
+        const auto large = frame(message(std::string(1'000'000, 'x')));
+        couple.send(large);
+        REQUIRE(couple.owner->shared.rooms.bytes() >= large.size());
+        for (const std::size_t part : {5u, 10'000u, 20'000u}) {
+            Couple other;
+            other.owner->shared.rooms = std::move(couple.owner->shared.rooms);
+            other.send(large.substr(0, part));
+            CHECK(other.connection->memory() <= 4 * part);
+            CHECK(other.owner->shared.held == other.connection->memory());
+            couple.owner->shared.rooms = std::move(other.owner->shared.rooms);
+        }
     }
 
     TEST_CASE("a connection that was idle for an interval gives the memory back that it sent from") {
         Couple couple;
-        couple.connection->send(message(std::string(100'000, 'x')));
+        couple.connection->send(message(std::string(50'000, 'x')));
         CHECK(couple.owner->attended == 1);
-        REQUIRE(run_until(couple.io, [&] { return couple.peer->read(), couple.connection->memory() > 100'000; }));
+        REQUIRE(run_until(couple.io, [&] { return couple.peer->read(), couple.connection->memory() > 50'000; }));
         settle(couple.io);
         while (!couple.peer->read().empty()) settle(couple.io);
         CHECK(couple.connection->tick(4));  // it sent within this interval

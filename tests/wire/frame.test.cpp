@@ -121,6 +121,43 @@ TEST_SUITE("frame") {
         CHECK(moves <= 3);
     }
 
+    TEST_CASE("a large frame is received in the memory of the one before and is not copied out of it") {
+        const auto stream = stream_of({"{" + std::string(300'000, ' ') + "}"});
+        FrameRoom shared{100'000};
+        SpareRooms spare;
+        FrameDecoder decoder{1u << 20};
+        int frames = 0;
+        const auto receive = [&](std::size_t from, std::size_t to) {
+            while (from < to) {
+                decoder.borrow(shared, spare);
+                const auto room = decoder.prepare(std::min(decoder.appetite(100'000), to - from), &spare);
+                std::copy_n(stream.begin() + static_cast<std::ptrdiff_t>(from), room.size(), room.begin());
+                decoder.commit(room.size());
+                from += room.size();
+                if (const auto payload = decoder.next()) {
+                    CHECK(*payload == std::string_view{stream}.substr(4));
+                    ++frames;
+                }
+                decoder.give_back(shared, spare);
+                REQUIRE(shared.memory);
+            }
+        };
+        receive(0, stream.size());
+        REQUIRE(spare.bytes() >= stream.size());
+        for (int round = 0; round < 3; ++round) {
+            receive(0, 200'000);
+            const auto memory = decoder.capacity();
+            CHECK(memory >= stream.size());
+            receive(200'000, stream.size() - 1);
+            CHECK(decoder.capacity() == memory);
+            receive(stream.size() - 1, stream.size());
+            CHECK(decoder.capacity() == 0);
+        }
+        CHECK(frames == 4);
+        receive(0, 10'000);  // too little of it for so much memory
+        CHECK(decoder.capacity() == 10'000);
+    }
+
     TEST_CASE("a length above the limit is refused before memory is reserved and the text names both") {
         FrameDecoder decoder{16u << 20};
         decoder.feed(std::string_view{"\xFF\xFF\xFF\xFF", 4});

@@ -90,19 +90,20 @@ public:
         if (!has_room()) {
             keep_alive = shared_from_this();  // the caller may hold none, and both steps may end the connection
             flush();
+            if (state_ > State::open || write_fault_) return;
         }
         if (!has_room()) {
             if (state_ != State::open) return;
             end("the peer reads too slowly: " + std::to_string(out_.size()) + " bytes wait for it");
             return;
         }
-        out_.append_frame(payload);
+        out_.append_frame(payload, owner_->memory().blocks);
         note_appended();
     }
     /// The same for a payload that is written in place: append it to the string, then call `end_frame` or `drop_frame`.
     /// Null if it would not be sent.
     std::string* begin_frame() {
-        return state_ > State::open || write_fault_ ? nullptr : &out_.begin_frame();
+        return state_ > State::open || write_fault_ ? nullptr : &out_.begin_frame(owner_->memory().blocks);
     }
     void end_frame() {
         out_.end_frame();
@@ -117,7 +118,12 @@ public:
         if (awaits_room_ || out_.empty() || !socket_.is_open()) return;
         std::error_code fault;
         idle_checks_ = 0;
-        out_.consume(socket_.write_some(out_.data(), fault));
+        for (bool all = true; all && !fault && !out_.empty();) {  // a block at a time
+            const auto next = out_.data();
+            const auto count = socket_.write_some(next, fault);
+            all = count == next.size();
+            out_.consume(count, owner_->memory().blocks);
+        }
         if (fault && !is_temporary(fault)) return stop_writing(fault);
         note_backlog();
         if (!out_.empty()) return await_room();
@@ -270,8 +276,9 @@ private:
     // owes answers is kept for a while; any other one ends.
     void read() {
         if (is_held() || !owner_->may_deliver(*this)) return;
-        decoder_.borrow(owner_->receive_memory().shared);
-        const auto room = decoder_.prepare(decoder_.appetite(room_));
+        auto& memory = owner_->memory();
+        decoder_.borrow(memory.shared, memory.rooms);
+        const auto room = decoder_.prepare(decoder_.appetite(room_), &memory.rooms);
         std::error_code fault;
         const auto count = socket_.read_some(asio::buffer(room.data(), room.size()), fault);
         decoder_.commit(count);
@@ -280,7 +287,7 @@ private:
             if (fault == asio::error::eof && decoder_.pending() == 0 && owes_answers()) return await_answers();
             return end(why_ended(fault));
         }
-        if (count == room_) room_ = std::min(room_ * 4, largest_room);
+        if (count >= room_) room_ = std::min(room_ * 4, largest_room);
         deliver();
     }
 
@@ -328,8 +335,8 @@ private:
     // Returns the shared buffer; bytes that are left in the decoder move to memory of their own. They count as a half
     // frame (`max_receive_bytes`), unless they are complete frames that wait to be delivered (`undelivered`).
     void keep_rest(bool undelivered) {
-        auto& memory = owner_->receive_memory();
-        decoder_.give_back(memory.shared);
+        auto& memory = owner_->memory();
+        decoder_.give_back(memory.shared, memory.rooms);
         if (decoder_.pending() > 0 && std::exchange(half_of_, frames_ + 1) != frames_ + 1) half_ = ++memory.halves;
         count_memory(undelivered ? 0 : decoder_.capacity());
     }
@@ -338,7 +345,7 @@ private:
         if (owner_) count_memory(0);
     }
     void count_memory(std::size_t bytes) {
-        auto& held = owner_->receive_memory().held;
+        auto& held = owner_->memory().held;
         held = held - std::exchange(counted_, bytes) + bytes;
     }
 
@@ -360,7 +367,7 @@ private:
     // A write failed. The connection is not ended here: bytes that the peer sent before are still to be read, and
     // reading finds the end of the stream. A connection that is not being read is ended at once.
     void stop_writing(std::error_code fault) {
-        out_.clear();
+        out_.clear(owner_->memory().blocks);
         write_fault_ = fault;
         note_backlog();
         if ((paused_ || half_closed_) && state_ == State::open) end(fault.message());
@@ -371,7 +378,7 @@ private:
     // most, until the peer closes.
     void say_goodbye() {
         state_ = State::lingering;
-        out_.append_frame(wire::connection_error(decoder_.code(), decoder_.what()));
+        out_.append_frame(wire::connection_error(decoder_.code(), decoder_.what()), owner_->memory().blocks);
         linger_.emplace(socket_.get_executor());
         linger_->expires_after(longest_linger);
         linger_->async_wait([self = shared_from_this()](std::error_code fault) {
@@ -384,7 +391,7 @@ private:
     }
 
     void discard() {
-        auto& room = owner_->receive_memory().shared;
+        auto& room = owner_->memory().shared;
         std::error_code fault;
         socket_.read_some(asio::buffer(room.memory.get(), room.size), fault);
         if (fault && !is_temporary(fault)) return release();
@@ -413,7 +420,7 @@ private:
     std::uint64_t frames_ = 0;         // frames received
     std::uint64_t malformed_ = 0;      // of these, the ones that were not messages
     std::uint64_t answers_ = 0;        // frames appended to send; on an accepted connection mostly answers
-    std::size_t counted_ = 0;          // bytes of half-frame memory that are counted in `ReceiveMemory::held`
+    std::size_t counted_ = 0;          // bytes of half-frame memory that are counted in `ConnectionMemory::held`
     std::uint64_t half_ = 0;           // see `half_frame_number`
     std::uint64_t half_of_ = 0;        // the number of the frame (from 1) to which `half_` belongs
     std::size_t marked_ = 0;           // bytes pending when the half frame last made progress

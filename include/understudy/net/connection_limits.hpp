@@ -23,6 +23,7 @@
 
 #include <understudy/net/connection.hpp>
 #include <understudy/net/descriptor.hpp>
+#include <understudy/net/receive_queue.hpp>
 #include <understudy/options.hpp>
 #include <understudy/transport.hpp>
 
@@ -34,17 +35,19 @@ namespace understudy::net {
 class ConnectionLimits : public std::enable_shared_from_this<ConnectionLimits> {
 public:
     /// `emit` receives the events for the host: `ConnectionsRefused` and `ConnectionsAccepted`. `open` returns the
-    /// number of accepted connections.
+    /// number of accepted connections. `queue` is that of the transport.
     ConnectionLimits(const asio::any_io_executor& executor, const TransportOptions& options,
-                     std::function<void(TransportEvent)> emit, std::function<std::size_t()> open)
+                     std::function<void(TransportEvent)> emit, std::function<std::size_t()> open,
+                     std::shared_ptr<ReceiveQueue> queue)
         : options_{options},
           interval_{std::clamp<Duration>(std::min(options.first_message_timeout, options.frame_timeout) / 4,
                                          std::chrono::milliseconds{10}, std::chrono::seconds{1})},
           emit_{std::move(emit)},
           open_{std::move(open)},
+          queue_{std::move(queue)},
           timer_{executor} {}
 
-    ReceiveMemory& memory() { return memory_; }
+    ConnectionMemory& memory() { return memory_; }
 
     /// Stops the timer and releases the connections and the callbacks.
     void close() {
@@ -175,8 +178,12 @@ private:
 
     // ---- the timer ---------------------------------------------------------------------------------------
 
+    bool is_idle() const {
+        const auto spare = memory_.spare() + queue_->pool().spare();
+        return attended_.empty() && silent_.empty() && !refusing_ && spare == 0;
+    }
     void arm() {
-        if (armed_ || closed_ || (attended_.empty() && silent_.empty() && !refusing_)) return;
+        if (armed_ || closed_ || is_idle()) return;
         armed_ = true;
         timer_.expires_after(std::chrono::ceil<std::chrono::steady_clock::duration>(interval_));
         timer_.async_wait([weak = weak_from_this()](std::error_code fault) {
@@ -188,6 +195,8 @@ private:
         armed_ = false;
         ++ticks_;
         tick_connections();
+        memory_.age();
+        queue_->pool().age();
         end_silent();
         if (!closed_) see_whether_calm();
         arm();
@@ -225,8 +234,9 @@ private:
     Duration interval_;
     std::function<void(TransportEvent)> emit_;
     std::function<std::size_t()> open_;  // the number of accepted connections
+    std::shared_ptr<ReceiveQueue> queue_;
     asio::steady_timer timer_;
-    ReceiveMemory memory_{wire::FrameRoom{Connection::largest_room + wire::FrameDecoder::most_moved}};
+    ConnectionMemory memory_{wire::FrameRoom{Connection::largest_room + wire::FrameDecoder::most_moved}};
     std::vector<std::shared_ptr<Connection>> attended_;
     std::map<std::uint64_t, Silent> silent_;  // accepted connections without a message, by their number
     std::uint64_t ticks_ = 0;

@@ -62,7 +62,8 @@ public:
         };
         // A plain pointer is safe: the limits call this only until `close`, and nothing calls them after it.
         const auto open = [manager = manager.get()] { return manager->accepted_; };
-        manager->limits_ = std::make_shared<ConnectionLimits>(executor, manager->options_, emit, open);
+        manager->limits_ = std::make_shared<ConnectionLimits>(executor, manager->options_, emit, open,
+                                                               manager->queue_);
         manager->listen();
         return manager;
     }
@@ -323,7 +324,7 @@ private:
         limits_->relieve();
         queue_->delivered();
     }
-    ReceiveMemory& receive_memory() override { return limits_->memory(); }
+    ConnectionMemory& memory() override { return limits_->memory(); }
     void attend(Connection& connection) override { limits_->attend(connection.shared_from_this()); }
     void exceeded(Connection& connection, error code, std::string what) override {
         queue_->push(connection.source(), ProtocolError{connection.peer(), code, std::move(what)});

@@ -7,18 +7,29 @@
 #include <string_view>
 
 #include <understudy/error.hpp>
+#include <understudy/net/send_buffer.hpp>
 #include <understudy/wire/frame.hpp>
 
 namespace understudy::net {
 
 class Connection;
 
-/// The receive memory of all connections of one transport: the shared read buffer, and counters of the memory that
-/// half-received frames hold in addition.
-struct ReceiveMemory {
+/// The memory that all connections of one transport share: the read buffer, counters of the memory that half-received
+/// frames hold in addition, and buffers of large frames, to be used again.
+struct ConnectionMemory {
     wire::FrameRoom shared;
     std::size_t held = 0;      ///< Bytes of memory of half-received frames.
     std::uint64_t halves = 0;  ///< How many half-received frames there have been so far.
+    wire::SpareRooms rooms{};  ///< Of frames that were received.
+    SpareBlocks blocks{};      ///< Of frames that were sent.
+
+    /// Frees what was not needed since the last call.
+    void age() {
+        rooms.age();
+        blocks.age();
+    }
+    /// Bytes of memory that nobody uses at present.
+    std::size_t spare() const { return rooms.bytes() + blocks.bytes(); }
 };
 
 /// The interface through which a connection reports to its connection manager. An implementation must not call back
@@ -50,7 +61,7 @@ public:
     virtual void released(Connection& connection) = 0;
     /// The connection exceeded a limit; `ended` follows.
     virtual void exceeded(Connection& connection, error code, std::string what) = 0;
-    virtual ReceiveMemory& receive_memory() = 0;
+    virtual ConnectionMemory& memory() = 0;
     /// The connection holds memory or half a frame. The owner calls `tick` at intervals until it returns false.
     virtual void attend(Connection& connection) = 0;
 

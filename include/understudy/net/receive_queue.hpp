@@ -100,6 +100,8 @@ public:
     void handle_turns(TurnHandler* handler) { handler_ = handler; }
     /// Takes back the events that `next` returned, to use their memory again.
     void reuse(TransportEvents&& used) { pool_.take_back(std::move(used)); }
+    /// The memory that waits to be used again.
+    ArrivalPool& pool() { return pool_; }
 
     /// Completes the pending call of `next`, or the following one if none is pending.
     void wake() {

@@ -15,6 +15,7 @@
 #include <utility>
 
 #include <understudy/base/check.hpp>
+#include <understudy/base/spare_buffers.hpp>
 #include <understudy/error.hpp>
 #include <understudy/wire/text.hpp>
 
@@ -57,13 +58,17 @@ inline std::string connection_error(error code, std::string_view text) {
     return out;
 }
 
-/// Receive memory that many decoders share. One decoder at a time borrows it for a read and gives it back, so that an
-/// idle connection needs no memory of its own.
+/// Memory to receive into. One that many decoders share is borrowed for a read by one at a time, so that an idle
+/// connection needs no memory of its own.
 struct FrameRoom {
+    FrameRoom() = default;
     explicit FrameRoom(std::size_t bytes) : size{bytes}, memory{std::make_unique_for_overwrite<char[]>(bytes)} {}
-    std::size_t size;
+    std::size_t size = 0;
     std::unique_ptr<char[]> memory;
 };
+inline std::size_t heap_bytes(const FrameRoom& room) { return room.size; }
+/// Memory of large frames, for those that follow.
+using SpareRooms = SpareBuffers<FrameRoom>;
 
 /// Takes bytes as they are received and gives out whole payloads. Its pending data is bounded by the bytes that were
 /// received and not taken yet. That is less than one frame if all payloads are taken after each read. The announced
@@ -76,44 +81,52 @@ public:
     /// At most so many pending bytes are copied into borrowed memory; the rest of that memory is for reading. A larger
     /// pending frame stays in memory of its own, since copying it at each read would cost more than the memory saves.
     static constexpr std::size_t most_moved = 16u << 10;
+    /// Memory of its own may be so many times as large as what is pending.
+    static constexpr std::size_t most_slack = 4;
 
     /// Refuses frames whose payload exceeds `max_frame` bytes.
-
     explicit FrameDecoder(std::size_t max_frame) : max_frame_{max_frame} {}
 
     /// Lets the next read go into `room`, and moves the pending bytes there. Does nothing if more than `most_moved`
-    /// bytes are pending. `room` must have its memory, that is, no other decoder has borrowed it.
-    void borrow(FrameRoom& room) {
+    /// bytes are pending. `room` must have its memory, that is, no other decoder has borrowed it. Where a large frame
+    /// was the last and none has begun, a spare room of that size is used instead, if there is one: the next frame
+    /// mostly is as large, and would have to be copied out of the shared room.
+    void borrow(FrameRoom& room, SpareRooms& spare) {
         if (pending() > most_moved) return;
-        move_to(room.memory, room.size);
-        room.memory.reset();
+        if (pending() == 0 && usual_ > 0)
+            if (auto own = spare.take(usual_, 2); own.size > 0) return spare.give(replace(std::move(own)));
+        spare.give(replace(std::move(room)));
         borrowed_ = true;
     }
-    /// Returns borrowed memory. Pending bytes move to memory of their own of exactly their size. The same happens to
-    /// pending bytes in memory of their own that is more than four times too large. Payloads become invalid. The room
-    /// may come back larger than it was, if a read needed that.
-    void give_back(FrameRoom& room) {
+    /// Returns borrowed memory. Pending bytes move to memory of their own: a spare room for the whole frame if half
+    /// of it is there, otherwise of exactly their size. The same happens to pending bytes in memory of their own
+    /// that is more than `most_slack` times too large. Payloads become invalid. The room may come back larger than it
+    /// was, if a read needed that.
+    void give_back(FrameRoom& room, SpareRooms& spare) {
         const auto held = pending();
-        if (!borrowed_ && held >= capacity_ / 4) return held > 0 ? void() : release();
-        auto own = held > 0 ? std::make_unique_for_overwrite<char[]>(held) : nullptr;
-        if (borrowed_) room.size = capacity_;
-        move_to(own, held);
-        if (borrowed_) room.memory = std::move(own);
-        borrowed_ = false;
+        if (!borrowed_ && held > 0 && held >= room_.size / most_slack) return;
+        FrameRoom own;
+        if (borrowed_ && deserves_whole()) own = spare.take(whole(), 2);
+        if (own.size == 0 && held > 0) own = FrameRoom{held};
+        auto former = replace(std::move(own));
+        if (std::exchange(borrowed_, false)) room = std::move(former);
+        else spare.give(std::move(former));
     }
-    /// The number of bytes that the next read should ask for, at most `most`. A frame in memory of its own asks for no
-    /// more than was already received of it, and not beyond its end: so its memory grows only as the peer sends.
+    /// The number of bytes that the next read should ask for, at most `most`. A frame in memory of its own asks for
+    /// what fits there, or if it is full for no more than was already received of it, and not beyond its end: so its
+    /// memory grows only as the peer sends.
     std::size_t appetite(std::size_t most) const {
-        const auto held = pending();
-        if (borrowed_ || held < frame_header || whole() <= held) return most;
-        return std::min({most, held, whole() - held});
+        const auto held = pending(), left = room_.size - filled_;
+        if (borrowed_) return most;
+        if (held < frame_header || whole() <= held) return left > 0 ? left : most;
+        return std::min(left > 0 ? left : std::min(most, held), whole() - held);
     }
 
     /// Room for the next `size` bytes, to read into. Payloads become invalid. Each byte is moved a bounded number of
-    /// times, whatever the sizes of the reads.
-    std::span<char> prepare(std::size_t size) {
-        make_room(size);
-        return {buffer_.get() + filled_, size};
+    /// times, whatever the sizes of the reads. `spare`, if given, is where more memory may come from.
+    std::span<char> prepare(std::size_t size, SpareRooms* spare = nullptr) {
+        make_room(size, spare);
+        return {room_.memory.get() + filled_, size};
     }
     /// Records that the first `size` bytes of the room from `prepare` were received.
     void commit(std::size_t size) { filled_ += size; }
@@ -130,7 +143,7 @@ public:
     /// that a peer which speaks another protocol is refused at once.
     std::optional<std::string_view> next() {
         if (failed() || pending() < frame_header) return std::nullopt;
-        const char* const start = buffer_.get() + taken_;
+        const char* const start = room_.memory.get() + taken_;
         const auto length = announced(start);
         if (length > max_frame_)
             return fail(error::too_large, "a frame of " + std::to_string(length) + " bytes exceeds the limit of " +
@@ -142,6 +155,7 @@ public:
                                                 ", not with { or [");
         if (pending() - frame_header < length) return std::nullopt;
         taken_ += frame_header + length;
+        usual_ = length >= SpareRooms::least ? frame_header + length : 0;
         return std::string_view{start + frame_header, length};
     }
 
@@ -153,10 +167,10 @@ public:
     /// Bytes that were received and not taken. After `next()` gave nothing, these belong to an incomplete frame.
     std::size_t pending() const { return filled_ - taken_; }
     /// Bytes of memory that this decoder owns, without borrowed memory.
-    std::size_t capacity() const { return borrowed_ ? 0 : capacity_; }
+    std::size_t capacity() const { return borrowed_ ? 0 : room_.size; }
 
 private:
-    // An empty buffer larger than this is freed: a connection must not keep the memory of one large frame for good.
+    // Without spare rooms an empty buffer larger than this is freed: the memory of one large frame must not stay.
     static constexpr std::size_t kept_when_empty = 256u << 10;
 
     static std::size_t announced(const char* header) {
@@ -172,52 +186,55 @@ private:
     }
 
     /// The size of the pending frame with its header. Its header must have been received.
-    std::size_t whole() const { return frame_header + announced(buffer_.get() + taken_); }
+    std::size_t whole() const { return frame_header + announced(room_.memory.get() + taken_); }
 
-    /// Copies the pending bytes into `memory` (of `size` bytes), makes that the buffer, and leaves the former buffer in
-    /// `memory`.
-    void move_to(std::unique_ptr<char[]>& memory, std::size_t size) {
+    /// Whether so much of the pending frame is there that it gets memory of its whole size.
+    bool deserves_whole() const {
         const auto held = pending();
-        if (held > 0) std::memcpy(memory.get(), buffer_.get() + taken_, held);
-        std::swap(memory, buffer_);
-        capacity_ = size;
+        return held > most_moved && held < whole() && held >= whole() / 2;
+    }
+    /// Moves the pending bytes into `room`, and returns the former room.
+    FrameRoom replace(FrameRoom&& room) {
+        const auto held = pending();
+        if (held > 0) std::memcpy(room.memory.get(), room_.memory.get() + taken_, held);
         taken_ = 0;
         filled_ = held;
-    }
-    void release() {
-        buffer_.reset();
-        capacity_ = taken_ = filled_ = 0;
+        return std::exchange(room_, std::move(room));
     }
 
     // The pending bytes move to the front only when the room behind them is used up. If they fill more than half of the
-    // buffer, or the new bytes would not fit, they move to a larger buffer instead: twice the pending bytes, but not
+    // buffer, or the new bytes would not fit, they move to a larger buffer instead: twice the pending bytes, but hardly
     // beyond the end of a single pending frame, and never less than is needed. So each byte is moved a bounded number
-    // of times.
-    void make_room(std::size_t size) {
+    // of times. A little more than the frame is taken, for the next one that may be a little longer.
+    void make_room(std::size_t size, SpareRooms* spare) {
         const auto held = pending();
         if (held == 0) {
             taken_ = filled_ = 0;
-            if (!borrowed_ && capacity_ > std::max(kept_when_empty, size)) release();
+            if (!spare && !borrowed_ && room_.size > std::max(kept_when_empty, size)) replace({});
         }
-        if (capacity_ - filled_ >= size) return;
-        if (held + size <= capacity_ && held <= capacity_ / 2) {
-            std::memmove(buffer_.get(), buffer_.get() + taken_, held);
-        } else {
-            const bool one_frame = held >= frame_header && held < whole();
-            capacity_ = std::max(held + size, one_frame ? std::min(held * 2, whole()) : held * 2);
-            auto larger = std::make_unique_for_overwrite<char[]>(capacity_);
-            if (held > 0) std::memcpy(larger.get(), buffer_.get() + taken_, held);
-            buffer_ = std::move(larger);
+        if (room_.size - filled_ >= size) return;
+        if (held + size <= room_.size && held <= room_.size / 2) {
+            std::memmove(room_.memory.get(), room_.memory.get() + taken_, held);
+            taken_ = 0;
+            filled_ = held;
+            return;
         }
-        taken_ = 0;
-        filled_ = held;
+        const bool one_frame = held >= frame_header && held < whole();
+        FrameRoom larger;
+        if (spare && deserves_whole()) larger = spare->take(std::max(held + size, whole()), 2);
+        if (larger.size == 0) {
+            const auto enough = one_frame ? whole() + whole() / 16 : held * 2;
+            larger = FrameRoom{std::max(held + size, std::min(held * 2, enough))};
+        }
+        auto former = replace(std::move(larger));
+        if (spare && !borrowed_) spare->give(std::move(former));
     }
 
     std::size_t max_frame_;
-    std::unique_ptr<char[]> buffer_;
-    std::size_t capacity_ = 0;
+    FrameRoom room_;
     std::size_t taken_ = 0;   // bytes at the front of the buffer that `next` has given out
     std::size_t filled_ = 0;  // bytes of the buffer that were received
+    std::size_t usual_ = 0;   // bytes of the last frame, if it was large
     bool borrowed_ = false;
     error code_ = error::internal;
     std::string what_;  // not empty: the bytes are no frames
