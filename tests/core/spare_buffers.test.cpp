@@ -16,7 +16,7 @@ TEST_SUITE("spare_buffers") {
     TEST_CASE("the smallest buffer that is large enough is taken and none that is far too large") {
         SpareBuffers<std::string> spare;
         CHECK(spare.take(100 * kib).capacity() < kib);
-        for (const std::size_t size : {1000, 200, 400}) spare.give(text(size * kib));
+        for (const std::size_t size : {1000u, 200u, 400u}) spare.give(text(size * kib));
         CHECK(heap_bytes(spare.take(150 * kib)) < 300 * kib);
         CHECK(heap_bytes(spare.take(150 * kib)) < 500 * kib);
         CHECK(heap_bytes(spare.take(150 * kib, 2)) < kib);

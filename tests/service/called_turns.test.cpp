@@ -36,8 +36,8 @@ TEST_SUITE("called_turns") {
         struct Next {
             HandTransport* transport;
             template <typename Handler>
-            void operator()(Handler handler) const {
-                transport->pending = {std::move(handler), transport->get_executor(),
+            void operator()(Handler next) const {
+                transport->pending = {std::move(next), transport->get_executor(),
                                       [](std::error_code&, TransportEvents&& events) { return std::move(events); }};
             }
         };

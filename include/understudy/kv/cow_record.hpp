@@ -16,7 +16,7 @@ namespace understudy::kv {
 /// A block of memory for a record.
 struct RecordMemory {
     struct Delete {
-        void operator()(void* block) const { ::operator delete(block); }
+        void operator()(void* memory) const { ::operator delete(memory); }
     };
 
     RecordMemory() = default;
