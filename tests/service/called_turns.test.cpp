@@ -138,6 +138,11 @@ TEST_SUITE("called_turns") {
         std::optional<std::error_code> ended;
 
         Loop() { start(); }
+        // The loop waits in a handler that its own node holds: without its end they would keep each other alive.
+        ~Loop() {
+            node->stop();
+            settle();
+        }
         void start() {
             ended.reset();
             detail::async_run(node, [this](std::error_code ec) { ended = ec; });
